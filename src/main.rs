@@ -1,0 +1,2 @@
+//! The `pullgate` executable.
+fn main() {}
