@@ -1,1 +1,46 @@
-//! registry
+//! Everything pullgate knows about OCI registries, and the only code that leaves the cluster.
+//!
+//! A pull begins with a name and ends with bytes that hash to a digest. This crate parses the names once
+//! ([`name`], [`digest`], [`manifest`]), asks upstreams through one [`Client`] and says, of every call, how long
+//! each [`Stage`] took and, when it failed, which [`Class`] of the closed list it was and on what [`Evidence`].
+//!
+//! ```text
+//!   Client ── auth (challenge, token) ── transport (pool) ── dial ── dns
+//!     │                                      │                └──── tls
+//!     └── classify: answers to classes       └── trust: may we follow this realm, redirect, address?
+//! ```
+//!
+//! It knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
+//! way (stages, quota headers, certificate expiry) it tells an [`Observer`].
+
+pub mod body;
+pub mod challenge;
+pub mod class;
+pub mod classify;
+pub mod client;
+pub mod credential;
+pub mod dial;
+pub mod digest;
+pub mod dns;
+pub mod error;
+pub mod labels;
+pub mod manifest;
+pub mod name;
+pub mod observe;
+pub mod quota;
+pub mod tls;
+pub mod token;
+pub mod transport;
+pub mod trust;
+pub mod upstream;
+
+pub use class::{Class, Stage};
+pub use client::Client;
+pub use credential::{Credential, CredentialSource, Secret};
+pub use digest::{Digest, Verified, Verifier};
+pub use error::{Error, Evidence, Reason};
+pub use manifest::Manifest;
+pub use name::{ImageName, Reference, RegistryHost, Repository, Tag};
+pub use observe::{Observation, Observer, RequestKind, Timings};
+pub use quota::Quota;
+pub use upstream::{Endpoint, Outbound, Upstream};

@@ -1,0 +1,1 @@
+//! rustls client settings: roots, server name, and the expiry of a chain even when verification fails.

@@ -1,0 +1,100 @@
+//! An upstream as the client needs it, and what all upstreams share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::credential::CredentialSource;
+use crate::name::{RegistryHost, Repository};
+use crate::observe::Observer;
+use crate::token::Tokens;
+use crate::trust::Zone;
+
+/// A configured registry: where to ask, as whom, and how far to follow.
+pub struct Upstream {
+    /// Short id of the configuration, such as `dockerhub`; the identity's label when credentials are used.
+    pub id: String,
+    /// The registry as in image names.
+    pub registry: RegistryHost,
+    /// Tried in order; never empty.
+    pub endpoints: Vec<Endpoint>,
+    /// Credentials, for the first endpoint unless an endpoint has its own.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
+    /// Repositories for which credentials are used; others are asked anonymously.
+    pub repositories: Vec<RepositoryPattern>,
+    /// Which hosts and addresses may be followed.
+    pub zone: Zone,
+    /// Authorities added to the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Time limits.
+    pub limits: Limits,
+}
+
+/// One address of an upstream.
+pub struct Endpoint {
+    /// Scheme, host, port. `http` only because somebody wrote it.
+    pub url: Url,
+    /// Put before repository names: `docker-hub/` at an ECR pull-through cache.
+    pub prefix: Option<String>,
+    /// Send `?ns=<registry>` (another pullgate, Spegel).
+    pub send_ns: bool,
+    /// Credentials of this endpoint alone.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
+    /// Authorities of this endpoint alone, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `org/*` (any depth below), or an exact repository, or `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPattern(pub String);
+
+impl RepositoryPattern {
+    /// Does the pattern cover `repository`?
+    pub fn matches(&self, repository: &Repository) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(prefix) => repository.as_str().starts_with(prefix),
+            None => repository.as_str() == self.0,
+        }
+    }
+}
+
+/// Time limits towards an upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For one TCP connection attempt.
+    pub connect: Duration,
+    /// Body silent for longer is [`crate::Class::Stalled`].
+    pub progress: Duration,
+    /// Body slower than this, in bytes a second over [`Limits::rate_window`], is stalled too.
+    pub minimum_rate: u64,
+    /// Over which the rate is judged.
+    pub rate_window: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            progress: Duration::from_secs(15),
+            minimum_rate: 8 * 1024,
+            rate_window: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the clients of all upstreams share, owned by the executable: resolver, tokens, who listens.
+#[derive(Clone)]
+pub struct Outbound {
+    /// Host names to addresses.
+    pub resolver: Arc<crate::dns::Resolver>,
+    /// Tokens by registry, identity and scope.
+    pub tokens: Arc<Tokens>,
+    /// Who keeps count.
+    pub observer: Arc<dyn Observer>,
+    /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    pub forward_proxy: Arc<hyper_util::client::proxy::matcher::Matcher>,
+    /// Marks our requests, so that one that comes back is known as a loop.
+    pub instance: Arc<str>,
+}
