@@ -1,0 +1,260 @@
+//! What the configuration means: every value present, parsed and within its limits. The only type others see.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use registry::trust::Zone;
+use registry::upstream::RepositoryPattern;
+use registry::{ImageName, RegistryHost};
+use url::Url;
+
+/// The whole configuration. [`Config::default`] is what runs with no file at all.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server nodes pull from.
+    pub proxy: Proxy,
+    /// The read-only endpoint for people and Prometheus.
+    pub admin: Admin,
+    /// Every registry we will talk to, sorted by registry; a registry that is not here is answered 404.
+    pub upstreams: Vec<Upstream>,
+    /// What is probed, and how often.
+    pub prober: Prober,
+}
+
+impl Config {
+    /// The upstream of a registry, if it is configured.
+    pub fn upstream(&self, registry: &RegistryHost) -> Option<&Upstream> {
+        self.upstreams.iter().find(|upstream| upstream.registry == *registry)
+    }
+}
+
+/// The server nodes pull from.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// Where to accept clients; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Serve TLS with this pair; plain HTTP without.
+    pub tls: Option<Tls>,
+    /// Longest wait of a client for response headers, over all endpoints and the token. At most 25 s: containerd 2.3
+    /// gives up after 30.
+    pub header_deadline: Duration,
+    /// How long running transfers may go on after the signal to stop.
+    pub drain: Duration,
+    /// Client connections served at once; more wait in the accept queue.
+    pub max_connections: usize,
+    /// Where content is kept.
+    pub cache: Cache,
+}
+
+/// A certificate and its key, PEM files, read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// Private key of the leaf.
+    pub key: PathBuf,
+}
+
+/// Where content is kept, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The folder; one instance at a time holds it.
+    pub dir: PathBuf,
+    /// Bytes of content at most. `None`: 80 % of the file system.
+    pub max_size: Option<u64>,
+    /// How long to wait for another instance to let go of the folder; zero: not at all.
+    pub lock_wait: Duration,
+}
+
+/// The read-only endpoint.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where to accept; port 0 lets the system choose.
+    pub listen: SocketAddr,
+}
+
+/// A registry we pull from.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Short id: the section's name. A label, never part of a route.
+    pub id: String,
+    /// The registry as in image names; no two upstreams share it.
+    pub registry: RegistryHost,
+    /// Where to ask, in order; never empty.
+    pub endpoints: Vec<Endpoint>,
+    /// Who may see what was pulled.
+    pub access: Access,
+    /// Who we are, for the first endpoint unless an endpoint has its own.
+    pub credentials: Option<Credentials>,
+    /// Where credentials are used; elsewhere we ask anonymously. Never empty; `*` is everywhere.
+    pub repositories: Vec<RepositoryPattern>,
+    /// Which hosts and addresses may be followed.
+    pub zone: Zone,
+    /// Authorities besides the system's, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// How long a tag's answer is given without asking again.
+    pub tag_max_age: Duration,
+    /// How old an answer may get while the upstream fails.
+    pub stale_limit: Duration,
+    /// What happens when the upstream's quota is spent.
+    pub on_exhausted: OnExhausted,
+    /// Go on serving, as stale, tags the upstream says it no longer has.
+    pub keep_removed: bool,
+}
+
+/// One address of an upstream.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `https://host[:port]/`; `http` only because somebody wrote it. No user, path, query or fragment.
+    pub url: Url,
+    /// Put before repository names, ending in `/`: `docker-hub/`.
+    pub prefix: Option<String>,
+    /// Send `?ns=<registry>`: the endpoint is a mirror that serves several registries.
+    pub send_ns: bool,
+    /// Credentials of this endpoint alone.
+    pub credentials: Option<Credentials>,
+    /// Authorities of this endpoint alone, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Who may see what was pulled from an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody may see everything: the registry holds public content only.
+    Public,
+    /// Whoever reaches the proxy may see what our credentials may see.
+    Shared,
+    /// Each client proves itself to the upstream; we hold no credentials.
+    PerClient,
+}
+
+impl Access {
+    /// As it is written in the file, and in labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Shared => "shared",
+            Self::PerClient => "per-client",
+        }
+    }
+}
+
+/// What happens when an upstream's quota is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// Answer 503 at once: nodes go on to the registry themselves.
+    Release,
+    /// Hold the node, within the header deadline, for the quota to come back.
+    Hold,
+}
+
+impl OnExhausted {
+    /// As it is written in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// Where a credential comes from. Holds names of files and programs, never the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// A `config.json` of docker, or the `.dockerconfigjson` of a Kubernetes secret.
+    DockerConfig(PathBuf),
+    /// A user name, and a file that holds the password.
+    Password {
+        /// User name.
+        username: String,
+        /// File whose content, without a trailing line break, is the password.
+        password_file: PathBuf,
+    },
+    /// A docker credential helper: `docker-credential-<name>` in the search path.
+    Helper(String),
+}
+
+/// What is probed, and how often.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    /// Time between two probes of one target; each is jittered.
+    pub interval: Duration,
+    /// Longest time without a counted manifest GET of an unchanged digest.
+    pub manifest_interval: Duration,
+    /// Probe reachability (resolve to challenge) of upstreams that have no target.
+    pub reach: bool,
+    /// Images to probe as a node would pull them.
+    pub targets: Vec<Target>,
+}
+
+/// An image to probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The image; its registry is one of the upstreams.
+    pub image: ImageName,
+    /// Which child of an index; `None`: that of the machine we run on.
+    pub platform: Option<Platform>,
+}
+
+/// A platform as in `linux/arm64/v8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`.
+    pub architecture: String,
+    /// `v8`.
+    pub variant: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            proxy: Proxy {
+                listen: loopback(5000),
+                tls: None,
+                header_deadline: Duration::from_secs(10),
+                drain: Duration::from_secs(30),
+                max_connections: 16384,
+                cache: Cache { dir: crate::paths::cache_dir(), max_size: None, lock_wait: Duration::ZERO },
+            },
+            admin: Admin { listen: loopback(5080) },
+            upstreams: crate::builtin::BUILT_IN.iter().map(built_in).collect(),
+            prober: Prober {
+                interval: Duration::from_secs(60),
+                manifest_interval: Duration::from_secs(6 * 3600),
+                reach: true,
+                targets: Vec::new(),
+            },
+        }
+    }
+}
+
+fn built_in(known: &crate::builtin::BuiltIn) -> Upstream {
+    use registry::trust::HostPattern;
+    Upstream {
+        id: known.id.to_owned(),
+        registry: known.registry.parse().expect("invariant: built-in registries parse"),
+        endpoints: vec![Endpoint {
+            url: known.endpoint.parse().expect("invariant: built-in endpoints parse"),
+            prefix: None,
+            send_ns: false,
+            credentials: None,
+            ca_file: None,
+        }],
+        access: Access::Public,
+        credentials: None,
+        repositories: vec![RepositoryPattern("*".to_owned())],
+        zone: Zone {
+            token_hosts: known.token_hosts.iter().map(|host| HostPattern((*host).to_owned())).collect(),
+            ..Zone::default()
+        },
+        ca_file: None,
+        tag_max_age: Duration::from_secs(60),
+        stale_limit: Duration::from_secs(7 * 24 * 3600),
+        on_exhausted: OnExhausted::Release,
+        keep_removed: false,
+    }
+}
