@@ -24,3 +24,10 @@ impl http_body::Body for Body {
         SizeHint::default()
     }
 }
+
+impl Body {
+    /// The next piece; `None` at the announced end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        unimplemented!()
+    }
+}

@@ -1,0 +1,101 @@
+//! How many counted requests a registry may lose to probing: at most a share of what it says it allows.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use registry::Quota;
+use tokio::time::Instant;
+
+/// Counted requests of the past, against the limit the registry last stated.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    spent: VecDeque<Instant>,
+    stated: Option<Stated>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stated {
+    limit: u64,
+    window: Duration,
+}
+
+impl Budget {
+    /// Takes note of what an answer stated. An answer without quota headers changes nothing.
+    pub(crate) fn learn(&mut self, quota: Option<&Quota>) {
+        if let Some(Quota { limit: Some(limit), window, .. }) = quota {
+            self.stated = Some(Stated { limit: *limit, window: window.unwrap_or(WINDOW) });
+        }
+    }
+
+    /// Spends one counted request if that keeps us within our share; `false` means: do without.
+    pub(crate) fn spend(&mut self, now: Instant) -> bool {
+        let Some((count, window)) = self.stated.map(Stated::share) else {
+            return true;
+        };
+        while self.spent.front().is_some_and(|at| now.saturating_duration_since(*at) >= window) {
+            self.spent.pop_front();
+        }
+        let allowed = self.spent.len() < count;
+        if allowed {
+            self.spent.push_back(now);
+        }
+        allowed
+    }
+}
+
+impl Stated {
+    /// How many requests in how long. A limit so small that its share is below one gets one in several windows.
+    fn share(self) -> (usize, Duration) {
+        let share = self.limit as f64 * SHARE;
+        if share >= 1.0 {
+            return (share as usize, self.window);
+        }
+        let windows = if self.limit == 0 { WINDOWS_MAX } else { (1.0 / share).min(WINDOWS_MAX) };
+        (1, self.window.mul_f64(windows))
+    }
+}
+
+/// The share of a stated limit that probing may use.
+const SHARE: f64 = 0.05;
+/// Assumed window of a limit stated without one: Docker Hub's, in its documentation, is six hours.
+const WINDOW: Duration = Duration::from_secs(6 * 3600);
+/// However small the limit, one counted request is allowed in this many windows.
+const WINDOWS_MAX: f64 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(limit: u64) -> Budget {
+        let mut budget = Budget::default();
+        let quota = Quota {
+            limit: Some(limit),
+            remaining: None,
+            window: Some(Duration::from_secs(3600)),
+            source: None,
+        };
+        budget.learn(Some(&quota));
+        budget
+    }
+
+    fn spent_in(budget: &mut Budget, hours: u64) -> usize {
+        let start = Instant::now();
+        (0..hours * 60).filter(|minute| budget.spend(start + Duration::from_secs(60 * minute))).count()
+    }
+
+    #[tokio::test]
+    async fn five_percent_of_a_limit_in_its_window() {
+        assert_eq!(spent_in(&mut budget(100), 1), 5);
+        assert_eq!(spent_in(&mut budget(100), 3), 15);
+    }
+
+    #[tokio::test]
+    async fn a_small_limit_is_spent_on_over_several_windows() {
+        assert_eq!(spent_in(&mut budget(10), 4), 2);
+    }
+
+    #[tokio::test]
+    async fn without_a_stated_limit_nothing_is_refused() {
+        assert!((0..1000).all(|_| Budget::default().spend(Instant::now())));
+    }
+}

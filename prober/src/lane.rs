@@ -1,0 +1,132 @@
+//! One registry's probes, one after another: a registry that hangs delays nobody else's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::{Client, RegistryHost};
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::probe::{Known, Seen, Walk, reach};
+use crate::schedule::{Due, Pace};
+use crate::status::Board;
+use crate::telemetry::Telemetry;
+use crate::verdict::{Depth, Verdict};
+use crate::{Plan, Target};
+
+/// What others already know of a registry: fresh traffic of the proxy counts instead of a reach probe.
+pub trait Traffic: Send + Sync {
+    /// How long ago a request of the proxy to this registry last succeeded.
+    fn last_success(&self, registry: &RegistryHost) -> Option<Duration>;
+}
+
+/// Probes the targets of one registry.
+pub struct Lane {
+    client: Client,
+    seats: Vec<Seat>,
+    budget: Budget,
+    pace: Pace,
+    board: Arc<Board>,
+    traffic: Arc<dyn Traffic>,
+    telemetry: Telemetry,
+}
+
+struct Seat {
+    /// None is the reach probe.
+    target: Option<Target>,
+    known: Option<Known>,
+    due: Due,
+    verdict: Verdict,
+}
+
+impl Lane {
+    /// A lane whose first probes are due within seconds of `start`.
+    pub fn new(plan: Plan, pace: Pace, board: Arc<Board>, traffic: Arc<dyn Traffic>, start: Instant) -> Self {
+        let mut telemetry = Telemetry::new(&plan.registry);
+        let targets: Vec<_> =
+            if plan.targets.is_empty() { vec![None] } else { plan.targets.into_iter().map(Some).collect() };
+        let seat = |target: Option<Target>| Seat {
+            target,
+            known: None,
+            due: Due::first(start, pace.interval, fastrand::f64()),
+            verdict: Verdict::Pending,
+        };
+        let seats: Vec<_> = targets.into_iter().map(seat).collect();
+        for seat in &seats {
+            board.pending(&plan.registry, seat.target.as_ref());
+        }
+        telemetry.states(&board.verdicts(&plan.registry));
+        Self { client: plan.client, seats, budget: Budget::default(), pace, board, traffic, telemetry }
+    }
+
+    /// When the next probe is due.
+    pub fn next_due(&self) -> Instant {
+        self.seats
+            .iter()
+            .map(|seat| seat.due.at)
+            .min()
+            .expect("invariant: a lane has at least the reach probe")
+    }
+
+    /// Probes whenever due, until dropped.
+    pub async fn run(mut self) {
+        loop {
+            tokio::time::sleep_until(self.next_due()).await;
+            self.turn(Instant::now()).await;
+        }
+    }
+
+    /// Makes the probe that has been due longest, as if it were `now`: the schedule's clock, which a test may run faster.
+    pub async fn turn(&mut self, now: Instant) {
+        let oldest = (0..self.seats.len()).min_by_key(|at| self.seats[*at].due.at);
+        if let Some(at) = oldest {
+            self.probe(at, now).await;
+        }
+    }
+
+    /// Probes every target once.
+    pub async fn round(&mut self) {
+        for at in 0..self.seats.len() {
+            self.probe(at, Instant::now()).await;
+        }
+    }
+
+    async fn probe(&mut self, at: usize, now: Instant) {
+        let known = self.seats[at].known.take();
+        let (seen, known) = match &self.seats[at].target {
+            None => (self.reach().await, None),
+            Some(target) => {
+                let walk = Walk::new(
+                    &self.client,
+                    &target.image,
+                    &target.platform,
+                    &mut self.budget,
+                    self.pace,
+                    now,
+                );
+                walk.run(known).await
+            }
+        };
+        let seat = &mut self.seats[at];
+        seat.known = known;
+        seat.due = seat.due.after(now, &seen.verdict, seen.retry_after, self.pace.interval, fastrand::f64());
+        let before = std::mem::replace(&mut seat.verdict, seen.verdict.clone());
+        self.telemetry.probed(seat.target.as_ref(), &before, &seen);
+        self.board.record(self.client.registry(), seat.target.as_ref(), &seen);
+        self.telemetry.states(&self.board.verdicts(self.client.registry()));
+    }
+
+    async fn reach(&self) -> Seen {
+        let fresh =
+            self.traffic.last_success(self.client.registry()).is_some_and(|age| age < self.pace.interval);
+        if !fresh {
+            return reach(&self.client, self.pace).await;
+        }
+        Seen {
+            verdict: Verdict::Ok(Depth::Reachable),
+            timings: Default::default(),
+            quota: None,
+            retry_after: None,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! One probe: the way a node walks, with the counted steps left out where they would tell nothing new.
+
+use std::time::Duration;
+
+use registry::client::{Answer, ByteRange};
+use registry::manifest::{Child, Kind};
+use registry::{
+    Class, Client, Digest, Error, Evidence, ImageName, Manifest, Quota, Reference, Stage, Timings,
+};
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::schedule::Pace;
+use crate::verdict::{Depth, Verdict};
+
+/// `os/architecture[/variant]`, as an index names its children.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform(pub String);
+
+impl Default for Platform {
+    /// Linux on this machine's architecture, in Go's names.
+    fn default() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        Self(format!("linux/{architecture}"))
+    }
+}
+
+/// What a probe saw.
+#[derive(Debug)]
+pub struct Seen {
+    /// The conclusion.
+    pub verdict: Verdict,
+    /// Stage times, summed over the calls.
+    pub timings: Timings,
+    /// The last quota an answer stated.
+    pub quota: Option<Quota>,
+    /// How long the registry asked us to stay away.
+    pub retry_after: Option<Duration>,
+}
+
+/// What earlier probes learned of a target: the reason that most ticks need no counted request.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    digest: Digest,
+    layer: Option<Child>,
+    fetched: Instant,
+}
+
+/// One walk along one target.
+pub(crate) struct Walk<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) image: &'a ImageName,
+    pub(crate) platform: &'a Platform,
+    pub(crate) budget: &'a mut Budget,
+    pub(crate) pace: Pace,
+    /// When the probe began, on the schedule's clock (simulated in tests).
+    pub(crate) now: Instant,
+    timings: Timings,
+    quota: Option<Quota>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(
+        client: &'a Client,
+        image: &'a ImageName,
+        platform: &'a Platform,
+        budget: &'a mut Budget,
+        pace: Pace,
+        now: Instant,
+    ) -> Self {
+        Self { client, image, platform, budget, pace, now, timings: Timings::default(), quota: None }
+    }
+
+    /// Walks, and says what it saw and what the next walk may rely on.
+    pub(crate) async fn run(mut self, mut known: Option<Known>) -> (Seen, Option<Known>) {
+        let walked = self.walk(&mut known).await;
+        let (verdict, retry_after) = match walked {
+            Ok(depth) => (Verdict::of_success(depth, self.quota.as_ref()), None),
+            Err(error) => {
+                self.timings.merge(&error.timings);
+                (Verdict::of_error(&error), error.evidence.retry_after)
+            }
+        };
+        (Seen { verdict, timings: self.timings, quota: self.quota, retry_after }, known)
+    }
+
+    async fn walk(&mut self, known: &mut Option<Known>) -> Result<Depth, Error> {
+        let digest = self.resolve().await?;
+        if let Some(digest) = digest
+            && !self.proven(known.as_ref(), &digest)
+            && self.budget.spend(self.now)
+        {
+            *known = None;
+            let Some(layer) = self.largest_layer(&digest).await? else { return Ok(Depth::Resolved) };
+            *known = Some(Known { digest, layer, fetched: self.now });
+        }
+        match known {
+            Some(Known { layer: Some(layer), .. }) => self.first_bytes(layer).await.map(|()| Depth::Pullable),
+            Some(Known { layer: None, .. }) => Ok(Depth::Pullable),
+            None => Ok(Depth::Resolved),
+        }
+    }
+
+    /// The digest the tag names now, by a HEAD that no registry counts as a pull.
+    async fn resolve(&mut self) -> Result<Option<Digest>, Error> {
+        let answer =
+            self.client.manifest_head(&self.image.repository, &self.image.reference, self.deadline()).await?;
+        Ok(self.take(answer).digest)
+    }
+
+    /// Was this very manifest fetched not long ago?
+    fn proven(&self, known: Option<&Known>, digest: &Digest) -> bool {
+        known.is_some_and(|known| {
+            known.digest == *digest
+                && self.now.saturating_duration_since(known.fetched) < self.pace.manifest_max_age
+        })
+    }
+
+    /// Fetches the manifest, and the platform's if it is an index, and picks what will take longest to pull.
+    /// `None`: the child's manifest was not worth its price now. `Some(None)`: an image without layers.
+    async fn largest_layer(&mut self, digest: &Digest) -> Result<Option<Option<Child>>, Error> {
+        let manifests = match self.manifest(digest).await?.kind {
+            Kind::Image { config, layers } => return Ok(Some(largest(config, layers))),
+            Kind::Index { manifests } => manifests,
+        };
+        let child =
+            manifests.into_iter().find(|child| self.fits(child)).ok_or_else(|| self.platform_missing())?;
+        if !self.budget.spend(self.now) {
+            return Ok(None);
+        }
+        match self.manifest(&child.digest).await?.kind {
+            Kind::Image { config, layers } => Ok(Some(largest(config, layers))),
+            Kind::Index { .. } => Ok(Some(None)),
+        }
+    }
+
+    async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
+        let reference = Reference::Digest(digest.clone());
+        let answer = self.client.manifest(&self.image.repository, &reference, self.deadline()).await?;
+        let host = answer.host.clone();
+        let raw = self.take(answer);
+        Manifest::parse(&raw.media_type, &raw.bytes).map_err(|error| {
+            Error::new(Class::MediaType, Stage::ManifestGet, Evidence::host(host).saying(&error.to_string()))
+        })
+    }
+
+    async fn first_bytes(&mut self, layer: &Child) -> Result<(), Error> {
+        let range =
+            (layer.size > 0).then(|| ByteRange { start: 0, end: Some(SAMPLE_BYTES.min(layer.size) - 1) });
+        let answer = self.client.blob(&self.image.repository, &layer.digest, range, self.deadline()).await?;
+        let mut blob = self.take(answer);
+        let begun = Instant::now();
+        let mut left = SAMPLE_BYTES;
+        while left > 0
+            && let Some(bytes) = blob.body.next().await
+        {
+            left = left.saturating_sub(bytes?.len() as u64);
+        }
+        self.timings.add(Stage::BlobTransfer, begun.elapsed());
+        Ok(())
+    }
+
+    fn fits(&self, child: &Child) -> bool {
+        let wanted = self.platform.0.as_str();
+        child.platform.as_deref().is_some_and(|platform| {
+            platform == wanted || platform.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
+
+    fn platform_missing(&self) -> Error {
+        let message = format!("the index of {} has no manifest for {}", self.image, self.platform.0);
+        let evidence = Evidence::host(self.image.registry.as_str()).saying(&message);
+        Error::new(Class::PlatformMissing, Stage::ManifestGet, evidence)
+    }
+
+    fn take<T>(&mut self, answer: Answer<T>) -> T {
+        self.timings.merge(&answer.timings);
+        self.budget.learn(answer.quota.as_ref());
+        self.quota = answer.quota.or(self.quota.take());
+        answer.value
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.pace.call_timeout
+    }
+}
+
+/// The reach probe: resolve to challenge, no image, no token.
+pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
+    match client.reach(Instant::now() + pace.call_timeout).await {
+        Ok(answer) => Seen {
+            verdict: Verdict::of_success(Depth::Reachable, answer.quota.as_ref()),
+            timings: answer.timings,
+            quota: answer.quota,
+            retry_after: None,
+        },
+        Err(error) => Seen {
+            verdict: Verdict::of_error(&error),
+            timings: error.timings,
+            quota: None,
+            retry_after: error.evidence.retry_after,
+        },
+    }
+}
+
+/// Foreign layers are not the registry's to serve.
+fn largest(config: Child, layers: Vec<Child>) -> Option<Child> {
+    layers.into_iter().filter(|layer| !layer.foreign).max_by_key(|layer| layer.size).or(Some(config))
+}
+
+/// Bytes read of a layer: enough to see the blob host work, too few to be noticed on anybody's bill.
+const SAMPLE_BYTES: u64 = 64 * 1024;

@@ -1,0 +1,129 @@
+//! When to probe what: jitter, oldest first, back-off on failure. Pure; time and chance are arguments.
+
+use std::time::Duration;
+
+use registry::Class;
+use tokio::time::Instant;
+
+use crate::verdict::Verdict;
+
+/// How often to probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two probes of one target.
+    pub interval: Duration,
+    /// After how long an unchanged manifest is fetched again, a counted request.
+    pub manifest_max_age: Duration,
+    /// For one call of a probe, connection included.
+    pub call_timeout: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            manifest_max_age: Duration::from_secs(4 * 3600),
+            call_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// When a target is due, and how often in a row it has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) at: Instant,
+    failures: u32,
+}
+
+impl Due {
+    /// The first probe: soon, but not all at once. `chance` is in 0..1.
+    pub(crate) fn first(start: Instant, interval: Duration, chance: f64) -> Self {
+        Self { at: start + START_SPREAD.min(interval).mul_f64(chance), failures: 0 }
+    }
+
+    /// The probe after one that began at `now` and ended in `verdict`.
+    pub(crate) fn after(
+        self,
+        now: Instant,
+        verdict: &Verdict,
+        retry_after: Option<Duration>,
+        interval: Duration,
+        chance: f64,
+    ) -> Self {
+        let failures = if matches!(verdict, Verdict::Failed(_)) { self.failures + 1 } else { 0 };
+        let asked = retry_after.unwrap_or_default().min(DELAY_MAX);
+        let delay = interval.mul_f64(backoff(verdict, failures)).min(DELAY_MAX.max(interval)).max(asked);
+        Self { at: now + delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance), failures }
+    }
+}
+
+/// By which factor a failure stretches the interval. An outage is watched at the normal pace, so that its end is seen
+/// soon; what probing makes worse (limits, refused logins) is left alone ever longer.
+fn backoff(verdict: &Verdict, failures: u32) -> f64 {
+    let Verdict::Failed(failed) = verdict else { return 1.0 };
+    let costly = matches!(
+        failed.class,
+        Class::AuthRejected
+            | Class::AuthPoisoned
+            | Class::ForbiddenPolicy
+            | Class::RateLogin
+            | Class::RateBurst
+    );
+    if costly { f64::from(1u32 << failures.min(10)) } else { 1.0 }
+}
+
+/// First probes are spread over this long.
+const START_SPREAD: Duration = Duration::from_secs(2);
+/// No target waits longer than this (unless its interval is longer).
+const DELAY_MAX: Duration = Duration::from_secs(30 * 60);
+/// Share of the delay by which each probe varies, both ways.
+const JITTER: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Depth, Failed};
+    use registry::Stage;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn failed(class: Class) -> Verdict {
+        Verdict::Failed(Failed { class, stage: Stage::ManifestHead, evidence: String::new() })
+    }
+
+    fn delays(verdict: &Verdict, retry_after: Option<Duration>, rounds: usize) -> Vec<u64> {
+        let mut due = Due::first(Instant::now(), MINUTE, 0.0);
+        let step = |_| {
+            let next = due.after(due.at, verdict, retry_after, MINUTE, 0.5);
+            let delay = next.at - due.at;
+            due = next;
+            delay.as_secs()
+        };
+        (0..rounds).map(step).collect()
+    }
+
+    #[test]
+    fn an_outage_is_watched_at_the_normal_pace() {
+        assert_eq!(delays(&failed(Class::ConnectRefused), None, 4), [60, 60, 60, 60]);
+    }
+
+    #[test]
+    fn what_probing_makes_worse_is_left_alone_ever_longer() {
+        assert_eq!(delays(&failed(Class::AuthRejected), None, 6), [120, 240, 480, 960, 1800, 1800]);
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_within_reason() {
+        assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 5), 2), [300, 300]);
+        assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 60 * 24 * 365), 1), [1800]);
+    }
+
+    #[test]
+    fn jitter_is_a_tenth_both_ways() {
+        let due = Due::first(Instant::now(), MINUTE, 0.0);
+        let delay = |chance| {
+            (due.after(due.at, &Verdict::Ok(Depth::Pullable), None, MINUTE, chance).at - due.at).as_secs()
+        };
+        assert_eq!((delay(0.0), delay(1.0)), (54, 66));
+    }
+}

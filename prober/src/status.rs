@@ -1,0 +1,108 @@
+//! What the probes last saw, for people and the status page.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use registry::RegistryHost;
+use serde::Serialize;
+
+use crate::Target;
+use crate::probe::Seen;
+use crate::verdict::{Depth, Verdict};
+
+/// The last verdict on every target.
+#[derive(Debug, Default)]
+pub struct Board(Mutex<BTreeMap<(String, Option<String>), Entry>>);
+
+/// One line of the board.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The registry as in image names.
+    pub registry: String,
+    /// The image; none for a reach probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// `pending`, `ok`, or the failure class.
+    pub verdict: &'static str,
+    /// How far a successful probe went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Depth>,
+    /// The stage that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<&'static str>,
+    /// Host, address, status and message of a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'static str>,
+    /// Time of each stage, in seconds.
+    pub stages: BTreeMap<&'static str, f64>,
+    /// Since when the verdict has been the same, seconds since 1970.
+    pub since: Option<u64>,
+    /// When it was last probed, seconds since 1970.
+    pub probed_at: Option<u64>,
+}
+
+impl Board {
+    /// All lines, by registry and image.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// The verdict labels of one registry, one for each of its targets.
+    pub fn verdicts(&self, registry: &RegistryHost) -> Vec<&'static str> {
+        self.lock()
+            .iter()
+            .filter(|((host, _), _)| host == registry.as_str())
+            .map(|(_, entry)| entry.verdict)
+            .collect()
+    }
+
+    pub(crate) fn pending(&self, registry: &RegistryHost, target: Option<&Target>) {
+        let entry = Entry::new(registry, target, &Verdict::Pending);
+        self.lock().insert(key(registry, target), entry);
+    }
+
+    pub(crate) fn record(&self, registry: &RegistryHost, target: Option<&Target>, seen: &Seen) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let mut entry = Entry::new(registry, target, &seen.verdict);
+        entry.stages =
+            seen.timings.iter().map(|(stage, time)| (stage.as_str(), time.as_secs_f64())).collect();
+        entry.probed_at = Some(now);
+        let mut board = self.lock();
+        let before = board.get(&key(registry, target)).filter(|before| before.verdict == entry.verdict);
+        entry.since = before.and_then(|before| before.since).or(Some(now));
+        board.insert(key(registry, target), entry);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, Option<String>), Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn new(registry: &RegistryHost, target: Option<&Target>, verdict: &Verdict) -> Self {
+        let failed = match verdict {
+            Verdict::Failed(failed) => Some(failed),
+            _ => None,
+        };
+        Self {
+            registry: registry.as_str().to_owned(),
+            image: target.map(|target| target.image.to_string()),
+            verdict: verdict.as_str(),
+            depth: if let Verdict::Ok(depth) = verdict { Some(*depth) } else { None },
+            stage: failed.map(|failed| failed.stage.as_str()),
+            evidence: failed.map(|failed| failed.evidence.clone()),
+            fix: failed.map(|failed| failed.class.fix()),
+            stages: BTreeMap::new(),
+            since: None,
+            probed_at: None,
+        }
+    }
+}
+
+fn key(registry: &RegistryHost, target: Option<&Target>) -> (String, Option<String>) {
+    (registry.as_str().to_owned(), target.map(|target| target.image.to_string()))
+}

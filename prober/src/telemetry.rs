@@ -1,0 +1,149 @@
+//! Names of the prober's metrics, and its one log line per change of verdict.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use registry::observe::Certificate;
+use registry::{Observation, Observer, RegistryHost, Stage};
+
+use crate::Target;
+use crate::probe::Seen;
+use crate::verdict::Verdict;
+
+/// Probes finished, by verdict.
+pub const PROBES: &str = "pullgate_probes_total";
+/// Seconds per stage of a probe.
+pub const STAGE_SECONDS: &str = "pullgate_probe_stage_seconds";
+/// Targets by their present verdict: a state set.
+pub const STATE: &str = "pullgate_probe_state";
+/// When a registry was last probed.
+pub const LAST: &str = "pullgate_probe_last_timestamp_seconds";
+/// Requests the prober itself sent.
+pub const REQUESTS: &str = "pullgate_probe_requests_total";
+
+/// Tells the recorder what the names mean. Call once, after it is installed.
+pub fn describe() {
+    describe_counter!(PROBES, "Probes finished, by registry and class (ok, or the cause of failure).");
+    describe_histogram!(STAGE_SECONDS, metrics::Unit::Seconds, "Time of each stage of a probe, in seconds.");
+    describe_gauge!(
+        STATE,
+        "Number of targets whose last verdict is this class (ok, pending, or the cause of failure)."
+    );
+    describe_gauge!(
+        LAST,
+        metrics::Unit::Seconds,
+        "When the registry was last probed, in seconds since 1970."
+    );
+    describe_counter!(
+        REQUESTS,
+        "Requests the prober itself sent, token exchanges included, by registry and identity."
+    );
+}
+
+/// The handles of one registry.
+pub(crate) struct Telemetry {
+    registry: RegistryHost,
+    states: HashMap<&'static str, Gauge>,
+    stages: HashMap<Stage, Histogram>,
+    last: Gauge,
+}
+
+impl Telemetry {
+    pub(crate) fn new(registry: &RegistryHost) -> Self {
+        let host = registry.as_str().to_owned();
+        let stage = |stage: &Stage| {
+            (*stage, histogram!(STAGE_SECONDS, "registry" => host.clone(), "stage" => stage.as_str()))
+        };
+        Self {
+            registry: registry.clone(),
+            states: HashMap::new(),
+            stages: Stage::ALL.iter().map(stage).collect(),
+            last: gauge!(LAST, "registry" => host),
+        }
+    }
+
+    /// One probe ended.
+    pub(crate) fn probed(&self, target: Option<&Target>, before: &Verdict, seen: &Seen) {
+        counter!(PROBES, "registry" => self.registry.as_str().to_owned(), "class" => seen.verdict.as_str())
+            .increment(1);
+        for (stage, time) in seen.timings.iter() {
+            self.stages[&stage].record(time);
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.last.set(now.as_secs_f64());
+        if !before.agrees_with(&seen.verdict) {
+            self.tell(target, before, &seen.verdict);
+        }
+    }
+
+    /// Sets the state set to the verdicts of all targets of the registry.
+    ///
+    /// A class has a series from its first appearance on, at zero when no target is in it any more.
+    pub(crate) fn states(&mut self, verdicts: &[&'static str]) {
+        for label in verdicts {
+            let series = || gauge!(STATE, "registry" => self.registry.as_str().to_owned(), "class" => *label);
+            self.states.entry(label).or_insert_with(series);
+        }
+        for (label, gauge) in &self.states {
+            gauge.set(verdicts.iter().filter(|verdict| *verdict == label).count() as f64);
+        }
+    }
+
+    fn tell(&self, target: Option<&Target>, before: &Verdict, after: &Verdict) {
+        let registry = self.registry.as_str();
+        let image = target.map_or_else(|| "(reach)".to_owned(), |target| target.image.to_string());
+        let (before, now) = (before.as_str(), after.as_str());
+        match after {
+            Verdict::Failed(failed) => {
+                tracing::warn!(
+                    registry,
+                    image,
+                    before,
+                    verdict = now,
+                    stage = failed.stage.as_str(),
+                    evidence = failed.evidence,
+                    fix = failed.class.fix(),
+                    "verdict changed"
+                );
+            }
+            _ => tracing::info!(registry, image, before, verdict = now, "verdict changed"),
+        }
+    }
+}
+
+/// Counts what the prober sends, and passes every observation on.
+pub struct Counted {
+    inner: Arc<dyn Observer>,
+    requests: Mutex<HashMap<(RegistryHost, String), Counter>>,
+}
+
+impl Counted {
+    /// An observer for the prober's own clients.
+    pub fn new(inner: Arc<dyn Observer>) -> Self {
+        Self { inner, requests: Mutex::default() }
+    }
+}
+
+impl Observer for Counted {
+    fn observe(&self, observation: &Observation<'_>) {
+        let key = (observation.registry.clone(), observation.identity.to_owned());
+        let handle = |key: &(RegistryHost, String)| counter!(REQUESTS, "registry" => key.0.as_str().to_owned(), "identity" => key.1.clone());
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.entry(key).or_insert_with_key(handle).increment(1);
+        drop(requests);
+        self.inner.observe(observation);
+    }
+
+    fn certificate(&self, registry: &RegistryHost, certificate: &Certificate) {
+        self.inner.certificate(registry, certificate);
+    }
+
+    fn received(&self, registry: &RegistryHost, bytes: u64) {
+        self.inner.received(registry, bytes);
+    }
+}

@@ -1,0 +1,120 @@
+//! From what a probe saw to one word: pure.
+
+use registry::{Class, Error, Quota, Stage};
+use serde::Serialize;
+
+/// What a probe concluded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not probed yet. Never counts as fine.
+    Pending,
+    /// It works, as far as [`Depth`] says.
+    Ok(Depth),
+    /// It fails, for a named cause.
+    Failed(Failed),
+}
+
+/// How far a successful probe went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Depth {
+    /// Resolve to challenge: says nothing of images.
+    Reachable,
+    /// The tag resolves; manifest and layers were not asked for (no budget left, or nothing to ask).
+    Resolved,
+    /// Manifest known and first bytes of a layer received: a pull would start.
+    Pullable,
+}
+
+/// A failure as told to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The named cause.
+    pub class: Class,
+    /// Where on the way.
+    pub stage: Stage,
+    /// Host, address, status and server message in one line.
+    pub evidence: String,
+}
+
+impl Verdict {
+    /// The label: `pending`, `ok`, or the class.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending => PENDING,
+            Self::Ok(_) => OK,
+            Self::Failed(failed) => failed.class.as_str(),
+        }
+    }
+
+    /// Is it the same conclusion, whatever the details?
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Failed(a), Self::Failed(b)) => (a.class, a.stage) == (b.class, b.stage),
+            _ => self == other,
+        }
+    }
+
+    /// The verdict on a call that failed.
+    pub fn of_error(error: &Error) -> Self {
+        Self::Failed(Failed { class: error.class, stage: error.stage, evidence: error.to_string() })
+    }
+
+    /// The verdict on calls that all succeeded: a spent quota fails a pull one step later, though a HEAD is answered.
+    pub fn of_success(depth: Depth, quota: Option<&Quota>) -> Self {
+        match quota {
+            Some(quota) if quota.remaining == Some(0) => Self::Failed(Failed {
+                class: Class::RatePullQuota,
+                stage: Stage::ManifestHead,
+                evidence: spent(quota),
+            }),
+            _ => Self::Ok(depth),
+        }
+    }
+}
+
+/// Label of a target not probed yet.
+pub const PENDING: &str = "pending";
+/// Label of a target that works.
+pub const OK: &str = "ok";
+
+fn spent(quota: &Quota) -> String {
+    let limit = quota.limit.map_or_else(|| "its limit".to_owned(), |limit| format!("all {limit}"));
+    let window = quota.window.map_or_else(String::new, |window| format!(" in {} s", window.as_secs()));
+    let source = quota.source.as_deref().map_or_else(String::new, |source| format!(", counted for {source}"));
+    format!(
+        "{} at manifest_head: the registry answers HEAD but says that {limit} pulls{window} are spent{source}",
+        Class::RatePullQuota
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use registry::Evidence;
+
+    fn quota(remaining: Option<u64>) -> Quota {
+        Quota { limit: Some(100), remaining, window: None, source: None }
+    }
+
+    #[test]
+    fn a_head_answered_with_an_empty_quota_is_no_success() {
+        assert_eq!(Verdict::of_success(Depth::Pullable, Some(&quota(Some(0)))).as_str(), "rate_pull_quota");
+        assert_eq!(Verdict::of_success(Depth::Pullable, Some(&quota(Some(1)))).as_str(), "ok");
+    }
+
+    #[test]
+    fn an_absent_header_is_not_zero() {
+        assert_eq!(Verdict::of_success(Depth::Resolved, Some(&quota(None))), Verdict::Ok(Depth::Resolved));
+        assert_eq!(Verdict::of_success(Depth::Resolved, None), Verdict::Ok(Depth::Resolved));
+    }
+
+    #[test]
+    fn the_same_failure_at_another_address_is_no_change() {
+        let at =
+            |host: &str| Verdict::of_error(&Error::new(Class::Dns, Stage::Resolve, Evidence::host(host)));
+        assert!(at("a").agrees_with(&at("b")));
+        assert!(!at("a").agrees_with(&Verdict::Ok(Depth::Pullable)));
+        assert!(!Verdict::Pending.agrees_with(&Verdict::Ok(Depth::Reachable)));
+    }
+}
