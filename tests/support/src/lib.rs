@@ -1,1 +1,50 @@
-//! tests/support
+//! The harness of the integration tests: the binary under test beside real containerd, registries and Prometheus.
+//!
+//! A test is a story of a few lines. It opens a [`Scratch`] folder, starts what it needs, pulls, and looks:
+//!
+//! ```text
+//! Scratch ──► DockerRegistry ◄── Pullgate ◄── Containerd | Skopeo | http::get
+//!                                   ▲
+//!                       Prometheus ─┘──► Alertmanager ──► Webhook
+//! ```
+//!
+//! - [`scratch`]: one folder per test, kept with its logs when the test fails.
+//! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses nobody else takes.
+//! - [`parts`]: where the programs are; one that is missing fails the test and says `make setup`.
+//! - [`containerd`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
+//! - [`prometheus`], [`alertmanager`]: what operators see, and the page they get.
+//! - [`pullgate`], [`metrics`]: the binary under test and what it says of itself.
+//! - [`http`]: a small client that sees raw bytes and how a connection ended.
+//!
+//! Everything here panics with a readable cause instead of returning errors: a harness failure is a test failure.
+//! Values are dropped in reverse order of declaration, so a test declares its scratch folder first.
+
+#![allow(clippy::unwrap_used, reason = "the harness fails the test, with a cause")]
+
+pub mod alertmanager;
+pub mod containerd;
+pub mod docker_registry;
+pub mod hosts;
+pub mod http;
+pub mod metrics;
+pub mod parts;
+pub mod ports;
+pub mod process;
+pub mod prometheus;
+pub mod pullgate;
+pub mod scratch;
+pub mod skopeo;
+pub mod wait;
+
+pub use alertmanager::{Alertmanager, Webhook};
+pub use containerd::{Containerd, Release};
+pub use docker_registry::DockerRegistry;
+pub use hosts::HostsDir;
+pub use metrics::Metrics;
+pub use ports::Port;
+pub use process::{Process, Ran, run};
+pub use prometheus::Prometheus;
+pub use pullgate::Pullgate;
+pub use scratch::Scratch;
+pub use skopeo::Skopeo;
+pub use wait::wait_until;

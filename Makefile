@@ -1,0 +1,19 @@
+# Every way to check this project; CI runs these same recipes.
+.PHONY: setup fmt lint test ci demo
+
+setup: ## install the real parts that the tests drive, where missing
+	tests/setup
+
+fmt: ## check the formatting
+	cargo fmt --all --check
+
+lint: ## clippy over everything, warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+test: setup ## unit, integration and end-to-end tests with the real parts
+	cargo nextest run --workspace --locked $(NEXTEST)
+
+ci: fmt lint test ## what CI runs
+
+demo: ## a registry that fails and a mirror that copes, in one process
+	cargo run --locked -- demo

@@ -1,0 +1,137 @@
+//! Alertmanager, and a webhook that receives what it sends.
+
+use std::convert::Infallible;
+use std::process::Command;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::process::{Process, Ran, run};
+use crate::prometheus::listening_address;
+use crate::{Scratch, parts};
+
+/// A running Alertmanager.
+#[derive(Debug)]
+pub struct Alertmanager {
+    address: String,
+    _process: Process,
+}
+
+impl Alertmanager {
+    /// Starts with a configuration (YAML); see [`paging`] for a short one.
+    pub async fn start(scratch: &Scratch, config: &str) -> Self {
+        let folder = scratch.folder("alertmanager");
+        let config_file = folder.join("alertmanager.yml");
+        std::fs::write(&config_file, config).expect("a configuration");
+        let mut command = Command::new(parts::installed("prometheus-alertmanager"));
+        command.arg("--config.file").arg(&config_file).arg("--storage.path").arg(folder.join("data"));
+        command.args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]);
+        let mut process = Process::spawn("alertmanager", &mut command, &folder);
+        let address = process.says("where it listens", 0, listening_address).await;
+        Self { address, _process: process }
+    }
+
+    /// `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Runs `amtool` against it, for example `alert query`.
+    pub async fn amtool(&self, arguments: &[&str]) -> Ran {
+        let url = format!("--alertmanager.url=http://{}", self.address);
+        amtool(&[&[url.as_str()], arguments].concat()).await
+    }
+}
+
+/// A configuration that sends every alert to one webhook at once.
+pub fn paging(webhook: &Webhook) -> String {
+    format!(
+        "route: {{receiver: page, group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}\n\
+         receivers: [{{name: page, webhook_configs: [{{url: {:?}}}]}}]\n",
+        webhook.url()
+    )
+}
+
+/// Runs `amtool` by itself, for example `check-config FILE`.
+pub async fn amtool(arguments: &[&str]) -> Ran {
+    let mut command = Command::new(parts::installed("amtool"));
+    command.args(arguments);
+    run(command).await
+}
+
+/// Receives notifications.
+#[derive(Debug)]
+pub struct Webhook {
+    address: String,
+    received: UnboundedReceiver<Value>,
+    server: AbortHandle,
+}
+
+impl Webhook {
+    /// Starts listening.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the webhook");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (sender, received) = unbounded_channel();
+        let server = tokio::spawn(accept(listener, sender)).abort_handle();
+        Self { address, received, server }
+    }
+
+    /// Where to send.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Waits for an alert of that name in that state (`firing` or `resolved`), passing over others.
+    pub async fn alert(&mut self, name: &str, state: &str, limit: Duration) -> Value {
+        let wanted = |alert: &&Value| alert["labels"]["alertname"] == name && alert["status"] == state;
+        let wait = async {
+            loop {
+                let notification =
+                    self.received.recv().await.expect("invariant: the server holds the sender");
+                let alerts = notification["alerts"].as_array().cloned().unwrap_or_default();
+                if let Some(alert) = alerts.iter().find(wanted) {
+                    return alert.clone();
+                }
+            }
+        };
+        timeout(limit, wait).await.unwrap_or_else(|_| panic!("{name} was not {state} within {limit:?}"))
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, sender: UnboundedSender<Value>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let sender = sender.clone();
+        let service = service_fn(move |request| take(request, sender.clone()));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+async fn take(
+    request: Request<Incoming>,
+    sender: UnboundedSender<Value>,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    if let Ok(notification) = serde_json::from_slice(&body) {
+        // The test may be over.
+        let _ = sender.send(notification);
+    }
+    Ok(Response::new(Empty::new()))
+}

@@ -1,0 +1,252 @@
+//! Real containerds of several releases, each on folders and a socket of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bytes::Bytes;
+
+use crate::process::{Process, Ran, run};
+use crate::{HostsDir, Scratch, parts};
+
+/// Which containerd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The one that the machine's own distribution brings: 1.6 on Debian 12.
+    System,
+    /// 1.7, unpacked beside.
+    V1_7,
+    /// 2.1 or later, unpacked beside; it pulls with its transfer service.
+    V2,
+}
+
+impl Release {
+    fn program(self, name: &str) -> PathBuf {
+        match self {
+            Self::System => parts::installed(name),
+            Self::V1_7 => parts::unpacked("containerd-1.7", name),
+            Self::V2 => parts::unpacked("containerd-2", name),
+        }
+    }
+}
+
+/// What a test may change before the start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    release: Release,
+    cri: Option<HostsDir>,
+    layer_fetch_buffer: usize,
+}
+
+impl Options {
+    /// Turns the CRI plugin on, with this `config_path`.
+    #[must_use]
+    pub fn cri(mut self, hosts: &HostsDir) -> Self {
+        self.cri = Some(hosts.clone());
+        self
+    }
+
+    /// Fetches layers by parallel open-ended ranges of this many bytes (2.1 and later).
+    #[must_use]
+    pub fn layer_fetch_buffer(mut self, bytes: usize) -> Self {
+        self.layer_fetch_buffer = bytes;
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self, scratch: &Scratch) -> Containerd {
+        let folder = scratch.folder("containerd");
+        fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
+        let process = launch(self.release, &folder);
+        let mut containerd = Containerd { release: self.release, folder, process };
+        containerd.ready(0).await;
+        containerd
+    }
+
+    /// The configuration file, in the form that every release reads.
+    fn config(&self, folder: &Path) -> String {
+        let at = |name: &str| folder.join(name).display().to_string();
+        let platform = format!("linux/{}", go_architecture());
+        let disabled = if self.cri.is_some() {
+            "[]"
+        } else {
+            "[\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]"
+        };
+        let hosts = self.cri.as_ref().map(|hosts| hosts.path().display().to_string()).unwrap_or_default();
+        let cri_images = match self.release {
+            Release::V2 => "io.containerd.cri.v1.images",
+            _ => "io.containerd.grpc.v1.cri",
+        };
+        format!(
+            r#"version = 2
+root = "{root}"
+state = "{state}"
+disabled_plugins = {disabled}
+[grpc]
+address = "{socket}"
+[debug]
+level = "debug"
+[plugins."io.containerd.transfer.v1.local"]
+{parallel}
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "{platform}"
+snapshotter = "{SNAPSHOTTER}"
+[plugins."{cri_images}".registry]
+config_path = "{hosts}"
+"#,
+            root = at("root"),
+            state = at("state"),
+            socket = at("containerd.sock"),
+            parallel = match self.layer_fetch_buffer {
+                0 => String::new(),
+                bytes => format!("concurrent_layer_fetch_buffer = {bytes}"),
+            },
+        )
+    }
+}
+
+/// A running containerd.
+#[derive(Debug)]
+pub struct Containerd {
+    release: Release,
+    folder: PathBuf,
+    process: Process,
+}
+
+impl Containerd {
+    /// Starts one with CRI off and otherwise its own defaults.
+    pub async fn start(release: Release, scratch: &Scratch) -> Self {
+        Self::options(release).start(scratch).await
+    }
+
+    /// Starts with [`Options`].
+    pub fn options(release: Release) -> Options {
+        Options { release, cri: None, layer_fetch_buffer: 0 }
+    }
+
+    /// What it calls its own version.
+    pub async fn version(&self) -> String {
+        let text = self.ctr(&["version"]).await.ok();
+        let server = text.split("Server:").nth(1).unwrap_or_default();
+        let version = server.lines().find_map(|line| line.trim().strip_prefix("Version:"));
+        version.expect("a version of the server").trim().to_owned()
+    }
+
+    /// Pulls and unpacks an image, with the registries found through `hosts`.
+    pub async fn pull(&self, image: &str, hosts: &HostsDir) -> Ran {
+        self.pull_with(image, hosts, &[]).await
+    }
+
+    /// As [`Self::pull`], with more arguments, for example `--user`, `name:secret`.
+    pub async fn pull_with(&self, image: &str, hosts: &HostsDir, arguments: &[&str]) -> Ran {
+        let hosts = hosts.path().display().to_string();
+        let fixed = ["images", "pull", "--hosts-dir", &hosts, "--snapshotter", SNAPSHOTTER];
+        self.ctr(&[&fixed, arguments, &[image]].concat()).await
+    }
+
+    /// Fetches an image without unpacking it.
+    pub async fn fetch(&self, image: &str, hosts: &HostsDir) -> Ran {
+        let hosts = hosts.path().display().to_string();
+        self.ctr(&["content", "fetch", "--hosts-dir", &hosts, image]).await
+    }
+
+    /// The files of an unpacked image: path without leading slash, and content.
+    pub async fn files(&self, image: &str) -> BTreeMap<String, Bytes> {
+        let mount = tempfile::tempdir_in(&self.folder).expect("a folder to mount on");
+        let copy = tempfile::tempdir_in(&self.folder).expect("a folder to copy to");
+        // The mount lives and dies with the shell's own mount namespace.
+        let script = r#""$@" >/dev/null && cp -a "$MOUNT/." "$COPY/" && umount "$MOUNT""#;
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-ec", script, "sh"])
+            .env("MOUNT", mount.path())
+            .env("COPY", copy.path());
+        command.arg(self.release.program("ctr")).arg("--address").arg(self.socket());
+        command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
+        run(command).await.ok();
+        let view = mount.path().display().to_string();
+        self.ctr(&["snapshots", "--snapshotter", SNAPSHOTTER, "rm", &view]).await.ok();
+        let mut files = BTreeMap::new();
+        collect(copy.path(), copy.path(), &mut files);
+        files
+    }
+
+    /// Removes an image with all its content, so that the next pull asks for everything again.
+    pub async fn forget(&self, image: &str) {
+        self.ctr(&["images", "rm", "--sync", image]).await.ok();
+    }
+
+    /// The digests of all content it holds.
+    pub async fn content(&self) -> Vec<String> {
+        let listed = self.ctr(&["content", "ls", "--quiet"]).await.ok();
+        listed.lines().map(str::to_owned).collect()
+    }
+
+    /// Starts again on empty folders: whatever a broken pull left behind is gone.
+    pub async fn reset(&mut self) {
+        self.process.stop().await;
+        for folder in ["root", "state"] {
+            fs::remove_dir_all(self.folder.join(folder)).expect("containerd's folder to be removed");
+        }
+        let offset = self.process.log().len();
+        self.process = launch(self.release, &self.folder);
+        self.ready(offset).await;
+    }
+
+    /// Its gRPC socket; with CRI on, the CRI is served there too.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("containerd.sock")
+    }
+
+    /// Its log.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Runs `ctr` of the same release against it.
+    pub async fn ctr(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(self.release.program("ctr"));
+        command.arg("--address").arg(self.socket()).args(arguments);
+        run(command).await
+    }
+
+    async fn ready(&mut self, offset: usize) {
+        let booted = |log: &str| log.contains("containerd successfully booted").then_some(());
+        self.process.says("that it has booted", offset, booted).await;
+    }
+}
+
+/// In a mount namespace of its own, so that no mount outlives it.
+fn launch(release: Release, folder: &Path) -> Process {
+    assert!(rustix::process::geteuid().is_root(), "containerd needs root; run the tests as root");
+    let mut command = Command::new("unshare");
+    command.arg("--mount").arg(release.program("containerd"));
+    command.arg("--config").arg(folder.join("config.toml"));
+    Process::spawn("containerd", &mut command, folder)
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Bytes>) {
+    for entry in fs::read_dir(folder).expect("a folder of the image") {
+        let entry = entry.expect("an entry of the image");
+        let path = entry.path();
+        if entry.file_type().expect("a file type").is_dir() {
+            collect(root, &path, files);
+        } else {
+            let name = path.strip_prefix(root).expect("invariant: below the root").display().to_string();
+            files.insert(name, fs::read(&path).expect("a file of the image").into());
+        }
+    }
+}
+
+/// This machine's architecture as image platforms write it.
+pub fn go_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Copies instead of overlaying: it works on every file system, inside containers too.
+const SNAPSHOTTER: &str = "native";

@@ -1,0 +1,58 @@
+//! Writes containerd's `hosts.toml` tree.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Scratch;
+
+/// A folder of `<registry>/hosts.toml` files, as containerd reads it on every pull.
+#[derive(Debug, Clone)]
+pub struct HostsDir {
+    path: PathBuf,
+}
+
+impl HostsDir {
+    /// An empty tree.
+    pub fn new(scratch: &Scratch) -> Self {
+        Self { path: scratch.folder("certs.d") }
+    }
+
+    /// Where it is, for `--hosts-dir` and `config_path`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Pulls from `registry` go to `mirror` first and to `upstream` when that fails. Both are URLs.
+    pub fn mirror(&self, registry: &str, mirror: &str, upstream: &str) -> &Self {
+        self.mirrors(registry, &[mirror], upstream)
+    }
+
+    /// Pulls from `registry` go to these mirrors in turn and to `upstream` last.
+    pub fn mirrors(&self, registry: &str, mirrors: &[&str], upstream: &str) -> &Self {
+        let mut text = format!("server = {upstream:?}\n");
+        for mirror in mirrors {
+            // `referrers` would make containerd before 2.2 drop the whole file.
+            write!(text, "\n[host.{mirror:?}]\ncapabilities = [\"pull\", \"resolve\"]\n").unwrap();
+        }
+        self.write(registry, &text)
+    }
+
+    /// Pulls from `registry` go to `mirror` alone: nothing stands behind it.
+    pub fn only(&self, registry: &str, mirror: &str) -> &Self {
+        self.mirrors(registry, &[mirror], mirror)
+    }
+
+    /// Writes the file of `registry` as given.
+    pub fn write(&self, registry: &str, text: &str) -> &Self {
+        let folder = self.path.join(folder_name(registry));
+        fs::create_dir_all(&folder).expect("a folder for hosts.toml");
+        fs::write(folder.join("hosts.toml"), text).expect("hosts.toml to be written");
+        self
+    }
+}
+
+/// A port is written `host_port_`, the form that containerd looks for first.
+fn folder_name(registry: &str) -> String {
+    registry.split_once(':').map_or_else(|| registry.to_owned(), |(host, port)| format!("{host}_{port}_"))
+}

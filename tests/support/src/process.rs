@@ -1,0 +1,215 @@
+//! Programs that run beside a test: daemons that end with their owner, and commands that end by themselves.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, kill_process};
+use tokio::time::timeout;
+
+pub use rustix::process::Signal;
+
+use crate::scratch::tail;
+use crate::wait::wait_until;
+
+/// A daemon. Dropping it ends it: politely first, then for good.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a command whose output goes to `<folder>/<name>.log`, after what is there already.
+    pub fn spawn(name: &str, command: &mut Command, folder: &Path) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log).expect("a log file");
+        let errors = output.try_clone().expect("a second handle of the log");
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        Self { name: name.to_owned(), child, log }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it wrote so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until `find` sees something in what was written after the first `offset` bytes of the log.
+    /// Panics when the process ends before, or after 30 s.
+    pub async fn says<T>(&mut self, what: &str, offset: usize, find: impl Fn(&str) -> Option<T>) -> T {
+        wait_until(&format!("{} to say {what}", self.name), START_LIMIT, async || {
+            let ended = self.has_ended();
+            let log = self.log();
+            let found = log.get(offset..).and_then(&find);
+            assert!(found.is_some() || !ended, "{} ended without {what}:\n{}", self.name, tail(&log));
+            found
+        })
+        .await
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("{} gets no signal: {error}", self.name));
+    }
+
+    /// Waits until it ended by itself. Panics after `limit`.
+    pub async fn exited(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("{} to end", self.name);
+        wait_until(&what, limit, async || self.child.try_wait().expect("a child to wait for")).await
+    }
+
+    /// Asks it to end (SIGTERM) and waits. Panics when it takes more than 30 s.
+    pub async fn stop(&mut self) -> ExitStatus {
+        if !self.has_ended() {
+            self.signal(Signal::TERM);
+        }
+        self.exited(STOP_LIMIT).await
+    }
+
+    /// Ends it on the spot (SIGKILL), as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        let _ = kill_process(self.pid(), Signal::TERM);
+        let deadline = Instant::now() + DROP_GRACE;
+        while !self.has_ended() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kill();
+    }
+}
+
+/// What a command that ended by itself left behind.
+#[derive(Debug)]
+pub struct Ran {
+    what: String,
+    status: ExitStatus,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ran {
+    /// Its standard output. Panics when it failed.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert!(self.status.success(), "{self}");
+        self.stdout
+    }
+
+    /// Everything it printed. Panics when it did not fail.
+    #[track_caller]
+    pub fn failed(self) -> String {
+        assert!(!self.status.success(), "a failure was expected of {self}");
+        self.stderr + &self.stdout
+    }
+
+    /// Whether it succeeded.
+    pub fn succeeded(&self) -> bool {
+        self.status.success()
+    }
+
+    /// The exit code, unless a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// What it wrote to standard output.
+    pub fn stdout(&self) -> &str {
+        &self.stdout
+    }
+
+    /// What it wrote to standard error.
+    pub fn stderr(&self) -> &str {
+        &self.stderr
+    }
+}
+
+impl fmt::Display for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})\n{}\n{}", self.what, self.status, tail(&self.stdout), tail(&self.stderr))
+    }
+}
+
+/// Runs a command to its end. Panics when it takes more than two minutes.
+pub async fn run(command: Command) -> Ran {
+    let what = format!("{command:?}");
+    let mut command = tokio::process::Command::from(command);
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output =
+        timeout(RUN_LIMIT, output).await.unwrap_or_else(|_| panic!("{what}: no end after {RUN_LIMIT:?}"));
+    let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
+    Ran {
+        what,
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Daemons start in well under a second; a loaded machine takes longer.
+const START_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const RUN_LIMIT: Duration = Duration::from_secs(120);
+/// Dropping blocks the test's thread, so the second try comes soon.
+const DROP_GRACE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scratch;
+
+    #[tokio::test]
+    async fn a_dropped_process_is_gone_even_if_it_ignores_the_polite_signal() {
+        let scratch = Scratch::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
+        let mut process = Process::spawn("stubborn", &mut command, scratch.path());
+        process.says("ready", 0, |log| log.contains("ready").then_some(())).await;
+        let id = process.id();
+        drop(process);
+        assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "ended without a welcome")]
+    async fn a_process_that_ends_early_fails_the_wait_at_once() {
+        let scratch = Scratch::new();
+        let mut process = Process::spawn("early", &mut Command::new("true"), scratch.path());
+        process.says("a welcome", 0, |log| log.contains("welcome").then_some(())).await;
+    }
+
+    #[tokio::test]
+    async fn a_command_that_ended_tells_its_code_and_both_outputs() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out; echo err >&2; exit 3"]);
+        let ran = run(command).await;
+        assert_eq!((ran.code(), ran.stdout(), ran.stderr()), (Some(3), "out\n", "err\n"));
+    }
+}

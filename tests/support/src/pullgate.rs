@@ -1,0 +1,164 @@
+//! The binary under test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::process::{Process, Ran, Signal, run};
+use crate::{Metrics, Scratch, http, wait_until};
+
+/// A running `pullgate`.
+#[derive(Debug)]
+pub struct Pullgate {
+    binary: PathBuf,
+    folder: PathBuf,
+    arguments: Vec<String>,
+    process: Process,
+    proxy: String,
+    admin: String,
+}
+
+impl Pullgate {
+    /// Starts `pullgate serve` with this configuration (TOML) and waits until it is ready.
+    ///
+    /// `binary` is `env!("CARGO_BIN_EXE_pullgate")`. The configuration should listen on port 0 and keep its cache in
+    /// the scratch folder.
+    pub async fn start(binary: &str, scratch: &Scratch, config: &str) -> Self {
+        let folder = scratch.folder("pullgate");
+        let config_file = folder.join("pullgate.toml");
+        std::fs::write(&config_file, config).expect("a configuration");
+        let arguments = vec!["serve".to_owned(), "--config".to_owned(), config_file.display().to_string()];
+        let binary = PathBuf::from(binary);
+        let process = launch(&binary, &arguments, &folder);
+        let mut pullgate =
+            Self { binary, folder, arguments, process, proxy: String::new(), admin: String::new() };
+        pullgate.ready(0).await;
+        pullgate
+    }
+
+    /// Where nodes connect: `127.0.0.1:<port>`.
+    pub fn proxy(&self) -> &str {
+        &self.proxy
+    }
+
+    /// The mirror's URL, for `hosts.toml`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.proxy)
+    }
+
+    /// The read-only admin endpoint: `127.0.0.1:<port>`.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Begins a GET from the proxy.
+    pub fn get(&self, path: &str) -> http::Request {
+        http::get(&self.proxy, path)
+    }
+
+    /// Begins a HEAD from the proxy.
+    pub fn head(&self, path: &str) -> http::Request {
+        http::head(&self.proxy, path)
+    }
+
+    /// Scrapes `/metrics`.
+    pub async fn metrics(&self) -> Metrics {
+        Metrics::parse(&http::get(&self.admin, "/metrics").send().await.text())
+    }
+
+    /// Waits until a scrape satisfies `enough`; counters of a pull move shortly after its last byte.
+    pub async fn metrics_when(&self, what: &str, enough: impl Fn(&Metrics) -> bool) -> Metrics {
+        wait_until(what, METRICS_LIMIT, async || Some(self.metrics().await).filter(|metrics| enough(metrics)))
+            .await
+    }
+
+    /// `/status.json`.
+    pub async fn status(&self) -> Value {
+        http::get(&self.admin, "/status.json").send().await.json()
+    }
+
+    /// What it wrote to standard error.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal, for example to reload.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Asks it to end and waits for it.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.process.stop().await
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again with the same configuration and cache, after [`Self::stop`] or [`Self::kill`].
+    /// On port 0 it gets new addresses; a test that needs the old ones configures a [`crate::Port`].
+    pub async fn start_again(&mut self) {
+        assert!(self.process.has_ended(), "pullgate still runs");
+        let offset = self.process.log().len();
+        self.process = launch(&self.binary, &self.arguments, &self.folder);
+        self.ready(offset).await;
+    }
+
+    /// Learns the addresses from what it announces on standard error, then waits for `/readyz`.
+    async fn ready(&mut self, offset: usize) {
+        self.proxy =
+            self.process.says("where the proxy listens", offset, |log| announced(log, "proxy")).await;
+        self.admin = self
+            .process
+            .says("where the admin endpoint listens", offset, |log| announced(log, "admin"))
+            .await;
+        let admin = self.admin.clone();
+        wait_until("pullgate to be ready", READY_LIMIT, async || {
+            http::get(&admin, "/readyz").send().await.status.is_success().then_some(())
+        })
+        .await;
+    }
+}
+
+/// Runs a subcommand to its end: `command(BIN, &["check", "config", ...])`.
+pub async fn command(binary: &str, arguments: &[&str]) -> Ran {
+    let mut command = Command::new(binary);
+    command.args(arguments);
+    run(command).await
+}
+
+fn launch(binary: &Path, arguments: &[String], folder: &Path) -> Process {
+    Process::spawn("pullgate", Command::new(binary).args(arguments), folder)
+}
+
+/// `pullgate: proxy listening on 127.0.0.1:5000`.
+fn announced(log: &str, listener: &str) -> Option<String> {
+    let begin = format!("pullgate: {listener} listening on ");
+    // A line without its end may still be growing.
+    let mut lines = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    lines.find_map(|line| line.strip_prefix(begin.as_str())).map(|address| address.trim().to_owned())
+}
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const METRICS_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::announced;
+
+    #[test]
+    fn an_address_is_read_once_its_line_is_complete() {
+        let log = "pullgate: proxy listening on 127.0.0.1:5000\npullgate: admin listening on 127.0.0.1:50";
+        assert_eq!(announced(log, "proxy").as_deref(), Some("127.0.0.1:5000"));
+        assert_eq!(announced(log, "admin"), None);
+    }
+}

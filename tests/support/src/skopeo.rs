@@ -1,0 +1,73 @@
+//! Skopeo: it fills registries from image layouts, and pulls as CRI-O does, through the same library.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Ran, run};
+use crate::{Scratch, parts};
+
+/// Skopeo with settings of its own; nothing of the user's is read.
+#[derive(Debug)]
+pub struct Skopeo {
+    home: PathBuf,
+    policy: PathBuf,
+    registries: PathBuf,
+}
+
+impl Skopeo {
+    /// With an empty `registries.conf`.
+    pub fn new(scratch: &Scratch) -> Self {
+        Self::with_registries(scratch, "")
+    }
+
+    /// With this `registries.conf`, for example with a mirror in it.
+    pub fn with_registries(scratch: &Scratch, registries: &str) -> Self {
+        let home = scratch.folder("skopeo");
+        let write = |name: &str, text: &str| {
+            let path = home.join(name);
+            std::fs::write(&path, text).expect("skopeo's settings");
+            path
+        };
+        let policy = write("policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#);
+        let registries = write("registries.conf", registries);
+        std::fs::create_dir(home.join("registries.d")).expect("a folder for signature settings");
+        Self { home, policy, registries }
+    }
+
+    /// Pushes what an OCI layout calls `tag` to `image` (`127.0.0.1:5000/library/app:1`), byte for byte.
+    pub async fn push(&self, layout: &Path, tag: &str, image: &str) -> Ran {
+        self.copy(&format!("oci:{}:{tag}", layout.display()), &format!("docker://{image}"), &[]).await
+    }
+
+    /// Pulls `image` into a new OCI layout, where it is called `pulled`.
+    pub async fn pull(&self, image: &str, layout: &Path) -> Ran {
+        self.copy(&format!("docker://{image}"), &format!("oci:{}:pulled", layout.display()), &[]).await
+    }
+
+    /// Copies between any two transports, with more arguments.
+    pub async fn copy(&self, from: &str, to: &str, arguments: &[&str]) -> Ran {
+        let mut command = self.command();
+        command.args(["copy", "--all", "--preserve-digests"]);
+        command.args(["--src-tls-verify=false", "--dest-tls-verify=false"]).args(arguments);
+        run(command_with(command, &[from, to])).await
+    }
+
+    /// The manifest as the registry gives it.
+    pub async fn manifest(&self, image: &str) -> Ran {
+        let image = format!("docker://{image}");
+        run(command_with(self.command(), &["inspect", "--tls-verify=false", "--raw", &image])).await
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(parts::installed("skopeo"));
+        command.arg("--policy").arg(&self.policy).arg("--registries.d").arg(self.home.join("registries.d"));
+        command.env("CONTAINERS_REGISTRIES_CONF", &self.registries);
+        command.env("HOME", &self.home).env("XDG_RUNTIME_DIR", &self.home).env("TMPDIR", &self.home);
+        command
+    }
+}
+
+fn command_with(mut command: Command, arguments: &[&str]) -> Command {
+    command.args(arguments);
+    command
+}
