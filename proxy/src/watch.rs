@@ -1,0 +1,72 @@
+//! What the data path tells whoever keeps count: fills, commits, disk trouble.
+
+use std::io;
+use std::time::Duration;
+
+use registry::{Class, RegistryHost};
+
+use crate::store::Kind;
+
+/// Takes events of store and fills. Called on their path: must not block.
+pub trait Watch: Send + Sync + 'static {
+    /// A fill began for content of `registry`.
+    fn fill_started(&self, _registry: &RegistryHost) {}
+
+    /// It ended; called once for each start.
+    fn fill_ended(&self, _registry: &RegistryHost, _end: &FillEnd) {}
+
+    /// The upstream broke off with `class` and the fill asks for the rest.
+    fn fill_resumed(&self, _registry: &RegistryHost, _class: Class) {}
+
+    /// Content came to rest in the store.
+    fn committed(&self, _kind: Kind, _bytes: u64) {}
+
+    /// Content that did not hash to its name was taken out of reach.
+    fn quarantined(&self, _reason: Quarantined) {}
+
+    /// A file operation failed; the work went on without the disk where it could.
+    fn disk_failed(&self, _error: &io::Error) {}
+
+    /// What the store holds, after it changed.
+    fn holds(&self, _objects: u64, _bytes: u64) {}
+}
+
+/// How a fill ended and what it moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FillEnd {
+    /// How it ended.
+    pub outcome: FillOutcome,
+    /// Bytes taken from the upstream, bytes kept from an earlier fill not among them.
+    pub bytes: u64,
+    /// From the first answer's headers to the last byte; pauses of the upstream included.
+    pub transfer: Duration,
+}
+
+/// How a fill ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FillOutcome {
+    /// Verified and committed.
+    Committed,
+    /// Verified and delivered; the disk would not keep it.
+    PassedThrough,
+    /// Nobody read and too much was missing; its bytes are kept for the next request.
+    Paused,
+    /// The upstream failed us, or its bytes did.
+    Failed(Class),
+}
+
+registry::labels! {
+    /// Why content was quarantined.
+    Quarantined {
+        /// A fill's bytes did not hash to the digest asked for.
+        Fill = "fill";
+        /// A committed file has another size than its record says.
+        Size = "size";
+    }
+}
+
+/// A watch that forgets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
