@@ -1,0 +1,170 @@
+//! From a description to an image: packs the layers, writes config and manifest.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Blob, Image, Layer, media};
+use crate::digest::Algorithm;
+
+/// Describes an image; [`finish`](Self::finish) makes it.
+#[derive(Debug, Clone)]
+pub struct ImageBuilder {
+    seed: u64,
+    layers: Vec<Layer>,
+    platform: (String, String),
+    docker: bool,
+    algorithm: Algorithm,
+    artifact_type: Option<String>,
+    subject: Option<Value>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl ImageBuilder {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            layers: Vec::new(),
+            platform: ("linux".to_owned(), "amd64".to_owned()),
+            docker: false,
+            algorithm: Algorithm::Sha256,
+            artifact_type: None,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a layer on top.
+    #[must_use]
+    pub fn layer(mut self, layer: Layer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds a gzipped layer with one file of `size` bytes, `data/layer-N.bin`.
+    #[must_use]
+    pub fn layer_of(self, size: usize) -> Self {
+        let path = self.next_path();
+        self.layer(Layer::new().file(&path, size))
+    }
+
+    /// As [`layer_of`](Self::layer_of), but plain tar: the cheapest way to a very large layer.
+    #[must_use]
+    pub fn plain_layer_of(self, size: usize) -> Self {
+        let path = self.next_path();
+        self.layer(Layer::new().file(&path, size).plain())
+    }
+
+    /// The platform in config and index; `linux/amd64` unless told.
+    #[must_use]
+    pub fn platform(mut self, os: &str, architecture: &str) -> Self {
+        self.platform = (os.to_owned(), architecture.to_owned());
+        self
+    }
+
+    /// Uses Docker's media types in place of the OCI ones.
+    #[must_use]
+    pub fn docker(mut self) -> Self {
+        self.docker = true;
+        self
+    }
+
+    /// Digests of manifest, config and layers are `sha512:`.
+    #[must_use]
+    pub fn sha512(mut self) -> Self {
+        self.algorithm = Algorithm::Sha512;
+        self
+    }
+
+    /// An artifact of this type: the config becomes the empty object.
+    #[must_use]
+    pub fn artifact(mut self, artifact_type: &str) -> Self {
+        self.artifact_type = Some(artifact_type.to_owned());
+        self
+    }
+
+    /// Refers to another manifest; the referrers list of that manifest then holds this one.
+    #[must_use]
+    pub fn subject(mut self, manifest: &Blob) -> Self {
+        self.subject = Some(manifest.descriptor());
+        self
+    }
+
+    /// Adds an annotation to the manifest.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Makes the image. The same description always gives the same bytes.
+    pub fn finish(self) -> Image {
+        let packed: Vec<_> = (1u64..)
+            .zip(&self.layers)
+            .map(|(number, layer)| layer.pack(self.seed.wrapping_mul(SEED_STEP).wrapping_add(number)))
+            .collect();
+        let config = self.config(packed.iter().map(|layer| layer.diff_id.as_str()));
+        let layers: Vec<Blob> = self
+            .layers
+            .iter()
+            .zip(packed)
+            .map(|(layer, packed)| Blob::new(self.layer_type(layer), packed.bytes, self.algorithm))
+            .collect();
+        let manifest = self.manifest(&config, &layers);
+        Image { manifest, config, layers, platform: self.platform }
+    }
+
+    fn config<'a>(&self, diff_ids: impl Iterator<Item = &'a str>) -> Blob {
+        if self.artifact_type.is_some() {
+            return Blob::new(media::OCI_EMPTY, "{}", self.algorithm);
+        }
+        let document = json!({
+            "created": "2023-11-14T22:13:20Z",
+            "os": self.platform.0,
+            "architecture": self.platform.1,
+            "config": { "Env": ["PATH=/bin"], "Cmd": ["/bin/true"] },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids.collect::<Vec<_>>() },
+            "history": self.layers.iter().map(|_| json!({ "created_by": "loadtest" })).collect::<Vec<_>>(),
+        });
+        Blob::of_json(self.pick(media::OCI_CONFIG, media::DOCKER_CONFIG), &document, self.algorithm)
+    }
+
+    fn manifest(&self, config: &Blob, layers: &[Blob]) -> Blob {
+        let media_type = self.pick(media::OCI_MANIFEST, media::DOCKER_MANIFEST);
+        let mut document = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": config.descriptor(),
+            "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
+        });
+        if let Some(artifact_type) = &self.artifact_type {
+            document["artifactType"] = json!(artifact_type);
+        }
+        if let Some(subject) = &self.subject {
+            document["subject"] = subject.clone();
+        }
+        if !self.annotations.is_empty() {
+            document["annotations"] = json!(self.annotations);
+        }
+        Blob::of_json(media_type, &document, self.algorithm)
+    }
+
+    fn layer_type(&self, layer: &Layer) -> &'static str {
+        if layer.is_plain() {
+            self.pick(media::OCI_LAYER, media::DOCKER_LAYER)
+        } else {
+            self.pick(media::OCI_LAYER_GZIP, media::DOCKER_LAYER_GZIP)
+        }
+    }
+
+    fn pick(&self, oci: &'static str, docker: &'static str) -> &'static str {
+        if self.docker { docker } else { oci }
+    }
+
+    fn next_path(&self) -> String {
+        format!("data/layer-{}.bin", self.layers.len())
+    }
+}
+
+/// Keeps the layer seeds of images with neighbouring seeds apart.
+const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,0 +1,143 @@
+//! Layers: real tar files, with pseudo-random bytes that no compression shrinks.
+
+use std::io::{Read, Write};
+
+use bytes::Bytes;
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+
+use super::Blob;
+use crate::digest::sha256;
+
+/// What a layer holds, before it is packed.
+#[derive(Debug, Clone, Default)]
+pub struct Layer {
+    files: Vec<(String, usize)>,
+    seed: Option<u64>,
+    plain: bool,
+}
+
+/// A file as found after unpacking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// The path inside the image, without leading slash.
+    pub path: String,
+    /// The content.
+    pub bytes: Bytes,
+}
+
+impl Layer {
+    /// An empty layer, packed as tar.gz.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file of `size` pseudo-random bytes. Parent folders are made.
+    #[must_use]
+    pub fn file(mut self, path: &str, size: usize) -> Self {
+        self.files.push((path.to_owned(), size));
+        self
+    }
+
+    /// The same seed gives the same layer in every image: a shared base layer.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Packs as tar, without gzip.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.plain = true;
+        self
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    pub(super) fn pack(&self, image_seed: u64) -> Packed {
+        let tar = self.tar(self.seed.unwrap_or(image_seed));
+        let diff_id = sha256(&tar);
+        let bytes = if self.plain { tar } else { gzip(&tar) };
+        Packed { bytes: bytes.into(), diff_id }
+    }
+
+    fn tar(&self, seed: u64) -> Vec<u8> {
+        let size: usize = self.files.iter().map(|(_, size)| size + 2 * TAR_BLOCK).sum();
+        let mut archive = tar::Builder::new(Vec::with_capacity(size + 4 * TAR_BLOCK));
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut made = Vec::new();
+        for (path, size) in &self.files {
+            add_parents(&mut archive, path, &mut made);
+            let mut content = vec![0; *size];
+            random.fill(&mut content);
+            add_entry(&mut archive, path, tar::EntryType::Regular, &content);
+        }
+        archive.into_inner().expect(IN_MEMORY)
+    }
+}
+
+/// A packed layer, with the digest of the tar inside.
+pub(super) struct Packed {
+    pub(super) bytes: Bytes,
+    pub(super) diff_id: String,
+}
+
+/// The files in a packed layer.
+pub(super) fn unpack(layer: &Blob) -> Vec<File> {
+    let mut tar = Vec::new();
+    if layer.bytes.starts_with(GZIP_MAGIC) {
+        GzDecoder::new(&layer.bytes[..]).read_to_end(&mut tar).expect(OWN_LAYER);
+    } else {
+        tar.extend_from_slice(&layer.bytes);
+    }
+    tar::Archive::new(&tar[..])
+        .entries()
+        .expect(OWN_LAYER)
+        .filter_map(|entry| file(entry.expect(OWN_LAYER)))
+        .collect()
+}
+
+fn file(mut entry: tar::Entry<'_, &[u8]>) -> Option<File> {
+    if entry.header().entry_type() != tar::EntryType::Regular {
+        return None;
+    }
+    let path = entry.path().expect(OWN_LAYER).display().to_string();
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).expect(OWN_LAYER);
+    Some(File { path, bytes: content.into() })
+}
+
+fn add_parents(archive: &mut tar::Builder<Vec<u8>>, path: &str, made: &mut Vec<String>) {
+    for (at, _) in path.match_indices('/') {
+        let folder = &path[..=at];
+        if !made.iter().any(|known| known == folder) {
+            add_entry(archive, folder, tar::EntryType::Directory, &[]);
+            made.push(folder.to_owned());
+        }
+    }
+}
+
+fn add_entry(archive: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(if kind.is_dir() { 0o755 } else { 0o644 });
+    header.set_size(content.len() as u64);
+    // A fixed time, so that the same seed always gives the same digest.
+    header.set_mtime(1_700_000_000);
+    archive.append_data(&mut header, path, content).expect(IN_MEMORY);
+}
+
+/// Stored, not compressed: the content is random, so compression would only cost time.
+fn gzip(tar: &[u8]) -> Vec<u8> {
+    let mut packer =
+        GzEncoder::new(Vec::with_capacity(tar.len() + tar.len() / 1000 + 64), Compression::none());
+    packer.write_all(tar).expect(IN_MEMORY);
+    packer.finish().expect(IN_MEMORY)
+}
+
+const TAR_BLOCK: usize = 512;
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const IN_MEMORY: &str = "invariant: writing to memory does not fail";
+const OWN_LAYER: &str = "invariant: the layer was packed by this module";

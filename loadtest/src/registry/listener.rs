@@ -1,0 +1,124 @@
+//! An address of the registry: it can greet differently, go away, and come back.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, atomic::Ordering},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{Greeting, Shared, lock, serve::Connection};
+use crate::sockets::Port;
+
+/// One listening address. Dropping it closes everything.
+#[derive(Debug)]
+pub(super) struct Listener {
+    port: Port,
+    state: Arc<State>,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    shared: Arc<Shared>,
+    base_url: Arc<str>,
+    greeting: Mutex<Greeting>,
+    connections: Mutex<JoinSet<()>>,
+}
+
+impl Listener {
+    /// Takes the port; nothing listens yet.
+    pub(super) fn reserve(port: Port, host: &str, greeting: Greeting, shared: Arc<Shared>) -> Self {
+        let scheme = if matches!(greeting, Greeting::Http) { "http" } else { "https" };
+        let base_url = format!("{scheme}://{host}:{}", port.addr().port()).into();
+        let state = State {
+            shared,
+            base_url,
+            greeting: Mutex::new(greeting),
+            connections: Mutex::new(JoinSet::new()),
+        };
+        Self { port, state: Arc::new(state), accepting: Mutex::new(None) }
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    pub(super) fn base_url(&self) -> &str {
+        &self.state.base_url
+    }
+
+    pub(super) fn greet(&self, greeting: Greeting) {
+        *lock(&self.state.greeting) = greeting;
+    }
+
+    /// Listens; does nothing if it does already.
+    pub(super) fn open(&self) -> io::Result<()> {
+        let mut accepting = lock(&self.accepting);
+        if accepting.is_none() {
+            let listener = self.port.listen()?;
+            *accepting = Some(tokio::spawn(Arc::clone(&self.state).accept(listener)));
+        }
+        Ok(())
+    }
+
+    /// Refuses new connections and drops the open ones. When this returns, both have happened.
+    pub(super) async fn close(&self) {
+        let accepting = lock(&self.accepting).take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            // The error is the cancellation just asked for.
+            let _ = accepting.await;
+        }
+        self.drop_connections().await;
+    }
+
+    pub(super) async fn drop_connections(&self) {
+        let mut connections = std::mem::take(&mut *lock(&self.state.connections));
+        connections.shutdown().await;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(accepting) = lock(&self.accepting).take() {
+            accepting.abort();
+        }
+        lock(&self.state.connections).abort_all();
+    }
+}
+
+impl State {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((socket, _)) => self.spawn(socket),
+                Err(error) => tracing::warn!(%error, "accept failed"),
+            }
+        }
+    }
+
+    fn spawn(&self, socket: TcpStream) {
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let greeting = lock(&self.greeting).clone();
+        let rate = self.shared.rate.load(Ordering::Relaxed);
+        let connection = Connection {
+            connected: self.shared.journal.connect(),
+            shared: Arc::clone(&self.shared),
+            base_url: Arc::clone(&self.base_url),
+        };
+        let mut connections = lock(&self.connections);
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
+            if let Some(wire) = greeting.meet(socket).await {
+                connection.serve(wire.throttled(rate)).await;
+            }
+        });
+    }
+}

@@ -1,0 +1,254 @@
+//! What was asked and what was sent, countable and awaitable.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use http::{HeaderMap, Method};
+use tokio::{sync::watch, time::Instant};
+
+use super::{Ask, Kind, lock};
+
+/// One request and what became of it.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// Counts up from 0 over the life of the registry.
+    pub id: u64,
+    /// Which connection it came on, counted from 1.
+    pub connection: u64,
+    /// When the request had been read.
+    pub at: Instant,
+    /// What was asked for.
+    pub kind: Kind,
+    /// The method.
+    pub method: Method,
+    /// The path, without the query.
+    pub path: String,
+    /// The query, decoded.
+    pub query: Vec<(String, String)>,
+    /// The headers as they came. `Authorization` is marked sensitive and hides in `Debug`.
+    pub headers: HeaderMap,
+    /// The repository, where the path names one.
+    pub repository: Option<String>,
+    /// The tag or digest, where the path names one.
+    pub reference: Option<String>,
+    /// Whether `Authorization` was sent.
+    pub authorized: bool,
+    /// The status answered; none while nothing was answered.
+    pub status: Option<u16>,
+    /// Body bytes handed to the socket.
+    pub sent_bytes: u64,
+    /// The answer is over: sent whole, cut, or the client left.
+    pub ended: bool,
+}
+
+/// Every request so far (the last 100,000), oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    entries: VecDeque<Exchange>,
+    forgotten: u64,
+    connections: u64,
+    open_connections: u64,
+}
+
+impl Log {
+    /// All requests, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Exchange> {
+        self.entries.iter()
+    }
+
+    /// How many requests the test accepts.
+    pub fn count(&self, test: impl Fn(&Exchange) -> bool) -> usize {
+        self.iter().filter(|exchange| test(exchange)).count()
+    }
+
+    /// Requests of this kind and method.
+    pub fn of(&self, kind: Kind, method: &Method) -> usize {
+        self.count(|exchange| exchange.kind == kind && exchange.method == *method)
+    }
+
+    /// Manifest HEADs: what Docker Hub does not count.
+    pub fn manifest_heads(&self) -> usize {
+        self.of(Kind::Manifest, &Method::HEAD)
+    }
+
+    /// Manifest GETs: what Docker Hub counts.
+    pub fn manifest_gets(&self) -> usize {
+        self.of(Kind::Manifest, &Method::GET)
+    }
+
+    /// Requests to the token endpoint.
+    pub fn tokens(&self) -> usize {
+        self.count(|exchange| exchange.kind == Kind::Token)
+    }
+
+    /// GETs of this blob, at the registry itself.
+    pub fn blob_gets(&self, digest: &str) -> usize {
+        self.count(|exchange| {
+            exchange.kind == Kind::Blob && exchange.method == Method::GET && exchange.names(digest)
+        })
+    }
+
+    /// Body bytes sent for this digest or tag, over all requests, ranges included: the measure of amplification.
+    pub fn bytes_sent(&self, reference: &str) -> u64 {
+        self.iter().filter(|exchange| exchange.names(reference)).map(|exchange| exchange.sent_bytes).sum()
+    }
+
+    /// Requests whose answer is not over.
+    pub fn in_flight(&self) -> usize {
+        self.count(|exchange| !exchange.ended)
+    }
+
+    /// Connections accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    /// Connections open now.
+    pub fn open_connections(&self) -> u64 {
+        self.open_connections
+    }
+
+    fn entry(&mut self, id: u64) -> Option<&mut Exchange> {
+        let index = id.checked_sub(self.forgotten)?;
+        self.entries.get_mut(usize::try_from(index).ok()?)
+    }
+
+    fn push(&mut self, connection: u64, ask: &Ask) -> u64 {
+        if self.entries.len() == ENTRY_LIMIT {
+            self.entries.pop_front();
+            self.forgotten += 1;
+        }
+        let id = self.forgotten + self.entries.len() as u64;
+        self.entries.push_back(Exchange::new(id, connection, ask));
+        id
+    }
+}
+
+impl Exchange {
+    /// Whether the path names this digest or tag.
+    pub fn names(&self, reference: &str) -> bool {
+        self.reference.as_deref() == Some(reference)
+    }
+
+    /// A header as text; none if absent or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    fn new(id: u64, connection: u64, ask: &Ask) -> Self {
+        Self {
+            id,
+            connection,
+            at: Instant::now(),
+            kind: ask.kind,
+            method: ask.method.clone(),
+            path: ask.path.clone(),
+            query: ask.query.clone(),
+            headers: ask.headers.clone(),
+            repository: ask.repository.clone(),
+            reference: ask.reference.clone(),
+            authorized: ask.is_authorized(),
+            status: None,
+            sent_bytes: 0,
+            ended: false,
+        }
+    }
+}
+
+/// The writing side.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Journal(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    log: Mutex<Log>,
+    changes: watch::Sender<()>,
+}
+
+impl Journal {
+    pub(super) fn snapshot(&self) -> Log {
+        lock(&self.0.log).clone()
+    }
+
+    /// Forgets the requests so far; connections stay counted. Answers under way are no longer followed.
+    pub(super) fn clear(&self) {
+        self.change(|log| {
+            log.forgotten += log.entries.len() as u64;
+            log.entries.clear();
+        });
+    }
+
+    pub(super) async fn wait_for(&self, test: impl Fn(&Log) -> bool) {
+        let mut changes = self.0.changes.subscribe();
+        while !test(&lock(&self.0.log)) {
+            changes.changed().await.expect("invariant: the journal holds the sending half itself");
+        }
+    }
+
+    pub(super) fn connect(&self) -> Connected {
+        let number = self.change(|log| {
+            log.connections += 1;
+            log.open_connections += 1;
+            log.connections
+        });
+        Connected { journal: self.clone(), number }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Log) -> T) -> T {
+        let result = change(&mut lock(&self.0.log));
+        self.0.changes.send_replace(());
+        result
+    }
+}
+
+/// An open connection; dropping it counts it as closed.
+#[derive(Debug)]
+pub(super) struct Connected {
+    journal: Journal,
+    number: u64,
+}
+
+impl Connected {
+    pub(super) fn open(&self, ask: &Ask) -> Page {
+        let id = self.journal.change(|log| log.push(self.number, ask));
+        Page { journal: self.journal.clone(), id }
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.journal.change(|log| log.open_connections -= 1);
+    }
+}
+
+/// The journal's page of one request; dropping it ends the exchange.
+#[derive(Debug)]
+pub(super) struct Page {
+    journal: Journal,
+    id: u64,
+}
+
+impl Page {
+    pub(super) fn answered(&self, status: u16) {
+        self.note(|exchange| exchange.status = Some(status));
+    }
+
+    pub(super) fn sent(&self, bytes: usize) {
+        self.note(|exchange| exchange.sent_bytes += bytes as u64);
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Exchange)) {
+        self.journal.change(|log| log.entry(self.id).map(note));
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        self.note(|exchange| exchange.ended = true);
+    }
+}
+
+/// Keeps a registry that runs for days, as in the demo, from growing.
+const ENTRY_LIMIT: usize = 100_000;

@@ -1,0 +1,163 @@
+//! Certificates, good and bad, each from an authority of its own.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+};
+
+/// A certificate authority made for one test. An unknown authority is simply another one.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A server certificate with its key.
+#[derive(Clone)]
+pub struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+    authority: CertificateDer<'static>,
+}
+
+/// From when to when a certificate is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Validity {
+    Now,
+    Past,
+    Future,
+}
+
+impl Authority {
+    /// A new authority.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "loadtest authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, new_key()).expect(GENERATES);
+        Self { issuer }
+    }
+
+    /// A good certificate for these names and addresses.
+    pub fn certificate(&self, names: &[&str]) -> Certificate {
+        self.issue(names, Validity::Now)
+    }
+
+    /// A good certificate for `localhost` and `127.0.0.1`.
+    pub fn for_loopback(&self) -> Certificate {
+        self.certificate(&["localhost", "127.0.0.1"])
+    }
+
+    /// A certificate that expired on 2001-01-01.
+    pub fn expired(&self, names: &[&str]) -> Certificate {
+        self.issue(names, Validity::Past)
+    }
+
+    /// A certificate that becomes valid on 2190-01-01.
+    pub fn not_yet_valid(&self, names: &[&str]) -> Certificate {
+        self.issue(names, Validity::Future)
+    }
+
+    /// The authority's own certificate, PEM.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Writes the authority's certificate to a file, for `ca_file` settings.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_pem(&self, path: &Path) -> io::Result<()> {
+        fs::write(path, self.pem())
+    }
+
+    fn issue(&self, names: &[&str], validity: Validity) -> Certificate {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("a DNS name or an address");
+        params.distinguished_name.push(DnType::CommonName, "loadtest server");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.not_before, params.not_after) = match validity {
+            Validity::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(2190, 1, 1)),
+            Validity::Past => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
+            Validity::Future => (date_time_ymd(2190, 1, 1), date_time_ymd(2191, 1, 1)),
+        };
+        let key = new_key();
+        let certificate = params.signed_by(&key, &self.issuer).expect(GENERATES);
+        Certificate {
+            chain: vec![certificate.der().clone()],
+            key: Arc::new(PrivatePkcs8KeyDer::from(key.serialize_der()).into()),
+            authority: self.issuer.der().clone(),
+        }
+    }
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}
+
+impl Certificate {
+    /// The certificate itself, DER.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.chain[0]
+    }
+
+    /// Settings of a server that shows this certificate: HTTP/1.1, no session resumption, so that every connection
+    /// verifies anew.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.config(WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// The same, but clients must show a certificate of the same authority.
+    pub fn demanding_config(&self) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.clone()).expect(GENERATES);
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .expect(GENERATES);
+        self.config(verifier)
+    }
+
+    fn config(&self, verifier: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect(GENERATES)
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .expect(GENERATES);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Arc::new(config)
+    }
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").finish_non_exhaustive()
+    }
+}
+
+fn new_key() -> KeyPair {
+    KeyPair::generate().expect(GENERATES)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+const GENERATES: &str = "invariant: keys and certificates of fixed shape can be made";
