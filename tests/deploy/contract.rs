@@ -1,0 +1,120 @@
+//! The names that rules and dashboards may rely on: the metrics contract, in one place.
+
+/// How a series looks to Prometheus.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    /// `_bucket`, `_sum` and `_count` of the name.
+    Histogram,
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+/// Every series of the contract.
+pub(crate) const SERIES: &[(&str, Kind)] = &[
+    ("pullgate_build_info", Gauge),
+    ("pullgate_cache_bytes", Gauge),
+    ("pullgate_cache_errors_total", Counter),
+    ("pullgate_cache_evictions_total", Counter),
+    ("pullgate_cache_limit_bytes", Gauge),
+    ("pullgate_cache_objects", Gauge),
+    ("pullgate_cache_quarantined_total", Counter),
+    ("pullgate_config_last_reload_success", Gauge),
+    ("pullgate_layer_throughput_bytes_per_second", Histogram),
+    ("pullgate_probe_last_timestamp_seconds", Gauge),
+    ("pullgate_probe_requests_total", Counter),
+    ("pullgate_probe_stage_seconds", Histogram),
+    ("pullgate_probe_state", Gauge),
+    ("pullgate_probes_total", Counter),
+    ("pullgate_proxy_connections", Gauge),
+    ("pullgate_proxy_fill_resumes_total", Counter),
+    ("pullgate_proxy_fills_in_flight", Gauge),
+    ("pullgate_proxy_first_byte_seconds", Histogram),
+    ("pullgate_proxy_requests_total", Counter),
+    ("pullgate_proxy_sent_bytes_total", Counter),
+    ("pullgate_proxy_stale_answers_total", Counter),
+    ("pullgate_pull_seconds", Histogram),
+    ("pullgate_pulls_total", Counter),
+    ("pullgate_upstream_breaker_state", Gauge),
+    ("pullgate_upstream_quota_limit", Gauge),
+    ("pullgate_upstream_quota_observed_timestamp_seconds", Gauge),
+    ("pullgate_upstream_quota_remaining", Gauge),
+    ("pullgate_upstream_quota_window_seconds", Gauge),
+    ("pullgate_upstream_received_bytes_total", Counter),
+    ("pullgate_upstream_requests_total", Counter),
+    ("pullgate_upstream_stage_seconds", Histogram),
+    ("pullgate_upstream_tls_not_after_timestamp_seconds", Gauge),
+];
+
+/// Classes a probe can end in. Each needs an alert; `ok` and `pending` are the states that need none.
+pub(crate) const PROBE_CLASSES: &[&str] = &[
+    "auth_missing",
+    "auth_poisoned",
+    "auth_rejected",
+    "blob_host",
+    "connect_refused",
+    "connect_reset",
+    "connect_timeout",
+    "connect_unreachable",
+    "corrupt",
+    "digest_gone",
+    "dns",
+    "forbidden_policy",
+    "geo_or_waf_block",
+    "http_proxy",
+    "loop",
+    "manifest_unknown",
+    "media_type",
+    "name_invalid",
+    "not_configured",
+    "platform_missing",
+    "probe_could_not_run",
+    "protocol_garbage",
+    "rate_burst",
+    "rate_login",
+    "rate_pull_quota",
+    "registry_5xx",
+    "repo_unknown_or_private",
+    "stalled",
+    "tls_expired",
+    "tls_name",
+    "tls_not_yet_valid",
+    "tls_other",
+    "tls_unknown_ca",
+    "truncated",
+    "trust_refused",
+    "unknown",
+    "upstream_paused",
+];
+
+/// Panics when an expression uses a series of ours that does not exist, or a histogram by its bare name.
+pub(crate) fn assert_known_series(expression: &str, place: &str) {
+    for name in series_in(expression) {
+        assert!(
+            SERIES.iter().any(|&(known, kind)| exposed(known, kind, name)),
+            "{place}: `{name}` is not a series of the contract\n{expression}"
+        );
+    }
+}
+
+/// The names of our series in an expression. Names of recorded series have a colon in front and are not among them.
+pub(crate) fn series_in(expression: &str) -> impl Iterator<Item = &str> {
+    expression
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
+        .filter(|word| word.starts_with("pullgate_"))
+}
+
+fn exposed(known: &str, kind: Kind, name: &str) -> bool {
+    match kind {
+        Histogram => {
+            ["_bucket", "_sum", "_count"].iter().any(|suffix| name.strip_suffix(suffix) == Some(known))
+        }
+        Counter | Gauge => name == known,
+    }
+}
+
+/// Is this the exposed name of a counter (histogram parts count as such)?
+pub(crate) fn is_counter(name: &str) -> bool {
+    SERIES.iter().any(|&(known, kind)| kind != Gauge && exposed(known, kind, name))
+}

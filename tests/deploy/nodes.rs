@@ -1,0 +1,104 @@
+//! What nodes are given: parsed by the format's own parser and held against what containerd does with it.
+
+use std::collections::BTreeSet;
+
+use toml::Table;
+
+use crate::files;
+
+const CERTS_D: &str = "deploy/nodes/containerd/certs.d";
+const DEFAULT: &str = "deploy/nodes/containerd/certs.d-default/_default/hosts.toml";
+
+/// The registries that are configured without a configuration file.
+const BUILT_IN: &[&str] =
+    &["docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "public.ecr.aws", "quay.io", "registry.k8s.io"];
+
+/// The mirror's URL, as the Service fixes it.
+fn mirror() -> String {
+    let documents = files::yaml_documents("deploy/kubernetes/service.yaml");
+    let service = documents.iter().find(|document| document["metadata"]["name"] == "pullgate").unwrap();
+    let address = service["spec"]["clusterIP"].as_str().unwrap();
+    format!("http://{address}:{}", service["spec"]["ports"][0]["port"])
+}
+
+#[test]
+fn every_built_in_registry_has_its_directory_and_nothing_else_is_there() {
+    assert_eq!(files::names(CERTS_D), BUILT_IN);
+    for registry in BUILT_IN {
+        assert_eq!(files::names(&format!("{CERTS_D}/{registry}")), ["hosts.toml"]);
+    }
+}
+
+/// Requirement 29 on files for fleets of mixed versions.
+#[test]
+fn hosts_files_suit_every_containerd() {
+    for registry in BUILT_IN {
+        let file = files::toml(&format!("{CERTS_D}/{registry}/hosts.toml"));
+        let own = if *registry == "docker.io" { "registry-1.docker.io" } else { registry };
+        assert_eq!(
+            file["server"].as_str().unwrap(),
+            format!("https://{own}"),
+            "{registry}: the registry stays reachable"
+        );
+        assert_eq!(file.keys().collect::<Vec<_>>(), ["host", "server"], "{registry}");
+        assert_one_mirror(&file, registry);
+    }
+}
+
+#[test]
+fn default_has_no_server_and_says_what_it_costs() {
+    let file = files::toml(DEFAULT);
+    assert_eq!(file.keys().collect::<Vec<_>>(), ["host"]);
+    assert_one_mirror(&file, "_default");
+    let text = files::text(DEFAULT);
+    assert!(text.contains("No `server`") && text.contains("bypasses the mirror"));
+}
+
+fn assert_one_mirror(file: &Table, place: &str) {
+    let hosts = file["host"].as_table().unwrap();
+    assert_eq!(hosts.keys().collect::<Vec<_>>(), [&mirror()], "{place}");
+    let host = hosts[&mirror()].as_table().unwrap();
+    let keys: BTreeSet<_> = host.keys().map(String::as_str).collect();
+    assert_eq!(keys, BTreeSet::from(["capabilities", "dial_timeout"]), "{place}");
+    let capabilities: Vec<_> =
+        host["capabilities"].as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
+    assert_eq!(
+        capabilities,
+        ["pull", "resolve"],
+        "{place}: a word that a node does not know drops the whole file"
+    );
+    assert!(host["dial_timeout"].as_str().unwrap().ends_with('s'), "{place}");
+}
+
+#[test]
+fn config_path_is_one_directory() {
+    let versions = [("1", 2, "io.containerd.grpc.v1.cri"), ("2", 3, "io.containerd.cri.v1.images")];
+    for (major, version, plugin) in versions {
+        let file = files::toml(&format!("deploy/nodes/containerd/config-{major}.x.toml"));
+        assert_eq!(file["version"].as_integer().unwrap(), version);
+        let path = &file["plugins"][plugin]["registry"]["config_path"];
+        assert_eq!(path.as_str().unwrap(), "/etc/containerd/certs.d");
+    }
+}
+
+#[test]
+fn crio_names_the_registry_in_the_path() {
+    let file = files::toml("deploy/nodes/crio/50-pullgate.conf");
+    let registries = file["registry"].as_array().unwrap();
+    let address = mirror().replace("http://", "");
+    let prefixes: BTreeSet<_> = registries.iter().map(|entry| entry["prefix"].as_str().unwrap()).collect();
+    assert_eq!(prefixes, BUILT_IN.iter().copied().collect());
+    for entry in registries {
+        let prefix = entry["prefix"].as_str().unwrap();
+        assert_eq!(entry["location"].as_str().unwrap(), prefix, "the registry itself stays the last resort");
+        assert_eq!(entry["mirror"][0]["location"].as_str().unwrap(), format!("{address}/{prefix}"));
+        assert!(entry["mirror"][0]["insecure"].as_bool().unwrap());
+    }
+}
+
+#[test]
+fn docker_is_given_the_root_of_the_mirror() {
+    let file: serde_json::Value =
+        serde_json::from_str(&files::text("deploy/nodes/docker/daemon.json")).unwrap();
+    assert_eq!(file["registry-mirrors"], serde_json::json!([mirror()]));
+}
