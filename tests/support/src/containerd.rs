@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bytes::Bytes;
+use loadtest::image::Image;
 
 use crate::process::{Process, Ran, run};
 use crate::{HostsDir, Scratch, parts};
@@ -166,7 +167,8 @@ impl Containerd {
         command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
         run(command).await.ok();
         let view = mount.path().display().to_string();
-        self.ctr(&["snapshots", "--snapshotter", SNAPSHOTTER, "rm", &view]).await.ok();
+        // 1.6 has removed the view by now; later releases leave it.
+        let _ = self.ctr(&["snapshots", "--snapshotter", SNAPSHOTTER, "rm", &view]).await;
         let mut files = BTreeMap::new();
         collect(copy.path(), copy.path(), &mut files);
         files
@@ -215,6 +217,11 @@ impl Containerd {
         let booted = |log: &str| log.contains("containerd successfully booted").then_some(());
         self.process.says("that it has booted", offset, booted).await;
     }
+}
+
+/// What [`Containerd::files`] must give for an image, where later layers win.
+pub fn files_of(image: &Image) -> BTreeMap<String, Bytes> {
+    image.files().into_iter().map(|file| (file.path, file.bytes)).collect()
 }
 
 /// In a mount namespace of its own, so that no mount outlives it.

@@ -37,7 +37,7 @@ pub mod skopeo;
 pub mod wait;
 
 pub use alertmanager::{Alertmanager, Webhook};
-pub use containerd::{Containerd, Release};
+pub use containerd::{Containerd, Release, files_of};
 pub use docker_registry::DockerRegistry;
 pub use hosts::HostsDir;
 pub use metrics::Metrics;

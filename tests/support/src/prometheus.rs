@@ -46,7 +46,7 @@ impl Prometheus {
 
     /// Waits until a query has a result, and gives its first value.
     pub async fn value(&self, promql: &str, limit: Duration) -> f64 {
-        wait_until(&format!("a value of {promql}"), limit, async || {
+        wait_until(&format!("a value of {promql}"), limit, || async {
             let result = self.query(promql).await;
             result.first()?["value"][1].as_str()?.parse().ok()
         })

@@ -70,8 +70,10 @@ impl Pullgate {
 
     /// Waits until a scrape satisfies `enough`; counters of a pull move shortly after its last byte.
     pub async fn metrics_when(&self, what: &str, enough: impl Fn(&Metrics) -> bool) -> Metrics {
-        wait_until(what, METRICS_LIMIT, async || Some(self.metrics().await).filter(|metrics| enough(metrics)))
-            .await
+        wait_until(what, METRICS_LIMIT, || async {
+            Some(self.metrics().await).filter(|metrics| enough(metrics))
+        })
+        .await
     }
 
     /// `/status.json`.
@@ -122,7 +124,7 @@ impl Pullgate {
             .says("where the admin endpoint listens", offset, |log| announced(log, "admin"))
             .await;
         let admin = self.admin.clone();
-        wait_until("pullgate to be ready", READY_LIMIT, async || {
+        wait_until("pullgate to be ready", READY_LIMIT, || async {
             http::get(&admin, "/readyz").send().await.status.is_success().then_some(())
         })
         .await;

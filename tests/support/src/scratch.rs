@@ -81,10 +81,11 @@ fn show_logs_of(folder: &Path) {
     }
 }
 
-/// The last lines of a log.
+/// The last lines of a log, each cut to a readable length.
 pub(crate) fn tail(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().collect();
+    let lines: Vec<String> = log.lines().map(|line| line.chars().take(SHOWN_COLUMNS).collect()).collect();
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
-const SHOWN_LINES: usize = 40;
+const SHOWN_LINES: usize = 30;
+const SHOWN_COLUMNS: usize = 300;

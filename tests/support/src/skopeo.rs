@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use loadtest::image::Image;
+
 use crate::process::{Ran, run};
 use crate::{Scratch, parts};
 
@@ -34,8 +36,15 @@ impl Skopeo {
         Self { home, policy, registries }
     }
 
-    /// Pushes what an OCI layout calls `tag` to `image` (`127.0.0.1:5000/library/app:1`), byte for byte.
-    pub async fn push(&self, layout: &Path, tag: &str, image: &str) -> Ran {
+    /// Pushes an image to `name` (`127.0.0.1:5000/library/app:1`), byte for byte.
+    pub async fn push(&self, image: &Image, name: &str) -> Ran {
+        let layout = tempfile::tempdir_in(&self.home).expect("a folder for a layout");
+        image.write_layout(layout.path(), "pushed").expect("a layout on disk");
+        self.push_layout(layout.path(), "pushed", name).await
+    }
+
+    /// Pushes what an OCI layout calls `tag`.
+    pub async fn push_layout(&self, layout: &Path, tag: &str, image: &str) -> Ran {
         self.copy(&format!("oci:{}:{tag}", layout.display()), &format!("docker://{image}"), &[]).await
     }
 

@@ -5,7 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Asks `look` until it sees something. Panics, naming `what`, when nothing came within `limit`.
-pub async fn wait_until<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> T {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(seen) = look().await {
