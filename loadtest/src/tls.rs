@@ -13,6 +13,8 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
+use crate::digest::sha256;
+
 /// A certificate authority made for one test. An unknown authority is simply another one.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -37,11 +39,14 @@ enum Validity {
 impl Authority {
     /// A new authority.
     pub fn new() -> Self {
+        let key = new_key();
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "loadtest authority");
+        // A name of its own: two authorities of one name would be told apart by a bad signature, not as unknown.
+        let name = format!("loadtest authority {}", &sha256(key.public_key_raw())[7..15]);
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, new_key()).expect(GENERATES);
+        let issuer = CertifiedIssuer::self_signed(params, key).expect(GENERATES);
         Self { issuer }
     }
 
