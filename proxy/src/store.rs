@@ -12,27 +12,53 @@
 //! v1/tmp/                       records and small content on their way; emptied at start
 //! ```
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use moka::future::Cache;
 use registry::{Digest, Verified};
 
-use crate::watch::Watch;
+use crate::watch::{Quarantined, Watch};
 
 mod blob;
+mod disk;
+mod index;
+mod ingest;
+mod layout;
 mod link;
+mod record;
+mod recover;
 mod tag;
 
-pub use blob::Blob;
+pub use blob::{Blob, Content};
+pub(crate) use ingest::{AppendError, Ingest};
 pub use link::{Kind, Link, Links, Scope};
 pub use tag::{TagRecord, Tags};
 
+use blob::off_worker;
+use disk::{Disk, LocalDisk, Lock};
+use index::Index;
+use layout::Layout;
+use record::Folder;
+
 /// Content and records on one disk. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Store {}
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    folder: Folder,
+    index: Arc<Index>,
+    small: Cache<Digest, Bytes>,
+    links: Links,
+    tags: Tags,
+    max_size: u64,
+    #[allow(dead_code, reason = "held for its lock")]
+    lock: Lock,
+}
 
 /// Where and how much to store.
 #[derive(Clone, Debug)]
@@ -82,43 +108,154 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError::Locked`] when the wait is over, [`OpenError::Folder`] when the folder cannot be used.
-    pub async fn open(_config: StoreConfig, _watch: Arc<dyn Watch>) -> Result<Self, OpenError> {
-        unimplemented!()
+    pub async fn open(config: StoreConfig, watch: Arc<dyn Watch>) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(LocalDisk), config, watch).await
+    }
+
+    async fn open_on(
+        disk: Arc<dyn Disk>,
+        config: StoreConfig,
+        watch: Arc<dyn Watch>,
+    ) -> Result<Self, OpenError> {
+        let folder = Folder { layout: Layout::new(config.dir.clone()), disk, watch };
+        let failed = |source| OpenError::Folder { dir: config.dir.clone(), source };
+        let preparing = folder.clone();
+        off_worker(move || preparing.disk.make_dir(preparing.layout.dir())).await.map_err(failed)?;
+        let lock = recover::lock(&folder.layout, &config).await?;
+        let preparing = folder.clone();
+        off_worker(move || recover::sweep(&preparing.layout, &*preparing.disk)).await.map_err(failed)?;
+        let store = Self(Arc::new(Inner {
+            index: Arc::default(),
+            small: Cache::builder()
+                .max_capacity(SMALL_REMEMBERED)
+                .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+                .build(),
+            links: Links::new(folder.clone()),
+            tags: Tags::new(folder.clone()),
+            max_size: config.max_size,
+            folder,
+            lock,
+        }));
+        let (scanned, index) = (store.0.folder.clone(), store.0.index.clone());
+        tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
+        Ok(store)
     }
 
     /// Opens committed content; `None` when it is not there.
     ///
     /// # Errors
     /// The disk's, already told to the watch. Treat them as a miss.
-    pub async fn blob(&self, _digest: &Digest) -> io::Result<Option<Blob>> {
-        unimplemented!()
+    pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
+        let (disk, path) = (self.0.folder.disk.clone(), self.0.folder.layout.blob(digest));
+        let opened = off_worker(move || {
+            let file = disk.open(&path)?;
+            let length = file.size()?;
+            Ok(Blob::new(Content::new(file), length))
+        });
+        match opened.await {
+            Ok(blob) if blob.length() == 0 && digest.verify(b"").is_err() => {
+                self.quarantine(digest, Quarantined::Size).await;
+                Ok(None)
+            }
+            Ok(blob) => Ok(Some(blob)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.told(error)),
+        }
     }
 
     /// Content of at most 4 MiB, from memory if it was asked for lately. Unreadable is `None`.
-    pub async fn read_small(&self, _digest: &Digest) -> Option<Bytes> {
-        unimplemented!()
+    pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.small.optionally_get_with_by_ref(digest, self.load_small(digest)).await
     }
 
     /// Commits small content that was verified; in memory it is kept even if the disk fails.
     ///
     /// # Errors
     /// The disk's, already told to the watch.
-    pub async fn put(&self, _kind: Kind, _bytes: Bytes, _verified: &Verified) -> io::Result<()> {
-        unimplemented!()
+    pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
+        self.0.small.insert(verified.digest().clone(), bytes.clone()).await;
+        let (folder, verified) = (self.0.folder.clone(), verified.clone());
+        let (index, digest) = (self.0.index.clone(), verified.digest().clone());
+        let size = verified.length();
+        let written = off_worker(move || {
+            let target = folder.layout.blob(verified.digest());
+            match folder.disk.open(&target).and_then(|file| file.size()) {
+                Ok(present) if present == verified.length() => return Ok(false),
+                Ok(_) => folder.disk.remove(&target)?,
+                Err(_) => {}
+            }
+            let temporary = folder.layout.temporary();
+            let settled = folder.disk.open_partial(&temporary).and_then(|file| {
+                file.write_at(0, &bytes)?;
+                ingest::settle(&*folder.disk, &*file, &temporary, &target, &verified)
+            });
+            settled.inspect_err(|_| drop(folder.disk.remove(&temporary))).map(|()| true)
+        });
+        if written.await.map_err(|error| self.told(error))? {
+            let usage = index.add(&digest, size);
+            self.0.folder.watch.committed(kind, size);
+            self.0.folder.watch.holds(usage.objects, usage.bytes);
+        }
+        Ok(())
     }
 
     /// Which scope may see which digest.
     pub fn links(&self) -> &Links {
-        unimplemented!()
+        &self.0.links
     }
 
     /// What tags meant when last asked.
     pub fn tags(&self) -> &Tags {
-        unimplemented!()
+        &self.0.tags
     }
 
     /// What it holds.
     pub fn usage(&self) -> Usage {
-        unimplemented!()
+        self.0.index.usage()
+    }
+
+    /// Begins, or goes on with, content that comes in pieces.
+    pub(crate) async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
+        let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone());
+        begun.await.map_err(|error| self.told(error))
+    }
+
+    /// Is there room for `length` more bytes? Until there is eviction, a full cache stays as it is.
+    pub(crate) fn admits(&self, length: u64) -> bool {
+        self.usage().bytes.saturating_add(length) <= self.0.max_size
+    }
+
+    /// Tells the watch of `error` and gives it back.
+    pub(crate) fn told(&self, error: io::Error) -> io::Error {
+        self.0.folder.watch.disk_failed(&error);
+        error
+    }
+
+    /// Takes content that is not what its name says out of reach; who has it open reads on.
+    async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
+        self.0.small.invalidate(digest).await;
+        self.0.index.remove(digest);
+        self.0.folder.watch.quarantined(reason);
+        let (disk, path) = (self.0.folder.disk.clone(), self.0.folder.layout.blob(digest));
+        if let Err(error) = off_worker(move || disk.remove(&path)).await {
+            self.told(error);
+        }
+    }
+
+    async fn load_small(&self, digest: &Digest) -> Option<Bytes> {
+        let blob = self.blob(digest).await.ok()??;
+        let length = usize::try_from(blob.length()).ok().filter(|length| *length <= SMALL_MAX)?;
+        blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()
     }
 }
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.0.folder.layout.dir()).finish()
+    }
+}
+
+/// Largest content read whole into memory, bytes: the limit of manifests.
+const SMALL_MAX: usize = 4 << 20;
+/// Memory for small content, bytes.
+const SMALL_REMEMBERED: u64 = 64 << 20;

@@ -1,12 +1,64 @@
 //! Committed content, open for reading.
 
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::disk::File;
+
 /// An open committed file. Clones share the descriptor; reading goes on after the file is removed.
 #[derive(Clone, Debug)]
-pub struct Blob {}
+pub struct Blob {
+    content: Content,
+    length: u64,
+}
 
 impl Blob {
+    pub(super) fn new(content: Content, length: u64) -> Self {
+        Self { content, length }
+    }
+
     /// Its size, bytes.
     pub fn length(&self) -> u64 {
-        unimplemented!()
+        self.length
     }
+
+    /// Its bytes, to read by position.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+}
+
+/// Bytes of a file that is committed or grows.
+#[derive(Clone, Debug)]
+pub struct Content(Arc<dyn File>);
+
+impl Content {
+    pub(super) fn new(file: Arc<dyn File>) -> Self {
+        Self(file)
+    }
+
+    /// Reads `length` bytes at `offset`, off the workers.
+    ///
+    /// # Errors
+    /// The disk's; `UnexpectedEof` when the file is shorter, which committed files never are.
+    pub async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let file = self.0.clone();
+        off_worker(move || {
+            let mut buffer = BytesMut::zeroed(length);
+            match file.read_at(offset, &mut buffer)? {
+                read if read == length => Ok(buffer.freeze()),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        })
+        .await
+    }
+}
+
+/// Runs file work where it may block.
+pub(super) async fn off_worker<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -1,6 +1,11 @@
 //! Which scope may see which digest (design decision 8), and what it is there.
 
+use std::fmt;
+
 use registry::{Digest, RegistryHost, Repository};
+use serde::{Deserialize, Serialize};
+
+use super::record::{Folder, Records};
 
 /// Whom a link lets see a digest: a whole upstream (`public`), or one repository of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,18 +35,50 @@ pub struct Link {
     pub size: u64,
 }
 
-/// The links of a store.
-#[derive(Clone, Debug)]
-pub struct Links {}
+/// The links of a store. A digest known as manifest and as blob has two: the one never stands for the other.
+#[derive(Clone)]
+pub struct Links(Records<LinkRecord>);
+
+/// A link as it lies on disk; the names are there for people, the path alone decides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct LinkRecord {
+    registry: String,
+    repository: Option<String>,
+    media_type: Option<String>,
+    size: u64,
+}
 
 impl Links {
-    /// May `scope` see `digest` as a `kind`? What cannot be read is no link.
-    pub async fn get(&self, _scope: &Scope, _kind: Kind, _digest: &Digest) -> Option<Link> {
-        unimplemented!()
+    pub(super) fn new(folder: Folder) -> Self {
+        Self(Records::new(folder, LINKS_REMEMBERED))
     }
 
-    /// Records that it may. A disk failure is told to the watch; the link then holds until restart.
-    pub async fn put(&self, _scope: &Scope, _kind: Kind, _digest: &Digest, _link: Link) {
-        unimplemented!()
+    /// May `scope` see `digest` as a `kind`? What cannot be read is no link.
+    pub async fn get(&self, scope: &Scope, kind: Kind, digest: &Digest) -> Option<Link> {
+        let record = self.0.get(self.0.layout().link(scope, kind, digest)).await?;
+        Some(Link { media_type: record.media_type, size: record.size })
+    }
+
+    /// Records that it may. A disk failure is told to the watch; the link then holds while it is remembered.
+    pub async fn put(&self, scope: &Scope, kind: Kind, digest: &Digest, link: Link) {
+        let record = LinkRecord {
+            registry: scope.registry.to_string(),
+            repository: scope.repository.as_ref().map(Repository::to_string),
+            media_type: link.media_type,
+            size: link.size,
+        };
+        let same = |present: &LinkRecord, new: &LinkRecord| {
+            present.media_type == new.media_type && present.size == new.size
+        };
+        self.0.put(self.0.layout().link(scope, kind, digest), record, same).await;
     }
 }
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Links")
+    }
+}
+
+/// Links kept in memory: some 300 bytes each.
+const LINKS_REMEMBERED: u64 = 20_000;

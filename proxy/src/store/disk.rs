@@ -1,0 +1,229 @@
+//! Every call to the file system, behind a trait where tests put faults.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{CWD, FallocateFlags, RenameFlags};
+use rustix::io::Errno;
+
+/// The file calls of the store. All of them block.
+pub(super) trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a folder and those above it, for this user alone; one that exists is fine.
+    fn make_dir(&self, path: &Path) -> io::Result<()>;
+    /// Opens a file to read, following no link.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Opens a file to read and write, made if missing, following no link.
+    fn open_partial(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Renames without replacing: `false`, and nothing done, when `to` exists.
+    fn publish(&self, from: &Path, to: &Path) -> io::Result<bool>;
+    /// Renames, replacing what was there.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file; one that is not there is fine.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Names and sizes in a folder, `size` being `None` for folders; nothing when it is not there.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+}
+
+/// An open file, read and written by position.
+pub(super) trait File: fmt::Debug + Send + Sync {
+    /// Reads at `offset`; fewer bytes than the buffer takes only at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Sets aside space up to `length` without changing the size, where the file system can.
+    fn reserve(&self, length: u64) -> io::Result<()>;
+    /// Cuts the file to `length`.
+    fn truncate(&self, length: u64) -> io::Result<()>;
+    /// Makes the data durable (fdatasync). After a failure the file must not be trusted: Linux may drop its pages.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Its size, bytes.
+    fn size(&self) -> io::Result<u64>;
+}
+
+/// A name in a folder.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// The name, if it is text; the store makes no other.
+    pub(super) name: String,
+    /// Bytes, `None` for a folder.
+    pub(super) size: Option<u64>,
+}
+
+/// Who has a lock file.
+#[derive(Debug)]
+pub(super) enum Lock {
+    /// We do, until this is dropped.
+    Ours(#[allow(dead_code, reason = "held for its lock")] fs::File),
+    /// Another process, as it names itself.
+    Theirs(String),
+}
+
+/// Tries for the lock at `path`, leaving `holder` in it for others to read.
+pub(super) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .custom_flags(NO_FOLLOW)
+        .open(path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(holder.as_bytes())?;
+            Ok(Lock::Ours(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut theirs = String::new();
+            file.take(HOLDER_MAX).read_to_string(&mut theirs)?;
+            Ok(Lock::Theirs(if theirs.is_empty() { "another instance".to_owned() } else { theirs }))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// How this process names itself in a lock file.
+pub(super) fn holder() -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("process {} on {}", std::process::id(), host.trim())
+}
+
+/// The disk of this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalDisk;
+
+impl Disk for LocalDisk {
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path)?))
+    }
+
+    fn open_partial(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        Ok(Arc::new(options.mode(FILE_MODE).custom_flags(NO_FOLLOW).open(path)?))
+    }
+
+    fn publish(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            // A file system without the flag. What exists under a digest's name is the same content anyway.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.try_exists()? => {
+                fs::rename(from, to).map(|()| true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        fs::File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut list = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+            match entry.metadata() {
+                Ok(data) => list.push(Entry { name, size: data.is_file().then(|| data.len()) }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(list)
+    }
+}
+
+impl File for fs::File {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match FileExt::read_at(self, &mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        if length == 0 {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(self, FallocateFlags::KEEP_SIZE, 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+            done => done.map_err(io::Error::from),
+        }
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Self::sync_data(self)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+/// Reads a small file whole; one that is longer than `limit` is an error.
+pub(super) fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path)?;
+    let size = file.size()?;
+    if size > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than such files are"));
+    }
+    let mut bytes = vec![0; size as usize];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// The folder a path of the layout lies in.
+pub(super) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != OsStr::new("")).unwrap_or(Path::new("."))
+}
+
+/// Files are for this user alone.
+const FILE_MODE: u32 = 0o600;
+/// No file of ours is a link; one that is was put there by somebody else.
+const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+/// Longest holder's name read from a lock file, bytes.
+const HOLDER_MAX: u64 = 200;

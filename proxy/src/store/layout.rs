@@ -1,0 +1,100 @@
+//! Where things lie in the cache folder. Paths are made of digests and hashes only, never of text from outside.
+
+use std::path::{Path, PathBuf};
+
+use registry::digest::Algorithm;
+use registry::{Digest, RegistryHost, Repository, Tag};
+
+use super::link::{Kind, Scope};
+
+/// The paths of one cache folder.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    dir: PathBuf,
+}
+
+impl Layout {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// The folder of committed content of one algorithm.
+    pub(super) fn blobs(&self, algorithm: Algorithm) -> PathBuf {
+        self.format().join("blobs").join(algorithm.as_str())
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs(digest.algorithm()).join(shard(digest.hex())).join(digest.hex())
+    }
+
+    pub(super) fn partials(&self) -> PathBuf {
+        self.format().join("partial")
+    }
+
+    pub(super) fn partial(&self, digest: &Digest) -> PathBuf {
+        self.partials().join(file_name(digest))
+    }
+
+    pub(super) fn checkpoint(&self, digest: &Digest) -> PathBuf {
+        self.partials().join(format!("{}{CHECKPOINT_SUFFIX}", file_name(digest)))
+    }
+
+    pub(super) fn temporaries(&self) -> PathBuf {
+        self.format().join("tmp")
+    }
+
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.temporaries().join(format!("{:016x}", fastrand::u64(..)))
+    }
+
+    pub(super) fn link(&self, scope: &Scope, kind: Kind, digest: &Digest) -> PathBuf {
+        let folder = self.format().join("links").join(place(&scope.registry, scope.repository.as_ref()));
+        folder.join(shard(digest.hex())).join(format!("{}-{kind}", file_name(digest)))
+    }
+
+    pub(super) fn tag(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag) -> PathBuf {
+        let folder = self.format().join("tags").join(place(registry, Some(repository)));
+        folder.join(Digest::sha256(tag.as_str().as_bytes()).hex())
+    }
+
+    /// Every folder that must be there before anything is stored.
+    pub(super) fn folders(&self) -> [PathBuf; 4] {
+        [self.blobs(Algorithm::Sha256), self.blobs(Algorithm::Sha512), self.partials(), self.temporaries()]
+    }
+
+    /// The number of the format is a sub-folder, so that another version can live beside it (design decision 20).
+    fn format(&self) -> PathBuf {
+        self.dir.join("v1")
+    }
+}
+
+/// The digest a partial or a checkpoint belongs to.
+pub(super) fn digest_of(file: &str) -> Option<Digest> {
+    let name = file.strip_suffix(CHECKPOINT_SUFFIX).unwrap_or(file);
+    name.replacen('-', ":", 1).parse().ok()
+}
+
+fn file_name(digest: &Digest) -> String {
+    format!("{}-{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// Hashed names: they may hold `/` and be longer than a file name.
+fn place(registry: &RegistryHost, repository: Option<&Repository>) -> String {
+    let repository = repository.map_or("", Repository::as_str);
+    Digest::sha256(format!("{registry}\n{repository}").as_bytes()).hex()[..32].to_owned()
+}
+
+/// 256 sub-folders keep each of them short.
+fn shard(hex: &str) -> &str {
+    &hex[..2]
+}
+
+const CHECKPOINT_SUFFIX: &str = ".map";

@@ -1,0 +1,109 @@
+//! Small records: one line of JSON each, replaced whole, read when asked for, kept in memory within a bound.
+//!
+//! A record is renamed into place but not synced: after a power loss it may be missing or empty, which means absent.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use moka::future::Cache;
+use moka::ops::compute::Op;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::blob::off_worker;
+use super::disk::{Disk, parent, read_whole};
+use super::layout::Layout;
+use crate::watch::Watch;
+
+/// What records need of the store.
+#[derive(Clone)]
+pub(super) struct Folder {
+    pub(super) layout: Layout,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) watch: Arc<dyn Watch>,
+}
+
+/// The records of one type.
+#[derive(Clone)]
+pub(super) struct Records<T> {
+    folder: Folder,
+    cache: Cache<PathBuf, T>,
+}
+
+impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T> {
+    pub(super) fn new(folder: Folder, remembered: u64) -> Self {
+        Self { folder, cache: Cache::new(remembered) }
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.folder.layout
+    }
+
+    pub(super) async fn get(&self, path: PathBuf) -> Option<T> {
+        self.cache.optionally_get_with_by_ref(&path, self.folder.load(path.clone())).await
+    }
+
+    /// Puts `record` unless `stands` says the present one is to stay.
+    pub(super) async fn put(&self, path: PathBuf, record: T, stands: impl FnOnce(&T, &T) -> bool + Send) {
+        let folder = self.folder.clone();
+        let entry = self.cache.entry(path.clone());
+        entry
+            .and_compute_with(|present| async move {
+                let present = match present {
+                    Some(entry) => Some(entry.into_value()),
+                    None => folder.load(path.clone()).await,
+                };
+                if present.is_some_and(|present| stands(&present, &record)) {
+                    return Op::Nop;
+                }
+                folder.save(path, &record).await;
+                Op::Put(record)
+            })
+            .await;
+    }
+}
+
+impl Folder {
+    async fn load<T: DeserializeOwned + Send + 'static>(&self, path: PathBuf) -> Option<T> {
+        let disk = self.disk.clone();
+        match off_worker(move || read_whole(&*disk, &path, RECORD_MAX)).await {
+            Ok(line) => serde_json::from_slice(&line).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.watch.disk_failed(&error);
+                None
+            }
+        }
+    }
+
+    async fn save<T: Serialize>(&self, path: PathBuf, record: &T) {
+        let line = serde_json::to_vec(record).expect("invariant: records are plain data");
+        let (disk, temporary) = (self.disk.clone(), self.layout.temporary());
+        let saved = off_worker(move || write_record(&*disk, &temporary, &path, &line)).await;
+        if let Err(error) = saved {
+            self.watch.disk_failed(&error);
+        }
+    }
+}
+
+/// Writes `line` beside and renames it to `path`, whose folder is made when missing.
+pub(super) fn write_record(disk: &dyn Disk, temporary: &Path, path: &Path, line: &[u8]) -> io::Result<()> {
+    let written = (|| {
+        disk.open_partial(temporary)?.write_at(0, line)?;
+        match disk.replace(temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                disk.make_dir(parent(path))?;
+                disk.replace(temporary, path)
+            }
+            done => done,
+        }
+    })();
+    if written.is_err() {
+        let _ = disk.remove(temporary);
+    }
+    written
+}
+
+/// Longest record, bytes: names are at most 255 characters, media types are cut below that.
+pub(super) const RECORD_MAX: u64 = 4096;
