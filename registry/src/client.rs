@@ -1,27 +1,47 @@
 //! The one client that leaves the cluster: typed questions to one upstream, each answered with stage times or one class.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 
-use crate::body::Body;
+use crate::answer;
+use crate::body::{Body, Promise};
+use crate::call::{Question, Walked};
+use crate::class::Stage;
+use crate::classify::Asked;
+use crate::dial::Dialer;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::judge::content_length;
+use crate::manifest::{ACCEPT, MANIFEST_MAX};
 use crate::name::{Reference, RegistryHost, Repository};
-use crate::observe::{Peer, Timings};
+use crate::observe::{Peer, RequestKind, Timings};
+use crate::pool::Pool;
 use crate::quota::Quota;
-use crate::upstream::{Outbound, Upstream};
+use crate::tls::Tls;
+use crate::transport::Transport;
+use crate::upstream::{Endpoint, Outbound, Upstream};
 
 /// Asks one upstream. Clone freely: clones share connections.
 #[derive(Clone)]
-pub struct Client(#[allow(dead_code)] Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    /// Mirrors the request passed before us.
+    via: Arc<str>,
+}
 
-struct Inner {
-    #[allow(dead_code)]
-    upstream: Upstream,
-    #[allow(dead_code)]
-    outbound: Outbound,
+pub(crate) struct Inner {
+    pub(crate) upstream: Upstream,
+    pub(crate) outbound: Outbound,
+    pub(crate) connections: Connections,
+    pub(crate) transport: Transport,
+    /// Idle connections of all calls; unused when connections are fresh.
+    pub(crate) pool: Arc<Pool>,
+    /// By endpoint: did it ask for Basic?
+    pub(crate) wants_basic: Vec<AtomicBool>,
 }
 
 /// Shall calls share connections, or each walk the whole way as a node would?
@@ -124,87 +144,261 @@ pub struct ReferrersPage {
 
 impl Client {
     /// A client for `upstream`. Opens no socket; fails when a CA file cannot be read.
-    pub fn new(
-        _upstream: Upstream,
-        _outbound: Outbound,
-        _connections: Connections,
-    ) -> Result<Self, BuildError> {
-        unimplemented!()
+    pub fn new(upstream: Upstream, outbound: Outbound, connections: Connections) -> Result<Self, BuildError> {
+        let trusting = |endpoint: &Endpoint| {
+            let files = [upstream.ca_file.as_deref(), endpoint.ca_file.as_deref()];
+            Tls::new(&outbound.roots, files.into_iter().flatten())
+        };
+        let tls = upstream.endpoints.iter().map(trusting).collect::<Result<Vec<_>, _>>()?;
+        let dialer = Dialer::new(&upstream, &outbound, Tls::new(&outbound.roots, [])?);
+        let transport = Transport::new(dialer, tls);
+        let wants_basic = upstream.endpoints.iter().map(|_| AtomicBool::new(false)).collect();
+        let inner = Inner { upstream, outbound, connections, transport, pool: Arc::default(), wants_basic };
+        Ok(Self { inner: Arc::new(inner), via: "".into() })
+    }
+
+    /// The same client, on behalf of a request that came with this [`VIA`] header.
+    #[must_use]
+    pub fn on_behalf(&self, via: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), via: via.into() }
     }
 
     /// The registry it asks.
     pub fn registry(&self) -> &RegistryHost {
-        &self.0.upstream.registry
+        &self.inner.upstream.registry
     }
 
     /// `GET /v2/`: 200 and 401 with a readable challenge both mean reachable. Walks resolve to challenge, no token.
-    pub async fn reach(&self, _deadline: Instant) -> Result<Answer<()>, Error> {
-        unimplemented!()
+    pub async fn reach(&self, deadline: Instant) -> Result<Answer<()>, Error> {
+        let question = Question {
+            kind: RequestKind::Ping,
+            stage: Stage::Challenge,
+            asked: Asked::Ping,
+            method: Method::GET,
+            repository: None,
+            path: String::new(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            read: Some(PING_MAX),
+            deadline,
+        };
+        Ok(self.inner.walk(&self.via, &question, |_| Ok(())).await?.close())
     }
 
     /// Headers of a manifest. Free of quota where registries count GETs.
+    ///
+    /// A registry that refuses HEAD (405) is asked by GET.
     pub async fn manifest_head(
         &self,
-        _repository: &Repository,
-        _reference: &Reference,
-        _deadline: Instant,
+        repository: &Repository,
+        reference: &Reference,
+        deadline: Instant,
     ) -> Result<Answer<ManifestHead>, Error> {
-        unimplemented!()
+        let question =
+            manifest_question(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
+        let walked =
+            self.inner.walk(&self.via, &question, |given| answer::manifest_head(&given, reference)).await;
+        match walked {
+            Err(error) if error.evidence.status == Some(405) => {
+                Ok(self.manifest(repository, reference, deadline).await?.map(answer::head_of))
+            }
+            walked => Ok(walked?.close()),
+        }
     }
 
     /// A manifest, verified against its digest.
     pub async fn manifest(
         &self,
-        _repository: &Repository,
-        _reference: &Reference,
-        _deadline: Instant,
+        repository: &Repository,
+        reference: &Reference,
+        deadline: Instant,
     ) -> Result<Answer<RawManifest>, Error> {
-        unimplemented!()
+        let mut question =
+            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        question.read = Some(MANIFEST_MAX);
+        let walked = self.inner.walk(&self.via, &question, |given| answer::manifest(&given, reference)).await;
+        Ok(walked?.close())
     }
 
     /// Size of a blob, if the upstream says; fails with 404's class when it is not there.
+    ///
+    /// A registry that refuses HEAD (405) is asked for the first byte.
     pub async fn blob_head(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
-        _deadline: Instant,
+        repository: &Repository,
+        digest: &Digest,
+        deadline: Instant,
     ) -> Result<Answer<Option<u64>>, Error> {
-        unimplemented!()
+        let question = blob_question(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
+        let walked = self.inner.walk(&self.via, &question, |given| Ok(content_length(&given.headers))).await;
+        match walked {
+            Err(error) if error.evidence.status == Some(405) => {
+                let first = Some(ByteRange { start: 0, end: Some(0) });
+                Ok(self.blob(repository, digest, first, deadline).await?.map(|stream| stream.total))
+            }
+            walked => Ok(walked?.close()),
+        }
     }
 
     /// A blob or a range of it. Returns when headers are judged; the deadline does not bind the body.
     pub async fn blob(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
-        _range: Option<ByteRange>,
-        _deadline: Instant,
+        repository: &Repository,
+        digest: &Digest,
+        range: Option<ByteRange>,
+        deadline: Instant,
     ) -> Result<Answer<BlobStream>, Error> {
-        unimplemented!()
+        let mut question = blob_question(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
+        if let Some(range) = range {
+            question.headers.insert(header::RANGE, range.header());
+        }
+        let walked = self.inner.walk(&self.via, &question, |given| answer::blob_head(given, range)).await?;
+        let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
+        let (timings, quota) = (account.timings, account.quota.clone());
+        let promise = Promise {
+            length: head.length,
+            limits: self.inner.upstream.limits,
+            registry: self.registry().clone(),
+            observer: Arc::clone(&self.inner.outbound.observer),
+            account: Some(account),
+            evidence,
+            stage: Stage::BlobTransfer,
+        };
+        let value = head.streaming(Body::new(incoming, promise));
+        Ok(Answer { value, timings, quota, endpoint, host, peer })
     }
 
     /// One page of tags; `n` and `last` as in the distribution specification.
     pub async fn tags(
         &self,
-        _repository: &Repository,
-        _n: Option<u32>,
-        _last: Option<&str>,
-        _deadline: Instant,
+        repository: &Repository,
+        n: Option<u32>,
+        last: Option<&str>,
+        deadline: Instant,
     ) -> Result<Answer<TagsPage>, Error> {
-        unimplemented!()
+        let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
+        question.query.extend(n.map(|n| ("n".to_owned(), n.to_string())));
+        question.query.extend(last.map(|last| ("last".to_owned(), last.to_owned())));
+        Ok(self.inner.walk(&self.via, &question, |given| answer::tags(&given)).await?.close())
     }
 
     /// Referrers of a digest; an upstream without the API fails with status 404 in the evidence.
+    ///
+    /// `query` is what the page before gave as [`ReferrersPage::next`], or a filter such as `artifactType=...`.
     pub async fn referrers(
         &self,
-        _repository: &Repository,
-        _digest: &Digest,
-        _query: Option<&str>,
-        _deadline: Instant,
+        repository: &Repository,
+        digest: &Digest,
+        query: Option<&str>,
+        deadline: Instant,
     ) -> Result<Answer<ReferrersPage>, Error> {
-        unimplemented!()
+        let path = format!("referrers/{digest}");
+        let mut question = list_question(RequestKind::Referrers, repository, path, deadline);
+        let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        question.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
+        Ok(self.inner.walk(&self.via, &question, |given| answer::referrers(&given)).await?.close())
     }
 }
+
+impl<T> Answer<T> {
+    /// The same answer with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        let Self { value, timings, quota, endpoint, host, peer } = self;
+        Answer { value: change(value), timings, quota, endpoint, host, peer }
+    }
+}
+
+impl<T> Walked<T> {
+    /// Nothing more comes: tells the observer.
+    fn close(mut self) -> Answer<T> {
+        self.account.tell(None);
+        let Self { value, endpoint, host, peer, account } = self;
+        Answer { value, timings: account.timings, quota: account.quota.clone(), endpoint, host, peer }
+    }
+}
+
+impl ByteRange {
+    fn header(self) -> HeaderValue {
+        let end = self.end.map(|end| end.to_string()).unwrap_or_default();
+        let text = format!("bytes={}-{end}", self.start);
+        HeaderValue::from_str(&text).expect("invariant: digits make a header value")
+    }
+}
+
+fn manifest_question<'a>(
+    kind: RequestKind,
+    method: Method,
+    repository: &'a Repository,
+    reference: &Reference,
+    deadline: Instant,
+) -> Question<'a> {
+    let stage = if method == Method::HEAD { Stage::ManifestHead } else { Stage::ManifestGet };
+    let asked = match reference {
+        Reference::Tag(_) => Asked::ManifestByTag,
+        Reference::Digest(_) => Asked::ManifestByDigest,
+    };
+    Question {
+        kind,
+        stage,
+        asked,
+        method,
+        repository: Some(repository),
+        path: format!("manifests/{reference}"),
+        query: Vec::new(),
+        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(ACCEPT))]),
+        read: None,
+        deadline,
+    }
+}
+
+fn blob_question<'a>(
+    kind: RequestKind,
+    method: Method,
+    repository: &'a Repository,
+    digest: &Digest,
+    deadline: Instant,
+) -> Question<'a> {
+    Question {
+        kind,
+        stage: Stage::BlobFirstByte,
+        asked: Asked::Blob,
+        method,
+        repository: Some(repository),
+        path: format!("blobs/{digest}"),
+        query: Vec::new(),
+        headers: HeaderMap::new(),
+        read: None,
+        deadline,
+    }
+}
+
+fn list_question(
+    kind: RequestKind,
+    repository: &Repository,
+    path: String,
+    deadline: Instant,
+) -> Question<'_> {
+    Question {
+        kind,
+        stage: Stage::ManifestGet,
+        asked: Asked::List,
+        method: Method::GET,
+        repository: Some(repository),
+        path,
+        query: Vec::new(),
+        headers: HeaderMap::new(),
+        read: Some(LIST_MAX),
+        deadline,
+    }
+}
+
+/// Names the mirrors a request has passed, each by its instance, separated by commas: who finds itself in it has found
+/// a loop.
+pub const VIA: &str = "x-pullgate-via";
+/// Largest body of an answer to `GET /v2/`, bytes.
+const PING_MAX: usize = 64 * 1024;
+/// Largest page of tags or referrers, bytes: as large as a manifest may be.
+const LIST_MAX: usize = MANIFEST_MAX;
 
 /// A client could not be built.
 #[derive(Debug, thiserror::Error)]

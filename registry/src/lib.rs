@@ -13,7 +13,11 @@
 //! It knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
 //! way (stages, quota headers, certificate expiry) it tells an [`Observer`].
 
+mod account;
+mod answer;
+mod authorize;
 pub mod body;
+mod call;
 pub mod challenge;
 pub mod class;
 pub mod classify;
@@ -23,10 +27,13 @@ pub mod dial;
 pub mod digest;
 pub mod dns;
 pub mod error;
+mod forward;
+mod judge;
 pub mod labels;
 pub mod manifest;
 pub mod name;
 pub mod observe;
+mod pool;
 pub mod quota;
 pub mod tls;
 pub mod token;

@@ -95,6 +95,22 @@ pub struct Outbound {
     pub observer: Arc<dyn Observer>,
     /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     pub forward_proxy: Arc<hyper_util::client::proxy::matcher::Matcher>,
+    /// The system's authorities.
+    pub roots: crate::tls::Roots,
     /// Marks our requests, so that one that comes back is known as a loop.
     pub instance: Arc<str>,
+}
+
+impl Outbound {
+    /// The system's resolver and authorities, the environment's forward proxy, no tokens yet.
+    pub fn from_env(observer: Arc<dyn Observer>, instance: impl Into<Arc<str>>) -> Self {
+        Self {
+            resolver: Arc::new(crate::dns::Resolver::from_system()),
+            tokens: Arc::default(),
+            observer,
+            forward_proxy: Arc::new(hyper_util::client::proxy::matcher::Matcher::from_env()),
+            roots: crate::tls::Roots::from_system(),
+            instance: instance.into(),
+        }
+    }
 }

@@ -1,0 +1,59 @@
+//! One request's observation, told exactly once: when it failed, when its last byte came, or when nobody wanted more.
+
+use std::sync::Arc;
+
+use crate::class::Class;
+use crate::name::RegistryHost;
+use crate::observe::{Observation, Observer, RequestKind, Timings};
+use crate::quota::Quota;
+
+/// What one request let us learn so far.
+pub(crate) struct Account {
+    observer: Arc<dyn Observer>,
+    registry: RegistryHost,
+    identity: String,
+    kind: RequestKind,
+    pub(crate) timings: Timings,
+    pub(crate) quota: Option<Quota>,
+    told: bool,
+}
+
+impl Account {
+    pub(crate) fn new(
+        observer: Arc<dyn Observer>,
+        registry: RegistryHost,
+        identity: &str,
+        kind: RequestKind,
+    ) -> Self {
+        let identity = identity.to_owned();
+        Self { observer, registry, identity, kind, timings: Timings::default(), quota: None, told: false }
+    }
+
+    /// Tells the observer how it ended; only the first call counts.
+    pub(crate) fn tell(&mut self, class: Option<Class>) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        self.observer.observe(&Observation {
+            registry: &self.registry,
+            identity: &self.identity,
+            kind: self.kind,
+            class,
+            timings: &self.timings,
+            quota: self.quota.as_ref(),
+        });
+    }
+}
+
+impl Account {
+    /// Nothing was sent after all.
+    pub(crate) fn forget(mut self) {
+        self.told = true;
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.tell(None);
+    }
+}

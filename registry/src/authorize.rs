@@ -1,0 +1,242 @@
+//! As whom an endpoint is asked: credentials for the repositories they are meant for, tokens, and Basic where wanted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::call::Walk;
+use crate::challenge::{Bearer, Challenge};
+use crate::class::{Class, Stage};
+use crate::client::Connections;
+use crate::credential::{Credential, CredentialSource};
+use crate::dial::Target;
+use crate::error::{Error, Evidence, Reason};
+use crate::judge;
+use crate::observe::{RequestKind, Timings};
+use crate::token::{
+    self, Exchange, Grant, TOKEN_BODY_MAX, Token, TokenAnswer, TokenFetch, TokenKey, TokenRequest,
+};
+use crate::transport::Ask;
+
+/// What goes into `Authorization`.
+pub(crate) enum Authorization {
+    /// A token; `fresh` ones were exchanged for this very call.
+    Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
+    /// User name and password.
+    Basic(HeaderValue),
+}
+
+/// Asks token endpoints over the walk's own connections, and notes whether it was needed.
+struct Fetch<'a> {
+    walk: &'a Walk<'a>,
+    used: AtomicBool,
+}
+
+impl Authorization {
+    pub(crate) fn header(&self) -> HeaderValue {
+        match self {
+            Self::Bearer { header, .. } | Self::Basic(header) => header.clone(),
+        }
+    }
+
+    /// Is a 401 to it the last word? Not for a cached token: that one may just have died.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Bearer { fresh, .. } => *fresh,
+            Self::Basic(_) => true,
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// Who is asking: the upstream's short id when credentials are used.
+    pub(crate) fn identity(&self) -> &str {
+        match self.credentials() {
+            Some(_) => &self.inner.upstream.id,
+            None => "anonymous",
+        }
+    }
+
+    /// The credentials this endpoint may see for this repository.
+    pub(crate) fn credentials(&self) -> Option<&dyn CredentialSource> {
+        let upstream = &self.inner.upstream;
+        let repository = self.question.repository?;
+        if !upstream.repositories.iter().any(|pattern| pattern.matches(repository)) {
+            return None;
+        }
+        let shared = upstream.credentials.as_ref().filter(|_| self.endpoint == 0);
+        Some(&**self.endpoint().credentials.as_ref().or(shared)?)
+    }
+
+    /// What is worth sending before any challenge: a cached token, or Basic where the endpoint wanted it before.
+    pub(crate) async fn upfront(&self) -> Result<Option<Authorization>, Error> {
+        if self.inner.connections == Connections::Fresh {
+            return Ok(None);
+        }
+        if self.inner.wants_basic[self.endpoint].load(Ordering::Relaxed) {
+            return self.basic().await;
+        }
+        let Some(key) = self.own_scope().map(|scope| self.key(scope)) else { return Ok(None) };
+        let token = self.inner.outbound.tokens.cached(&key).await;
+        Ok(token.and_then(|token| bearer(key, Grant { token, fresh: false, timings: Timings::default() })))
+    }
+
+    /// The challenge of an answer, if it is one we can meet or at least refuse by name.
+    pub(crate) fn challenge(&self, headers: &HeaderMap) -> Option<Challenge> {
+        let challenge = Challenge::from_headers(headers).ok()?;
+        let meets = !matches!(challenge, Challenge::Basic { .. }) || self.credentials().is_some();
+        (meets || self.question.kind == RequestKind::Ping).then_some(challenge)
+    }
+
+    /// What the challenge asks for, given that `refused` was not it.
+    pub(crate) async fn meet(
+        &self,
+        challenge: Challenge,
+        refused: Option<Authorization>,
+        account: &mut Account,
+    ) -> Result<Authorization, Error> {
+        let wanted = match challenge {
+            Challenge::Basic { .. } => self.basic().await?,
+            Challenge::Bearer(wanted) => {
+                let tokens = &self.inner.outbound.tokens;
+                if let Some(Authorization::Bearer { key, token, .. }) = &refused {
+                    tokens.invalidate(key, token).await;
+                }
+                self.token(&wanted, account).await?
+            }
+        };
+        wanted.ok_or_else(|| {
+            let message = "the registry wants user name and password, which are not configured";
+            let evidence = Evidence::host(self.origin()).saying(message);
+            Error::new(Class::AuthMissing, Stage::Challenge, evidence)
+        })
+    }
+
+    async fn basic(&self) -> Result<Option<Authorization>, Error> {
+        let Some(source) = self.credentials() else { return Ok(None) };
+        let credential = source.credential().await.map_err(|error| {
+            let evidence = Evidence::host(self.origin()).because(Reason::CredentialUnreadable);
+            Error::new(Class::AuthRejected, Stage::Challenge, evidence.saying(&error.to_string()))
+        })?;
+        let Some(Credential::Basic { username, password }) = credential else { return Ok(None) };
+        self.inner.wants_basic[self.endpoint].store(true, Ordering::Relaxed);
+        let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
+        Ok(secret_header(&format!("Basic {pair}")).map(Authorization::Basic))
+    }
+
+    async fn token(&self, wanted: &Bearer, account: &mut Account) -> Result<Option<Authorization>, Error> {
+        let upstream = &self.inner.upstream;
+        let endpoint = &self.endpoint().url;
+        let realm =
+            upstream.zone.judge_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
+                let host = endpoint.join(&wanted.realm).ok().as_ref().and_then(Target::of);
+                let host = host.map_or_else(|| self.origin(), |target| target.authority());
+                let evidence = Evidence::host(host).because(refusal.reason).saying(&refusal.message);
+                Error::new(Class::TrustRefused, Stage::Token, evidence)
+            })?;
+        let key = self.key(self.scope(wanted));
+        let fetch = Fetch { walk: self, used: AtomicBool::new(false) };
+        let exchange =
+            Exchange { realm: &realm, service: wanted.service.as_deref(), credentials: self.credentials() };
+        let mut request = self.account(RequestKind::Token);
+        let begun = Instant::now();
+        let granted = match self.inner.connections {
+            Connections::Pooled => self.inner.outbound.tokens.token(&key, &exchange, &fetch).await,
+            Connections::Fresh => token::exchange(&key, &exchange, &fetch).await,
+        };
+        account.timings.add(Stage::Token, begun.elapsed());
+        request.timings.add(Stage::Token, begun.elapsed());
+        match fetch.used.into_inner() {
+            true => request.tell(granted.as_ref().err().map(|error| error.class)),
+            false => request.forget(),
+        }
+        Ok(bearer(key, granted?))
+    }
+
+    fn key(&self, scope: String) -> TokenKey {
+        TokenKey {
+            registry: self.inner.upstream.registry.clone(),
+            endpoint: self.origin(),
+            identity: self.identity().to_owned(),
+            scope,
+        }
+    }
+
+    /// The scope to ask for: our own when the challenge names it, else what the challenge says.
+    fn scope(&self, wanted: &Bearer) -> String {
+        let own = self.own_scope();
+        match (&wanted.scope, own) {
+            (Some(theirs), Some(own)) if !covers(theirs, &own) => theirs.clone(),
+            (_, Some(own)) => own,
+            (theirs, None) => theirs.clone().unwrap_or_default(),
+        }
+    }
+
+    fn own_scope(&self) -> Option<String> {
+        self.repository().map(|repository| format!("repository:{repository}:pull"))
+    }
+
+    fn origin(&self) -> String {
+        Target::of(&self.endpoint().url).map(|target| target.authority()).unwrap_or_default()
+    }
+}
+
+impl TokenFetch for Fetch<'_> {
+    async fn fetch(&self, request: TokenRequest) -> Result<TokenAnswer, Error> {
+        self.used.store(true, Ordering::Relaxed);
+        let walk = self.walk;
+        let mut headers = walk.own_headers();
+        headers.extend(request.headers);
+        let ask = Ask {
+            endpoint: walk.endpoint,
+            method: request.method,
+            url: request.url,
+            headers,
+            body: request.body,
+            stage: Stage::Token,
+            deadline: walk.deadline,
+        };
+        let mut way = Timings::default();
+        let begun = Instant::now();
+        let sent = walk.inner.transport.send(&ask, &walk.pool, &mut way).await;
+        // The way to the token endpoint is part of the exchange, whatever stage of it failed.
+        let reply = sent.map_err(|error| Error::new(error.class, Stage::Token, error.evidence.clone()))?;
+        let (parts, incoming) = reply.response.into_parts();
+        let (body, too_large) = judge::limited(incoming, TOKEN_BODY_MAX, walk.deadline).await;
+        let mut timings = Timings::default();
+        timings.add(Stage::Token, begun.elapsed());
+        Ok(TokenAnswer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            too_large,
+            timings,
+            peer: reply.peer,
+        })
+    }
+}
+
+fn bearer(key: TokenKey, grant: Grant) -> Option<Authorization> {
+    let header = secret_header(&format!("Bearer {}", grant.token.expose()))?;
+    Some(Authorization::Bearer { header, key, token: grant.token, fresh: grant.fresh })
+}
+
+fn secret_header(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Does one of the scopes of `theirs` name the resource of `own` and include pulling?
+fn covers(theirs: &str, own: &str) -> bool {
+    let resource = own.rsplit_once(':').map_or(own, |(resource, _)| resource);
+    theirs.split(' ').any(|scope| {
+        scope.rsplit_once(':').is_some_and(|(name, actions)| {
+            name == resource && actions.split(',').any(|action| matches!(action, "pull" | "*"))
+        })
+    })
+}

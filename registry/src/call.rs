@@ -1,0 +1,354 @@
+//! The walk of one question: endpoints in order, challenge and token, redirects by hand, one judgement at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::account::Account;
+use crate::authorize::Authorization;
+use crate::class::{Class, Stage};
+use crate::classify::Asked;
+use crate::client::{Connections, Inner, VIA};
+use crate::dial::Target;
+use crate::error::{Error, Evidence, Reason};
+use crate::judge::drain;
+use crate::name::Repository;
+use crate::observe::{Peer, RequestKind, Timings};
+use crate::pool::Pool;
+use crate::transport::{Ask, Reply};
+use crate::upstream::Endpoint;
+
+/// One question to an upstream.
+pub(crate) struct Question<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) stage: Stage,
+    pub(crate) asked: Asked,
+    pub(crate) method: Method,
+    pub(crate) repository: Option<&'a Repository>,
+    /// Beneath the repository, such as `manifests/latest`.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    /// `Accept`, `Range` and their like.
+    pub(crate) headers: HeaderMap,
+    /// Read the body before answering, up to this many bytes.
+    pub(crate) read: Option<usize>,
+    pub(crate) deadline: Instant,
+}
+
+/// What an endpoint gave.
+pub(crate) struct Given {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Host and address that answered.
+    pub(crate) evidence: Evidence,
+    pub(crate) peer: Option<Peer>,
+    /// Read as far as the question says.
+    pub(crate) body: Bytes,
+    /// What is still on the wire.
+    pub(crate) incoming: Option<Incoming>,
+    pub(crate) stage: Stage,
+}
+
+/// What was made of it, and the observation that is still open.
+pub(crate) struct Walked<T> {
+    pub(crate) value: T,
+    pub(crate) endpoint: usize,
+    pub(crate) host: String,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) account: Account,
+}
+
+/// One endpoint under one question.
+pub(crate) struct Walk<'a> {
+    pub(crate) inner: &'a Inner,
+    via: &'a str,
+    pub(crate) question: &'a Question<'a>,
+    /// Index into the upstream's endpoints.
+    pub(crate) endpoint: usize,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) deadline: Instant,
+}
+
+/// An answer that is not a redirect we follow.
+pub(crate) struct Landed {
+    pub(crate) reply: Reply,
+    /// From another host than the endpoint's.
+    pub(crate) redirected: bool,
+}
+
+impl Inner {
+    /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
+    pub(crate) async fn walk<T>(
+        &self,
+        via: &str,
+        question: &Question<'_>,
+        make: impl Fn(Given) -> Result<T, Error>,
+    ) -> Result<Walked<T>, Error> {
+        let count = self.upstream.endpoints.len();
+        let own = self.own_endpoint();
+        let mut told: Option<Error> = None;
+        for endpoint in 0..count {
+            let walk = Walk {
+                inner: self,
+                via,
+                question,
+                endpoint,
+                pool: self.pool_for_call(),
+                deadline: share(question.deadline, count - endpoint),
+            };
+            match walk.run(&make).await {
+                Ok(walked) => return Ok(walked),
+                Err(error) if endpoint == own && is_verdict(&error) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
+                    // Of several failures the registry's own is told: a mirror knows less.
+                    if endpoint == own || told.is_none() {
+                        told = Some(error);
+                    }
+                }
+            }
+        }
+        Err(told.unwrap_or_else(|| {
+            let host = self.upstream.registry.as_str();
+            let evidence = Evidence::host(host).because(Reason::EndpointsExhausted).saying("no endpoint");
+            Error::new(Class::NotConfigured, question.stage, evidence)
+        }))
+    }
+
+    /// The endpoint whose "no" counts: the first within the registry's own domain, else the last.
+    fn own_endpoint(&self) -> usize {
+        let registry = psl::domain_str(self.upstream.registry.host());
+        let endpoints = &self.upstream.endpoints;
+        let own = |endpoint: &Endpoint| {
+            registry.is_some() && endpoint.url.host_str().and_then(psl::domain_str) == registry
+        };
+        endpoints.iter().position(own).unwrap_or(endpoints.len().saturating_sub(1))
+    }
+
+    fn pool_for_call(&self) -> Arc<Pool> {
+        match self.connections {
+            Connections::Pooled => Arc::clone(&self.pool),
+            Connections::Fresh => Arc::default(),
+        }
+    }
+}
+
+impl Walk<'_> {
+    async fn run<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
+        let mut account = self.account(self.question.kind);
+        let ended = match self.ask(&mut account).await {
+            Ok(given) => {
+                let (host, peer) = (given.evidence.host.clone(), given.peer);
+                make(given).map(|value| (value, host, peer))
+            }
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok((value, host, peer)) => Ok(Walked { value, endpoint: self.endpoint, host, peer, account }),
+            Err(error) => {
+                account.tell(Some(error.class));
+                Err(error.with_timings(account.timings))
+            }
+        }
+    }
+
+    /// The question, with as many answers to challenges as decision allows: one for a cached token, one for none.
+    async fn ask(&self, account: &mut Account) -> Result<Given, Error> {
+        let mut authorization = self.upfront().await?;
+        loop {
+            let landed = self.follow(authorization.as_ref(), account).await?;
+            let waited = landed.reply.waited;
+            let refused = landed.reply.response.status() == StatusCode::UNAUTHORIZED && !landed.redirected;
+            let is_final = authorization.as_ref().is_some_and(Authorization::is_final);
+            if !refused || is_final || self.question.kind == RequestKind::Ping {
+                account.timings.add(self.question.stage, waited);
+                return self.judge(landed, authorization.as_ref(), account).await;
+            }
+            let Some(challenge) = self.challenge(landed.reply.response.headers()) else {
+                account.timings.add(self.question.stage, waited);
+                return self.judge(landed, authorization.as_ref(), account).await;
+            };
+            account.timings.add(Stage::Challenge, waited);
+            // Read to its end, so that the connection can carry the next try.
+            drain(landed.reply.response.into_body(), self.deadline).await;
+            authorization = Some(self.meet(challenge, authorization, account).await?);
+        }
+    }
+
+    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host.
+    async fn follow(
+        &self,
+        authorization: Option<&Authorization>,
+        account: &mut Account,
+    ) -> Result<Landed, Error> {
+        let mut url = self.url();
+        let origin = Target::of(&url);
+        let mut waited = Duration::ZERO;
+        for hop in 0..=REDIRECTS_MAX {
+            let redirected = Target::of(&url) != origin;
+            let mut headers = self.headers();
+            if let Some(authorization) = authorization.filter(|_| !redirected) {
+                headers.insert(header::AUTHORIZATION, authorization.header());
+            }
+            let ask = self.request(url.clone(), headers);
+            // What happens at another host belongs to the question, not to the way to the registry.
+            let mut aside = Timings::default();
+            let begun = Instant::now();
+            let timings = if redirected { &mut aside } else { &mut account.timings };
+            let sent = self.inner.transport.send(&ask, &self.pool, timings).await;
+            if redirected {
+                waited += begun.elapsed();
+            }
+            let mut reply = match sent {
+                Ok(reply) => reply,
+                Err(error) if redirected => {
+                    account.timings.add(self.question.stage, waited);
+                    return Err(self.elsewhere(error));
+                }
+                Err(error) => return Err(error),
+            };
+            if !redirected {
+                waited += reply.waited;
+            }
+            if !is_redirect(reply.response.status()) {
+                reply.waited = waited;
+                return Ok(Landed { reply, redirected });
+            }
+            let next = self.judge_redirect(&url, &reply, hop)?;
+            drain(reply.response.into_body(), self.deadline).await;
+            url = next;
+        }
+        unreachable!("invariant: the last hop's redirect is refused")
+    }
+
+    fn judge_redirect(&self, from: &Url, reply: &Reply, hop: usize) -> Result<Url, Error> {
+        let evidence = self.evidence(reply);
+        let garbage = |reason, message: &str| {
+            let evidence = evidence.clone().because(reason).saying(message);
+            Err(Error::new(Class::ProtocolGarbage, self.question.stage, evidence))
+        };
+        if hop == REDIRECTS_MAX {
+            return garbage(Reason::RedirectLimit, &format!("more than {REDIRECTS_MAX} redirects"));
+        }
+        let location = reply.response.headers().get(header::LOCATION).and_then(|it| it.to_str().ok());
+        let Some(location) = location else {
+            return garbage(Reason::BadRedirect, "a redirect without a readable Location");
+        };
+        let upstream = &self.inner.upstream;
+        upstream.zone.judge_redirect(&upstream.registry, from, location).map_err(|refusal| {
+            let host = from.join(location).ok().as_ref().and_then(Target::of).map(|it| it.authority());
+            let evidence =
+                Evidence { status: evidence.status, ..Evidence::host(host.unwrap_or(evidence.host)) };
+            let evidence = evidence.because(refusal.reason).saying(&refusal.message);
+            Error::new(Class::TrustRefused, self.question.stage, evidence)
+        })
+    }
+
+    /// A failure of a host the registry sent us to: for blobs that is a class of its own, the cause stays readable.
+    fn elsewhere(&self, error: Error) -> Error {
+        let blob = matches!(self.question.kind, RequestKind::BlobGet | RequestKind::BlobHead);
+        if !blob || error.class == Class::TrustRefused {
+            let evidence = error.evidence.clone();
+            return Error::new(error.class, self.question.stage, evidence);
+        }
+        let message = error.evidence.message.as_deref().unwrap_or_default();
+        let evidence = error.evidence.clone().saying(&format!("{}: {message}", error.class));
+        Error::new(Class::BlobHost, self.question.stage, evidence)
+    }
+
+    pub(crate) fn account(&self, kind: RequestKind) -> Account {
+        let observer = Arc::clone(&self.inner.outbound.observer);
+        Account::new(observer, self.inner.upstream.registry.clone(), self.identity(), kind)
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.inner.upstream.endpoints[self.endpoint]
+    }
+
+    /// The repository as this endpoint names it.
+    pub(crate) fn repository(&self) -> Option<String> {
+        let prefix = self.endpoint().prefix.as_deref().unwrap_or_default();
+        self.question.repository.map(|repository| format!("{prefix}{repository}"))
+    }
+
+    pub(crate) fn request(&self, url: Url, headers: HeaderMap) -> Ask {
+        Ask {
+            endpoint: self.endpoint,
+            method: self.question.method.clone(),
+            url,
+            headers,
+            body: Bytes::new(),
+            stage: self.question.stage,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Headers every request of ours carries.
+    pub(crate) fn own_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers
+    }
+
+    /// Host, address and status of an answer.
+    pub(crate) fn evidence(&self, reply: &Reply) -> Evidence {
+        let status = Some(reply.response.status().as_u16());
+        Evidence { address: reply.peer, status, ..Evidence::host(reply.target.authority()) }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = self.own_headers();
+        headers.extend(self.question.headers.clone());
+        let instance = &self.inner.outbound.instance;
+        let via =
+            if self.via.is_empty() { instance.to_string() } else { format!("{}, {instance}", self.via) };
+        if let Ok(value) = HeaderValue::from_str(&via) {
+            headers.insert(VIA, value);
+        }
+        headers
+    }
+
+    fn url(&self) -> Url {
+        let mut url = self.endpoint().url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&match self.repository() {
+            Some(repository) => format!("{base}/v2/{repository}/{}", self.question.path),
+            None => format!("{base}/v2/"),
+        });
+        for (name, value) in &self.question.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        if self.endpoint().send_ns {
+            url.query_pairs_mut().append_pair("ns", self.inner.upstream.registry.as_str());
+        }
+        url
+    }
+}
+
+/// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it.
+fn is_verdict(error: &Error) -> bool {
+    let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
+    error.evidence.status.is_some_and(|status| (400..500).contains(&status) && !too_busy.contains(&status))
+}
+
+/// This endpoint's part of the time that is left, when `endpoints` are still to be asked.
+fn share(deadline: Instant, endpoints: usize) -> Instant {
+    let now = Instant::now();
+    let parts = u32::try_from(endpoints).unwrap_or(1).max(1);
+    now + deadline.saturating_duration_since(now) / parts
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Most redirects followed for one question.
+const REDIRECTS_MAX: usize = 3;
+/// Who we say we are.
+const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,185 @@
+//! What an answer means: failures by class, successes with the body the question wants.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use crate::account::Account;
+use crate::authorize::Authorization;
+use crate::body::{Body, Promise};
+use crate::call::{Given, Landed, Walk};
+use crate::class::Class;
+use crate::classify::{self, BODY_PREFIX, Context};
+use crate::error::{Error, Evidence, Reason};
+use crate::observe::{Peer, RequestKind};
+use crate::quota::Quota;
+
+/// The body of a judged answer: read, or still on the wire.
+enum Held {
+    Read(Bytes),
+    Wire(Incoming),
+}
+
+impl Walk<'_> {
+    /// What the answer means; reads the body when the question wants it, or when it explains a failure.
+    pub(crate) async fn judge(
+        &self,
+        landed: Landed,
+        authorization: Option<&Authorization>,
+        account: &mut Account,
+    ) -> Result<Given, Error> {
+        let Landed { reply, redirected } = landed;
+        let mut evidence = self.evidence(&reply);
+        let (parts, incoming) = reply.response.into_parts();
+        account.quota = Quota::from_headers(&parts.headers);
+        let good = parts.status.is_success();
+        let body = match self.question.read {
+            Some(limit) if good => {
+                let begun = Instant::now();
+                let body = self.read(incoming, &parts.headers, limit, &evidence).await;
+                account.timings.add(self.question.stage, begun.elapsed());
+                Held::Read(body?)
+            }
+            None if good => Held::Wire(incoming),
+            _ => Held::Read(prefix(incoming, self.deadline).await),
+        };
+        let context = Context {
+            stage: self.question.stage,
+            asked: self.question.asked,
+            host: &evidence.host,
+            address: reply.peer,
+            identified: authorization.is_some() && self.credentials().is_some(),
+            redirected,
+            now: SystemTime::now(),
+        };
+        if let Some(error) = own_loop(&parts, &context) {
+            return Err(error);
+        }
+        let meets = self.question.kind == RequestKind::Ping && parts.status == StatusCode::UNAUTHORIZED;
+        if meets && self.challenge(&parts.headers).is_some() {
+            return Ok(self.given(parts, evidence, reply.peer, body));
+        }
+        if let Some(error) = classify::answer(&context, parts.status, &parts.headers, body.bytes()) {
+            return Err(error);
+        }
+        if is_encoded(&parts.headers) {
+            evidence = evidence.because(Reason::Encoded).saying("a Content-Encoding that was not asked for");
+            return Err(Error::new(Class::ProtocolGarbage, self.question.stage, evidence));
+        }
+        Ok(self.given(parts, evidence, reply.peer, body))
+    }
+
+    fn given(&self, parts: Parts, evidence: Evidence, peer: Option<Peer>, body: Held) -> Given {
+        let (body, incoming) = match body {
+            Held::Read(bytes) => (bytes, None),
+            Held::Wire(incoming) => (Bytes::new(), Some(incoming)),
+        };
+        let stage = self.question.stage;
+        Given { status: parts.status, headers: parts.headers, evidence, peer, body, incoming, stage }
+    }
+
+    /// The whole body, at most `limit` bytes, by the deadline.
+    async fn read(
+        &self,
+        incoming: Incoming,
+        headers: &HeaderMap,
+        limit: usize,
+        evidence: &Evidence,
+    ) -> Result<Bytes, Error> {
+        let upstream = &self.inner.upstream;
+        let promise = Promise {
+            length: (self.question.method != Method::HEAD).then(|| content_length(headers)).flatten(),
+            limits: upstream.limits,
+            registry: upstream.registry.clone(),
+            observer: Arc::clone(&self.inner.outbound.observer),
+            account: None,
+            evidence: Evidence { status: None, ..evidence.clone() },
+            stage: self.question.stage,
+        };
+        let failed = |class, reason, message: &str| {
+            let evidence = evidence.clone().because(reason).saying(message);
+            Err(Error::new(class, self.question.stage, evidence))
+        };
+        let mut body = Body::new(incoming, promise);
+        let mut whole = BytesMut::new();
+        loop {
+            let Ok(next) = timeout_at(self.deadline, body.next()).await else {
+                return failed(Class::Stalled, Reason::NoProgress, "the body did not end by the deadline");
+            };
+            match next {
+                None => return Ok(whole.freeze()),
+                Some(bytes) => whole.extend_from_slice(&bytes?),
+            }
+            if whole.len() > limit {
+                let message = format!("the body is larger than {limit} bytes");
+                return failed(Class::ProtocolGarbage, Reason::TooLarge, &message);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Wire(_) => &[],
+        }
+    }
+}
+
+/// Reads what is left of an answer nobody wants, so that its connection can be used again.
+pub(crate) async fn drain(incoming: Incoming, deadline: Instant) {
+    prefix(incoming, deadline).await;
+}
+
+/// `Content-Length`, if it is a number.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The beginning of a body that explains a failure; whatever came when it broke or time ran out.
+async fn prefix(incoming: Incoming, deadline: Instant) -> Bytes {
+    limited(incoming, BODY_PREFIX, deadline.min(Instant::now() + EXPLANATION_MAX)).await.0
+}
+
+/// At most `limit` bytes of a body, and whether there was more; whatever came when it broke or time ran out.
+pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Instant) -> (Bytes, bool) {
+    let mut read = BytesMut::new();
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await {
+        if let Some(bytes) = frame.data_ref() {
+            read.extend_from_slice(bytes);
+        }
+        if read.len() > limit {
+            read.truncate(limit);
+            return (read.freeze(), true);
+        }
+    }
+    (read.freeze(), false)
+}
+
+/// Another pullgate saw the request come back to itself.
+fn own_loop(parts: &Parts, context: &Context<'_>) -> Option<Error> {
+    let class = parts.headers.get(CLASS_HEADER)?.to_str().ok()?;
+    let evidence = Evidence {
+        status: Some(parts.status.as_u16()),
+        address: context.address,
+        ..Evidence::host(context.host)
+    };
+    let evidence = evidence.saying("the request came back to a mirror it had passed");
+    (class == Class::Loop.as_str()).then(|| Error::new(Class::Loop, context.stage, evidence))
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity")
+}
+
+/// How long the body of a failure may take: it only explains what the status already says.
+const EXPLANATION_MAX: Duration = Duration::from_secs(2);
+/// In which a pullgate upstream of us names the class of its failure.
+const CLASS_HEADER: &str = "x-pullgate-class";
