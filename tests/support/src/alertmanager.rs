@@ -36,7 +36,7 @@ impl Alertmanager {
         command.arg("--config.file").arg(&config_file).arg("--storage.path").arg(folder.join("data"));
         command.args(["--web.listen-address=127.0.0.1:0", "--cluster.listen-address="]);
         let mut process = Process::spawn("alertmanager", &mut command, &folder);
-        let address = process.says("where it listens", 0, listening_address).await;
+        let address = process.says("where it listens", listening_address).await;
         Self { address, _process: process }
     }
 

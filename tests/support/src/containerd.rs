@@ -61,7 +61,7 @@ impl Options {
         fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
         let process = launch(self.release, &folder);
         let mut containerd = Containerd { release: self.release, folder, process };
-        containerd.ready(0).await;
+        containerd.ready().await;
         containerd
     }
 
@@ -75,9 +75,9 @@ impl Options {
             "[\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]"
         };
         let hosts = self.cri.as_ref().map(|hosts| hosts.path().display().to_string()).unwrap_or_default();
-        let cri_images = match self.release {
-            Release::V2 => "io.containerd.cri.v1.images",
-            _ => "io.containerd.grpc.v1.cri",
+        let (cri_images, cri_runtime) = match self.release {
+            Release::V2 => ("io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),
+            _ => ("io.containerd.grpc.v1.cri", "io.containerd.grpc.v1.cri"),
         };
         format!(
             r#"version = 2
@@ -95,10 +95,13 @@ platform = "{platform}"
 snapshotter = "{SNAPSHOTTER}"
 [plugins."{cri_images}".registry]
 config_path = "{hosts}"
+[plugins."{cri_runtime}".cni]
+conf_dir = "{cni}"
 "#,
             root = at("root"),
             state = at("state"),
             socket = at("containerd.sock"),
+            cni = at("cni"),
             parallel = match self.layer_fetch_buffer {
                 0 => String::new(),
                 bytes => format!("concurrent_layer_fetch_buffer = {bytes}"),
@@ -156,13 +159,9 @@ impl Containerd {
     pub async fn files(&self, image: &str) -> BTreeMap<String, Bytes> {
         let mount = tempfile::tempdir_in(&self.folder).expect("a folder to mount on");
         let copy = tempfile::tempdir_in(&self.folder).expect("a folder to copy to");
-        // The mount lives and dies with the shell's own mount namespace.
         let script = r#""$@" >/dev/null && cp -a "$MOUNT/." "$COPY/" && umount "$MOUNT""#;
-        let mut command = Command::new("unshare");
-        command
-            .args(["--mount", "sh", "-ec", script, "sh"])
-            .env("MOUNT", mount.path())
-            .env("COPY", copy.path());
+        let mut command = in_own_mounts();
+        command.args(["sh", "-ec", script, "sh"]).env("MOUNT", mount.path()).env("COPY", copy.path());
         command.arg(self.release.program("ctr")).arg("--address").arg(self.socket());
         command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
         run(command).await.ok();
@@ -191,9 +190,8 @@ impl Containerd {
         for folder in ["root", "state"] {
             fs::remove_dir_all(self.folder.join(folder)).expect("containerd's folder to be removed");
         }
-        let offset = self.process.log().len();
         self.process = launch(self.release, &self.folder);
-        self.ready(offset).await;
+        self.ready().await;
     }
 
     /// Its gRPC socket; with CRI on, the CRI is served there too.
@@ -213,9 +211,9 @@ impl Containerd {
         run(command).await
     }
 
-    async fn ready(&mut self, offset: usize) {
+    async fn ready(&mut self) {
         let booted = |log: &str| log.contains("containerd successfully booted").then_some(());
-        self.process.says("that it has booted", offset, booted).await;
+        self.process.says("that it has booted", booted).await;
     }
 }
 
@@ -224,13 +222,20 @@ pub fn files_of(image: &Image) -> BTreeMap<String, Bytes> {
     image.files().into_iter().map(|file| (file.path, file.bytes)).collect()
 }
 
-/// In a mount namespace of its own, so that no mount outlives it.
 fn launch(release: Release, folder: &Path) -> Process {
-    assert!(rustix::process::geteuid().is_root(), "containerd needs root; run the tests as root");
-    let mut command = Command::new("unshare");
-    command.arg("--mount").arg(release.program("containerd"));
-    command.arg("--config").arg(folder.join("config.toml"));
+    let mut command = in_own_mounts();
+    command.arg(release.program("containerd")).arg("--config").arg(folder.join("config.toml"));
     Process::spawn("containerd", &mut command, folder)
+}
+
+/// Begins a command whose mounts live and die with it. Without root it gets a user namespace in which it is root.
+fn in_own_mounts() -> Command {
+    let mut command = Command::new(parts::installed("unshare"));
+    command.arg("--mount");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Bytes>) {

@@ -79,8 +79,7 @@ impl DockerRegistry {
         let mut command = Command::new(parts::installed("docker-registry"));
         command.arg("serve").arg(self.folder.join("config.yml"));
         let mut process = Process::spawn("docker-registry", &mut command, &self.folder);
-        let offset = process.log().len();
-        process.says("that it listens", offset, |log| log.contains("listening on").then_some(())).await;
+        process.says("that it listens", |log| log.contains("listening on").then_some(())).await;
         self.process = Some(process);
     }
 }

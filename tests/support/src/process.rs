@@ -21,6 +21,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Where its own output begins in the log, which earlier runs may have begun.
+    begin: usize,
 }
 
 impl Process {
@@ -28,10 +30,11 @@ impl Process {
     pub fn spawn(name: &str, command: &mut Command, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).expect("a log file");
+        let begin = output.metadata().map_or(0, |log| log.len()) as usize;
         let errors = output.try_clone().expect("a second handle of the log");
         let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
         let child = child.unwrap_or_else(|error| panic!("{name} does not start: {error}"));
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), child, log, begin }
     }
 
     /// Its process id.
@@ -39,18 +42,18 @@ impl Process {
         self.child.id()
     }
 
-    /// Everything it wrote so far.
+    /// Everything it wrote since its start.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+        let log = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(log.get(self.begin..).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until `find` sees something in what was written after the first `offset` bytes of the log.
-    /// Panics when the process ends before, or after 30 s.
-    pub async fn says<T>(&mut self, what: &str, offset: usize, find: impl Fn(&str) -> Option<T>) -> T {
+    /// Waits until `find` sees something in the log. Panics when the process ends before, or after 30 s.
+    pub async fn says<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         wait_until(&format!("{} to say {what}", self.name), START_LIMIT, || {
             let ended = self.has_ended();
             let log = self.log();
-            let found = log.get(offset..).and_then(&find);
+            let found = find(&log);
             assert!(found.is_some() || !ended, "{} ended without {what}:\n{}", self.name, tail(&log));
             ready(found)
         })
@@ -192,7 +195,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
         let mut process = Process::spawn("stubborn", &mut command, scratch.path());
-        process.says("ready", 0, |log| log.contains("ready").then_some(())).await;
+        process.says("ready", |log| log.contains("ready").then_some(())).await;
         let id = process.id();
         drop(process);
         assert!(!Path::new(&format!("/proc/{id}")).exists());
@@ -203,7 +206,7 @@ mod tests {
         let scratch = Scratch::new();
         let mut process = Process::spawn("early", &mut Command::new("true"), scratch.path());
         let wait =
-            async move { process.says("a welcome", 0, |log| log.contains("welcome").then_some(())).await };
+            async move { process.says("a welcome", |log| log.contains("welcome").then_some(())).await };
         let panic = tokio::spawn(wait).await.unwrap_err().into_panic();
         assert!(panic.downcast_ref::<String>().unwrap().contains("early ended without a welcome"));
     }

@@ -26,9 +26,9 @@ impl Prometheus {
         command.arg("--config.file").arg(&config_file).arg("--storage.tsdb.path").arg(folder.join("data"));
         command.arg("--web.listen-address=127.0.0.1:0");
         let mut process = Process::spawn("prometheus", &mut command, &folder);
-        let address = process.says("where it listens", 0, listening_address).await;
+        let address = process.says("where it listens", listening_address).await;
         let ready = |log: &str| log.contains("Server is ready").then_some(());
-        process.says("that it is ready", 0, ready).await;
+        process.says("that it is ready", ready).await;
         Self { address, _process: process }
     }
 

@@ -34,7 +34,7 @@ impl Pullgate {
         let process = launch(&binary, &arguments, &folder);
         let mut pullgate =
             Self { binary, folder, arguments, process, proxy: String::new(), admin: String::new() };
-        pullgate.ready(0).await;
+        pullgate.ready().await;
         pullgate
     }
 
@@ -110,19 +110,15 @@ impl Pullgate {
     /// On port 0 it gets new addresses; a test that needs the old ones configures a [`crate::Port`].
     pub async fn start_again(&mut self) {
         assert!(self.process.has_ended(), "pullgate still runs");
-        let offset = self.process.log().len();
         self.process = launch(&self.binary, &self.arguments, &self.folder);
-        self.ready(offset).await;
+        self.ready().await;
     }
 
     /// Learns the addresses from what it announces on standard error, then waits for `/readyz`.
-    async fn ready(&mut self, offset: usize) {
-        self.proxy =
-            self.process.says("where the proxy listens", offset, |log| announced(log, "proxy")).await;
-        self.admin = self
-            .process
-            .says("where the admin endpoint listens", offset, |log| announced(log, "admin"))
-            .await;
+    async fn ready(&mut self) {
+        self.proxy = self.process.says("where the proxy listens", |log| announced(log, "proxy")).await;
+        self.admin =
+            self.process.says("where the admin endpoint listens", |log| announced(log, "admin")).await;
         let admin = self.admin.clone();
         wait_until("pullgate to be ready", READY_LIMIT, || async {
             http::get(&admin, "/readyz").send().await.status.is_success().then_some(())
