@@ -1,5 +1,7 @@
 //! The names that rules and dashboards may rely on: the metrics contract, in one place.
 
+use registry::Class;
+
 /// How a series looks to Prometheus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -47,46 +49,21 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_upstream_tls_not_after_timestamp_seconds", Gauge),
 ];
 
-/// Classes a probe can end in. Each needs an alert; `ok` and `pending` are the states that need none.
-pub(crate) const PROBE_CLASSES: &[&str] = &[
-    "auth_missing",
-    "auth_poisoned",
-    "auth_rejected",
-    "blob_host",
-    "connect_refused",
-    "connect_reset",
-    "connect_timeout",
-    "connect_unreachable",
-    "corrupt",
-    "digest_gone",
-    "dns",
-    "forbidden_policy",
-    "geo_or_waf_block",
-    "http_proxy",
-    "loop",
-    "manifest_unknown",
-    "media_type",
-    "name_invalid",
-    "not_configured",
-    "platform_missing",
-    "probe_could_not_run",
-    "protocol_garbage",
-    "rate_burst",
-    "rate_login",
-    "rate_pull_quota",
-    "registry_5xx",
-    "repo_unknown_or_private",
-    "stalled",
-    "tls_expired",
-    "tls_name",
-    "tls_not_yet_valid",
-    "tls_other",
-    "tls_unknown_ca",
-    "truncated",
-    "trust_refused",
-    "unknown",
-    "upstream_paused",
+/// Classes that come from a node, a pod or our own proxy, never from a probe of a registry.
+const NOT_FROM_A_PROBE: &[Class] = &[
+    Class::NeverPolicy,
+    Class::KubeletThrottle,
+    Class::Signature,
+    Class::Overloaded,
+    Class::DiskFull,
+    Class::CriDown,
 ];
+
+/// What a probe can end in besides `ok`; a class that is added later is among them and needs an alert.
+pub(crate) fn probe_classes() -> impl Iterator<Item = &'static str> {
+    let classes = Class::ALL.iter().filter(|class| !NOT_FROM_A_PROBE.contains(class));
+    classes.map(|class| class.as_str()).chain(["probe_could_not_run"])
+}
 
 /// Panics when an expression uses a series of ours that does not exist, or a histogram by its bare name.
 pub(crate) fn assert_known_series(expression: &str, place: &str) {
