@@ -61,7 +61,7 @@ impl Listener {
         let mut accepting = lock(&self.accepting);
         if accepting.is_none() {
             let listener = self.port.listen()?;
-            *accepting = Some(tokio::spawn(Arc::clone(&self.state).accept(listener)));
+            *accepting = Some(tokio::spawn(Arc::clone(&self.state).accept(Listening(listener))));
         }
         Ok(())
     }
@@ -92,10 +92,22 @@ impl Drop for Listener {
     }
 }
 
+/// Shut down before it is closed: a child process between fork and exec holds a copy of every socket, and a mere close
+/// would leave the port listening until then.
+struct Listening(TcpListener);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Err(error) = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both) {
+            tracing::debug!(%error, "a listener could not be shut down");
+        }
+    }
+}
+
 impl State {
-    async fn accept(self: Arc<Self>, listener: TcpListener) {
+    async fn accept(self: Arc<Self>, listener: Listening) {
         loop {
-            match listener.accept().await {
+            match listener.0.accept().await {
                 Ok((socket, _)) => self.spawn(socket),
                 Err(error) => tracing::warn!(%error, "accept failed"),
             }

@@ -62,7 +62,7 @@ use listener::Listener;
 pub struct Registry {
     shared: Arc<Shared>,
     main: Listener,
-    cdn: Mutex<Option<Listener>>,
+    cdn: Mutex<Option<Arc<Listener>>>,
 }
 
 /// What all connections look at.
@@ -153,10 +153,7 @@ impl Registry {
     /// Ends the registry and its second host, and waits until all of it has ended.
     pub async fn shutdown(self) {
         self.main.close().await;
-        let cdn = lock(&self.cdn).take();
-        if let Some(cdn) = cdn {
-            cdn.close().await;
-        }
+        self.stop_cdn().await;
     }
 
     /// Greets new connections in another way: another certificate, an alert, silence. Open connections stay; see
@@ -262,7 +259,7 @@ impl Registry {
         listener.open()?;
         let url = listener.base_url().to_owned();
         *lock(&self.shared.signer) = Some(cdn::Signer::new(url.clone(), life));
-        *lock(&self.cdn) = Some(listener);
+        *lock(&self.cdn) = Some(Arc::new(listener));
         Ok(url)
     }
 
@@ -282,10 +279,18 @@ impl Registry {
 
     /// Stops the second host; blobs are still redirected to its address, which then refuses.
     pub async fn stop_cdn(&self) {
-        let cdn = lock(&self.cdn).take();
+        let cdn = lock(&self.cdn).clone();
         if let Some(cdn) = cdn {
             cdn.close().await;
         }
+    }
+
+    /// The second host is back on its port.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on.
+    pub fn restart_cdn(&self) -> io::Result<()> {
+        lock(&self.cdn).as_ref().map_or(Ok(()), |cdn| cdn.open())
     }
 }
 

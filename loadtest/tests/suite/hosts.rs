@@ -30,9 +30,10 @@ async fn a_registry_can_begin_with_an_outage_and_ends_when_dropped() {
     let addr = registry.addr();
     assert!(TcpStream::connect(addr).await.is_err());
     registry.restart().unwrap();
-    assert_eq!(get(&registry, "/v2/").await.status, 200);
+    let mut open = TcpStream::connect(addr).await.unwrap();
+    assert!(exchange(&mut open, "GET", "/v2/", &[]).await.unwrap().is_some());
     registry.shutdown().await;
-    assert!(TcpStream::connect(addr).await.is_err());
+    assert!(!matches!(exchange(&mut open, "GET", "/v2/", &[]).await, Ok(Some(_))));
 }
 
 #[tokio::test]
@@ -83,4 +84,6 @@ async fn blobs_are_redirected_by_signed_urls() {
     registry.stop_cdn().await;
     assert!(TcpStream::connect(cdn).await.is_err());
     assert_eq!(get(&registry, &layer_path(&image)).await.status, 307, "still sent there");
+    registry.restart_cdn().unwrap();
+    assert_eq!(request(cdn, "GET", &signed, &[]).await.status, 403, "back, and the URL is still expired");
 }
