@@ -98,6 +98,24 @@ async fn containerd_starts_with_its_cri_plugin() {
 }
 
 #[tokio::test]
+async fn containerd_2_fetches_a_layer_by_parallel_ranges_when_told_to() {
+    let scratch = Scratch::new();
+    let image = Image::with_layers(4, &[400_000]);
+    let (registry, name) = registry_with(&image, &scratch).await;
+    let hosts = HostsDir::new(&scratch);
+    hosts.only(&registry.address(), &registry.url());
+    let containerd = Containerd::options(Release::V2).layer_fetch_buffer(100_000).start(&scratch).await;
+
+    containerd.pull(&name, &hosts).await.ok();
+
+    assert_eq!(containerd.files(&name).await, files_of(&image));
+    let layer = &image.largest_layer().digest;
+    let ranges =
+        registry.requests().iter().filter(|asked| asked.path.contains(layer) && asked.status == 206).count();
+    assert!(ranges > 1, "{:#?}", registry.requests());
+}
+
+#[tokio::test]
 async fn skopeo_pulls_back_what_it_pushed() {
     let scratch = Scratch::new();
     let image = Image::with_layers(3, &[10_000, 10]);

@@ -1,5 +1,7 @@
 //! Real containerds of several releases, each on folders and a socket of its own.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::process::Command;
 
 use bytes::Bytes;
 use loadtest::image::Image;
+
+pub use options::Options;
 
 use crate::process::{Process, Ran, run};
 use crate::{HostsDir, Scratch, parts};
@@ -32,84 +36,6 @@ impl Release {
     }
 }
 
-/// What a test may change before the start.
-#[derive(Debug, Clone)]
-pub struct Options {
-    release: Release,
-    cri: Option<HostsDir>,
-    layer_fetch_buffer: usize,
-}
-
-impl Options {
-    /// Turns the CRI plugin on, with this `config_path`.
-    #[must_use]
-    pub fn cri(mut self, hosts: &HostsDir) -> Self {
-        self.cri = Some(hosts.clone());
-        self
-    }
-
-    /// Fetches layers by parallel open-ended ranges of this many bytes (2.1 and later).
-    #[must_use]
-    pub fn layer_fetch_buffer(mut self, bytes: usize) -> Self {
-        self.layer_fetch_buffer = bytes;
-        self
-    }
-
-    /// Starts it.
-    pub async fn start(self, scratch: &Scratch) -> Containerd {
-        let folder = scratch.folder("containerd");
-        fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
-        let process = launch(self.release, &folder);
-        let mut containerd = Containerd { release: self.release, folder, process };
-        containerd.ready().await;
-        containerd
-    }
-
-    /// The configuration file, in the form that every release reads.
-    fn config(&self, folder: &Path) -> String {
-        let at = |name: &str| folder.join(name).display().to_string();
-        let platform = format!("linux/{}", go_architecture());
-        let disabled = if self.cri.is_some() {
-            "[]"
-        } else {
-            "[\"io.containerd.grpc.v1.cri\", \"io.containerd.cri.v1.images\", \"io.containerd.cri.v1.runtime\"]"
-        };
-        let hosts = self.cri.as_ref().map(|hosts| hosts.path().display().to_string()).unwrap_or_default();
-        let (cri_images, cri_runtime) = match self.release {
-            Release::V2 => ("io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),
-            _ => ("io.containerd.grpc.v1.cri", "io.containerd.grpc.v1.cri"),
-        };
-        format!(
-            r#"version = 2
-root = "{root}"
-state = "{state}"
-disabled_plugins = {disabled}
-[grpc]
-address = "{socket}"
-[debug]
-level = "debug"
-[plugins."io.containerd.transfer.v1.local"]
-{parallel}
-[[plugins."io.containerd.transfer.v1.local".unpack_config]]
-platform = "{platform}"
-snapshotter = "{SNAPSHOTTER}"
-[plugins."{cri_images}".registry]
-config_path = "{hosts}"
-[plugins."{cri_runtime}".cni]
-conf_dir = "{cni}"
-"#,
-            root = at("root"),
-            state = at("state"),
-            socket = at("containerd.sock"),
-            cni = at("cni"),
-            parallel = match self.layer_fetch_buffer {
-                0 => String::new(),
-                bytes => format!("concurrent_layer_fetch_buffer = {bytes}"),
-            },
-        )
-    }
-}
-
 /// A running containerd.
 #[derive(Debug)]
 pub struct Containerd {
@@ -126,7 +52,7 @@ impl Containerd {
 
     /// Starts with [`Options`].
     pub fn options(release: Release) -> Options {
-        Options { release, cri: None, layer_fetch_buffer: 0 }
+        Options::new(release)
     }
 
     /// What it calls its own version.
@@ -211,6 +137,13 @@ impl Containerd {
         run(command).await
     }
 
+    async fn launch(release: Release, folder: PathBuf) -> Self {
+        let process = launch(release, &folder);
+        let mut containerd = Self { release, folder, process };
+        containerd.ready().await;
+        containerd
+    }
+
     async fn ready(&mut self) {
         let booted = |log: &str| log.contains("containerd successfully booted").then_some(());
         self.process.says("that it has booted", booted).await;
@@ -248,15 +181,6 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Bytes>) {
             let name = path.strip_prefix(root).expect("invariant: below the root").display().to_string();
             files.insert(name, fs::read(&path).expect("a file of the image").into());
         }
-    }
-}
-
-/// This machine's architecture as image platforms write it.
-pub fn go_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }
 

@@ -1,0 +1,105 @@
+//! What a test may choose about a containerd, and the configuration file that says it.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Containerd, Release, SNAPSHOTTER};
+use crate::{HostsDir, Scratch};
+
+/// What a test may change before the start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    release: Release,
+    cri: Option<HostsDir>,
+    layer_fetch_buffer: Option<usize>,
+}
+
+impl Options {
+    pub(super) fn new(release: Release) -> Self {
+        Self { release, cri: None, layer_fetch_buffer: None }
+    }
+
+    /// Turns the CRI plugin on, with this `config_path`.
+    #[must_use]
+    pub fn cri(mut self, hosts: &HostsDir) -> Self {
+        self.cri = Some(hosts.clone());
+        self
+    }
+
+    /// Fetches layers by parallel open-ended ranges of this many bytes (2.1 and later).
+    #[must_use]
+    pub fn layer_fetch_buffer(mut self, bytes: usize) -> Self {
+        self.layer_fetch_buffer = Some(bytes);
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self, scratch: &Scratch) -> Containerd {
+        let folder = scratch.folder("containerd");
+        fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
+        Containerd::launch(self.release, folder).await
+    }
+
+    /// The configuration file, in the form that every release reads.
+    fn config(&self, folder: &Path) -> String {
+        let platform = format!("linux/{}", go_architecture());
+        let folder = folder.display();
+        let mut text = format!(
+            r#"version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+disabled_plugins = {disabled:?}
+[grpc]
+address = "{folder}/containerd.sock"
+[debug]
+level = "debug"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{folder}/opt"
+[[plugins."io.containerd.transfer.v1.local".unpack_config]]
+platform = "{platform}"
+snapshotter = "{SNAPSHOTTER}"
+"#,
+            disabled = if self.cri.is_some() { &[][..] } else { CRI_PLUGINS },
+        );
+        if let Some(bytes) = self.layer_fetch_buffer {
+            let section = "[plugins.\"io.containerd.transfer.v1.local\"]";
+            text += &format!("{section}\nconcurrent_layer_fetch_buffer = {bytes}\n");
+        }
+        if let Some(hosts) = &self.cri {
+            text += &self.cri_config(folder, hosts);
+        }
+        text
+    }
+
+    /// The CRI's part: like the rest, it shares no path and no socket with another instance.
+    fn cri_config(&self, folder: impl std::fmt::Display, hosts: &HostsDir) -> String {
+        let (images, runtime) = match self.release {
+            Release::V2 => ("io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),
+            Release::System | Release::V1_7 => ("io.containerd.grpc.v1.cri", "io.containerd.grpc.v1.cri"),
+        };
+        format!(
+            r#"[plugins."{images}".registry]
+config_path = {hosts:?}
+[plugins."{runtime}".cni]
+conf_dir = "{folder}/cni"
+[plugins."io.containerd.nri.v1.nri"]
+disable = true
+socket_path = "{folder}/nri.sock"
+"#,
+            hosts = hosts.path(),
+        )
+    }
+}
+
+/// This machine's architecture as image platforms write it.
+fn go_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// What the CRI is called: one plugin in 1.x, three in 2.x.
+const CRI_PLUGINS: &[&str] =
+    &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"];
