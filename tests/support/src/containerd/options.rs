@@ -1,7 +1,7 @@
 //! What a test may choose about a containerd, and the configuration file that says it.
 
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 use super::{Containerd, Release, SNAPSHOTTER};
 use crate::{HostsDir, Scratch};
@@ -66,29 +66,25 @@ snapshotter = "{SNAPSHOTTER}"
             text += &format!("{section}\nconcurrent_layer_fetch_buffer = {bytes}\n");
         }
         if let Some(hosts) = &self.cri {
-            text += &self.cri_config(folder, hosts);
+            text += &cri_config(folder, hosts);
         }
         text
     }
+}
 
-    /// The CRI's part: like the rest, it shares no path and no socket with another instance.
-    fn cri_config(&self, folder: impl std::fmt::Display, hosts: &HostsDir) -> String {
-        let (images, runtime) = match self.release {
-            Release::V2 => ("io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),
-            Release::System | Release::V1_7 => ("io.containerd.grpc.v1.cri", "io.containerd.grpc.v1.cri"),
-        };
-        format!(
-            r#"[plugins."{images}".registry]
+/// The CRI's part: like the rest, it shares no path and no socket with another instance. 2.x migrates the names.
+fn cri_config(folder: impl fmt::Display, hosts: &HostsDir) -> String {
+    format!(
+        r#"[plugins."io.containerd.grpc.v1.cri".registry]
 config_path = {hosts:?}
-[plugins."{runtime}".cni]
+[plugins."io.containerd.grpc.v1.cri".cni]
 conf_dir = "{folder}/cni"
 [plugins."io.containerd.nri.v1.nri"]
 disable = true
 socket_path = "{folder}/nri.sock"
 "#,
-            hosts = hosts.path(),
-        )
-    }
+        hosts = hosts.path(),
+    )
 }
 
 /// This machine's architecture as image platforms write it.
