@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use config::Config;
 use toml::Table;
 
 use crate::files;
 
-const CERTS_D: &str = "deploy/nodes/containerd/certs.d";
-const DEFAULT: &str = "deploy/nodes/containerd/certs.d-default/_default/hosts.toml";
+pub(crate) const CERTS_D: &str = "deploy/nodes/containerd/certs.d";
+pub(crate) const DEFAULT: &str = "deploy/nodes/containerd/certs.d-default/_default/hosts.toml";
 
 /// The registries that are configured without a configuration file.
-const BUILT_IN: &[&str] =
-    &["docker.io", "gcr.io", "ghcr.io", "mcr.microsoft.com", "public.ecr.aws", "quay.io", "registry.k8s.io"];
+fn built_in() -> BTreeSet<String> {
+    let upstreams = Config::default().upstreams;
+    upstreams.iter().map(|upstream| upstream.registry.as_str().to_owned()).collect()
+}
 
 /// The mirror's URL, as the Service fixes it.
-fn mirror() -> String {
+pub(crate) fn mirror() -> String {
     let documents = files::yaml_documents("deploy/kubernetes/service.yaml");
     let service = documents.iter().find(|document| document["metadata"]["name"] == "pullgate").unwrap();
     let address = service["spec"]["clusterIP"].as_str().unwrap();
@@ -23,8 +26,8 @@ fn mirror() -> String {
 
 #[test]
 fn every_built_in_registry_has_its_directory_and_nothing_else_is_there() {
-    assert_eq!(files::names(CERTS_D), BUILT_IN);
-    for registry in BUILT_IN {
+    assert_eq!(BTreeSet::from_iter(files::names(CERTS_D)), built_in());
+    for registry in built_in() {
         assert_eq!(files::names(&format!("{CERTS_D}/{registry}")), ["hosts.toml"]);
     }
 }
@@ -32,14 +35,11 @@ fn every_built_in_registry_has_its_directory_and_nothing_else_is_there() {
 /// Requirement 29 on files for fleets of mixed versions.
 #[test]
 fn hosts_files_suit_every_containerd() {
-    for registry in BUILT_IN {
+    for upstream in Config::default().upstreams {
+        let registry = upstream.registry.as_str();
         let file = files::toml(&format!("{CERTS_D}/{registry}/hosts.toml"));
-        let own = if *registry == "docker.io" { "registry-1.docker.io" } else { registry };
-        assert_eq!(
-            file["server"].as_str().unwrap(),
-            format!("https://{own}"),
-            "{registry}: the registry stays reachable"
-        );
+        let own = upstream.endpoints[0].url.as_str().trim_end_matches('/');
+        assert_eq!(file["server"].as_str().unwrap(), own, "{registry}: the registry stays reachable");
         assert_eq!(file.keys().collect::<Vec<_>>(), ["host", "server"], "{registry}");
         assert_one_mirror(&file, registry);
     }
@@ -86,8 +86,9 @@ fn crio_names_the_registry_in_the_path() {
     let file = files::toml("deploy/nodes/crio/50-pullgate.conf");
     let registries = file["registry"].as_array().unwrap();
     let address = mirror().replace("http://", "");
-    let prefixes: BTreeSet<_> = registries.iter().map(|entry| entry["prefix"].as_str().unwrap()).collect();
-    assert_eq!(prefixes, BUILT_IN.iter().copied().collect());
+    let prefixes: BTreeSet<_> =
+        registries.iter().map(|entry| entry["prefix"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(prefixes, built_in());
     for entry in registries {
         let prefix = entry["prefix"].as_str().unwrap();
         assert_eq!(entry["location"].as_str().unwrap(), prefix, "the registry itself stays the last resort");
