@@ -1,5 +1,6 @@
 //! What the configuration means: every value present, parsed and within its limits. The only type others see.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// The read-only endpoint for people and Prometheus.
     pub admin: Admin,
+    /// Whether registries known without a file are offered beside those that have a section.
+    pub builtin_upstreams: bool,
     /// Every registry we will talk to, sorted by registry; a registry that is not here is answered 404.
     pub upstreams: Vec<Upstream>,
     /// What is probed, and how often.
@@ -208,53 +211,9 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self {
-            proxy: Proxy {
-                listen: loopback(5000),
-                tls: None,
-                header_deadline: Duration::from_secs(10),
-                drain: Duration::from_secs(30),
-                max_connections: 16384,
-                cache: Cache { dir: crate::paths::cache_dir(), max_size: None, lock_wait: Duration::ZERO },
-            },
-            admin: Admin { listen: loopback(5080) },
-            upstreams: crate::builtin::BUILT_IN.iter().map(built_in).collect(),
-            prober: Prober {
-                interval: Duration::from_secs(60),
-                manifest_interval: Duration::from_secs(6 * 3600),
-                reach: true,
-                targets: Vec::new(),
-            },
-        }
-    }
-}
-
-fn built_in(known: &crate::builtin::BuiltIn) -> Upstream {
-    use registry::trust::HostPattern;
-    Upstream {
-        id: known.id.to_owned(),
-        registry: known.registry.parse().expect("invariant: built-in registries parse"),
-        endpoints: vec![Endpoint {
-            url: known.endpoint.parse().expect("invariant: built-in endpoints parse"),
-            prefix: None,
-            send_ns: false,
-            credentials: None,
-            ca_file: None,
-        }],
-        access: Access::Public,
-        credentials: None,
-        repositories: vec![RepositoryPattern("*".to_owned())],
-        zone: Zone {
-            token_hosts: known.token_hosts.iter().map(|host| HostPattern((*host).to_owned())).collect(),
-            ..Zone::default()
-        },
-        ca_file: None,
-        tag_max_age: Duration::from_secs(60),
-        stale_limit: Duration::from_secs(7 * 24 * 3600),
-        on_exhausted: OnExhausted::Release,
-        keep_removed: false,
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
     }
 }

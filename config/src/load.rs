@@ -1,0 +1,79 @@
+//! From a file to a configuration, or to the report of everything that is wrong with it.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::print::Origins;
+use crate::read::{Node, Reader, Value};
+use crate::report::{Problem, Report};
+use crate::{Config, advice, mask, raw, resolve};
+
+/// A configuration, and where each value comes from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The effective values.
+    pub config: Config,
+    /// The file, if there was one.
+    pub path: Option<PathBuf>,
+    pub(crate) origins: Origins,
+}
+
+impl Config {
+    /// Reads the file, or takes the defaults when there is none. Opens nothing else: credentials and certificates are
+    /// read by those who use them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, in one report.
+    pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
+        let Some(path) = path else {
+            return parse("", Path::new("")).map(|loaded| Loaded { path: None, ..loaded });
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| Report::unreadable(path, &error))?;
+        parse(&text, path)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::load(None).expect("invariant: the defaults are valid").config
+    }
+}
+
+/// Reads a text as if it were the content of `path`.
+///
+/// # Errors
+/// Everything that is wrong with it, in one report.
+pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
+    let mut masks = mask::user_info(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        masks.extend(mask::all_but_known(text, advice::is_known_key));
+        return Err(Report::new(path, text, &masks, errors.iter().map(syntax).collect()));
+    }
+    let mut reader = Reader::default();
+    let span = table.span();
+    let node = Node::new(span, toml::de::DeValue::Table(table.into_inner()));
+    let root = raw::Root::read(&node, &mut reader).expect("invariant: a document is a table");
+    let config = resolve::resolve(root, &folder(path), &mut reader);
+    if !reader.problems.is_empty() {
+        masks.append(&mut reader.masks);
+        return Err(Report::new(path, text, &masks, reader.problems));
+    }
+    let origins = Origins::new(path, text, reader.written);
+    Ok(Loaded { config, path: Some(path.to_owned()), origins })
+}
+
+/// Relative paths in a file begin at its folder, whatever the working directory is later.
+fn folder(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+fn syntax(error: &toml::de::Error) -> Problem {
+    let span: Range<usize> = error.span().unwrap_or(0..0);
+    let (message, expected) =
+        error.message().split_once(", expected ").unwrap_or((error.message(), "valid TOML"));
+    Problem::new(span, "", format!("not TOML: {message}")).expected(expected)
+}

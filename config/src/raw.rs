@@ -1,0 +1,217 @@
+//! What the file may say. The definitions below are the only ones: the reader, its messages, the reference page and the
+//! annotated example all come from them.
+//!
+//! Defaults and examples are TOML. A key without a default may be left out.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use registry::upstream::RepositoryPattern;
+use registry::{ImageName, RegistryHost};
+use url::Url;
+
+use crate::model::{Access, OnExhausted, Platform};
+use crate::read::{Field, Key, Node, Reader, Shape, Value};
+use crate::values::{AddressRange, ByteSize, HelperName, Host, Prefix, Table, UserName};
+
+/// Defines a section: its struct, and the [`Key`]s the reader and the reference go by.
+macro_rules! section {
+    ($(#[doc = $about:literal])+ $section:ident {
+        $($(#[doc = $doc:literal])+ $key:ident: $type:ty
+            $(= $default:literal)? $(, within $low:literal .. $high:literal)? $(, example $example:literal)?;)+
+    }) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug)]
+        pub(crate) struct $section {
+            $($(#[doc = $doc])+ pub(crate) $key: Field<$type>,)+
+        }
+
+        impl Value for $section {
+            const KIND: &'static str = "section";
+            const SHAPE: Shape = Shape::Section;
+            const KEYS: &'static [Key] = &[$(Key {
+                name: stringify!($key),
+                doc: concat!($($doc, "\n"),+),
+                kind: <$type as Value>::KIND,
+                default: section!(@optional $($default)?),
+                within: section!(@optional $(($low, $high))?),
+                example: section!(@optional $($example)?),
+                keys: <$type as Value>::KEYS,
+                shape: <$type as Value>::SHAPE,
+            }),+];
+
+            fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+                let table = Some(reader.table::<Self>(node)?);
+                Some(Self { $($key: reader.field(table, Self::KEYS, stringify!($key)),)+ })
+            }
+
+            fn absent() -> Option<Self> {
+                let reader = &mut Reader::default();
+                Some(Self { $($key: reader.field(None, Self::KEYS, stringify!($key)),)+ })
+            }
+        }
+    };
+    (@optional) => { None };
+    (@optional $($something:tt)+) => { Some($($something)+) };
+}
+
+section! {
+    /// The whole file.
+    Root {
+        /// Offer the registries that are known without a file (docker.io, ghcr.io, quay.io, registry.k8s.io, gcr.io,
+        /// mcr.microsoft.com, public.ecr.aws). `false` leaves only those that have a section below.
+        builtin_upstreams: bool = "true";
+        /// The server nodes pull from.
+        proxy: Proxy;
+        /// The read-only endpoint: metrics, health, status page.
+        admin: Admin;
+        /// The registries we pull from, one section each; what has no section and is not built in is answered 404. A
+        /// section for a built-in registry changes only what it says.
+        upstreams: Table<Upstream>;
+        /// The prober pulls, a little, before the nodes have to.
+        prober: Prober;
+    }
+}
+
+section! {
+    /// The server nodes pull from.
+    Proxy {
+        /// Address and port to accept clients at. Port 0 lets the system choose. Who reaches this port can pull
+        /// everything the access of each upstream allows.
+        listen: SocketAddr = "'127.0.0.1:5000'";
+        /// Serve TLS. The files are read again when they change.
+        tls: Option<Tls>, example "{ cert = '/etc/pullgate/tls.crt', key = '/etc/pullgate/tls.key' }";
+        /// Longest wait for response headers, over all endpoints of an upstream and its token server. Beyond it the
+        /// client gets 503 and goes on to the registry itself; containerd 2.3 would give up after 30 s.
+        header_deadline: Duration = "'10s'", within "1s" .. "25s";
+        /// How long running transfers may go on after the signal to stop.
+        drain: Duration = "'30s'", within "0s" .. "1h";
+        /// Client connections served at once; more wait.
+        max_connections: u64 = "16384", within "1" .. "1000000";
+        /// Where content is kept.
+        cache: Cache;
+    }
+}
+
+section! {
+    /// A certificate and its key.
+    Tls {
+        /// PEM file with the certificate chain, leaf first.
+        cert: Option<PathBuf>;
+        /// PEM file with the leaf's private key.
+        key: Option<PathBuf>;
+    }
+}
+
+section! {
+    /// Where content is kept.
+    Cache {
+        /// The folder. Without it: `pullgate` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), else in the
+        /// temporary folder. One instance at a time holds it.
+        dir: Option<PathBuf>, example "'/var/lib/pullgate'";
+        /// Content kept at most. Without it: 80 % of the file system.
+        max_size: Option<ByteSize>, within "64MiB" .. "1PiB", example "'50GiB'";
+        /// How long to wait, at the start, for another instance to let go of the folder. `0s`: do not wait, exit 2.
+        lock_wait: Duration = "'0s'", within "0s" .. "1h";
+    }
+}
+
+section! {
+    /// The read-only endpoint.
+    Admin {
+        /// Address and port. Port 0 lets the system choose.
+        listen: SocketAddr = "'127.0.0.1:5080'";
+    }
+}
+
+section! {
+    /// A registry we pull from. The section's name is a short id for labels and messages; it never routes.
+    Upstream {
+        /// The registry as it stands in image names. May be left out where ID is that of a built-in.
+        registry: Option<RegistryHost>, example "'docker.io'";
+        /// Where to ask, tried in order: addresses, or tables when there is more to say. `http://` is used only when it
+        /// is written here. Without it: `https://` and the registry.
+        endpoints: Vec<Endpoint>, example "['https://registry-1.docker.io']";
+        /// Who may see what was pulled. `public`: everybody, everything. `shared`: whoever reaches the proxy may see what our
+        /// credentials may see. `per-client`: each client proves itself to the upstream. Must be written where there are
+        /// credentials.
+        access: Access = "'public'";
+        /// Who we are to the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`.
+        credentials: Option<Credentials>, example "{ docker_config = '/etc/pullgate/dockerhub/config.json' }";
+        /// Repositories where the credentials are used; elsewhere we ask anonymously. `org/*` is all below `org/`.
+        repositories: Vec<RepositoryPattern> = "['*']", example "['org/*']";
+        /// Where the upstream's hosts may resolve to: `public`, address ranges, or both. Metadata and link-local addresses
+        /// are never among them.
+        addresses: Vec<AddressRange> = "['public']", example "['public', '10.0.0.0/8']";
+        /// Token servers trusted besides those in the registry's own domain.
+        token_hosts: Vec<Host>, example "['auth.docker.io']";
+        /// Hosts blobs may be fetched from. Empty: any https host at an allowed address.
+        blob_hosts: Vec<Host>, example "['*.cloudfront.docker.com']";
+        /// PEM file with authorities, trusted besides the system's.
+        ca_file: Option<PathBuf>, example "'/etc/pullgate/ca.pem'";
+        /// How long a tag's answer is given without asking the upstream again.
+        tag_max_age: Duration = "'60s'", within "0s" .. "30d";
+        /// How old an answer may get while the upstream fails. `0s`: nothing stale is ever served.
+        stale_limit: Duration = "'7d'", within "0s" .. "365d";
+        /// When the upstream's quota is spent: `release` nodes to the registry itself at once, or `hold` them, within the
+        /// header deadline, until there is quota again.
+        on_exhausted: OnExhausted = "'release'";
+        /// Go on serving, marked stale, a tag the upstream says it no longer has.
+        keep_removed: bool = "false";
+    }
+}
+
+section! {
+    /// One address of an upstream, when an address alone does not say enough.
+    Endpoint {
+        /// `https://host` or `https://host:port`; no path.
+        url: Option<Url>;
+        /// Put before repository names: `docker-hub/` at an ECR pull-through cache.
+        prefix: Option<Prefix>, example "'docker-hub/'";
+        /// Send `?ns=<registry>`: the endpoint is a mirror of several registries.
+        send_ns: bool = "false";
+        /// Credentials of this endpoint alone.
+        credentials: Option<Credentials>;
+        /// PEM file with authorities for this endpoint alone.
+        ca_file: Option<PathBuf>;
+    }
+}
+
+section! {
+    /// Where credentials come from, never the secret itself. Files are read again each time a token is needed.
+    Credentials {
+        /// A docker `config.json`, or the `.dockerconfigjson` of a Kubernetes secret.
+        docker_config: Option<PathBuf>;
+        /// User name, with `password_file`.
+        username: Option<UserName>;
+        /// File that holds the password or access token; a line break at its end does not count.
+        password_file: Option<PathBuf>;
+        /// Docker credential helper: `ecr-login` runs `docker-credential-ecr-login`.
+        helper: Option<HelperName>;
+    }
+}
+
+section! {
+    /// The prober pulls, a little, before the nodes have to.
+    Prober {
+        /// Time between two probes of one target; each is jittered.
+        interval: Duration = "'60s'", within "10s" .. "1d";
+        /// Longest time without a counted manifest GET while the digest stays the same.
+        manifest_interval: Duration = "'6h'", within "1h" .. "7d";
+        /// Probe whether upstreams without a target can be reached (resolve to challenge).
+        reach: bool = "true";
+        /// Images to probe as a node would pull them.
+        targets: Vec<Target>;
+    }
+}
+
+section! {
+    /// An image to probe.
+    Target {
+        /// The image, as in a pod; its registry is built in or has a section.
+        image: Option<ImageName>, example "'docker.io/library/alpine:3.20'";
+        /// Which platform of an image for several. Without it: the one we run on.
+        platform: Option<Platform>, example "'linux/arm64'";
+    }
+}
