@@ -1,12 +1,16 @@
 //! From an HTTP answer to the class it means: pure rules, in one order, each with its evidence.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 
-use crate::class::Stage;
-use crate::error::Error;
+use crate::challenge::Challenge;
+use crate::class::{Class, Stage};
+use crate::error::{Error, Evidence, Reason};
+use crate::quota::Quota;
 
 /// What was asked, of whom, as whom.
 #[derive(Clone, Debug)]
@@ -47,14 +51,443 @@ pub enum Asked {
 /// The failure an answer means, none when it is a success (2xx, and no HTML where JSON belongs).
 ///
 /// `body` is the beginning of the body, up to [`BODY_PREFIX`] bytes; empty for HEAD.
-pub fn answer(
-    _context: &Context<'_>,
-    _status: StatusCode,
-    _headers: &HeaderMap,
-    _body: &[u8],
-) -> Option<Error> {
-    unimplemented!()
+pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Error> {
+    let said = Said::read(headers, &body[..body.len().min(BODY_PREFIX)]);
+    let (class, reason) = if status.is_success() {
+        (said.html && context.asked.wants_json()).then_some((Class::ProtocolGarbage, Some(Reason::Html)))?
+    } else {
+        judge(context, status, headers, &said)
+    };
+    let blob_host = context.redirected && context.asked == Asked::Blob;
+    let class = if blob_host { Class::BlobHost } else { class };
+    let retry_after = retry_after(headers, &said, context.now);
+    let evidence = Evidence {
+        host: context.host.to_owned(),
+        address: context.address,
+        status: Some(status.as_u16()),
+        reason,
+        code: said.code,
+        message: None,
+        retry_after,
+    };
+    Some(Error::new(class, context.stage, evidence.saying(&said.message)))
+}
+
+/// The rules in their order: the first that fits wins.
+fn judge(
+    context: &Context<'_>,
+    status: StatusCode,
+    headers: &HeaderMap,
+    said: &Said,
+) -> (Class, Option<Reason>) {
+    match status.as_u16() {
+        429 => (too_many(context, headers, said), None),
+        403 | 451 if said.html => (Class::GeoOrWafBlock, Some(Reason::Html)),
+        451 => (Class::GeoOrWafBlock, None),
+        400 | 401 | 403 if context.asked == Asked::Token => token_refused(context, status),
+        401 => unauthorised(context, headers),
+        403 => (Class::ForbiddenPolicy, None),
+        407 => (Class::HttpProxy, None),
+        500..=599 => (Class::Registry5xx, Some(Reason::ServerError)),
+        300..=399 => (Class::ProtocolGarbage, Some(Reason::BadRedirect)),
+        _ if said.html => (Class::ProtocolGarbage, Some(Reason::Html)),
+        404 | 410 => (not_found(context.asked, said), None),
+        406 => (Class::MediaType, None),
+        416 => (Class::Unknown, Some(Reason::RangeIgnored)),
+        400 if said.is_code("NAME_INVALID") => (Class::NameInvalid, None),
+        _ => (Class::Unknown, None),
+    }
+}
+
+/// Three different limits answer 429: logins, pulls in a window, requests at once.
+fn too_many(context: &Context<'_>, headers: &HeaderMap, said: &Said) -> Class {
+    let spent = Quota::from_headers(headers).and_then(|quota| quota.remaining) == Some(0);
+    let text = said.message.to_ascii_lowercase();
+    match context.asked {
+        Asked::Token if context.identified => Class::RateLogin,
+        Asked::Token => Class::RateBurst,
+        _ if spent || PULL_QUOTA_TEXTS.iter().any(|part| text.contains(part)) => Class::RatePullQuota,
+        _ => Class::RateBurst,
+    }
+}
+
+fn token_refused(context: &Context<'_>, status: StatusCode) -> (Class, Option<Reason>) {
+    match (context.identified, status) {
+        (true, _) => (Class::AuthRejected, Some(Reason::TokenRefused)),
+        (false, StatusCode::BAD_REQUEST) => (Class::Unknown, None),
+        (false, _) => (Class::AuthMissing, None),
+    }
+}
+
+fn unauthorised(context: &Context<'_>, headers: &HeaderMap) -> (Class, Option<Reason>) {
+    let error = match Challenge::from_headers(headers) {
+        Ok(Challenge::Bearer(bearer)) => bearer.error,
+        _ => None,
+    };
+    if error.is_some_and(|error| error.eq_ignore_ascii_case("insufficient_scope")) {
+        return (Class::RepoUnknownOrPrivate, Some(Reason::InsufficientScope));
+    }
+    if context.identified {
+        return (Class::AuthRejected, Some(Reason::TokenNotAccepted));
+    }
+    (Class::AuthMissing, None)
+}
+
+fn not_found(asked: Asked, said: &Said) -> Class {
+    match asked {
+        _ if said.is_code("NAME_UNKNOWN") => Class::RepoUnknownOrPrivate,
+        Asked::ManifestByTag => Class::ManifestUnknown,
+        Asked::ManifestByDigest | Asked::Blob => Class::DigestGone,
+        Asked::List => Class::RepoUnknownOrPrivate,
+        Asked::Ping | Asked::Token => Class::ProtocolGarbage,
+    }
+}
+
+impl Asked {
+    /// A blob may well be an HTML file; its digest judges it.
+    fn wants_json(self) -> bool {
+        self != Self::Blob
+    }
+}
+
+/// What an answer's body says, in any of the shapes registries use.
+#[derive(Default)]
+struct Said {
+    html: bool,
+    code: Option<String>,
+    message: String,
+}
+
+/// `errors[]` of the distribution specification, Docker Hub's `message` and `details`, OAuth2's `error`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    errors: Vec<ErrorEntry>,
+    message: Option<String>,
+    details: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorEntry {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl Said {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+        if is_html(headers, body) {
+            return Self { html: true, code: None, message: title(body).unwrap_or_default() };
+        }
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(parsed) => Self::of(parsed),
+            Err(_) => Self { message: String::from_utf8_lossy(body).into_owned(), ..Self::default() },
+        }
+    }
+
+    fn of(body: ErrorBody) -> Self {
+        let (code, message) = match body.errors.into_iter().next() {
+            Some(entry) => (entry.code, entry.message),
+            None => (body.error, body.message.or(body.error_description).or(body.details)),
+        };
+        Self {
+            html: false,
+            code: code.and_then(|code| clean_code(&code)),
+            message: message.unwrap_or_default(),
+        }
+    }
+
+    fn is_code(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+}
+
+/// Codes we do not know are kept as data, without what could break a log line or a header.
+fn clean_code(code: &str) -> Option<String> {
+    let kept: String = code.chars().filter(char::is_ascii_graphic).take(CODE_MAX).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let declared = declared.to_ascii_lowercase();
+    let start = body.trim_ascii_start();
+    let begins =
+        |tag: &str| start.get(..tag.len()).is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()));
+    // Some registries call their JSON errors text/html.
+    let json = start.starts_with(b"{");
+    let html_type = declared.starts_with("text/html") || declared.starts_with("application/xhtml");
+    (html_type && !json) || begins("<!doctype") || begins("<html")
+}
+
+/// The title of an HTML page, which names the login page or firewall it came from.
+fn title(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let lower = text.to_ascii_lowercase();
+    let start = lower.find("<title>")? + "<title>".len();
+    let end = start + lower[start..].find("</title>")?;
+    Some(text[start..end].trim().to_owned())
+}
+
+/// How long to stay away: `Retry-After` as seconds or date (RFC 9110, 10.2.3), or GHCR's way of writing it into the
+/// body. At most a day; nonsense is no wish at all.
+fn retry_after(headers: &HeaderMap, said: &Said, now: SystemTime) -> Option<Duration> {
+    let wish = match headers.get(RETRY_AFTER) {
+        Some(value) => from_header(value.to_str().ok()?.trim(), headers, now),
+        None => in_body(&said.message),
+    };
+    wish.map(|wish| wish.min(RETRY_AFTER_MAX))
+}
+
+/// A date counts from the answer's own `Date`, so that a wrong clock here does not stretch it.
+fn from_header(text: &str, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    until.duration_since(sent.unwrap_or(now)).ok()
+}
+
+/// `retry-after: 880.092µs, allowed: 44000/minute` (GHCR).
+fn in_body(message: &str) -> Option<Duration> {
+    let lower = message.to_ascii_lowercase();
+    let (_, rest) = lower.split_once("retry-after:")?;
+    go_duration(rest.trim_start().split([',', ' ', '"', ';']).next()?)
+}
+
+/// A duration as Go prints it: numbers with a unit, one after another.
+fn go_duration(mut text: &str) -> Option<Duration> {
+    let mut total = 0.0;
+    while !text.is_empty() {
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, rest) = text.split_at(digits);
+        let length = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (unit, rest) = rest.split_at(length);
+        total += number.parse::<f64>().ok()? * unit_seconds(unit)?;
+        text = rest;
+    }
+    Duration::try_from_secs_f64(total).ok().filter(|wish| !wish.is_zero())
+}
+
+fn unit_seconds(unit: &str) -> Option<f64> {
+    match unit {
+        "ns" => Some(1e-9),
+        // both code points that look like a small mu
+        "us" | "\u{b5}s" | "\u{3bc}s" => Some(1e-6),
+        "ms" => Some(1e-3),
+        "s" => Some(1.0),
+        "m" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    }
 }
 
 /// How much of a failed answer's body is worth reading, in bytes.
 pub const BODY_PREFIX: usize = 16 * 1024;
+/// Longest wait believed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest error code kept, in characters.
+const CODE_MAX: usize = 64;
+/// What Docker Hub's message of a spent quota holds, in lower case.
+const PULL_QUOTA_TEXTS: [&str; 2] = ["pull rate limit", "increase-rate-limit"];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn context(asked: Asked) -> Context<'static> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let stage = Stage::ManifestHead;
+        Context { stage, asked, host: "r.example", address: None, identified: false, redirected: false, now }
+    }
+
+    fn with(context: &Context<'_>, status: u16, headers: &[(&str, &str)], body: &str) -> Option<Error> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                name.parse::<HeaderName>().unwrap(),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        answer(context, StatusCode::from_u16(status).unwrap(), &map, body.as_bytes())
+    }
+
+    fn class(context: &Context<'_>, status: u16, headers: &[(&str, &str)], body: &str) -> Class {
+        with(context, status, headers, body).unwrap().class
+    }
+
+    const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+    const SCOPE: (&str, &str) =
+        ("www-authenticate", r#"Bearer realm="https://a/t",service="x",error="insufficient_scope""#);
+
+    #[test]
+    fn statuses_and_codes_have_their_class() {
+        use Asked::{Blob, List, ManifestByDigest, ManifestByTag, Ping, Token};
+        let code = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":"m","detail":{{}}}}]}}"#);
+        for (asked, status, headers, body, expected) in [
+            (ManifestByTag, 404, &[][..], code("MANIFEST_UNKNOWN"), Class::ManifestUnknown),
+            (ManifestByTag, 404, &[], String::new(), Class::ManifestUnknown),
+            (ManifestByTag, 404, &[], code("NAME_UNKNOWN"), Class::RepoUnknownOrPrivate),
+            (ManifestByDigest, 404, &[], code("MANIFEST_UNKNOWN"), Class::DigestGone),
+            (Blob, 404, &[], code("BLOB_UNKNOWN"), Class::DigestGone),
+            (List, 404, &[], "404 page not found".into(), Class::RepoUnknownOrPrivate),
+            (ManifestByTag, 404, &[HTML], String::new(), Class::ProtocolGarbage),
+            (Ping, 404, &[], String::new(), Class::ProtocolGarbage),
+            (ManifestByTag, 401, &[], code("UNAUTHORIZED"), Class::AuthMissing),
+            (ManifestByTag, 401, &[SCOPE], code("UNAUTHORIZED"), Class::RepoUnknownOrPrivate),
+            (ManifestByTag, 403, &[], code("DENIED"), Class::ForbiddenPolicy),
+            (ManifestByTag, 403, &[HTML], code("DENIED"), Class::ForbiddenPolicy),
+            (ManifestByTag, 403, &[HTML], String::new(), Class::GeoOrWafBlock),
+            (ManifestByTag, 403, &[], " \n<!DOCTYPE html><p>".into(), Class::GeoOrWafBlock),
+            (Token, 403, &[], "<HTML>".into(), Class::GeoOrWafBlock),
+            (ManifestByTag, 451, &[], String::new(), Class::GeoOrWafBlock),
+            (Token, 401, &[], String::new(), Class::AuthMissing),
+            (Token, 403, &[], code("DENIED"), Class::AuthMissing),
+            (ManifestByTag, 500, &[], String::new(), Class::Registry5xx),
+            (ManifestByTag, 503, &[HTML], "<html>".into(), Class::Registry5xx),
+            (Token, 502, &[], String::new(), Class::Registry5xx),
+            (ManifestByTag, 406, &[], String::new(), Class::MediaType),
+            (ManifestByTag, 304, &[], String::new(), Class::ProtocolGarbage),
+            (ManifestByTag, 400, &[], code("NAME_INVALID"), Class::NameInvalid),
+            (ManifestByTag, 400, &[], code("SOMETHING_NEW"), Class::Unknown),
+            (ManifestByTag, 418, &[], String::new(), Class::Unknown),
+            (ManifestByTag, 407, &[], String::new(), Class::HttpProxy),
+        ] {
+            assert_eq!(class(&context(asked), status, headers, &body), expected, "{asked:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_identity_changes_the_verdict() {
+        let somebody = |asked| Context { identified: true, ..context(asked) };
+        let at = |asked, status| with(&somebody(asked), status, &[], "").unwrap();
+        let refused = at(Asked::Token, 401);
+        assert_eq!(
+            (refused.class, refused.evidence.reason),
+            (Class::AuthRejected, Some(Reason::TokenRefused))
+        );
+        assert_eq!(at(Asked::Token, 403).class, Class::AuthRejected);
+        assert_eq!(at(Asked::Token, 400).class, Class::AuthRejected);
+        assert_eq!(at(Asked::Token, 429).class, Class::RateLogin);
+        assert_eq!(at(Asked::Blob, 401).class, Class::AuthRejected);
+        assert_eq!(at(Asked::Blob, 403).class, Class::ForbiddenPolicy);
+        let scope = with(&somebody(Asked::ManifestByTag), 401, &[SCOPE], "").unwrap();
+        assert_eq!(scope.class, Class::RepoUnknownOrPrivate);
+        assert_eq!(scope.evidence.reason, Some(Reason::InsufficientScope));
+    }
+
+    #[test]
+    fn the_kinds_of_429_are_told_apart() {
+        let hub = "You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit";
+        for (headers, body, expected) in [
+            (
+                &[][..],
+                format!(r#"{{"errors":[{{"code":"TOOMANYREQUESTS","message":"{hub}"}}]}}"#),
+                Class::RatePullQuota,
+            ),
+            (&[], format!(r#"{{"message":"toomanyrequests: {hub}"}}"#), Class::RatePullQuota),
+            (&[], hub.to_owned(), Class::RatePullQuota),
+            (&[("ratelimit-remaining", "0;w=21600")], String::new(), Class::RatePullQuota),
+            (&[("ratelimit-remaining", "7;w=21600")], String::new(), Class::RateBurst),
+            (&[], String::new(), Class::RateBurst),
+            (&[HTML], "<html><title>429</title>".to_owned(), Class::RateBurst),
+            (&[], "retry-after: 880.092\u{b5}s, allowed: 44000/minute".to_owned(), Class::RateBurst),
+        ] {
+            assert_eq!(class(&context(Asked::ManifestByTag), 429, headers, &body), expected, "{body}");
+        }
+        assert_eq!(class(&context(Asked::Token), 429, &[], hub), Class::RateBurst);
+    }
+
+    #[test]
+    fn waits_are_read_and_bounded() {
+        let day = 24.0 * 3600.0;
+        for (header, body, wait) in [
+            (Some("30"), "", Some(30.0)),
+            (Some("0"), "", Some(0.0)),
+            (Some("3155760000"), "", Some(day)),
+            (Some("99999999999999999999999999"), "", Some(day)),
+            (Some("Fri, 15 Jan 2027 08:01:00 GMT"), "", Some(60.0)),
+            (Some("Fri, 15 Jan 2127 08:00:00 GMT"), "", Some(day)),
+            (Some("Fri, 15 Jan 1999 08:00:00 GMT"), "", None),
+            (Some("-1"), "", None),
+            (Some("1.5"), "", None),
+            (Some("soon"), "", None),
+            (Some(""), "", None),
+            (None, "retry-after: 880.092\u{b5}s, allowed: 44000/minute", Some(0.000_880_092)),
+            (None, "Retry-After: 1m30.5s", Some(90.5)),
+            (None, "retry-after: 999999h", Some(day)),
+            (None, "retry-after: 1e400s", None),
+            (None, "retry-after: ...s", None),
+            (None, "retry-after: NaNs", None),
+            (None, "retry-after: 5 parsecs", None),
+            (None, "retry-after:", None),
+            (None, "", None),
+        ] {
+            let headers: Vec<_> = header.map(|value| ("retry-after", value)).into_iter().collect();
+            let error = with(&context(Asked::ManifestByTag), 429, &headers, body).unwrap();
+            let read = error.evidence.retry_after.map(|wait| wait.as_secs_f64());
+            let same = match (read, wait) {
+                (Some(read), Some(wait)) => (read - wait).abs() < 1e-8,
+                (read, wait) => read == wait,
+            };
+            assert!(same, "{header:?} {body:?} gave {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_counts_from_the_servers_own_clock() {
+        let headers =
+            [("retry-after", "Sat, 01 Jan 2000 00:01:00 GMT"), ("date", "Sat, 01 Jan 2000 00:00:00 GMT")];
+        let error = with(&context(Asked::Blob), 503, &headers, "").unwrap();
+        assert_eq!(error.evidence.retry_after, Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn success_is_no_failure_unless_a_page_came() {
+        assert!(with(&context(Asked::ManifestByTag), 200, &[], "{}").is_none());
+        assert!(with(&context(Asked::Blob), 200, &[HTML], "<html>").is_none());
+        assert!(with(&context(Asked::Blob), 206, &[], "x").is_none());
+        for asked in [Asked::Ping, Asked::Token, Asked::ManifestByTag, Asked::ManifestByDigest, Asked::List] {
+            let error = with(&context(asked), 200, &[HTML], "<html><TITLE> Sign\nin </TITLE>").unwrap();
+            assert_eq!((error.class, error.evidence.reason), (Class::ProtocolGarbage, Some(Reason::Html)));
+            assert_eq!(error.evidence.message.as_deref(), Some("Sign in"));
+        }
+    }
+
+    #[test]
+    fn behind_a_redirect_it_is_the_blob_host() {
+        let cdn = |asked| Context { redirected: true, host: "cdn.example", ..context(asked) };
+        let error = with(&cdn(Asked::Blob), 403, &[], "<Error><Code>AccessDenied</Code></Error>").unwrap();
+        assert_eq!((error.class, error.evidence.status), (Class::BlobHost, Some(403)));
+        assert_eq!(error.evidence.host, "cdn.example");
+        assert!(error.evidence.message.as_deref().unwrap().contains("AccessDenied"));
+        assert_eq!(class(&cdn(Asked::ManifestByTag), 404, &[], ""), Class::ManifestUnknown);
+    }
+
+    #[test]
+    fn evidence_is_clean_and_bounded() {
+        let body = r#"{"errors":[{"code":"NEW\r\nCODE","message":"a\r\nSet-Cookie: x"}]}"#;
+        let error = with(&context(Asked::ManifestByTag), 400, &[], body).unwrap();
+        assert_eq!(error.evidence.code.as_deref(), Some("NEWCODE"));
+        assert_eq!(error.evidence.message.as_deref(), Some("a  Set-Cookie: x"));
+        let error = with(&context(Asked::ManifestByTag), 500, &[], &"\u{fc}".repeat(100_000)).unwrap();
+        assert!(error.evidence.message.as_deref().unwrap().len() <= Evidence::MESSAGE_MAX);
+        for nonsense in [
+            "[]",
+            "null",
+            "{\"errors\":7}",
+            "{\"errors\":[]}",
+            "{\"errors\":[null]}",
+            "{\"errors\":[{\"code\":5}]}",
+            "\0",
+        ] {
+            assert_eq!(class(&context(Asked::ManifestByTag), 500, &[], nonsense), Class::Registry5xx);
+        }
+    }
+}
