@@ -413,7 +413,7 @@ mod tests {
             (Some("3155760000"), "", Some(day)),
             (Some("99999999999999999999999999"), "", Some(day)),
             (Some("Fri, 15 Jan 2027 08:01:00 GMT"), "", Some(60.0)),
-            (Some("Fri, 15 Jan 2127 08:00:00 GMT"), "", Some(day)),
+            (Some("Wed, 15 Jan 2127 08:00:00 GMT"), "", Some(day)),
             (Some("Fri, 15 Jan 1999 08:00:00 GMT"), "", None),
             (Some("-1"), "", None),
             (Some("1.5"), "", None),

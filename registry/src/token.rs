@@ -240,14 +240,16 @@ async fn run(
     let host = trust::authority(exchange.realm);
     let credential = match exchange.credentials {
         Some(source) => source.credential().await.map_err(|error| {
-            let evidence = Evidence::host(&host).because(Reason::CredentialUnreadable).saying(&error.to_string());
-            Error::new(Class::AuthMissing, Stage::Token, evidence)
+            let evidence =
+                Evidence::host(&host).because(Reason::CredentialUnreadable).saying(&error.to_string());
+            Error::new(Class::AuthRejected, Stage::Token, evidence)
         })?,
         None => None,
     };
     let answer = fetch.fetch(request(scope, exchange, credential.as_ref())).await?;
     let timings = answer.timings;
-    let (token, life) = read(&answer, &host, credential.is_some()).map_err(|error| error.with_timings(timings))?;
+    let (token, life) =
+        read(&answer, &host, credential.is_some()).map_err(|error| error.with_timings(timings))?;
     Ok((Grant { token, fresh: true, timings }, life))
 }
 
@@ -276,10 +278,11 @@ fn request(scope: &str, exchange: &Exchange<'_>, credential: Option<&Credential>
     TokenRequest { method: Method::GET, url, headers, body: Bytes::new() }
 }
 
-/// `Authorization: Basic` for a registry or token endpoint, marked sensitive (RFC 7617, UTF-8).
-pub fn basic(username: &str, password: &Secret) -> HeaderValue {
+/// `Authorization: Basic`, marked sensitive (RFC 7617, UTF-8).
+fn basic(username: &str, password: &Secret) -> HeaderValue {
     let pair = BASE64_STANDARD.encode(format!("{username}:{}", password.expose()));
-    let mut value = HeaderValue::try_from(format!("Basic {pair}")).expect("invariant: base64 is visible ASCII");
+    let mut value =
+        HeaderValue::try_from(format!("Basic {pair}")).expect("invariant: base64 is visible ASCII");
     value.set_sensitive(true);
     value
 }
@@ -396,8 +399,11 @@ mod tests {
     struct Endpoint<F> {
         asked: AtomicUsize,
         answer: F,
-        seen: Mutex<Vec<(Method, String, Option<String>, String)>>,
+        seen: Mutex<Vec<Seen>>,
     }
+
+    /// Method, URL, `Authorization` and form of a request.
+    type Seen = (Method, String, Option<String>, String);
 
     fn endpoint<F: Fn(usize) -> TokenAnswer>(answer: F) -> Endpoint<F> {
         Endpoint { asked: AtomicUsize::new(0), answer, seen: Mutex::default() }
@@ -458,7 +464,8 @@ mod tests {
     async fn a_token_is_exchanged_once_for_all_who_ask_and_then_cached() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         let key = key("a");
-        let asks = (0..50).map(|_| async { tokens.token(&key, &anonymous(&realm), &endpoint).await.unwrap() });
+        let asks =
+            (0..50).map(|_| async { tokens.token(&key, &anonymous(&realm), &endpoint).await.unwrap() });
         let grants = futures_util::future::join_all(asks).await;
         assert!(grants.iter().all(|grant| grant.fresh && grant.token.expose() == "t0"));
         assert_eq!(endpoint.asked.load(Ordering::SeqCst), 1);
@@ -470,7 +477,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn keys_do_not_share_tokens() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
-        let mut keys = vec![key("a"), key("b"), key("a"), key("a")];
+        let mut keys = [key("a"), key("b"), key("a"), key("a")];
         keys[2].identity = "dockerhub".into();
         keys[3].endpoint = "mirror.corp".into();
         for (number, key) in keys.iter().enumerate() {
@@ -496,8 +503,9 @@ mod tests {
         let (tokens, realm) = (Tokens::new(), realm());
         let endpoint = endpoint(|number| if number == 0 { says(503, "") } else { issues(number) });
         let key = key("a");
-        let asks = (0..50).map(|_| tokens.token(&key, &anonymous(&realm), &endpoint));
-        let asks: Vec<_> = asks.map(|ask| async { ask.await.map(|_| ()).unwrap_err() }).collect();
+        let exchange = anonymous(&realm);
+        let asks = (0..50)
+            .map(|_| async { tokens.token(&key, &exchange, &endpoint).await.map(|_| ()).unwrap_err() });
         let errors = futures_util::future::join_all(asks).await;
         assert!(errors.iter().all(|error| error.class == Class::Registry5xx && error.stage == Stage::Token));
         assert_eq!(endpoint.asked.load(Ordering::SeqCst), 1);
@@ -509,7 +517,8 @@ mod tests {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         let key = key("a");
         let exchange = anonymous(&realm);
-        let hasty = tokio::time::timeout(Duration::from_millis(500), tokens.token(&key, &exchange, &endpoint));
+        let hasty =
+            tokio::time::timeout(Duration::from_millis(500), tokens.token(&key, &exchange, &endpoint));
         let (hasty, patient) = tokio::join!(hasty, tokens.token(&key, &exchange, &endpoint));
         assert!(hasty.is_err());
         assert_eq!(patient.unwrap().token.expose(), "t1");
@@ -560,7 +569,10 @@ mod tests {
         let source = Known(Err(CredentialError("cannot read /x".into())));
         let ask = Exchange { credentials: Some(&source), ..anonymous(&realm) };
         let error = exchange(&key("a"), &ask, &endpoint).await.map(|_| ()).unwrap_err();
-        assert_eq!((error.class, error.evidence.reason), (Class::AuthMissing, Some(Reason::CredentialUnreadable)));
+        assert_eq!(
+            (error.class, error.evidence.reason),
+            (Class::AuthRejected, Some(Reason::CredentialUnreadable))
+        );
         assert_eq!(endpoint.asked.load(Ordering::SeqCst), 0);
     }
 
@@ -601,7 +613,11 @@ mod tests {
             ("<html><title>Sign in</title>", Reason::Html),
         ] {
             let error = read(&says(200, body), "h", false).unwrap_err();
-            assert_eq!((error.class, error.evidence.reason), (Class::ProtocolGarbage, Some(reason)), "{body}");
+            assert_eq!(
+                (error.class, error.evidence.reason),
+                (Class::ProtocolGarbage, Some(reason)),
+                "{body}"
+            );
             assert!(!error.to_string().contains("canary"));
         }
         let large = TokenAnswer { too_large: true, ..issues(0) };

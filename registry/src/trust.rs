@@ -51,8 +51,9 @@ pub struct Refusal {
 impl Zone {
     /// May `addr`, to which `host` resolved, be dialled? Judge the very address that is then connected to.
     ///
-    /// `literal_endpoint` is [`consented`] of the configured endpoint and the URL dialled: who wrote an address into
-    /// the configuration has allowed that one. `host` is without port. Metadata services, link-local, unspecified,
+    /// `literal_endpoint` says that scheme, host and port dialled are those of a configured endpoint for which
+    /// [`is_literal`] holds: who wrote an address into the configuration has allowed that one. Never true for a realm
+    /// or redirect elsewhere. `host` is without port. Metadata services, link-local, unspecified,
     /// multicast and broadcast addresses are refused in every spelling, whatever was configured.
     pub fn judge_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal> {
         let addr = addr.to_canonical();
@@ -167,13 +168,6 @@ pub fn is_literal(endpoint: &Url) -> bool {
         Some(_) => true,
         None => false,
     }
-}
-
-/// Is `target` the very origin of an `endpoint` that is written as an address, so that its address needs no range?
-///
-/// Redirects and realms elsewhere are never covered, whatever they resolve to.
-pub fn consented(endpoint: &Url, target: &Url) -> bool {
-    is_literal(endpoint) && endpoint.origin() == target.origin()
 }
 
 /// Host of `url`, with its port unless that is the scheme's: what evidence and refusals name.
@@ -306,7 +300,7 @@ fn embedded(addr: IpAddr) -> Vec<IpAddr> {
         // NAT64, well-known prefix (RFC 6052)
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![at(6)],
         // NAT64, local use (RFC 8215): the prefix length is the operator's, so every place of RFC 6052 counts
-        [0x64, 0xff9b, 1, ..] => vec![at(6), nat64_48(s), nat64_56(s), nat64_64(s)],
+        [0x64, 0xff9b, 1, ..] => nat64_local(s),
         // 6to4 (RFC 3056)
         [0x2002, ..] => vec![at(1)],
         // Teredo (RFC 4380): server, and the client with its bits inverted
@@ -317,22 +311,16 @@ fn embedded(addr: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// RFC 6052, 2.2: octets 6, 7, 9, 10.
-fn nat64_48(s: [u16; 8]) -> IpAddr {
-    let o = Ipv6Addr::from(s).octets();
-    IpAddr::V4(Ipv4Addr::new(o[6], o[7], o[9], o[10]))
-}
-
-/// RFC 6052, 2.2: octets 7, 9, 10, 11.
-fn nat64_56(s: [u16; 8]) -> IpAddr {
-    let o = Ipv6Addr::from(s).octets();
-    IpAddr::V4(Ipv4Addr::new(o[7], o[9], o[10], o[11]))
-}
-
-/// RFC 6052, 2.2: octets 9 to 12.
-fn nat64_64(s: [u16; 8]) -> IpAddr {
-    let o = Ipv6Addr::from(s).octets();
-    IpAddr::V4(Ipv4Addr::new(o[9], o[10], o[11], o[12]))
+/// RFC 6052, 2.2: where the IPv4 address stands by prefix length 48, 56, 64 and 96. Places with nothing in them
+/// (0.0.0.0/8 is no destination) do not count, unless all are so.
+fn nat64_local(segments: [u16; 8]) -> Vec<IpAddr> {
+    let octets = Ipv6Addr::from(segments).octets();
+    let places = NAT64_PLACES.map(|place| Ipv4Addr::from(place.map(|at| octets[at])));
+    let mut filled: Vec<_> = places.into_iter().filter(|v4| v4.octets()[0] != 0).map(IpAddr::V4).collect();
+    if filled.is_empty() {
+        filled.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    }
+    filled
 }
 
 /// Globally reachable, by the IANA special-purpose registries. A translator's or 6to4 prefix counts as public by
@@ -374,6 +362,8 @@ const METADATA: [IpAddr; 5] = [
 ];
 /// `fd00:ec2::/32`, where Amazon's instances find metadata, credentials, time and names.
 const AWS_LOCAL_V6: [u16; 2] = [0xfd00, 0xec2];
+/// Octets of an IPv6 address that hold the IPv4 address (RFC 6052, 2.2).
+const NAT64_PLACES: [[usize; 4]; 4] = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]];
 /// Longest realm read, in bytes.
 const REALM_MAX: usize = 4 * 1024;
 /// Longest redirect target read, in bytes: signed URLs run to a few thousand.
@@ -442,16 +432,16 @@ mod tests {
             v6([0, 0, 0, 0, 0xffff, 0, high, low]),
             v6([0x64, 0xff9b, 0, 0, 0, 0, high, low]),
             v6([0x64, 0xff9b, 1, 0, 0, 0, high, low]),
-            v6([0x64, 0xff9b, 1, high, c, d << 8, 0, 0]),
-            v6([0x64, 0xff9b, 1, a, (b & 0xff), low, 0, 0]),
-            v6([0x64, 0xff9b, 1, 0, a, (b << 8) | c, d << 8, 0]),
             v6([0x2002, high, low, 0, 0, 0, 0, 1]),
             v6([0x2001, 0, high, low, 0, 0, 0, 0]),
             v6([0x2001, 0, 0x4136, 0xe378, 0x8000, 0, !high, !low]),
             v6([0x2a00, 1, 2, 3, 0, 0x5efe, high, low]),
             v6([0x2a00, 1, 2, 3, 0x200, 0x5efe, high, low]),
         ];
-        if high != 0 {
+        if a != 0 {
+            all.push(v6([0x64, 0xff9b, 1, high, c, d << 8, 0, 0]));
+            all.push(v6([0x64, 0xff9b, 1, a, b, low, 0, 0]));
+            all.push(v6([0x64, 0xff9b, 1, 0, a, (b << 8) | c, d << 8, 0]));
             all.push(v6([0, 0, 0, 0, 0, 0, high, low]));
         }
         all
@@ -502,7 +492,7 @@ mod tests {
             "64:ff9b::a00:1",
             "64:ff9b:1::101:101",
             "2002:a00:1::1",
-            "2001::1",
+            "2001:2::1",
         ] {
             let refusal = Zone::default().judge_address("h", addr.parse().unwrap(), false).unwrap_err();
             assert_eq!(refusal.reason, Reason::AddressOutsideZone, "{addr}");
@@ -519,6 +509,14 @@ mod tests {
         let private = zone(false, &["10.0.0.0/8", "127.0.0.0/8"]);
         for addr in ["10.1.2.3", "127.0.0.1", "::ffff:10.1.2.3"] {
             assert_eq!(private.judge_address("h", addr.parse().unwrap(), false), Ok(()), "{addr}");
+        }
+        let translated = zone(true, &["64:ff9b:1::/48"]);
+        for (addr, allowed) in [("64:ff9b:1::101:101", true), ("64:ff9b:1::a00:1", false)] {
+            assert_eq!(
+                translated.judge_address("h", addr.parse().unwrap(), false).is_ok(),
+                allowed,
+                "{addr}"
+            );
         }
         for addr in ["1.1.1.1", "192.168.0.1", "::1"] {
             assert!(private.judge_address("h", addr.parse().unwrap(), false).is_err(), "{addr}");
@@ -546,10 +544,21 @@ mod tests {
                 "{host} {addr}"
             );
         }
-        let url = |text: &str| Url::parse(text).unwrap();
-        assert!(consented(&url("http://127.0.0.1:5000/"), &url("http://127.0.0.1:5000/token")));
-        assert!(!consented(&url("http://127.0.0.1:5000/"), &url("http://127.0.0.1:5001/token")));
-        assert!(!consented(&url("https://ghcr.io/"), &url("https://ghcr.io/token")));
+    }
+
+    #[test]
+    fn literal_endpoints_are_addresses_and_localhost() {
+        for (endpoint, literal) in [
+            ("http://127.0.0.1:5000", true),
+            ("http://2130706433", true),
+            ("https://[::1]", true),
+            ("http://localhost:5000", true),
+            ("http://a.localhost", true),
+            ("https://ghcr.io", false),
+            ("https://localhost.example", false),
+        ] {
+            assert_eq!(is_literal(&Url::parse(endpoint).unwrap()), literal, "{endpoint}");
+        }
     }
 
     fn realm(registry: &str, endpoint: &str, realm: &str) -> Result<String, Reason> {
