@@ -103,8 +103,12 @@ fn port_of(container: &Value, name: &str) -> Option<u64> {
 fn the_proxy_drains_and_keeps_one_instance_up() {
     let proxy = object("StatefulSet", "pullgate-proxy");
     let pod = &proxy["spec"]["template"]["spec"];
-    assert_eq!(pod["terminationGracePeriodSeconds"], 300);
-    assert!(pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap() >= 5);
+    let pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+    assert!(pause >= 5, "the Service needs time to forget the pod");
+    let drain =
+        configuration()["proxy"]["drain"].as_str().unwrap().trim_end_matches('s').parse::<u64>().unwrap();
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace == 300 && pause + drain < grace, "{pause} + {drain} < {grace}: the pod ends by itself");
     assert!(proxy["spec"]["replicas"].as_u64().unwrap() >= 2);
     assert_eq!(pod["topologySpreadConstraints"].as_array().unwrap().len(), 2);
     assert_eq!(object("PodDisruptionBudget", "pullgate-proxy")["spec"]["maxUnavailable"], 1);
@@ -129,11 +133,15 @@ fn selectors_find_the_pods_they_mean() {
     );
 }
 
+fn configuration() -> toml::Table {
+    let map = object("ConfigMap", "pullgate");
+    toml::from_str(map["data"]["pullgate.toml"].as_str().unwrap()).unwrap()
+}
+
 /// The file in the ConfigMap and the pods around it agree on folder and ports.
 #[test]
 fn the_configuration_fits_the_pods() {
-    let map = object("ConfigMap", "pullgate");
-    let config: toml::Table = toml::from_str(map["data"]["pullgate.toml"].as_str().unwrap()).unwrap();
+    let config = configuration();
     let proxy = &object("StatefulSet", "pullgate-proxy")["spec"]["template"]["spec"]["containers"][0];
     let port = |text: &toml::Value| text.as_str().unwrap().rsplit(':').next().unwrap().parse::<u64>().ok();
     assert_eq!(port(&config["proxy"]["listen"]), port_of(proxy, "registry"));
