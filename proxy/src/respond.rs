@@ -1,0 +1,368 @@
+//! The one place that knows status codes, OCI error bodies and response headers.
+//!
+//! A failure here is either final and true (404 for content the upstream says it lacks, 403 for what it refuses us) or
+//! 503, without `Retry-After`: the answer after which every client goes on to the registry itself at once, where 429,
+//! 408 or 500 would make it hammer, stall or give up. No answer ever carries `WWW-Authenticate`: the challenge would be
+//! answered with the pull secrets of whoever asks.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use registry::name::NameError;
+use registry::{Class, Digest, Error, RegistryHost, Stage};
+
+use crate::body::Body;
+use crate::range::{Part, RangeError};
+use crate::route::{Refusal, Request, Routed, Verb};
+
+/// An HTTP response of ours.
+pub(crate) type Response = http::Response<Body>;
+
+registry::labels! {
+    /// How a request was answered.
+    Outcome {
+        /// From the store.
+        Hit = "hit";
+        /// From an upstream transfer another client began.
+        Joined = "joined";
+        /// From the upstream.
+        Miss = "miss";
+        /// From the store, because the upstream could not be asked.
+        Stale = "stale";
+        /// Not answered, for what it asked.
+        Refused = "refused";
+        /// Not answered, because the upstream or we could not.
+        Failed = "failed";
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// This is a registry.
+    Pong,
+    /// A manifest or a blob.
+    Content(Content),
+    /// A JSON document of the upstream.
+    Document(Document),
+}
+
+/// A manifest or a blob, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Content {
+    /// Where it came from.
+    pub(crate) outcome: Outcome,
+    /// What it is.
+    pub(crate) digest: Digest,
+    /// Its `Content-Type`.
+    pub(crate) media_type: String,
+    /// Its size, bytes.
+    pub(crate) length: u64,
+    /// The part asked for.
+    pub(crate) part: Part,
+    /// The bytes of that part; nothing for HEAD.
+    pub(crate) body: Body,
+    /// Why and how old, if it is stale.
+    pub(crate) stale: Option<Staleness>,
+}
+
+/// A stale answer's excuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Staleness {
+    /// Since the upstream last said so.
+    pub(crate) age: Duration,
+    /// Why it could not be asked; `None` when it answered, but with something stale itself.
+    pub(crate) class: Option<Class>,
+}
+
+/// A list of tags or referrers.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// Its `Content-Type`.
+    pub(crate) media_type: &'static str,
+    /// The JSON text.
+    pub(crate) bytes: Bytes,
+    /// Path and query of the next page, of ourselves.
+    pub(crate) next: Option<String>,
+    /// `OCI-Filters-Applied`.
+    pub(crate) filters_applied: Option<String>,
+}
+
+/// Why nothing was found.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The request itself.
+    #[error("{0}")]
+    Request(#[from] Refusal),
+    /// The range asked for.
+    #[error("{0}")]
+    Range(#[from] RangeError),
+    /// The registry is not configured.
+    #[error("registry {0} is not configured here")]
+    NotConfigured(RegistryHost),
+    /// Each client must prove itself to this upstream, and does so without us.
+    #[error("access to {0} is per client: pull from the registry itself, with your own credentials")]
+    PerClient(RegistryHost),
+    /// The request came from ourselves.
+    #[error("request to {0} came back to this mirror")]
+    Loop(RegistryHost),
+    /// The upstream, or our way to it.
+    #[error("{0}")]
+    Upstream(#[from] Error),
+}
+
+impl Answer {
+    /// How the request was answered.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Content(content) => content.outcome,
+            Self::Pong => Outcome::Hit,
+            Self::Document(_) => Outcome::Miss,
+        }
+    }
+}
+
+impl Failure {
+    /// How the request was answered.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Request(_) | Self::Range(_) | Self::NotConfigured(_) | Self::PerClient(_) => Outcome::Refused,
+            Self::Upstream(error) if is_absence(error) => Outcome::Miss,
+            Self::Loop(_) | Self::Upstream(_) => Outcome::Failed,
+        }
+    }
+
+    /// The named cause, where the list has one.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match self {
+            Self::Request(Refusal::Name(_)) => Some(Class::NameInvalid),
+            Self::Request(_) | Self::Range(_) => None,
+            Self::NotConfigured(_) => Some(Class::NotConfigured),
+            Self::PerClient(_) => Some(Class::AuthMissing),
+            Self::Loop(_) => Some(Class::Loop),
+            Self::Upstream(error) => Some(error.class),
+        }
+    }
+
+    /// The step of the pull that failed, if it got that far.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Upstream(error) => Some(error.stage),
+            _ => None,
+        }
+    }
+
+    fn status_and_code(&self, request: Option<&Request>) -> (StatusCode, &'static str) {
+        match self {
+            Self::Request(refusal) => of_refusal(*refusal),
+            Self::Range(RangeError::Many) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
+            Self::Range(RangeError::Unsatisfiable { .. }) => (StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID"),
+            Self::NotConfigured(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+            Self::PerClient(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            Self::Loop(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Upstream(error) if is_absence(error) => (StatusCode::NOT_FOUND, unknown_code(request)),
+            Self::Upstream(error) => of_class(error.class),
+        }
+    }
+
+    /// What the kubelet shows: registry, stage, class and what to do.
+    fn message(&self, request: Option<&Request>) -> String {
+        let place = request.and_then(Request::place);
+        match (self, place, self.class()) {
+            (Self::Upstream(error), Some(place), _) => {
+                format!("pullgate: {}: {error}: {}", place.registry, error.class.fix())
+            }
+            (_, Some(_), Some(class)) => format!("pullgate: {self}: {}", class.fix()),
+            _ => format!("pullgate: {self}"),
+        }
+    }
+
+    /// After these the connection is closed: what else is in it is not to be trusted.
+    fn closes(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::NotConfigured(_))
+    }
+}
+
+/// The response to a request; `routed` is `None` when it could not be read.
+pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, head_only: bool) -> Response {
+    let request = routed.map(|routed| &routed.request);
+    let configured = !matches!(result, Err(Failure::NotConfigured(_)));
+    let mut response = match result {
+        Ok(Answer::Pong) => pong(),
+        Ok(Answer::Content(found)) => content(found, request),
+        Ok(Answer::Document(found)) => document(found),
+        Err(failure) => refusal(&failure, request),
+    };
+    if let Some(namespace) = request.and_then(Request::place).and_then(|place| place.namespace.as_ref())
+        && configured
+    {
+        set(&mut response, OCI_NAMESPACE, namespace.as_str());
+    }
+    set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(&mut response, API_VERSION, "registry/2.0");
+    if head_only {
+        *response.body_mut() = Body::Empty;
+    }
+    response
+}
+
+/// Is the request's method HEAD, whatever else is wrong with it?
+pub(crate) fn wants_head_only(routed: Option<&Routed>, method: &http::Method) -> bool {
+    routed.map_or(*method == http::Method::HEAD, |routed| routed.verb == Verb::Head)
+}
+
+/// Did the upstream itself say, to an identity it did not refuse, that this does not exist?
+pub(crate) fn is_absence(error: &Error) -> bool {
+    let class = matches!(
+        error.class,
+        Class::ManifestUnknown | Class::DigestGone | Class::RepoUnknownOrPrivate | Class::Unknown
+    );
+    let asked_for_content =
+        matches!(error.stage, Stage::ManifestHead | Stage::ManifestGet | Stage::BlobFirstByte);
+    class && asked_for_content && error.evidence.status == Some(404)
+}
+
+fn pong() -> Response {
+    let mut response = json(StatusCode::OK, Bytes::from_static(b"{}"));
+    set(&mut response, OUTCOME, Outcome::Hit.as_str());
+    response
+}
+
+fn content(found: Content, request: Option<&Request>) -> Response {
+    let (status, length) = match &found.part {
+        Part::Whole => (StatusCode::OK, found.length),
+        Part::Slice(range) => (StatusCode::PARTIAL_CONTENT, range.end - range.start),
+    };
+    let mut response = Response::new(found.body);
+    *response.status_mut() = status;
+    set(&mut response, header::CONTENT_TYPE, &found.media_type);
+    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    set(&mut response, header::ETAG, &format!("\"{}\"", found.digest));
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    set(&mut response, CONTENT_DIGEST, &found.digest.to_string());
+    set(&mut response, OUTCOME, found.outcome.as_str());
+    if let Part::Slice(range) = &found.part {
+        let span = format!("bytes {}-{}/{}", range.start, range.end - 1, found.length);
+        set(&mut response, header::CONTENT_RANGE, &span);
+    }
+    if let Some(staleness) = &found.stale {
+        let registry = request.and_then(Request::place).map_or("upstream", |place| place.registry.as_str());
+        mark_stale(&mut response, staleness, registry);
+    }
+    response
+}
+
+fn mark_stale(response: &mut Response, staleness: &Staleness, registry: &str) {
+    let why = staleness.class.map_or("answered with a stale copy", Class::as_str);
+    let age = staleness.age.as_secs();
+    let text = format!("299 - \"pullgate: stale: {registry} last confirmed this {age} s ago, now: {why}\"");
+    set(response, header::WARNING, &text);
+    if let Some(class) = staleness.class {
+        set(response, CLASS, class.as_str());
+    }
+}
+
+fn document(found: Document) -> Response {
+    let mut response = json(StatusCode::OK, found.bytes);
+    set(&mut response, header::CONTENT_TYPE, found.media_type);
+    set(&mut response, OUTCOME, Outcome::Miss.as_str());
+    if let Some(next) = &found.next {
+        set(&mut response, header::LINK, &format!("<{next}>; rel=\"next\""));
+    }
+    if let Some(filters) = &found.filters_applied {
+        set(&mut response, FILTERS_APPLIED, filters);
+    }
+    response
+}
+
+fn refusal(failure: &Failure, request: Option<&Request>) -> Response {
+    let (status, code) = failure.status_and_code(request);
+    let mut error = serde_json::json!({ "code": code, "message": failure.message(request) });
+    if let Some(class) = failure.class() {
+        error["detail"] = serde_json::json!({ "class": class.as_str(), "stage": failure.stage().map(Stage::as_str) });
+    }
+    let text = serde_json::json!({ "errors": [error] }).to_string();
+    let mut response = json(status, Bytes::from(text));
+    set(&mut response, OUTCOME, failure.outcome().as_str());
+    if let Some(class) = failure.class() {
+        set(&mut response, CLASS, class.as_str());
+    }
+    if let Some(stage) = failure.stage() {
+        set(&mut response, STAGE, stage.as_str());
+    }
+    if let Failure::Range(RangeError::Unsatisfiable { length }) = failure {
+        set(&mut response, header::CONTENT_RANGE, &format!("bytes */{length}"));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        set(&mut response, header::ALLOW, "GET, HEAD");
+    }
+    if failure.closes() {
+        set(&mut response, header::CONNECTION, "close");
+    }
+    response
+}
+
+fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+        Refusal::Path => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
+        Refusal::Name(NameError::Digest) => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
+        Refusal::Name(NameError::Tag) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
+        // Whatever stands in `ns` or before the repository and is no registry is certainly none of ours.
+        Refusal::Name(NameError::Registry) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
+        Refusal::Name(NameError::Repository) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
+        Refusal::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
+        Refusal::Body | Refusal::Upgrade | Refusal::TargetForm | Refusal::Namespace | Refusal::Query => {
+            (StatusCode::BAD_REQUEST, "UNSUPPORTED")
+        }
+    }
+}
+
+fn of_class(class: Class) -> (StatusCode, &'static str) {
+    match class {
+        Class::AuthMissing
+        | Class::AuthRejected
+        | Class::AuthPoisoned
+        | Class::ForbiddenPolicy
+        | Class::GeoOrWafBlock
+        | Class::RepoUnknownOrPrivate => (StatusCode::FORBIDDEN, "DENIED"),
+        Class::RatePullQuota | Class::RateBurst | Class::RateLogin => {
+            (StatusCode::SERVICE_UNAVAILABLE, "TOOMANYREQUESTS")
+        }
+        Class::MediaType => (StatusCode::SERVICE_UNAVAILABLE, "MANIFEST_INVALID"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+    }
+}
+
+fn unknown_code(request: Option<&Request>) -> &'static str {
+    match request {
+        Some(Request::Manifest { .. }) => "MANIFEST_UNKNOWN",
+        Some(Request::Blob { .. }) => "BLOB_UNKNOWN",
+        _ => "NAME_UNKNOWN",
+    }
+}
+
+fn json(status: StatusCode, bytes: Bytes) -> Response {
+    let length = bytes.len().to_string();
+    let mut response = Response::new(Body::Memory(bytes));
+    *response.status_mut() = status;
+    set(&mut response, header::CONTENT_TYPE, "application/json");
+    set(&mut response, header::CONTENT_LENGTH, &length);
+    response
+}
+
+/// A value that is no header text (it came from an upstream) is left out rather than sent broken.
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+const OUTCOME: HeaderName = HeaderName::from_static("x-pullgate-outcome");
+const CLASS: HeaderName = HeaderName::from_static("x-pullgate-class");
+const STAGE: HeaderName = HeaderName::from_static("x-pullgate-stage");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
