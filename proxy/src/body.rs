@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use crate::reader::{self, Cut};
 use crate::telemetry::Exchange;
@@ -18,6 +18,17 @@ pub(crate) enum Body {
     Memory(Bytes),
     /// From the store, or from a fill.
     Reader(reader::Body),
+}
+
+impl Body {
+    /// Bytes it will hold.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Reader(body) => body.size_hint().lower(),
+        }
+    }
 }
 
 /// A body whose bytes and end are told to the request's [`Exchange`].

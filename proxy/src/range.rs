@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use http::{HeaderMap, header};
 
 /// Which part of some content is asked for.
@@ -28,6 +29,17 @@ pub(crate) enum Part {
     Whole,
     /// These bytes, as 206; never empty.
     Slice(Range<u64>),
+}
+
+impl Part {
+    /// This part of content that is in memory.
+    pub(crate) fn of(&self, bytes: &Bytes) -> Bytes {
+        match self {
+            Self::Whole => bytes.clone(),
+            // Bytes in memory are shorter than the address space.
+            Self::Slice(range) => bytes.slice(range.start as usize..range.end as usize),
+        }
+    }
 }
 
 /// Why no part is answered.

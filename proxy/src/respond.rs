@@ -121,6 +121,14 @@ impl Answer {
             Self::Document(_) => Outcome::Miss,
         }
     }
+
+    /// Why it is stale, if it is.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match self {
+            Self::Content(content) => content.stale.as_ref().and_then(|staleness| staleness.class),
+            Self::Pong | Self::Document(_) => None,
+        }
+    }
 }
 
 impl Failure {

@@ -1,0 +1,68 @@
+//! Blobs: from the store, from the flight of their digest, or headers alone.
+
+use registry::{Class, Digest};
+
+use crate::body::Body;
+use crate::flight::{Flights, Origination, Source};
+use crate::mirror::Asking;
+use crate::range::Part;
+use crate::respond::{Answer, Content, Failure, Outcome};
+use crate::route::Verb;
+use crate::store::{Kind, Store};
+
+/// Answers GET and HEAD of a blob.
+pub(crate) async fn answer(
+    store: &Store,
+    flights: &Flights,
+    asking: &Asking<'_>,
+    digest: &Digest,
+) -> Result<Answer, Failure> {
+    let source = Source {
+        origin: asking.client.clone(),
+        scope: asking.scope(),
+        repository: asking.place.repository.clone(),
+        digest: digest.clone(),
+        size_hint: None,
+    };
+    match asking.verb {
+        Verb::Get => get(flights, asking, source).await,
+        Verb::Head => head(store, flights, asking, source).await,
+    }
+}
+
+async fn get(flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<Answer, Failure> {
+    let digest = source.digest.clone();
+    let opened = flights.open(source, asking.deadline).await?;
+    let part = asking.range.of(opened.length, opened.reader.is_committed())?;
+    let bytes = match &part {
+        Part::Whole => 0..opened.length,
+        Part::Slice(range) => range.clone(),
+    };
+    let outcome = match opened.outcome {
+        Origination::Hit => Outcome::Hit,
+        Origination::Joined => Outcome::Joined,
+        Origination::Miss => Outcome::Miss,
+    };
+    Ok(content(digest, opened.length, part, outcome, Body::Reader(opened.reader.body(bytes))))
+}
+
+/// Never a fill: who asks for headers may not want the bytes.
+async fn head(
+    store: &Store,
+    flights: &Flights,
+    asking: &Asking<'_>,
+    source: Source,
+) -> Result<Answer, Failure> {
+    let linked = store.links().get(&source.scope, Kind::Blob, &source.digest).await.is_some();
+    let held = linked && matches!(store.blob(&source.digest).await, Ok(Some(_)));
+    let size = flights.size(&source, asking.deadline).await?;
+    let length =
+        size.ok_or_else(|| asking.error(Class::ProtocolGarbage, "the registry announces no size for this blob"))?;
+    let outcome = if held { Outcome::Hit } else { Outcome::Miss };
+    Ok(content(source.digest, length, Part::Whole, outcome, Body::Empty))
+}
+
+fn content(digest: Digest, length: u64, part: Part, outcome: Outcome, body: Body) -> Answer {
+    let media_type = "application/octet-stream".to_owned();
+    Answer::Content(Content { outcome, digest, media_type, length, part, body, stale: None })
+}

@@ -1,0 +1,153 @@
+//! Answers one request: finds the upstream, judges access, and asks the endpoint's module.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use config::Access;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use registry::{Class, Client, Error, Evidence, RegistryHost, Stage};
+use tokio::time::{Instant, timeout_at};
+
+use crate::flight::Flights;
+use crate::manifest::Manifests;
+use crate::policy::Freshness;
+use crate::range::{Asked, Part, RangeError};
+use crate::respond::{Answer, Failure};
+use crate::route::{Place, Request, Routed, Verb};
+use crate::store::{Scope, Store};
+use crate::telemetry::Telemetry;
+use crate::{access, blob, referrers, tags};
+
+/// An upstream as the proxy serves it.
+pub struct Served {
+    /// Short id of the configuration.
+    pub id: String,
+    /// The registry as in image names; what requests name.
+    pub registry: RegistryHost,
+    /// Who may see what was pulled.
+    pub access: Access,
+    /// For how long a tag's meaning is believed without asking.
+    pub tag_max_age: Duration,
+    /// For how long it is believed when asking fails.
+    pub stale_limit: Duration,
+    /// Asks it.
+    pub client: Client,
+}
+
+/// Upstreams by registry.
+pub(crate) type Table = HashMap<RegistryHost, Arc<Served>>;
+
+/// Everything an answer needs.
+pub(crate) struct Mirror {
+    pub(crate) table: ArcSwap<Table>,
+    pub(crate) store: Store,
+    pub(crate) flights: Flights,
+    pub(crate) manifests: Manifests,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) header_deadline: Duration,
+    pub(crate) instance: Arc<str>,
+}
+
+/// A request on its way to an answer.
+pub(crate) struct Asking<'a> {
+    /// Whom to ask.
+    pub(crate) served: &'a Arc<Served>,
+    /// Asks it on behalf of this request.
+    pub(crate) client: Client,
+    /// The repository.
+    pub(crate) place: &'a Place,
+    /// With or without a body.
+    pub(crate) verb: Verb,
+    /// The part asked for.
+    pub(crate) range: Asked,
+    /// The client's program, to know how it falls back.
+    pub(crate) user_agent: &'a str,
+    /// When headers must be out.
+    pub(crate) deadline: Instant,
+    /// Wall time of the request, for ages of records.
+    pub(crate) now: SystemTime,
+}
+
+impl Mirror {
+    /// Answers a request that could be read.
+    pub(crate) async fn answer(&self, routed: &Routed, head: &Parts) -> Result<Answer, Failure> {
+        let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
+        let table = self.table.load();
+        let served = table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
+        let via = via(&head.headers);
+        if via.split(',').any(|passed| passed.trim() == &*self.instance) {
+            return Err(Failure::Loop(place.registry.clone()));
+        }
+        access::admit(served)?;
+        let asking = Asking {
+            served,
+            client: served.client.on_behalf(&via),
+            place,
+            verb: routed.verb,
+            range: Asked::read(&head.headers),
+            user_agent: text(&head.headers, header::USER_AGENT),
+            deadline: Instant::now() + self.header_deadline,
+            now: SystemTime::now(),
+        };
+        // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
+        match timeout_at(asking.deadline + OVERRUN, self.dispatch(&asking, &routed.request)).await {
+            Ok(result) => result,
+            Err(_) => Err(asking.error(Class::Stalled, "no answer within the header deadline").into()),
+        }
+    }
+
+    async fn dispatch(&self, asking: &Asking<'_>, request: &Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Ping => Ok(Answer::Pong),
+            Request::Manifest { reference, .. } => self.manifests.answer(asking, reference).await,
+            Request::Blob { digest, .. } => blob::answer(&self.store, &self.flights, asking, digest).await,
+            Request::Tags { n, last, .. } => tags::answer(asking, *n, last.as_ref()).await,
+            Request::Referrers { digest, query, .. } => {
+                referrers::answer(asking, digest, query.as_deref()).await
+            }
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// Where links are looked for and earned.
+    pub(crate) fn scope(&self) -> Scope {
+        access::scope(self.served, &self.place.repository)
+    }
+
+    /// How long this upstream's word on tags holds.
+    pub(crate) fn freshness(&self) -> Freshness {
+        Freshness { tag_max_age: self.served.tag_max_age, stale_limit: self.served.stale_limit }
+    }
+
+    /// The part of a manifest asked for: `bytes=0-` gets all of it, so that nobody fetches manifests in parallel.
+    pub(crate) fn part(&self, length: u64) -> Result<Part, RangeError> {
+        match self.verb {
+            Verb::Head => Ok(Part::Whole),
+            Verb::Get => self.range.of(length, false),
+        }
+    }
+
+    /// A failure of ours, or one only we could see.
+    pub(crate) fn error(&self, class: Class, message: &str) -> Error {
+        let evidence = Evidence::host(self.place.registry.as_str()).saying(message);
+        Error::new(class, Stage::ManifestGet, evidence)
+    }
+}
+
+/// The mirrors this request passed, comma separated, nearest last.
+fn via(headers: &HeaderMap) -> String {
+    let lines: Vec<&str> =
+        headers.get_all(registry::client::VIA).iter().filter_map(|line| line.to_str().ok()).collect();
+    lines.join(", ")
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// How far an answer may overrun its deadline before it is given up.
+const OVERRUN: Duration = Duration::from_millis(500);

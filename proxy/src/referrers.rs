@@ -1,0 +1,34 @@
+//! Referrers, relayed. An upstream without the API stays without it: clients then take the fallback tag.
+
+use registry::Digest;
+use url::form_urlencoded;
+
+use crate::mirror::Asking;
+use crate::respond::{Answer, Document, Failure};
+
+/// Answers what refers to `digest`; `query` holds filter and page as the client sent them.
+pub(crate) async fn answer(
+    asking: &Asking<'_>,
+    digest: &Digest,
+    query: Option<&str>,
+) -> Result<Answer, Failure> {
+    let client = &asking.client;
+    let page = client.referrers(&asking.place.repository, digest, query, asking.deadline).await?.value;
+    Ok(Answer::Document(Document {
+        media_type: "application/vnd.oci.image.index.v1+json",
+        bytes: page.bytes,
+        next: page.next.map(|query| next_page(asking, &query)),
+        filters_applied: page.filters_applied,
+    }))
+}
+
+fn next_page(asking: &Asking<'_>, query: &str) -> String {
+    let path = &asking.place.path;
+    match &asking.place.namespace {
+        Some(namespace) => {
+            let ns = form_urlencoded::Serializer::new(String::new()).append_pair("ns", namespace.as_str()).finish();
+            format!("{path}?{query}&{ns}")
+        }
+        None => format!("{path}?{query}"),
+    }
+}

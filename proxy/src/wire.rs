@@ -1,0 +1,201 @@
+//! The connection below hyper: a deadline for request heads, and a turn for everybody.
+//!
+//! hyper's own header timeout also runs while a connection is idle, so it is our idle limit; the time one head may
+//! take is kept here, from its first byte on. hyper writes until the socket is full, and one fast reader of a large
+//! blob would starve small requests on its worker: after [`TURN`] bytes a connection yields.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// How many request heads of a connection were read to their end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heads(Arc<AtomicU64>);
+
+impl Heads {
+    /// One more head was read.
+    pub(crate) fn completed(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection with both limits.
+#[derive(Debug)]
+pub(crate) struct Wire<T> {
+    inner: T,
+    heads: Heads,
+    pending_head: Option<PendingHead>,
+    written: usize,
+}
+
+#[derive(Debug)]
+struct PendingHead {
+    heads_before: u64,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<T> Wire<T> {
+    pub(crate) fn new(inner: T, heads: Heads) -> Self {
+        Self { inner, heads, pending_head: None, written: 0 }
+    }
+
+    /// The connection alone.
+    pub(crate) fn into_inner(self) -> T {
+        self.inner
+    }
+
+    /// Bytes arrived: unless they complete a head, one is pending now.
+    fn arrived(&mut self) {
+        let heads_before = self.heads.count();
+        if self.pending_head.as_ref().is_none_or(|pending| pending.heads_before != heads_before) {
+            let deadline = Box::pin(sleep(HEAD_MAX));
+            self.pending_head = Some(PendingHead { heads_before, deadline });
+        }
+    }
+
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.pending_head {
+            Some(pending) if pending.heads_before == self.heads.count() => pending.deadline.as_mut().poll(cx),
+            _ => {
+                self.pending_head = None;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Counts what was written in this turn; at its end the task yields once.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.written < TURN {
+            return Poll::Ready(());
+        }
+        self.written = 0;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.inner).poll_read(cx, buffer) {
+            Poll::Ready(result) => {
+                if buffer.filled().len() > before {
+                    self.arrived();
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => {
+                ready!(self.poll_overdue(cx));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "request head took too long")))
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
+        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.count(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.count(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<T> Wire<T> {
+    /// A socket that is full ends the turn as well: others ran meanwhile.
+    fn count(&mut self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Ready(Ok(written)) => self.written += written,
+            Poll::Ready(Err(_)) | Poll::Pending => self.written = 0,
+        }
+    }
+}
+
+/// Longest time from a request head's first byte to its last.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+/// Bytes a connection writes before others have their turn.
+const TURN: usize = 512 * 1024;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_dribbles_is_cut_and_an_idle_connection_is_not() {
+        let (mut client, server) = duplex(64);
+        let heads = Heads::default();
+        let mut wire = Wire::new(server, heads.clone());
+        let mut buffer = [0; 8];
+
+        client.write_all(b"GET ").await.unwrap();
+        assert_eq!(wire.read(&mut buffer).await.unwrap(), 4);
+        heads.completed();
+        let idle = tokio::time::timeout(HEAD_MAX * 3, wire.read(&mut buffer)).await;
+        assert!(idle.is_err(), "idle after a complete head is no dribble");
+
+        client.write_all(b"G").await.unwrap();
+        assert_eq!(wire.read(&mut buffer).await.unwrap(), 1);
+        let began = tokio::time::Instant::now();
+        let cut = wire.read(&mut buffer).await.unwrap_err();
+        assert_eq!((cut.kind(), began.elapsed()), (io::ErrorKind::TimedOut, HEAD_MAX));
+    }
+
+    #[tokio::test]
+    async fn a_long_write_yields_after_its_turn() {
+        let mut wire = Wire::new(tokio::io::sink(), Heads::default());
+        wire.write_all(&vec![0; TURN]).await.unwrap();
+        let mut next = tokio_test_poll(&mut wire);
+        assert!(next.is_pending());
+        next = tokio_test_poll(&mut wire);
+        assert!(matches!(next, Poll::Ready(Ok(1))));
+    }
+
+    fn tokio_test_poll(wire: &mut Wire<tokio::io::Sink>) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        Pin::new(wire).poll_write(&mut cx, b"x")
+    }
+}
