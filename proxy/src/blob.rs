@@ -56,8 +56,9 @@ async fn head(
     let linked = store.links().get(&source.scope, Kind::Blob, &source.digest).await.is_some();
     let held = linked && matches!(store.blob(&source.digest).await, Ok(Some(_)));
     let size = flights.size(&source, asking.deadline).await?;
-    let length =
-        size.ok_or_else(|| asking.error(Class::ProtocolGarbage, "the registry announces no size for this blob"))?;
+    let length = size.ok_or_else(|| {
+        asking.error(Class::ProtocolGarbage, "the registry announces no size for this blob")
+    })?;
     let outcome = if held { Outcome::Hit } else { Outcome::Miss };
     Ok(content(source.digest, length, Part::Whole, outcome, Body::Empty))
 }

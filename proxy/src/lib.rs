@@ -1,8 +1,124 @@
-//! The mirror: server, flights and store.
+//! The mirror nodes pull from: each layer once from the registry, then from disk, and still when the registry is gone.
+//!
+//! A connection ([`server`]) brings requests; [`route`] turns each into one typed value or refuses it; [`mirror`] finds
+//! the upstream and asks the module of the endpoint; [`respond`] alone turns what was found, or why not, into HTTP.
+//!
+//! ```text
+//!   server ── wire, tls          respond ── body
+//!      │                            ▲
+//!      ▼                            │
+//!   route ──► mirror ── access ──► manifest, blob, tags, referrers
+//!                                   │         │
+//!                      policy, complete       ▼
+//!                      coalesce     │      flight ── fill ── origin (the upstream)
+//!                                   ▼         │       │
+//!                                 store ◄─────┴───────┘
+//! ```
+//!
+//! Content is stored by digest and seen by link: [`store`] knows no HTTP, and what it holds hashes to its name. One
+//! [`flight`] fetches a digest for all who ask, whoever leaves; readers follow it from disk at their own pace. What a
+//! tag means is decided by [`policy`], which does nothing else. [`telemetry`] alone names metrics.
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+mod access;
+mod blob;
+mod body;
+mod coalesce;
+mod complete;
 pub mod fill;
 pub mod flight;
+mod manifest;
+mod mirror;
 pub mod origin;
+mod policy;
+mod range;
 pub mod reader;
+mod referrers;
+mod respond;
+mod route;
+mod server;
+mod status;
 pub mod store;
+mod tags;
+mod telemetry;
+mod tls;
 pub mod watch;
+mod wire;
+
+pub use mirror::Served;
+pub use server::Bound;
+pub use status::{CacheStatus, Status, UpstreamStatus};
+pub use telemetry::Telemetry;
+pub use tls::{ServerTls, TlsError};
+
+use flight::Flights;
+use manifest::Manifests;
+use mirror::{Mirror, Table};
+use server::Server;
+use store::Store;
+
+/// The mirror, built and not yet listening. Clones share it.
+#[derive(Clone)]
+pub struct Proxy(Arc<Server>);
+
+/// How to serve clients.
+#[derive(Clone)]
+pub struct Settings {
+    /// Longest wait of a client for response headers; at most 25 s.
+    pub header_deadline: Duration,
+    /// How long running bodies may go on after the signal to stop.
+    pub drain: Duration,
+    /// Client connections served at once.
+    pub max_connections: usize,
+    /// Serve TLS; plain HTTP without.
+    pub tls: Option<ServerTls>,
+    /// The mark our own requests carry (`registry::Outbound::instance`), to know one that comes back.
+    pub instance: Arc<str>,
+}
+
+impl Proxy {
+    /// Puts the parts together; opens nothing. `telemetry` is the watch that `store` was opened with.
+    pub fn new(settings: Settings, upstreams: Vec<Served>, store: Store, telemetry: Arc<Telemetry>) -> Self {
+        let mirror = Mirror {
+            table: ArcSwap::from_pointee(table(upstreams, &telemetry)),
+            flights: Flights::new(store.clone(), Arc::<Telemetry>::clone(&telemetry)),
+            manifests: Manifests::new(store.clone()),
+            store,
+            telemetry,
+            header_deadline: settings.header_deadline,
+            instance: settings.instance,
+        };
+        let Settings { tls, max_connections, drain, .. } = settings;
+        Self(Arc::new(Server { mirror: Arc::new(mirror), tls, max_connections, drain }))
+    }
+
+    /// Serves these upstreams from now on; requests under way keep those they began with.
+    pub fn replace_upstreams(&self, upstreams: Vec<Served>) {
+        let mirror = &self.0.mirror;
+        mirror.table.store(Arc::new(table(upstreams, &mirror.telemetry)));
+    }
+
+    /// Listens on `address`; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// The system's: the address is taken, or not ours.
+    pub async fn bind(&self, address: SocketAddr) -> io::Result<Bound> {
+        Bound::new(Arc::clone(&self.0), address).await
+    }
+
+    /// What it is doing now.
+    pub fn status(&self) -> Status {
+        Status::of(&self.0.mirror)
+    }
+}
+
+fn table(upstreams: Vec<Served>, telemetry: &Telemetry) -> Table {
+    telemetry.admit(upstreams.iter().map(|served| &served.registry));
+    upstreams.into_iter().map(|served| (served.registry.clone(), Arc::new(served))).collect()
+}

@@ -11,13 +11,14 @@
 //! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
 //! is remembered until its manifest is stored: only then may the record of the tag move.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use moka::future::Cache;
 use registry::client::ManifestHead;
-use registry::{Class, Client, Digest, Error, Evidence, Reason, Reference, RegistryHost, Repository, Stage, Tag};
+use registry::{
+    Class, Client, Digest, Error, Evidence, Reason, Reference, RegistryHost, Repository, Stage, Tag,
+};
 use tokio::time::Instant;
 
 use crate::body::Body;
@@ -61,11 +62,7 @@ impl Manifests {
     }
 
     /// Answers GET and HEAD of a manifest.
-    pub(crate) async fn answer(
-        &self,
-        asking: &Asking<'_>,
-        reference: &Reference,
-    ) -> Result<Answer, Failure> {
+    pub(crate) async fn answer(&self, asking: &Asking<'_>, reference: &Reference) -> Result<Answer, Failure> {
         match reference {
             Reference::Digest(digest) => self.by_digest(asking, digest).await,
             Reference::Tag(tag) => self.by_tag(asking, tag).await,
@@ -229,11 +226,7 @@ impl Manifests {
         self.heads.run(question.clone(), work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
-    async fn fetch(
-        &self,
-        asking: &Asking<'_>,
-        reference: &Reference,
-    ) -> Result<(Held, Outcome), Error> {
+    async fn fetch(&self, asking: &Asking<'_>, reference: &Reference) -> Result<(Held, Outcome), Error> {
         let question = self.question(asking, reference);
         let work = || {
             let (_, repository, reference) = question.clone();

@@ -76,7 +76,8 @@ impl Mirror {
     pub(crate) async fn answer(&self, routed: &Routed, head: &Parts) -> Result<Answer, Failure> {
         let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
         let table = self.table.load();
-        let served = table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
+        let served =
+            table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
         let via = via(&head.headers);
         if via.split(',').any(|passed| passed.trim() == &*self.instance) {
             return Err(Failure::Loop(place.registry.clone()));

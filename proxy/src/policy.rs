@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn a_refusal_of_our_identity_is_covered_and_a_true_absence_is_not() {
-        for class in [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns] {
+        for class in
+            [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns]
+        {
             assert!(FRESHNESS.stale_age(&record(0), &error(class, Some(401)), at(1)).is_some(), "{class}");
         }
         let absent = error(Class::ManifestUnknown, Some(404));

@@ -135,8 +135,16 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_unsatisfiable() {
-        for line in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=5-2", "bytes=", "bytes=x-", "bytes=--1", "bytes=+1-"]
-        {
+        for line in [
+            "bytes=10-",
+            "bytes=10-12",
+            "bytes=-0",
+            "bytes=5-2",
+            "bytes=",
+            "bytes=x-",
+            "bytes=--1",
+            "bytes=+1-",
+        ] {
             assert_eq!(part(line, 10, true), Err(RangeError::Unsatisfiable { length: 10 }), "{line}");
         }
     }

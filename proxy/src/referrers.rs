@@ -26,7 +26,9 @@ fn next_page(asking: &Asking<'_>, query: &str) -> String {
     let path = &asking.place.path;
     match &asking.place.namespace {
         Some(namespace) => {
-            let ns = form_urlencoded::Serializer::new(String::new()).append_pair("ns", namespace.as_str()).finish();
+            let ns = form_urlencoded::Serializer::new(String::new())
+                .append_pair("ns", namespace.as_str())
+                .finish();
             format!("{path}?{query}&{ns}")
         }
         None => format!("{path}?{query}"),

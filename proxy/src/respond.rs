@@ -135,7 +135,9 @@ impl Failure {
     /// How the request was answered.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Request(_) | Self::Range(_) | Self::NotConfigured(_) | Self::PerClient(_) => Outcome::Refused,
+            Self::Request(_) | Self::Range(_) | Self::NotConfigured(_) | Self::PerClient(_) => {
+                Outcome::Refused
+            }
             Self::Upstream(error) if is_absence(error) => Outcome::Miss,
             Self::Loop(_) | Self::Upstream(_) => Outcome::Failed,
         }
@@ -165,7 +167,9 @@ impl Failure {
         match self {
             Self::Request(refusal) => of_refusal(*refusal),
             Self::Range(RangeError::Many) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
-            Self::Range(RangeError::Unsatisfiable { .. }) => (StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID"),
+            Self::Range(RangeError::Unsatisfiable { .. }) => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, "SIZE_INVALID")
+            }
             Self::NotConfigured(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             Self::PerClient(_) => (StatusCode::FORBIDDEN, "DENIED"),
             Self::Loop(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
@@ -288,7 +292,8 @@ fn refusal(failure: &Failure, request: Option<&Request>) -> Response {
     let (status, code) = failure.status_and_code(request);
     let mut error = serde_json::json!({ "code": code, "message": failure.message(request) });
     if let Some(class) = failure.class() {
-        error["detail"] = serde_json::json!({ "class": class.as_str(), "stage": failure.stage().map(Stage::as_str) });
+        error["detail"] =
+            serde_json::json!({ "class": class.as_str(), "stage": failure.stage().map(Stage::as_str) });
     }
     let text = serde_json::json!({ "errors": [error] }).to_string();
     let mut response = json(status, Bytes::from(text));

@@ -321,7 +321,11 @@ mod tests {
         ] {
             let request = get(target).unwrap();
             let place = request.place().unwrap();
-            assert_eq!((place.registry.as_str(), place.repository.as_str()), (registry, repository), "{target}");
+            assert_eq!(
+                (place.registry.as_str(), place.repository.as_str()),
+                (registry, repository),
+                "{target}"
+            );
             assert_eq!(place.namespace.is_some(), target.contains("ns="), "{target}");
         }
     }
@@ -428,7 +432,21 @@ mod tests {
 
     #[test]
     fn random_targets_never_panic_and_never_leave_the_grammar() {
-        let pieces = ["v2", "/", "..", "%2f", "a", "manifests", "blobs", "tags/list", "sha256:", HEX, "?ns=", "&", ":"];
+        let pieces = [
+            "v2",
+            "/",
+            "..",
+            "%2f",
+            "a",
+            "manifests",
+            "blobs",
+            "tags/list",
+            "sha256:",
+            HEX,
+            "?ns=",
+            "&",
+            ":",
+        ];
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..20_000 {
             let body: String = (0..random.usize(0..12)).map(|_| *random.choice(&pieces).unwrap()).collect();

@@ -50,6 +50,10 @@ impl Telemetry {
     /// Tells the recorder what the series mean. Install the recorder before.
     pub fn new() -> Arc<Self> {
         describe();
+        for reason in Quarantined::ALL {
+            metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(0);
+        }
+        metrics::counter!(CACHE_ERRORS, "errno" => "other").increment(0);
         Arc::default()
     }
 
@@ -69,7 +73,8 @@ impl Telemetry {
     pub(crate) fn admit<'a>(&self, registries: impl Iterator<Item = &'a RegistryHost>) {
         let mut known = self.registries.write().unwrap_or_else(PoisonError::into_inner);
         for registry in registries {
-            known.entry(registry.clone()).or_insert_with(|| Arc::new(Series::new(registry.as_str())));
+            let series = || Arc::new(Series::new(registry.as_str()).at_zero());
+            known.entry(registry.clone()).or_insert_with(series);
         }
     }
 
@@ -123,6 +128,17 @@ impl Series {
         }
     }
 
+    /// Begins the series that alerts watch at zero, so that their first increase is seen as one.
+    fn at_zero(self) -> Self {
+        self.stale(0);
+        self.resumed(0);
+        self.fills(0);
+        for outcome in Outcome::ALL {
+            self.sent(*outcome, 0);
+        }
+        self
+    }
+
     fn request(&self, endpoint: Endpoint, outcome: Outcome, code: u16) -> &Counter {
         let code_at = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1);
         let at = (endpoint as usize * OUTCOMES + outcome as usize) * CODES.len() + code_at;
@@ -145,9 +161,8 @@ impl Series {
 
     fn sent(&self, outcome: Outcome, bytes: u64) {
         self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let label = || {
-            metrics::counter!(SENT, "registry" => self.registry.clone(), "outcome" => outcome.as_str())
-        };
+        let label =
+            || metrics::counter!(SENT, "registry" => self.registry.clone(), "outcome" => outcome.as_str());
         self.sent.at(outcome as usize, label).increment(bytes);
     }
 
@@ -155,14 +170,20 @@ impl Series {
         if bytes < LAYER_MIN {
             return;
         }
-        let label = || {
-            metrics::histogram!(THROUGHPUT, "registry" => self.registry.clone(), "side" => side.as_str())
-        };
+        let label =
+            || metrics::histogram!(THROUGHPUT, "registry" => self.registry.clone(), "side" => side.as_str());
         self.throughput.at(side as usize, label).record(bytes as f64 / time.as_secs_f64().max(1e-6));
     }
 
-    fn stale(&self) {
-        self.stale.get_or_init(|| metrics::counter!(STALE, "registry" => self.registry.clone())).increment(1);
+    fn stale(&self, more: u64) {
+        let counter = || metrics::counter!(STALE, "registry" => self.registry.clone());
+        self.stale.get_or_init(counter).increment(more);
+    }
+
+    fn resumed(&self, more: u64) {
+        self.counts.resumes.fetch_add(more, Ordering::Relaxed);
+        let counter = || metrics::counter!(RESUMES, "registry" => self.registry.clone());
+        self.resumes.get_or_init(counter).increment(more);
     }
 
     fn fills(&self, running: u64) {
@@ -219,7 +240,7 @@ impl Exchange {
         series.counts.answers[told.outcome as usize].fetch_add(1, Ordering::Relaxed);
         series.request(told.endpoint, told.outcome, told.code).increment(1);
         if told.outcome == Outcome::Stale {
-            series.stale();
+            series.stale(1);
         }
         let answered = began.elapsed();
         Self { series, told, client, began, answered, first_byte: None, sent: 0, cut: None }
@@ -297,18 +318,24 @@ impl Watch for Telemetry {
                 series.moved(Side::Upstream, end.bytes, end.transfer);
             }
             FillOutcome::Failed(class) => {
-                tracing::warn!(registry = registry.as_str(), class = class.as_str(), bytes = end.bytes, "fill failed");
+                tracing::warn!(
+                    registry = registry.as_str(),
+                    class = class.as_str(),
+                    bytes = end.bytes,
+                    "fill failed"
+                );
             }
             FillOutcome::Paused => {}
         }
     }
 
     fn fill_resumed(&self, registry: &RegistryHost, class: Class) {
-        let series = self.series(Some(registry));
-        series.counts.resumes.fetch_add(1, Ordering::Relaxed);
-        let counter = || metrics::counter!(RESUMES, "registry" => series.registry.clone());
-        series.resumes.get_or_init(counter).increment(1);
-        tracing::warn!(registry = registry.as_str(), class = class.as_str(), "upstream broke off; asking for the rest");
+        self.series(Some(registry)).resumed(1);
+        tracing::warn!(
+            registry = registry.as_str(),
+            class = class.as_str(),
+            "upstream broke off; asking for the rest"
+        );
     }
 
     fn quarantined(&self, reason: Quarantined) {
@@ -372,7 +399,10 @@ fn describe() {
     describe_counter!(REQUESTS, "Requests answered, by outcome and status code");
     describe_histogram!(FIRST_BYTE, Unit::Seconds, "From a request's head to the first byte of its answer");
     describe_counter!(SENT, Unit::Bytes, "Body bytes sent to clients");
-    describe_histogram!(THROUGHPUT, "Bytes a second of one layer, 64 KiB and larger, from upstream or to a client");
+    describe_histogram!(
+        THROUGHPUT,
+        "Bytes a second of one layer, 64 KiB and larger, from upstream or to a client"
+    );
     describe_counter!(STALE, "Answers from the store because the upstream could not be asked");
     describe_gauge!(FILLS, "Upstream transfers running");
     describe_counter!(RESUMES, "Upstream transfers that broke and were continued");

@@ -61,9 +61,7 @@ fn read(cert: &PathBuf, key: &PathBuf) -> Result<ServerConfig, TlsError> {
         let path = path.clone();
         move |source| TlsError::File { path, source }
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .map_err(at(cert))?;
+    let chain: Vec<_> = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect).map_err(at(cert))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(at(key))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
