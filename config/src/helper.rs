@@ -12,27 +12,29 @@ use tokio::process::Command;
 
 /// Asks a helper for the credential of `host`. It is killed after [`TIME_LIMIT`].
 pub(crate) async fn get(name: &str, host: &RegistryHost) -> Result<Credential, CredentialError> {
-    let program = format!("docker-credential-{name}");
-    let failed = |why: &str| {
-        let asked = server(host);
-        CredentialError(format!("{program}: {why}; try it by hand: echo {asked} | {program} get"))
-    };
     if !is_name(name) {
         return Err(CredentialError(
             "the helper's name may hold letters, digits, '.', '_' and '-' only".to_owned(),
         ));
     }
-    match tokio::time::timeout(TIME_LIMIT, run(&program, server(host))).await {
-        Err(_) => Err(failed("no answer within 10 s")),
-        Ok(Err(error)) => Err(failed(&error.to_string())),
-        Ok(Ok(answer)) => read(&answer).ok_or_else(|| failed("the answer is not {Username, Secret} in JSON")),
-    }
+    ask(&format!("docker-credential-{name}"), server(host)).await
 }
 
 /// Is this a name that can only mean a program in the search path?
 pub(crate) fn is_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !name.is_empty() && name.bytes().all(good)
+}
+
+async fn ask(program: &str, server: &str) -> Result<Credential, CredentialError> {
+    let failed = |why: &str| {
+        CredentialError(format!("{program}: {why}; try it by hand: echo {server} | {program} get"))
+    };
+    match tokio::time::timeout(TIME_LIMIT, run(program, server)).await {
+        Err(_) => Err(failed("no answer within 10 s")),
+        Ok(Err(error)) => Err(failed(&error.to_string())),
+        Ok(Ok(answer)) => read(&answer).ok_or_else(|| failed("the answer is not {Username, Secret} in JSON")),
+    }
 }
 
 /// Its stderr is dropped: helpers may write there what they should not.
@@ -119,6 +121,16 @@ mod tests {
         let (_dir, path) = program("echo canary; echo canary >&2; exit 3");
         let error = run(&path, "ghcr.io").await.err().unwrap().to_string();
         assert_eq!(error, "exit status: 3");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_helper_that_waits_is_given_up() {
+        let _alone = FORKS.lock().await;
+        let (_dir, path) = program("exec sleep 600");
+        let before = tokio::time::Instant::now();
+        let error = ask(&path, "ghcr.io").await.err().unwrap().to_string();
+        assert!(error.contains("no answer within 10 s; try it by hand: echo ghcr.io |"), "{error}");
+        assert_eq!(before.elapsed().as_secs(), 10);
     }
 
     #[tokio::test]

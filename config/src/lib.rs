@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The sections and keys are defined once, in `raw`. From there come the reader's messages and the [`reference`] page
-//! and example alike. `values` and [`units`] parse what stands behind a key into types that cannot be wrong; `resolve`
+//! and example alike. `values`, `address`, `lists` and [`units`] parse what stands behind a key into types that cannot be wrong; `resolve`
 //! adds defaults, the registries of `builtin`, and the rules that span keys (credentials need a named access). Other
 //! crates see [`Config`] only.
 //!
@@ -16,10 +16,12 @@
 //!
 //! Nothing here opens a socket, and nothing but [`Config::load`] and credential sources opens a file.
 
+mod address;
 mod advice;
 mod builtin;
 mod docker_config;
 mod helper;
+mod lists;
 mod load;
 mod mask;
 pub mod model;

@@ -1,12 +1,31 @@
 //! Where things are when nobody says where.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The user's cache folder (XDG base directory specification), and the temporary folder where there is no home.
+/// `pullgate` in the user's cache folder, or in the temporary folder where there is no home.
 pub(crate) fn cache_dir() -> PathBuf {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("pullgate")
+    user_cache(|name| std::env::var_os(name)).unwrap_or_else(std::env::temp_dir).join("pullgate")
+}
+
+/// XDG base directory specification: relative values do not count.
+fn user_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &[(&str, &str)]) -> Option<PathBuf> {
+        user_cache(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn the_users_cache_folder_is_found_as_xdg_says() {
+        assert_eq!(with(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]), Some("/c".into()));
+        assert_eq!(with(&[("XDG_CACHE_HOME", "c"), ("HOME", "/h")]), Some("/h/.cache".into()));
+        assert_eq!(with(&[("HOME", "")]), None);
+    }
 }

@@ -11,9 +11,11 @@ use registry::upstream::RepositoryPattern;
 use registry::{ImageName, RegistryHost};
 use url::Url;
 
+use crate::address::AddressRange;
+use crate::lists::Table;
 use crate::model::{Access, OnExhausted, Platform};
 use crate::read::{Field, Key, Node, Reader, Shape, Value};
-use crate::values::{AddressRange, ByteSize, HelperName, Host, Prefix, Table, UserName};
+use crate::values::{ByteSize, HelperName, Host, Prefix, UserName};
 
 /// Defines a section: its struct, and the [`Key`]s the reader and the reference go by.
 macro_rules! section {

@@ -179,8 +179,9 @@ impl Reader {
         let place =
             if self.path.is_empty() { "the top level".to_owned() } else { format!("[{}]", self.path()) };
         let names: Vec<&str> = known.iter().map(|key| key.name).collect();
-        let problem = Problem::new(span, self.path(), format!("unknown key `{name}` in {place}"))
-            .expected(format!("one of: {}", names.join(", ")));
+        let problem =
+            Problem::new(span, self.path(), format!("unknown key `{}` in {place}", name.escape_debug()))
+                .expected(format!("one of: {}", names.join(", ")));
         match crate::advice::for_unknown_key(name, &names) {
             Some(help) => problem.help(help),
             None => problem,

@@ -31,6 +31,7 @@ pub fn example() -> String {
             key.keys.iter().filter(|key| is_value(key)).for_each(|key| text.push_str(&example_key(key)));
         }
     });
+    text.truncate(text.trim_end().len() + 1);
     text
 }
 

@@ -7,13 +7,14 @@ use registry::RegistryHost;
 use registry::trust::{Addresses, HostPattern, Zone};
 use url::Url;
 
+use crate::address::AddressRange;
 use crate::builtin::{BUILT_IN, BuiltIn};
 use crate::model::{
     Access, Admin, Cache, Config, Credentials, Endpoint, Prober, Proxy, Target, Tls, Upstream,
 };
 use crate::raw;
 use crate::read::{Field, Reader};
-use crate::values::{AddressRange, ByteSize, Host};
+use crate::values::{ByteSize, Host};
 
 /// Resolves a file that was read. Problems go to the reader; with any there, the result is of no use.
 pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Config {

@@ -1,18 +1,15 @@
-//! The kinds of value a file may hold, each parsed into a type that cannot be wrong.
+//! The kinds of value a file may hold, each parsed into a type that cannot be wrong. Addresses are in `address`, lists and
+//! tables in `lists`.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use registry::trust::HostPattern;
 use registry::upstream::RepositoryPattern;
 use registry::{ImageName, RegistryHost, Repository};
-use url::Url;
 
 use crate::model::{Access, OnExhausted, Platform};
-use crate::raw::Endpoint;
-use crate::read::{Field, Key, Node, Reader, Shape, Value, short};
+use crate::read::{Node, Reader, Value, short};
 use crate::{advice, helper, units};
 
 /// A size in bytes.
@@ -34,19 +31,6 @@ pub(crate) struct HelperName(pub(crate) String);
 /// A user name at a registry.
 #[derive(Clone, Debug)]
 pub(crate) struct UserName(pub(crate) String);
-
-/// Public addresses, or a range.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum AddressRange {
-    /// Globally reachable addresses.
-    Public,
-    /// A range, or one address.
-    Range(IpNet),
-}
-
-/// Sections by id, each with the place of its header.
-#[derive(Clone, Debug)]
-pub(crate) struct Table<T>(pub(crate) Vec<(Field<String>, T)>);
 
 /// Implements [`Value`] for types written as a string: kind, and a function from text to value.
 macro_rules! text_value {
@@ -107,22 +91,6 @@ text_value!(Platform, "platform, such as linux/amd64 or linux/arm64/v8", |text| 
     good.then(|| Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
 });
 
-impl Value for SocketAddr {
-    const KIND: &'static str = "address and port, such as 127.0.0.1:5000 or [::]:5000";
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        let text = reader.text::<Self>(node)?;
-        let value = text.parse().ok();
-        if value.is_none() {
-            let message = format!("`{}` is not an address and port", reader.path());
-            let problem = reader.problem(node.span(), message);
-            problem.expected = Self::KIND.to_owned();
-            problem.help = listen_help(text);
-        }
-        value
-    }
-}
-
 impl Value for bool {
     const KIND: &'static str = "true or false";
 
@@ -172,30 +140,6 @@ impl Value for ByteSize {
     }
 }
 
-impl Value for AddressRange {
-    const KIND: &'static str = "\"public\", a range such as 10.0.0.0/8, or an address";
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        let text = reader.text::<Self>(node)?;
-        if text == "public" {
-            return Some(Self::Public);
-        }
-        let range = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-        match range {
-            Some(range) if !is_link_local(&range) => return Some(Self::Range(range.trunc())),
-            Some(_) => {
-                let message = "link-local and metadata addresses are never allowed";
-                reader.problem(node.span(), message).expected = "another range".to_owned();
-            }
-            None => {
-                let message = format!("`{}` has an entry that is no address range", reader.path());
-                reader.problem(node.span(), message).expected = Self::KIND.to_owned();
-            }
-        }
-        None
-    }
-}
-
 impl Value for Access {
     const KIND: &'static str = "\"public\", \"shared\" or \"per-client\"";
 
@@ -210,145 +154,6 @@ impl Value for OnExhausted {
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
         one_of(node, reader, [Self::Release, Self::Hold], Self::as_str)
     }
-}
-
-impl Value for Url {
-    const KIND: &'static str = "https://host or https://host:port";
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        let text = reader.text::<Self>(node)?;
-        let (message, help) = match Self::parse(text) {
-            Ok(url) => match fault(&url) {
-                None => return Some(url),
-                Some(fault) => fault,
-            },
-            Err(_) => (format!("`{}` is not an address", reader.path()), scheme_help(text)),
-        };
-        reader.masks.extend(text.contains('@').then(|| node.span()));
-        let problem = reader.problem(node.span(), message);
-        problem.expected = Self::KIND.to_owned();
-        problem.help = help;
-        None
-    }
-}
-
-/// An address alone, or a table.
-impl Value for Vec<Endpoint> {
-    const KIND: &'static str = "list of addresses or of tables";
-    const KEYS: &'static [Key] = Endpoint::KEYS;
-    const SHAPE: Shape = Shape::Inline;
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_list(node, reader, |node, reader| {
-            if node.get_ref().is_table() {
-                return Endpoint::read(node, reader);
-            }
-            let url = Url::read(node, reader)?;
-            let span = Some(node.span());
-            Endpoint::absent().map(|endpoint| Endpoint { url: Field { value: Some(url), span }, ..endpoint })
-        })
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::new())
-    }
-}
-
-/// Marks the lists whose entries are read one by one, each by its own type.
-trait Item: Value {
-    const LIST: &'static str;
-    const LIST_SHAPE: Shape = Shape::Inline;
-}
-
-impl Item for RepositoryPattern {
-    const LIST: &'static str = "list of repositories, such as [\"org/*\"]";
-}
-
-impl Item for AddressRange {
-    const LIST: &'static str = "list of address ranges, such as [\"public\", \"10.0.0.0/8\"]";
-}
-
-impl Item for Host {
-    const LIST: &'static str = "list of host names, such as [\"auth.docker.io\", \"*.docker.com\"]";
-}
-
-impl Item for crate::raw::Target {
-    const LIST: &'static str = "list of sections";
-    const LIST_SHAPE: Shape = Shape::List;
-}
-
-impl<T: Item> Value for Vec<T> {
-    const KIND: &'static str = T::LIST;
-    const KEYS: &'static [Key] = T::KEYS;
-    const SHAPE: Shape = T::LIST_SHAPE;
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_list(node, reader, T::read)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::new())
-    }
-}
-
-impl<T: Value> Value for Option<T> {
-    const KIND: &'static str = T::KIND;
-    const KEYS: &'static [Key] = T::KEYS;
-    const SHAPE: Shape = Shape::Inline;
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        T::read(node, reader).map(Some)
-    }
-
-    fn absent() -> Option<Self> {
-        Some(None)
-    }
-
-    fn within(&self, low: &str, high: &str) -> bool {
-        self.as_ref().is_none_or(|value| value.within(low, high))
-    }
-}
-
-impl<T: Value> Value for Table<T> {
-    const KIND: &'static str = "sections by id";
-    const KEYS: &'static [Key] = T::KEYS;
-    const SHAPE: Shape = Shape::Named;
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        let Some(table) = node.get_ref().as_table() else { return reader.wrong_type(node) };
-        let mut sections = Vec::new();
-        for (id, node) in table.iter() {
-            let name = Field { value: id.get_ref().to_string(), span: Some(id.span()) };
-            if !is_id(&name.value) {
-                let message = format!("`{}` is not a short id", name.value.escape_default());
-                let problem = reader.problem(id.span(), message);
-                problem.expected = "lower-case letters, digits and '-', at most 63".to_owned();
-                problem.help =
-                    Some("the registry's host goes into the section, as `registry = \"...\"`".to_owned());
-            }
-            let section = reader.below(id.get_ref(), |reader| T::read(node, reader));
-            sections.extend(section.map(|section| (name, section)));
-        }
-        Some(Self(sections))
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self(Vec::new()))
-    }
-}
-
-fn read_list<T>(
-    node: &Node<'_>,
-    reader: &mut Reader,
-    mut read: impl FnMut(&Node<'_>, &mut Reader) -> Option<T>,
-) -> Option<Vec<T>>
-where
-    Vec<T>: Value,
-{
-    let Some(items) = node.get_ref().as_array() else { return reader.wrong_type(node) };
-    let read = |(at, item): (usize, &Node<'_>)| reader.below(&at.to_string(), |reader| read(item, reader));
-    // A list with a bad entry is not used, but every entry is looked at.
-    items.iter().enumerate().map(read).collect::<Vec<_>>().into_iter().collect()
 }
 
 fn with_unit<T: Value>(
@@ -387,61 +192,6 @@ fn one_of<T: Value + Copy, const N: usize>(
             advice::nearest(text, all.into_iter().map(name)).map(|near| format!("write \"{near}\""));
     }
     value
-}
-
-/// What is wrong with an endpoint's address, and what to write.
-fn fault(url: &Url) -> Option<(String, Option<String>)> {
-    if !url.username().is_empty() || url.password().is_some() {
-        let message = "the address holds a user name or password".to_owned();
-        return Some((
-            message,
-            Some(format!("write the address without them; {}", advice::SECRETS_IN_FILES)),
-        ));
-    }
-    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none_or(str::is_empty) {
-        return Some(("the address is neither https:// nor http://".to_owned(), scheme_help(url.as_str())));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Some(("the address has a query or fragment".to_owned(), None));
-    }
-    let path = url.path().trim_matches('/');
-    if !path.is_empty() {
-        let origin = url.origin().ascii_serialization();
-        let help = match path {
-            "v2" => format!("write \"{origin}\"; /v2/ is added"),
-            _ => format!("write {{ url = \"{origin}\", prefix = \"{path}/\" }}"),
-        };
-        return Some(("the address has a path".to_owned(), Some(help)));
-    }
-    None
-}
-
-fn scheme_help(text: &str) -> Option<String> {
-    let host: RegistryHost = text.split('/').next()?.parse().ok()?;
-    Some(format!("write \"https://{host}\""))
-}
-
-fn listen_help(text: &str) -> Option<String> {
-    let port = text.rsplit(':').next()?.parse::<u16>().ok();
-    match (text.strip_prefix(':').is_some(), port) {
-        (true, Some(port)) => Some(format!("write \"0.0.0.0:{port}\" or \"[::]:{port}\" for all addresses")),
-        (false, Some(port)) if text.starts_with("localhost:") => Some(format!("write \"127.0.0.1:{port}\"")),
-        (false, None) if text.parse::<IpAddr>().is_ok() => Some("add a port, such as :5000".to_owned()),
-        _ => None,
-    }
-}
-
-fn is_link_local(range: &IpNet) -> bool {
-    match range {
-        IpNet::V4(range) => range.addr().is_link_local() && range.prefix_len() >= 16,
-        IpNet::V6(range) => range.addr().is_unicast_link_local() && range.prefix_len() >= 10,
-    }
-}
-
-/// Ids become labels and parts of paths in messages.
-fn is_id(text: &str) -> bool {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(good)
 }
 
 /// Somebody may have put `user:password`, or `user:password@host`, where a name belongs.

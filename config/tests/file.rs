@@ -227,6 +227,20 @@ fn bounds_hold_at_both_ends() {
 }
 
 #[test]
+fn names_from_the_file_cannot_steer_the_terminal() {
+    let report = bad("\"\\u001b[2Jx\" = 1\n[upstreams.\"\\u001b[2J\"]\nlisten = 1");
+    assert!(!report.to_string().contains('\u{1b}'), "{report:?}");
+}
+
+#[test]
+fn a_target_without_image_is_told_where_the_list_is() {
+    assert_eq!(
+        told("[prober]\ntargets = [{}]")[0],
+        "2:11 a target has no `image` | write image = \"registry/repository:tag\""
+    );
+}
+
+#[test]
 fn two_listeners_cannot_share_an_address() {
     let text = "[admin]\nlisten = \"127.0.0.1:5000\"";
     assert_eq!(bad(text).problems()[0].message, "`admin.listen` and `proxy.listen` are the same");
