@@ -1,6 +1,11 @@
 //! Certificates, good and bad, each from an authority of its own.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -32,6 +37,7 @@ pub struct Certificate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Validity {
     Now,
+    Left(Duration),
     Past,
     Future,
 }
@@ -65,6 +71,11 @@ impl Authority {
         self.issue(names, Validity::Past)
     }
 
+    /// A good certificate that expires after `left`: what an alert before the expiry is about.
+    pub fn expiring(&self, names: &[&str], left: Duration) -> Certificate {
+        self.issue(names, Validity::Left(left))
+    }
+
     /// A certificate that becomes valid on 2190-01-01.
     pub fn not_yet_valid(&self, names: &[&str]) -> Certificate {
         self.issue(names, Validity::Future)
@@ -90,6 +101,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         (params.not_before, params.not_after) = match validity {
             Validity::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(2190, 1, 1)),
+            Validity::Left(left) => (date_time_ymd(2020, 1, 1), (SystemTime::now() + left).into()),
             Validity::Past => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
             Validity::Future => (date_time_ymd(2190, 1, 1), date_time_ymd(2191, 1, 1)),
         };

@@ -1,7 +1,7 @@
 //! The misbehaving registry.
 //!
-//! [`Registry`] owns the listeners and is the handle for everything: content, access, quota, rules, log, outages.
-//! A request goes `listener` → `greeting` (TLS or trouble) → `serve` (hyper) → `rules` picks a `script` → `honest`
+//! [`Registry`] is the handle for everything: content, access, quota, rules, log, outages.
+//! A request goes `host` → `greeting` (TLS or trouble) → `serve` (hyper) → `rules` picks a `script` → `honest`
 //! computes what a good registry would say → the script edits it → hyper sends it, or `by_hand` does when no proper
 //! HTTP server would. `log` hears of it all.
 
@@ -14,7 +14,8 @@ mod content;
 mod gate;
 mod greeting;
 mod honest;
-mod listener;
+mod host;
+
 mod log;
 mod presets;
 mod quota;
@@ -42,6 +43,7 @@ pub use answer::Answer;
 pub use ask::{Ask, Kind};
 pub use gate::Gate;
 pub use greeting::Greeting;
+pub use host::Host;
 pub use log::{Exchange, Log};
 pub use presets::TooMany;
 pub use quota::Quota;
@@ -55,14 +57,13 @@ use crate::{
     sockets::Port,
     tls::Certificate,
 };
-use listener::Listener;
 
-/// A registry whose every answer can be scripted. Dropping it closes its listeners and connections.
+/// A registry whose every answer can be scripted. Dropping it closes its listener and connections.
 #[derive(Debug)]
 pub struct Registry {
     shared: Arc<Shared>,
-    main: Listener,
-    cdn: Mutex<Option<Arc<Listener>>>,
+    main: Host,
+    cdn: Mutex<Option<Arc<Host>>>,
 }
 
 /// What all connections look at.
@@ -113,7 +114,7 @@ impl Registry {
     /// When no port can be bound.
     pub fn reserve(greeting: Greeting) -> io::Result<Self> {
         let shared = Arc::new(Shared { referrers: Mutex::new(true), ..Shared::default() });
-        let main = Listener::reserve(Port::reserve()?, LOOPBACK, greeting, Arc::clone(&shared));
+        let main = Host::reserve(Port::reserve()?, LOOPBACK, greeting, Arc::clone(&shared));
         Ok(Self { shared, main, cdn: Mutex::new(None) })
     }
 
@@ -134,12 +135,12 @@ impl Registry {
 
     /// Scheme and authority, without a slash at the end.
     pub fn url(&self) -> String {
-        self.main.base_url().to_owned()
+        self.main.url().to_owned()
     }
 
     /// An outage: new connections are refused, open ones dropped. The port stays reserved.
     pub async fn stop(&self) {
-        self.main.close().await;
+        self.main.stop().await;
     }
 
     /// Back on the same port.
@@ -147,12 +148,12 @@ impl Registry {
     /// # Errors
     /// When the port cannot be listened on.
     pub fn restart(&self) -> io::Result<()> {
-        self.main.open()
+        self.main.restart()
     }
 
-    /// Ends the registry and its second host, and waits until all of it has ended.
+    /// Ends the registry and its blob host, and waits until listeners and connections have ended.
     pub async fn shutdown(self) {
-        self.main.close().await;
+        self.main.stop().await;
         self.stop_cdn().await;
     }
 
@@ -247,20 +248,43 @@ impl Registry {
         *lock(&self.shared.referrers) = on;
     }
 
-    /// Starts a second host on its own port, under the name `host` (`127.0.0.1`, `localhost`, or another address of
-    /// this machine's loopback), and redirects blobs there by URLs that are good for `life`.
+    /// Starts another address of this registry, on a free port, under the name `host`: `127.0.0.1`, `localhost`, or
+    /// another address of the loopback network. It serves all the same: as a token host ([`Tokens::realm`]), as a
+    /// second endpoint. It lives as long as its handle.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start_host(&self, host: &str, greeting: Greeting) -> io::Result<Host> {
+        let address = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = Port::at(SocketAddr::new(address, 0))?;
+        let host = Host::reserve(port, host, greeting, Arc::clone(&self.shared));
+        host.restart()?;
+        Ok(host)
+    }
+
+    /// Starts a blob host as [`start_host`](Self::start_host) does, and redirects blobs there by signed URLs that are
+    /// good for `life`. Returns its scheme and authority. The registry keeps it.
     ///
     /// # Errors
     /// When no port can be bound.
     pub async fn start_cdn(&self, host: &str, greeting: Greeting, life: Duration) -> io::Result<String> {
-        let address = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let port = Port::at(SocketAddr::new(address, 0))?;
-        let listener = Listener::reserve(port, host, greeting, Arc::clone(&self.shared));
-        listener.open()?;
-        let url = listener.base_url().to_owned();
+        let host = self.start_host(host, greeting).await?;
+        let url = host.url().to_owned();
         *lock(&self.shared.signer) = Some(cdn::Signer::new(url.clone(), life));
-        *lock(&self.cdn) = Some(Arc::new(listener));
+        *lock(&self.cdn) = Some(Arc::new(host));
         Ok(url)
+    }
+
+    /// The blob host, to greet differently, to stop and to restart; blobs are redirected there all the while.
+    pub fn cdn(&self) -> Option<Arc<Host>> {
+        lock(&self.cdn).clone()
+    }
+
+    /// Stops the blob host; blobs are still redirected to its address, which then refuses.
+    pub async fn stop_cdn(&self) {
+        if let Some(cdn) = self.cdn() {
+            cdn.stop().await;
+        }
     }
 
     /// All signed URLs given out so far are expired.
@@ -268,29 +292,6 @@ impl Registry {
         if let Some(signer) = lock(&self.shared.signer).as_mut() {
             signer.expire();
         }
-    }
-
-    /// Greets new connections of the second host in another way.
-    pub fn greet_cdn(&self, greeting: Greeting) {
-        if let Some(cdn) = lock(&self.cdn).as_ref() {
-            cdn.greet(greeting);
-        }
-    }
-
-    /// Stops the second host; blobs are still redirected to its address, which then refuses.
-    pub async fn stop_cdn(&self) {
-        let cdn = lock(&self.cdn).clone();
-        if let Some(cdn) = cdn {
-            cdn.close().await;
-        }
-    }
-
-    /// The second host is back on its port.
-    ///
-    /// # Errors
-    /// When the port cannot be listened on.
-    pub fn restart_cdn(&self) -> io::Result<()> {
-        lock(&self.cdn).as_ref().map_or(Ok(()), |cdn| cdn.open())
     }
 }
 

@@ -108,7 +108,7 @@ impl Rule {
         })
     }
 
-    /// A redirect loop, an outage and the like need no preset: 500, 502, 503 and 504 with an OCI error.
+    /// 500, 502, 503 or 504 with an OCI error. Panics if it is not a status.
     pub fn unavailable(self, status: u16) -> Self {
         self.oci_error(status, "UNAVAILABLE", "service unavailable")
     }

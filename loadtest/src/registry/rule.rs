@@ -238,7 +238,7 @@ impl Rule {
         self.edit(Edit::Flip(at))
     }
 
-    /// Leaves out the last bytes, and tells the shorter length.
+    /// Leaves out the last bytes, and tells the shorter length; `usize::MAX` leaves an empty body.
     pub fn shorten(self, bytes: usize) -> Self {
         self.edit(Edit::Shorten(bytes))
     }
@@ -304,8 +304,9 @@ impl Rule {
 
     /// Sends at most so many bytes a second.
     pub fn rate(self, bytes_per_second: u64) -> Self {
-        let bytes = usize::try_from(bytes_per_second / PACES_PER_SECOND).unwrap_or(usize::MAX);
-        self.drip(bytes, Duration::from_secs(1) / PACES_PER_SECOND as u32)
+        let paces = bytes_per_second.clamp(1, PACES_PER_SECOND);
+        let bytes = usize::try_from(bytes_per_second / paces).unwrap_or(usize::MAX);
+        self.drip(bytes, Duration::from_micros(1_000_000 / paces))
     }
 
     fn start(mut self, start: Start) -> Self {
@@ -343,4 +344,5 @@ fn header_name(name: &str) -> HeaderName {
     name.parse().expect("a header name")
 }
 
+/// Often enough that a stream looks even.
 const PACES_PER_SECOND: u64 = 50;

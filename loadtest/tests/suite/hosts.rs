@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use loadtest::{
-    registry::{Greeting, Kind, Registry, Rule},
+    registry::{Access, Greeting, Kind, Registry, Rule, Tokens},
     sockets::{Blackhole, Port},
 };
 use tokio::net::TcpStream;
@@ -65,12 +65,13 @@ async fn connections_are_counted() {
 #[tokio::test]
 async fn blobs_are_redirected_by_signed_urls() {
     let (registry, image) = with_image().await;
-    let host = registry.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(60)).await.unwrap();
-    let cdn = host.strip_prefix("http://").unwrap().parse().unwrap();
+    registry.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(60)).await.unwrap();
+    let host = registry.cdn().unwrap();
+    let cdn = host.addr();
 
     let redirect = get(&registry, &layer_path(&image)).await;
     assert_eq!(redirect.status, 307);
-    let signed = redirect.header("location").unwrap().strip_prefix(&host).unwrap().to_owned();
+    let signed = redirect.header("location").unwrap().strip_prefix(host.url()).unwrap().to_owned();
     assert_eq!(request(cdn, "GET", &signed, &[]).await.body, image.layers[0].bytes);
     assert_eq!(request(cdn, "GET", &signed, &[("range", "bytes=1-2")]).await.status, 206);
     let leaked = request(cdn, "GET", &signed, &[("authorization", "Bearer t")]).await;
@@ -84,6 +85,21 @@ async fn blobs_are_redirected_by_signed_urls() {
     registry.stop_cdn().await;
     assert!(TcpStream::connect(cdn).await.is_err());
     assert_eq!(get(&registry, &layer_path(&image)).await.status, 307, "still sent there");
-    registry.restart_cdn().unwrap();
+    host.restart().unwrap();
     assert_eq!(request(cdn, "GET", &signed, &[]).await.status, 403, "back, and the URL is still expired");
+}
+
+#[tokio::test]
+async fn tokens_may_come_from_another_host() {
+    let (registry, _) = with_image().await;
+    let host = registry.start_host("127.0.0.3", Greeting::Http).await.unwrap();
+    registry.require(Access::Tokens(Tokens::new().realm(&format!("{}/token", host.url()))));
+    let challenge = get(&registry, "/v2/library/app/tags/list").await;
+    assert!(challenge.header("www-authenticate").unwrap().contains(host.url()));
+    let scope = "/token?scope=repository:library/app:pull";
+    let token = request(host.addr(), "GET", scope, &[]).await.json()["token"].as_str().unwrap().to_owned();
+    let bearer = format!("Bearer {token}");
+    let tags =
+        request(registry.addr(), "GET", "/v2/library/app/tags/list", &[("authorization", &bearer)]).await;
+    assert_eq!(tags.status, 200);
 }

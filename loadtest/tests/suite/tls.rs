@@ -1,6 +1,6 @@
 //! Certificates and handshakes that go wrong, each in its own way.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use loadtest::{
     registry::{Greeting, Registry},
@@ -9,7 +9,8 @@ use loadtest::{
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, Error, RootCertStore,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    time_provider::TimeProvider,
 };
 use tokio::{io::AsyncReadExt, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -26,6 +27,15 @@ async fn a_good_certificate_serves() {
     let mut stream = connect(&registry, &authority, "127.0.0.1").await.unwrap();
     assert_eq!(exchange(&mut stream, "GET", "/v2/", &[]).await.unwrap().unwrap().status, 200);
     connect(&registry, &authority, "localhost").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_expires_when_told() {
+    let authority = Authority::new();
+    let registry = Registry::start_tls(authority.expiring(LOOPBACK, 3 * DAY)).await.unwrap();
+    connect_after(2 * DAY, &registry, &authority, "localhost").await.unwrap();
+    let late = connect_after(4 * DAY, &registry, &authority, "localhost").await.unwrap_err();
+    assert!(matches!(refusal_in(&late), Error::InvalidCertificate(CertificateError::ExpiredContext { .. })));
 }
 
 #[tokio::test]
@@ -89,8 +99,7 @@ async fn sockets_that_accept_and_do_no_more() {
     {
         registry.greet(greeting);
         let mut stream = TcpStream::connect(registry.addr()).await.unwrap();
-        let read =
-            tokio::time::timeout(std::time::Duration::from_millis(200), stream.read_to_end(&mut bytes)).await;
+        let read = tokio::time::timeout(Duration::from_millis(200), stream.read_to_end(&mut bytes)).await;
         assert_eq!(read.ok().map(|read| read.is_ok()), ends);
     }
     registry.greet(Greeting::Http);
@@ -108,19 +117,45 @@ async fn the_authority_is_written_for_ca_file_settings() {
 }
 
 async fn refusal(registry: &Registry, authority: &Authority) -> Error {
-    let error = connect(registry, authority, "localhost").await.unwrap_err();
+    refusal_in(&connect(registry, authority, "localhost").await.unwrap_err())
+}
+
+fn refusal_in(error: &io::Error) -> Error {
     error.get_ref().unwrap().downcast_ref::<Error>().unwrap().clone()
 }
 
 async fn connect(registry: &Registry, authority: &Authority, name: &str) -> io::Result<TlsStream<TcpStream>> {
+    connect_after(Duration::ZERO, registry, authority, name).await
+}
+
+/// Connects with a clock that is ahead.
+async fn connect_after(
+    ahead: Duration,
+    registry: &Registry,
+    authority: &Authority,
+    name: &str,
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config =
+        ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(Ahead(ahead)))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     let socket = TcpStream::connect(registry.addr()).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     within(TlsConnector::from(Arc::new(config)).connect(name, socket)).await
 }
+
+#[derive(Debug)]
+struct Ahead(Duration);
+
+impl TimeProvider for Ahead {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = UnixTime::now().as_secs() + self.0.as_secs();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(now)))
+    }
+}
+
+const DAY: Duration = Duration::from_secs(86_400);

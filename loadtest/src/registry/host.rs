@@ -14,9 +14,9 @@ use tokio::{
 use super::{Greeting, Shared, lock, serve::Connection};
 use crate::sockets::Port;
 
-/// One listening address. Dropping it closes everything.
+/// One listening address. Dropping it closes the listener and its connections.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub struct Host {
     port: Port,
     state: Arc<State>,
     accepting: Mutex<Option<JoinHandle<()>>>,
@@ -30,7 +30,7 @@ struct State {
     connections: Mutex<JoinSet<()>>,
 }
 
-impl Listener {
+impl Host {
     /// Takes the port; nothing listens yet.
     pub(super) fn reserve(port: Port, host: &str, greeting: Greeting, shared: Arc<Shared>) -> Self {
         let scheme = if matches!(greeting, Greeting::Http) { "http" } else { "https" };
@@ -44,20 +44,26 @@ impl Listener {
         Self { port, state: Arc::new(state), accepting: Mutex::new(None) }
     }
 
-    pub(super) fn addr(&self) -> SocketAddr {
+    /// The address.
+    pub fn addr(&self) -> SocketAddr {
         self.port.addr()
     }
 
-    pub(super) fn base_url(&self) -> &str {
+    /// Scheme and authority, without a slash at the end.
+    pub fn url(&self) -> &str {
         &self.state.base_url
     }
 
-    pub(super) fn greet(&self, greeting: Greeting) {
+    /// Greets new connections in another way. Open connections stay.
+    pub fn greet(&self, greeting: Greeting) {
         *lock(&self.state.greeting) = greeting;
     }
 
-    /// Listens; does nothing if it does already.
-    pub(super) fn open(&self) -> io::Result<()> {
+    /// Listens, again or for the first time; does nothing if it does already.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on.
+    pub fn restart(&self) -> io::Result<()> {
         let mut accepting = lock(&self.accepting);
         if accepting.is_none() {
             let listener = self.port.listen()?;
@@ -67,7 +73,7 @@ impl Listener {
     }
 
     /// Refuses new connections and drops the open ones. When this returns, both have happened.
-    pub(super) async fn close(&self) {
+    pub async fn stop(&self) {
         let accepting = lock(&self.accepting).take();
         if let Some(accepting) = accepting {
             accepting.abort();
@@ -77,13 +83,14 @@ impl Listener {
         self.drop_connections().await;
     }
 
-    pub(super) async fn drop_connections(&self) {
+    /// Drops the open connections, so that clients must come anew.
+    pub async fn drop_connections(&self) {
         let mut connections = std::mem::take(&mut *lock(&self.state.connections));
         connections.shutdown().await;
     }
 }
 
-impl Drop for Listener {
+impl Drop for Host {
     fn drop(&mut self) {
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();
