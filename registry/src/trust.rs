@@ -450,7 +450,7 @@ mod tests {
     #[test]
     fn no_address_reaches_metadata_through_a_translator() {
         let mut random = fastrand::Rng::with_seed(7);
-        for _ in 0..10_000 {
+        for _ in 0..1_000 {
             let mut octets = Ipv4Addr::new(169, 254, 169, 254).octets();
             octets[2] = random.u8(..);
             octets[3] = random.u8(..);
