@@ -86,6 +86,11 @@ impl Webhook {
         Self { address, received, server }
     }
 
+    /// `127.0.0.1:<port>`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Where to send.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)

@@ -151,7 +151,37 @@ const METRICS_LIMIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
-    use super::announced;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::Webhook;
+
+    /// A program that announces listeners as pullgate does; the webhook behind them says 200 to everything.
+    fn stand_in(scratch: &Scratch, webhook: &Webhook) -> PathBuf {
+        let address = webhook.address();
+        let script = format!(
+            "#!/bin/sh\necho 'pullgate: proxy listening on {address}' >&2\n\
+             echo 'pullgate: admin listening on {address}' >&2\nexec sleep 60\n"
+        );
+        let path = scratch.file("stand-in", &script);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn a_binary_is_ready_when_it_announced_both_listeners_and_starts_again_after_a_kill() {
+        let scratch = Scratch::new();
+        let webhook = Webhook::start().await;
+        let binary = stand_in(&scratch, &webhook);
+        let mut pullgate = Pullgate::start(binary.to_str().unwrap(), &scratch, "").await;
+        assert_eq!((pullgate.proxy(), pullgate.admin()), (webhook.address(), webhook.address()));
+        let first = pullgate.id();
+        pullgate.kill();
+        pullgate.start_again().await;
+        assert_ne!(pullgate.id(), first);
+        assert!(!pullgate.stop().await.success());
+    }
 
     #[test]
     fn an_address_is_read_once_its_line_is_complete() {
