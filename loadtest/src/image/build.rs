@@ -69,7 +69,7 @@ impl ImageBuilder {
         self
     }
 
-    /// Digests of manifest, config and layers are `sha512:`.
+    /// Digests of manifest, config and layers are `sha512:`. containerd 1.6 cannot commit these.
     #[must_use]
     pub fn sha512(mut self) -> Self {
         self.algorithm = Algorithm::Sha512;

@@ -81,6 +81,18 @@ async fn blobs_by_range() {
 }
 
 #[tokio::test]
+async fn sha512_content_is_served_under_its_digest() {
+    let registry = Registry::start().await.unwrap();
+    let image = Image::builder(4).sha512().layer_of(100).finish();
+    registry.add_image("app", "1", &image);
+    let reply = get(&registry, "/v2/app/manifests/1").await;
+    assert_eq!(reply.header("docker-content-digest"), Some(image.digest()));
+    assert!(image.digest().starts_with("sha512:"));
+    let layer = get(&registry, &format!("/v2/app/blobs/{}", image.layers[0].digest)).await;
+    assert_eq!(layer.body, image.layers[0].bytes);
+}
+
+#[tokio::test]
 async fn tags_come_in_pages() {
     let (registry, image) = with_image().await;
     for tag in ["2", "3"] {
