@@ -1,0 +1,317 @@
+//! The prober against a registry that misbehaves: what it spends, and what it calls each fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadtest::image::{Image, Index};
+use loadtest::registry::{Access, At, Greeting, Quota, Registry, Rule, Tokens, TooMany};
+use loadtest::sockets::{Blackhole, Port};
+use loadtest::tls::Authority;
+use prober::{Lane, Pace, Plan, Platform, Target, Traffic};
+use registry::client::Connections;
+use registry::observe::Deaf;
+use registry::trust::Zone;
+use registry::upstream::{Endpoint, Limits, Outbound, RepositoryPattern, Upstream};
+use registry::{Client, RegistryHost};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A lane over one registry, and the board it writes on.
+struct Probing {
+    lane: Lane,
+    clock: tokio::time::Instant,
+    board: Arc<prober::Board>,
+}
+
+struct Silence;
+
+impl Traffic for Silence {
+    fn last_success(&self, _: &RegistryHost) -> Option<Duration> {
+        None
+    }
+}
+
+impl Probing {
+    fn of(url: &str, images: &[&str]) -> Self {
+        Self::with(url, images, |_| {})
+    }
+
+    fn with(url: &str, images: &[&str], adjust: impl FnOnce(&mut Upstream)) -> Self {
+        let url: url::Url = url.parse().expect("a URL");
+        let registry: RegistryHost =
+            format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"))
+                .parse()
+                .expect("a host");
+        let mut upstream = Upstream {
+            id: "scripted".to_owned(),
+            registry: registry.clone(),
+            endpoints: vec![Endpoint { url, prefix: None, send_ns: false, credentials: None, ca_file: None }],
+            credentials: None,
+            repositories: vec![RepositoryPattern("*".to_owned())],
+            zone: Zone::default(),
+            ca_file: None,
+            limits: Limits {
+                connect: Duration::from_millis(500),
+                progress: Duration::from_millis(500),
+                ..Limits::default()
+            },
+        };
+        adjust(&mut upstream);
+        let outbound = Outbound::from_env(Arc::new(Deaf), "a prober under test");
+        let target = |image: &&str| Target {
+            image: format!("{registry}/{image}").parse().expect("an image name"),
+            platform: Platform("linux/amd64".to_owned()),
+        };
+        let plan = Plan {
+            registry: registry.clone(),
+            client: Client::new(upstream, outbound, Connections::Fresh).expect("a client"),
+            identity: "anonymous".to_owned(),
+            targets: images.iter().map(target).collect(),
+        };
+        let board = Arc::new(prober::Board::default());
+        let pace = Pace { call_timeout: Duration::from_secs(2), ..Pace::default() };
+        let now = tokio::time::Instant::now();
+        Self { lane: Lane::new(plan, pace, board.clone(), Arc::new(Silence), now), clock: now, board }
+    }
+
+    async fn round(&mut self) -> prober::status::Entry {
+        self.lane.round().await;
+        self.board.entries().remove(0)
+    }
+
+    /// Lets the schedule's clock run for `time`, as fast as the probes are.
+    async fn run_for(&mut self, time: Duration) -> usize {
+        self.clock += time;
+        let mut ticks = 0;
+        while self.lane.next_due() < self.clock {
+            let due = self.lane.next_due();
+            self.lane.turn(due).await;
+            ticks += 1;
+        }
+        ticks
+    }
+}
+
+fn image() -> Image {
+    Image::with_layers(7, &[200_000, 1000])
+}
+
+async fn serving() -> Registry {
+    let registry = Registry::start().await.expect("a registry");
+    registry.add_image("library/app", "1", &image());
+    registry
+}
+
+#[tokio::test]
+async fn six_hours_of_probing_cost_a_limited_registry_next_to_nothing() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100)));
+    let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+
+    let ticks = probing.run_for(6 * HOUR).await;
+
+    let log = registry.log();
+    assert!((330..=400).contains(&ticks), "about one tick a minute: {ticks}");
+    assert_eq!(log.manifest_heads(), ticks, "one free HEAD a tick");
+    assert_eq!(
+        log.blob_gets(&image().largest_layer().digest),
+        ticks,
+        "first bytes of the largest layer each tick"
+    );
+    assert!(
+        log.manifest_gets() <= 2,
+        "counted GETs: first sight and one after hours, not {}",
+        log.manifest_gets()
+    );
+    assert!(log.manifest_gets() >= 1);
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_all_the_time_stays_within_five_percent() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100)));
+    let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+
+    for seed in 0..20 {
+        registry.add_image("library/app", "1", &Image::with_layers(seed, &[1000]));
+        probing.run_for(Duration::from_secs(300)).await;
+    }
+
+    assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, however often the tag moves");
+}
+
+#[tokio::test]
+async fn a_healthy_image_is_pullable_with_every_stage_timed() {
+    let registry = serving().await;
+    registry.require(Access::Tokens(Tokens::new()));
+    let entry = Probing::of(&registry.url(), &["library/app:1"]).round().await;
+    assert_eq!((entry.verdict, entry.depth), ("ok", Some(prober::verdict::Depth::Pullable)), "{entry:?}");
+    for stage in
+        ["connect", "challenge", "token", "manifest_head", "manifest_get", "blob_first_byte", "blob_transfer"]
+    {
+        assert!(entry.stages.contains_key(stage), "{stage} in {:?}", entry.stages);
+    }
+}
+
+#[tokio::test]
+async fn an_index_is_followed_to_the_platform_or_named_as_lacking_it() {
+    let registry = serving().await;
+    let arm = Image::builder(1).platform("linux", "arm64").layer_of(1000).finish();
+    let amd = Image::builder(2).platform("linux", "amd64").layer_of(1000).finish();
+    registry.add_index("library/both", "1", &Index::oci(vec![arm.clone(), amd]));
+    registry.add_index("library/arm", "1", &Index::oci(vec![arm]));
+    assert_eq!(Probing::of(&registry.url(), &["library/both:1"]).round().await.verdict, "ok");
+    assert_eq!(Probing::of(&registry.url(), &["library/arm:1"]).round().await.verdict, "platform_missing");
+}
+
+#[tokio::test]
+async fn without_targets_a_registry_is_reachable_and_never_called_pullable() {
+    let registry = serving().await;
+    registry.require(Access::Tokens(Tokens::new()));
+    let entry = Probing::of(&registry.url(), &[]).round().await;
+    assert_eq!((entry.verdict, entry.depth), ("ok", Some(prober::verdict::Depth::Reachable)));
+    assert_eq!(registry.log().tokens(), 0, "a reach probe ends at the challenge");
+}
+
+#[tokio::test]
+async fn a_spent_quota_is_seen_through_a_head_that_answers_200() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100).remaining(1)));
+    let entry = Probing::of(&registry.url(), &["library/app:1"]).round().await;
+    assert_eq!(entry.verdict, "rate_pull_quota", "{entry:?}");
+}
+
+#[tokio::test]
+async fn http_faults_are_named() {
+    let faults: Vec<(Rule, &str)> = vec![
+        (Rule::manifest().manifest_unknown(), "manifest_unknown"),
+        (Rule::manifest().get().manifest_unknown(), "digest_gone"),
+        (Rule::manifest().denied(), "forbidden_policy"),
+        (Rule::manifest().get().blocked_by_waf(), "geo_or_waf_block"),
+        (Rule::manifest().get().too_many_requests(TooMany::HubQuota), "rate_pull_quota"),
+        (Rule::manifest().get().too_many_requests(TooMany::HubAbuse), "rate_burst"),
+        (Rule::manifest().unavailable(503), "registry_5xx"),
+        (Rule::manifest().unavailable(502), "registry_5xx"),
+        (Rule::manifest().get().html(), "protocol_garbage"),
+        (Rule::manifest().garbage("SSH-2.0-OpenSSH_9.2\r\n"), "protocol_garbage"),
+        (Rule::manifest().get().flip(At::Half), "corrupt"),
+        (Rule::manifest().get().end_at(At::Half), "truncated"),
+        (Rule::manifest().never_answer(), "stalled"),
+        (Rule::manifest().reset(), "connect_reset"),
+        (Rule::blob().unavailable(502), "registry_5xx"),
+        (Rule::blob().stall_forever_at(At::Half), "stalled"),
+        (Rule::blob().end_at(At::Half), "truncated"),
+        (Rule::blob().redirect("http://169.254.169.254/latest"), "trust_refused"),
+    ];
+    for (rule, class) in faults {
+        let registry = serving().await;
+        let story = format!("{rule:?}");
+        registry.fault(rule);
+        let entry = Probing::of(&registry.url(), &["library/app:1"]).round().await;
+        assert_eq!(entry.verdict, class, "{story}\n{entry:?}");
+        assert!(
+            entry
+                .evidence
+                .is_some_and(|evidence| evidence.contains("127.0.0.1") || evidence.contains("169.254"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_credential_is_named() {
+    let registry = serving().await;
+    registry.require(Access::Basic { user: "me".to_owned(), password: "canary".to_owned() });
+    assert_eq!(Probing::of(&registry.url(), &["library/app:1"]).round().await.verdict, "auth_missing");
+}
+
+#[tokio::test]
+async fn faults_of_the_token_service_are_named() {
+    for (rule, class) in [
+        (Rule::token().unavailable(503), "registry_5xx"),
+        (Rule::token().oci_error(401, "UNAUTHORIZED", "who are you"), "auth_missing"),
+        (Rule::token().html(), "protocol_garbage"),
+        (Rule::token().huge_token(10 << 20), "protocol_garbage"),
+        (Rule::manifest().unauthorized(Some("insufficient_scope")), "repo_unknown_or_private"),
+        (Rule::manifest().challenge_to("http://169.254.169.254/token"), "trust_refused"),
+    ] {
+        let registry = serving().await;
+        registry.require(Access::Tokens(Tokens::new()));
+        let story = format!("{rule:?}");
+        registry.fault(rule);
+        let entry = Probing::of(&registry.url(), &["library/app:1"]).round().await;
+        assert_eq!(entry.verdict, class, "{story}\n{entry:?}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_named_for_what_is_wrong_with_them() {
+    let (known, stranger) = (Authority::new(), Authority::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_file = folder.path().join("ca.pem");
+    known.write_pem(&ca_file).expect("written");
+    for (greeting, class) in [
+        (Greeting::Tls(known.for_loopback()), "ok"),
+        (Greeting::Tls(known.expired(&["127.0.0.1"])), "tls_expired"),
+        (Greeting::Tls(known.not_yet_valid(&["127.0.0.1"])), "tls_not_yet_valid"),
+        (Greeting::Tls(known.certificate(&["elsewhere.example"])), "tls_name"),
+        (Greeting::Tls(stranger.for_loopback()), "tls_unknown_ca"),
+        (Greeting::Alert(40), "tls_other"),
+        (Greeting::DemandClientCertificate(known.for_loopback()), "tls_other"),
+    ] {
+        let registry = Registry::start_with(greeting).await.expect("a registry");
+        registry.add_image("library/app", "1", &image());
+        let trusting = |upstream: &mut Upstream| upstream.ca_file = Some(ca_file.clone());
+        let entry = Probing::with(&registry.url(), &["library/app:1"], trusting).round().await;
+        assert_eq!(entry.verdict, class, "{entry:?}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_on_a_tls_port_is_named() {
+    let registry = serving().await;
+    let entry = Probing::of(&registry.url().replace("http:", "https:"), &["library/app:1"]).round().await;
+    assert_eq!(entry.verdict, "tls_other");
+    assert!(entry.evidence.is_some_and(|evidence| evidence.contains("plain_http_on_tls")));
+}
+
+#[tokio::test]
+async fn connection_faults_are_named() {
+    let refusing = Port::reserve().expect("a port");
+    let silent = Blackhole::start().await.expect("a port");
+    let refused = Probing::of(&format!("http://{}", refusing.addr()), &["library/app:1"]).round().await;
+    let dropped = Probing::of(&format!("http://{}", silent.addr()), &["library/app:1"]).round().await;
+    assert_eq!((refused.verdict, refused.stage), ("connect_refused", Some("connect")));
+    assert_eq!((dropped.verdict, dropped.stage), ("connect_timeout", Some("connect")));
+}
+
+#[tokio::test]
+async fn a_name_without_address_is_named() {
+    let entry = Probing::of("http://registry.invalid:5000", &["library/app:1"]).round().await;
+    assert_eq!((entry.verdict, entry.stage), ("dns", Some("resolve")), "{entry:?}");
+}
+
+#[tokio::test]
+async fn a_blob_host_that_is_gone_is_told_apart_from_its_registry() {
+    let registry = serving().await;
+    registry.start_cdn("127.0.0.1", Greeting::Http, HOUR).await.expect("a second host");
+    let looking = |upstream: &mut Upstream| {
+        upstream.zone.addresses.ranges = vec!["127.0.0.0/8".parse().expect("a range")]
+    };
+    assert_eq!(Probing::with(&registry.url(), &["library/app:1"], looking).round().await.verdict, "ok");
+    registry.stop_cdn().await;
+    assert_eq!(
+        Probing::with(&registry.url(), &["library/app:1"], looking).round().await.verdict,
+        "blob_host"
+    );
+}
+
+#[tokio::test]
+async fn a_verdict_changes_when_the_registry_does() {
+    let registry = serving().await;
+    let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+    assert_eq!(probing.round().await.verdict, "ok");
+    registry.stop().await;
+    assert_eq!(probing.round().await.verdict, "connect_refused");
+    registry.restart().expect("its port");
+    assert_eq!(probing.round().await.verdict, "ok");
+}
