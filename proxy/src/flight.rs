@@ -1,22 +1,31 @@
 //! One fetch per digest: who leads, who joins, and what each of them may be told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use registry::{Client, Digest, Error, Repository};
-use tokio::time::Instant;
+use moka::future::Cache;
+use registry::{Class, Client, Digest, Error, Evidence, Reason, Repository, Stage};
+use tokio::time::{Instant, timeout_at};
 
+use crate::fill;
 use crate::origin::Origin;
 use crate::reader::Reader;
-use crate::store::{Scope, Store};
+use crate::store::{Blob, Kind, Link, Scope, Store};
 use crate::watch::Watch;
+
+pub(crate) mod state;
+pub(crate) mod tail;
+
+use state::{Boarded, Failure, Gate, Party, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
 pub struct Flights {
-    #[allow(dead_code)]
     store: Store,
-    #[allow(dead_code)]
     watch: Arc<dyn Watch>,
+    table: Arc<Table>,
+    /// Sizes asked of upstreams just now: one HEAD for all who ask together.
+    sizes: Cache<(Party, Digest), Option<u64>>,
 }
 
 /// A blob, where it may be fetched, and on whose permission.
@@ -60,19 +69,58 @@ registry::labels! {
 impl Flights {
     /// Flights into `store`.
     pub fn new(store: Store, watch: Arc<dyn Watch>) -> Self {
-        Self { store, watch }
+        let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
+        Self { store, watch, table: Arc::default(), sizes }
     }
 
     /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
     ///
     /// A link that is missing is earned by the upstream's answer (design decision 8). Returns when headers may be
-    /// sent: the upstream's are judged and the length is known; blobs up to 4 MiB are verified by then, unless the
+    /// sent: the upstream's are judged and the length is known; blobs up to 4 MiB are committed by then, unless the
     /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
     ///
     /// # Errors
     /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes.
-    pub async fn open<O: Origin>(&self, _source: Source<O>, _deadline: Instant) -> Result<Opened, Error> {
-        unimplemented!()
+    pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
+        let party = Party { scope: source.scope.clone(), repository: source.repository.clone() };
+        let mut linked = self.link(&source).await.is_some();
+        for tries_left in (0..TRIES).rev() {
+            if let Ok(Some(blob)) = self.store.blob(&source.digest).await {
+                if !linked {
+                    self.size(&source, deadline).await?;
+                }
+                let (length, reader) = (blob.length(), Reader::committed(blob));
+                return Ok(Opened { outcome: Origination::Hit, length, reader });
+            }
+            let (outcome, mut seat) = match self.table.board(&source.digest, &party, linked) {
+                Boarded::Follower(seat) => (Origination::Joined, seat),
+                Boarded::Leader(lead, seat) => {
+                    let (store, watch) = (self.store.clone(), self.watch.clone());
+                    tokio::spawn(fill::run(lead, store, watch, source.clone(), deadline));
+                    (Origination::Miss, seat)
+                }
+                Boarded::Unlinked => {
+                    self.size(&source, deadline).await?;
+                    linked = true;
+                    continue;
+                }
+            };
+            let failure = match timeout_at(deadline, seat.gate()).await {
+                Ok(Gate::Go(length)) => return Ok(aboard(outcome, length, seat)),
+                Err(_) => return at_deadline(outcome, seat, &source),
+                Ok(Gate::Again | Gate::Wait(_)) => continue,
+                Ok(Gate::Failed(failure)) => failure,
+            };
+            match failure {
+                Failure::Upstream(error)
+                    if tries_left == 0 || !deserves_another(&error, &party, &seat.flight.party) =>
+                {
+                    return Err(error);
+                }
+                Failure::Upstream(_) | Failure::Disk => {}
+            }
+        }
+        Err(stalled(&source, "flights kept ending"))
     }
 
     /// A blob's size, if `source.scope` may see it: from the store if linked, else from one upstream HEAD for all
@@ -80,11 +128,55 @@ impl Flights {
     ///
     /// # Errors
     /// The upstream's failure for this scope.
-    pub async fn size<O: Origin>(
-        &self,
-        _source: &Source<O>,
-        _deadline: Instant,
-    ) -> Result<Option<u64>, Error> {
-        unimplemented!()
+    pub async fn size<O: Origin>(&self, source: &Source<O>, deadline: Instant) -> Result<Option<u64>, Error> {
+        let stored = self.store.blob(&source.digest).await.ok().flatten().map(|blob: Blob| blob.length());
+        if let Some(link) = self.link(source).await {
+            return Ok(Some(stored.unwrap_or(link.size)));
+        }
+        let party = Party { scope: source.scope.clone(), repository: source.repository.clone() };
+        let ask = source.origin.blob_size(&source.repository, &source.digest, deadline);
+        let asked = self.sizes.try_get_with((party, source.digest.clone()), ask).await;
+        let size = stored.or(asked.map_err(|error| Error::clone(&error))?);
+        if let Some(size) = size {
+            let link = Link { media_type: None, size };
+            self.store.links().put(&source.scope, Kind::Blob, &source.digest, link).await;
+        }
+        Ok(size)
+    }
+
+    async fn link<O>(&self, source: &Source<O>) -> Option<Link> {
+        self.store.links().get(&source.scope, Kind::Blob, &source.digest).await
     }
 }
+
+fn aboard(outcome: Origination, length: u64, seat: Seat) -> Opened {
+    Opened { outcome, length, reader: Reader::aboard(seat) }
+}
+
+/// The deadline came while waiting: with judged headers and a length the answer can begin, its bytes held back.
+fn at_deadline<O: Origin>(outcome: Origination, seat: Seat, source: &Source<O>) -> Result<Opened, Error> {
+    let gate = seat.progress.borrow().gate();
+    match gate {
+        Gate::Go(length) | Gate::Wait(Some(length)) => Ok(aboard(outcome, length, seat)),
+        Gate::Wait(None) | Gate::Again | Gate::Failed(_) => {
+            Err(stalled(source, "no answer within the deadline"))
+        }
+    }
+}
+
+/// Another party's failure says nothing about ours, and wrong bytes get a second try.
+fn deserves_another(error: &Error, ours: &Party, theirs: &Party) -> bool {
+    ours != theirs || error.class == Class::Corrupt
+}
+
+fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {
+    let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
+    Error::new(Class::Stalled, Stage::BlobFirstByte, evidence.saying(message))
+}
+
+/// Flights one request tries: its own, one of another party, one after wrong bytes, with room for one to dissolve.
+const TRIES: usize = 4;
+/// How long an upstream's word on a size is shared. Just long enough for those who ask together.
+const SIZES_FOR: Duration = Duration::from_secs(1);
+/// Sizes shared at a time.
+const SIZES_REMEMBERED: u64 = 1000;

@@ -31,7 +31,7 @@ mod blob;
 mod body;
 mod coalesce;
 mod complete;
-pub mod fill;
+mod fill;
 pub mod flight;
 mod manifest;
 mod mirror;

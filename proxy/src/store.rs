@@ -21,6 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moka::future::Cache;
 use registry::{Digest, Verified};
+use tokio::time::Instant;
 
 use crate::watch::{Quarantined, Watch};
 
@@ -56,6 +57,8 @@ struct Inner {
     links: Links,
     tags: Tags,
     max_size: u64,
+    /// A sync failed: until then nothing new is stored.
+    distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     #[allow(dead_code, reason = "held for its lock")]
     lock: Lock,
 }
@@ -133,6 +136,7 @@ impl Store {
             links: Links::new(folder.clone()),
             tags: Tags::new(folder.clone()),
             max_size: config.max_size,
+            distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
             lock,
         }));
@@ -188,6 +192,7 @@ impl Store {
             let settled = folder.disk.open_partial(&temporary).and_then(|file| {
                 file.write_at(0, &bytes)?;
                 ingest::settle(&*folder.disk, &*file, &temporary, &target, &verified)
+                    .map_err(AppendError::into_disk)
             });
             settled.inspect_err(|_| drop(folder.disk.remove(&temporary))).map(|()| true)
         });
@@ -220,9 +225,20 @@ impl Store {
         begun.await.map_err(|error| self.told(error))
     }
 
-    /// Is there room for `length` more bytes? Until there is eviction, a full cache stays as it is.
+    /// Is there room for `length` more bytes, on a disk that can be trusted? Until there is eviction, a full cache
+    /// stays as it is.
     pub(crate) fn admits(&self, length: u64) -> bool {
-        self.usage().bytes.saturating_add(length) <= self.0.max_size
+        let trusted = self.0.distrusted_until.borrow().is_none_or(|until| Instant::now() >= until);
+        trusted && self.usage().bytes.saturating_add(length) <= self.0.max_size
+    }
+
+    /// The disk failed a fill. After a failed sync nothing new is stored for a while: every fill would end the same
+    /// way, after its readers had begun.
+    pub(crate) fn lost_faith(&self, error: AppendError) {
+        if matches!(error, AppendError::Sync(_)) {
+            self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
+        }
+        self.told(error.into_disk());
     }
 
     /// Tells the watch of `error` and gives it back.
@@ -257,5 +273,7 @@ impl fmt::Debug for Store {
 
 /// Largest content read whole into memory, bytes: the limit of manifests.
 const SMALL_MAX: usize = 4 << 20;
+/// How long a disk is left alone after a failed sync.
+const DISTRUST: Duration = Duration::from_secs(30);
 /// Memory for small content, bytes.
 const SMALL_REMEMBERED: u64 = 64 << 20;

@@ -122,8 +122,8 @@ impl Ingest {
     /// Commits: data synced, renamed without replacing, folder synced.
     ///
     /// # Errors
-    /// The disk's; the partial file is gone then, since a failed sync may have lost its pages.
-    pub(crate) fn commit(self, kind: Kind, verified: &Verified) -> io::Result<Blob> {
+    /// As [`Ingest::append`]; the partial file's name is gone then.
+    pub(crate) fn commit(self, kind: Kind, verified: &Verified) -> Result<Blob, AppendError> {
         let Folder { layout, disk, watch } = &self.folder;
         let partial = layout.partial(&self.digest);
         let settled = settle(&**disk, &*self.file, &partial, &layout.blob(&self.digest), verified);
@@ -171,7 +171,7 @@ pub(crate) enum AppendError {
 
 impl AppendError {
     /// What the disk said.
-    pub(crate) fn disk(&self) -> &io::Error {
+    pub(crate) fn into_disk(self) -> io::Error {
         match self {
             Self::Write(error) | Self::Sync(error) => error,
         }
@@ -185,11 +185,15 @@ pub(super) fn settle(
     from: &Path,
     to: &Path,
     verified: &Verified,
-) -> io::Result<()> {
+) -> Result<(), AppendError> {
+    file.sync_data().map_err(AppendError::Sync)?;
+    publish(disk, file, from, to, verified).map_err(AppendError::Write)
+}
+
+fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &Verified) -> io::Result<()> {
     if file.size()? != verified.length() {
         return Err(io::Error::other("the file is not as long as what was verified"));
     }
-    file.sync_data()?;
     let shard = parent(to);
     disk.make_dir(shard)?;
     if !disk.publish(from, to)? {

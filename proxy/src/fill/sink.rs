@@ -1,0 +1,126 @@
+//! Where a fill's bytes go: through the hash, into the file, and past a disk that fails.
+
+use std::io;
+
+use bytes::Bytes;
+use registry::digest::Mismatch;
+use registry::{Digest, Verified, Verifier};
+
+use crate::store::{AppendError, Blob, Content, Ingest, Kind, Store};
+
+/// Hashes and writes, off the workers, a batch at a time. Bytes pass the hash in order, whatever the disk does.
+pub(super) struct Sink {
+    digest: Digest,
+    verifier: Verifier,
+    /// The file, until the disk fails.
+    ingest: Option<Ingest>,
+}
+
+/// What the disk made of a batch.
+pub(super) enum Absorbed {
+    /// It lies in the file.
+    Stored,
+    /// The disk failed just now, or before: the bytes are in these pieces only.
+    Spilled(Vec<Bytes>, Option<AppendError>),
+}
+
+impl Sink {
+    /// A sink for `digest`, with the bytes an earlier fill left hashed. Without a disk it is all memory.
+    ///
+    /// At least one byte is always left to ask for, so that the upstream's answer decides who may have them.
+    pub(super) async fn begin(store: &Store, digest: &Digest) -> Self {
+        let verifier = Verifier::new(digest.clone());
+        let sink = Self { digest: digest.clone(), verifier, ingest: store.ingest(digest).await.ok() };
+        let bare = Self { digest: digest.clone(), verifier: Verifier::new(digest.clone()), ingest: None };
+        let hashed = sink.job(|sink| {
+            let hashed = sink.hash_kept();
+            // What cannot be read again is fetched again.
+            if hashed.is_err() && sink.restart().is_err() {
+                sink.ingest = None;
+            }
+            hashed
+        });
+        let Some((sink, hashed)) = hashed.await else { return bare };
+        if let Err(error) = hashed {
+            store.told(error);
+        }
+        sink
+    }
+
+    /// Bytes taken so far, from the beginning on.
+    pub(super) fn taken(&self) -> u64 {
+        self.verifier.length()
+    }
+
+    /// The growing file, if there is one.
+    pub(super) fn content(&self) -> Option<Content> {
+        self.ingest.as_ref().map(Ingest::content)
+    }
+
+    pub(super) fn ingest(&mut self) -> &mut Option<Ingest> {
+        &mut self.ingest
+    }
+
+    /// Hashes `batch` and writes it. `None`: the runtime is going down.
+    pub(super) async fn absorb(self, batch: Vec<Bytes>) -> Option<(Self, Absorbed)> {
+        self.job(move |sink| {
+            for piece in &batch {
+                sink.verifier.update(piece);
+            }
+            match sink.ingest.as_mut().map(|ingest| ingest.append(&batch)) {
+                Some(Ok(())) => Absorbed::Stored,
+                Some(Err(error)) => Absorbed::Spilled(batch, Some(error)),
+                None => Absorbed::Spilled(batch, None),
+            }
+        })
+        .await
+    }
+
+    /// The verdict over all bytes, and the file to commit or discard.
+    pub(super) fn finish(self) -> (Result<Verified, Mismatch>, Option<Ingest>) {
+        (self.verifier.finish(), self.ingest)
+    }
+
+    /// Runs `work` with the sink where it may block. `None`: the runtime is going down.
+    pub(super) async fn job<T: Send + 'static>(
+        mut self,
+        work: impl FnOnce(&mut Self) -> T + Send + 'static,
+    ) -> Option<(Self, T)> {
+        let job = tokio::task::spawn_blocking(move || {
+            let done = work(&mut self);
+            (self, done)
+        });
+        job.await.ok()
+    }
+
+    /// Forgets all bytes, here and in the file.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        self.verifier = Verifier::new(self.digest.clone());
+        self.ingest.as_mut().map_or(Ok(()), |ingest| ingest.cut(0))
+    }
+
+    fn hash_kept(&mut self) -> io::Result<()> {
+        let Some(ingest) = &mut self.ingest else { return Ok(()) };
+        if let Some(length) = ingest.length().filter(|length| *length <= ingest.end()) {
+            ingest.cut(length.saturating_sub(1))?;
+        }
+        let mut buffer = vec![0; HASHED_AT_ONCE];
+        while self.verifier.length() < ingest.end() {
+            let missing = ingest.end() - self.verifier.length();
+            let most = usize::try_from(missing).unwrap_or(HASHED_AT_ONCE).min(HASHED_AT_ONCE);
+            match ingest.read(self.verifier.length(), &mut buffer[..most])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => self.verifier.update(&buffer[..read]),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Commits what was verified, off the workers. `None`: the runtime is going down.
+pub(super) async fn commit(ingest: Ingest, verified: Verified) -> Option<Result<Blob, AppendError>> {
+    tokio::task::spawn_blocking(move || ingest.commit(Kind::Blob, &verified)).await.ok()
+}
+
+/// Bytes of a kept file read at a time.
+const HASHED_AT_ONCE: usize = 1 << 20;

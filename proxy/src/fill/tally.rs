@@ -1,0 +1,52 @@
+//! What a fill moved and how it ended, told once, however it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use registry::{Class, RegistryHost};
+use tokio::time::Instant;
+
+use crate::watch::{FillEnd, FillOutcome, Watch};
+
+/// Counts one fill. Dropped before its end, the fill has failed.
+pub(super) struct Tally {
+    watch: Arc<dyn Watch>,
+    registry: RegistryHost,
+    bytes: u64,
+    began: Option<Instant>,
+    ended: bool,
+}
+
+impl Tally {
+    pub(super) fn new(watch: Arc<dyn Watch>, registry: RegistryHost) -> Self {
+        watch.fill_started(&registry);
+        Self { watch, registry, bytes: 0, began: None, ended: false }
+    }
+
+    /// The first headers were judged.
+    pub(super) fn begin(&mut self) {
+        self.began = Some(Instant::now());
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.began.is_some()
+    }
+
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    pub(super) fn end(&mut self, outcome: FillOutcome) {
+        self.ended = true;
+        let transfer = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+        self.watch.fill_ended(&self.registry, &FillEnd { outcome, bytes: self.bytes, transfer });
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(FillOutcome::Failed(Class::Unknown));
+        }
+    }
+}

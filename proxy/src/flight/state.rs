@@ -1,0 +1,265 @@
+//! The state of one flight: how far it is, what its readers may be told. No I/O, no clock but the tail's patience.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use registry::{Class, Digest, Error, Evidence, Repository, Stage};
+use tokio::sync::watch;
+
+use super::tail::Tail;
+use crate::store::{Blob, Content, Scope};
+
+/// On whose permission, and from where, a fill fetches. A failure before headers speaks for this party alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Party {
+    pub(crate) scope: Scope,
+    pub(crate) repository: Repository,
+}
+
+/// All who wait on or read one fill.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) digest: Digest,
+    pub(crate) party: Party,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) tail: Tail,
+    readers: watch::Sender<usize>,
+}
+
+/// How far a fill is.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) phase: Phase,
+    /// Size of the whole blob, once known.
+    pub(crate) length: Option<u64>,
+    /// Bytes that came, from the beginning on.
+    pub(crate) written: u64,
+    /// The growing file.
+    pub(crate) content: Option<Content>,
+    /// Where the file ends and the tail in memory begins, once the disk has failed.
+    pub(crate) spilled_at: Option<u64>,
+}
+
+/// Where in its life a fill is.
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    /// The upstream's headers are not judged yet: nobody may be answered.
+    Opening,
+    /// Bytes are coming.
+    Running,
+    /// All came and hash to the digest; being committed.
+    Verified,
+    /// In the store.
+    Committed(Blob),
+    /// Verified, but the disk would not keep it.
+    PassedThrough,
+    /// Over without a verdict; who waits asks again.
+    Dissolved,
+    /// Over. Dropped means failed, too.
+    Failed(Failure),
+}
+
+/// Why a flight failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The upstream or its bytes.
+    #[error("{0}")]
+    Upstream(Error),
+    /// Our disk lost bytes that readers may still need.
+    #[error("the disk lost bytes of it")]
+    Disk,
+}
+
+/// May a status line leave?
+#[derive(Clone, Debug)]
+pub(crate) enum Gate {
+    /// Not yet. With a length, it may when the deadline comes.
+    Wait(Option<u64>),
+    /// Yes, for so many bytes.
+    Go(u64),
+    /// Ask again.
+    Again,
+    /// No.
+    Failed(Failure),
+}
+
+impl Progress {
+    fn opening() -> Self {
+        Self { phase: Phase::Opening, length: None, written: 0, content: None, spilled_at: None }
+    }
+
+    /// Bytes a reader may have. The last piece is held back until the hash agrees; small blobs are, whole.
+    pub(crate) fn readable(&self) -> u64 {
+        match (&self.phase, self.length) {
+            (Phase::Running, Some(length)) if length > SMALL_MAX => self.written.min(length - HELD_BACK),
+            (Phase::Verified, Some(length)) if length > SMALL_MAX => length,
+            (Phase::Committed(_) | Phase::PassedThrough, Some(length)) => length,
+            _ => 0,
+        }
+    }
+
+    /// Of those, the bytes that lie in the file.
+    pub(crate) fn stored(&self) -> u64 {
+        self.spilled_at.map_or(self.readable(), |end| end.min(self.readable()))
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        match (&self.phase, self.length) {
+            (Phase::Failed(failure), _) => Gate::Failed(failure.clone()),
+            (Phase::Dissolved, _) => Gate::Again,
+            (Phase::Running | Phase::Verified, Some(length)) if length > SMALL_MAX => Gate::Go(length),
+            (Phase::Committed(_) | Phase::PassedThrough, Some(length)) => Gate::Go(length),
+            (Phase::Opening, _) => Gate::Wait(None),
+            (_, length) => Gate::Wait(length),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        use Phase::{Committed, Dissolved, Failed, PassedThrough};
+        matches!(self.phase, Committed(_) | PassedThrough | Dissolved | Failed(_))
+    }
+}
+
+impl Flight {
+    pub(crate) fn new(digest: Digest, party: Party) -> Self {
+        let (progress, readers) = (watch::Sender::new(Progress::opening()), watch::Sender::new(0));
+        Self { digest, party, progress, tail: Tail::default(), readers }
+    }
+
+    /// Returns when nobody reads or waits.
+    pub(crate) async fn deserted(&self) {
+        let mut readers = self.readers.subscribe();
+        let _ = readers.wait_for(|readers| *readers == 0).await;
+    }
+
+    /// Changes the progress and tells all.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
+        self.progress.send_modify(change);
+    }
+}
+
+/// A reader's place on a flight; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) flight: Arc<Flight>,
+    pub(crate) progress: watch::Receiver<Progress>,
+    pub(crate) cursor: u64,
+}
+
+impl Seat {
+    fn take(flight: Arc<Flight>) -> Self {
+        flight.readers.send_modify(|readers| *readers += 1);
+        Self { progress: flight.progress.subscribe(), cursor: flight.tail.enter(), flight }
+    }
+
+    /// Waits until a status line may leave, or never will.
+    pub(crate) async fn gate(&mut self) -> Gate {
+        match self.progress.wait_for(|progress| !matches!(progress.gate(), Gate::Wait(_))).await {
+            Ok(progress) => progress.gate(),
+            Err(_) => Gate::Again,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.flight.tail.leave(self.cursor);
+        self.flight.readers.send_modify(|readers| *readers -= 1);
+    }
+}
+
+/// The flights under way, one for a digest.
+#[derive(Debug, Default)]
+pub(crate) struct Table(Mutex<HashMap<Digest, Arc<Flight>>>);
+
+/// What boarding came to.
+#[derive(Debug)]
+pub(crate) enum Boarded {
+    /// Nobody fetched it: lead the flight.
+    Leader(Lead, Seat),
+    /// Somebody does.
+    Follower(Seat),
+    /// Somebody of another scope does, and this one has not earned the link.
+    Unlinked,
+}
+
+impl Table {
+    /// Takes a seat on the flight of `digest`, beginning one if there is none.
+    pub(crate) fn board(self: &Arc<Self>, digest: &Digest, party: &Party, linked: bool) -> Boarded {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(digest) {
+            return match linked || flight.party.scope == party.scope {
+                true => Boarded::Follower(Seat::take(flight.clone())),
+                false => Boarded::Unlinked,
+            };
+        }
+        let flight = Arc::new(Flight::new(digest.clone(), party.clone()));
+        flights.insert(digest.clone(), flight.clone());
+        let seat = Seat::take(flight.clone());
+        Boarded::Leader(Lead { flight, table: self.clone() }, seat)
+    }
+
+    fn retire(&self, flight: &Arc<Flight>) {
+        let mut flights = self.flights();
+        if flights.get(&flight.digest).is_some_and(|present| Arc::ptr_eq(present, flight)) {
+            flights.remove(&flight.digest);
+        }
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Flight>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to move a flight on. Dropped before the end, the flight has failed.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    pub(crate) flight: Arc<Flight>,
+    table: Arc<Table>,
+}
+
+impl Lead {
+    /// Ends the flight in `phase`. What lies on disk under the digest must be settled before.
+    pub(crate) fn end(&self, phase: Phase) {
+        self.flight.update(|progress| progress.phase = phase);
+        self.close();
+    }
+
+    /// New requests begin another flight; who is aboard stays.
+    pub(crate) fn close(&self) {
+        self.table.retire(&self.flight);
+    }
+
+    /// Is nobody aboard just now?
+    pub(crate) fn is_deserted(&self) -> bool {
+        *self.flight.readers.borrow() == 0
+    }
+
+    /// Ends the flight if nobody is aboard; `false`: somebody came, go on.
+    pub(crate) fn dissolve_if_deserted(&self) -> bool {
+        let mut flights = self.table.flights();
+        if !self.is_deserted() {
+            return false;
+        }
+        flights.remove(&self.flight.digest);
+        self.flight.update(|progress| progress.phase = Phase::Dissolved);
+        true
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if !self.flight.progress.borrow().is_over() {
+            let evidence = Evidence::host(self.flight.party.scope.registry.as_str());
+            let error =
+                Error::new(Class::Unknown, Stage::BlobTransfer, evidence.saying("the fill was dropped"));
+            self.end(Phase::Failed(Failure::Upstream(error)));
+        }
+        self.close();
+    }
+}
+
+/// Blobs up to this size leave only when verified, bytes.
+pub(crate) const SMALL_MAX: u64 = 4 << 20;
+/// The end of a larger blob that is held back until the hash agrees, bytes.
+pub(crate) const HELD_BACK: u64 = 64 << 10;

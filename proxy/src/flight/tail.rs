@@ -1,0 +1,147 @@
+//! The last bytes of a fill whose disk failed: kept in memory while readers take them, within a bound.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// A window over the newest bytes, and how far each reader is.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    window: Mutex<Window>,
+    moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// Offset of the first piece.
+    start: u64,
+    end: u64,
+    pieces: VecDeque<Bytes>,
+    /// Where each reader will read next.
+    cursors: HashMap<u64, u64>,
+    next_cursor: u64,
+}
+
+impl Tail {
+    /// Registers a reader, at the beginning.
+    pub(crate) fn enter(&self) -> u64 {
+        let mut window = self.window();
+        let cursor = window.next_cursor;
+        window.next_cursor += 1;
+        window.cursors.insert(cursor, 0);
+        cursor
+    }
+
+    /// The reader is at `position` now.
+    pub(crate) fn advance(&self, cursor: u64, position: u64) {
+        self.window().cursors.insert(cursor, position);
+        self.moved.notify_one();
+    }
+
+    /// The reader left.
+    pub(crate) fn leave(&self, cursor: u64) {
+        self.window().cursors.remove(&cursor);
+        self.moved.notify_one();
+    }
+
+    /// The window begins at `offset`.
+    pub(crate) fn begin(&self, offset: u64) {
+        let mut window = self.window();
+        (window.start, window.end) = (offset, offset);
+    }
+
+    /// Adds bytes at the end. When the window is full, waits for the slowest reader, but only so long: then it
+    /// loses bytes that reader has not had. Returns whether any bytes were dropped.
+    pub(crate) async fn push(&self, piece: Bytes) -> bool {
+        let patience = timeout(PATIENCE, async {
+            while self.window().lacks_room() {
+                self.moved.notified().await;
+            }
+        });
+        let _ = patience.await;
+        let mut window = self.window();
+        window.end += piece.len() as u64;
+        window.pieces.push_back(piece);
+        window.trim()
+    }
+
+    /// Up to `most` bytes at `offset`, none if they are gone or have not come.
+    pub(crate) fn slice(&self, offset: u64, most: u64) -> Option<Bytes> {
+        let window = self.window();
+        let mut start = window.start;
+        for piece in &window.pieces {
+            let end = start + piece.len() as u64;
+            if (start..end).contains(&offset) {
+                let from = (offset - start) as usize;
+                let to = (end - start).min(offset - start + most) as usize;
+                return Some(piece.slice(from..to));
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Window {
+    /// Is the window full of bytes that some reader still needs?
+    fn lacks_room(&self) -> bool {
+        let slowest = self.cursors.values().min().copied().unwrap_or(self.end);
+        self.end.saturating_sub(slowest.max(self.start)) >= CAPACITY
+    }
+
+    fn trim(&mut self) -> bool {
+        let before = self.start;
+        while self.end - self.start > CAPACITY {
+            let Some(piece) = self.pieces.pop_front() else { break };
+            self.start += piece.len() as u64;
+        }
+        self.start != before
+    }
+}
+
+/// Bytes kept for readers: a whole small blob, and room to flow for larger ones.
+const CAPACITY: u64 = 5 << 20;
+/// How long all wait for one slow reader before it is left behind.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_keeps_up_loses_nothing() {
+        let tail = Tail::default();
+        let cursor = tail.enter();
+        tail.begin(100);
+        tail.advance(cursor, 100);
+        for i in 0..20u64 {
+            tail.push(Bytes::from(vec![i as u8; 1 << 20])).await;
+            let at = 100 + (i << 20);
+            assert_eq!(tail.slice(at, u64::MAX).unwrap(), vec![i as u8; 1 << 20]);
+            tail.advance(cursor, at + (1 << 20));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_stops_is_left_behind_after_a_while() {
+        let tail = Tail::default();
+        let _stopped = tail.enter();
+        tail.begin(0);
+        let before = tokio::time::Instant::now();
+        for _ in 0..6 {
+            tail.push(Bytes::from(vec![0; 1 << 20])).await;
+        }
+        assert_eq!(before.elapsed(), PATIENCE);
+        assert_eq!(tail.slice(0, 1), None);
+        assert!(tail.slice(1 << 20, 1).is_some());
+    }
+}
