@@ -13,8 +13,14 @@ use crate::reader::Reader;
 use crate::store::{Blob, Kind, Link, Scope, Store};
 use crate::watch::Watch;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod scripted;
 pub(crate) mod state;
 pub(crate) mod tail;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use state::{Boarded, Failure, Gate, Party, Seat, Table};
 

@@ -27,6 +27,9 @@ use crate::watch::{Quarantined, Watch};
 
 mod blob;
 mod disk;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod faulty;
 mod index;
 mod ingest;
 mod layout;
@@ -34,6 +37,9 @@ mod link;
 mod record;
 mod recover;
 mod tag;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub use blob::{Blob, Content};
 pub(crate) use ingest::{AppendError, Ingest};

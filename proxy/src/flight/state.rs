@@ -199,6 +199,12 @@ impl Table {
         Boarded::Leader(Lead { flight, table: self.clone() }, seat)
     }
 
+    /// Is no fill under way?
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.flights().is_empty()
+    }
+
     fn retire(&self, flight: &Arc<Flight>) {
         let mut flights = self.flights();
         if flights.get(&flight.digest).is_some_and(|present| Arc::ptr_eq(present, flight)) {

@@ -1,0 +1,154 @@
+//! An upstream in memory whose every answer is scripted, for tests.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use registry::client::ByteRange;
+use registry::{Class, Digest, Error, Evidence, RegistryHost, Repository, Stage};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::origin::{Answered, Origin};
+
+/// One piece of an answer's body.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    /// So many bytes.
+    Send(u64),
+    /// All that are left.
+    Rest,
+    /// All that are left, the first of them wrong.
+    WrongRest,
+    /// The transfer fails.
+    Break(Class),
+    /// Nothing until a permit is there.
+    Await(Arc<Semaphore>),
+}
+
+/// One answer. A refusal comes after what its parts await.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) refuse: Option<Class>,
+    pub(crate) announce: bool,
+    pub(crate) whole: bool,
+    pub(crate) parts: Vec<Part>,
+}
+
+impl Answer {
+    pub(crate) fn of(parts: impl Into<Vec<Part>>) -> Self {
+        Self { refuse: None, announce: true, whole: false, parts: parts.into() }
+    }
+
+    pub(crate) fn refusal(class: Class) -> Self {
+        Self { refuse: Some(class), ..Self::of([]) }
+    }
+}
+
+/// The upstream. An exhausted script answers with all that was asked for.
+#[derive(Clone)]
+pub(crate) struct Scripted(pub(crate) Arc<State>);
+
+pub(crate) struct State {
+    registry: RegistryHost,
+    content: Bytes,
+    pub(crate) script: Mutex<VecDeque<Answer>>,
+    /// Answers to HEAD; exhausted, the size.
+    pub(crate) sizes: Mutex<VecDeque<Result<Option<u64>, Class>>>,
+    /// First byte asked for, of each request.
+    pub(crate) requests: Mutex<Vec<u64>>,
+    pub(crate) heads: AtomicUsize,
+}
+
+impl Scripted {
+    pub(crate) fn new(content: Bytes, script: impl Into<VecDeque<Answer>>) -> Self {
+        Self(Arc::new(State {
+            registry: "docker.io".parse().unwrap(),
+            content,
+            script: Mutex::new(script.into()),
+            sizes: Mutex::default(),
+            requests: Mutex::default(),
+            heads: AtomicUsize::new(0),
+        }))
+    }
+
+    pub(crate) fn requests(&self) -> Vec<u64> {
+        self.0.requests.lock().unwrap().clone()
+    }
+
+    fn body(&self, start: u64, parts: Vec<Part>) -> BoxStream<'static, Result<Frame<Bytes>, Error>> {
+        let state = (self.0.content.slice(start as usize..), VecDeque::from(parts));
+        let frames = stream::unfold(state, |(mut left, mut parts)| async move {
+            loop {
+                match parts.pop_front()? {
+                    Part::Send(bytes) => {
+                        let piece = left.split_to((bytes as usize).min(left.len()));
+                        return Some((Ok(Frame::data(piece)), (left, parts)));
+                    }
+                    Part::Rest => {
+                        for _ in 0..left.len().div_ceil(PIECE) {
+                            parts.push_front(Part::Send(PIECE as u64));
+                        }
+                    }
+                    Part::WrongRest => {
+                        let mut wrong = left.to_vec();
+                        wrong[0] ^= 1;
+                        left = wrong.into();
+                        parts.push_front(Part::Rest);
+                    }
+                    Part::Break(class) => return Some((Err(failure(class)), (left, parts))),
+                    Part::Await(permit) => permit.acquire().await.unwrap().forget(),
+                }
+            }
+        });
+        frames.boxed()
+    }
+}
+
+impl Origin for Scripted {
+    type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, Error>>>;
+
+    fn registry(&self) -> &RegistryHost {
+        &self.0.registry
+    }
+
+    async fn blob(
+        &self,
+        _: &Repository,
+        _: &Digest,
+        range: Option<ByteRange>,
+        _: Instant,
+    ) -> Result<Answered<Self::Body>, Error> {
+        let asked = range.map_or(0, |range| range.start);
+        self.0.requests.lock().unwrap().push(asked);
+        let answer = self.0.script.lock().unwrap().pop_front().unwrap_or(Answer::of([Part::Rest]));
+        if let Some(class) = answer.refuse {
+            for part in &answer.parts {
+                if let Part::Await(permit) = part {
+                    permit.acquire().await.unwrap().forget();
+                }
+            }
+            return Err(failure(class));
+        }
+        let start = if answer.whole { 0 } else { asked };
+        let total = answer.announce.then_some(self.0.content.len() as u64);
+        Ok(Answered { start, total, body: StreamBody::new(self.body(start, answer.parts)) })
+    }
+
+    async fn blob_size(&self, _: &Repository, _: &Digest, _: Instant) -> Result<Option<u64>, Error> {
+        self.0.heads.fetch_add(1, Ordering::SeqCst);
+        let scripted = self.0.sizes.lock().unwrap().pop_front();
+        scripted.unwrap_or(Ok(Some(self.0.content.len() as u64))).map_err(failure)
+    }
+}
+
+fn failure(class: Class) -> Error {
+    Error::new(class, Stage::BlobTransfer, Evidence::host("scripted"))
+}
+
+/// Bytes in a frame.
+const PIECE: usize = 100_000;

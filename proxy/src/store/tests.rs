@@ -1,0 +1,175 @@
+//! What the store promises, on a real folder.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::watch::Unwatched;
+
+fn config(dir: &Path) -> StoreConfig {
+    StoreConfig { dir: dir.to_owned(), max_size: u64::MAX, lock_wait: Duration::ZERO }
+}
+
+async fn open(dir: &Path) -> Store {
+    Store::open(config(dir), Arc::new(Unwatched)).await.unwrap()
+}
+
+async fn put(store: &Store, bytes: &'static [u8]) -> Digest {
+    let digest = Digest::sha256(bytes);
+    store.put(Kind::Manifest, Bytes::from_static(bytes), &digest.verify(bytes).unwrap()).await.unwrap();
+    digest
+}
+
+fn scope(repository: Option<&str>) -> Scope {
+    Scope {
+        registry: "docker.io".parse().unwrap(),
+        repository: repository.map(|repository| repository.parse().unwrap()),
+    }
+}
+
+fn path_of(dir: &Path, digest: &Digest) -> PathBuf {
+    dir.join("v1/blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
+}
+
+async fn scanned(store: &Store) -> Usage {
+    while !store.usage().complete {
+        tokio::task::yield_now().await;
+    }
+    store.usage()
+}
+
+#[tokio::test]
+async fn content_lies_under_its_digest_and_outlives_the_process() {
+    let dir = TempDir::new().unwrap();
+    let digest = put(&open(dir.path()).await, b"{}").await;
+    assert_eq!(fs::read(path_of(dir.path(), &digest)).unwrap(), b"{}");
+
+    let store = open(dir.path()).await;
+    assert_eq!(store.read_small(&digest).await.unwrap(), "{}");
+    assert_eq!(store.blob(&digest).await.unwrap().unwrap().length(), 2);
+    assert_eq!(scanned(&store).await, Usage { objects: 1, bytes: 2, complete: true });
+    assert!(store.blob(&Digest::sha256(b"other")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_folder_is_for_this_user_alone() {
+    let dir = TempDir::new().unwrap();
+    let inner = dir.path().join("a/b");
+    let digest = put(&open(&inner).await, b"x").await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&inner), 0o700);
+    assert_eq!(mode(&path_of(&inner, &digest)), 0o600);
+}
+
+#[tokio::test]
+async fn a_held_folder_is_refused_and_its_holder_named() {
+    let dir = TempDir::new().unwrap();
+    let _first = open(dir.path()).await;
+    let error = Store::open(config(dir.path()), Arc::new(Unwatched)).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+}
+
+#[tokio::test]
+async fn a_waiting_instance_takes_the_folder_over() {
+    let dir = TempDir::new().unwrap();
+    let first = open(dir.path()).await;
+    let waiting = StoreConfig { lock_wait: Duration::from_secs(60), ..config(dir.path()) };
+    let second = tokio::spawn(Store::open(waiting, Arc::new(Unwatched)));
+    tokio::task::yield_now().await;
+    assert!(!second.is_finished());
+    scanned(&first).await;
+    drop(first);
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Store::open(config(&file.join("cache")), Arc::new(Unwatched)).await.unwrap_err();
+    assert!(matches!(&error, OpenError::Folder { .. }), "{error}");
+    assert!(error.to_string().contains("file/cache"), "{error}");
+}
+
+#[tokio::test]
+async fn a_start_removes_what_nobody_will_finish() {
+    let dir = TempDir::new().unwrap();
+    drop(open(dir.path()).await);
+    let name = format!("sha256-{}", "a".repeat(64));
+    for file in ["tmp/1", &format!("partial/{name}"), "partial/stray"] {
+        fs::write(dir.path().join("v1").join(file), "x").unwrap();
+    }
+    let _store = open(dir.path()).await;
+    for folder in ["tmp", "partial"] {
+        assert_eq!(fs::read_dir(dir.path().join("v1").join(folder)).unwrap().count(), 0, "{folder}");
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_file_is_a_miss_and_can_be_stored_again() {
+    let dir = TempDir::new().unwrap();
+    let digest = put(&open(dir.path()).await, b"content").await;
+    fs::write(path_of(dir.path(), &digest), "").unwrap();
+    let store = open(dir.path()).await;
+    assert!(store.blob(&digest).await.unwrap().is_none());
+    put(&store, b"content").await;
+    assert_eq!(store.blob(&digest).await.unwrap().unwrap().length(), 7);
+}
+
+#[tokio::test]
+async fn a_link_is_for_its_scope_and_kind_only() {
+    let dir = TempDir::new().unwrap();
+    let digest = Digest::sha256(b"x");
+    let link = Link { media_type: Some("a/b".to_owned()), size: 7 };
+    open(dir.path()).await.links().put(&scope(Some("org/app")), Kind::Manifest, &digest, link.clone()).await;
+
+    let store = open(dir.path()).await;
+    let get = async |scope, kind| store.links().get(&scope, kind, &digest).await;
+    assert_eq!(get(scope(Some("org/app")), Kind::Manifest).await, Some(link));
+    assert_eq!(get(scope(Some("org/app")), Kind::Blob).await, None);
+    assert_eq!(get(scope(Some("org/other")), Kind::Manifest).await, None);
+    assert_eq!(get(scope(None), Kind::Manifest).await, None);
+}
+
+#[tokio::test]
+async fn a_tag_moves_forward_only_and_survives() {
+    let dir = TempDir::new().unwrap();
+    let (registry, repository, tag) =
+        (&"docker.io".parse().unwrap(), &"a/b".parse().unwrap(), &"1".parse().unwrap());
+    let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
+    let record = |bytes: &[u8], seconds: u64| TagRecord {
+        digest: Digest::sha256(bytes),
+        media_type: "a/b".to_owned(),
+        checked_at: at(seconds),
+    };
+    let store = open(dir.path()).await;
+    assert_eq!(store.tags().get(registry, repository, tag).await, None);
+    store.tags().put(registry, repository, tag, record(b"new", 10)).await;
+    store.tags().put(registry, repository, tag, record(b"old", 9)).await;
+    assert_eq!(store.tags().get(registry, repository, tag).await, Some(record(b"new", 10)));
+    drop(store);
+
+    let store = open(dir.path()).await;
+    store.tags().put(registry, repository, tag, record(b"old", 9)).await;
+    assert_eq!(store.tags().get(registry, repository, tag).await, Some(record(b"new", 10)));
+    store.tags().put(registry, repository, tag, record(b"newer", 11)).await;
+    assert_eq!(store.tags().get(registry, repository, tag).await, Some(record(b"newer", 11)));
+}
+
+#[tokio::test]
+async fn a_broken_record_is_no_record() {
+    let dir = TempDir::new().unwrap();
+    let (digest, scope) = (Digest::sha256(b"x"), scope(None));
+    let link = Link { media_type: None, size: 1 };
+    open(dir.path()).await.links().put(&scope, Kind::Blob, &digest, link).await;
+    let path = Layout::new(dir.path().to_owned()).link(&scope, Kind::Blob, &digest);
+    for text in ["", "{", "\0\0\0\0", &"x".repeat(10_000)] {
+        fs::write(&path, text).unwrap();
+        assert_eq!(open(dir.path()).await.links().get(&scope, Kind::Blob, &digest).await, None);
+    }
+}
