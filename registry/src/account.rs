@@ -1,4 +1,4 @@
-//! One request's observation, told exactly once: when it failed, when its last byte came, or when nobody wanted more.
+//! One request's observation, told at most once: when it failed, when its last byte came, or when nobody wanted more.
 
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub(crate) struct Account {
     kind: RequestKind,
     pub(crate) timings: Timings,
     pub(crate) quota: Option<Quota>,
+    /// Has the answer been judged good, so that whoever drops the rest of it has no failure to tell?
+    pub(crate) good: bool,
     told: bool,
 }
 
@@ -26,7 +28,16 @@ impl Account {
         kind: RequestKind,
     ) -> Self {
         let identity = identity.to_owned();
-        Self { observer, registry, identity, kind, timings: Timings::default(), quota: None, told: false }
+        Self {
+            observer,
+            registry,
+            identity,
+            kind,
+            timings: Timings::default(),
+            quota: None,
+            good: false,
+            told: false,
+        }
     }
 
     /// Tells the observer how it ended; only the first call counts.
@@ -45,15 +56,11 @@ impl Account {
     }
 }
 
-impl Account {
-    /// Nothing was sent after all.
-    pub(crate) fn forget(mut self) {
-        self.told = true;
-    }
-}
-
 impl Drop for Account {
+    /// A call given up before its answer learnt nothing and tells nothing.
     fn drop(&mut self) {
-        self.tell(None);
+        if self.good {
+            self.tell(None);
+        }
     }
 }

@@ -220,3 +220,53 @@ fn garbage(given: &Given, reason: Option<Reason>, message: &str) -> Error {
     evidence.reason = reason;
     Error::new(Class::ProtocolGarbage, given.stage, evidence)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn content_ranges() {
+        for (value, read) in [
+            ("bytes 0-9/10", Some((0, 9, Some(10)))),
+            ("bytes 5-9/*", Some((5, 9, None))),
+            ("bytes 9-5/10", None),
+            ("bytes 0-10/10", None),
+            ("bytes */10", None),
+            ("bytes 0-18446744073709551615/*", None),
+            ("items 0-9/10", None),
+            ("0-9/10", None),
+            ("", None),
+        ] {
+            assert_eq!(content_range(&headers(header::CONTENT_RANGE, value)), read, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_a_query_and_never_a_host() {
+        for (value, read) in [
+            ("</v2/a/tags/list?last=b&n=2>; rel=\"next\"", Some("last=b&n=2")),
+            ("<https://evil.test/v2?last=b>; rel=next", Some("last=b")),
+            ("<?a=1>; rel=prev, <?a=2>; rel=\"next\"", Some("a=2")),
+            ("</v2/a/tags/list>; rel=\"next\"", None),
+            ("</v2?last=b>", None),
+            ("nonsense; rel=next", None),
+        ] {
+            assert_eq!(next_query(&headers(header::LINK, value)).as_deref(), read, "{value}");
+        }
+    }
+
+    #[test]
+    fn stale_marks() {
+        assert!(is_stale(&headers(header::WARNING, "110 - \"Response is Stale\"")));
+        assert!(is_stale(&headers(header::HeaderName::from_static("x-pullgate-outcome"), "stale")));
+        assert!(!is_stale(&headers(header::WARNING, "299 - \"deprecated\"")));
+    }
+}

@@ -111,7 +111,7 @@ impl Walk<'_> {
         };
         wanted.ok_or_else(|| {
             let message = "the registry wants user name and password, which are not configured";
-            let evidence = Evidence::host(self.origin()).saying(message);
+            let evidence = Evidence { status: Some(401), ..Evidence::host(self.origin()) }.saying(message);
             Error::new(Class::AuthMissing, Stage::Challenge, evidence)
         })
     }
@@ -150,9 +150,8 @@ impl Walk<'_> {
         };
         account.timings.add(Stage::Token, begun.elapsed());
         request.timings.add(Stage::Token, begun.elapsed());
-        match fetch.used.into_inner() {
-            true => request.tell(granted.as_ref().err().map(|error| error.class)),
-            false => request.forget(),
+        if fetch.used.into_inner() {
+            request.tell(granted.as_ref().err().map(|error| error.class));
         }
         Ok(bearer(key, granted?))
     }
@@ -239,4 +238,25 @@ fn covers(theirs: &str, own: &str) -> bool {
             name == resource && actions.split(',').any(|action| matches!(action, "pull" | "*"))
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_that_cover_pulling() {
+        let own = "repository:org/app:pull";
+        for (theirs, yes) in [
+            ("repository:org/app:pull", true),
+            ("repository:org/app:pull,push", true),
+            ("repository:org/app:*", true),
+            ("registry:catalog:* repository:org/app:pull", true),
+            ("repository:org/app:metadata_read", false),
+            ("repository:org/other:pull", false),
+            ("", false),
+        ] {
+            assert_eq!(covers(theirs, own), yes, "{theirs}");
+        }
+    }
 }

@@ -125,7 +125,9 @@ impl Inner {
         let registry = psl::domain_str(self.upstream.registry.host());
         let endpoints = &self.upstream.endpoints;
         let own = |endpoint: &Endpoint| {
-            registry.is_some() && endpoint.url.host_str().and_then(psl::domain_str) == registry
+            let host = endpoint.url.host_str();
+            host == Some(self.upstream.registry.host())
+                || registry.is_some() && host.and_then(psl::domain_str) == registry
         };
         endpoints.iter().position(own).unwrap_or(endpoints.len().saturating_sub(1))
     }
@@ -149,7 +151,10 @@ impl Walk<'_> {
             Err(error) => Err(error),
         };
         match ended {
-            Ok((value, host, peer)) => Ok(Walked { value, endpoint: self.endpoint, host, peer, account }),
+            Ok((value, host, peer)) => {
+                account.good = true;
+                Ok(Walked { value, endpoint: self.endpoint, host, peer, account })
+            }
             Err(error) => {
                 account.tell(Some(error.class));
                 Err(error.with_timings(account.timings))
@@ -187,34 +192,13 @@ impl Walk<'_> {
         account: &mut Account,
     ) -> Result<Landed, Error> {
         let mut url = self.url();
-        let origin = Target::of(&url);
+        let origin = url.origin();
         let mut waited = Duration::ZERO;
-        for hop in 0..=REDIRECTS_MAX {
-            let redirected = Target::of(&url) != origin;
-            let mut headers = self.headers();
-            if let Some(authorization) = authorization.filter(|_| !redirected) {
-                headers.insert(header::AUTHORIZATION, authorization.header());
-            }
-            let ask = self.request(url.clone(), headers);
-            // What happens at another host belongs to the question, not to the way to the registry.
-            let mut aside = Timings::default();
-            let begun = Instant::now();
-            let timings = if redirected { &mut aside } else { &mut account.timings };
-            let sent = self.inner.transport.send(&ask, &self.pool, timings).await;
-            if redirected {
-                waited += begun.elapsed();
-            }
-            let mut reply = match sent {
-                Ok(reply) => reply,
-                Err(error) if redirected => {
-                    account.timings.add(self.question.stage, waited);
-                    return Err(self.elsewhere(error));
-                }
-                Err(error) => return Err(error),
-            };
-            if !redirected {
-                waited += reply.waited;
-            }
+        let mut hop = 0;
+        loop {
+            let redirected = url.origin() != origin;
+            let authorization = authorization.filter(|_| !redirected);
+            let mut reply = self.hop(&url, redirected, authorization, &mut waited, account).await?;
             if !is_redirect(reply.response.status()) {
                 reply.waited = waited;
                 return Ok(Landed { reply, redirected });
@@ -222,8 +206,38 @@ impl Walk<'_> {
             let next = self.judge_redirect(&url, &reply, hop)?;
             drain(reply.response.into_body(), self.deadline).await;
             url = next;
+            hop += 1;
         }
-        unreachable!("invariant: the last hop's redirect is refused")
+    }
+
+    /// One request of the question. What happens at another host is part of waiting for the answer, not of the way
+    /// to the registry.
+    async fn hop(
+        &self,
+        url: &Url,
+        redirected: bool,
+        authorization: Option<&Authorization>,
+        waited: &mut Duration,
+        account: &mut Account,
+    ) -> Result<Reply, Error> {
+        let mut headers = self.headers();
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization.header());
+        }
+        let ask = self.request(url.clone(), headers);
+        let transport = &self.inner.transport;
+        if !redirected {
+            let reply = transport.send(&ask, &self.pool, &mut account.timings).await?;
+            *waited += reply.waited;
+            return Ok(reply);
+        }
+        let begun = Instant::now();
+        let sent = transport.send(&ask, &self.pool, &mut Timings::default()).await;
+        *waited += begun.elapsed();
+        sent.map_err(|error| {
+            account.timings.add(self.question.stage, *waited);
+            self.elsewhere(error)
+        })
     }
 
     fn judge_redirect(&self, from: &Url, reply: &Reply, hop: usize) -> Result<Url, Error> {
@@ -315,7 +329,7 @@ impl Walk<'_> {
     }
 
     fn url(&self) -> Url {
-        let mut url = self.endpoint().url.clone();
+        let mut url = bare(self.endpoint().url.clone());
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&match self.repository() {
             Some(repository) => format!("{base}/v2/{repository}/{}", self.question.path),
@@ -329,6 +343,13 @@ impl Walk<'_> {
         }
         url
     }
+}
+
+/// The URL without user name and password, which are configured elsewhere.
+fn bare(mut url: Url) -> Url {
+    // Fails only for URLs that cannot have them.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
 }
 
 /// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it.

@@ -346,3 +346,29 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Linux `errno`: the process, or the machine, has no file descriptor left.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let parse = |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let mixed = parse(&["1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1", "[::1]:1"]);
+        assert_eq!(alternate(mixed), parse(&["1.1.1.1:1", "[::1]:1", "2.2.2.2:1", "3.3.3.3:1"]));
+    }
+
+    #[test]
+    fn targets_are_written_as_in_host_headers() {
+        for (url, authority, both) in [
+            ("https://a.test/v2/", "a.test", "a.test:443"),
+            ("https://a.test:80/", "a.test:80", "a.test:80"),
+            ("http://[::1]:5000/", "[::1]:5000", "[::1]:5000"),
+        ] {
+            let target = Target::of(&url.parse().unwrap()).unwrap();
+            assert_eq!((target.authority().as_str(), target.host_and_port().as_str()), (authority, both));
+        }
+        assert_eq!(Target::of(&"ftp://a.test/".parse().unwrap()), None);
+    }
+}

@@ -35,20 +35,15 @@ impl Walk<'_> {
         account: &mut Account,
     ) -> Result<Given, Error> {
         let Landed { reply, redirected } = landed;
-        let mut evidence = self.evidence(&reply);
+        let evidence = self.evidence(&reply);
         let (parts, incoming) = reply.response.into_parts();
         account.quota = Quota::from_headers(&parts.headers);
-        let good = parts.status.is_success();
-        let body = match self.question.read {
-            Some(limit) if good => {
-                let begun = Instant::now();
-                let body = self.read(incoming, &parts.headers, limit, &evidence).await;
-                account.timings.add(self.question.stage, begun.elapsed());
-                Held::Read(body?)
-            }
-            None if good => Held::Wire(incoming),
-            _ => Held::Read(prefix(incoming, self.deadline).await),
-        };
+        let begun = Instant::now();
+        let body = self.hold(&parts, incoming, &evidence).await;
+        if self.question.read.is_some() {
+            account.timings.add(self.question.stage, begun.elapsed());
+        }
+        let body = body?;
         let context = Context {
             stage: self.question.stage,
             asked: self.question.asked,
@@ -58,21 +53,47 @@ impl Walk<'_> {
             redirected,
             now: SystemTime::now(),
         };
-        if let Some(error) = own_loop(&parts, &context) {
-            return Err(error);
+        match self.refusal(&parts, &context, &evidence, body.bytes()) {
+            Some(error) => Err(error),
+            None => Ok(self.given(parts, evidence, reply.peer, body)),
         }
-        let meets = self.question.kind == RequestKind::Ping && parts.status == StatusCode::UNAUTHORIZED;
-        if meets && self.challenge(&parts.headers).is_some() {
-            return Ok(self.given(parts, evidence, reply.peer, body));
+    }
+
+    async fn hold(&self, parts: &Parts, incoming: Incoming, evidence: &Evidence) -> Result<Held, Error> {
+        match self.question.read {
+            _ if !parts.status.is_success() => Ok(Held::Read(prefix(incoming, self.deadline).await)),
+            Some(limit) => self.read(incoming, &parts.headers, limit, evidence).await.map(Held::Read),
+            None => Ok(Held::Wire(incoming)),
         }
-        if let Some(error) = classify::answer(&context, parts.status, &parts.headers, body.bytes()) {
-            return Err(error);
+    }
+
+    fn refusal(
+        &self,
+        parts: &Parts,
+        context: &Context<'_>,
+        evidence: &Evidence,
+        body: &[u8],
+    ) -> Option<Error> {
+        let failed = |class, evidence| Some(Error::new(class, self.question.stage, evidence));
+        if parts.headers.get(CLASS_HEADER).is_some_and(|class| class == Class::Loop.as_str()) {
+            let message = "the request came back to a mirror it had passed";
+            return failed(Class::Loop, evidence.clone().saying(message));
         }
-        if is_encoded(&parts.headers) {
-            evidence = evidence.because(Reason::Encoded).saying("a Content-Encoding that was not asked for");
-            return Err(Error::new(Class::ProtocolGarbage, self.question.stage, evidence));
+        if parts.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let message = "the forward proxy wants other credentials";
+            return failed(Class::HttpProxy, evidence.clone().saying(message));
         }
-        Ok(self.given(parts, evidence, reply.peer, body))
+        let is_ping = self.question.kind == RequestKind::Ping;
+        if is_ping && parts.status == StatusCode::UNAUTHORIZED && self.challenge(&parts.headers).is_some() {
+            return None;
+        }
+        let error = classify::answer(context, parts.status, &parts.headers, body);
+        if error.is_none() && is_encoded(&parts.headers) {
+            let message = "a Content-Encoding that was not asked for";
+            let evidence = evidence.clone().because(Reason::Encoded).saying(message);
+            return failed(Class::ProtocolGarbage, evidence);
+        }
+        error
     }
 
     fn given(&self, parts: Parts, evidence: Evidence, peer: Option<Peer>, body: Held) -> Given {
@@ -161,18 +182,6 @@ pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Inst
         }
     }
     (read.freeze(), false)
-}
-
-/// Another pullgate saw the request come back to itself.
-fn own_loop(parts: &Parts, context: &Context<'_>) -> Option<Error> {
-    let class = parts.headers.get(CLASS_HEADER)?.to_str().ok()?;
-    let evidence = Evidence {
-        status: Some(parts.status.as_u16()),
-        address: context.address,
-        ..Evidence::host(context.host)
-    };
-    let evidence = evidence.saying("the request came back to a mirror it had passed");
-    (class == Class::Loop.as_str()).then(|| Error::new(Class::Loop, context.stage, evidence))
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

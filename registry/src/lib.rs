@@ -5,9 +5,11 @@
 //! each [`Stage`] took and, when it failed, which [`Class`] of the closed list it was and on what [`Evidence`].
 //!
 //! ```text
-//!   Client ── auth (challenge, token) ── transport (pool) ── dial ── dns
-//!     │                                      │                └──── tls
-//!     └── classify: answers to classes       └── trust: may we follow this realm, redirect, address?
+//!   client ── call ── transport (pool) ── dial (forward) ── dns
+//!     │        │ │                         │   └─────────── tls
+//!     │        │ └── authorize: challenge, token            │
+//!     │        └──── judge: classify              trust: may we follow this realm, redirect, address?
+//!     └── answer: good answers to values, body: bytes that keep their promise
 //! ```
 //!
 //! It knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
@@ -23,7 +25,7 @@ pub mod class;
 pub mod classify;
 pub mod client;
 pub mod credential;
-pub mod dial;
+mod dial;
 pub mod digest;
 pub mod dns;
 pub mod error;
@@ -37,7 +39,7 @@ mod pool;
 pub mod quota;
 pub mod tls;
 pub mod token;
-pub mod transport;
+mod transport;
 pub mod trust;
 pub mod upstream;
 

@@ -28,8 +28,7 @@ pub(crate) struct Transport {
     tls: Vec<Tls>,
 }
 
-/// One request.
-#[derive(Clone, Debug)]
+/// One request. Holds secrets, so it has no `Debug`.
 pub(crate) struct Ask {
     /// Whose authorities are trusted: an index into the upstream's endpoints.
     pub(crate) endpoint: usize,

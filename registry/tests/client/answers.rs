@@ -253,6 +253,19 @@ async fn an_upstream_that_never_answers() {
 }
 
 #[tokio::test]
+async fn a_call_given_up_before_its_answer_is_no_success() {
+    let (upstream, _image) = good().await;
+    upstream.fault(Rule::manifest().never_answer());
+    let setup = Setup::of(&upstream);
+    let client = setup.client();
+    let given_up = tokio::spawn(async move { head(&client, "3.20").await });
+    upstream.wait_for(|log| log.manifest_heads() == 1).await;
+    given_up.abort();
+    assert!(given_up.await.expect_err("cancelled").is_cancelled());
+    assert!(setup.ears.heard().is_empty());
+}
+
+#[tokio::test]
 async fn a_manifest_that_stalls_ends_with_the_deadline() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().stall_forever_at(At::Half));

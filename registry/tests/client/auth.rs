@@ -69,12 +69,12 @@ async fn a_401_to_a_fresh_token_is_final() {
 async fn a_private_repository_with_the_right_the_wrong_and_no_credential() {
     let tokens = || Tokens::new().user("ann", "right").private(REPOSITORY, "ann");
     let upstream = guarded(tokens()).await;
-    head(&Setup::of(&upstream).as_user("ann", "right").client(), "3.20").await.expect("ann may");
+    head(&Setup::of(&upstream).with_user("ann", "right").client(), "3.20").await.expect("ann may");
 
     let error = head(&Setup::of(&upstream).client(), "3.20").await.expect_err("nobody may not");
     assert_eq!(error.class, Class::RepoUnknownOrPrivate, "{error}");
 
-    let outcome = head(&Setup::of(&upstream).as_user("ann", "wrong").client(), "3.20").await;
+    let outcome = head(&Setup::of(&upstream).with_user("ann", "wrong").client(), "3.20").await;
     let error = outcome.expect_err("a wrong password");
     assert_eq!((error.class, error.stage), (Class::AuthRejected, Stage::Token), "{error}");
 
@@ -86,14 +86,14 @@ async fn a_private_repository_with_the_right_the_wrong_and_no_credential() {
 #[tokio::test]
 async fn credentials_are_for_their_repositories_and_their_endpoint_only() {
     let upstream = guarded(Tokens::new().user("ann", "right")).await;
-    let mut setup = Setup::of(&upstream).as_user("ann", "right");
+    let mut setup = Setup::of(&upstream).with_user("ann", "right");
     setup.upstream.repositories = vec![RepositoryPattern("org/*".to_owned())];
     head(&setup.client(), "3.20").await.expect("anonymous");
     assert!(setup.ears.heard().iter().all(|heard| heard.identity == "anonymous"));
 
     let mirror = guarded(Tokens::new().user("ann", "right")).await;
     let down = Port::reserve().expect("a port");
-    let setup = Setup::at(&[format!("http://{}", down.addr()), mirror.url()]).as_user("ann", "right");
+    let setup = Setup::at(&[format!("http://{}", down.addr()), mirror.url()]).with_user("ann", "right");
     head(&setup.client(), "3.20").await.expect("the second endpoint answers");
     for registry in [&upstream, &mirror] {
         let log = registry.log();
@@ -114,7 +114,7 @@ async fn basic_where_the_registry_wants_it() {
     let (upstream, _image) = good().await;
     let refusal = Answer::status(401).header("www-authenticate", "Basic realm=\"ecr\"");
     upstream.fault(Rule::any().without_header("authorization").answer(refusal));
-    let client = Setup::of(&upstream).as_user("AWS", "token").client();
+    let client = Setup::of(&upstream).with_user("AWS", "token").client();
     head(&client, "3.20").await.expect("a head");
     head(&client, "3.20").await.expect("a head");
     assert_eq!(upstream.log().manifest_heads(), 3, "the second question is sent with Basic at once");
@@ -126,7 +126,7 @@ async fn basic_where_the_registry_wants_it() {
 #[tokio::test]
 async fn a_token_endpoint_that_fails_is_named_at_its_stage() {
     let upstream = guarded(Tokens::new().user("ann", "right")).await;
-    let client = Setup::of(&upstream).as_user("ann", "right").client();
+    let client = Setup::of(&upstream).with_user("ann", "right").client();
     for (rule, class, reason) in [
         (Rule::token().unavailable(503), Class::Registry5xx, None),
         (Rule::token().too_many_requests(TooMany::HubLogin), Class::RateLogin, None),
@@ -152,7 +152,7 @@ async fn a_realm_elsewhere_gets_no_credential() {
     let thief = Registry::start().await.expect("a port");
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().challenge_to(&format!("https://thief.test:{}/token", thief.port())));
-    let setup = Setup::of(&upstream).as_user("ann", "right");
+    let setup = Setup::of(&upstream).with_user("ann", "right");
     let error = assert_failed(
         head(&setup.client(), "3.20").await,
         Class::TrustRefused,
@@ -187,7 +187,7 @@ async fn token_calls_follow_no_redirect() {
 #[tokio::test]
 async fn secrets_stay_out_of_errors() {
     let upstream = guarded(Tokens::new().user("ann", "right")).await;
-    let setup = Setup::of(&upstream).as_user("ann", "canary-in-the-mine");
+    let setup = Setup::of(&upstream).with_user("ann", "canary-in-the-mine");
     let error = head(&setup.client(), "3.20").await.expect_err("a failure");
     assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
 }

@@ -91,7 +91,7 @@ impl Setup {
         self
     }
 
-    pub(crate) fn as_user(mut self, user: &'static str, password: &'static str) -> Self {
+    pub(crate) fn with_user(mut self, user: &'static str, password: &'static str) -> Self {
         self.upstream.credentials = Some(Arc::new(Account(user, password)));
         self
     }

@@ -63,6 +63,21 @@ async fn a_name_server_that_is_gone_is_no_reason_to_wait() {
 }
 
 #[tokio::test]
+async fn the_systems_resolver_knows_localhost_and_ends_in_time() {
+    let (upstream, _image) = good().await;
+    let mut setup = Setup::at(&[format!("http://localhost:{}", upstream.port())]);
+    setup.outbound.resolver = Arc::new(Resolver::from_system());
+    head(&setup.client(), "3.20").await.expect("a head");
+    let begun = Instant::now();
+    // Reserved never to exist (RFC 6761, 6.4): an answer at once, or no name server and an end in time.
+    let mut setup = Setup::at(&["http://registry.invalid"]);
+    setup.outbound.resolver = Arc::new(Resolver::from_system());
+    let error = setup.client().reach(soon()).await.expect_err("no such name");
+    assert_eq!((error.class, error.stage), (Class::Dns, Stage::Resolve), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_port_that_refuses() {
     let port = Port::reserve().expect("a port");
     let setup = Setup::at(&[format!("http://{}", port.addr())]);
