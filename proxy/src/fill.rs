@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::flight::Source;
 use crate::flight::state::{Failure, Lead, Phase, SMALL_MAX};
 use crate::origin::Origin;
-use crate::store::{AppendError, Ingest, Kind, Link, Store};
+use crate::store::{AppendError, Content, Ingest, Kind, Link, Store};
 use crate::watch::{FillOutcome, Quarantined, Watch};
 
 mod intake;
@@ -143,14 +143,13 @@ impl<O: Origin> Fill<O> {
     /// The upstream gave this party the blob: it earns the link, and readers may be answered.
     async fn open_gate(&mut self, length: Option<u64>) {
         self.length = length;
-        let content = self.sink().content();
+        let content = self.content();
         if let Some(size) = length {
             self.link(size).await;
             self.reserve(size).await;
         }
-        let stored = self.sink().content().is_some();
         let written = self.taken();
-        let spilled_at = (!stored).then_some(written);
+        let spilled_at = self.content().is_none().then_some(written);
         self.lead.flight.tail.begin(written);
         self.lead.flight.update(|progress| {
             progress.phase = Phase::Running;
@@ -269,7 +268,7 @@ impl<O: Origin> Fill<O> {
 
     /// With nobody reading: is more than half here, or little missing? What cannot be kept is not worth it.
     fn worth_going_on(&self) -> bool {
-        let stored = self.sink.as_ref().is_some_and(|sink| sink.content().is_some());
+        let stored = self.content().is_some();
         let Some(length) = self.length.filter(|_| stored) else { return stored };
         let taken = self.taken();
         taken > length / 2 || length - taken < WORTH_FINISHING
@@ -383,8 +382,8 @@ impl<O: Origin> Fill<O> {
         self.sink.as_ref().map_or(0, Sink::taken)
     }
 
-    fn sink(&self) -> &Sink {
-        self.sink.as_ref().expect("invariant: no job has the sink")
+    fn content(&self) -> Option<Content> {
+        self.sink.as_ref().and_then(Sink::content)
     }
 
     fn corrupt(&self, reason: Reason) -> Error {

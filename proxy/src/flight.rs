@@ -90,7 +90,8 @@ impl Flights {
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = Party { scope: source.scope.clone(), repository: source.repository.clone() };
         let mut linked = self.link(&source).await.is_some();
-        for tries_left in (0..TRIES).rev() {
+        let mut spare = SECOND_TRIES;
+        while Instant::now() < deadline {
             if let Ok(Some(blob)) = self.store.blob(&source.digest).await {
                 if !linked {
                     self.size(&source, deadline).await?;
@@ -118,15 +119,13 @@ impl Flights {
                 Ok(Gate::Failed(failure)) => failure,
             };
             match failure {
-                Failure::Upstream(error)
-                    if tries_left == 0 || !deserves_another(&error, &party, &seat.flight.party) =>
-                {
-                    return Err(error);
-                }
-                Failure::Upstream(_) | Failure::Disk => {}
+                // Another party's failure says nothing about ours.
+                Failure::Upstream(_) if seat.flight.party != party => {}
+                Failure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => return Err(error),
+                Failure::Upstream(_) | Failure::Disk => spare = spare.saturating_sub(1),
             }
         }
-        Err(stalled(&source, "flights kept ending"))
+        Err(stalled(&source, "no fill came to an end within the deadline"))
     }
 
     /// A blob's size, if `source.scope` may see it: from the store if linked, else from one upstream HEAD for all
@@ -170,18 +169,13 @@ fn at_deadline<O: Origin>(outcome: Origination, seat: Seat, source: &Source<O>) 
     }
 }
 
-/// Another party's failure says nothing about ours, and wrong bytes get a second try.
-fn deserves_another(error: &Error, ours: &Party, theirs: &Party) -> bool {
-    ours != theirs || error.class == Class::Corrupt
-}
-
 fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {
     let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
     Error::new(Class::Stalled, Stage::BlobFirstByte, evidence.saying(message))
 }
 
-/// Flights one request tries: its own, one of another party, one after wrong bytes, with room for one to dissolve.
-const TRIES: usize = 4;
+/// Further flights for a request whose own brought wrong bytes before it was answered.
+const SECOND_TRIES: u32 = 1;
 /// How long an upstream's word on a size is shared. Just long enough for those who ask together.
 const SIZES_FOR: Duration = Duration::from_secs(1);
 /// Sizes shared at a time.

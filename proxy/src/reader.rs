@@ -62,6 +62,9 @@ impl Reader {
     /// The body for `range` of the blob, end exclusive, which must lie within the blob.
     pub fn body(self, range: Range<u64>) -> Body {
         let remaining = range.end.saturating_sub(range.start);
+        if let View::Growing(seat) = &self.0 {
+            seat.flight.tail.advance(seat.cursor, range.start);
+        }
         let cursor = Cursor { view: self.0, at: range.start, end: range.end };
         let windows = stream::unfold(Some(cursor), |cursor| async move {
             let mut cursor = cursor?;

@@ -153,7 +153,7 @@ impl Disk for LocalDisk {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
             match entry.metadata() {
-                Ok(data) => list.push(Entry { name, size: data.is_file().then(|| data.len()) }),
+                Ok(data) => list.push(Entry { name, size: data.is_file().then_some(data.len()) }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
