@@ -1,2 +1,108 @@
-//! The `pullgate` executable.
-fn main() {}
+//! The `pullgate` executable: reads the command line and the configuration, then hands over to one of the parts.
+//!
+//! ```text
+//!   cli ── main ─┬─ serve ── proxy, prober, admin (status, page, readiness), telemetry, signal
+//!                ├─ check ── config, upstream
+//!                └─ demo ─── an embedded misbehaving registry, and serve around it
+//! ```
+
+mod admin;
+mod check;
+mod cli;
+mod demo;
+mod exit;
+mod page;
+mod page_proxy;
+mod plans;
+mod readiness;
+mod serve;
+mod signal;
+mod status;
+mod telemetry;
+mod trace;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Check, Cli, Command, Common};
+use crate::exit::Exit;
+use crate::serve::Roles;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    trace::install(cli.common.log, usual_log(cli.command.as_ref()));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("pullgate: cannot start the runtime: {error}");
+            return Exit::Unexpected.into();
+        }
+    };
+    let exit = runtime.block_on(run(cli));
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// Services log; commands that print a report do not talk over it.
+fn usual_log(command: Option<&Command>) -> &'static str {
+    match command {
+        None | Some(Command::Serve | Command::Proxy | Command::Prober) => "info",
+        Some(_) => "error",
+    }
+}
+
+async fn run(cli: Cli) -> Exit {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&cli.common, Roles::BOTH).await,
+        Command::Proxy => serve(&cli.common, Roles::PROXY).await,
+        Command::Prober => serve(&cli.common, Roles::PROBER).await,
+        Command::Demo { once } => demo::run(once).await,
+        Command::Check(Check::Config { print }) => check::config(&cli.common, print),
+        Command::Check(Check::Upstream { registries }) => match load(&cli.common) {
+            Ok(config) => check::upstream(&config, &registries, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), NAME, &mut std::io::stdout());
+            Exit::Fine
+        }
+        Command::Man => match clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()) {
+            Ok(()) => Exit::Fine,
+            Err(_) => Exit::Unexpected,
+        },
+    }
+}
+
+async fn serve(common: &Common, roles: Roles) -> Exit {
+    let config = match load(common) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    match serve::run(config, roles).await {
+        Ok(()) => Exit::Fine,
+        Err(error) => {
+            eprintln!("pullgate: {error}");
+            error.exit()
+        }
+    }
+}
+
+fn load(common: &Common) -> Result<config::Config, Exit> {
+    match config::Config::load(common.config.as_deref()) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(report) => {
+            eprint!("{report}");
+            Err(Exit::Usage)
+        }
+    }
+}
+
+/// Marks this process's requests, so that one that comes back is known as a loop.
+fn instance() -> Arc<str> {
+    static INSTANCE: std::sync::OnceLock<Arc<str>> = std::sync::OnceLock::new();
+    INSTANCE.get_or_init(|| format!("{:016x}", fastrand::u64(..)).into()).clone()
+}
+
+const NAME: &str = "pullgate";

@@ -30,7 +30,8 @@ fn packages_depend_only_where_the_arrows_point() {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =
         ARROWS.iter().map(|(name, arrows)| (*name, arrows.iter().copied().collect())).collect();
     for (package, dependencies) in dependencies() {
-        let arrows = allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} has no line in ARROWS"));
+        let arrows =
+            allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} has no line in ARROWS"));
         let ours = dependencies.iter().map(String::as_str).filter(|name| allowed.contains_key(name));
         for name in ours {
             assert!(arrows.contains(name), "{package} must not depend on {name}");
@@ -51,7 +52,9 @@ fn libraries_that_mark_a_boundary_stay_behind_it() {
 #[test]
 fn the_store_knows_no_http() {
     let store = concat!(env!("CARGO_MANIFEST_DIR"), "/proxy/src/store");
-    let files = std::fs::read_dir(store).expect("proxy/src/store exists").map(|entry| entry.expect("readable").path());
+    let files = std::fs::read_dir(store)
+        .expect("proxy/src/store exists")
+        .map(|entry| entry.expect("readable").path());
     for file in files.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&file).expect("readable source");
         for word in ["hyper::", "http::", "http_body", "registry::client", "registry::Client"] {
@@ -75,7 +78,10 @@ fn dependencies() -> Vec<(String, BTreeSet<String>)> {
 
 fn normal(dependencies: &Value) -> BTreeSet<String> {
     let all = dependencies.as_array().expect("dependencies");
-    all.iter().filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
+    all.iter()
+        .filter(|dependency| dependency["kind"].is_null())
+        .map(|dependency| text(&dependency["name"]))
+        .collect()
 }
 
 fn text(value: &Value) -> String {

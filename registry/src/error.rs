@@ -194,7 +194,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evidence = &self.evidence;
         write!(f, "{} at {}: {}", self.class, self.stage, evidence.host)?;
-        if let Some(address) = evidence.address {
+        if let Some(address) = evidence.address.filter(|address| address.to_string() != evidence.host) {
             write!(f, " ({address})")?;
         }
         if let Some(status) = evidence.status {

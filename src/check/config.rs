@@ -1,0 +1,39 @@
+//! `pullgate check config`: every error of the file in one run; with `--print`, what is in effect and where it comes from.
+
+use std::io::Write;
+
+use config::{Config, Loaded, Report};
+
+use crate::cli::{Common, Output};
+use crate::exit::Exit;
+
+/// Checks the file named on the command line; without one, the defaults.
+pub(crate) fn config(common: &Common, print: bool) -> Exit {
+    match Config::load(common.config.as_deref()) {
+        Ok(loaded) => tell(&loaded, common, print),
+        Err(report) => refuse(&report, common.output),
+    }
+}
+
+fn tell(loaded: &Loaded, common: &Common, print: bool) -> Exit {
+    let text = if print {
+        loaded.print()
+    } else {
+        let count = loaded.config.upstreams.len();
+        let file =
+            common.config.as_ref().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
+        format!("{file}: fine, {count} upstreams\n")
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Exit::Fine,
+        Err(_) => Exit::Unexpected,
+    }
+}
+
+fn refuse(report: &Report, output: Output) -> Exit {
+    match output {
+        Output::Text => eprint!("{report}"),
+        Output::Json => println!("{}", serde_json::to_string_pretty(report.problems()).unwrap_or_default()),
+    }
+    Exit::Usage
+}

@@ -1,0 +1,7 @@
+//! `pullgate check`: one look, a verdict, and what to do next.
+
+mod config;
+mod upstream;
+
+pub(crate) use config::config;
+pub(crate) use upstream::upstream;

@@ -1,0 +1,52 @@
+//! The proxy's part of the status page: what was answered, from where, and what the cache holds.
+
+use maud::{Markup, html};
+use proxy::{Status, UpstreamStatus};
+
+/// The section about the mirror.
+pub(crate) fn section(status: &Status) -> Markup {
+    let busy: Vec<_> = status
+        .upstreams
+        .iter()
+        .filter(|upstream| upstream.answers.values().any(|count| *count > 0))
+        .collect();
+    html! {
+        h2 { "Mirror" }
+        dl {
+            dt { "Cache" } dd { (status.cache.objects) " objects, " (size(status.cache.bytes)) @if !status.cache.scanned { " (still counting)" } }
+            dt { "Connections" } dd { (status.connections) }
+        }
+        @if busy.is_empty() { p class="dim" { "No requests yet: point containerd's hosts.toml here, or try a pull." } }
+        @else { (traffic(&busy)) }
+    }
+}
+
+fn traffic(busy: &[&UpstreamStatus]) -> Markup {
+    let outcomes: Vec<_> =
+        busy.first().map(|upstream| upstream.answers.keys().copied().collect()).unwrap_or_default();
+    html! {
+        table {
+            thead { tr { th { "Registry" } @for outcome in &outcomes { th { (outcome) } } th { "Sent" } th { "Fills now" } th { "Resumed" } } }
+            tbody {
+                @for upstream in busy {
+                    tr {
+                        th scope="row" { (upstream.registry) }
+                        @for outcome in &outcomes { td class="num" { (upstream.answers.get(outcome).copied().unwrap_or_default()) } }
+                        td class="num" { (size(upstream.sent_bytes)) }
+                        td class="num" { (upstream.fills_in_flight) }
+                        td class="num" { (upstream.fill_resumes) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    let scale = [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| bytes >= 1 << shift);
+    scale.map_or_else(
+        || format!("{bytes} B"),
+        |(unit, shift)| format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
+    )
+}

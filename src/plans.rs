@@ -1,0 +1,72 @@
+//! From the configuration to what the prober is to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prober::{Pace, Plan, Platform, Target, Traffic};
+use registry::client::{BuildError, Connections};
+use registry::upstream::Outbound;
+use registry::{Client, RegistryHost};
+
+/// A plan for each of `registries`; every call opens its own connection, so that a probe walks all stages.
+pub(crate) fn plans(
+    config: &config::Config,
+    registries: &[RegistryHost],
+    outbound: &Outbound,
+) -> Result<Vec<Plan>, BuildError> {
+    let counted = Arc::new(prober::telemetry::Counted::new(outbound.observer.clone()));
+    let outbound = Outbound { observer: counted, ..outbound.clone() };
+    let chosen = config.upstreams.iter().filter(|upstream| registries.contains(&upstream.registry));
+    chosen.map(|upstream| plan(config, upstream, &outbound)).collect()
+}
+
+/// How often to probe.
+pub(crate) fn pace(config: &config::Config) -> Pace {
+    Pace {
+        interval: config.prober.interval,
+        manifest_max_age: config.prober.manifest_interval,
+        ..Pace::default()
+    }
+}
+
+/// Nobody else asks the registries.
+pub(crate) fn no_traffic() -> Arc<dyn Traffic> {
+    Arc::new(NoTraffic)
+}
+
+fn plan(
+    config: &config::Config,
+    upstream: &config::Upstream,
+    outbound: &Outbound,
+) -> Result<Plan, BuildError> {
+    let targets = config.prober.targets.iter().filter(|target| target.image.registry == upstream.registry);
+    Ok(Plan {
+        registry: upstream.registry.clone(),
+        client: Client::new(upstream.for_client(), outbound.clone(), Connections::Fresh)?,
+        identity: identity(upstream),
+        targets: targets.map(target).collect(),
+    })
+}
+
+/// Under which name an upstream's requests are counted.
+fn identity(upstream: &config::Upstream) -> String {
+    if upstream.credentials.is_some() { upstream.id.clone() } else { "anonymous".to_owned() }
+}
+
+fn target(target: &config::Target) -> Target {
+    Target {
+        image: target.image.clone(),
+        platform: target
+            .platform
+            .as_ref()
+            .map_or_else(Platform::default, |platform| Platform(platform.to_string())),
+    }
+}
+
+struct NoTraffic;
+
+impl Traffic for NoTraffic {
+    fn last_success(&self, _: &RegistryHost) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,49 @@
+//! May traffic be sent here? Unready while starting and while draining; a sick upstream or disk does not unready us.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Where the process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not yet serving: waiting for the cache folder, say.
+    Starting,
+    /// Serving.
+    Ready,
+    /// Asked to stop; running transfers finish.
+    Draining,
+}
+
+/// The phase, set by who serves and read by the admin endpoint.
+#[derive(Clone)]
+pub(crate) struct Readiness(Arc<watch::Sender<Phase>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Phase::Starting)))
+    }
+}
+
+impl Readiness {
+    /// Enters a phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.0.send_replace(phase);
+    }
+
+    /// The present phase.
+    pub(crate) fn phase(&self) -> Phase {
+        *self.0.borrow()
+    }
+}
+
+impl Phase {
+    /// As shown in answers and on the page.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What `/status.json` and the status page show: one look at the whole process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::UNIX_EPOCH;
+
+use prober::Board;
+use registry::{Class, RequestKind};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::readiness::Phase;
+use crate::telemetry::Upstreams;
+
+/// Everything that can be looked at.
+pub(crate) struct Observatory {
+    /// When the process started.
+    pub(crate) started: Instant,
+    /// The upstreams as configured.
+    pub(crate) upstreams: Vec<config::Upstream>,
+    /// What was observed of them.
+    pub(crate) observed: Arc<Upstreams>,
+    /// The probes' verdicts; none without a prober.
+    pub(crate) board: Option<Arc<Board>>,
+    /// The proxy's own view; unset without a proxy, and until it has its cache folder.
+    pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
+}
+
+/// One look. `schema` grows when a field changes its meaning.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    /// Version of this document's form.
+    pub(crate) schema: u32,
+    /// Version of the program.
+    pub(crate) version: &'static str,
+    /// `starting`, `ready` or `draining`.
+    pub(crate) phase: &'static str,
+    /// Seconds since the start.
+    pub(crate) uptime_seconds: u64,
+    /// Every configured registry.
+    pub(crate) registries: Vec<Registry>,
+    /// The proxy: traffic, cache, fills in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<proxy::Status>,
+}
+
+/// One registry as seen from here.
+#[derive(Serialize)]
+pub(crate) struct Registry {
+    /// The registry as in image names.
+    pub(crate) registry: String,
+    /// Its short id in the configuration.
+    pub(crate) id: String,
+    /// Where it is asked.
+    pub(crate) endpoints: Vec<String>,
+    /// `public`, `shared` or `per-client`.
+    pub(crate) access: &'static str,
+    /// What the probes concluded; empty without a prober.
+    pub(crate) probes: Vec<prober::status::Entry>,
+    /// What it last said it would allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quota: Option<QuotaSeen>,
+    /// The certificate that ends first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<CertificateSeen>,
+    /// The last failed request to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_failure: Option<BTreeMap<&'static str, &'static str>>,
+}
+
+/// Quota headers as last seen.
+#[derive(Serialize)]
+pub(crate) struct QuotaSeen {
+    /// Pulls in a window.
+    pub(crate) limit: Option<u64>,
+    /// Pulls left.
+    pub(crate) remaining: Option<u64>,
+    /// Seconds.
+    pub(crate) window_seconds: Option<u64>,
+    /// Whom the registry counts.
+    pub(crate) source: Option<String>,
+}
+
+/// A certificate chain as last seen.
+#[derive(Serialize)]
+pub(crate) struct CertificateSeen {
+    /// The host that showed it.
+    pub(crate) host: String,
+    /// Seconds since 1970.
+    pub(crate) not_after: u64,
+    /// Did verification succeed?
+    pub(crate) verified: bool,
+}
+
+impl Observatory {
+    /// Looks.
+    pub(crate) fn look(&self, phase: Phase) -> Status {
+        Status {
+            schema: 1,
+            version: env!("CARGO_PKG_VERSION"),
+            phase: phase.as_str(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            registries: self.upstreams.iter().map(|upstream| self.registry(upstream)).collect(),
+            proxy: self.proxy.get().map(proxy::Proxy::status),
+        }
+    }
+
+    fn registry(&self, upstream: &config::Upstream) -> Registry {
+        let glance = self.observed.glance(&upstream.registry);
+        let host = upstream.registry.as_str();
+        let entries = self.board.as_ref().map(|board| board.entries()).unwrap_or_default();
+        Registry {
+            registry: host.to_owned(),
+            id: upstream.id.clone(),
+            endpoints: upstream.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect(),
+            access: upstream.access.as_str(),
+            probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
+            quota: glance.quota.map(|quota| QuotaSeen {
+                limit: quota.limit,
+                remaining: quota.remaining,
+                window_seconds: quota.window.map(|window| window.as_secs()),
+                source: quota.source,
+            }),
+            certificate: glance.certificate.map(|seen| CertificateSeen {
+                host: seen.host,
+                not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
+                verified: seen.verified,
+            }),
+            last_failure: glance.last_failure.map(failure),
+        }
+    }
+}
+
+fn failure((class, kind): (Class, RequestKind)) -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("class", class.as_str()), ("kind", kind.as_str()), ("fix", class.fix())])
+}

@@ -1,0 +1,260 @@
+//! The recorder behind `/metrics`, and the names of the series that upstream observations feed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use metrics::{
+    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use registry::observe::Certificate;
+use registry::{Class, Observation, Observer, Quota, RegistryHost, RequestKind, Stage};
+use tokio::time::Instant;
+
+/// Installs the process's recorder and describes every series. Once per process.
+pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_bytes_per_second".to_owned()), RATES)?
+        .install_recorder()?;
+    describe();
+    prober::telemetry::describe();
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+/// Drains the histograms' samples at a steady pace: without it they pile up while nobody scrapes.
+pub(crate) async fn upkeep(handle: PrometheusHandle) {
+    let mut tick = tokio::time::interval(UPKEEP);
+    loop {
+        tick.tick().await;
+        handle.run_upkeep();
+    }
+}
+
+/// Turns observations of upstream calls into series, and remembers what the status page shows.
+#[derive(Default)]
+pub(crate) struct Upstreams(Mutex<HashMap<RegistryHost, Series>>);
+
+/// What is remembered of one registry between two looks at the status page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Glance {
+    /// The last quota an answer stated.
+    pub(crate) quota: Option<Quota>,
+    /// The chain that ends first, and when.
+    pub(crate) certificate: Option<Certificate>,
+    /// The last failure's class and kind of request.
+    pub(crate) last_failure: Option<(Class, RequestKind)>,
+    /// When a request last succeeded.
+    pub(crate) last_success: Option<Instant>,
+}
+
+struct Series {
+    requests: HashMap<(RequestKind, Option<Class>), Counter>,
+    stages: HashMap<Stage, Histogram>,
+    received: Counter,
+    sources: Vec<String>,
+    hosts: Vec<String>,
+    glance: Glance,
+}
+
+impl Upstreams {
+    /// What was last seen of `registry`.
+    pub(crate) fn glance(&self, registry: &RegistryHost) -> Glance {
+        self.lock().get(registry).map(|series| series.glance.clone()).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RegistryHost, Series>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, registry: &RegistryHost, act: impl FnOnce(&mut Series) -> T) -> T {
+        let mut all = self.lock();
+        act(all.entry(registry.clone()).or_insert_with(|| Series::new(registry)))
+    }
+}
+
+impl Observer for Upstreams {
+    fn observe(&self, observation: &Observation<'_>) {
+        self.with(observation.registry, |series| series.observe(observation));
+    }
+
+    fn certificate(&self, registry: &RegistryHost, certificate: &Certificate) {
+        self.with(registry, |series| series.certificate(registry, certificate));
+    }
+
+    fn received(&self, registry: &RegistryHost, bytes: u64) {
+        self.with(registry, |series| series.received.increment(bytes));
+    }
+}
+
+/// The observer of the proxy's own clients: what they see counts as fresh traffic for the prober.
+pub(crate) struct FreshTraffic {
+    upstreams: Arc<Upstreams>,
+    successes: Mutex<HashMap<RegistryHost, Instant>>,
+}
+
+impl FreshTraffic {
+    /// Passes everything on to `upstreams`.
+    pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
+        Self { upstreams, successes: Mutex::default() }
+    }
+}
+
+impl Observer for FreshTraffic {
+    fn observe(&self, observation: &Observation<'_>) {
+        if observation.class.is_none() {
+            let mut successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
+            successes.insert(observation.registry.clone(), Instant::now());
+        }
+        self.upstreams.observe(observation);
+    }
+
+    fn certificate(&self, registry: &RegistryHost, certificate: &Certificate) {
+        self.upstreams.certificate(registry, certificate);
+    }
+
+    fn received(&self, registry: &RegistryHost, bytes: u64) {
+        self.upstreams.received(registry, bytes);
+    }
+}
+
+impl prober::Traffic for FreshTraffic {
+    fn last_success(&self, registry: &RegistryHost) -> Option<Duration> {
+        let successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
+        successes.get(registry).map(Instant::elapsed)
+    }
+}
+
+impl Series {
+    fn new(registry: &RegistryHost) -> Self {
+        Self {
+            requests: HashMap::new(),
+            stages: HashMap::new(),
+            received: counter!(RECEIVED_BYTES, "registry" => registry.as_str().to_owned()),
+            sources: Vec::new(),
+            hosts: Vec::new(),
+            glance: Glance::default(),
+        }
+    }
+
+    fn observe(&mut self, observation: &Observation<'_>) {
+        let host = || observation.registry.as_str().to_owned();
+        let class = observation.class.map_or("ok", Class::as_str);
+        let requests = || counter!(REQUESTS, "registry" => host(), "kind" => observation.kind.as_str(), "class" => class);
+        self.requests.entry((observation.kind, observation.class)).or_insert_with(requests).increment(1);
+        for (stage, time) in observation.timings.iter() {
+            let seconds = || histogram!(STAGE_SECONDS, "registry" => host(), "stage" => stage.as_str());
+            self.stages.entry(stage).or_insert_with(seconds).record(time);
+        }
+        match observation.class {
+            Some(class) => self.glance.last_failure = Some((class, observation.kind)),
+            None => self.glance.last_success = Some(Instant::now()),
+        }
+        if let Some(quota) = observation.quota {
+            self.quota(observation.registry, observation.identity, quota);
+        }
+    }
+
+    fn quota(&mut self, registry: &RegistryHost, identity: &str, quota: &Quota) {
+        let source = admit(&mut self.sources, quota.source.as_deref().unwrap_or_default()).unwrap_or(OTHER);
+        let set = |name: &'static str, value: Option<f64>| {
+            let Some(value) = value else { return };
+            let labels = [("registry", registry.as_str()), ("identity", identity), ("source", source)]
+                .map(owned_label);
+            gauge!(name, labels.to_vec()).set(value);
+        };
+        set(QUOTA_LIMIT, quota.limit.map(|limit| limit as f64));
+        set(QUOTA_REMAINING, quota.remaining.map(|remaining| remaining as f64));
+        set(QUOTA_WINDOW, quota.window.map(|window| window.as_secs_f64()));
+        set(QUOTA_OBSERVED, Some(seconds_since_1970(SystemTime::now())));
+        self.glance.quota = Some(quota.clone());
+    }
+
+    fn certificate(&mut self, registry: &RegistryHost, certificate: &Certificate) {
+        let Some(host) = admit(&mut self.hosts, &certificate.host) else { return };
+        let set = |verified: bool, value: f64| {
+            let verified = if verified { "true" } else { "false" };
+            let labels =
+                [("registry", registry.as_str()), ("host", host), ("verified", verified)].map(owned_label);
+            gauge!(TLS_NOT_AFTER, labels.to_vec()).set(value);
+        };
+        set(certificate.verified, seconds_since_1970(certificate.not_after));
+        // What was said of the chain before this one no longer holds: a renewed certificate must silence its alert.
+        set(!certificate.verified, f64::NAN);
+        let ends_first =
+            self.glance.certificate.as_ref().is_none_or(|known| {
+                known.host == certificate.host || certificate.not_after <= known.not_after
+            });
+        if ends_first {
+            self.glance.certificate = Some(certificate.clone());
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!(
+        REQUESTS,
+        "Requests to upstreams, by registry, kind and class (ok, or the cause of failure)."
+    );
+    describe_histogram!(
+        STAGE_SECONDS,
+        Unit::Seconds,
+        "Time of each stage of requests to upstreams, in seconds."
+    );
+    describe_counter!(RECEIVED_BYTES, Unit::Bytes, "Body bytes received from upstreams.");
+    describe_gauge!(QUOTA_LIMIT, "Pulls the registry allows in a window, as its last answer stated.");
+    describe_gauge!(QUOTA_REMAINING, "Pulls left in the window, as its last answer stated.");
+    describe_gauge!(QUOTA_WINDOW, Unit::Seconds, "Length of the quota's window, in seconds.");
+    describe_gauge!(QUOTA_OBSERVED, Unit::Seconds, "When the quota was last stated, in seconds since 1970.");
+    describe_gauge!(
+        TLS_NOT_AFTER,
+        Unit::Seconds,
+        "When the chain's first certificate expires, in seconds since 1970."
+    );
+    describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
+}
+
+/// The known spelling of `value`, taken in if there is room: what upstreams name must not grow without bound.
+fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
+    let at = match known.iter().position(|other| other == value) {
+        Some(at) => at,
+        None if known.len() < LABEL_VALUES_MAX => {
+            known.push(value.to_owned());
+            known.len() - 1
+        }
+        None => return None,
+    };
+    known.get(at).map(String::as_str)
+}
+
+fn owned_label((name, value): (&'static str, &str)) -> metrics::Label {
+    metrics::Label::new(name, value.to_owned())
+}
+
+fn seconds_since_1970(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64())
+}
+
+const REQUESTS: &str = "pullgate_upstream_requests_total";
+const STAGE_SECONDS: &str = "pullgate_upstream_stage_seconds";
+const RECEIVED_BYTES: &str = "pullgate_upstream_received_bytes_total";
+const QUOTA_LIMIT: &str = "pullgate_upstream_quota_limit";
+const QUOTA_REMAINING: &str = "pullgate_upstream_quota_remaining";
+const QUOTA_WINDOW: &str = "pullgate_upstream_quota_window_seconds";
+const QUOTA_OBSERVED: &str = "pullgate_upstream_quota_observed_timestamp_seconds";
+const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
+const BUILD_INFO: &str = "pullgate_build_info";
+
+/// Stands for label values beyond [`LABEL_VALUES_MAX`].
+const OTHER: &str = "other";
+/// Hosts and quota sources with series of their own, per registry.
+const LABEL_VALUES_MAX: usize = 16;
+/// The exporter's histograms are drained this often.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// From a loopback round trip to the longest deadline, in seconds.
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// From a modem to a fast disk, in bytes per second.
+const RATES: &[f64] = &[1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 3e9];
