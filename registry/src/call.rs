@@ -352,10 +352,12 @@ fn bare(mut url: Url) -> Url {
     url
 }
 
-/// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it.
+/// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it. What its blob
+/// host says is no such answer.
 fn is_verdict(error: &Error) -> bool {
     let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
-    error.evidence.status.is_some_and(|status| (400..500).contains(&status) && !too_busy.contains(&status))
+    let refused = |status: u16| (400..500).contains(&status) && !too_busy.contains(&status);
+    error.class != Class::BlobHost && error.evidence.status.is_some_and(refused)
 }
 
 /// This endpoint's part of the time that is left, when `endpoints` are still to be asked.

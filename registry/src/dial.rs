@@ -297,6 +297,7 @@ async fn connect_any(
     }))
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one place that opens outbound sockets")]
 async fn connect(
     address: SocketAddr,
     limit: Duration,

@@ -102,7 +102,8 @@ impl Resolver {
 fn bound(options: &mut ResolverOpts) {
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.timeout = ATTEMPT_MAX;
-    options.attempts = 2;
+    // Tries after the first.
+    options.attempts = 1;
     options.use_hosts_file = ResolveHosts::Always;
     // Pods have `ndots:5`; with it every registry name would first be tried under each search domain.
     options.ndots = 1;

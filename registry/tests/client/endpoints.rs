@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadtest::registry::{Registry, Rule, TooMany};
+use loadtest::registry::{Greeting, Registry, Rule, TooMany};
 use loadtest::sockets::Port;
 use registry::{Class, Stage};
 use tokio::time::Instant;
@@ -41,6 +41,19 @@ async fn the_registrys_own_no_is_final() {
     let outcome = head(&setup.client(), "3.20").await;
     assert_failed(outcome, Class::ManifestUnknown, Stage::ManifestHead, None);
     assert_eq!(mirror.log().connections(), 0);
+}
+
+#[tokio::test]
+async fn a_blob_host_that_refuses_sends_us_to_the_next_endpoint() {
+    let (own, image) = good().await;
+    let (mirror, _) = good().await;
+    own.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.expect("a port");
+    own.fault(Rule::cdn().status(403));
+    let mut setup = Setup::at(&[format!("http://registry.example.org:{}", own.port()), mirror.url()])
+        .resolving("registry.example.org", vec![vec![[127, 0, 0, 1].into()]]);
+    setup.upstream.registry = parsed("example.org");
+    let stream = blob(&setup.client(), &image.config.digest).await.expect("the mirror answers");
+    assert_eq!(stream.endpoint, 1);
 }
 
 #[tokio::test]
