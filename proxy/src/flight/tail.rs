@@ -64,11 +64,11 @@ impl Tail {
                 self.moved.notified().await;
             }
         });
-        let _ = patience.await;
+        let impatient = patience.await.is_err();
         let mut window = self.window();
         window.end += piece.len() as u64;
         window.pieces.push_back(piece);
-        window.trim()
+        window.trim(impatient)
     }
 
     /// Up to `most` bytes at `offset`, none if they are gone or have not come.
@@ -95,15 +95,25 @@ impl Tail {
 impl Window {
     /// Is the window full of bytes that some reader still needs?
     fn lacks_room(&self) -> bool {
-        let slowest = self.cursors.values().min().copied().unwrap_or(self.end);
-        self.end.saturating_sub(slowest.max(self.start)) >= CAPACITY
+        self.end.saturating_sub(self.needed_from()) >= CAPACITY
     }
 
-    fn trim(&mut self) -> bool {
-        let before = self.start;
+    /// The first byte a reader still needs.
+    fn needed_from(&self) -> u64 {
+        self.cursors.values().min().copied().unwrap_or(self.end).max(self.start)
+    }
+
+    /// Drops what is over the capacity and not needed; if `impatient`, needed or not.
+    fn trim(&mut self, impatient: bool) -> bool {
+        let (before, needed_from) = (self.start, self.needed_from());
         while self.end - self.start > CAPACITY {
-            let Some(piece) = self.pieces.pop_front() else { break };
-            self.start += piece.len() as u64;
+            let Some(piece) = self.pieces.front() else { break };
+            let end = self.start + piece.len() as u64;
+            if end > needed_from && !impatient {
+                break;
+            }
+            self.start = end;
+            self.pieces.pop_front();
         }
         let (start, trimmed) = (self.start, self.start != before);
         if trimmed {
@@ -135,6 +145,19 @@ mod tests {
             assert_eq!(tail.slice(at, u64::MAX).unwrap(), vec![i as u8; 1 << 20]);
             tail.advance(cursor, at + (1 << 20));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_as_far_behind_as_may_be_loses_nothing() {
+        let tail = Tail::default();
+        let cursor = tail.enter();
+        tail.begin(0);
+        for _ in 0..5 {
+            tail.push(Bytes::from(vec![0; 1 << 20])).await;
+        }
+        tail.advance(cursor, 1);
+        tail.push(Bytes::from(vec![0; 1 << 20])).await;
+        assert!(tail.slice(1, 1).is_some());
     }
 
     #[tokio::test(start_paused = true)]

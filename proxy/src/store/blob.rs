@@ -39,18 +39,19 @@ impl Content {
         Self(file)
     }
 
-    /// Reads `length` bytes at `offset`, off the workers.
+    /// Reads `length` bytes at `offset`: at once what the kernel has in memory, off the workers what it must fetch.
     ///
     /// # Errors
     /// The disk's; `UnexpectedEof` when the file is shorter, which committed files never are.
     pub async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        let mut buffer = BytesMut::zeroed(length);
+        if self.0.read_cached(offset, &mut buffer) {
+            return Ok(buffer.freeze());
+        }
         let file = self.0.clone();
-        off_worker(move || {
-            let mut buffer = BytesMut::zeroed(length);
-            match file.read_at(offset, &mut buffer)? {
-                read if read == length => Ok(buffer.freeze()),
-                _ => Err(io::ErrorKind::UnexpectedEof.into()),
-            }
+        off_worker(move || match file.read_at(offset, &mut buffer)? {
+            read if read == length => Ok(buffer.freeze()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
         })
         .await
     }

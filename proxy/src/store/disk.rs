@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, IoSliceMut, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, FallocateFlags, RenameFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// The file calls of the store. All of them block.
 pub(super) trait Disk: fmt::Debug + Send + Sync {
@@ -35,6 +35,10 @@ pub(super) trait Disk: fmt::Debug + Send + Sync {
 pub(super) trait File: fmt::Debug + Send + Sync {
     /// Reads at `offset`; fewer bytes than the buffer takes only at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Fills the buffer from memory, without waiting for the disk: `false`, and an undefined buffer, if that cannot be.
+    fn read_cached(&self, _offset: u64, _buffer: &mut [u8]) -> bool {
+        false
+    }
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Sets aside space up to `length` without changing the size, where the file system can.
@@ -174,6 +178,12 @@ impl File for fs::File {
             }
         }
         Ok(filled)
+    }
+
+    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> bool {
+        let wanted = buffer.len();
+        let read = preadv2(self, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
+        read.is_ok_and(|read| read == wanted)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

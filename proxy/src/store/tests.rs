@@ -173,3 +173,16 @@ async fn a_broken_record_is_no_record() {
         assert_eq!(open(dir.path()).await.links().get(&scope, Kind::Blob, &digest).await, None);
     }
 }
+
+#[tokio::test]
+async fn any_part_of_content_can_be_read_and_nothing_beyond() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    let digest = put(&store, b"0123456789").await;
+    let blob = store.blob(&digest).await.unwrap().unwrap();
+    let read = async |offset, length| blob.content().read(offset, length).await;
+    assert_eq!(read(0, 10).await.unwrap(), "0123456789");
+    assert_eq!(read(3, 4).await.unwrap(), "3456");
+    assert_eq!(read(10, 0).await.unwrap(), "");
+    assert_eq!(read(9, 2).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}
