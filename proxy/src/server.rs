@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,7 @@ enum Phase {
 }
 
 impl Bound {
+    #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
     pub(crate) async fn new(server: Arc<Server>, address: SocketAddr) -> io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, server })
     }

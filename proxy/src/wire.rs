@@ -74,7 +74,7 @@ impl<T> Wire<T> {
     }
 
     /// Counts what was written in this turn; at its end the task yields once.
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.written < TURN {
             return Poll::Ready(());
         }
