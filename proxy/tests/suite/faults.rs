@@ -1,0 +1,177 @@
+//! What clients hear when the registry misbehaves: always an answer that costs one request, never a lie.
+
+use std::time::Duration;
+
+use config::Access;
+use loadtest::image::Image;
+use loadtest::registry::{At, Rule, TooMany};
+
+use crate::rig::{Heard, INSTANCE, Plan, REGISTRY, Rig};
+
+fn image() -> Image {
+    Image::with_layers(1, &[300_000])
+}
+
+fn assert_unavailable(heard: &Heard, class: &str, code: &str) {
+    assert_eq!((heard.status, heard.class(), heard.outcome()), (503, class, "failed"), "{heard:?}");
+    for trap in ["retry-after", "www-authenticate"] {
+        assert_eq!(heard.header(trap), None, "{trap}");
+    }
+    let (told, message) = heard.oci_error();
+    assert_eq!(told, code);
+    assert!(message.contains(REGISTRY) && message.contains(class), "{message}");
+    assert!(heard.header("x-pullgate-stage").is_some());
+}
+
+#[tokio::test]
+async fn failures_of_the_registry_are_503_with_their_cause() {
+    for (rule, class, code) in [
+        (Rule::manifest().too_many_requests(TooMany::Plain), "rate_burst", "TOOMANYREQUESTS"),
+        (Rule::manifest().unavailable(500), "registry_5xx", "UNAVAILABLE"),
+        (Rule::manifest().unavailable(503), "registry_5xx", "UNAVAILABLE"),
+        (Rule::manifest().html(), "protocol_garbage", "UNAVAILABLE"),
+    ] {
+        let rig = Rig::start().await;
+        rig.upstream.add_image("org/app", "1", &image());
+        rig.upstream.fault(rule);
+        let heard = rig.get("org/app/manifests/1").await;
+        assert_unavailable(&heard, class, code);
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_gone_is_503() {
+    let rig = Rig::start().await;
+    rig.upstream.stop().await;
+    let heard = rig.get("org/app/manifests/1").await;
+    assert_unavailable(&heard, "connect_refused", "UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn only_the_registrys_own_404_is_404() {
+    let rig = Rig::start().await;
+    rig.upstream.add_image("org/app", "1", &image());
+    let missing = rig.get("org/app/manifests/2").await;
+    assert_eq!((missing.status, missing.class()), (404, "manifest_unknown"));
+    assert_eq!(missing.oci_error().0, "MANIFEST_UNKNOWN");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let blob = rig.get(&format!("org/app/blobs/{digest}")).await;
+    assert_eq!((blob.status, blob.oci_error().0.as_str()), (404, "BLOB_UNKNOWN"));
+}
+
+#[tokio::test]
+async fn refused_credentials_are_403_without_a_challenge() {
+    let rig = Rig::start().await;
+    rig.upstream.add_image("org/app", "1", &image());
+    rig.upstream.fault(Rule::manifest().denied());
+    let heard = rig.get("org/app/manifests/1").await;
+    assert_eq!((heard.status, heard.oci_error().0.as_str()), (403, "DENIED"));
+    assert_eq!(heard.header("www-authenticate"), None);
+}
+
+#[tokio::test]
+async fn per_client_access_sends_the_node_to_the_registry() {
+    let rig = Rig::with(Plan { access: Access::PerClient, ..Plan::default() }).await;
+    rig.upstream.add_image("org/app", "1", &image());
+    let heard = rig.get("org/app/manifests/1").await;
+    assert_eq!((heard.status, heard.oci_error().0.as_str()), (403, "DENIED"));
+    assert_eq!(rig.upstream.log().connections(), 0);
+}
+
+#[tokio::test]
+async fn a_shared_repository_sees_only_what_the_upstream_showed_it() {
+    let rig = Rig::with(Plan { access: Access::Shared, ..Plan::default() }).await;
+    let image = image();
+    rig.upstream.add_image("org/secret", "1", &image);
+    rig.upstream.add_image("org/other", "1", &Image::with_layers(8, &[100]));
+    let layer = &image.layers[0].digest;
+    assert_eq!(rig.get(&format!("org/secret/manifests/{}", image.digest())).await.status, 200);
+    assert_eq!(rig.get(&format!("org/secret/blobs/{layer}")).await.status, 200);
+    for path in [format!("org/other/blobs/{layer}"), format!("org/other/manifests/{}", image.digest())] {
+        assert_eq!(rig.get(&path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stale_tag_is_served_within_its_limit_and_never_renewed_by_failure() {
+    for (stale_limit, status) in [(Duration::from_secs(3600), 200), (Duration::ZERO, 503)] {
+        let rig = Rig::with(Plan { stale_limit, ..Plan::default() }).await;
+        let image = image();
+        rig.upstream.add_image("org/app", "1", &image);
+        assert_eq!(rig.get("org/app/manifests/1").await.status, 200);
+        rig.upstream.fault(Rule::manifest().unavailable(502));
+        for _ in 0..2 {
+            let heard = rig.get("org/app/manifests/1").await;
+            assert_eq!((heard.status, heard.class()), (status, "registry_5xx"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_true_404_is_told_though_content_is_held() {
+    let rig = Rig::start().await;
+    let image = image();
+    rig.upstream.add_image("org/app", "1", &image);
+    assert_eq!(rig.get("org/app/manifests/1").await.status, 200);
+    rig.upstream.remove("org/app", "1");
+    assert_eq!(rig.get("org/app/manifests/1").await.status, 404);
+    assert_eq!(rig.get(&format!("org/app/manifests/{}", image.digest())).await.outcome(), "hit");
+}
+
+#[tokio::test]
+async fn who_cannot_leave_a_mirror_gets_no_manifest_it_cannot_finish() {
+    let rig = Rig::start().await;
+    let image = image();
+    rig.upstream.add_image("org/app", "1", &image);
+    assert_eq!(rig.get("org/app/manifests/1").await.status, 200);
+    rig.upstream.fault(Rule::manifest().unavailable(500));
+    let skopeo = "User-Agent: skopeo/1.22.0\r\n";
+    assert_eq!(rig.ask("GET", "org/app/manifests/1", skopeo).await.status, 503);
+    assert_eq!(rig.get("org/app/manifests/1").await.outcome(), "stale");
+    for blob in image.blobs() {
+        assert_eq!(rig.get(&format!("org/app/blobs/{}", blob.digest)).await.status, 200);
+    }
+    assert_eq!(rig.ask("GET", "org/app/manifests/1", skopeo).await.outcome(), "stale");
+}
+
+#[tokio::test]
+async fn a_manifest_of_two_kinds_is_refused_and_not_kept() {
+    use loadtest::image::Blob;
+    let rig = Rig::start().await;
+    let both = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"layers":[],"config":{}}"#;
+    let both = Blob::new(
+        "application/vnd.oci.image.index.v1+json",
+        both.as_bytes().to_vec(),
+        loadtest::digest::Algorithm::Sha256,
+    );
+    rig.upstream.add_manifest("org/app", &both);
+    rig.upstream.set_tag("org/app", "1", &both.digest);
+    for path in ["org/app/manifests/1".to_owned(), format!("org/app/manifests/{}", both.digest)] {
+        for _ in 0..2 {
+            let heard = rig.get(&path).await;
+            assert_eq!((heard.status, heard.class()), (503, "media_type"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_byte_never_completes_a_body() {
+    let rig = Rig::start().await;
+    let image = Image::with_layers(1, &[8 << 20]);
+    rig.upstream.add_image("org/app", "1", &image);
+    rig.upstream.fault(Rule::blob().get().flip(At::LastByte));
+    let heard = rig.get(&format!("org/app/blobs/{}", image.layers[0].digest)).await;
+    assert!(heard.status == 503 || (heard.clean && !heard.is_whole()), "{} {}", heard.status, heard.body.len());
+}
+
+#[tokio::test]
+async fn a_request_of_our_own_is_a_loop() {
+    let rig = Rig::start().await;
+    rig.upstream.add_image("org/app", "1", &image());
+    let passed = format!("X-Pullgate-Via: other, {INSTANCE}\r\n");
+    let heard = rig.ask("GET", "org/app/manifests/1", &passed).await;
+    assert_eq!((heard.status, heard.class()), (503, "loop"));
+    assert_eq!(rig.upstream.log().connections(), 0);
+    let others = rig.ask("GET", "org/app/manifests/1", "X-Pullgate-Via: other\r\n").await;
+    assert_eq!(others.status, 200);
+}

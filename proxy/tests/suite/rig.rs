@@ -1,0 +1,205 @@
+//! A proxy on its own folder, the registry behind it, and a client that shows every byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Access;
+use loadtest::registry::Registry;
+use proxy::store::{Store, StoreConfig};
+use proxy::{Proxy, Served, Settings, Telemetry};
+use registry::client::Connections;
+use registry::observe::Deaf;
+use registry::trust::{Addresses, Zone};
+use registry::upstream::Limits;
+use registry::{Client, Endpoint, Outbound, Upstream};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The registry of the tests, as image names spell it.
+pub(crate) const REGISTRY: &str = "registry.test";
+/// The mark of the proxy's own requests.
+pub(crate) const INSTANCE: &str = "pullgate-under-test";
+
+/// What differs between tests.
+pub(crate) struct Plan {
+    pub(crate) access: Access,
+    pub(crate) tag_max_age: Duration,
+    pub(crate) stale_limit: Duration,
+    pub(crate) drain: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            access: Access::Public,
+            tag_max_age: Duration::ZERO,
+            stale_limit: Duration::from_secs(3600),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A running proxy and its upstream.
+pub(crate) struct Rig {
+    pub(crate) upstream: Registry,
+    pub(crate) proxy: Proxy,
+    pub(crate) address: SocketAddr,
+    pub(crate) cache: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<()>,
+}
+
+impl Rig {
+    pub(crate) async fn start() -> Self {
+        Self::with(Plan::default()).await
+    }
+
+    pub(crate) async fn with(plan: Plan) -> Self {
+        let upstream = Registry::start().await.unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let telemetry = Telemetry::new();
+        let store = StoreConfig {
+            dir: cache.path().join("cache"),
+            max_size: 1 << 30,
+            lock_wait: Duration::ZERO,
+        };
+        let store = Store::open(store, Arc::<Telemetry>::clone(&telemetry)).await.unwrap();
+        let settings = Settings {
+            header_deadline: Duration::from_secs(5),
+            drain: plan.drain,
+            max_connections: 100,
+            tls: None,
+            instance: INSTANCE.into(),
+        };
+        let served = Served {
+            id: "test".to_owned(),
+            registry: REGISTRY.parse().unwrap(),
+            access: plan.access,
+            tag_max_age: plan.tag_max_age,
+            stale_limit: plan.stale_limit,
+            client: client(&upstream),
+        };
+        let proxy = Proxy::new(settings, vec![served], store, telemetry);
+        let bound = proxy.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = bound.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(bound.serve(async move {
+            let _ = stopped.await;
+        }));
+        Self { upstream, proxy, address, cache, stop: Some(stop), serving }
+    }
+
+    /// GET as containerd asks: `ns` in the query.
+    pub(crate) async fn get(&self, path: &str) -> Heard {
+        self.ask("GET", path, "User-Agent: containerd/v2.1.9\r\n").await
+    }
+
+    pub(crate) async fn head(&self, path: &str) -> Heard {
+        self.ask("HEAD", path, "User-Agent: containerd/v2.1.9\r\n").await
+    }
+
+    /// `path` is what follows `/v2/`; `headers` are whole lines.
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str) -> Heard {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let request = format!(
+            "{method} /v2/{path}{joint}ns={REGISTRY} HTTP/1.1\r\nHost: mirror\r\n{headers}Connection: close\r\n\r\n"
+        );
+        self.raw(&request).await
+    }
+
+    /// Sends bytes as they are, and hears until the connection ends.
+    pub(crate) async fn raw(&self, request: &str) -> Heard {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Heard::until_end(&mut stream).await
+    }
+
+    /// Tells the server to stop, without waiting for it.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.stop.take().expect("stopped once").send(());
+    }
+
+    /// Waits for the server's end.
+    pub(crate) async fn ended(&mut self) {
+        let ended = tokio::time::timeout(Duration::from_secs(30), &mut self.serving).await;
+        ended.expect("the server never ended").unwrap();
+    }
+}
+
+/// What a client heard on a connection.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// Did the connection end by FIN?
+    pub(crate) clean: bool,
+}
+
+impl Heard {
+    pub(crate) async fn until_end(stream: &mut TcpStream) -> Self {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes)).await;
+        let clean = read.expect("the connection never ended").is_ok();
+        let split = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let split = split.unwrap_or_else(|| panic!("no response: {:?}", String::from_utf8_lossy(&bytes)));
+        let head = String::from_utf8(bytes[..split].to_vec()).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self { status, headers, body: bytes[split + 4..].to_vec(), clean }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn outcome(&self) -> &str {
+        self.header("x-pullgate-outcome").unwrap_or("none")
+    }
+
+    pub(crate) fn class(&self) -> &str {
+        self.header("x-pullgate-class").unwrap_or("none")
+    }
+
+    /// Code and message of an OCI error.
+    pub(crate) fn oci_error(&self) -> (String, String) {
+        let document: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
+        let error = &document["errors"][0];
+        (error["code"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
+    }
+
+    /// Has it as many bytes as it announced?
+    pub(crate) fn is_whole(&self) -> bool {
+        self.header("content-length").is_some_and(|length| length.parse() == Ok(self.body.len()))
+    }
+}
+
+fn client(upstream: &Registry) -> Client {
+    let loopback = Addresses { public: false, ranges: vec!["127.0.0.0/8".parse().unwrap()] };
+    let endpoint = Endpoint {
+        url: upstream.url().parse().unwrap(),
+        prefix: None,
+        send_ns: false,
+        credentials: None,
+        ca_file: None,
+    };
+    let upstream = Upstream {
+        id: "test".to_owned(),
+        registry: REGISTRY.parse().unwrap(),
+        endpoints: vec![endpoint],
+        credentials: None,
+        repositories: Vec::new(),
+        zone: Zone { addresses: loopback, ..Zone::default() },
+        ca_file: None,
+        limits: Limits { progress: Duration::from_secs(1), ..Limits::default() },
+    };
+    Client::new(upstream, Outbound::from_env(Arc::new(Deaf), INSTANCE), Connections::Pooled).unwrap()
+}
