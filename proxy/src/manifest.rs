@@ -33,10 +33,19 @@ use crate::store::{Kind, Link, Scope, Store, TagRecord};
 /// Manifests of all upstreams.
 pub(crate) struct Manifests {
     store: Store,
-    heads: Coalesce<Question, Result<ManifestHead, Error>>,
+    heads: Coalesce<Question, Result<Told, Error>>,
     fetches: Coalesce<Question, Result<Held, Error>>,
+    /// What HEAD by tag was told lately: as good as a record, before there can be one.
+    told: Cache<Question, Told>,
     /// Digests that HEAD by tag announced and that are not stored yet.
     announced: Cache<Question, (Tag, SystemTime)>,
+}
+
+/// An upstream's answer to HEAD, and when it came.
+#[derive(Clone, Debug)]
+struct Told {
+    head: ManifestHead,
+    at: SystemTime,
 }
 
 type Question = (RegistryHost, Repository, Reference);
@@ -58,7 +67,8 @@ struct Known {
 impl Manifests {
     pub(crate) fn new(store: Store) -> Self {
         let announced = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
-        Self { store, heads: Coalesce::new(), fetches: Coalesce::new(), announced }
+        let told = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
+        Self { store, heads: Coalesce::new(), fetches: Coalesce::new(), told, announced }
     }
 
     /// Answers GET and HEAD of a manifest.
@@ -75,7 +85,7 @@ impl Manifests {
         }
         let reference = Reference::Digest(digest.clone());
         if asking.verb == Verb::Head || self.store.read_small(digest).await.is_some() {
-            let head = self.head(asking, &reference).await?;
+            let head = self.head(asking, &reference).await?.head;
             if let Some(held) = self.earned(asking, digest, &head).await {
                 return held.answer(asking, Outcome::Hit, None);
             }
@@ -96,7 +106,7 @@ impl Manifests {
             return known.held.answer(asking, Outcome::Hit, None);
         }
         let result = match self.head(asking, &Reference::Tag(tag.clone())).await {
-            Ok(head) => self.checked(asking, tag, known.as_ref(), &head).await,
+            Ok(told) => self.checked(asking, tag, known.as_ref(), &told).await,
             Err(error) => Err(Failure::Upstream(error)),
         };
         match (result, known) {
@@ -111,18 +121,18 @@ impl Manifests {
         asking: &Asking<'_>,
         tag: &Tag,
         known: Option<&Known>,
-        head: &ManifestHead,
+        told: &Told,
     ) -> Result<Answer, Failure> {
-        match (Checked::of(known.map(|known| &known.record), head), known) {
+        match (Checked::of(known.map(|known| &known.record), &told.head), known) {
             (Checked::Same, Some(known)) => {
-                self.record(asking, tag, &known.held, asking.now).await;
+                self.record(asking, tag, &known.held, told.at).await;
                 known.held.answer(asking, Outcome::Hit, None)
             }
             (Checked::NotNewer, Some(known)) => {
                 let age = age(&known.record, asking.now);
                 known.held.answer(asking, Outcome::Stale, Some(Staleness { age, class: None }))
             }
-            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, head).await,
+            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told).await,
             (Checked::Unnamed | Checked::Same | Checked::NotNewer, _) => {
                 let (held, outcome) = self.fetch(asking, &Reference::Tag(tag.clone())).await?;
                 self.record(asking, tag, &held, asking.now).await;
@@ -137,8 +147,9 @@ impl Manifests {
         asking: &Asking<'_>,
         tag: &Tag,
         digest: &Digest,
-        head: &ManifestHead,
+        told: &Told,
     ) -> Result<Answer, Failure> {
+        let head = &told.head;
         let reference = Reference::Digest(digest.clone());
         let (held, outcome) = match self.earned(asking, digest, head).await {
             Some(held) => (held, Outcome::Hit),
@@ -146,7 +157,7 @@ impl Manifests {
                 if let Some(answer) = announced(asking, digest, head) {
                     if !head.stale {
                         let key = self.question(asking, &reference);
-                        self.announced.insert(key, (tag.clone(), asking.now)).await;
+                        self.announced.insert(key, (tag.clone(), told.at)).await;
                     }
                     return Ok(answer);
                 }
@@ -157,7 +168,7 @@ impl Manifests {
             let staleness = Staleness { age: Duration::ZERO, class: None };
             return held.answer(asking, Outcome::Stale, Some(staleness));
         }
-        self.record(asking, tag, &held, asking.now).await;
+        self.record(asking, tag, &held, told.at).await;
         held.answer(asking, outcome, None)
     }
 
@@ -216,12 +227,25 @@ impl Manifests {
         }
     }
 
-    async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<ManifestHead, Error> {
+    async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<Told, Error> {
         let question = self.question(asking, reference);
-        let (client, deadline) = (asking.client.clone(), asking.deadline);
+        if let Some(told) = self.told.get(&question).await
+            && asking.freshness().holds(told.at, asking.now)
+        {
+            return Ok(told);
+        }
+        let (client, deadline, at) = (asking.client.clone(), asking.deadline, asking.now);
         let work = || {
-            let (_, repository, reference) = question.clone();
-            async move { Ok(client.manifest_head(&repository, &reference, deadline).await?.value) }
+            let (question, remembered) = (question.clone(), self.told.clone());
+            async move {
+                let (_, repository, reference) = &question;
+                let head = client.manifest_head(repository, reference, deadline).await?.value;
+                let told = Told { head, at };
+                if matches!(reference, Reference::Tag(_)) && !told.head.stale {
+                    remembered.insert(question, told.clone()).await;
+                }
+                Ok(told)
+            }
         };
         self.heads.run(question.clone(), work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }

@@ -33,7 +33,12 @@ pub(crate) enum Checked {
 impl Freshness {
     /// May a record be answered without asking?
     pub(crate) fn is_fresh(&self, record: &TagRecord, now: SystemTime) -> bool {
-        age(record, now) < self.tag_max_age
+        self.holds(record.checked_at, now)
+    }
+
+    /// May what was said at `at` be believed without asking?
+    pub(crate) fn holds(&self, at: SystemTime, now: SystemTime) -> bool {
+        now.duration_since(at).unwrap_or_default() < self.tag_max_age
     }
 
     /// The age of a record that may be answered although the upstream said `error`; `None` when it may not.

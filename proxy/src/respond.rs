@@ -319,6 +319,7 @@ fn refusal(failure: &Failure, request: Option<&Request>) -> Response {
 fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
+        Refusal::Head => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "UNSUPPORTED"),
         Refusal::Path => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
         Refusal::Name(NameError::Digest) => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
         Refusal::Name(NameError::Tag) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),

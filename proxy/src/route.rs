@@ -90,6 +90,9 @@ pub(crate) enum Refusal {
     /// A body, or framing that announces one.
     #[error("a GET or HEAD request must not carry a body")]
     Body,
+    /// A head beyond the limit; hyper looks at its size only while it is incomplete.
+    #[error("the request's head is too long")]
+    Head,
     /// `Upgrade`.
     #[error("protocol upgrades are not offered")]
     Upgrade,
@@ -121,6 +124,7 @@ impl Routed {
             Method::HEAD => Verb::Head,
             _ => return Err(Refusal::Method),
         };
+        refuse_size(head)?;
         refuse_framing(&head.headers)?;
         let path = origin_path(&head.uri)?;
         let query = Query::read(head.uri.query().unwrap_or_default())?;
@@ -221,6 +225,12 @@ fn endpoint(rest: &str, path: &str, query: Query<'_>) -> Result<Request, Refusal
     }
 }
 
+fn refuse_size(head: &Parts) -> Result<(), Refusal> {
+    let line = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if line + fields > HEAD_MAX { Err(Refusal::Head) } else { Ok(()) }
+}
+
 /// A body on a request that has none by definition is how requests are smuggled past a cache.
 fn refuse_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     let announces_body = headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0");
@@ -274,6 +284,8 @@ fn page_size(text: &str) -> Result<u32, Refusal> {
     Ok(text.parse().unwrap_or(PAGE_MAX).min(PAGE_MAX))
 }
 
+/// Longest request head, bytes.
+pub(crate) const HEAD_MAX: usize = 32 * 1024;
 /// Longest query read, in bytes; a referrers page of the longest known registry stays below half of it.
 const QUERY_MAX: usize = 4096;
 /// Most tags asked for at once: what an upstream is asked to build for one request has a bound.
@@ -396,6 +408,8 @@ mod tests {
         ] {
             assert_eq!(get(target), Err(refusal), "{target:.80}");
         }
+        let filler = "y".repeat(HEAD_MAX);
+        assert_eq!(read("GET", "/v2/", &[("x-filler", &filler)]), Err(Refusal::Head));
         assert_eq!(get(&format!("/v2/?x={}", "y".repeat(QUERY_MAX))), Err(Refusal::Query));
     }
 

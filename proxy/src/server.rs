@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::body::Metered;
 use crate::mirror::Mirror;
 use crate::respond::{Failure, respond, wants_head_only};
-use crate::route::Routed;
+use crate::route::{HEAD_MAX, Routed};
 use crate::telemetry::{Endpoint, Exchange, Told};
 use crate::tls::ServerTls;
 use crate::wire::{Heads, Wire};
@@ -160,19 +160,20 @@ where
     });
     let mut connection = http().serve_connection(TokioIo::new(wire), service);
     loop {
-        tokio::select! {
+        let change = tokio::select! {
             biased;
             ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, client = %peer.ip(), "connection ended early");
                 }
-                break;
+                None
             }
-            Ok(()) = phase.changed() => match *phase.borrow_and_update() {
-                Phase::Open => {}
-                Phase::Draining => Pin::new(&mut connection).graceful_shutdown(),
-                Phase::Closing => break,
-            }
+            Ok(()) = phase.changed() => Some(*phase.borrow_and_update()),
+        };
+        match change {
+            Some(Phase::Open) => {}
+            Some(Phase::Draining) => Pin::new(&mut connection).graceful_shutdown(),
+            Some(Phase::Closing) | None => break,
         }
     }
     part(connection.into_parts().io.into_inner().into_inner()).await;
@@ -192,10 +193,11 @@ async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
 
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
+    // The buffer also bounds what waits unsent before a body is asked for more.
     http.timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .max_buf_size(HEAD_MAX)
         .keep_alive(true);
     http
 }
@@ -240,8 +242,6 @@ const IDLE_MAX: Duration = Duration::from_secs(75);
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Most header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// Longest request head, bytes; also what is buffered unsent before a body is asked for more.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// How long a closed connection is still read from.
 const LINGER: Duration = Duration::from_secs(1);
 /// How much is read from it, bytes.

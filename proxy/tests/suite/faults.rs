@@ -161,7 +161,12 @@ async fn a_wrong_byte_never_completes_a_body() {
     rig.upstream.add_image("org/app", "1", &image);
     rig.upstream.fault(Rule::blob().get().flip(At::LastByte));
     let heard = rig.get(&format!("org/app/blobs/{}", image.layers[0].digest)).await;
-    assert!(heard.status == 503 || (heard.clean && !heard.is_whole()), "{} {}", heard.status, heard.body.len());
+    assert!(
+        heard.status == 503 || (heard.clean && !heard.is_whole()),
+        "{} {}",
+        heard.status,
+        heard.body.len()
+    );
 }
 
 #[tokio::test]

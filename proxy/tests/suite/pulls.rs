@@ -209,7 +209,10 @@ async fn tags_are_paged_with_links_to_ourselves() {
         let document: Value = serde_json::from_slice(&page.body).unwrap();
         seen.extend(document["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()));
         if let Some(link) = page.header("link") {
-            assert!(link.starts_with("</v2/org/app/tags/list?") && link.contains("ns=registry.test"), "{link}");
+            assert!(
+                link.starts_with("</v2/org/app/tags/list?") && link.contains("ns=registry.test"),
+                "{link}"
+            );
             let target = link.trim_start_matches("</v2/").split('>').next().unwrap();
             path = target.replace(&format!("&ns={REGISTRY}"), "");
         }
