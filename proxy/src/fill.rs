@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use registry::client::ByteRange;
-use registry::{Class, Error, Evidence, Reason, Stage};
+use registry::{Class, Error, Evidence, Reason, Stage, Verified};
 use tokio::time::{Instant, sleep};
 
 use crate::flight::Source;
@@ -289,6 +289,7 @@ impl<O: Origin> Fill<O> {
 
     /// All bytes are here: verdict, delivery, commit.
     async fn settle(&mut self) {
+        self.tally.arrived();
         let Some(sink) = self.sink.take() else { return };
         let (verdict, ingest) = sink.finish();
         let verified = match verdict {
@@ -306,7 +307,13 @@ impl<O: Origin> Fill<O> {
         if self.length != Some(length) {
             self.link(length).await;
         }
-        let Some(ingest) = ingest else { return self.deliver() };
+        match ingest {
+            Some(ingest) => self.commit(ingest, verified).await,
+            None => self.deliver(),
+        }
+    }
+
+    async fn commit(&mut self, ingest: Ingest, verified: Verified) {
         match sink::commit(ingest, verified).await {
             None => {}
             Some(Ok(blob)) => {

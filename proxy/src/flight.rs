@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::fill;
 use crate::origin::Origin;
 use crate::reader::Reader;
-use crate::store::{Blob, Kind, Link, Scope, Store};
+use crate::store::{Kind, Link, Scope, Store};
 use crate::watch::Watch;
 
 #[cfg(test)]
@@ -92,25 +92,13 @@ impl Flights {
         let mut linked = self.link(&source).await.is_some();
         let mut spare = SECOND_TRIES;
         while Instant::now() < deadline {
-            if let Ok(Some(blob)) = self.store.blob(&source.digest).await {
-                if !linked {
-                    self.size(&source, deadline).await?;
-                }
-                let (length, reader) = (blob.length(), Reader::committed(blob));
-                return Ok(Opened { outcome: Origination::Hit, length, reader });
+            if let Some(hit) = self.hit(&source, linked, deadline).await? {
+                return Ok(hit);
             }
-            let (outcome, mut seat) = match self.table.board(&source.digest, &party, linked) {
-                Boarded::Follower(seat) => (Origination::Joined, seat),
-                Boarded::Leader(lead, seat) => {
-                    let (store, watch) = (self.store.clone(), self.watch.clone());
-                    tokio::spawn(fill::run(lead, store, watch, source.clone(), deadline));
-                    (Origination::Miss, seat)
-                }
-                Boarded::Unlinked => {
-                    self.size(&source, deadline).await?;
-                    linked = true;
-                    continue;
-                }
+            let Some((outcome, mut seat)) = self.board(&source, &party, linked, deadline) else {
+                self.size(&source, deadline).await?;
+                linked = true;
+                continue;
             };
             let failure = match timeout_at(deadline, seat.gate()).await {
                 Ok(Gate::Go(length)) => return Ok(aboard(outcome, length, seat)),
@@ -134,7 +122,7 @@ impl Flights {
     /// # Errors
     /// The upstream's failure for this scope.
     pub async fn size<O: Origin>(&self, source: &Source<O>, deadline: Instant) -> Result<Option<u64>, Error> {
-        let stored = self.store.blob(&source.digest).await.ok().flatten().map(|blob: Blob| blob.length());
+        let stored = self.store.blob(&source.digest).await.ok().flatten().map(|blob| blob.length());
         if let Some(link) = self.link(source).await {
             return Ok(Some(stored.unwrap_or(link.size)));
         }
@@ -147,6 +135,39 @@ impl Flights {
             self.store.links().put(&source.scope, Kind::Blob, &source.digest, link).await;
         }
         Ok(size)
+    }
+
+    async fn hit<O: Origin>(
+        &self,
+        source: &Source<O>,
+        linked: bool,
+        deadline: Instant,
+    ) -> Result<Option<Opened>, Error> {
+        let Ok(Some(blob)) = self.store.blob(&source.digest).await else { return Ok(None) };
+        if !linked {
+            self.size(source, deadline).await?;
+        }
+        let (length, reader) = (blob.length(), Reader::committed(blob));
+        Ok(Some(Opened { outcome: Origination::Hit, length, reader }))
+    }
+
+    /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
+    fn board<O: Origin>(
+        &self,
+        source: &Source<O>,
+        party: &Party,
+        linked: bool,
+        deadline: Instant,
+    ) -> Option<(Origination, Seat)> {
+        match self.table.board(&source.digest, party, linked) {
+            Boarded::Follower(seat) => Some((Origination::Joined, seat)),
+            Boarded::Leader(lead, seat) => {
+                let (store, watch) = (self.store.clone(), self.watch.clone());
+                tokio::spawn(fill::run(lead, store, watch, source.clone(), deadline));
+                Some((Origination::Miss, seat))
+            }
+            Boarded::Unlinked => None,
+        }
     }
 
     async fn link<O>(&self, source: &Source<O>) -> Option<Link> {

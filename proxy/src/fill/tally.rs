@@ -14,13 +14,15 @@ pub(super) struct Tally {
     registry: RegistryHost,
     bytes: u64,
     began: Option<Instant>,
+    /// Time to the last byte; the commit is not the upstream's.
+    took: Option<Duration>,
     ended: bool,
 }
 
 impl Tally {
     pub(super) fn new(watch: Arc<dyn Watch>, registry: RegistryHost) -> Self {
         watch.fill_started(&registry);
-        Self { watch, registry, bytes: 0, began: None, ended: false }
+        Self { watch, registry, bytes: 0, began: None, took: None, ended: false }
     }
 
     /// The first headers were judged.
@@ -36,9 +38,15 @@ impl Tally {
         self.bytes += bytes;
     }
 
+    /// The last byte came.
+    pub(super) fn arrived(&mut self) {
+        self.took = self.began.map(|began| began.elapsed());
+    }
+
     pub(super) fn end(&mut self, outcome: FillOutcome) {
         self.ended = true;
-        let transfer = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+        let so_far = || self.began.map(|began| began.elapsed());
+        let transfer = self.took.or_else(so_far).unwrap_or_default();
         self.watch.fill_ended(&self.registry, &FillEnd { outcome, bytes: self.bytes, transfer });
     }
 }

@@ -167,11 +167,10 @@ async fn bytes_flow_before_the_last_came_but_the_end_waits_for_the_verdict() {
     assert!(!opened.reader.is_committed());
     let mut body = opened.reader.body(0..opened.length);
     let mut read = 0;
-    while read < size - state::HELD_BACK as usize - 1 {
-        read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    while let Ok(frame) = tokio::time::timeout(Duration::from_secs(60), body.frame()).await {
+        read += frame.unwrap().unwrap().into_data().unwrap().len();
     }
-    let waited = tokio::time::timeout(Duration::from_secs(60), body.frame()).await;
-    assert!(waited.is_err(), "the last piece left before the hash agreed");
+    assert!((7 * MIB..=size - 64 * 1024).contains(&read), "{read} bytes left before the hash agreed");
     gate.add_permits(1);
     read += body.collect().await.unwrap().to_bytes().len();
     assert_eq!(read, size);
