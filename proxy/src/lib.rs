@@ -17,7 +17,8 @@
 //!
 //! Content is stored by digest and seen by link: [`store`] knows no HTTP, and what it holds hashes to its name. One
 //! [`flight`] fetches a digest for all who ask, whoever leaves; readers follow it from disk at their own pace. What a
-//! tag means is decided by [`policy`], which does nothing else. [`telemetry`] alone names metrics.
+//! tag means is decided by [`policy`], which does nothing else. [`telemetry`] alone names metrics; [`pull`] stitches the
+//! requests of one client's pull into one record.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ mod manifest;
 mod mirror;
 pub mod origin;
 mod policy;
+mod pull;
 mod range;
 pub mod reader;
 mod referrers;

@@ -12,7 +12,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use http::request::Parts;
+use http::{Request, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,11 +22,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::body::Metered;
 use crate::mirror::Mirror;
+use crate::pull::step::Step;
 use crate::respond::{Failure, respond, wants_head_only};
 use crate::route::{HEAD_MAX, Routed};
 use crate::telemetry::{Endpoint, Exchange, Told};
@@ -77,11 +79,14 @@ impl Bound {
         let slots = Arc::new(Semaphore::new(server.max_connections));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
+        let mut tick = interval(PULLS_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                _ = tick.tick() => server.mirror.telemetry.end_quiet_pulls(),
                 (stream, peer, slot) = accept(&listener, &slots) => {
                     connections.spawn(connection(Arc::clone(&server), stream, peer, slot, watched.clone()));
                 }
@@ -211,11 +216,15 @@ async fn answer(
     // The body, if there is one, is never read: requests that announce one are refused.
     let (head, _) = request.into_parts();
     let routed = Routed::read(&head);
+    let mut step = routed.as_ref().ok().and_then(|routed| step(&mirror, routed, &head, peer));
     let result = match &routed {
         Ok(routed) => mirror.answer(routed, &head).await,
         Err(refusal) => Err(Failure::Request(*refusal)),
     };
     let routed = routed.ok();
+    if let (Some(step), Some(routed), Ok(answer)) = (&mut step, &routed, &result) {
+        step.answered(&routed.request, answer);
+    }
     let (outcome, class, stage) = match &result {
         Ok(answer) => (answer.outcome(), answer.class(), None),
         Err(failure) => (failure.outcome(), failure.class(), failure.stage()),
@@ -232,8 +241,13 @@ async fn answer(
     };
     let place = request.and_then(|request| request.place());
     let series = mirror.telemetry.series(place.map(|place| &place.registry));
-    let exchange = Exchange::new(series, told, peer.ip(), began);
+    let exchange = Exchange::new(series, told, peer.ip(), began, step);
     Ok(response.map(|body| Metered::new(body, exchange)))
+}
+
+fn step(mirror: &Mirror, routed: &Routed, head: &Parts, peer: SocketAddr) -> Option<Step> {
+    let agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Step::begin(&mirror.telemetry, &routed.request, peer.ip(), agent.unwrap_or_default())
 }
 
 /// Longest idle time of a connection: containerd keeps its own for 30 s, and ours must outlast that.
@@ -246,5 +260,7 @@ const HEADERS_MAX: usize = 64;
 const LINGER: Duration = Duration::from_secs(1);
 /// How much is read from it, bytes.
 const LINGER_BYTES: u64 = 256 * 1024;
+/// How often pulls whose clients went quiet are looked for.
+const PULLS_TICK: Duration = Duration::from_secs(1);
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 use registry::{Class, RegistryHost, Stage};
 use tokio::time::Instant;
 
+use crate::pull::step::Step;
+use crate::pull::{PullOutcome, Pulls, Record};
 use crate::reader::Cut;
 use crate::respond::Outcome;
 use crate::route::Request;
@@ -26,6 +28,7 @@ pub struct Telemetry {
     registries: RwLock<HashMap<RegistryHost, Arc<Series>>>,
     other: Arc<Series>,
     connections: AtomicU64,
+    pulls: Mutex<Pulls>,
 }
 
 registry::labels! {
@@ -84,6 +87,30 @@ impl Telemetry {
         Arc::clone(registry.and_then(|registry| known.get(registry)).unwrap_or(&self.other))
     }
 
+    /// The pulls under way.
+    pub(crate) fn pulls(&self) -> MutexGuard<'_, Pulls> {
+        self.pulls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the pulls whose clients went quiet.
+    pub(crate) fn end_quiet_pulls(&self) {
+        let records = self.pulls().quiet(Instant::now());
+        records.iter().for_each(|record| self.pulled(record));
+    }
+
+    /// A pull ended.
+    pub(crate) fn pulled(&self, record: &Record) {
+        self.series(Some(&record.registry)).pulled(record.outcome, record.took);
+        tracing::info!(
+            target: "pullgate::pull",
+            registry = record.registry.as_str(),
+            outcome = record.outcome.as_str(),
+            requests = record.requests,
+            total_ms = record.took.as_secs_f64() * 1e3,
+            "pull"
+        );
+    }
+
     /// Content the store may hold, bytes.
     pub fn cache_limit(&self, bytes: u64) {
         metrics::gauge!(CACHE_LIMIT).set(bytes as f64);
@@ -98,6 +125,8 @@ pub(crate) struct Series {
     first_byte: Grid<Histogram, { ENDPOINTS * OUTCOMES }>,
     sent: Grid<Counter, OUTCOMES>,
     throughput: Grid<Histogram, 2>,
+    pulls: Grid<Counter, PULL_OUTCOMES>,
+    pull_time: Grid<Histogram, PULL_OUTCOMES>,
     stale: OnceLock<Counter>,
     fills: OnceLock<Gauge>,
     resumes: OnceLock<Counter>,
@@ -121,6 +150,8 @@ impl Series {
             first_byte: Grid::default(),
             sent: Grid::default(),
             throughput: Grid::default(),
+            pulls: Grid::default(),
+            pull_time: Grid::default(),
             stale: OnceLock::new(),
             fills: OnceLock::new(),
             resumes: OnceLock::new(),
@@ -135,6 +166,9 @@ impl Series {
         self.fills(0);
         for outcome in Outcome::ALL {
             self.sent(*outcome, 0);
+        }
+        for outcome in PullOutcome::ALL {
+            self.pulls(*outcome).increment(0);
         }
         self
     }
@@ -173,6 +207,19 @@ impl Series {
         let label =
             || metrics::histogram!(THROUGHPUT, "registry" => self.registry.clone(), "side" => side.as_str());
         self.throughput.at(side as usize, label).record(bytes as f64 / time.as_secs_f64().max(1e-6));
+    }
+
+    fn pulls(&self, outcome: PullOutcome) -> &Counter {
+        self.pulls.at(
+            outcome as usize,
+            || metrics::counter!(PULLS, "registry" => self.registry.clone(), "outcome" => outcome.as_str()),
+        )
+    }
+
+    fn pulled(&self, outcome: PullOutcome, took: Duration) {
+        self.pulls(outcome).increment(1);
+        let seconds = || metrics::histogram!(PULL_SECONDS, "registry" => self.registry.clone(), "outcome" => outcome.as_str());
+        self.pull_time.at(outcome as usize, seconds).record(took);
     }
 
     fn stale(&self, more: u64) {
@@ -232,18 +279,25 @@ pub(crate) struct Exchange {
     first_byte: Option<Duration>,
     sent: u64,
     cut: Option<String>,
+    step: Option<Step>,
 }
 
 impl Exchange {
     /// A request from `client` that began at `began` and is about to be answered.
-    pub(crate) fn new(series: Arc<Series>, told: Told, client: IpAddr, began: Instant) -> Self {
+    pub(crate) fn new(
+        series: Arc<Series>,
+        told: Told,
+        client: IpAddr,
+        began: Instant,
+        step: Option<Step>,
+    ) -> Self {
         series.counts.answers[told.outcome as usize].fetch_add(1, Ordering::Relaxed);
         series.request(told.endpoint, told.outcome, told.code).increment(1);
         if told.outcome == Outcome::Stale {
             series.stale(1);
         }
         let answered = began.elapsed();
-        Self { series, told, client, began, answered, first_byte: None, sent: 0, cut: None }
+        Self { series, told, client, began, answered, first_byte: None, sent: 0, cut: None, step }
     }
 
     /// Body bytes were handed to the connection.
@@ -253,6 +307,15 @@ impl Exchange {
         }
         self.sent += bytes;
         self.series.sent(self.told.outcome, bytes);
+    }
+
+    /// What the request meant to the pull it is of.
+    fn pull_outcome(&self, complete: bool) -> PullOutcome {
+        match (&self.cut, complete) {
+            (Some(_), _) => PullOutcome::Failed,
+            (None, false) => PullOutcome::Abandoned,
+            (None, true) => PullOutcome::of(self.told.outcome, self.told.code),
+        }
     }
 
     /// The body ends short of its length.
@@ -287,6 +350,9 @@ impl Drop for Exchange {
             total_ms = total.as_secs_f64() * 1e3,
             "request"
         );
+        if let Some(step) = self.step.take() {
+            step.end(self.pull_outcome(complete), complete);
+        }
     }
 }
 
@@ -403,6 +469,12 @@ fn describe() {
         THROUGHPUT,
         "Bytes a second of one layer, 64 KiB and larger, from upstream or to a client"
     );
+    describe_counter!(PULLS, "Pulls ended, by the worst that any request of the pull met");
+    describe_histogram!(
+        PULL_SECONDS,
+        Unit::Seconds,
+        "From the first request of a pull to the last byte of its last answer"
+    );
     describe_counter!(STALE, "Answers from the store because the upstream could not be asked");
     describe_gauge!(FILLS, "Upstream transfers running");
     describe_counter!(RESUMES, "Upstream transfers that broke and were continued");
@@ -418,6 +490,8 @@ const REQUESTS: &str = "pullgate_proxy_requests_total";
 const FIRST_BYTE: &str = "pullgate_proxy_first_byte_seconds";
 const SENT: &str = "pullgate_proxy_sent_bytes_total";
 const THROUGHPUT: &str = "pullgate_layer_throughput_bytes_per_second";
+const PULLS: &str = "pullgate_pulls_total";
+const PULL_SECONDS: &str = "pullgate_pull_seconds";
 const STALE: &str = "pullgate_proxy_stale_answers_total";
 const FILLS: &str = "pullgate_proxy_fills_in_flight";
 const RESUMES: &str = "pullgate_proxy_fill_resumes_total";
@@ -430,6 +504,7 @@ const CACHE_ERRORS: &str = "pullgate_cache_errors_total";
 
 const ENDPOINTS: usize = Endpoint::ALL.len();
 const OUTCOMES: usize = Outcome::ALL.len();
+const PULL_OUTCOMES: usize = PullOutcome::ALL.len();
 /// The status codes we send; 0 stands for any other.
 const CODES: [u16; 9] = [200, 206, 400, 403, 404, 405, 416, 503, 0];
 /// Below this the time of a transfer says nothing about throughput, bytes.

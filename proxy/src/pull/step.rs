@@ -1,0 +1,88 @@
+//! One request's part in its pull, from its head to its last byte.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use registry::{Digest, Manifest, manifest};
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::pull::{End, Got, PullOutcome, Puller};
+use crate::range::Part;
+use crate::respond::{Answer, Content};
+use crate::route::Request;
+use crate::telemetry::Telemetry;
+
+/// Held while a request of a pull runs. Dropping it is the request's end.
+#[derive(Debug)]
+pub(crate) struct Step {
+    telemetry: Arc<Telemetry>,
+    puller: Puller,
+    outcome: PullOutcome,
+    got: Got,
+}
+
+impl Step {
+    /// The request is of a pull, or begins one; `None` for every other.
+    pub(crate) fn begin(
+        telemetry: &Arc<Telemetry>,
+        request: &Request,
+        client: IpAddr,
+        agent: &str,
+    ) -> Option<Self> {
+        let (place, by_manifest) = match request {
+            Request::Manifest { place, .. } => (place, true),
+            Request::Blob { place, .. } => (place, false),
+            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => return None,
+        };
+        let puller = Puller::new(client, agent, place.registry.clone(), place.repository.clone());
+        let belongs = telemetry.pulls().began(&puller, by_manifest, Instant::now());
+        // Unanswered until told otherwise: a client that leaves while we wait for the upstream drops this.
+        let outcome = PullOutcome::Abandoned;
+        belongs.then(|| Self { telemetry: Arc::clone(telemetry), puller, outcome, got: Got::Nothing })
+    }
+
+    /// The client is about to get this.
+    pub(crate) fn answered(&mut self, request: &Request, answer: &Answer) {
+        let Answer::Content(content) = answer else { return };
+        self.got = match request {
+            Request::Manifest { .. } => names(content).map_or(Got::Nothing, Got::Names),
+            Request::Blob { digest, .. } if is_whole(content) => Got::Blob(digest.clone()),
+            _ => Got::Nothing,
+        };
+    }
+
+    /// The request ended like this; `whole` if every byte announced was handed over.
+    pub(crate) fn end(mut self, outcome: PullOutcome, whole: bool) {
+        if !whole {
+            self.got = Got::Nothing;
+        }
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        let end = End { outcome: self.outcome, got: std::mem::take(&mut self.got) };
+        let record = self.telemetry.pulls().ended(&self.puller, end, Instant::now());
+        if let Some(record) = record {
+            self.telemetry.pulled(&record);
+        }
+    }
+}
+
+/// The blobs that an image manifest in hand names; `None` for an index, and where there is no body.
+fn names(content: &Content) -> Option<Vec<Digest>> {
+    let Body::Memory(bytes) = &content.body else { return None };
+    match Manifest::parse(&content.media_type, bytes).ok()?.kind {
+        manifest::Kind::Image { config, layers } => {
+            let ours = layers.into_iter().filter(|layer| !layer.foreign);
+            Some(std::iter::once(config).chain(ours).map(|child| child.digest).collect())
+        }
+        manifest::Kind::Index { .. } => None,
+    }
+}
+
+fn is_whole(content: &Content) -> bool {
+    content.part == Part::Whole && !matches!(content.body, Body::Empty)
+}
