@@ -380,3 +380,59 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use registry::Evidence;
+
+    use super::*;
+
+    fn error(class: Class, stage: Stage, status: Option<u16>) -> Failure {
+        Error::new(class, stage, Evidence { status, ..Evidence::host("registry.test") }).into()
+    }
+
+    fn status(failure: Failure) -> u16 {
+        respond(None, Err(failure), false).status().as_u16()
+    }
+
+    #[test]
+    fn no_class_becomes_an_answer_that_clients_retry() {
+        for class in Class::ALL {
+            for stage in Stage::ALL {
+                for upstream in [None, Some(401), Some(404), Some(429), Some(500)] {
+                    let response = respond(None, Err(error(*class, *stage, upstream)), false);
+                    let code = response.status().as_u16();
+                    assert!([403, 404, 503].contains(&code), "{class} {stage} {upstream:?}: {code}");
+                    assert!(code != 404 || upstream == Some(404), "{class} {stage} {upstream:?}");
+                    for trap in [header::RETRY_AFTER, header::WWW_AUTHENTICATE] {
+                        assert!(!response.headers().contains_key(trap), "{class}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_404_of_the_token_server_is_no_missing_manifest() {
+        assert_eq!(status(error(Class::ManifestUnknown, Stage::ManifestGet, Some(404))), 404);
+        assert_eq!(status(error(Class::ManifestUnknown, Stage::Token, Some(404))), 503);
+        assert_eq!(status(error(Class::ProtocolGarbage, Stage::ManifestGet, Some(404))), 503);
+        assert_eq!(status(error(Class::ManifestUnknown, Stage::ManifestGet, None)), 503);
+    }
+
+    #[test]
+    fn refusals_of_requests_close_and_failures_of_upstreams_do_not() {
+        let closes = |failure| respond(None, Err(failure), false).headers().contains_key(header::CONNECTION);
+        assert!(closes(Failure::Request(Refusal::Body)));
+        assert!(closes(Failure::NotConfigured("unknown.test".parse().unwrap())));
+        assert!(!closes(error(Class::Dns, Stage::Resolve, None)));
+    }
+
+    #[test]
+    fn a_head_keeps_the_length_of_what_it_leaves_out() {
+        let response = respond(None, Err(Failure::Request(Refusal::Path)), true);
+        assert_ne!(response.headers()[header::CONTENT_LENGTH], "0");
+        assert_eq!(response.body().length(), 0);
+    }
+}
