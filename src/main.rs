@@ -13,8 +13,10 @@ mod demo;
 mod exit;
 mod page;
 mod page_proxy;
+mod parts;
 mod plans;
 mod readiness;
+mod reload;
 mod serve;
 mod signal;
 mod status;
@@ -61,7 +63,7 @@ async fn run(cli: Cli) -> Exit {
         Command::Demo { once } => demo::run(once).await,
         Command::Check(Check::Config { print }) => check::config(&cli.common, print),
         Command::Check(Check::Upstream { registries }) => match load(&cli.common) {
-            Ok(config) => check::upstream(&config, &registries, cli.common.output).await,
+            Ok(loaded) => check::upstream(&loaded.config, &registries, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Completion { shell } => {
@@ -76,11 +78,11 @@ async fn run(cli: Cli) -> Exit {
 }
 
 async fn serve(common: &Common, roles: Roles) -> Exit {
-    let config = match load(common) {
-        Ok(config) => config,
+    let loaded = match load(common) {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    match serve::run(config, roles).await {
+    match serve::run(loaded, roles).await {
         Ok(()) => Exit::Fine,
         Err(error) => {
             eprintln!("pullgate: {error}");
@@ -89,9 +91,9 @@ async fn serve(common: &Common, roles: Roles) -> Exit {
     }
 }
 
-fn load(common: &Common) -> Result<config::Config, Exit> {
+fn load(common: &Common) -> Result<config::Loaded, Exit> {
     match config::Config::load(common.config.as_deref()) {
-        Ok(loaded) => Ok(loaded.config),
+        Ok(loaded) => Ok(loaded),
         Err(report) => {
             eprint!("{report}");
             Err(Exit::Usage)

@@ -6,24 +6,25 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use config::Loaded;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prober::{Board, Prober};
 use proxy::store::{Store, StoreConfig};
-use proxy::{Proxy, Served, ServerTls, Settings, Telemetry};
-use registry::Client;
-use registry::client::{BuildError, Connections};
-use registry::upstream::Outbound;
+use proxy::{Proxy, ServerTls, Settings, Telemetry};
+use registry::client::BuildError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::admin::{Admin, Desk};
 use crate::exit::Exit;
-use crate::plans;
+use crate::parts::Shared;
 use crate::readiness::{Phase, Readiness};
+use crate::reload::{Probing, Reloader};
 use crate::status::Observatory;
-use crate::telemetry::{self, FreshTraffic, Upstreams};
+use crate::telemetry;
 
 /// Which parts to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +44,12 @@ impl Roles {
 
 /// All parts, wired.
 pub(crate) struct Process {
+    loaded: Loaded,
+    shared: Shared,
     readiness: Readiness,
     admin: SocketAddr,
-    proxy: Option<proxy::Bound>,
+    proxy: Option<(Proxy, proxy::Bound)>,
     prober: Option<Prober>,
-    board: Option<Arc<Board>>,
     background: JoinSet<()>,
 }
 
@@ -90,54 +92,43 @@ pub(crate) enum StartError {
 }
 
 /// Runs until SIGTERM or SIGINT.
-pub(crate) async fn run(config: config::Config, roles: Roles) -> Result<(), StartError> {
-    let process = Process::build(config, roles, telemetry::install()?).await?;
+pub(crate) async fn run(loaded: Loaded, roles: Roles) -> Result<(), StartError> {
+    let process = Process::build(loaded, roles, telemetry::install()?).await?;
     process.run(async { crate::signal::stop().await.map_err(StartError::Signal) }).await
 }
 
 impl Process {
     /// Binds and wires everything; the admin endpoint answers from here on.
     pub(crate) async fn build(
-        config: config::Config,
+        loaded: Loaded,
         roles: Roles,
         metrics: PrometheusHandle,
     ) -> Result<Self, StartError> {
-        let readiness = Readiness::default();
-        let observed = Arc::new(Upstreams::default());
-        let traffic = Arc::new(FreshTraffic::new(observed.clone()));
-        let outbound = Outbound::from_env(observed.clone(), crate::instance());
-        let prober = if roles.prober { Some(prober(&config, &outbound, &traffic)?) } else { None };
-        let board = prober.as_ref().map(Prober::board);
-        let proxy_status = Arc::new(OnceLock::new());
+        let config = &loaded.config;
+        let (readiness, shared) = (Readiness::default(), Shared::new(config));
+        let prober = if roles.prober { Some(shared.prober(config)?) } else { None };
+        let visible_proxy = Arc::new(OnceLock::new());
         let observatory = Observatory {
             started: Instant::now(),
-            upstreams: config.upstreams.clone(),
-            observed,
-            board: board.clone(),
-            proxy: proxy_status.clone(),
+            shared: shared.clone(),
+            probing: roles.prober,
+            proxy: visible_proxy.clone(),
         };
         let desk = Desk { metrics: metrics.clone(), readiness: readiness.clone(), observatory };
         let mut background = JoinSet::new();
         let admin = admin(config.admin.listen, desk, &mut background).await?;
         background.spawn(telemetry::upkeep(metrics));
-        let proxy = if roles.proxy {
-            Some(bind_proxy(&config, Outbound { observer: traffic, ..outbound }).await?)
-        } else {
-            None
-        };
-        let bound = match proxy {
-            Some((proxy, bound)) => {
-                let _first = proxy_status.set(proxy);
-                Some(bound)
-            }
-            None => None,
-        };
-        Ok(Self { readiness, admin, proxy: bound, prober, board, background })
+        let proxy =
+            if roles.proxy { Some(bind_proxy(config, &shared, &mut background).await?) } else { None };
+        if let Some((proxy, _)) = &proxy {
+            let _first = visible_proxy.set(proxy.clone());
+        }
+        Ok(Self { loaded, shared, readiness, admin, proxy, prober, background })
     }
 
     /// Where the mirror listens, if it does.
     pub(crate) fn mirror_address(&self) -> Option<SocketAddr> {
-        self.proxy.as_ref().and_then(|proxy| proxy.local_addr().ok())
+        self.proxy.as_ref().and_then(|(_, bound)| bound.local_addr().ok())
     }
 
     /// Where the admin endpoint listens.
@@ -145,30 +136,37 @@ impl Process {
         self.admin
     }
 
-    /// What the prober last saw, if there is one.
-    pub(crate) fn board(&self) -> Option<Arc<Board>> {
-        self.board.clone()
+    /// What the prober last saw.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.shared.board.clone()
     }
 
     /// Serves until `stop` ends, then lets running transfers finish.
     pub(crate) async fn run(
-        mut self,
+        self,
         stop: impl Future<Output = Result<(), StartError>>,
     ) -> Result<(), StartError> {
-        if let Some(prober) = self.prober.take() {
-            self.background.spawn(prober.run());
-        }
+        let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
+        let probing = prober.map(Probing::start);
+        let (proxy, bound) = proxy.unzip();
         let (asked_to_stop, drain) = oneshot::channel();
-        let proxy =
-            self.proxy.take().map(|proxy| tokio::spawn(proxy.serve(async { drain.await.unwrap_or(()) })));
-        self.readiness.enter(Phase::Ready);
+        let serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
+        let mut kept = None;
+        match loaded.path.clone() {
+            Some(path) => {
+                background.spawn(Reloader::new(path, loaded, shared, proxy, probing).run());
+            }
+            None => kept = probing,
+        }
+        readiness.enter(Phase::Ready);
         let stopped = stop.await;
         tracing::info!("asked to stop: finishing running transfers");
-        self.readiness.enter(Phase::Draining);
+        readiness.enter(Phase::Draining);
         let _gone = asked_to_stop.send(());
-        if let Some(proxy) = proxy {
-            let _panicked = proxy.await;
+        if let Some(serving) = serving {
+            let _panicked = serving.await;
         }
+        drop(kept);
         stopped
     }
 }
@@ -196,31 +194,19 @@ async fn admin(
     Ok(bound)
 }
 
-fn prober(
-    config: &config::Config,
-    outbound: &Outbound,
-    traffic: &Arc<FreshTraffic>,
-) -> Result<Prober, StartError> {
-    let targeted = |upstream: &&config::Upstream| {
-        config.prober.reach
-            || config.prober.targets.iter().any(|target| target.image.registry == upstream.registry)
-    };
-    let registries: Vec<_> =
-        config.upstreams.iter().filter(targeted).map(|upstream| upstream.registry.clone()).collect();
-    let plans = plans::plans(config, &registries, outbound)?;
-    let traffic: Arc<dyn prober::Traffic> = traffic.clone();
-    Ok(Prober::new(plans, plans::pace(config), &traffic))
-}
-
 async fn bind_proxy(
     config: &config::Config,
-    outbound: Outbound,
+    shared: &Shared,
+    background: &mut JoinSet<()>,
 ) -> Result<(Proxy, proxy::Bound), StartError> {
-    let served =
-        config.upstreams.iter().map(|upstream| served(upstream, &outbound)).collect::<Result<Vec<_>, _>>()?;
+    let served = shared.served(config)?;
     let telemetry = Telemetry::new();
+    let settings = settings(&config.proxy)?;
+    if let Some(tls) = settings.tls.clone() {
+        background.spawn(renew(tls));
+    }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
-    let proxy = Proxy::new(settings(&config.proxy)?, served, store, telemetry);
+    let proxy = Proxy::new(settings, served, store, telemetry);
     let address = config.proxy.listen;
     let failed = |source| StartError::Listen { key: "proxy.listen", address, source };
     let bound = proxy.bind(address).await.map_err(failed)?;
@@ -228,17 +214,20 @@ async fn bind_proxy(
     Ok((proxy, bound))
 }
 
-fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, StartError> {
-    let client = Client::new(upstream.for_client(), outbound.clone(), Connections::Pooled)
-        .map_err(|source| StartError::Upstream { id: upstream.id.clone(), source })?;
-    Ok(Served {
-        id: upstream.id.clone(),
-        registry: upstream.registry.clone(),
-        access: upstream.access,
-        tag_max_age: upstream.tag_max_age,
-        stale_limit: upstream.stale_limit,
-        client,
-    })
+/// Reads the proxy's certificate again and again: a renewed one serves new connections without a restart.
+async fn renew(tls: ServerTls) {
+    let mut complained = false;
+    loop {
+        tokio::time::sleep(CERTIFICATE_LOOK).await;
+        let reading = tls.clone();
+        let read = tokio::task::spawn_blocking(move || reading.reload()).await;
+        if let Ok(Err(error)) = &read
+            && !complained
+        {
+            tracing::error!(%error, "proxy.tls cannot be read again: the certificate in use stays");
+        }
+        complained = matches!(read, Ok(Err(_)));
+    }
 }
 
 fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
@@ -259,3 +248,6 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
         lock_wait: cache.lock_wait,
     }
 }
+
+/// How often the proxy's certificate is read again.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);

@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
-use prober::Board;
 use registry::{Class, RequestKind};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::parts::Shared;
 use crate::readiness::Phase;
-use crate::telemetry::Upstreams;
 
 /// Everything that can be looked at.
 pub(crate) struct Observatory {
     /// When the process started.
     pub(crate) started: Instant,
-    /// The upstreams as configured.
-    pub(crate) upstreams: Vec<config::Upstream>,
-    /// What was observed of them.
-    pub(crate) observed: Arc<Upstreams>,
-    /// The probes' verdicts; none without a prober.
-    pub(crate) board: Option<Arc<Board>>,
+    /// Upstreams, what was observed of them, and the probes' verdicts.
+    pub(crate) shared: Shared,
+    /// Is there a prober?
+    pub(crate) probing: bool,
     /// The proxy's own view; unset without a proxy, and until it has its cache folder.
     pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
 }
@@ -100,15 +97,15 @@ impl Observatory {
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            registries: self.upstreams.iter().map(|upstream| self.registry(upstream)).collect(),
+            registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy: self.proxy.get().map(proxy::Proxy::status),
         }
     }
 
     fn registry(&self, upstream: &config::Upstream) -> Registry {
-        let glance = self.observed.glance(&upstream.registry);
+        let glance = self.shared.observed.glance(&upstream.registry);
         let host = upstream.registry.as_str();
-        let entries = self.board.as_ref().map(|board| board.entries()).unwrap_or_default();
+        let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
         Registry {
             registry: host.to_owned(),
             id: upstream.id.clone(),

@@ -55,24 +55,18 @@ pub struct Plan {
     pub targets: Vec<Target>,
 }
 
-/// All lanes and what they last saw.
+/// All lanes.
 pub struct Prober {
     lanes: Vec<Lane>,
-    board: Arc<Board>,
 }
 
 impl Prober {
-    /// Plans lanes; sends nothing yet.
-    pub fn new(plans: Vec<Plan>, pace: Pace, traffic: &Arc<dyn Traffic>) -> Self {
-        let board = Arc::new(Board::default());
+    /// Plans lanes that write on `board`; sends nothing yet.
+    pub fn new(plans: Vec<Plan>, pace: Pace, traffic: &Arc<dyn Traffic>, board: Arc<Board>) -> Self {
+        board.clear();
         let start = tokio::time::Instant::now();
         let lane = |plan| Lane::new(plan, pace, board.clone(), traffic.clone(), start);
-        Self { lanes: plans.into_iter().map(lane).collect(), board }
-    }
-
-    /// What the probes last saw; shared with the status page.
-    pub fn board(&self) -> Arc<Board> {
-        self.board.clone()
+        Self { lanes: plans.into_iter().map(lane).collect() }
     }
 
     /// Probes until the future is dropped.

@@ -60,6 +60,11 @@ impl Board {
             .collect()
     }
 
+    /// Wipes the board, for a new plan.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
     pub(crate) fn pending(&self, registry: &RegistryHost, target: Option<&Target>) {
         let entry = Entry::new(registry, target, &Verdict::Pending);
         self.lock().insert(key(registry, target), entry);

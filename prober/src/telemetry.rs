@@ -116,6 +116,14 @@ impl Telemetry {
     }
 }
 
+/// A registry that is no longer probed is in no state, and not stale either.
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.states(&[]);
+        self.last.set(f64::NAN);
+    }
+}
+
 /// Counts what the prober sends, and passes every observation on.
 pub struct Counted {
     inner: Arc<dyn Observer>,

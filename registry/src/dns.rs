@@ -32,7 +32,7 @@ type FixedNames = Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>;
 pub struct LookupError {
     /// Why.
     pub reason: Reason,
-    /// The resolver's own words.
+    /// In words.
     pub message: String,
 }
 
@@ -81,9 +81,7 @@ impl Resolver {
             Names::System(resolver) => {
                 match tokio::time::timeout_at(deadline, resolver.lookup_ip(host)).await {
                     Ok(Ok(found)) => some(host, found.iter().collect()),
-                    Ok(Err(error)) => {
-                        Err(LookupError { reason: reason_of(&error), message: error.to_string() })
-                    }
+                    Ok(Err(error)) => Err(refused(&error)),
                     Err(_) => Err(LookupError {
                         reason: Reason::NameServerSilent,
                         message: format!("no name server answered for {host} in time"),
@@ -131,6 +129,17 @@ fn fixed_answer(names: &FixedNames, host: &str) -> Result<Vec<IpAddr>, LookupErr
         _ => answers.pop_front(),
     };
     some(host, answer.unwrap_or_default())
+}
+
+/// The resolver's answer in words of our own where its own are a dump of the query.
+fn refused(error: &NetError) -> LookupError {
+    let reason = reason_of(error);
+    let message = match reason {
+        Reason::NameUnknown => "no such name (NXDOMAIN)".to_owned(),
+        Reason::NameEmpty => "the name has no address".to_owned(),
+        _ => error.to_string(),
+    };
+    LookupError { reason, message }
 }
 
 fn reason_of(error: &NetError) -> Reason {

@@ -29,9 +29,10 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
             return Exit::Usage;
         }
     };
-    let mut prober = prober::Prober::new(plans, plans::pace(config), &plans::no_traffic());
+    let board = Arc::new(prober::Board::default());
+    let mut prober = prober::Prober::new(plans, plans::pace(config), &plans::no_traffic(), board.clone());
     prober.round().await;
-    report(&prober.board().entries(), output)
+    report(&board.entries(), output)
 }
 
 fn choose(config: &config::Config, names: &[String]) -> Result<Vec<RegistryHost>, String> {

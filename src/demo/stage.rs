@@ -60,7 +60,7 @@ impl Stage {
         let process = Process::build(config, Roles::BOTH, telemetry::install()?).await?;
         let (mirror, admin) =
             (process.mirror_address().unwrap_or_else(|| process.admin_address()), process.admin_address());
-        let board = process.board().unwrap_or_default();
+        let board = process.board();
         let process = tokio::spawn(process.run(std::future::pending()));
         Ok(Self { registry, _expired: expired, board, mirror, admin, _process: process, _folder: folder })
     }
@@ -84,7 +84,7 @@ fn configuration(
     registry: &Registry,
     expired: &Registry,
     folder: &std::path::Path,
-) -> Result<config::Config, DemoError> {
+) -> Result<config::Loaded, DemoError> {
     let text = format!(
         r#"
 builtin_upstreams = false
@@ -110,12 +110,12 @@ image = "{DEMO}/library/app:1"
         demo = registry.url(),
         expired = expired.url(),
     );
-    let loaded = config::parse(&text, std::path::Path::new("the demo's configuration"))
+    let mut loaded = config::parse(&text, std::path::Path::new("the demo's configuration"))
         .map_err(|report| DemoError::Config(report.to_string()))?;
-    let mut config = loaded.config;
     // Faster than a file may ask for: these registries are our own.
-    config.prober.interval = PROBE_INTERVAL;
-    Ok(config)
+    loaded.config.prober.interval = PROBE_INTERVAL;
+    loaded.path = None;
+    Ok(loaded)
 }
 
 /// The registry that limits and disappears.

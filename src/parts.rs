@@ -1,0 +1,72 @@
+//! From the configuration to parts, and what the parts share: resolver, tokens, who counts, what was seen.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use prober::{Board, Prober};
+use proxy::Served;
+use registry::client::Connections;
+use registry::upstream::Outbound;
+use registry::{Client, RegistryHost};
+
+use crate::plans;
+use crate::serve::StartError;
+use crate::telemetry::{FreshTraffic, Upstreams};
+
+/// What outlives a reload of the configuration.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// What was observed of upstreams.
+    pub(crate) observed: Arc<Upstreams>,
+    /// The probes' verdicts.
+    pub(crate) board: Arc<Board>,
+    /// The upstreams as configured now.
+    pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
+    traffic: Arc<FreshTraffic>,
+    outbound: Outbound,
+}
+
+impl Shared {
+    /// Nothing observed yet.
+    pub(crate) fn new(config: &config::Config) -> Self {
+        let observed = Arc::new(Upstreams::default());
+        Self {
+            board: Arc::default(),
+            upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
+            traffic: Arc::new(FreshTraffic::new(observed.clone())),
+            outbound: Outbound::from_env(observed.clone(), crate::instance()),
+            observed,
+        }
+    }
+
+    /// The prober of this configuration. Wipes the board.
+    pub(crate) fn prober(&self, config: &config::Config) -> Result<Prober, StartError> {
+        let targeted = |registry: &RegistryHost| {
+            config.prober.reach
+                || config.prober.targets.iter().any(|target| target.image.registry == *registry)
+        };
+        let registries = config.upstreams.iter().map(|upstream| upstream.registry.clone());
+        let plans = plans::plans(config, &registries.filter(targeted).collect::<Vec<_>>(), &self.outbound)?;
+        let traffic: Arc<dyn prober::Traffic> = self.traffic.clone();
+        Ok(Prober::new(plans, plans::pace(config), &traffic, self.board.clone()))
+    }
+
+    /// The upstreams of this configuration as the proxy serves them. What their clients see counts as fresh traffic.
+    pub(crate) fn served(&self, config: &config::Config) -> Result<Vec<Served>, StartError> {
+        let outbound = Outbound { observer: self.traffic.clone(), ..self.outbound.clone() };
+        config.upstreams.iter().map(|upstream| served(upstream, &outbound)).collect()
+    }
+}
+
+fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, StartError> {
+    let client = Client::new(upstream.for_client(), outbound.clone(), Connections::Pooled)
+        .map_err(|source| StartError::Upstream { id: upstream.id.clone(), source })?;
+    Ok(Served {
+        id: upstream.id.clone(),
+        registry: upstream.registry.clone(),
+        access: upstream.access,
+        tag_max_age: upstream.tag_max_age,
+        stale_limit: upstream.stale_limit,
+        client,
+    })
+}
