@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use config::{Config, Loaded, Report};
+use serde::Serialize;
 
 use crate::cli::{Common, Output};
 use crate::exit::Exit;
@@ -16,13 +17,12 @@ pub(crate) fn config(common: &Common, print: bool) -> Exit {
 }
 
 fn tell(loaded: &Loaded, common: &Common, print: bool) -> Exit {
-    let text = if print {
-        loaded.print()
-    } else {
-        let count = loaded.config.upstreams.len();
-        let file =
-            common.config.as_ref().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
-        format!("{file}: fine, {count} upstreams\n")
+    let text = match (print, common.output) {
+        (true, Output::Text) => loaded.print(),
+        (true, Output::Json) => json(&loaded.effective()),
+        (false, Output::Text) => summary(loaded),
+        // As when something is wrong: the list of problems.
+        (false, Output::Json) => json(&[(); 0]),
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => Exit::Fine,
@@ -30,10 +30,20 @@ fn tell(loaded: &Loaded, common: &Common, print: bool) -> Exit {
     }
 }
 
+fn summary(loaded: &Loaded) -> String {
+    let count = loaded.config.upstreams.len();
+    let file = loaded.path.as_ref().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
+    format!("{file}: fine, {count} upstreams\n")
+}
+
 fn refuse(report: &Report, output: Output) -> Exit {
     match output {
         Output::Text => eprint!("{report}"),
-        Output::Json => println!("{}", serde_json::to_string_pretty(report.problems()).unwrap_or_default()),
+        Output::Json => print!("{}", json(report.problems())),
     }
     Exit::Usage
+}
+
+fn json(list: &[impl Serialize]) -> String {
+    serde_json::to_string_pretty(list).unwrap_or_default() + "\n"
 }
