@@ -93,6 +93,8 @@ pub struct Answered {
     pub path: String,
     /// The status.
     pub status: u16,
+    /// Bytes of the body.
+    pub bytes: u64,
     /// Who asked, as they said.
     pub user_agent: String,
 }
@@ -104,9 +106,10 @@ impl Answered {
         let (request, rest) = rest.split_once("\" ")?;
         let mut words = request.split(' ');
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let status = rest.split(' ').next()?.parse().ok()?;
+        let mut words = rest.split(' ');
+        let (status, bytes) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let user_agent = rest.rsplit('"').nth(1)?.to_owned();
-        Some(Self { method, path, status, user_agent })
+        Some(Self { method, path, status, bytes, user_agent })
     }
 }
 
@@ -119,7 +122,8 @@ mod tests {
         let line = r#"127.0.0.1 - - [21/Nov/2026:08:00:00 +0000] "GET /v2/app/manifests/1?ns=x HTTP/1.1" 404 96 "" "containerd/1.6""#;
         let answered = Answered::parse(line).unwrap();
         assert_eq!((answered.method.as_str(), answered.path.as_str()), ("GET", "/v2/app/manifests/1?ns=x"));
-        assert_eq!((answered.status, answered.user_agent.as_str()), (404, "containerd/1.6"));
+        assert_eq!((answered.status, answered.bytes), (404, 96));
+        assert_eq!(answered.user_agent, "containerd/1.6");
         assert_eq!(Answered::parse("level=info msg=\"listening on 127.0.0.1:1\""), None);
     }
 }

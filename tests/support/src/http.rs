@@ -33,6 +33,26 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
     }
 }
 
+/// Sends bytes as they are, whatever they mean, and reads the whole answer. The server must end the connection: the
+/// bytes do not ask for it unless they say so.
+pub async fn raw(address: &str, bytes: &[u8]) -> Answer {
+    let mut stream = connect(address).await;
+    stream.write_all(bytes).await.expect("the bytes to be taken");
+    Reading::begin(stream, false).await.rest().await
+}
+
+/// As [`raw`], for bytes that may be answered with anything or with nothing: all that came back, and how it ended.
+pub async fn raw_bytes(address: &str, bytes: &[u8]) -> (Bytes, End) {
+    let mut stream = connect(address).await;
+    stream.write_all(bytes).await.expect("the bytes to be taken");
+    let mut received = BytesMut::new();
+    loop {
+        if let Some(end) = receive(&mut stream, &mut received).await {
+            return (received.freeze(), end);
+        }
+    }
+}
+
 /// A request that is not yet sent. It asks the server to close the connection afterwards.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -71,9 +91,7 @@ impl Request {
 
     /// Sends it and reads the headers; the body is left for the caller. Dropping the result closes the connection.
     pub async fn open(self) -> Reading {
-        let mut stream = TcpStream::connect(&self.address)
-            .await
-            .unwrap_or_else(|error| panic!("no connection to {}: {error}", self.address));
+        let mut stream = connect(&self.address).await;
         stream.write_all(&self.bytes()).await.expect("the request to be taken");
         Reading::begin(stream, self.method == Method::HEAD).await
     }
@@ -203,6 +221,11 @@ pub enum End {
     Closed,
     /// By an RST: bytes may be lost, and containerd fails the pull.
     Reset,
+}
+
+async fn connect(address: &str) -> TcpStream {
+    let connected = TcpStream::connect(address).await;
+    connected.unwrap_or_else(|error| panic!("no connection to {address}: {error}"))
 }
 
 /// Reads what is there; tells when nothing more will come. Panics after 60 s of silence.

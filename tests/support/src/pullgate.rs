@@ -26,6 +26,13 @@ impl Pullgate {
     /// `binary` is `env!("CARGO_BIN_EXE_pullgate")`. The configuration should listen on port 0 and keep its cache in
     /// the scratch folder.
     pub async fn start(binary: &str, scratch: &Scratch, config: &str) -> Self {
+        let mut pullgate = Self::begin(binary, scratch, config).await;
+        pullgate.ready().await;
+        pullgate
+    }
+
+    /// As [`Self::start`], but waits for the admin endpoint only; [`Self::ready`] waits for the rest.
+    pub async fn begin(binary: &str, scratch: &Scratch, config: &str) -> Self {
         let folder = scratch.folder("pullgate");
         let config_file = folder.join("pullgate.toml");
         std::fs::write(&config_file, config).expect("a configuration");
@@ -34,8 +41,22 @@ impl Pullgate {
         let process = launch(&binary, &arguments, &folder);
         let mut pullgate =
             Self { binary, folder, arguments, process, proxy: String::new(), admin: String::new() };
-        pullgate.ready().await;
+        pullgate.answers().await;
         pullgate
+    }
+
+    /// Learns the proxy's address from what it announces on standard error, then waits for `/readyz`.
+    pub async fn ready(&mut self) {
+        self.proxy = self.process.says("where the proxy listens", |log| announced(log, "proxy")).await;
+        wait_until("pullgate to be ready", READY_LIMIT, || async {
+            self.readiness().await.status.is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// `/readyz` as it is now.
+    pub async fn readiness(&self) -> http::Answer {
+        http::get(&self.admin, "/readyz").send().await
     }
 
     /// Where nodes connect: `127.0.0.1:<port>`.
@@ -96,6 +117,11 @@ impl Pullgate {
         self.process.signal(signal);
     }
 
+    /// Waits until it ended by itself. Panics after `limit`.
+    pub async fn exited(&mut self, limit: Duration) -> ExitStatus {
+        self.process.exited(limit).await
+    }
+
     /// Asks it to end and waits for it.
     pub async fn stop(&mut self) -> ExitStatus {
         self.process.stop().await
@@ -111,19 +137,13 @@ impl Pullgate {
     pub async fn start_again(&mut self) {
         assert!(self.process.has_ended(), "pullgate still runs");
         self.process = launch(&self.binary, &self.arguments, &self.folder);
+        self.answers().await;
         self.ready().await;
     }
 
-    /// Learns the addresses from what it announces on standard error, then waits for `/readyz`.
-    async fn ready(&mut self) {
-        self.proxy = self.process.says("where the proxy listens", |log| announced(log, "proxy")).await;
+    async fn answers(&mut self) {
         self.admin =
             self.process.says("where the admin endpoint listens", |log| announced(log, "admin")).await;
-        let admin = self.admin.clone();
-        wait_until("pullgate to be ready", READY_LIMIT, || async {
-            http::get(&admin, "/readyz").send().await.status.is_success().then_some(())
-        })
-        .await;
     }
 }
 

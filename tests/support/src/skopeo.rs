@@ -70,7 +70,8 @@ impl Skopeo {
     fn command(&self) -> Command {
         let mut command = Command::new(parts::installed("skopeo"));
         command.arg("--policy").arg(&self.policy).arg("--registries.d").arg(self.home.join("registries.d"));
-        command.env("CONTAINERS_REGISTRIES_CONF", &self.registries);
+        // A hidden option, and the only way: skopeo does not read the variable that podman and buildah do.
+        command.arg("--registries-conf").arg(&self.registries);
         command.env("HOME", &self.home).env("XDG_RUNTIME_DIR", &self.home).env("TMPDIR", &self.home);
         command
     }

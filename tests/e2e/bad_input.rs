@@ -1,0 +1,116 @@
+//! Requests and documents that are refused: the client is told so, nobody else hears of it, and nothing is kept.
+
+use loadtest::digest::Algorithm;
+use loadtest::image::{Blob, Image, media};
+use loadtest::registry::Registry;
+use serde_json::json;
+use support::http::{self, End};
+use support::{Pullgate, Scratch};
+
+use crate::setup::{self, REGISTRY, cache, files_below};
+
+/// Pullgate in front of a registry that holds an image.
+async fn mirrored(scratch: &Scratch) -> (Registry, Pullgate) {
+    let upstream = Registry::start().await.unwrap();
+    upstream.add_image("library/app", "1", &Image::with_layers(21, &[100]));
+    let pullgate = setup::pullgate(scratch, &upstream.url()).await;
+    (upstream, pullgate)
+}
+
+#[tokio::test]
+async fn a_bad_request_is_refused_alone() {
+    let scratch = Scratch::new();
+    let (upstream, pullgate) = mirrored(&scratch).await;
+    let before = files_below(&cache(&scratch));
+    for (head, status, code) in bad_requests() {
+        // What would be a second request, were the connection not closed.
+        let request = format!("{head}\r\n\r\nGET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n");
+        let shown: String = head.chars().take(100).collect();
+        let answer = http::raw(pullgate.proxy(), request.as_bytes()).await;
+        assert_eq!(answer.end, End::Closed, "{shown}");
+        assert_eq!(answer.status.as_u16(), status, "{shown}: {}", answer.text());
+        assert!(answer.is_whole(), "{shown}: one answer: {}", answer.text());
+        assert_eq!(answer.json()["errors"][0]["code"], code, "{shown}");
+    }
+    assert_eq!(upstream.log().connections(), 0);
+    assert_eq!(files_below(&cache(&scratch)), before);
+}
+
+/// Request heads without their last line break, and the answer each must get.
+fn bad_requests() -> Vec<(String, u16, &'static str)> {
+    let ask = |line: &str| format!("{line} HTTP/1.1\r\nHost: registry.test");
+    let get = |target: &str| ask(&format!("GET {target}"));
+    let with = |header: &str| format!("{}\r\n{header}", get("/v2/library/app/manifests/1?ns=registry.test"));
+    vec![
+        (get("/v2/app/manifests/1?ns=unknown.test"), 404, "NAME_UNKNOWN"),
+        (get("/v2/unknown.test/app/manifests/1"), 404, "NAME_UNKNOWN"),
+        (get("/v2/app/manifests/1?ns=http://169.254.169.254/"), 404, "NAME_UNKNOWN"),
+        (get("/v2/library/../app/manifests/1?ns=registry.test"), 400, "NAME_INVALID"),
+        (get("/v2/%2e%2e/app/manifests/1?ns=registry.test"), 400, "NAME_INVALID"),
+        (get("/v2/library%2Fapp/manifests/1?ns=registry.test"), 400, "NAME_INVALID"),
+        (get("/v2/library/app/manifests/..?ns=registry.test"), 400, "TAG_INVALID"),
+        (get("/v2/library/app/blobs/..%2F..%2Flock?ns=registry.test"), 400, "DIGEST_INVALID"),
+        (get(&format!("/v2/{}/manifests/1?ns=registry.test", "a".repeat(10_000))), 400, "NAME_INVALID"),
+        (with("Content-Length: 5"), 400, "UNSUPPORTED"),
+        (with("Transfer-Encoding: chunked"), 400, "UNSUPPORTED"),
+        (with("Content-Length: 5\r\nTransfer-Encoding: chunked"), 400, "UNSUPPORTED"),
+        (with("Connection: upgrade\r\nUpgrade: h2c"), 400, "UNSUPPORTED"),
+        (ask("CONNECT registry.test:443"), 405, "UNSUPPORTED"),
+        (get("http://registry.test/v2/library/app/manifests/1"), 400, "UNSUPPORTED"),
+        (ask("POST /v2/library/app/blobs/uploads/?ns=registry.test"), 405, "UNSUPPORTED"),
+        (get("/etc/passwd"), 404, "UNSUPPORTED"),
+    ]
+}
+
+/// What is no HTTP/1 request at all never reaches the code that writes OCI errors: a bare 400, or nothing, and the end.
+#[tokio::test]
+async fn what_is_no_request_ends_the_connection() {
+    let scratch = Scratch::new();
+    let (upstream, pullgate) = mirrored(&scratch).await;
+    let no_requests: [&[u8]; 4] = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /v2/ HTTP/1.1\r\nHost x\r\n\r\n",
+    ];
+    for bytes in no_requests {
+        let (answer, end) = http::raw_bytes(pullgate.proxy(), bytes).await;
+        let shown = String::from_utf8_lossy(bytes);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "), "{shown:?}: {answer:?}");
+        assert_eq!(end, End::Closed, "{shown:?}");
+    }
+    assert_eq!(upstream.log().connections(), 0);
+    assert_eq!(pullgate.get("/v2/").send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_too_large_is_refused_and_not_kept() {
+    let padding = "x".repeat(4 << 20);
+    let large = json!({ "schemaVersion": 2, "manifests": [], "annotations": { "padding": padding } });
+    is_refused_and_not_kept("protocol_garbage", &large).await;
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_both_image_and_index_is_refused_and_not_kept() {
+    let both = json!({ "schemaVersion": 2, "manifests": [], "layers": [] });
+    is_refused_and_not_kept("media_type", &both).await;
+}
+
+async fn is_refused_and_not_kept(class: &str, document: &serde_json::Value) {
+    let scratch = Scratch::new();
+    let (upstream, pullgate) = mirrored(&scratch).await;
+    let manifest = Blob::new(media::OCI_INDEX, document.to_string(), Algorithm::Sha256);
+    upstream.add_manifest("library/app", &manifest);
+    upstream.set_tag("library/app", "bad", &manifest.digest);
+
+    for (round, reference) in [(1, "bad"), (2, "bad"), (3, &manifest.digest)] {
+        let answer =
+            pullgate.get(&format!("/v2/library/app/manifests/{reference}?ns={REGISTRY}")).send().await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert_eq!(answer.header("retry-after"), None);
+        assert_eq!(answer.header("x-pullgate-class"), Some(class), "{}", answer.text());
+        assert_eq!(upstream.log().manifest_gets(), round, "asked for anew");
+    }
+    let kept = files_below(&cache(&scratch).join("v1"));
+    assert!(kept.is_empty(), "{kept:?}");
+}

@@ -1,0 +1,153 @@
+//! Starting, sharing a cache folder, dying, ending.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loadtest::image::Image;
+use loadtest::registry::{At, Gate, Registry, Rule};
+use support::process::Signal;
+use support::pullgate::command;
+use support::{Pullgate, Scratch, wait_until};
+use tokio::time::Instant;
+
+use crate::setup::{self, Answers, BIN, REGISTRY, config, pull_by_hand};
+
+#[tokio::test]
+async fn without_internet_it_starts_at_once_and_says_that_no_name_resolves() {
+    let scratch = Scratch::new();
+    let binary = without_name_servers(&scratch);
+    let listeners = "proxy.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n";
+    let mut began = Instant::now();
+    let mut pullgate = Pullgate::start(binary.to_str().unwrap(), &scratch, listeners).await;
+    let mut fastest = began.elapsed();
+    for _ in 0..2 {
+        pullgate.stop().await;
+        began = Instant::now();
+        pullgate.start_again().await;
+        fastest = fastest.min(began.elapsed());
+    }
+    println!("ready after {fastest:?}");
+    assert!(fastest < Duration::from_secs(1), "{fastest:?}, the best of three on a busy machine");
+
+    let seen = wait_until("a verdict on every built-in registry", Duration::from_secs(60), || async {
+        let verdicts = verdicts(&pullgate).await;
+        (!verdicts.iter().any(|(_, verdict)| verdict == "pending")).then_some(verdicts)
+    })
+    .await;
+    let names = [
+        "docker.io",
+        "gcr.io",
+        "ghcr.io",
+        "mcr.microsoft.com",
+        "public.ecr.aws",
+        "quay.io",
+        "registry.k8s.io",
+    ];
+    let expected: Vec<_> = names.iter().map(|name| ((*name).to_owned(), "dns".to_owned())).collect();
+    assert_eq!(seen, expected);
+    assert!(scratch.path().join(".cache/pullgate/lock").exists(), "the user's own cache folder");
+}
+
+/// Every registry of the status with its verdict, in order.
+async fn verdicts(pullgate: &Pullgate) -> Vec<(String, String)> {
+    let status = pullgate.status().await;
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("pending").to_owned();
+    let registries = status["registries"].as_array().unwrap();
+    let mut verdicts: Vec<_> = registries
+        .iter()
+        .map(|registry| (text(&registry["registry"]), text(&registry["probes"][0]["verdict"])))
+        .collect();
+    verdicts.sort();
+    verdicts
+}
+
+/// Pullgate on a machine whose only name server is a loopback address where nobody listens, with a home of its own and
+/// nothing else in its environment.
+fn without_name_servers(scratch: &Scratch) -> PathBuf {
+    let resolv = scratch.file("resolv.conf", "nameserver 127.255.255.254\noptions timeout:1 attempts:1\n");
+    let script = format!(
+        "#!/bin/sh\n[ \"$(id -u)\" = 0 ] || own='--user --map-root-user'\n\
+         exec env -i PATH=\"$PATH\" HOME={home:?} unshare --mount $own sh -ec \
+         'mount --bind {resolv:?} /etc/resolv.conf; exec {BIN:?} \"$@\"' sh \"$@\"\n",
+        home = scratch.path(),
+    );
+    let path = scratch.file("offline-pullgate", &script);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_held_cache_folder_is_refused_and_its_holder_named() {
+    let scratch = Scratch::new();
+    let holder = Pullgate::start(BIN, &scratch, &config(&scratch)).await;
+    let file = scratch.file("second.toml", &config(&scratch));
+
+    let second = command(BIN, &["serve", "--config", file.to_str().unwrap()]).await;
+
+    assert_eq!(second.code(), Some(2), "{second}");
+    assert!(second.stderr().contains(&setup::cache(&scratch).display().to_string()), "{second}");
+    assert!(second.stderr().contains(&holder.id().to_string()), "{second}");
+    assert!(holder.readiness().await.status.is_success());
+}
+
+#[tokio::test]
+async fn with_lock_wait_the_next_instance_is_ready_when_the_holder_is_gone() {
+    let scratch = Scratch::new();
+    let mut holder = Pullgate::start(BIN, &scratch, &config(&scratch)).await;
+    let patient = config(&scratch) + "cache.lock_wait = \"60s\"\n";
+    let mut next = Pullgate::begin(BIN, &scratch, &patient).await;
+    let waiting = next.readiness().await;
+    assert_eq!((waiting.status.as_u16(), waiting.text().trim()), (503, "starting"));
+    assert_eq!(support::http::get(next.admin(), "/livez").send().await.status, 200);
+
+    holder.stop().await;
+    next.ready().await;
+}
+
+#[tokio::test]
+async fn after_kill_9_what_was_pulled_is_served_without_the_upstream() {
+    let scratch = Scratch::new();
+    let upstream = Registry::start().await.unwrap();
+    let image = Image::with_layers(31, &[5 << 20, 1000]);
+    upstream.add_image("library/app", "1", &image);
+    let mut pullgate = setup::pullgate(&scratch, &upstream.url()).await;
+    pull_by_hand(&pullgate, &image).await;
+
+    pullgate.kill();
+    upstream.stop().await;
+    pullgate.start_again().await;
+    let before = Answers::of(&pullgate).await;
+    pull_by_hand(&pullgate, &image).await;
+    let answers = Answers::of(&pullgate).await.since(&before);
+    assert_eq!(answers.outcomes(), ["hit", "stale"], "{answers:?}");
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_leaves_the_balance_first_and_finishes_what_it_serves() {
+    let scratch = Scratch::new();
+    let upstream = Registry::start().await.unwrap();
+    let image = Image::builder(32).plain_layer_of(8 << 20).finish();
+    upstream.add_image("library/app", "1", &image);
+    let layer = image.largest_layer();
+    let gate = Gate::new();
+    upstream.fault(Rule::blob().reference(&layer.digest).stall_at(At::Half, &gate));
+    let mut pullgate = setup::pullgate(&scratch, &upstream.url()).await;
+
+    let blob = format!("/v2/library/app/blobs/{}?ns={REGISTRY}", layer.digest);
+    let mut reading = pullgate.get(&blob).open().await;
+    let begin = reading.read(1 << 20).await;
+    pullgate.signal(Signal::TERM);
+    wait_until("not to be ready any more", Duration::from_secs(10), || async {
+        let readiness = pullgate.readiness().await;
+        (readiness.status == 503 && readiness.text().trim() == "draining").then_some(())
+    })
+    .await;
+    gate.open();
+
+    let rest = reading.rest().await;
+    assert_eq!((rest.end, begin.len() + rest.body.len()), (support::http::End::Closed, layer.bytes.len()));
+    assert!([&begin[..], &rest.body].concat() == layer.bytes);
+    assert!(pullgate.exited(Duration::from_secs(10)).await.success());
+}

@@ -1,0 +1,23 @@
+//! The real binary between real clients and real or misbehaving registries, one story a test.
+//!
+//! ```text
+//! containerd | skopeo | http ──► pullgate ──► docker-registry | the misbehaving registry
+//! ```
+//!
+//! - `pulls`: containerd of three releases, cold, warm, without the upstream, without pullgate; skopeo in both its forms.
+//! - `faults`: what an upstream's failure costs a containerd that has somewhere else to go.
+//! - `bad_input`: requests and documents that are refused, and leave no trace.
+//! - `life`: starting, sharing a cache folder, dying, ending.
+//! - `commands`: what `check config` and `demo` tell their user.
+//! - `secrets`: where a credential must never appear.
+//! - `setup`: what they share.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod commands;
+mod faults;
+mod life;
+mod pulls;
+mod secrets;
+mod setup;

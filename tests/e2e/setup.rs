@@ -1,0 +1,180 @@
+//! What the stories share: configurations, a node with pullgate between it and its registry, and what was counted.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loadtest::image::{Blob, Image};
+use support::containerd::Options;
+use support::{Containerd, DockerRegistry, HostsDir, Pullgate, Scratch, Skopeo, files_of};
+
+/// The binary under test.
+pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_pullgate");
+/// A registry as image names have it. No name server knows it: only configurations say where it is.
+pub(crate) const REGISTRY: &str = "registry.test";
+/// The repository and tag of every story that needs only one.
+pub(crate) const APP: &str = "library/app:1";
+
+/// A configuration without upstreams: listeners on any free port, and a cache in the scratch folder.
+pub(crate) fn config(scratch: &Scratch) -> String {
+    format!(
+        "builtin_upstreams = false\nadmin.listen = \"127.0.0.1:0\"\nprober.reach = false\n\
+         [proxy]\nlisten = \"127.0.0.1:0\"\ncache.dir = {:?}\n",
+        cache(scratch)
+    )
+}
+
+/// The cache folder of [`config`].
+pub(crate) fn cache(scratch: &Scratch) -> PathBuf {
+    scratch.path().join("cache")
+}
+
+/// The section of an upstream on loopback whose tags are asked for anew each time. More keys may follow it.
+pub(crate) fn upstream(id: &str, registry: &str, url: &str) -> String {
+    format!(
+        "[upstreams.{id}]\nregistry = {registry:?}\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n\
+         tag_max_age = \"1ms\"\n"
+    )
+}
+
+/// Pullgate in front of one upstream, which it knows as [`REGISTRY`].
+pub(crate) async fn pullgate(scratch: &Scratch, url: &str) -> Pullgate {
+    Pullgate::start(BIN, scratch, &(config(scratch) + &upstream("test", REGISTRY, url))).await
+}
+
+/// A docker-registry that holds the image as [`APP`].
+pub(crate) async fn registry_with(scratch: &Scratch, image: &Image) -> DockerRegistry {
+    let registry = DockerRegistry::start(scratch).await;
+    Skopeo::new(scratch).push(image, &registry.image(APP)).await.ok();
+    registry
+}
+
+/// A containerd that pulls [`REGISTRY`] from pullgate, and from the upstream itself when pullgate fails.
+pub(crate) struct Node {
+    pub(crate) containerd: Containerd,
+    pub(crate) hosts: HostsDir,
+    pub(crate) pullgate: Pullgate,
+    pub(crate) upstream: DockerRegistry,
+    image: Image,
+    _scratch: Scratch,
+}
+
+impl Node {
+    /// Everything up, nothing pulled.
+    pub(crate) async fn start(options: Options, image: Image) -> Self {
+        let scratch = Scratch::new();
+        let upstream = registry_with(&scratch, &image).await;
+        let pullgate = pullgate(&scratch, &upstream.url()).await;
+        let hosts = HostsDir::new(&scratch);
+        hosts.mirror(REGISTRY, &pullgate.url(), &upstream.url());
+        let containerd = options.start(&scratch).await;
+        Self { containerd, hosts, pullgate, upstream, image, _scratch: scratch }
+    }
+
+    /// Pulls, and compares the unpacked files with what was pushed.
+    pub(crate) async fn pull(&self) {
+        self.pull_as(&format!("{REGISTRY}/{APP}")).await;
+    }
+
+    /// As [`Self::pull`], under another name.
+    pub(crate) async fn pull_as(&self, name: &str) {
+        self.containerd.pull(name, &self.hosts).await.ok();
+        assert_eq!(self.containerd.files(name).await, files_of(&self.image));
+    }
+
+    /// How many requests the upstream had from containerd itself.
+    pub(crate) fn direct_requests(&self) -> usize {
+        self.upstream.requests().iter().filter(|asked| asked.user_agent.starts_with("containerd")).count()
+    }
+
+    /// Each blob of the image left the upstream once, whole, and nothing else did.
+    pub(crate) fn each_blob_left_the_upstream_once(&self) {
+        each_left_once(&self.upstream, self.image.blobs());
+    }
+}
+
+/// See [`Node::each_blob_left_the_upstream_once`].
+pub(crate) fn each_left_once<'a>(upstream: &DockerRegistry, blobs: impl Iterator<Item = &'a Blob>) {
+    let mut sent: Vec<(String, u64)> = Vec::new();
+    for asked in upstream.requests() {
+        if let ("GET", Some((_, digest))) = (asked.method.as_str(), asked.path.rsplit_once("/blobs/")) {
+            sent.push((digest.to_owned(), asked.bytes));
+        }
+    }
+    let mut held: Vec<_> = blobs.map(|blob| (blob.digest.clone(), blob.bytes.len() as u64)).collect();
+    sent.sort();
+    held.sort();
+    assert_eq!(sent, held);
+}
+
+/// How pullgate answered requests for content so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers(BTreeMap<(String, String), u64>);
+
+impl Answers {
+    /// Looks at the metrics.
+    pub(crate) async fn of(pullgate: &Pullgate) -> Self {
+        let mut answers = BTreeMap::new();
+        for series in pullgate.metrics().await.series() {
+            if series.name == "pullgate_proxy_requests_total" && series.labels["kind"] != "ping" {
+                let key = (series.labels["kind"].clone(), series.labels["outcome"].clone());
+                *answers.entry(key).or_default() += series.value as u64;
+            }
+        }
+        Self(answers)
+    }
+
+    /// Those that came after `earlier`, by kind and outcome; none is zero.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let more = |(key, count): (&(String, String), &u64)| {
+            let more = count - earlier.0.get(key).copied().unwrap_or_default();
+            (more > 0).then(|| (key.clone(), more))
+        };
+        Self(self.0.iter().filter_map(more).collect())
+    }
+
+    /// How many there were of this kind (`manifest`, `blob`).
+    pub(crate) fn of_kind(&self, kind: &str) -> u64 {
+        self.0.iter().filter(|((of, _), _)| of == kind).map(|(_, count)| count).sum()
+    }
+
+    /// Every outcome that occurred.
+    pub(crate) fn outcomes(&self) -> Vec<&str> {
+        let mut outcomes: Vec<_> = self.0.keys().map(|(_, outcome)| outcome.as_str()).collect();
+        outcomes.sort_unstable();
+        outcomes.dedup();
+        outcomes
+    }
+}
+
+/// Pulls an image the way a client does, byte by byte compared: the tag, then all that hangs on it.
+pub(crate) async fn pull_by_hand(pullgate: &Pullgate, image: &Image) {
+    let get = |path: String| pullgate.get(&format!("/v2/{path}?ns={REGISTRY}")).send();
+    let manifest = get("library/app/manifests/1".to_owned()).await;
+    assert_eq!(
+        (manifest.status.as_u16(), &manifest.body),
+        (200, &image.manifest.bytes),
+        "{}",
+        manifest.text()
+    );
+    for blob in image.blobs() {
+        let got = get(format!("library/app/blobs/{}", blob.digest)).await;
+        assert!(
+            got.is_whole() && got.body == blob.bytes,
+            "{} {:?}",
+            got.status,
+            got.header("x-pullgate-class")
+        );
+    }
+}
+
+/// Every file below a folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
