@@ -244,7 +244,8 @@ fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
 fn store_config(cache: &config::Cache) -> StoreConfig {
     StoreConfig {
         dir: cache.dir.clone(),
-        max_size: cache.max_size.unwrap_or(u64::MAX),
+        max_size: cache.max_size,
+        pinned: cache.pinned.clone(),
         lock_wait: cache.lock_wait,
     }
 }

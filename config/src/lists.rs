@@ -1,5 +1,6 @@
 //! Lists, sections by id, and what may be left out.
 
+use registry::ImageName;
 use registry::upstream::RepositoryPattern;
 use url::Url;
 
@@ -50,6 +51,10 @@ impl Item for AddressRange {
 
 impl Item for Host {
     const LIST: &'static str = "list of host names, such as [\"auth.docker.io\", \"*.docker.com\"]";
+}
+
+impl Item for ImageName {
+    const LIST: &'static str = "list of images, such as [\"docker.io/library/alpine:3.20\"]";
 }
 
 impl Item for Target {

@@ -66,6 +66,8 @@ pub struct Cache {
     pub dir: PathBuf,
     /// Bytes of content at most. `None`: 80 % of the file system.
     pub max_size: Option<u64>,
+    /// Images whose content is never evicted while their tags mean it.
+    pub pinned: Vec<ImageName>,
     /// How long to wait for another instance to let go of the folder; zero: not at all.
     pub lock_wait: Duration,
 }

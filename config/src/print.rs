@@ -113,10 +113,14 @@ impl List<'_> {
                 ("max_connections", json!(proxy.max_connections)),
             ],
         );
-        let Cache { dir, max_size, lock_wait } = &proxy.cache;
+        let Cache { dir, max_size, pinned, lock_wait } = &proxy.cache;
         let max_size = max_size.map_or(Json::Null, |bytes| Json::String(units::show_bytes(bytes)));
         let lock_wait = time(*lock_wait);
-        self.section("proxy.cache", [("dir", path(dir)), ("max_size", max_size), ("lock_wait", lock_wait)]);
+        let pinned = pinned.iter().map(text).collect();
+        self.section(
+            "proxy.cache",
+            [("dir", path(dir)), ("max_size", max_size), ("pinned", pinned), ("lock_wait", lock_wait)],
+        );
     }
 
     fn upstream(&mut self, upstream: &Upstream) {

@@ -85,6 +85,7 @@ impl Resolver<'_> {
         Cache {
             dir: raw.dir.value.map_or_else(crate::paths::cache_dir, |dir| self.path(dir)),
             max_size: raw.max_size.value.map(|ByteSize(bytes)| bytes),
+            pinned: raw.pinned.value,
             lock_wait: raw.lock_wait.value,
         }
     }

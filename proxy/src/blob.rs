@@ -25,18 +25,23 @@ pub(crate) async fn answer(
         size_hint: None,
     };
     match asking.verb {
-        Verb::Get => get(flights, asking, source).await,
+        Verb::Get => get(store, flights, asking, source).await,
         Verb::Head => head(store, flights, asking, source).await,
     }
 }
 
-async fn get(flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<Answer, Failure> {
+async fn get(
+    store: &Store,
+    flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<Answer, Failure> {
     let digest = source.digest.clone();
     let opened = flights.open(source, asking.deadline).await?;
     let part = asking.range.of(opened.length, opened.reader.is_committed())?;
     let bytes = match &part {
         Part::Whole => 0..opened.length,
-        Part::Slice(range) => range.clone(),
+        Part::Slice(range) => {
+            store.served_by_range(&digest);
+            range.clone()
+        }
     };
     let outcome = match opened.outcome {
         Origination::Hit => Outcome::Hit,

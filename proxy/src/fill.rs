@@ -160,12 +160,12 @@ impl<O: Origin> Fill<O> {
 
     /// Sets space aside; where there is none, nothing is stored.
     async fn reserve(&mut self, length: u64) {
-        let admitted = self.store.admits(length);
+        let Some(ingest) = self.sink.as_mut().and_then(|sink| sink.ingest().as_ref()) else { return };
+        let Some(room) = self.store.reserve(length.saturating_sub(ingest.room())).await else {
+            return self.give_up_file().await;
+        };
         let Some(sink) = self.sink.take() else { return };
-        let job = sink.job(move |sink| {
-            let ingest = sink.ingest().as_mut()?;
-            if admitted { ingest.expect(length).err() } else { Some(std::io::ErrorKind::StorageFull.into()) }
-        });
+        let job = sink.job(move |sink| sink.ingest().as_mut()?.expect(length, room).err());
         let Some((sink, error)) = job.await else { return };
         self.sink = Some(sink);
         if let Some(error) = error {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::mirror::{Mirror, Served};
 use crate::respond::Outcome;
+use crate::store::Store;
 use crate::telemetry::Series;
 
 /// The proxy as a whole.
@@ -21,7 +22,7 @@ pub struct Status {
 }
 
 /// What the store holds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CacheStatus {
     /// Objects.
     pub objects: u64,
@@ -29,6 +30,19 @@ pub struct CacheStatus {
     pub bytes: u64,
     /// Has the scan at start seen all of them?
     pub scanned: bool,
+    /// What it may hold, bytes.
+    pub limit_bytes: u64,
+    /// What running fills have or may still write, bytes.
+    pub reserved_bytes: u64,
+    /// What paused and broken fills keep for the next request, bytes.
+    pub partial_bytes: u64,
+    /// Removed while it was read: free when the last reader is gone, bytes.
+    pub unlinked_bytes: u64,
+    /// Objects of pinned images.
+    pub pinned_objects: u64,
+    /// Why content is not stored just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// One upstream, since the start of the process.
@@ -52,8 +66,7 @@ pub struct UpstreamStatus {
 
 impl Status {
     pub(crate) fn of(mirror: &Mirror) -> Self {
-        let usage = mirror.store.usage();
-        let cache = CacheStatus { objects: usage.objects, bytes: usage.bytes, scanned: usage.complete };
+        let cache = CacheStatus::of(&mirror.store);
         let table = mirror.table.load();
         let mut upstreams: Vec<_> = table
             .values()
@@ -61,6 +74,23 @@ impl Status {
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
         Self { connections: mirror.telemetry.connections(), cache, upstreams }
+    }
+}
+
+impl CacheStatus {
+    fn of(store: &Store) -> Self {
+        let (usage, standing) = (store.usage(), store.standing());
+        Self {
+            objects: usage.objects,
+            bytes: usage.bytes,
+            scanned: usage.complete,
+            limit_bytes: standing.limit_bytes,
+            reserved_bytes: standing.reserved_bytes,
+            partial_bytes: standing.partial_bytes,
+            unlinked_bytes: standing.unlinked_bytes,
+            pinned_objects: standing.pinned_objects,
+            warning: standing.warning,
+        }
     }
 }
 

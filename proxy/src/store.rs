@@ -20,37 +20,45 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
-use registry::{Digest, Verified};
+use registry::{Digest, ImageName, Verified};
 use tokio::time::Instant;
 
 use crate::watch::{Quarantined, Watch};
 
 mod blob;
 mod disk;
+mod evict;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod faulty;
+mod health;
 mod index;
 mod ingest;
+mod janitor;
 mod layout;
 mod link;
+mod pins;
 mod record;
 mod recover;
+mod room;
 mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use blob::{Blob, Content};
+pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest};
 pub use link::{Kind, Link, Links, Scope};
 pub use tag::{TagRecord, Tags};
 
 use blob::off_worker;
 use disk::{Disk, LocalDisk, Lock};
+use health::Health;
 use index::Index;
 use layout::Layout;
 use record::Folder;
+use room::Room;
 
 /// Content and records on one disk. Clones share it.
 #[derive(Clone)]
@@ -62,7 +70,7 @@ struct Inner {
     small: Cache<Digest, Bytes>,
     links: Links,
     tags: Tags,
-    max_size: u64,
+    room: Room,
     /// A sync failed: until then nothing new is stored.
     distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     #[allow(dead_code, reason = "held for its lock")]
@@ -74,8 +82,10 @@ struct Inner {
 pub struct StoreConfig {
     /// The cache folder; created with mode 0700 when missing.
     pub dir: PathBuf,
-    /// Budget for content, bytes.
-    pub max_size: u64,
+    /// Budget for content, bytes. `None`: 80 % of the file system.
+    pub max_size: Option<u64>,
+    /// Images whose content is never evicted while their tags mean it.
+    pub pinned: Vec<ImageName>,
     /// How long to wait for another instance to let go of the folder.
     pub lock_wait: Duration,
 }
@@ -112,6 +122,23 @@ pub struct Usage {
     pub complete: bool,
 }
 
+/// How the store stands: what it may hold, what else takes space, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes it may hold.
+    pub limit_bytes: u64,
+    /// Bytes that running fills have or may still write.
+    pub reserved_bytes: u64,
+    /// Bytes of fills that were paused or broke, kept for the next request.
+    pub partial_bytes: u64,
+    /// Bytes removed while they were read, free when the last reader is gone.
+    pub unlinked_bytes: u64,
+    /// Objects of pinned images.
+    pub pinned_objects: u64,
+    /// Why content is not stored just now.
+    pub warning: Option<String>,
+}
+
 impl Store {
     /// Takes the folder's lock, waiting up to `lock_wait`, and begins to index what is there in the background.
     ///
@@ -126,29 +153,49 @@ impl Store {
         config: StoreConfig,
         watch: Arc<dyn Watch>,
     ) -> Result<Self, OpenError> {
-        let folder = Folder { layout: Layout::new(config.dir.clone()), disk, watch };
+        let health = Arc::new(Health::new(watch));
+        let folder = Folder { layout: Layout::new(config.dir.clone()), disk, watch: health.clone() };
         let failed = |source| OpenError::Folder { dir: config.dir.clone(), source };
         let preparing = folder.clone();
         off_worker(move || preparing.disk.make_dir(preparing.layout.dir())).await.map_err(failed)?;
         let lock = recover::lock(&folder.layout, &config).await?;
         let preparing = folder.clone();
         off_worker(move || recover::sweep(&preparing.layout, &*preparing.disk)).await.map_err(failed)?;
-        let store = Self(Arc::new(Inner {
+        let limit = limit(&folder, config.max_size).await;
+        let room = Room {
             index: Arc::default(),
+            health,
+            links: Links::new(folder.clone()),
+            tags: Tags::new(folder.clone()),
             small: Cache::builder()
                 .max_capacity(SMALL_REMEMBERED)
                 .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
                 .build(),
-            links: Links::new(folder.clone()),
-            tags: Tags::new(folder.clone()),
-            max_size: config.max_size,
+            limit,
+            pinned: config.pinned.into(),
+            turn: Arc::default(),
+            folder: folder.clone(),
+        };
+        let store = Self(Arc::new(Inner {
+            index: room.index.clone(),
+            small: room.small.clone(),
+            links: room.links.clone(),
+            tags: room.tags.clone(),
+            room,
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
             lock,
         }));
-        let (scanned, index) = (store.0.folder.clone(), store.0.index.clone());
-        tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
+        store.keep_house();
         Ok(store)
+    }
+
+    /// Begins what runs beside the requests: the scan at start, then the janitor. Neither holds the folder's lock.
+    fn keep_house(&self) {
+        let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
+        tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
+        let store = Arc::downgrade(&self.0);
+        tokio::spawn(janitor::run(self.0.room.clone(), move || store.strong_count() == 0));
     }
 
     /// Opens committed content; `None` when it is not there.
@@ -156,25 +203,32 @@ impl Store {
     /// # Errors
     /// The disk's, already told to the watch. Treat them as a miss.
     pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
+        let known = self.0.index.opening(digest);
         let (disk, path) = (self.0.folder.disk.clone(), self.0.folder.layout.blob(digest));
         let opened = off_worker(move || {
             let file = disk.open(&path)?;
-            let length = file.size()?;
-            Ok(Blob::new(Content::new(file), length))
+            Ok((file.size()?, file))
         });
         match opened.await {
-            Ok(blob) if blob.length() == 0 && digest.verify(b"").is_err() => {
+            Ok((length, _)) if is_wrong(length, digest, known.as_ref().map(|(size, _)| *size)) => {
                 self.quarantine(digest, Quarantined::Size).await;
                 Ok(None)
             }
-            Ok(blob) => Ok(Some(blob)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Ok((length, file)) => {
+                let lease = known.map_or_else(|| self.0.index.found(digest, length), |(_, lease)| lease);
+                Ok(Some(Blob::new(Content::new(file), length, lease)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.0.index.missed(digest);
+                Ok(None)
+            }
             Err(error) => Err(self.told(error)),
         }
     }
 
     /// Content of at most 4 MiB, from memory if it was asked for lately. Unreadable is `None`.
     pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.index.touch(digest);
         self.0.small.optionally_get_with_by_ref(digest, self.load_small(digest)).await
     }
 
@@ -185,7 +239,7 @@ impl Store {
     pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
         self.0.small.insert(verified.digest().clone(), bytes.clone()).await;
         let (folder, verified) = (self.0.folder.clone(), verified.clone());
-        let (index, digest) = (self.0.index.clone(), verified.digest().clone());
+        let (index, digest) = (&self.0.index, verified.digest().clone());
         let size = verified.length();
         let written = off_worker(move || {
             let target = folder.layout.blob(verified.digest());
@@ -195,7 +249,7 @@ impl Store {
                 Err(_) => {}
             }
             let temporary = folder.layout.temporary();
-            let settled = folder.disk.open_partial(&temporary).and_then(|file| {
+            let settled = folder.open_new(&temporary).and_then(|file| {
                 file.write_at(0, &bytes)?;
                 ingest::settle(&*folder.disk, &*file, &temporary, &target, &verified)
                     .map_err(AppendError::into_disk)
@@ -203,9 +257,9 @@ impl Store {
             settled.inspect_err(|_| drop(folder.disk.remove(&temporary))).map(|()| true)
         });
         if written.await.map_err(|error| self.told(error))? {
-            let usage = index.add(&digest, size);
+            index.add(&digest, kind, size);
             self.0.folder.watch.committed(kind, size);
-            self.0.folder.watch.holds(usage.objects, usage.bytes);
+            index.tell(&*self.0.folder.watch);
         }
         Ok(())
     }
@@ -231,11 +285,29 @@ impl Store {
         begun.await.map_err(|error| self.told(error))
     }
 
-    /// Is there room for `length` more bytes, on a disk that can be trusted? Until there is eviction, a full cache
-    /// stays as it is.
-    pub(crate) fn admits(&self, length: u64) -> bool {
+    /// What it may hold, what else takes space, and what is wrong.
+    pub fn standing(&self) -> Standing {
+        let occupied = self.0.index.occupied();
+        Standing {
+            limit_bytes: self.0.room.limit,
+            reserved_bytes: occupied.reserved,
+            partial_bytes: occupied.partial,
+            unlinked_bytes: occupied.unlinked,
+            pinned_objects: self.0.index.pinned().len() as u64,
+            warning: self.0.room.health.warning(),
+        }
+    }
+
+    /// A part of `digest` is being answered: who reads so comes back, and it stays for a while.
+    pub fn served_by_range(&self, digest: &Digest) {
+        self.0.index.ranged(digest);
+    }
+
+    /// Room for `bytes` more, on a disk that can be trusted; what has been of least use leaves for it. `None`: they
+    /// are not to be stored.
+    pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let trusted = self.0.distrusted_until.borrow().is_none_or(|until| Instant::now() >= until);
-        trusted && self.usage().bytes.saturating_add(length) <= self.0.max_size
+        if trusted { self.0.room.reserve(bytes).await } else { None }
     }
 
     /// The disk failed a fill. After a failed sync nothing new is stored for a while: every fill would end the same
@@ -269,6 +341,21 @@ impl Store {
         let length = usize::try_from(blob.length()).ok().filter(|length| *length <= SMALL_MAX)?;
         blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()
     }
+}
+
+/// The budget, or the usual one where none is given.
+async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
+    if let Some(max_size) = max_size {
+        return max_size;
+    }
+    let folder = folder.clone();
+    let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
+    space.as_ref().map_or(u64::MAX, room::usual_limit)
+}
+
+/// Has an open file another size than it was committed with? Empty files are what power losses leave.
+fn is_wrong(length: u64, digest: &Digest, known: Option<u64>) -> bool {
+    known.is_some_and(|known| known != length) || length == 0 && digest.verify(b"").is_err()
 }
 
 impl fmt::Debug for Store {

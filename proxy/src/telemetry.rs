@@ -20,7 +20,8 @@ use crate::pull::{PullOutcome, Pulls, Record};
 use crate::reader::Cut;
 use crate::respond::Outcome;
 use crate::route::Request;
-use crate::watch::{FillEnd, FillOutcome, Quarantined, Watch};
+use crate::store::Kind;
+use crate::watch::{Evicted, FillEnd, FillOutcome, Quarantined, Watch};
 
 /// What the proxy counts. Shared by server, store and flights.
 #[derive(Debug, Default)]
@@ -55,6 +56,9 @@ impl Telemetry {
         describe();
         for reason in Quarantined::ALL {
             metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(0);
+        }
+        for reason in Evicted::ALL {
+            metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);
         }
         metrics::counter!(CACHE_ERRORS, "errno" => "other").increment(0);
         Arc::default()
@@ -414,9 +418,14 @@ impl Watch for Telemetry {
         tracing::warn!(%error, "cache folder failed; going on without it");
     }
 
-    fn holds(&self, objects: u64, bytes: u64) {
-        metrics::gauge!(CACHE_OBJECTS).set(objects as f64);
-        metrics::gauge!(CACHE_BYTES).set(bytes as f64);
+    fn holds(&self, kind: Kind, objects: u64, bytes: u64) {
+        metrics::gauge!(CACHE_OBJECTS, "kind" => kind.as_str()).set(objects as f64);
+        metrics::gauge!(CACHE_BYTES, "kind" => kind.as_str()).set(bytes as f64);
+    }
+
+    fn evicted(&self, reason: Evicted, bytes: u64) {
+        metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(1);
+        tracing::debug!(reason = reason.as_str(), bytes, "content left the store");
     }
 }
 
@@ -482,6 +491,7 @@ fn describe() {
     describe_gauge!(CACHE_BYTES, Unit::Bytes, "Content in the store");
     describe_gauge!(CACHE_LIMIT, Unit::Bytes, "Content the store may hold");
     describe_gauge!(CACHE_OBJECTS, "Objects in the store");
+    describe_counter!(EVICTIONS, "Objects that left the store, by reason");
     describe_counter!(QUARANTINED, "Objects taken out of reach because they were wrong");
     describe_counter!(CACHE_ERRORS, "Failed file operations of the store");
 }
@@ -499,6 +509,7 @@ const CONNECTIONS: &str = "pullgate_proxy_connections";
 const CACHE_BYTES: &str = "pullgate_cache_bytes";
 const CACHE_LIMIT: &str = "pullgate_cache_limit_bytes";
 const CACHE_OBJECTS: &str = "pullgate_cache_objects";
+const EVICTIONS: &str = "pullgate_cache_evictions_total";
 const QUARANTINED: &str = "pullgate_cache_quarantined_total";
 const CACHE_ERRORS: &str = "pullgate_cache_errors_total";
 

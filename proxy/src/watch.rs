@@ -27,8 +27,11 @@ pub trait Watch: Send + Sync + 'static {
     /// A file operation failed; the work went on without the disk where it could.
     fn disk_failed(&self, _error: &io::Error) {}
 
-    /// What the store holds, after it changed.
-    fn holds(&self, _objects: u64, _bytes: u64) {}
+    /// What the store holds of a kind, after it changed.
+    fn holds(&self, _kind: Kind, _objects: u64, _bytes: u64) {}
+
+    /// Content left the store.
+    fn evicted(&self, _reason: Evicted, _bytes: u64) {}
 }
 
 /// How a fill ended and what it moved.
@@ -60,8 +63,24 @@ registry::labels! {
     Quarantined {
         /// A fill's bytes did not hash to the digest asked for.
         Fill = "fill";
-        /// A committed file has another size than its record says.
+        /// A committed file has another size than it was committed with.
         Size = "size";
+        /// A committed file did not hash to its name when the scrub came by.
+        Scrub = "scrub";
+    }
+}
+
+registry::labels! {
+    /// Why content left the store.
+    Evicted {
+        /// The budget is spent.
+        Size = "size";
+        /// The file system has too few bytes left.
+        FreeBytes = "free_bytes";
+        /// The file system can take too few files more.
+        FreeFiles = "free_inodes";
+        /// Somebody asked for it.
+        Purge = "purge";
     }
 }
 

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::disk::File;
+use super::index::Lease;
 
 /// An open committed file. Clones share the descriptor; reading goes on after the file is removed.
+///
+/// While one is held, its content is not evicted: who remembers files must remember their [`Content`] alone.
 #[derive(Clone, Debug)]
 pub struct Blob {
     content: Content,
     length: u64,
+    #[allow(dead_code, reason = "held so that the content is not evicted")]
+    lease: Lease,
 }
 
 impl Blob {
-    pub(super) fn new(content: Content, length: u64) -> Self {
-        Self { content, length }
+    pub(super) fn new(content: Content, length: u64, lease: Lease) -> Self {
+        Self { content, length, lease }
     }
 
     /// Its size, bytes.

@@ -7,6 +7,7 @@ use std::io::{self, IoSliceMut, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustix::fs::{CWD, FallocateFlags, RenameFlags};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -29,6 +30,25 @@ pub(super) trait Disk: fmt::Debug + Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Names and sizes in a folder, `size` being `None` for folders; nothing when it is not there.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// Names in a folder, without a look at each; nothing when it is not there.
+    fn names(&self, path: &Path) -> io::Result<Vec<String>>;
+    /// Notes in the file's own times when it was last used.
+    fn note_use(&self, path: &Path, at: SystemTime) -> io::Result<()>;
+    /// The file system the folder is on.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+}
+
+/// What a file system has, and what is left of it for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Space {
+    /// Bytes of the file system.
+    pub(super) bytes: u64,
+    /// Bytes we may still write.
+    pub(super) free_bytes: u64,
+    /// Files it can hold; 0 where it has no such limit.
+    pub(super) files: u64,
+    /// Files it can still take.
+    pub(super) free_files: u64,
 }
 
 /// An open file, read and written by position.
@@ -58,6 +78,8 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Bytes, `None` for a folder.
     pub(super) size: Option<u64>,
+    /// When it was written, or used as far as [`Disk::note_use`] was told.
+    pub(super) modified: SystemTime,
 }
 
 /// Who has a lock file.
@@ -157,12 +179,39 @@ impl Disk for LocalDisk {
             let entry = entry?;
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
             match entry.metadata() {
-                Ok(data) => list.push(Entry { name, size: data.is_file().then_some(data.len()) }),
+                Ok(data) => list.push(Entry {
+                    name,
+                    size: data.is_file().then_some(data.len()),
+                    modified: data.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(list)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<Vec<String>> {
+        match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            entries => {
+                entries?.filter_map(|entry| Some(Ok(entry.ok()?.file_name().to_str()?.to_owned()))).collect()
+            }
+        }
+    }
+
+    fn note_use(&self, path: &Path, at: SystemTime) -> io::Result<()> {
+        OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path)?.set_modified(at)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok(Space {
+            bytes: found.f_blocks.saturating_mul(found.f_frsize),
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            files: found.f_files,
+            free_files: found.f_favail,
+        })
     }
 }
 

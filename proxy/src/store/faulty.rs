@@ -2,10 +2,11 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
-use super::disk::{Disk, Entry, File, LocalDisk};
+use super::disk::{Disk, Entry, File, LocalDisk, Space};
 use super::{OpenError, Store, StoreConfig};
 use crate::watch::Watch;
 
@@ -22,18 +23,23 @@ pub(crate) enum Fault {
 
 /// Counts operations down to a fault.
 #[derive(Clone, Debug)]
-pub(crate) struct Trap(Arc<(AtomicI64, std::sync::Mutex<Fault>)>);
+pub(crate) struct Trap(Arc<(AtomicI64, Mutex<Fault>, Mutex<Option<Space>>)>);
 
 impl Trap {
     /// A trap that is not set.
     pub(crate) fn unset() -> Self {
-        Self(Arc::new((AtomicI64::new(i64::MAX), std::sync::Mutex::new(Fault::ShortWrite))))
+        Self(Arc::new((AtomicI64::new(i64::MAX), Mutex::new(Fault::ShortWrite), Mutex::new(None))))
     }
 
     /// The operation after `operations` more fails.
     pub(crate) fn set(&self, operations: i64, fault: Fault) {
         *self.0.1.lock().unwrap() = fault;
         self.0.0.store(operations, Ordering::SeqCst);
+    }
+
+    /// From now on the file system says it has this much.
+    pub(super) fn says(&self, space: Space) {
+        *self.0.2.lock().unwrap() = Some(space);
     }
 
     /// Did it go off since it was set?
@@ -114,6 +120,24 @@ impl Disk for FaultyDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.0.pass()?;
         LocalDisk.list(path)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.0.pass()?;
+        LocalDisk.names(path)
+    }
+
+    fn note_use(&self, path: &Path, at: SystemTime) -> io::Result<()> {
+        self.0.pass()?;
+        LocalDisk.note_use(path, at)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.0.pass()?;
+        match *self.0.0.2.lock().unwrap() {
+            Some(space) => Ok(space),
+            None => LocalDisk.space(path),
+        }
     }
 }
 

@@ -1,56 +1,394 @@
-//! What is committed, by digest and size: rebuilt at start from names, never asked whether content exists.
+//! What is committed, by digest and size, who reads it, and what space is spoken for. Rebuilt at start from names;
+//! never asked whether content exists: opening goes by name.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
 
 use registry::Digest;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Usage;
+use super::evict::{Order, Tier};
+use super::link::Kind;
+use crate::watch::Watch;
 
-/// Sizes of committed objects. Opening goes by name, so an object the scan has not reached is served all the same.
+/// The index of one store, shared by all who read, fill and clean.
 #[derive(Debug, Default)]
-pub(super) struct Index(Mutex<Known>);
+pub(super) struct Index {
+    known: Mutex<Known>,
+    /// There may be too much, or less than believed: the janitor should look.
+    pub(super) concern: Notify,
+}
+
+/// Held by who reads committed content: it is not evicted meanwhile.
+pub(super) type Lease = Arc<()>;
 
 #[derive(Debug, Default)]
 struct Known {
-    sizes: HashMap<Digest, u64>,
-    bytes: u64,
+    order: Order<Digest>,
+    leases: HashMap<Digest, Weak<()>>,
+    used: HashMap<Digest, Used>,
+    /// Served by range lately: whoever reads so comes back for the next part.
+    ranged: HashMap<Digest, Instant>,
+    /// Bytes of fills that nobody works at.
+    partials: HashMap<Digest, (u64, Instant)>,
+    /// Bytes running fills may still write, and what they wrote.
+    reserved: u64,
+    /// Removed while somebody read: their bytes are free when the last reader is gone.
+    unlinked: Vec<(Weak<()>, u64)>,
+    pinned: Arc<HashSet<Digest>>,
+    /// Taken out by an eviction and perhaps not yet removed: opening them enters nothing.
+    leaving: HashSet<Digest>,
+    lost: bool,
     complete: bool,
 }
 
+/// When content was last asked for.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    at: SystemTime,
+    /// Does the file say so, too?
+    noted: bool,
+}
+
+/// Space spoken for by a fill; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    index: Arc<Index>,
+    bytes: u64,
+}
+
+/// Bytes on the disk, by what keeps them there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Occupied {
+    pub(super) committed: u64,
+    pub(super) reserved: u64,
+    pub(super) partial: u64,
+    pub(super) unlinked: u64,
+}
+
+/// What an eviction takes.
+#[derive(Debug)]
+pub(super) enum Victim {
+    /// Committed content, which has left the index; [`Index::has_left`] when it is removed.
+    Content(Digest, u64),
+    /// A fill nobody works at.
+    Partial(Digest, u64),
+}
+
 impl Index {
-    pub(super) fn add(&self, digest: &Digest, size: u64) -> Usage {
+    /// Content was committed.
+    pub(super) fn add(&self, digest: &Digest, kind: Kind, size: u64) -> Lease {
         let mut known = self.known();
-        let before = known.sizes.insert(digest.clone(), size).unwrap_or(0);
-        known.bytes = known.bytes - before + size;
-        known.usage()
+        known.order.insert(digest.clone(), kind.into(), size, Instant::now());
+        known.leaving.remove(digest);
+        known.used.insert(digest.clone(), Used { at: SystemTime::now(), noted: true });
+        known.lease(digest)
     }
 
-    pub(super) fn remove(&self, digest: &Digest) -> Usage {
+    /// The scan at start found content, the longest unused first.
+    pub(super) fn restore(&self, digest: &Digest, tier: Tier, size: u64, used_at: SystemTime) {
         let mut known = self.known();
-        let size = known.sizes.remove(digest).unwrap_or(0);
-        known.bytes -= size;
-        known.usage()
+        if !known.leaving.contains(digest) {
+            known.order.restore(digest.clone(), tier, size, Instant::now());
+            known.used.entry(digest.clone()).or_insert(Used { at: used_at, noted: true });
+        }
+    }
+
+    /// Content is being opened: if it is known, its size and a lease.
+    pub(super) fn opening(&self, digest: &Digest) -> Option<(u64, Lease)> {
+        let mut known = self.known();
+        let size = known.order.size(digest)?;
+        known.touch(digest);
+        Some((size, known.lease(digest)))
+    }
+
+    /// Content that was not known was opened.
+    pub(super) fn found(&self, digest: &Digest, size: u64) -> Lease {
+        let mut known = self.known();
+        if !known.leaving.contains(digest) {
+            known.order.restore(digest.clone(), Tier::Content, size, Instant::now());
+            known.touch(digest);
+        }
+        known.lease(digest)
+    }
+
+    /// It was answered from memory.
+    pub(super) fn touch(&self, digest: &Digest) {
+        self.known().touch(digest);
+    }
+
+    /// Part of it was answered.
+    pub(super) fn ranged(&self, digest: &Digest) {
+        self.known().ranged.insert(digest.clone(), Instant::now());
+    }
+
+    /// Content is gone, or is being removed; who reads it keeps its bytes on the disk.
+    pub(super) fn remove(&self, digest: &Digest) -> Option<u64> {
+        self.known().remove(digest)
+    }
+
+    /// Known content was not there: others may be gone, too.
+    pub(super) fn missed(&self, digest: &Digest) {
+        let mut known = self.known();
+        if known.remove(digest).is_some() {
+            known.lost = true;
+            self.concern.notify_one();
+        }
+    }
+
+    /// Was something missed since this was last asked?
+    pub(super) fn take_lost(&self) -> bool {
+        std::mem::take(&mut self.known().lost)
+    }
+
+    /// Forgets what is not among `present`, unless it came or was used after `since`.
+    pub(super) fn retain(&self, present: &HashSet<Digest>, since: SystemTime) {
+        let mut known = self.known();
+        let gone: Vec<_> = known.order.keys().filter(|digest| !present.contains(*digest)).cloned().collect();
+        for digest in gone {
+            if known.used.get(&digest).is_none_or(|used| used.at < since) {
+                known.remove(&digest);
+            }
+        }
+    }
+
+    /// Speaks for `bytes` if all that is held and spoken for stays within `limit`; `Err`: bytes too many.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: u64, limit: u64) -> Result<Reservation, u64> {
+        let mut known = self.known();
+        let total = known.occupied().total().saturating_add(bytes);
+        if total > limit {
+            return Err(total - limit);
+        }
+        known.reserved += bytes;
+        Ok(Reservation { index: self.clone(), bytes })
+    }
+
+    /// A fill begins with what an earlier one left.
+    pub(super) fn resume(self: &Arc<Self>, digest: &Digest) -> Reservation {
+        let mut known = self.known();
+        let bytes = known.partials.remove(digest).map_or(0, |(bytes, _)| bytes);
+        known.reserved += bytes;
+        Reservation { index: self.clone(), bytes }
+    }
+
+    /// A fill was left with `bytes` on the disk.
+    pub(super) fn pause(&self, digest: &Digest, bytes: u64) {
+        if bytes > 0 {
+            self.known().partials.insert(digest.clone(), (bytes, Instant::now()));
+        }
+    }
+
+    /// Takes out what leaves next. Fills nobody works at go first, the oldest of them, but for fresh ones, which go
+    /// last: who paused may be back.
+    pub(super) fn evict(&self, now: Instant) -> Option<Victim> {
+        let mut known = self.known();
+        let fresh = |since: Instant| now.saturating_duration_since(since) < IN_USE;
+        let oldest = known.partials.iter().min_by_key(|(_, (_, since))| *since);
+        let oldest = oldest.map(|(digest, (bytes, since))| (digest.clone(), *bytes, fresh(*since)));
+        if let Some((digest, bytes, false)) = &oldest {
+            known.partials.remove(digest);
+            return Some(Victim::Partial(digest.clone(), *bytes));
+        }
+        let Known { order, leases, ranged, pinned, .. } = &mut *known;
+        let spared = |digest: &Digest| {
+            pinned.contains(digest)
+                || leases.get(digest).is_some_and(|lease| lease.strong_count() > 0)
+                || ranged.get(digest).is_some_and(|since| fresh(*since))
+        };
+        if let Some((digest, size)) = order.evict(spared) {
+            known.forget(&digest);
+            known.leaving.insert(digest.clone());
+            return Some(Victim::Content(digest, size));
+        }
+        let (digest, bytes, _) = oldest?;
+        known.partials.remove(&digest);
+        Some(Victim::Partial(digest, bytes))
+    }
+
+    /// What [`Index::evict`] took is removed.
+    pub(super) fn has_left(&self, digest: &Digest) {
+        self.known().leaving.remove(digest);
+    }
+
+    /// What must not be evicted, from now on.
+    pub(super) fn pin(&self, pinned: HashSet<Digest>) {
+        self.known().pinned = Arc::new(pinned);
+    }
+
+    /// What must not be evicted.
+    pub(super) fn pinned(&self) -> Arc<HashSet<Digest>> {
+        self.known().pinned.clone()
+    }
+
+    /// Is it read just now?
+    pub(super) fn is_read(&self, digest: &Digest) -> bool {
+        self.known().leases.get(digest).is_some_and(|lease| lease.strong_count() > 0)
+    }
+
+    /// When it was last asked for, if it is here.
+    pub(super) fn used_at(&self, digest: &Digest) -> Option<SystemTime> {
+        self.known().used.get(digest).map(|used| used.at)
+    }
+
+    /// Content whose last use its file does not tell, at most `most`; told from now on.
+    pub(super) fn take_unnoted(&self, most: usize) -> Vec<(Digest, SystemTime)> {
+        let mut known = self.known();
+        let unnoted = known.used.iter_mut().filter(|(_, used)| !used.noted).take(most);
+        unnoted
+            .map(|(digest, used)| {
+                used.noted = true;
+                (digest.clone(), used.at)
+            })
+            .collect()
+    }
+
+    /// Everything committed, in the order of digests.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        let mut digests: Vec<_> = self.known().order.keys().cloned().collect();
+        digests.sort_unstable();
+        digests
+    }
+
+    /// Size and kind, if it is here.
+    pub(super) fn look(&self, digest: &Digest) -> Option<(u64, Kind)> {
+        let known = self.known();
+        Some((known.order.size(digest)?, known.order.tier(digest)?.into()))
     }
 
     /// The scan at start is through.
-    pub(super) fn complete(&self) -> Usage {
-        let mut known = self.known();
-        known.complete = true;
-        known.usage()
+    pub(super) fn complete(&self) {
+        self.known().complete = true;
+        self.concern.notify_one();
     }
 
     pub(super) fn usage(&self) -> Usage {
-        self.known().usage()
+        let known = self.known();
+        let (content, manifests) = (known.order.holds(Tier::Content), known.order.holds(Tier::Manifest));
+        Usage { objects: content.0 + manifests.0, bytes: content.1 + manifests.1, complete: known.complete }
+    }
+
+    /// Tells `watch` what is held.
+    pub(super) fn tell(&self, watch: &dyn Watch) {
+        for kind in Kind::ALL {
+            let (objects, bytes) = self.known().order.holds((*kind).into());
+            watch.holds(*kind, objects, bytes);
+        }
+    }
+
+    /// Bytes on the disk.
+    pub(super) fn occupied(&self) -> Occupied {
+        self.known().occupied()
+    }
+
+    /// Forgets leases and ranges that ended.
+    pub(super) fn prune(&self, now: Instant) {
+        let mut known = self.known();
+        known.leases.retain(|_, lease| lease.strong_count() > 0);
+        known.ranged.retain(|_, since| now.saturating_duration_since(*since) < IN_USE);
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Known {
-    fn usage(&self) -> Usage {
-        Usage { objects: self.sizes.len() as u64, bytes: self.bytes, complete: self.complete }
+    fn lease(&mut self, digest: &Digest) -> Lease {
+        let lease = self.leases.get(digest).and_then(Weak::upgrade);
+        lease.unwrap_or_else(|| {
+            let lease = Lease::default();
+            self.leases.insert(digest.clone(), Arc::downgrade(&lease));
+            lease
+        })
+    }
+
+    fn touch(&mut self, digest: &Digest) {
+        self.order.touch(digest, Instant::now());
+        if let Some(used) = self.used.get_mut(digest) {
+            *used = Used { at: SystemTime::now(), noted: false };
+        } else if self.order.size(digest).is_some() {
+            self.used.insert(digest.clone(), Used { at: SystemTime::now(), noted: false });
+        }
+    }
+
+    fn remove(&mut self, digest: &Digest) -> Option<u64> {
+        let size = self.order.remove(digest)?;
+        if let Some(lease) = self.leases.get(digest).filter(|lease| lease.strong_count() > 0) {
+            self.unlinked.push((lease.clone(), size));
+        }
+        self.forget(digest);
+        Some(size)
+    }
+
+    fn forget(&mut self, digest: &Digest) {
+        self.leases.remove(digest);
+        self.used.remove(digest);
+        self.ranged.remove(digest);
+    }
+
+    fn occupied(&mut self) -> Occupied {
+        self.unlinked.retain(|(lease, _)| lease.strong_count() > 0);
+        Occupied {
+            committed: self.order.holds(Tier::Content).1 + self.order.holds(Tier::Manifest).1,
+            reserved: self.reserved,
+            partial: self.partials.values().map(|(bytes, _)| bytes).sum(),
+            unlinked: self.unlinked.iter().map(|(_, bytes)| bytes).sum(),
+        }
     }
 }
+
+impl Occupied {
+    pub(super) fn total(&self) -> u64 {
+        self.committed + self.reserved + self.partial + self.unlinked
+    }
+}
+
+impl Reservation {
+    /// Bytes spoken for.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes `other` in.
+    pub(crate) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// Is at least `bytes` from now on: a fill of unknown length has written so much.
+    pub(crate) fn cover(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.index.known().reserved += bytes - self.bytes;
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.index.known().reserved -= self.bytes;
+    }
+}
+
+impl From<Kind> for Tier {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Manifest => Self::Manifest,
+            Kind::Blob => Self::Content,
+        }
+    }
+}
+
+impl From<Tier> for Kind {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Manifest => Self::Manifest,
+            Tier::Content => Self::Blob,
+        }
+    }
+}
+
+/// Who read a range, or paused a fill, may be back for so long (design decision 5).
+const IN_USE: Duration = Duration::from_secs(600);

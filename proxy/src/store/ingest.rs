@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blob::{Blob, Content, off_worker};
 use super::disk::{Disk, File, parent, read_whole};
-use super::index::Index;
+use super::index::{Index, Reservation};
 use super::link::Kind;
 use super::record::{Folder, RECORD_MAX, write_record};
 
@@ -28,6 +28,8 @@ pub(crate) struct Ingest {
     end: u64,
     /// Bytes the checkpoint covers.
     kept: u64,
+    /// Its part of the budget.
+    room: Reservation,
 }
 
 /// Which bytes of a partial file are durable. Intervals, though fills are sequential so far, so that ranges fetched
@@ -43,11 +45,12 @@ impl Ingest {
     /// Opens the partial file of `digest`, with what an earlier fill left in it.
     pub(super) async fn begin(folder: Folder, index: Arc<Index>, digest: Digest) -> io::Result<Self> {
         off_worker(move || {
-            let file = folder.disk.open_partial(&folder.layout.partial(&digest))?;
+            let file = folder.open_new(&folder.layout.partial(&digest))?;
+            let room = index.resume(&digest);
             let checkpoint = Checkpoint::load(&*folder.disk, &folder.layout.checkpoint(&digest));
             let kept = checkpoint.prefix().min(file.size()?);
             file.truncate(kept)?;
-            Ok(Self { folder, index, digest, file, length: checkpoint.length, end: kept, kept })
+            Ok(Self { folder, index, digest, file, length: checkpoint.length, end: kept, kept, room })
         })
         .await
     }
@@ -75,9 +78,16 @@ impl Ingest {
         Ok(())
     }
 
-    /// Learns the total size and sets space aside, so that a full disk is known before the transfer.
-    pub(crate) fn expect(&mut self, length: u64) -> io::Result<()> {
+    /// Bytes of the budget it has.
+    pub(crate) fn room(&self) -> u64 {
+        self.room.bytes()
+    }
+
+    /// Learns the total size, takes its part of the budget and sets space aside, so that a full disk is known before
+    /// the transfer.
+    pub(crate) fn expect(&mut self, length: u64, room: Reservation) -> io::Result<()> {
         self.length = Some(length);
+        self.room.join(room);
         self.file.reserve(length)
     }
 
@@ -98,6 +108,7 @@ impl Ingest {
             end += piece.len() as u64;
         }
         self.end = end;
+        self.room.cover(end);
         if self.end - self.kept >= CHECKPOINT_EVERY {
             self.checkpoint().map_err(AppendError::Sync)?;
         }
@@ -109,7 +120,9 @@ impl Ingest {
         if self.end == 0 {
             return self.discard();
         }
-        self.checkpoint()
+        let kept = self.checkpoint();
+        self.index.pause(&self.digest, self.end);
+        kept
     }
 
     /// Removes the file; who has it open reads on.
@@ -129,10 +142,10 @@ impl Ingest {
         let settled = settle(&**disk, &*self.file, &partial, &layout.blob(&self.digest), verified);
         let _ = disk.remove(&layout.checkpoint(&self.digest));
         settled.inspect_err(|_| drop(disk.remove(&partial)))?;
-        let usage = self.index.add(&self.digest, verified.length());
+        let lease = self.index.add(&self.digest, kind, verified.length());
         watch.committed(kind, verified.length());
-        watch.holds(usage.objects, usage.bytes);
-        Ok(Blob::new(self.content(), verified.length()))
+        self.index.tell(&**watch);
+        Ok(Blob::new(self.content(), verified.length(), lease))
     }
 
     fn checkpoint(&mut self) -> io::Result<()> {

@@ -56,12 +56,26 @@ impl Layout {
     }
 
     pub(super) fn link(&self, scope: &Scope, kind: Kind, digest: &Digest) -> PathBuf {
-        let folder = self.format().join("links").join(place(&scope.registry, scope.repository.as_ref()));
-        folder.join(shard(digest.hex())).join(format!("{}-{kind}", file_name(digest)))
+        self.link_of(&place(&scope.registry, scope.repository.as_ref()), kind, digest)
+    }
+
+    /// The folder of all links: a folder for each scope, and in it folders by [`Layout::link_of`].
+    pub(super) fn links(&self) -> PathBuf {
+        self.format().join("links")
+    }
+
+    /// The link of a digest in the scope whose folder has this name.
+    pub(super) fn link_of(&self, scope: &str, kind: Kind, digest: &Digest) -> PathBuf {
+        self.links().join(scope).join(shard(digest.hex())).join(format!("{}-{kind}", file_name(digest)))
+    }
+
+    /// The folder of all tags: a folder for each repository.
+    pub(super) fn tags(&self) -> PathBuf {
+        self.format().join("tags")
     }
 
     pub(super) fn tag(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag) -> PathBuf {
-        let folder = self.format().join("tags").join(place(registry, Some(repository)));
+        let folder = self.tags().join(place(registry, Some(repository)));
         folder.join(Digest::sha256(tag.as_str().as_bytes()).hex())
     }
 
@@ -72,14 +86,32 @@ impl Layout {
 
     /// The number of the format is a sub-folder, so that another version can live beside it (design decision 20).
     fn format(&self) -> PathBuf {
-        self.dir.join("v1")
+        self.dir.join(FORMAT)
     }
+}
+
+/// Is `name` in the cache folder the store of another version?
+pub(super) fn is_other_format(name: &str) -> bool {
+    let number = name.strip_prefix('v').filter(|number| !number.is_empty());
+    name != FORMAT && number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The digest a link is for, and as what.
+pub(super) fn linked(file: &str) -> Option<(Digest, Kind)> {
+    let (name, kind) = file.rsplit_once('-')?;
+    let kind = Kind::ALL.iter().find(|known| known.as_str() == kind)?;
+    Some((digest_of(name)?, *kind))
 }
 
 /// The digest a partial or a checkpoint belongs to.
 pub(super) fn digest_of(file: &str) -> Option<Digest> {
     let name = file.strip_suffix(CHECKPOINT_SUFFIX).unwrap_or(file);
     name.replacen('-', ":", 1).parse().ok()
+}
+
+/// Is this the name of a checkpoint beside a partial file?
+pub(super) fn is_checkpoint(file: &str) -> bool {
+    file.ends_with(CHECKPOINT_SUFFIX)
 }
 
 fn file_name(digest: &Digest) -> String {
@@ -97,4 +129,5 @@ fn shard(hex: &str) -> &str {
     &hex[..2]
 }
 
+const FORMAT: &str = "v1";
 const CHECKPOINT_SUFFIX: &str = ".map";

@@ -1,6 +1,7 @@
 //! Which scope may see which digest (design decision 8), and what it is there.
 
 use std::fmt;
+use std::io;
 
 use registry::{Digest, RegistryHost, Repository};
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,21 @@ impl Links {
             present.media_type == new.media_type && present.size == new.size
         };
         self.0.put(self.0.layout().link(scope, kind, digest), record, same).await;
+    }
+
+    /// Takes every link of `digest` back; how many there were.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn revoke(&self, digest: &Digest) -> io::Result<usize> {
+        let mut revoked = 0;
+        for scope in self.0.names(self.0.layout().links()).await? {
+            for kind in Kind::ALL {
+                let path = self.0.layout().link_of(&scope, *kind, digest);
+                revoked += usize::from(self.0.remove(path).await?);
+            }
+        }
+        Ok(revoked)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::blob::off_worker;
-use super::disk::{Disk, parent, read_whole};
+use super::disk::{Disk, File, parent, read_whole};
 use super::layout::Layout;
 use crate::watch::Watch;
 
@@ -44,6 +44,27 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         self.cache.optionally_get_with_by_ref(&path, self.folder.load(path.clone())).await
     }
 
+    /// Names in a folder of records.
+    pub(super) async fn names(&self, folder: PathBuf) -> io::Result<Vec<String>> {
+        let disk = self.folder.disk.clone();
+        off_worker(move || disk.names(&folder)).await
+    }
+
+    /// Removes the record, in memory and on disk; was there one?
+    pub(super) async fn remove(&self, path: PathBuf) -> io::Result<bool> {
+        let disk = self.folder.disk.clone();
+        let mut removed = Ok(false);
+        let told = &mut removed;
+        let entry = self.cache.entry(path.clone());
+        entry
+            .and_compute_with(|_| async move {
+                *told = off_worker(move || remove_known(&*disk, &path)).await;
+                Op::Remove
+            })
+            .await;
+        removed
+    }
+
     /// Puts `record` unless `stands` says the present one is to stay.
     pub(super) async fn put(&self, path: PathBuf, record: T, stands: impl FnOnce(&T, &T) -> bool + Send) {
         let folder = self.folder.clone();
@@ -65,6 +86,11 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
 }
 
 impl Folder {
+    /// Opens a file to write, making its folder if somebody wiped it.
+    pub(super) fn open_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        open_new(&*self.disk, path)
+    }
+
     async fn load<T: DeserializeOwned + Send + 'static>(&self, path: PathBuf) -> Option<T> {
         let disk = self.disk.clone();
         match off_worker(move || read_whole(&*disk, &path, RECORD_MAX)).await {
@@ -87,10 +113,28 @@ impl Folder {
     }
 }
 
+/// Removes a file; was it there?
+fn remove_known(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        _ => disk.remove(path).map(|()| true),
+    }
+}
+
+fn open_new(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>> {
+    match disk.open_partial(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            disk.make_dir(parent(path))?;
+            disk.open_partial(path)
+        }
+        opened => opened,
+    }
+}
+
 /// Writes `line` beside and renames it to `path`, whose folder is made when missing.
 pub(super) fn write_record(disk: &dyn Disk, temporary: &Path, path: &Path, line: &[u8]) -> io::Result<()> {
     let written = (|| {
-        disk.open_partial(temporary)?.write_at(0, line)?;
+        open_new(disk, temporary)?.write_at(0, line)?;
         match disk.replace(temporary, path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 disk.make_dir(parent(path))?;

@@ -1,5 +1,6 @@
 //! Start-up: whose folder it is, what a crash left behind, and what is there.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use registry::digest::Algorithm;
 use tokio::time::{Instant, sleep_until};
 
 use super::blob::off_worker;
-use super::disk::{self, Disk, Lock};
+use super::disk::{self, Disk, Entry, Lock};
+use super::evict::Tier;
 use super::index::Index;
-use super::layout::{Layout, digest_of};
+use super::layout::{Layout, digest_of, is_checkpoint, linked};
+use super::link::Kind;
 use super::record::Folder;
 use super::{OpenError, StoreConfig};
 
@@ -50,28 +53,60 @@ pub(super) fn sweep(layout: &Layout, disk: &dyn Disk) -> io::Result<()> {
     Ok(())
 }
 
-/// Enters every committed file into the index, by its name and size.
+/// Enters every committed file into the index, by its name and size, the longest unused first, and what fills left.
 pub(super) fn scan(folder: &Folder, index: &Index) {
-    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-        if let Err(error) = scan_algorithm(folder, index, algorithm) {
-            folder.watch.disk_failed(&error);
-        }
+    if let Err(error) = scan_all(folder, index) {
+        folder.watch.disk_failed(&error);
     }
-    let usage = index.complete();
-    folder.watch.holds(usage.objects, usage.bytes);
+    index.complete();
+    index.tell(&*folder.watch);
 }
 
-fn scan_algorithm(folder: &Folder, index: &Index, algorithm: Algorithm) -> io::Result<()> {
-    let top = folder.layout.blobs(algorithm);
-    for shard in folder.disk.list(&top)?.into_iter().filter(|entry| entry.size.is_none()) {
-        for entry in folder.disk.list(&top.join(shard.name))? {
-            let digest = format!("{}:{}", algorithm.as_str(), entry.name).parse::<Digest>();
-            if let (Ok(digest), Some(size)) = (digest, entry.size) {
-                index.add(&digest, size);
+fn scan_all(folder: &Folder, index: &Index) -> io::Result<()> {
+    for entry in folder.disk.list(&folder.layout.partials())? {
+        if let (Some(digest), Some(size), false) = (digest_of(&entry.name), entry.size, is_checkpoint(&entry.name)) {
+            index.pause(&digest, size);
+        }
+    }
+    let manifests = manifests(folder)?;
+    let mut found = content(folder)?;
+    found.sort_unstable_by_key(|(_, entry)| entry.modified);
+    for (digest, entry) in found {
+        let tier = if manifests.contains(&digest) { Tier::Manifest } else { Tier::Content };
+        index.restore(&digest, tier, entry.size.unwrap_or_default(), entry.modified);
+    }
+    Ok(())
+}
+
+/// Every committed file.
+pub(super) fn content(folder: &Folder) -> io::Result<Vec<(Digest, Entry)>> {
+    let mut found = Vec::new();
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        let top = folder.layout.blobs(algorithm);
+        for shard in folder.disk.names(&top)? {
+            for entry in folder.disk.list(&top.join(shard))? {
+                let digest = format!("{}:{}", algorithm.as_str(), entry.name).parse::<Digest>();
+                if let (Ok(digest), Some(_)) = (digest, entry.size) {
+                    found.push((digest, entry));
+                }
             }
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// What links call a manifest: content does not tell.
+fn manifests(folder: &Folder) -> io::Result<HashSet<Digest>> {
+    let mut manifests = HashSet::new();
+    let links = folder.layout.links();
+    for scope in folder.disk.names(&links)? {
+        for shard in folder.disk.names(&links.join(&scope))? {
+            let names = folder.disk.names(&links.join(&scope).join(shard))?;
+            let linked = names.iter().filter_map(|name| linked(name));
+            manifests.extend(linked.filter(|(_, kind)| *kind == Kind::Manifest).map(|(digest, _)| digest));
+        }
+    }
+    Ok(manifests)
 }
 
 /// How often a held lock is tried again.

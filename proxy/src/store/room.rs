@@ -1,0 +1,184 @@
+//! Room for what comes: the budget, what must stay free on the file system, and who leaves for it.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moka::future::Cache;
+use registry::{Digest, ImageName};
+use tokio::time::Instant;
+
+use super::blob::off_worker;
+use super::disk::Space;
+use super::health::Health;
+use super::index::{Index, Reservation, Victim};
+use super::link::Links;
+use super::pins;
+use super::record::Folder;
+use super::tag::Tags;
+use crate::watch::Evicted;
+
+/// Gives room in one store. Clones share it; none of them holds the folder's lock.
+#[derive(Clone)]
+pub(super) struct Room {
+    pub(super) folder: Folder,
+    pub(super) index: Arc<Index>,
+    pub(super) health: Arc<Health>,
+    pub(super) links: Links,
+    pub(super) tags: Tags,
+    pub(super) small: Cache<Digest, Bytes>,
+    /// Bytes of content at most.
+    pub(super) limit: u64,
+    pub(super) pinned: Arc<[ImageName]>,
+    /// One eviction at a time.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What must leave before something may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Need {
+    reason: Evicted,
+    /// Bytes, or files where those are short.
+    amount: u64,
+}
+
+impl Room {
+    /// Speaks for `bytes`, evicting for them; `None` when they cannot be stored.
+    pub(super) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        if bytes > self.limit {
+            let limit = self.limit;
+            self.health.crowded(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
+            return None;
+        }
+        for _ in 0..ATTEMPTS {
+            let need = match self.index.reserve(bytes, self.limit) {
+                Err(amount) => Need { reason: Evicted::Size, amount },
+                Ok(room) => match self.below_floor(bytes).await {
+                    None => return Some(room),
+                    Some(need) => need,
+                },
+            };
+            if !self.evict(need).await {
+                self.health.crowded(format!(
+                    "no room for {bytes} bytes ({}): everything is in use or pinned, or not yet counted",
+                    need.reason
+                ));
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Brings the store back within its limits.
+    pub(super) async fn settle(&self) {
+        let total = self.index.occupied().total();
+        if total > self.limit {
+            self.evict(Need { reason: Evicted::Size, amount: total - self.limit }).await;
+        }
+        if let Some(need) = self.below_floor(0).await {
+            self.evict(need).await;
+        }
+    }
+
+    /// Refreshes what is pinned.
+    pub(super) async fn pin(&self) {
+        if !self.pinned.is_empty() {
+            self.index.pin(pins::closure(&self.folder, &self.tags, &self.pinned).await);
+        }
+    }
+
+    /// Removes content, its links and what memory has of it. Who reads it reads on.
+    pub(super) async fn remove(&self, digest: &Digest, reason: Evicted) -> io::Result<()> {
+        let size = self.index.remove(digest);
+        self.unlink(digest).await?;
+        if let Some(size) = size {
+            self.folder.watch.evicted(reason, size);
+        }
+        self.index.tell(&*self.folder.watch);
+        Ok(())
+    }
+
+    /// Evicts until `need` is met; `false` when it cannot be.
+    async fn evict(&self, need: Need) -> bool {
+        let _turn = self.turn.lock().await;
+        if !self.index.usage().complete {
+            return false;
+        }
+        self.pin().await;
+        let mut freed = 0;
+        while freed < need.amount {
+            let Some(victim) = self.index.evict(Instant::now()) else { break };
+            match self.let_go(victim, need.reason).await {
+                Ok(bytes) => freed += if need.reason == Evicted::FreeFiles { 1 } else { bytes },
+                Err(error) => {
+                    self.folder.watch.disk_failed(&error);
+                    break;
+                }
+            }
+        }
+        self.index.tell(&*self.folder.watch);
+        freed >= need.amount
+    }
+
+    /// Removes what the index gave up; what cannot be removed is entered again.
+    async fn let_go(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
+        let bytes = match victim {
+            Victim::Partial(digest, bytes) => {
+                let (disk, layout) = (self.folder.disk.clone(), self.folder.layout.clone());
+                off_worker(move || {
+                    disk.remove(&layout.checkpoint(&digest))?;
+                    disk.remove(&layout.partial(&digest))
+                })
+                .await?;
+                bytes
+            }
+            Victim::Content(digest, bytes) => {
+                let removed = self.unlink(&digest).await;
+                self.index.has_left(&digest);
+                if let Err(error) = removed {
+                    self.index.found(&digest, bytes);
+                    return Err(error);
+                }
+                bytes
+            }
+        };
+        self.folder.watch.evicted(reason, bytes);
+        Ok(bytes)
+    }
+
+    async fn unlink(&self, digest: &Digest) -> io::Result<()> {
+        self.small.invalidate(digest).await;
+        let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
+        off_worker(move || disk.remove(&path)).await?;
+        self.links.revoke(digest).await?;
+        Ok(())
+    }
+
+    /// What the file system lacks, with `bytes` more on it. A file system that cannot be asked lacks nothing.
+    async fn below_floor(&self, bytes: u64) -> Option<Need> {
+        let (disk, dir) = (self.folder.disk.clone(), self.folder.layout.dir().to_owned());
+        lacks(&off_worker(move || disk.space(&dir)).await.ok()?, bytes)
+    }
+}
+
+/// What a file system lacks with `bytes` more on it, to keep its floors.
+fn lacks(space: &Space, bytes: u64) -> Option<Need> {
+    let floor = |all: u64| all / 100 * FLOOR_PERCENT;
+    let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
+    let bytes = short(space.bytes, space.free_bytes.saturating_sub(bytes));
+    let files = short(space.files, space.free_files);
+    let need = |reason| move |amount| Need { reason, amount };
+    bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
+}
+
+/// 80 % of the file system at `dir`: the budget when none is given.
+pub(super) fn usual_limit(space: &Space) -> u64 {
+    space.bytes / 100 * USUAL_LIMIT_PERCENT
+}
+
+/// Rounds of making room for one fill: others may take what was freed.
+const ATTEMPTS: usize = 3;
+/// Left free for others, of bytes and of files (reliability: starting limits).
+const FLOOR_PERCENT: u64 = 5;
+/// Of the file system, without a budget.
+const USUAL_LIMIT_PERCENT: u64 = 80;
