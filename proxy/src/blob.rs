@@ -32,7 +32,10 @@ pub(crate) async fn answer(
 
 async fn get(
     store: &Store,
-    flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<Answer, Failure> {
+    flights: &Flights,
+    asking: &Asking<'_>,
+    source: Source,
+) -> Result<Answer, Failure> {
     let digest = source.digest.clone();
     let opened = flights.open(source, asking.deadline).await?;
     let part = asking.range.of(opened.length, opened.reader.is_committed())?;

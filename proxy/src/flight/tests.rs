@@ -116,7 +116,8 @@ impl World {
 
 async fn flights(dir: &TempDir, trap: &Trap, told: &Arc<Told>) -> Flights {
     let lock_wait = Duration::from_secs(60);
-    let config = StoreConfig { dir: dir.path().to_owned(), max_size: Some(u64::MAX), pinned: Vec::new(), lock_wait };
+    let config =
+        StoreConfig { dir: dir.path().to_owned(), max_size: Some(u64::MAX), pinned: Vec::new(), lock_wait };
     let store = faulty::open(trap, config, told.clone()).await.unwrap();
     Flights::new(store, told.clone())
 }

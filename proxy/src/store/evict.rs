@@ -289,7 +289,12 @@ mod tests {
     }
 
     /// Share of hits while the hot set is asked for in random order, `beside` a scan or alone.
-    fn hits(cache: &mut Cache, random: &mut fastrand::Rng, hot: u32, beside: &mut dyn FnMut(&mut Cache)) -> f64 {
+    fn hits(
+        cache: &mut Cache,
+        random: &mut fastrand::Rng,
+        hot: u32,
+        beside: &mut dyn FnMut(&mut Cache),
+    ) -> f64 {
         let asked = hot * 20;
         let hits = (0..asked).filter(|_| {
             beside(cache);

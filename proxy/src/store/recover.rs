@@ -64,7 +64,9 @@ pub(super) fn scan(folder: &Folder, index: &Index) {
 
 fn scan_all(folder: &Folder, index: &Index) -> io::Result<()> {
     for entry in folder.disk.list(&folder.layout.partials())? {
-        if let (Some(digest), Some(size), false) = (digest_of(&entry.name), entry.size, is_checkpoint(&entry.name)) {
+        if let (Some(digest), Some(size), false) =
+            (digest_of(&entry.name), entry.size, is_checkpoint(&entry.name))
+        {
             index.pause(&digest, size);
         }
     }

@@ -11,7 +11,12 @@ use super::*;
 use crate::watch::Unwatched;
 
 fn config(dir: &Path) -> StoreConfig {
-    StoreConfig { dir: dir.to_owned(), max_size: Some(u64::MAX), pinned: Vec::new(), lock_wait: Duration::ZERO }
+    StoreConfig {
+        dir: dir.to_owned(),
+        max_size: Some(u64::MAX),
+        pinned: Vec::new(),
+        lock_wait: Duration::ZERO,
+    }
 }
 
 async fn open(dir: &Path) -> Store {

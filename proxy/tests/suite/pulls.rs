@@ -40,7 +40,8 @@ async fn containerds_pull_is_a_miss_then_a_hit_and_survives_the_registry() {
     assert_eq!((by_digest.outcome(), &by_digest.body[..]), ("hit", &image.manifest.bytes[..]));
     for blob in image.blobs() {
         let warm = rig.get(&format!("org/app/blobs/{}", blob.digest)).await;
-        assert_eq!((warm.status, warm.outcome()), (200, "hit"));
+        // The last of them may still be on its way to rest: its bytes leave before the disk has them for good.
+        assert!(warm.status == 200 && ["hit", "joined"].contains(&warm.outcome()), "{}", warm.outcome());
         assert!(warm.body == blob.bytes);
     }
     let status = serde_json::to_value(rig.proxy.status()).unwrap();

@@ -62,8 +62,12 @@ impl Rig {
         let upstream = Registry::start().await.unwrap();
         let cache = tempfile::tempdir().unwrap();
         let telemetry = Telemetry::new();
-        let store =
-            StoreConfig { dir: cache.path().join("cache"), max_size: 1 << 30, lock_wait: Duration::ZERO };
+        let store = StoreConfig {
+            dir: cache.path().join("cache"),
+            max_size: Some(1 << 30),
+            pinned: Vec::new(),
+            lock_wait: Duration::ZERO,
+        };
         let store = Store::open(store, Arc::<Telemetry>::clone(&telemetry)).await.unwrap();
         let settings = Settings {
             header_deadline: Duration::from_secs(5),
