@@ -69,8 +69,10 @@ async fn pullgate_with_credentials(scratch: &Scratch, registry: &Registry) -> Pu
 }
 
 async fn nothing_shows_the_canary(pullgate: &Pullgate, scratch: &Scratch) {
+    let log = pullgate.log();
+    assert!(log.contains(" DEBUG ") && log.contains(REGISTRY), "it talks");
     let mut shown = vec![
-        ("log".to_owned(), pullgate.log()),
+        ("log".to_owned(), log),
         ("metrics".to_owned(), pullgate.metrics().await.text().to_owned()),
         ("status".to_owned(), pullgate.status().await.to_string()),
         ("page".to_owned(), support::http::get(pullgate.admin(), "/").send().await.text()),
