@@ -1,7 +1,8 @@
-//! What an upstream's failure costs a containerd that has somewhere else to go: one request for each object.
+//! What an upstream's failure costs a containerd that has somewhere else to go: one request for each object; and what a
+//! layer that breaks on its way costs it: nothing.
 
 use loadtest::image::Image;
-use loadtest::registry::{Registry, Rule, TooMany};
+use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::sockets::Port;
 use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
 
@@ -37,6 +38,38 @@ async fn each_fault_costs_containerd_1_7_one_request_an_object() {
 #[tokio::test]
 async fn each_fault_costs_containerd_2_one_request_an_object() {
     each_fault_costs_one_request_an_object(Release::V2).await;
+}
+
+/// What goes wrong with a layer once, after some of it has reached the node; and with one that is held until verified.
+const BREAKS: &[Fault] = &[
+    ("ends", |rule| rule.end_at(At::Half)),
+    ("reset", |rule| rule.reset_at(At::Half)),
+    ("ends-late", |rule| rule.end_at(At::LastByte)),
+    ("refused-whole", |rule| rule.reset()),
+];
+
+#[tokio::test]
+async fn a_layer_that_breaks_on_its_way_still_makes_a_right_image() {
+    for release in [Release::System, Release::V1_7, Release::V2] {
+        let fork = Fork::start(release).await;
+        for (seed, (name, fault)) in (200..).zip(BREAKS) {
+            // Beyond what is held back until it is verified.
+            let image = Image::builder(seed).plain_layer_of(6 << 20).finish();
+            let layer = &image.largest_layer().digest;
+            fork.failing.add_image(&format!("library/{name}"), "1", &image);
+            fork.failing.fault(fault(Rule::blob().reference(layer).once()));
+
+            let reference = format!("failing.test/library/{name}:1");
+            fork.containerd.pull(&reference, &fork.hosts).await.ok();
+            assert_eq!(fork.containerd.files(&reference).await, files_of(&image), "{release:?} {name}");
+            assert_eq!(
+                fork.failing.log().blob_gets(layer),
+                2,
+                "{release:?} {name}: pullgate goes on by itself"
+            );
+        }
+        assert_eq!(fork.healthy.log().connections(), 0, "{release:?}: nobody went past pullgate");
+    }
 }
 
 async fn each_fault_costs_one_request_an_object(release: Release) {
