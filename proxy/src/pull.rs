@@ -1,8 +1,9 @@
 //! Stitches the requests of one pull into one record; pure: the time is an argument.
 //!
 //! A pull begins with a request for a manifest, by one client in one repository. What this client asks of that repository
-//! from then on belongs to it. It ends when every blob of the last image manifest was handed over, or when the client
-//! has been quiet for [`QUIET`] with no request running: nodes that hold some layers already never ask for those.
+//! from then on belongs to it. It ends when every blob of the last image manifest was handed over, when a manifest was
+//! not to be had, or when the client has been quiet for [`QUIET`]: nodes that hold some layers never ask for those. While
+//! a request runs, no pull ends.
 //!
 //! Clients behind one address and with one user agent look like one; two such pulls of one repository at one time
 //! are recorded as one.
@@ -88,6 +89,8 @@ pub(crate) enum Got {
     Names(Vec<Digest>),
     /// A whole blob.
     Blob(Digest),
+    /// No manifest: there is nothing to go on with.
+    NoManifest,
 }
 
 impl Pulls {
@@ -157,6 +160,7 @@ struct Pull {
     worst: PullOutcome,
     /// Blobs that the last image manifest named; `None` before there was one, or when it names too many.
     named: Option<Vec<Digest>>,
+    without_manifest: bool,
     had: HashSet<Digest>,
 }
 
@@ -169,6 +173,7 @@ impl Pull {
             requests: 0,
             worst: PullOutcome::Hit,
             named: None,
+            without_manifest: false,
             had: HashSet::new(),
         }
     }
@@ -180,6 +185,7 @@ impl Pull {
         self.worst = self.worst.max(end.outcome);
         match end.got {
             Got::Nothing => {}
+            Got::NoManifest => self.without_manifest = true,
             Got::Names(blobs) => self.named = Some(blobs).filter(|blobs| blobs.len() <= NAMED_MAX),
             Got::Blob(digest) => {
                 if self.had.len() < NAMED_MAX {
@@ -191,7 +197,7 @@ impl Pull {
 
     fn is_complete(&self) -> bool {
         let had = |blobs: &Vec<Digest>| blobs.iter().all(|digest| self.had.contains(digest));
-        self.running == 0 && self.named.as_ref().is_some_and(had)
+        self.running == 0 && (self.without_manifest || self.named.as_ref().is_some_and(had))
     }
 
     fn record(self, puller: &Puller) -> Record {
@@ -296,6 +302,17 @@ mod tests {
             assert_eq!(pulls.ended(&node, end(outcome, Got::Nothing), after(began, 2)), None);
         }
         assert_eq!(pulls.quiet(after(began, 12))[0].outcome, PullOutcome::Failed);
+    }
+
+    #[test]
+    fn without_a_manifest_there_is_nothing_to_wait_for() {
+        let (mut pulls, node) = (Pulls::default(), node());
+        let now = Instant::now();
+        for outcome in [PullOutcome::Absent, PullOutcome::Failed] {
+            assert!(pulls.began(&node, true, now));
+            let record = pulls.ended(&node, end(outcome, Got::NoManifest), now).unwrap();
+            assert_eq!((record.outcome, record.requests), (outcome, 1));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::telemetry::Telemetry;
 pub(crate) struct Step {
     telemetry: Arc<Telemetry>,
     puller: Puller,
+    by_manifest: bool,
     outcome: PullOutcome,
     got: Got,
 }
@@ -39,7 +40,8 @@ impl Step {
         let belongs = telemetry.pulls().began(&puller, by_manifest, Instant::now());
         // Unanswered until told otherwise: a client that leaves while we wait for the upstream drops this.
         let outcome = PullOutcome::Abandoned;
-        belongs.then(|| Self { telemetry: Arc::clone(telemetry), puller, outcome, got: Got::Nothing })
+        let telemetry = Arc::clone(telemetry);
+        belongs.then(|| Self { telemetry, puller, by_manifest, outcome, got: Got::Nothing })
     }
 
     /// The client is about to get this.
@@ -54,7 +56,9 @@ impl Step {
 
     /// The request ended like this; `whole` if every byte announced was handed over.
     pub(crate) fn end(mut self, outcome: PullOutcome, whole: bool) {
-        if !whole {
+        if self.by_manifest && outcome >= PullOutcome::Absent {
+            self.got = Got::NoManifest;
+        } else if !whole {
             self.got = Got::Nothing;
         }
         self.outcome = outcome;
