@@ -1,5 +1,9 @@
 //! The manifests: whole, restricted, and consistent with each other.
 
+use std::path::Path;
+use std::time::Duration;
+
+use config::Config;
 use serde_json::{Value, json};
 
 use crate::files;
@@ -105,8 +109,7 @@ fn the_proxy_drains_and_keeps_one_instance_up() {
     let pod = &proxy["spec"]["template"]["spec"];
     let pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
     assert!(pause >= 5, "the Service needs time to forget the pod");
-    let drain =
-        configuration()["proxy"]["drain"].as_str().unwrap().trim_end_matches('s').parse::<u64>().unwrap();
+    let drain = configuration().proxy.drain.as_secs();
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert!(grace == 300 && pause + drain < grace, "{pause} + {drain} < {grace}: the pod ends by itself");
     assert!(proxy["spec"]["replicas"].as_u64().unwrap() >= 2);
@@ -133,9 +136,19 @@ fn selectors_find_the_pods_they_mean() {
     );
 }
 
-fn configuration() -> toml::Table {
+/// What pullgate itself makes of the file in the ConfigMap.
+fn configuration() -> Config {
     let map = object("ConfigMap", "pullgate");
-    toml::from_str(map["data"]["pullgate.toml"].as_str().unwrap()).unwrap()
+    let text = map["data"]["pullgate.toml"].as_str().unwrap();
+    let loaded = config::parse(text, Path::new("/etc/pullgate/pullgate.toml"));
+    loaded.unwrap_or_else(|report| panic!("{report}")).config
+}
+
+#[test]
+fn the_configuration_has_no_problem_and_probes_what_it_names() {
+    let images =
+        configuration().prober.targets.iter().map(|target| target.image.to_string()).collect::<Vec<_>>();
+    assert_eq!(images, ["docker.io/library/alpine:3.20", "registry.k8s.io/pause:3.10"]);
 }
 
 /// The file in the ConfigMap and the pods around it agree on folder and ports.
@@ -143,11 +156,10 @@ fn configuration() -> toml::Table {
 fn the_configuration_fits_the_pods() {
     let config = configuration();
     let proxy = &object("StatefulSet", "pullgate-proxy")["spec"]["template"]["spec"]["containers"][0];
-    let port = |text: &toml::Value| text.as_str().unwrap().rsplit(':').next().unwrap().parse::<u64>().ok();
-    assert_eq!(port(&config["proxy"]["listen"]), port_of(proxy, "registry"));
-    assert_eq!(port(&config["admin"]["listen"]), port_of(proxy, "admin"));
-    assert_eq!(config["proxy"]["cache"]["lock_wait"].as_str(), Some("60s"));
-    let dir = config["proxy"]["cache"]["dir"].as_str().unwrap();
+    assert_eq!(Some(u64::from(config.proxy.listen.port())), port_of(proxy, "registry"));
+    assert_eq!(Some(u64::from(config.admin.listen.port())), port_of(proxy, "admin"));
+    assert_eq!(config.proxy.cache.lock_wait, Duration::from_secs(60));
+    let dir = config.proxy.cache.dir.to_str().unwrap();
     let mounts = proxy["volumeMounts"].as_array().unwrap();
     assert!(mounts.iter().any(|mount| mount["name"] == "cache" && mount["mountPath"] == dir));
     for workload in workloads() {
