@@ -141,7 +141,7 @@ async fn an_alert_travels_from_a_scrape_to_a_webhook() {
     let alertmanager = Alertmanager::start(&scratch, &alertmanager::paging(&webhook)).await;
     let rules = scratch.file(
         "rules.yaml",
-        "groups: [{name: test, rules: [{alert: TargetGone, expr: 'up{job=\"pullgate\"} == 0'}]}]\n",
+        "groups: [{name: test, rules: [{alert: TargetGone, expr: 'up{job=\"pullgate-proxy\"} == 0'}]}]\n",
     );
     let registry = DockerRegistry::start(&scratch).await;
     // A registry serves no metrics, so that its scrape fails.
@@ -151,7 +151,7 @@ async fn an_alert_travels_from_a_scrape_to_a_webhook() {
     let alert = webhook.alert("TargetGone", "firing", Duration::from_secs(30)).await;
 
     assert_eq!(alert["labels"]["instance"], registry.address());
-    assert_eq!(prometheus.value("up{job=\"pullgate\"}", Duration::from_secs(5)).await, 0.0);
+    assert_eq!(prometheus.value("up{job=\"pullgate-proxy\"}", Duration::from_secs(5)).await, 0.0);
     assert!(alertmanager.amtool(&["alert", "query"]).await.ok().contains("TargetGone"));
 }
 

@@ -73,6 +73,8 @@ pub async fn amtool(arguments: &[&str]) -> Ran {
 pub struct Webhook {
     address: String,
     received: UnboundedReceiver<Value>,
+    /// Alerts that came while others were waited for.
+    passed: Vec<Value>,
     server: AbortHandle,
 }
 
@@ -83,7 +85,7 @@ impl Webhook {
         let address = listener.local_addr().expect("an address").to_string();
         let (sender, received) = unbounded_channel();
         let server = tokio::spawn(accept(listener, sender)).abort_handle();
-        Self { address, received, server }
+        Self { address, received, passed: Vec::new(), server }
     }
 
     /// `127.0.0.1:<port>`.
@@ -98,18 +100,35 @@ impl Webhook {
 
     /// Waits for an alert of that name in that state (`firing` or `resolved`), passing over others.
     pub async fn alert(&mut self, name: &str, state: &str, limit: Duration) -> Value {
-        let wanted = |alert: &&Value| alert["labels"]["alertname"] == name && alert["status"] == state;
+        self.alert_with(&[("alertname", name)], state, limit).await
+    }
+
+    /// Waits for an alert with these labels in that state. One that came while another was waited for counts.
+    pub async fn alert_with(&mut self, labels: &[(&str, &str)], state: &str, limit: Duration) -> Value {
+        let wanted = |alert: &Value| {
+            let carries = |(label, value): &(&str, &str)| alert["labels"][*label] == *value;
+            alert["status"] == state && labels.iter().all(carries)
+        };
         let wait = async {
             loop {
+                if let Some(at) = self.passed.iter().position(wanted) {
+                    return self.passed.swap_remove(at);
+                }
                 let notification =
                     self.received.recv().await.expect("invariant: the server holds the sender");
-                let alerts = notification["alerts"].as_array().cloned().unwrap_or_default();
-                if let Some(alert) = alerts.iter().find(wanted) {
-                    return alert.clone();
-                }
+                self.passed.extend(notification["alerts"].as_array().cloned().unwrap_or_default());
             }
         };
-        timeout(limit, wait).await.unwrap_or_else(|_| panic!("{name} was not {state} within {limit:?}"))
+        let found = timeout(limit, wait).await;
+        found.unwrap_or_else(|_| {
+            panic!("{labels:?} was not {state} within {limit:?}; came: {:#?}", self.passed)
+        })
+    }
+
+    /// Forgets what came so far: only later alerts count.
+    pub fn forget(&mut self) {
+        self.passed.clear();
+        while self.received.try_recv().is_ok() {}
     }
 }
 

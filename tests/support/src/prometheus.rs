@@ -64,13 +64,13 @@ impl Prometheus {
     }
 }
 
-/// A configuration that scrapes `targets` (`127.0.0.1:5080`) every second under the job `pullgate`, evaluates
-/// `rules` every second and sends alerts to `alertmanagers`.
+/// A configuration that scrapes `targets` (`127.0.0.1:5080`) every second under the job by which the rules know the
+/// proxy, evaluates `rules` every second and sends alerts to `alertmanagers`.
 pub fn scraping(targets: &[&str], rules: &[&Path], alertmanagers: &[&str]) -> String {
     format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: {rules:?}\n\
          alerting: {{alertmanagers: [{{static_configs: [{{targets: {alertmanagers:?}}}]}}]}}\n\
-         scrape_configs: [{{job_name: pullgate, static_configs: [{{targets: {targets:?}}}]}}]\n"
+         scrape_configs: [{{job_name: pullgate-proxy, static_configs: [{{targets: {targets:?}}}]}}]\n"
     )
 }
 

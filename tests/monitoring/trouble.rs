@@ -1,0 +1,138 @@
+//! One pullgate in front of registries that each misbehave in one way.
+
+use std::time::Duration;
+
+use loadtest::image::Image;
+use loadtest::registry::{Access, Greeting, Quota, Registry, Rule, TooMany};
+use loadtest::tls::Authority;
+use support::{Pullgate, Scratch, http};
+
+/// The world of a story. Fields are dropped in order: daemons before the folder they write to.
+pub(crate) struct Trouble {
+    pub(crate) pullgate: Pullgate,
+    /// Works until a story stops it.
+    pub(crate) down: Registry,
+    _others: Vec<Registry>,
+    image: Image,
+    pub(crate) scratch: Scratch,
+}
+
+/// Works until it is stopped.
+pub(crate) const DOWN: &str = "down.test";
+/// Answers every manifest with a 429.
+pub(crate) const LIMITED: &str = "limited.test";
+/// Works, and says that its quota is nearly spent.
+pub(crate) const QUOTA: &str = "quota.test";
+/// Works, with a certificate that expires within a week.
+pub(crate) const EXPIRES: &str = "expires.test";
+/// Shows a certificate that has expired.
+pub(crate) const EXPIRED: &str = "expired.test";
+/// Refuses our credentials.
+pub(crate) const REFUSES: &str = "refuses.test";
+/// All of them.
+pub(crate) const REGISTRIES: [&str; 6] = [DOWN, EXPIRED, EXPIRES, LIMITED, QUOTA, REFUSES];
+
+/// In every registry; told apart easily from anything that may stand in a label.
+pub(crate) const REPOSITORY: &str = "team/billing-engine";
+/// Its only tag.
+pub(crate) const TAG: &str = "v9-marker";
+
+impl Trouble {
+    pub(crate) async fn start() -> Self {
+        let scratch = Scratch::new();
+        let authority = Authority::new();
+        let ca_file = scratch.path().join("ca.pem");
+        authority.write_pem(&ca_file).unwrap();
+        let password_file = scratch.file("password", "wrong");
+
+        let down = Registry::start().await.unwrap();
+        let limited = Registry::start().await.unwrap();
+        limited.fault(Rule::manifest().too_many_requests(TooMany::HubQuotaMessage));
+        let quota = Registry::start().await.unwrap();
+        quota.set_quota(Some(Quota::of(1000).remaining(100)));
+        let soon = authority.expiring(&["127.0.0.1"], Duration::from_secs(7 * 86_400));
+        let expires = Registry::start_with(Greeting::Tls(soon)).await.unwrap();
+        let past = authority.expired(&["127.0.0.1"]);
+        let expired = Registry::start_with(Greeting::Tls(past)).await.unwrap();
+        let refuses = Registry::start().await.unwrap();
+        refuses.require(Access::Basic { user: "robot".to_owned(), password: "right".to_owned() });
+
+        let image = Image::with_layers(1, &[1 << 20, 200_000]);
+        let secret = format!(
+            "access = \"shared\"\ncredentials = {{ username = \"robot\", password_file = {password_file:?} }}"
+        );
+        let trusted = format!("ca_file = {ca_file:?}");
+        let mut config = format!(
+            "builtin_upstreams = false\n[proxy]\nlisten = \"127.0.0.1:0\"\n[proxy.cache]\ndir = {:?}\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n[prober]\ninterval = \"10s\"\n",
+            scratch.folder("cache")
+        );
+        for (name, registry, more) in [
+            (DOWN, &down, ""),
+            (LIMITED, &limited, ""),
+            (QUOTA, &quota, ""),
+            (EXPIRES, &expires, &trusted),
+            (EXPIRED, &expired, &trusted),
+            (REFUSES, &refuses, &secret),
+        ] {
+            registry.add_image(REPOSITORY, TAG, &image);
+            config += &upstream(name, registry, more);
+        }
+        let pullgate = Pullgate::start(env!("CARGO_BIN_EXE_pullgate"), &scratch, &config).await;
+        Self { pullgate, down, _others: vec![limited, quota, expires, expired, refuses], image, scratch }
+    }
+
+    /// Pulls the image as a node does, and gives the status of its first request; a node asks no further when that fails.
+    pub(crate) async fn pull(&self, registry: &str) -> u16 {
+        let path = |what: &str| format!("/v2/{REPOSITORY}/{what}?ns={registry}");
+        let head = self.pullgate.head(&path(&format!("manifests/{TAG}"))).send().await;
+        if head.status.as_u16() != 200 {
+            return head.status.as_u16();
+        }
+        let digest = self.image.digest();
+        self.whole(self.pullgate.get(&path(&format!("manifests/{digest}")))).await;
+        for blob in self.image.blobs() {
+            self.whole(self.pullgate.get(&path(&format!("blobs/{}", blob.digest)))).await;
+        }
+        200
+    }
+
+    async fn whole(&self, request: http::Request) {
+        let answer = request.send().await;
+        assert!(answer.status.is_success() && answer.is_whole(), "{:?}", answer.status);
+    }
+
+    /// What goes wrong is going wrong, and has been noticed: an image is cached, its registry gone, its tag served stale;
+    /// every registry was probed, some say why they cannot be pulled from.
+    pub(crate) async fn unfold(&self) {
+        assert_eq!(self.pull(DOWN).await, 200);
+        self.down.stop().await;
+        assert_eq!(self.pull(DOWN).await, 200, "from the cache, stale");
+        self.misuse().await;
+        self.pullgate
+            .metrics_when("every registry to be probed", |metrics| {
+                REGISTRIES.iter().all(|name| {
+                    metrics.has("pullgate_probe_last_timestamp_seconds", &[("registry", name)])
+                        && metrics.sum("pullgate_probes_total", &[("registry", name)]) >= 1.0
+                })
+            })
+            .await;
+    }
+
+    /// One pull that works, one that is refused upstream, one of what does not exist.
+    pub(crate) async fn misuse(&self) {
+        assert_eq!(self.pull(QUOTA).await, 200);
+        assert_eq!(self.pull(LIMITED).await, 503);
+        let absent = self.pullgate.head(&format!("/v2/{REPOSITORY}/manifests/absent?ns={QUOTA}"));
+        assert_eq!(absent.send().await.status, 404);
+    }
+}
+
+fn upstream(name: &str, registry: &Registry, more: &str) -> String {
+    let id = name.trim_end_matches(".test");
+    let url = registry.url();
+    format!(
+        "[upstreams.{id}]\nregistry = {name:?}\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n\
+         tag_max_age = \"0s\"\n{more}\n[[prober.targets]]\nimage = \"{name}/{REPOSITORY}:{TAG}\"\n"
+    )
+}
