@@ -87,6 +87,7 @@ pub struct Settings {
 impl Proxy {
     /// Puts the parts together; opens nothing. `telemetry` is the watch that `store` was opened with.
     pub fn new(settings: Settings, upstreams: Vec<Served>, store: Store, telemetry: Arc<Telemetry>) -> Self {
+        telemetry.cache_limit(store.standing().limit_bytes);
         let mirror = Mirror {
             table: ArcSwap::from_pointee(table(upstreams, &telemetry)),
             flights: Flights::new(store.clone(), Arc::<Telemetry>::clone(&telemetry)),

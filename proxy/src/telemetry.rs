@@ -116,7 +116,7 @@ impl Telemetry {
     }
 
     /// Content the store may hold, bytes.
-    pub fn cache_limit(&self, bytes: u64) {
+    pub(crate) fn cache_limit(&self, bytes: u64) {
         metrics::gauge!(CACHE_LIMIT).set(bytes as f64);
     }
 }
