@@ -22,8 +22,10 @@ pub(crate) fn section(status: &Status) -> Markup {
 }
 
 fn traffic(busy: &[&UpstreamStatus]) -> Markup {
-    let outcomes: Vec<_> =
-        busy.first().map(|upstream| upstream.answers.keys().copied().collect()).unwrap_or_default();
+    let outcomes = OUTCOMES
+        .iter()
+        .filter(|outcome| busy.iter().any(|upstream| upstream.answers.contains_key(**outcome)));
+    let outcomes: Vec<_> = outcomes.copied().collect();
     html! {
         table {
             thead { tr { th { "Registry" } @for outcome in &outcomes { th { (outcome) } } th { "Sent" } th { "Fills now" } th { "Resumed" } } }
@@ -50,3 +52,6 @@ fn size(bytes: u64) -> String {
         |(unit, shift)| format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
     )
 }
+
+/// From the best outcome of a request to the worst.
+const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "refused", "failed"];
