@@ -17,7 +17,7 @@ labels! {
         DigestGone = "digest_gone";
         /// The index has no manifest for the node's platform.
         PlatformMissing = "platform_missing";
-        /// The manifest is of a kind clients no longer read, or of two kinds at once.
+        /// The manifest is of a kind clients no longer read, of two kinds at once, or larger than clients take.
         MediaType = "media_type";
         /// The registry wants a credential and none was given.
         AuthMissing = "auth_missing";

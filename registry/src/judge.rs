@@ -139,7 +139,9 @@ impl Walk<'_> {
             }
             if whole.len() > limit {
                 let message = format!("the body is larger than {limit} bytes");
-                return failed(Class::ProtocolGarbage, Reason::TooLarge, &message);
+                let manifest = self.question.stage == crate::Stage::ManifestGet;
+                let class = if manifest { Class::MediaType } else { Class::ProtocolGarbage };
+                return failed(class, Reason::TooLarge, &message);
             }
         }
     }

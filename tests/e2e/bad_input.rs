@@ -87,7 +87,7 @@ async fn what_is_no_request_ends_the_connection() {
 async fn a_manifest_that_is_too_large_is_refused_and_not_kept() {
     let padding = "x".repeat(4 << 20);
     let large = json!({ "schemaVersion": 2, "manifests": [], "annotations": { "padding": padding } });
-    is_refused_and_not_kept("protocol_garbage", &large).await;
+    is_refused_and_not_kept("media_type", &large).await;
 }
 
 #[tokio::test]

@@ -231,7 +231,7 @@ async fn a_manifest_that_is_too_large_short_or_encoded() {
         vec![b' '; registry::manifest::MANIFEST_MAX + 1],
     ));
     for (rule, class, reason) in [
-        (large, Class::ProtocolGarbage, Reason::TooLarge),
+        (large, Class::MediaType, Reason::TooLarge),
         (Rule::manifest().end_at(At::Half), Class::Truncated, Reason::ShortBody),
         (Rule::manifest().gzip(), Class::ProtocolGarbage, Reason::Encoded),
     ] {
