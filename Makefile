@@ -1,5 +1,5 @@
 # Every way to check this project; CI runs these same recipes.
-.PHONY: setup fmt lint test ci demo
+.PHONY: setup fmt lint test ci demo bench
 
 setup: ## install the real parts that the tests drive, where missing
 	tests/setup
@@ -17,3 +17,7 @@ ci: fmt lint test ## what CI runs
 
 demo: ## a registry that fails and a mirror that copes, in one process
 	cargo run --locked -- demo
+
+bench: setup ## pullgate beside nginx and docker-registry; writes docs/benchmarks.md (BENCH="--quick --rows layer" for less)
+	cargo build --release --locked -p pullgate -p loadtest
+	target/release/loadtest bench --table docs/benchmarks.md $(BENCH)

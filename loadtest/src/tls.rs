@@ -30,7 +30,14 @@ pub struct Authority {
 pub struct Certificate {
     chain: Vec<CertificateDer<'static>>,
     key: Arc<PrivateKeyDer<'static>>,
+    pem: Arc<Pem>,
     authority: CertificateDer<'static>,
+}
+
+/// The same in the files' form.
+struct Pem {
+    chain: String,
+    key: String,
 }
 
 /// From when to when a certificate is good.
@@ -107,7 +114,9 @@ impl Authority {
         };
         let key = new_key();
         let certificate = params.signed_by(&key, &self.issuer).expect(GENERATES);
+        let pem = Pem { chain: certificate.pem(), key: key.serialize_pem() };
         Certificate {
+            pem: Arc::new(pem),
             chain: vec![certificate.der().clone()],
             key: Arc::new(PrivatePkcs8KeyDer::from(key.serialize_der()).into()),
             authority: self.issuer.der().clone(),
@@ -131,6 +140,15 @@ impl Certificate {
     /// The certificate itself, DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.chain[0]
+    }
+
+    /// Writes `cert.pem` and `key.pem` into a folder, for servers that read files.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_pem(&self, folder: &Path) -> io::Result<()> {
+        fs::write(folder.join("cert.pem"), &self.pem.chain)?;
+        fs::write(folder.join("key.pem"), &self.pem.key)
     }
 
     /// Settings of a server that shows this certificate: HTTP/1.1, no session resumption, so that every connection

@@ -2,6 +2,7 @@
 //! and from skopeo.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "raw clients of a test on real time")]
 
 mod client;
 mod deliveries;

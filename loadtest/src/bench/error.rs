@@ -1,0 +1,62 @@
+//! Why a benchmark could not be taken.
+
+use std::{io, path::PathBuf, time::Duration};
+
+/// Why a benchmark could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The machine refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program to compare with is not there.
+    #[error("{command} is not installed: run tests/setup, or install the package {package}")]
+    Missing {
+        /// The command.
+        command: &'static str,
+        /// The package that brings it.
+        package: &'static str,
+    },
+    /// There is nothing to measure.
+    #[error("no pullgate at {0}: build it with `cargo build --release`, or name it with --pullgate")]
+    NoPullgate(PathBuf),
+    /// A server did not come up.
+    #[error("{server} did not say {what} within {limit:?}; its log ends: {log}")]
+    Start {
+        /// Which one.
+        server: String,
+        /// What was waited for.
+        what: String,
+        /// How long.
+        limit: Duration,
+        /// The end of what it wrote.
+        log: String,
+    },
+    /// A server answered what a figure cannot be made of.
+    #[error("{0}")]
+    Answer(String),
+    /// A TLS handshake failed.
+    #[error("TLS to {addr}: {source}")]
+    Tls {
+        /// The server.
+        addr: std::net::SocketAddr,
+        /// What is wrong.
+        source: rustls::Error,
+    },
+}
+
+/// Names what was tried when the system refuses.
+pub(crate) trait Doing<T> {
+    /// The error says `what` was tried.
+    fn doing(self, what: impl Into<String>) -> Result<T, Error>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl Into<String>) -> Result<T, Error> {
+        self.map_err(|source| Error::Io { what: what.into(), source: source.into() })
+    }
+}
