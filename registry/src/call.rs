@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::authorize::Authorization;
 use crate::class::{Class, Stage};
 use crate::classify::Asked;
-use crate::client::{Connections, Inner, VIA};
+use crate::client::{Connections, Inner, Rest, VIA};
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge::drain;
@@ -35,6 +35,8 @@ pub(crate) struct Question<'a> {
     pub(crate) query: Vec<(String, String)>,
     /// `Accept`, `Range` and their like.
     pub(crate) headers: HeaderMap,
+    /// What the request asks for the rest of.
+    pub(crate) rest: Option<&'a Rest>,
     /// Read the body before answering, up to this many bytes.
     pub(crate) read: Option<usize>,
     pub(crate) deadline: Instant,
@@ -92,14 +94,16 @@ impl Inner {
         let count = self.upstream.endpoints.len();
         let own = self.own_endpoint();
         let mut told: Option<Error> = None;
-        for endpoint in 0..count {
+        let first = question.rest.map_or(0, |rest| rest.first_endpoint);
+        for turn in 0..count {
+            let endpoint = (first + turn) % count;
             let walk = Walk {
                 inner: self,
                 via,
                 question,
                 endpoint,
                 pool: self.pool_for_call(),
-                deadline: share(question.deadline, count - endpoint),
+                deadline: share(question.deadline, count - turn),
             };
             match walk.run(&make).await {
                 Ok(walked) => return Ok(walked),
@@ -224,6 +228,7 @@ impl Walk<'_> {
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization.header());
         }
+        headers.extend(self.if_range(url).map(|tag| (header::IF_RANGE, tag)));
         let ask = self.request(url.clone(), headers);
         let transport = &self.inner.transport;
         if !redirected {
@@ -238,6 +243,13 @@ impl Walk<'_> {
             account.timings.add(self.question.stage, *waited);
             self.elsewhere(error)
         })
+    }
+
+    /// The tag of the transfer that broke off, if this is the host that gave it.
+    fn if_range(&self, url: &Url) -> Option<HeaderValue> {
+        let validator = self.question.rest?.validator.as_ref()?;
+        let same = Target::of(url)?.authority() == validator.host;
+        HeaderValue::from_str(&validator.etag).ok().filter(|_| same)
     }
 
     fn judge_redirect(&self, from: &Url, reply: &Reply, hop: usize) -> Result<Url, Error> {

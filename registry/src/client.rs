@@ -105,6 +105,24 @@ pub struct ByteRange {
     pub end: Option<u64>,
 }
 
+/// What a transfer that broke off tells the request for its rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// The answer that broke off. `If-Range` goes to its host alone.
+    pub validator: Option<Validator>,
+    /// The endpoint to ask first, an index into [`Upstream::endpoints`]; the others follow, round.
+    pub first_endpoint: usize,
+}
+
+/// The strong entity tag of an answer, and who gave it (RFC 9110, 13.1.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validator {
+    /// Host and port of the final host, as in [`Answer::host`].
+    pub host: String,
+    /// The tag, in quotes.
+    pub etag: String,
+}
+
 /// A blob on its way.
 #[derive(Debug)]
 pub struct BlobStream {
@@ -179,6 +197,7 @@ impl Client {
             path: String::new(),
             query: Vec::new(),
             headers: HeaderMap::new(),
+            rest: None,
             read: Some(PING_MAX),
             deadline,
         };
@@ -248,7 +267,20 @@ impl Client {
         range: Option<ByteRange>,
         deadline: Instant,
     ) -> Result<Answer<BlobStream>, Error> {
+        self.blob_rest(repository, digest, range, &Rest::default(), deadline).await
+    }
+
+    /// As [`Client::blob`], after a transfer that broke off: content that changed meanwhile comes whole.
+    pub async fn blob_rest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        range: Option<ByteRange>,
+        rest: &Rest,
+        deadline: Instant,
+    ) -> Result<Answer<BlobStream>, Error> {
         let mut question = blob_question(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
+        question.rest = Some(rest).filter(|_| range.is_some());
         if let Some(range) = range {
             question.headers.insert(header::RANGE, range.header());
         }
@@ -346,6 +378,7 @@ fn manifest_question<'a>(
         path: format!("manifests/{reference}"),
         query: Vec::new(),
         headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(ACCEPT))]),
+        rest: None,
         read: None,
         deadline,
     }
@@ -367,6 +400,7 @@ fn blob_question<'a>(
         path: format!("blobs/{digest}"),
         query: Vec::new(),
         headers: HeaderMap::new(),
+        rest: None,
         read: None,
         deadline,
     }
@@ -387,6 +421,7 @@ fn list_question(
         path,
         query: Vec::new(),
         headers: HeaderMap::new(),
+        rest: None,
         read: Some(LIST_MAX),
         deadline,
     }
