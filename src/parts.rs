@@ -67,6 +67,7 @@ fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, St
         access: upstream.access,
         tag_max_age: upstream.tag_max_age,
         stale_limit: upstream.stale_limit,
+        parallel: upstream.parallel,
         client,
     })
 }

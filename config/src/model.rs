@@ -106,6 +106,8 @@ pub struct Upstream {
     pub on_exhausted: OnExhausted,
     /// Go on serving, as stale, tags the upstream says it no longer has.
     pub keep_removed: bool,
+    /// Connections one layer may be fetched by at a time, where the upstream answers ranges; 1 to 16.
+    pub parallel: usize,
 }
 
 /// One address of an upstream.

@@ -150,6 +150,7 @@ impl List<'_> {
                 ("stale_limit", time(upstream.stale_limit)),
                 ("on_exhausted", json!(upstream.on_exhausted.as_str())),
                 ("keep_removed", json!(upstream.keep_removed)),
+                ("parallel", json!(upstream.parallel)),
             ],
         );
     }

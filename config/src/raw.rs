@@ -164,6 +164,9 @@ section! {
         on_exhausted: OnExhausted = "'release'";
         /// Go on serving, marked stale, a tag the upstream says it no longer has.
         keep_removed: bool = "false";
+        /// Connections to fetch one layer of 32 MiB or more by, where the upstream answers ranges. More than 1 helps
+        /// where each connection is limited, and costs the upstream a request for every 8 MiB.
+        parallel: u64 = "1", within "1" .. "16";
     }
 }
 

@@ -208,6 +208,7 @@ impl Resolver<'_> {
             stale_limit: raw.stale_limit.value,
             on_exhausted: raw.on_exhausted.value,
             keep_removed: raw.keep_removed.value,
+            parallel: usize::try_from(raw.parallel.value).unwrap_or(1),
             registry,
         }
     }

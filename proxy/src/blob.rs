@@ -23,6 +23,8 @@ pub(crate) async fn answer(
         repository: asking.place.repository.clone(),
         digest: digest.clone(),
         size_hint: None,
+        parallel: asking.served.parallel,
+        in_part: asking.range.is_part(),
     };
     match asking.verb {
         Verb::Get => get(store, flights, asking, source).await,
@@ -37,21 +39,24 @@ async fn get(
     source: Source,
 ) -> Result<Answer, Failure> {
     let digest = source.digest.clone();
-    let opened = flights.open(source, asking.deadline).await?;
-    let part = asking.range.of(opened.length, opened.reader.is_committed())?;
-    let bytes = match &part {
-        Part::Whole => 0..opened.length,
-        Part::Slice(range) => {
-            store.served_by_range(&digest);
-            range.clone()
-        }
-    };
+    let mut opened = flights.open(source, asking.deadline).await?;
+    let length = opened.length;
+    let part = asking.range.of(length, opened.reader.is_committed())?;
+    opened.reader.probe(part.bytes(length)).await?;
+    // Asked again: what could not be read is not committed any more.
+    let part = asking.range.of(length, opened.reader.is_committed()).unwrap_or(part);
+    let bytes = part.bytes(length);
+    if matches!(part, Part::Slice(_)) {
+        store.served_by_range(&digest);
+    }
     let outcome = match opened.outcome {
         Origination::Hit => Outcome::Hit,
         Origination::Joined => Outcome::Joined,
         Origination::Miss => Outcome::Miss,
     };
-    Ok(content(digest, opened.length, part, outcome, Body::Reader(opened.reader.body(bytes))))
+    let reader = opened.reader;
+    let body = if asking.range.is_open() { reader.body(bytes) } else { reader.excerpt(bytes, length) };
+    Ok(content(digest, length, part, outcome, Body::Reader(body)))
 }
 
 /// Never a fill: who asks for headers may not want the bytes.

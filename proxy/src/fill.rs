@@ -2,28 +2,39 @@
 //!
 //! A fill asks the upstream, again with a range where it breaks off, hashes and writes what comes, and tells its
 //! flight how far it is. A disk that fails costs the copy on disk, not the transfer: the rest passes through memory.
+//!
+//! The *front* is where hashing has come to: it moves in order, from the upstream or over bytes that are in the file
+//! already. Beside it run [`segments`], where readers stand far ahead or the upstream allows several connections; then
+//! all is asked for in cells of a [`grid`], so that nothing comes twice. How a fill ends is in [`ending`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::client::ByteRange;
-use registry::{Class, Error, Evidence, Reason, Stage, Verified};
+use registry::client::{ByteRange, Rest};
+use registry::{Class, Error, Evidence, Reason, Stage};
 use tokio::time::{Instant, sleep};
 
 use crate::flight::Source;
-use crate::flight::state::{Failure, Lead, Phase, SMALL_MAX};
-use crate::origin::Origin;
-use crate::store::{AppendError, Content, Ingest, Kind, Link, Store};
-use crate::watch::{FillOutcome, Quarantined, Watch};
+use crate::flight::state::{Lead, Phase};
+use crate::origin::{Answered, Origin};
+use crate::spans::Spans;
+use crate::store::{Content, Kind, Link, Store};
+use crate::watch::Watch;
 
+mod ending;
+mod front;
+mod grid;
 mod intake;
 mod patience;
+mod segments;
 mod sink;
 mod tally;
 
-use intake::{Batch, Intake};
+use grid::{Next, cell_end};
+use intake::Intake;
 use patience::Patience;
-use sink::{Absorbed, Sink};
+use segments::Segments;
+use sink::Sink;
 use tally::Tally;
 
 /// Fills the flight of `lead`. The deadline binds the first answer's headers only.
@@ -40,9 +51,21 @@ pub(crate) async fn run<O: Origin>(
     }
     let sink = Sink::begin(&store, &source.digest).await;
     let tally = Tally::new(watch.clone(), source.origin.registry().clone());
-    Fill { lead, store, watch, source, sink: Some(sink), length: None, restarted: false, tally }
-        .fly(deadline)
-        .await;
+    let fill = Fill {
+        in_cells: source.in_part || source.parallel > 1,
+        lead,
+        store,
+        watch,
+        source,
+        sink: Some(sink),
+        length: None,
+        restarted: false,
+        tally,
+        segments: Segments::none(),
+        alone: false,
+        rest: Rest::default(),
+    };
+    fill.fly(deadline).await;
 }
 
 struct Fill<O> {
@@ -57,10 +80,19 @@ struct Fill<O> {
     /// Begun anew before the first headers: the only error retried there.
     restarted: bool,
     tally: Tally,
+    segments: Segments,
+    /// Ask for bounded ranges: others may fetch what lies beyond.
+    in_cells: bool,
+    /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
+    alone: bool,
+    /// What answers so far tell the next request.
+    rest: Rest,
 }
 
-/// How a transfer ended without failing.
+/// How a step ended without failing.
 enum Ended {
+    /// The front has moved; there is more to do.
+    Moved,
     /// All bytes are here.
     Whole,
     /// Nobody reads, and it is not worth going on.
@@ -73,7 +105,8 @@ impl<O: Origin> Fill<O> {
     async fn fly(mut self, mut deadline: Instant) {
         let mut patience = Patience::default();
         loop {
-            match self.transfer(deadline).await {
+            match self.step(deadline).await {
+                Ok(Ended::Moved) => {}
                 Ok(Ended::Whole) => return self.settle().await,
                 Ok(Ended::Shutdown) => return,
                 Ok(Ended::Deserted) => {
@@ -93,20 +126,49 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// One request to the upstream, from where the fill stands to where it ends or breaks.
-    async fn transfer(&mut self, deadline: Instant) -> Result<Ended, Error> {
+    /// Moves the front on by what is in the file, what a segment brings, or one request to the upstream.
+    async fn step(&mut self, deadline: Instant) -> Result<Ended, Error> {
         let at = self.taken();
-        let range = (at > 0).then(|| ByteRange { start: at, end: self.length.map(|length| length - 1) });
+        if self.tally.has_begun() && self.length == Some(at) {
+            return Ok(Ended::Whole);
+        }
+        self.launch(at).await;
+        match self.next(at) {
+            Next::Here => Ok(self.catch_up().await),
+            Next::Coming => Ok(self.follow().await),
+            Next::Free(wall) => self.transfer(at, wall, deadline).await,
+        }
+    }
+
+    /// One request to the upstream, from the front to the next bytes that are there, or to where it ends or breaks.
+    async fn transfer(&mut self, at: u64, wall: Option<u64>, deadline: Instant) -> Result<Ended, Error> {
+        let cell = self.in_cells.then(|| cell_end(at));
+        let until = [cell, wall].into_iter().flatten().min();
+        let last = until.into_iter().chain(self.length).min().map(|end| end - 1);
+        let range = (at > 0 || until.is_some()).then_some(ByteRange { start: at, end: last });
         let Source { origin, repository, digest, .. } = &self.source;
-        let answered = match origin.blob(repository, digest, range, deadline).await {
+        let answered = match origin.blob(repository, digest, range, &self.rest, deadline).await {
             Err(error) if error.evidence.status == Some(416) && self.length.is_none() => {
                 self.restart();
                 return Err(error);
             }
             answered => answered?,
         };
-        self.judge(answered.start, answered.total, at, deadline).await?;
-        self.take(Intake::new(answered.body, at - answered.start)).await
+        let Answered { start, total, partial, validator, endpoint, body } = answered;
+        self.rest = Rest { validator, first_endpoint: endpoint };
+        self.segments.proven |= partial;
+        if range.is_some() && !partial {
+            self.go_alone().await;
+        }
+        self.judge(start, total, at, deadline).await?;
+        self.take(Intake::new(body, at - start), until.filter(|_| partial).unwrap_or(u64::MAX)).await
+    }
+
+    /// From here on bytes come in order, and from the front's requests only.
+    async fn go_alone(&mut self) {
+        (self.alone, self.in_cells) = (true, false);
+        self.segments.close();
+        self.segments.stop().await;
     }
 
     /// Judges an answer's headers; the first ones open the gate for all who wait.
@@ -148,13 +210,14 @@ impl<O: Origin> Fill<O> {
             self.link(size).await;
             self.reserve(size).await;
         }
-        let written = self.taken();
+        let (written, ahead) = (self.taken(), self.spans());
         let spilled_at = self.content().is_none().then_some(written);
         self.lead.flight.tail.begin(written);
         self.lead.flight.update(|progress| {
             progress.phase = Phase::Running;
             (progress.length, progress.written) = (length, written);
             (progress.content, progress.spilled_at) = (content, spilled_at);
+            progress.ahead = ahead;
         });
     }
 
@@ -174,194 +237,12 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Takes bytes until the body ends, writing one batch while the next is gathered.
-    async fn take(&mut self, mut intake: Intake<O::Body>) -> Result<Ended, Error> {
-        let mut batch = Batch::default();
-        loop {
-            let ended = batch.end.take();
-            let pieces = std::mem::take(&mut batch.pieces);
-            if let Some(end) = ended {
-                if self.absorb(pieces).await?.is_none() {
-                    return Ok(Ended::Shutdown);
-                }
-                end?;
-                return self.all_here();
-            }
-            let flight = self.lead.flight.clone();
-            let leave = !self.worth_going_on();
-            let gathered = async {
-                tokio::select! {
-                    biased;
-                    batch = intake.gather() => Some(batch),
-                    () = flight.deserted(), if leave => None,
-                }
-            };
-            let (absorbed, gathered) = tokio::join!(self.absorb(pieces), gathered);
-            if absorbed?.is_none() {
-                return Ok(Ended::Shutdown);
-            }
-            match gathered {
-                Some(gathered) => batch = gathered,
-                None => return Ok(Ended::Deserted),
-            }
-        }
-    }
-
-    /// Hashes and stores `pieces` and tells the flight. `None`: the runtime is going down.
-    async fn absorb(&mut self, pieces: Vec<bytes::Bytes>) -> Result<Option<()>, Error> {
-        if pieces.is_empty() {
-            return Ok(Some(()));
-        }
-        let size: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let before = self.taken();
-        self.tally.add(size);
-        if before + size > self.length.unwrap_or(SMALL_MAX) {
-            return Err(match self.length {
-                Some(_) => self.corrupt(Reason::LongBody),
-                None => self.error(Class::ProtocolGarbage, Reason::LengthMismatch),
-            });
-        }
-        let Some(sink) = self.sink.take() else { return Ok(None) };
-        let Some((sink, absorbed)) = sink.absorb(pieces).await else { return Ok(None) };
-        self.sink = Some(sink);
-        if let Absorbed::Spilled(pieces, error) = absorbed {
-            self.spill(before, pieces, error).await;
-        }
-        let written = self.taken();
-        self.lead.flight.update(|progress| progress.written = written);
-        Ok(Some(()))
-    }
-
-    /// Passes bytes the disk did not take through memory.
-    async fn spill(&mut self, before: u64, pieces: Vec<bytes::Bytes>, error: Option<AppendError>) {
-        if let Some(error) = error {
-            let lost = matches!(error, AppendError::Sync(_));
-            self.store.lost_faith(error);
-            self.lead.flight.tail.begin(before);
-            self.lead.flight.update(|progress| {
-                progress.spilled_at = Some(before);
-                progress.content = progress.content.take().filter(|_| !lost);
-            });
-            self.give_up_file().await;
-        }
-        for piece in pieces {
-            if self.lead.flight.tail.push(piece).await {
-                // Whoever comes now would miss bytes.
-                self.lead.close();
-            }
-        }
-    }
-
-    /// Removes the file's name, so that another fill may use it; readers have it open.
-    async fn give_up_file(&mut self) {
-        if let Some(ingest) = self.sink.as_mut().and_then(|sink| sink.ingest().take()) {
-            self.put_away(ingest, Ingest::discard).await;
-        }
-    }
-
-    fn all_here(&self) -> Result<Ended, Error> {
-        match self.length {
-            Some(length) if self.taken() < length => Err(self.error(Class::Truncated, Reason::ShortBody)),
-            _ => Ok(Ended::Whole),
-        }
-    }
-
     /// With nobody reading: is more than half here, or little missing? What cannot be kept is not worth it.
     fn worth_going_on(&self) -> bool {
         let stored = self.content().is_some();
         let Some(length) = self.length.filter(|_| stored) else { return stored };
-        let taken = self.taken();
-        taken > length / 2 || length - taken < WORTH_FINISHING
-    }
-
-    /// Puts the bytes away for the next request. `false`: somebody came meanwhile.
-    async fn pause(&mut self) -> bool {
-        if let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
-            self.put_away(ingest, Ingest::keep).await;
-        }
-        if self.lead.dissolve_if_deserted() {
-            self.tally.end(FillOutcome::Paused);
-            return true;
-        }
-        self.sink = Some(Sink::begin(&self.store, &self.source.digest).await);
-        false
-    }
-
-    /// All bytes are here: verdict, delivery, commit.
-    async fn settle(&mut self) {
-        self.tally.arrived();
-        let Some(sink) = self.sink.take() else { return };
-        let (verdict, ingest) = sink.finish();
-        let verified = match verdict {
-            Ok(verified) => verified,
-            Err(_) => {
-                self.discard(ingest).await;
-                return self.fail(self.corrupt(Reason::WrongDigest)).await;
-            }
-        };
-        let length = verified.length();
-        self.lead.flight.update(|progress| {
-            progress.length = Some(length);
-            progress.phase = Phase::Verified;
-        });
-        if self.length != Some(length) {
-            self.link(length).await;
-        }
-        match ingest {
-            Some(ingest) => self.commit(ingest, verified).await,
-            None => self.deliver(),
-        }
-    }
-
-    async fn commit(&mut self, ingest: Ingest, verified: Verified) {
-        match sink::commit(ingest, verified).await {
-            None => {}
-            Some(Ok(blob)) => {
-                self.lead.end(Phase::Committed(blob));
-                self.tally.end(FillOutcome::Committed);
-            }
-            Some(Err(error)) => {
-                let lost = matches!(error, AppendError::Sync(_));
-                self.store.lost_faith(error);
-                if !lost {
-                    return self.deliver();
-                }
-                self.lead.end(Phase::Failed(Failure::Disk));
-                self.tally.end(FillOutcome::Failed(Class::DiskFull));
-            }
-        }
-    }
-
-    /// Verified, not kept.
-    fn deliver(&mut self) {
-        self.lead.end(Phase::PassedThrough);
-        self.tally.end(FillOutcome::PassedThrough);
-    }
-
-    /// Ends the flight. Bytes that may be right are kept for the next try, wrong ones are not.
-    async fn fail(&mut self, error: Error) {
-        if let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
-            if error.class == Class::Corrupt {
-                self.discard(Some(ingest)).await;
-            } else {
-                self.put_away(ingest, Ingest::keep).await;
-            }
-        }
-        self.tally.end(FillOutcome::Failed(error.class));
-        self.lead.end(Phase::Failed(Failure::Upstream(error)));
-    }
-
-    async fn discard(&self, ingest: Option<Ingest>) {
-        self.watch.quarantined(Quarantined::Fill);
-        if let Some(ingest) = ingest {
-            self.put_away(ingest, Ingest::discard).await;
-        }
-    }
-
-    async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) {
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || how(ingest)).await {
-            self.store.told(error);
-        }
+        let here = self.spans().total().max(self.taken());
+        here > length / 2 || length - here < WORTH_FINISHING
     }
 
     /// How long to wait before the rest is asked for, if it is to be.
@@ -369,12 +250,16 @@ impl<O: Origin> Fill<O> {
     /// Before the first headers nothing is retried: the client has tried every endpoint, and the error can be told.
     fn retry_in(&mut self, error: &Error, patience: &mut Patience) -> Option<Duration> {
         let retry = std::mem::take(&mut self.restarted) || self.tally.has_begun() && resumable(error.class);
-        if retry { patience.spend(self.taken()) } else { None }
+        let pause = if retry { patience.spend(self.taken()) } else { None };
+        if patience.is_wearing_thin() {
+            self.rest.first_endpoint += 1;
+        }
+        pause
     }
 
     /// What an earlier fill left is of no use: begins at the first byte.
     fn restart(&mut self) {
-        self.restarted = true;
+        (self.restarted, self.in_cells) = (true, false);
         if let Some(Err(error)) = self.sink.as_mut().map(Sink::restart) {
             self.store.told(error);
         }
@@ -387,6 +272,11 @@ impl<O: Origin> Fill<O> {
 
     fn taken(&self) -> u64 {
         self.sink.as_ref().map_or(0, Sink::taken)
+    }
+
+    /// What is in the file, as far as it may be used.
+    fn spans(&self) -> Spans {
+        self.sink.as_ref().filter(|_| !self.alone).map(Sink::spans).unwrap_or_default()
     }
 
     fn content(&self) -> Option<Content> {

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use moka::future::Cache;
-use registry::{Class, Client, Digest, Error, Evidence, Reason, Repository, Stage};
+use registry::{Class, Client, Digest, Error, Evidence, Reason, RegistryHost, Repository, Stage};
 use tokio::time::{Instant, timeout_at};
 
 use crate::fill;
 use crate::origin::Origin;
-use crate::reader::Reader;
+use crate::reader::{Reader, Rescue};
 use crate::store::{Kind, Link, Scope, Store};
 use crate::watch::Watch;
 
+pub(crate) mod pace;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod scripted;
@@ -47,6 +49,10 @@ pub struct Source<O = Client> {
     pub digest: Digest,
     /// Its size as a manifest's descriptor has it, for upstreams that announce none.
     pub size_hint: Option<u64>,
+    /// Connections a fill may use at a time, if the upstream answers ranges.
+    pub parallel: usize,
+    /// Is a part of it asked for, so that the rest may not be?
+    pub in_part: bool,
 }
 
 /// A blob that may be answered: its status line can go out.
@@ -148,7 +154,32 @@ impl Flights {
             self.size(source, deadline).await?;
         }
         let (length, reader) = (blob.length(), Reader::committed(blob));
-        Ok(Some(Opened { outcome: Origination::Hit, length, reader }))
+        let (flights, source) = (self.clone(), source.clone());
+        let rescue = Rescue::new(move |at| flights.reopen(source, at, length));
+        Ok(Some(Opened { outcome: Origination::Hit, length, reader: reader.rescued_by(rescue) }))
+    }
+
+    /// A committed blob could not be read at `at`: if another descriptor cannot read it there either, the file is out
+    /// of the way from now on, and a fill takes its place. Boxed, since opening may reopen.
+    fn reopen<O: Origin>(
+        self,
+        source: Source<O>,
+        at: u64,
+        length: u64,
+    ) -> BoxFuture<'static, Result<Reader, Error>> {
+        Box::pin(async move {
+            if let Ok(Some(blob)) = self.store.blob(&source.digest).await {
+                let most = length.saturating_sub(at).min(REREAD);
+                match blob.content().read(at, most as usize).await {
+                    Ok(_) => return Ok(Reader::committed(blob)),
+                    Err(error) => self.store.cannot_read(&source.digest, error).await,
+                }
+            }
+            let registry = source.origin.registry().clone();
+            let source = Source { in_part: at > 0, ..source };
+            let opened = self.open(source, Instant::now() + REOPEN_DEADLINE).await?;
+            if opened.length == length { Ok(opened.reader) } else { Err(other_length(&registry)) }
+        })
     }
 
     /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
@@ -190,6 +221,11 @@ fn at_deadline<O: Origin>(outcome: Origination, seat: Seat, source: &Source<O>) 
     }
 }
 
+fn other_length(registry: &RegistryHost) -> Error {
+    let evidence = Evidence::host(registry.as_str()).because(Reason::LengthMismatch);
+    Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
+}
+
 fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {
     let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
     Error::new(Class::Stalled, Stage::BlobFirstByte, evidence.saying(message))
@@ -201,3 +237,7 @@ const SECOND_TRIES: u32 = 1;
 const SIZES_FOR: Duration = Duration::from_secs(1);
 /// Sizes shared at a time.
 const SIZES_REMEMBERED: u64 = 1000;
+/// Bytes read again before a file is given up: a window of a reader.
+const REREAD: u64 = 256 << 10;
+/// How long a fill in place of an unreadable file may take to begin.
+const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

@@ -45,6 +45,7 @@ mod referrers;
 mod respond;
 mod route;
 mod server;
+mod spans;
 mod status;
 pub mod store;
 mod tags;

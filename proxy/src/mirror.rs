@@ -33,6 +33,8 @@ pub struct Served {
     pub tag_max_age: Duration,
     /// For how long it is believed when asking fails.
     pub stale_limit: Duration,
+    /// Connections one layer may be fetched by at a time.
+    pub parallel: usize,
     /// Asks it.
     pub client: Client,
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use registry::client::ByteRange;
+use registry::client::{ByteRange, Rest, Validator};
 use registry::{Client, Digest, Error, RegistryHost, Repository};
 use tokio::time::Instant;
 
@@ -15,12 +15,14 @@ pub trait Origin: Clone + Send + Sync + 'static {
     /// The registry asked.
     fn registry(&self) -> &RegistryHost;
 
-    /// Opens a blob, whole or from a range on; returns when the answer's headers are judged.
+    /// Opens a blob, whole or a range of it, perhaps the rest of a transfer that broke off; returns when the answer's
+    /// headers are judged.
     fn blob(
         &self,
         repository: &Repository,
         digest: &Digest,
         range: Option<ByteRange>,
+        rest: &Rest,
         deadline: Instant,
     ) -> impl Future<Output = Result<Answered<Self::Body>, Error>> + Send;
 
@@ -40,6 +42,12 @@ pub struct Answered<B> {
     pub start: u64,
     /// Size of the whole blob, if announced.
     pub total: Option<u64>,
+    /// Is it the range that was asked for (206)?
+    pub partial: bool,
+    /// Who answered, and the tag of the answer.
+    pub validator: Option<Validator>,
+    /// Which endpoint answered.
+    pub endpoint: usize,
     /// The bytes.
     pub body: B,
 }
@@ -56,11 +64,15 @@ impl Origin for Client {
         repository: &Repository,
         digest: &Digest,
         range: Option<ByteRange>,
+        rest: &Rest,
         deadline: Instant,
     ) -> Result<Answered<Self::Body>, Error> {
-        let stream = Self::blob(self, repository, digest, range, deadline).await?.value;
+        let answer = self.blob_rest(repository, digest, range, rest, deadline).await?;
+        let (stream, host, endpoint) = (answer.value, answer.host, answer.endpoint);
         let total = stream.total.or(if stream.partial { None } else { stream.length });
-        Ok(Answered { start: stream.start, total, body: stream.body })
+        let validator = stream.etag.map(|etag| Validator { host, etag });
+        let (start, partial, body) = (stream.start, stream.partial, stream.body);
+        Ok(Answered { start, total, partial, validator, endpoint, body })
     }
 
     async fn blob_size(

@@ -32,6 +32,14 @@ pub(crate) enum Part {
 }
 
 impl Part {
+    /// Its bytes, of content of this length.
+    pub(crate) fn bytes(&self, length: u64) -> Range<u64> {
+        match self {
+            Self::Whole => 0..length,
+            Self::Slice(range) => range.clone(),
+        }
+    }
+
     /// This part of content that is in memory.
     pub(crate) fn of(&self, bytes: &Bytes) -> Bytes {
         match self {
@@ -80,6 +88,16 @@ impl Asked {
             Self::Between(..) | Self::Invalid => 0..0,
         };
         if range.is_empty() { Err(RangeError::Unsatisfiable { length }) } else { Ok(Part::Slice(range)) }
+    }
+
+    /// Is something else asked for than all of it?
+    pub(crate) fn is_part(self) -> bool {
+        !matches!(self, Self::Whole | Self::From(0))
+    }
+
+    /// Is it all from some place on, as by who goes on with a pull that broke off?
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Whole | Self::From(_))
     }
 
     fn parse(line: &str) -> Self {

@@ -1,4 +1,6 @@
 //! A client's view of a blob: committed, or growing while it is filled.
+//!
+//! A committed file that cannot be read is a miss discovered late: what is left comes from a fill.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,15 +8,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
+use tokio::time::timeout;
 
 use crate::flight::state::{Failure, Phase, Seat};
 use crate::store::{Blob, Content};
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
 #[derive(Debug)]
-pub struct Reader(View);
+pub struct Reader {
+    view: View,
+    rescue: Option<Rescue>,
+    /// Bytes that were read to see if they can be.
+    first: Option<Bytes>,
+}
+
+/// Opens the blob anew after its file could not be read at an offset.
+pub(crate) struct Rescue(Box<dyn FnOnce(u64) -> BoxFuture<'static, Result<Reader, registry::Error>> + Send>);
 
 #[derive(Debug)]
 enum View {
@@ -44,28 +56,60 @@ pub enum Cut {
 
 impl Reader {
     pub(crate) fn committed(blob: Blob) -> Self {
-        Self(View::Committed(blob))
+        Self { view: View::Committed(blob), rescue: None, first: None }
+    }
+
+    /// The same, with a way on when the file cannot be read.
+    pub(crate) fn rescued_by(self, rescue: Rescue) -> Self {
+        Self { rescue: Some(rescue), ..self }
     }
 
     pub(crate) fn aboard(seat: Seat) -> Self {
-        Self(View::Growing(seat))
+        Self { view: View::Growing(seat), rescue: None, first: None }
     }
 
     /// Is the blob committed, or still being filled? (Design decision 13: decides 200 or 206 for `bytes=0-`.)
     pub fn is_committed(&self) -> bool {
-        match &self.0 {
+        match &self.view {
             View::Committed(_) => true,
             View::Growing(seat) => matches!(seat.progress.borrow().phase, Phase::Committed(_)),
         }
     }
 
+    /// Makes sure that `range` of a committed blob, whose body will be asked for next, can be read where it begins:
+    /// before headers leave, a file that cannot be read is a miss.
+    ///
+    /// # Errors
+    /// The upstream's, which was asked instead.
+    pub async fn probe(&mut self, range: Range<u64>) -> Result<(), registry::Error> {
+        let View::Committed(blob) = &self.view else { return Ok(()) };
+        let start = range.start;
+        match (read(blob.content(), range).await, self.rescue.take()) {
+            (Err(_), Some(rescue)) => *self = rescue.run(start).await?,
+            (first, rescue) => (self.first, self.rescue) = (first.ok(), rescue),
+        }
+        Ok(())
+    }
+
     /// The body for `range` of the blob, end exclusive, which must lie within the blob.
     pub fn body(self, range: Range<u64>) -> Body {
+        self.windows(range, false)
+    }
+
+    /// As [`Reader::body`], for a client that asked for just these bytes: if they are less than half of the blob, the
+    /// end of a blob under way is not held back from it. They can be no whole, and the client judges the whole itself.
+    pub fn excerpt(self, range: Range<u64>, length: u64) -> Body {
+        let few = range.end - range.start < length / 2;
+        self.windows(range, few)
+    }
+
+    fn windows(self, range: Range<u64>, few: bool) -> Body {
         let remaining = range.end.saturating_sub(range.start);
-        if let View::Growing(seat) = &self.0 {
+        if let View::Growing(seat) = &self.view {
             seat.flight.tail.advance(seat.cursor, range.start);
         }
-        let cursor = Cursor { view: self.0, at: range.start, end: range.end };
+        let Self { view, rescue, first } = self;
+        let cursor = Cursor { view, rescue, first, at: range.start, end: range.end, few };
         let windows = stream::unfold(Some(cursor), |cursor| async move {
             let mut cursor = cursor?;
             match cursor.window().await {
@@ -75,6 +119,24 @@ impl Reader {
             }
         });
         Body { windows: windows.boxed(), remaining }
+    }
+}
+
+impl Rescue {
+    pub(crate) fn new(
+        open: impl FnOnce(u64) -> BoxFuture<'static, Result<Reader, registry::Error>> + Send + 'static,
+    ) -> Self {
+        Self(Box::new(open))
+    }
+
+    async fn run(self, at: u64) -> Result<Reader, registry::Error> {
+        (self.0)(at).await
+    }
+}
+
+impl fmt::Debug for Rescue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rescue")
     }
 }
 
@@ -109,8 +171,12 @@ impl fmt::Debug for Body {
 /// A position in a view.
 struct Cursor {
     view: View,
+    rescue: Option<Rescue>,
+    first: Option<Bytes>,
     at: u64,
     end: u64,
+    /// Is it a part that can be no whole?
+    few: bool,
 }
 
 /// Where the next bytes are.
@@ -128,8 +194,14 @@ impl Cursor {
             return Ok(None);
         }
         let bytes = loop {
+            if let Some(bytes) = self.first.take() {
+                break bytes;
+            }
             match self.next()? {
-                Next::File(content, end) => break self.read(&content, end).await?,
+                Next::File(content, end) => match read(&content, self.at..end.min(self.end)).await {
+                    Ok(bytes) => break bytes,
+                    Err(cut) => self.go_on_elsewhere(cut).await?,
+                },
                 Next::Memory(bytes) => break bytes,
                 Next::Committed(blob) => self.view = View::Committed(blob),
                 Next::NotYet => self.wait().await,
@@ -154,28 +226,55 @@ impl Cursor {
             Phase::Committed(blob) => return Ok(Next::Committed(blob.clone())),
             _ => {}
         }
-        let readable = progress.readable().min(self.end);
+        let readable = progress.readable_from(at, self.few).min(self.end);
         if at >= readable {
             return Ok(Next::NotYet);
         }
-        if at < progress.stored() {
+        let stored = progress.stored(readable);
+        if at < stored {
             let content = progress.content.clone().ok_or_else(lost)?;
-            return Ok(Next::File(content, progress.stored()));
+            return Ok(Next::File(content, stored));
         }
         seat.flight.tail.slice(at, readable - at).map(Next::Memory).ok_or(Cut::Behind)
     }
 
-    async fn read(&self, content: &Content, end: u64) -> Result<Bytes, Cut> {
-        let most = end.min(self.end).saturating_sub(self.at).min(WINDOW);
-        content.read(self.at, most as usize).await.map_err(Cut::Disk)
+    /// A file that cannot be read any more is given up for another view, once.
+    async fn go_on_elsewhere(&mut self, cut: Cut) -> Result<(), Cut> {
+        let Some(rescue) = self.rescue.take().filter(|_| matches!(self.view, View::Committed(_))) else {
+            return Err(cut);
+        };
+        let reader = rescue.run(self.at).await.map_err(Cut::Fill)?;
+        if let View::Growing(seat) = &reader.view {
+            seat.flight.tail.advance(seat.cursor, self.at);
+        }
+        self.view = reader.view;
+        Ok(())
     }
 
-    /// Waits for the fill to move. A fill that is dropped marks its flight failed first, so it always does.
+    /// Waits for the fill to move, and tells it if it has far to go. A fill that is dropped marks its flight failed
+    /// first, so it always does.
     async fn wait(&mut self) {
-        if let View::Growing(seat) = &mut self.view {
+        let View::Growing(seat) = &mut self.view else { return };
+        let (far, ahead) = {
+            let progress = seat.progress.borrow();
+            (progress.is_far(self.at), self.at > progress.written)
+        };
+        if far {
+            seat.flight.want(self.at);
+        }
+        if ahead {
+            // What is not far may become so: a fill can slow down without a word.
+            let _ = timeout(LOOK_AGAIN, seat.progress.changed()).await;
+        } else {
             let _ = seat.progress.changed().await;
         }
     }
+}
+
+/// A window at the beginning of `range`.
+async fn read(content: &Content, range: Range<u64>) -> Result<Bytes, Cut> {
+    let most = range.end.saturating_sub(range.start).min(WINDOW);
+    content.read(range.start, most as usize).await.map_err(Cut::Disk)
 }
 
 fn lost() -> Cut {
@@ -184,3 +283,5 @@ fn lost() -> Cut {
 
 /// Bytes read at a time: within the processor's cache, and few enough hops.
 const WINDOW: u64 = 256 << 10;
+/// How often a reader ahead of a fill looks at its speed.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);

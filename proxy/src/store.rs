@@ -48,7 +48,7 @@ mod tests;
 
 pub use blob::{Blob, Content};
 pub(crate) use index::Reservation;
-pub(crate) use ingest::{AppendError, Ingest};
+pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
 pub use tag::{TagRecord, Tags};
 
@@ -323,6 +323,12 @@ impl Store {
     pub(crate) fn told(&self, error: io::Error) -> io::Error {
         self.0.folder.watch.disk_failed(&error);
         error
+    }
+
+    /// The disk will not give committed content back: it is taken out of reach.
+    pub(crate) async fn cannot_read(&self, digest: &Digest, error: io::Error) {
+        self.told(error);
+        self.quarantine(digest, Quarantined::Unreadable).await;
     }
 
     /// Takes content that is not what its name says out of reach; who has it open reads on.

@@ -67,6 +67,8 @@ registry::labels! {
         Size = "size";
         /// A committed file did not hash to its name when the scrub came by.
         Scrub = "scrub";
+        /// The disk would not give a committed file back.
+        Unreadable = "unreadable";
     }
 }
 

@@ -63,5 +63,14 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Intake<B> {
     }
 }
 
+/// Leaves out of `pieces` what goes beyond `most` bytes.
+pub(super) fn clip(pieces: &mut Vec<Bytes>, mut most: u64) {
+    pieces.retain_mut(|piece| {
+        piece.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        most -= piece.len() as u64;
+        !piece.is_empty()
+    });
+}
+
 /// Bytes written at a time, when they come fast enough.
 const BATCH: usize = 1 << 20;

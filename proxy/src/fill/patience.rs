@@ -23,6 +23,11 @@ impl Patience {
         self.failures += 1;
         pause
     }
+
+    /// Did the same source fail more than once since the last progress?
+    pub(super) fn is_wearing_thin(&self) -> bool {
+        self.failures > 1
+    }
 }
 
 /// Waits before the first, second and third retry.

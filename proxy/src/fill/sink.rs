@@ -6,6 +6,7 @@ use bytes::Bytes;
 use registry::digest::Mismatch;
 use registry::{Digest, Verified, Verifier};
 
+use crate::spans::Spans;
 use crate::store::{AppendError, Blob, Content, Ingest, Kind, Store};
 
 /// Hashes and writes, off the workers, a batch at a time. Bytes pass the hash in order, whatever the disk does.
@@ -61,13 +62,33 @@ impl Sink {
         &mut self.ingest
     }
 
+    /// Bytes in the file beyond those taken, or how they lie. Without a file there are none.
+    pub(super) fn spans(&self) -> Spans {
+        self.ingest.as_ref().map(|ingest| ingest.spans().clone()).unwrap_or_default()
+    }
+
+    /// Hashes some of the bytes that came ahead and lie in the file, now that their turn has come. `None`: the runtime
+    /// is going down.
+    pub(super) async fn catch_up(self) -> Option<(Self, Result<(), AppendError>)> {
+        self.job(|sink| {
+            let taken = sink.taken();
+            let Some(ingest) = &mut sink.ingest else { return Ok(()) };
+            let end = ingest.spans().end_from(taken).min(taken + CAUGHT_UP_AT_ONCE);
+            // What cannot be read back is as lost as after a failed sync.
+            hash_file(&mut sink.verifier, ingest, end).map_err(AppendError::Sync)?;
+            ingest.checkpoint_if_due()
+        })
+        .await
+    }
+
     /// Hashes `batch` and writes it. `None`: the runtime is going down.
     pub(super) async fn absorb(self, batch: Vec<Bytes>) -> Option<(Self, Absorbed)> {
         self.job(move |sink| {
+            let at = sink.taken();
             for piece in &batch {
                 sink.verifier.update(piece);
             }
-            match sink.ingest.as_mut().map(|ingest| ingest.append(&batch)) {
+            match sink.ingest.as_mut().map(|ingest| ingest.append(at, &batch)) {
                 Some(Ok(())) => Absorbed::Stored,
                 Some(Err(error)) => Absorbed::Spilled(batch, Some(error)),
                 None => Absorbed::Spilled(batch, None),
@@ -101,20 +122,27 @@ impl Sink {
 
     fn hash_kept(&mut self) -> io::Result<()> {
         let Some(ingest) = &mut self.ingest else { return Ok(()) };
-        if let Some(length) = ingest.length().filter(|length| *length <= ingest.end()) {
-            ingest.cut(length.saturating_sub(1))?;
+        let mut kept = ingest.spans().end_from(0);
+        if let Some(length) = ingest.length().filter(|length| *length <= kept) {
+            kept = length.saturating_sub(1);
+            ingest.cut(kept)?;
         }
-        let mut buffer = vec![0; HASHED_AT_ONCE];
-        while self.verifier.length() < ingest.end() {
-            let missing = ingest.end() - self.verifier.length();
-            let most = usize::try_from(missing).unwrap_or(HASHED_AT_ONCE).min(HASHED_AT_ONCE);
-            match ingest.read(self.verifier.length(), &mut buffer[..most])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => self.verifier.update(&buffer[..read]),
-            }
-        }
-        Ok(())
+        hash_file(&mut self.verifier, ingest, kept)
     }
+}
+
+/// Hashes bytes of the file from where `verifier` is up to `end`.
+fn hash_file(verifier: &mut Verifier, ingest: &Ingest, end: u64) -> io::Result<()> {
+    let mut buffer = vec![0; HASHED_AT_ONCE];
+    while verifier.length() < end {
+        let missing = end - verifier.length();
+        let most = usize::try_from(missing).unwrap_or(HASHED_AT_ONCE).min(HASHED_AT_ONCE);
+        match ingest.read(verifier.length(), &mut buffer[..most])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => verifier.update(&buffer[..read]),
+        }
+    }
+    Ok(())
 }
 
 /// Commits what was verified, off the workers. `None`: the runtime is going down.
@@ -124,3 +152,5 @@ pub(super) async fn commit(ingest: Ingest, verified: Verified) -> Option<Result<
 
 /// Bytes of a kept file read at a time.
 const HASHED_AT_ONCE: usize = 1 << 20;
+/// Bytes that came ahead, hashed before readers are told of them.
+const CAUGHT_UP_AT_ONCE: u64 = 4 << 20;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use registry::client::ByteRange;
+use registry::client::{ByteRange, Rest};
 use registry::{Class, Digest, Error, Evidence, RegistryHost, Repository, Stage};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -80,8 +80,12 @@ impl Scripted {
         self.0.requests.lock().unwrap().clone()
     }
 
-    fn body(&self, start: u64, parts: Vec<Part>) -> BoxStream<'static, Result<Frame<Bytes>, Error>> {
-        let state = (self.0.content.slice(start as usize..), VecDeque::from(parts));
+    fn body(
+        &self,
+        bytes: std::ops::Range<u64>,
+        parts: Vec<Part>,
+    ) -> BoxStream<'static, Result<Frame<Bytes>, Error>> {
+        let state = (self.0.content.slice(bytes.start as usize..bytes.end as usize), VecDeque::from(parts));
         let frames = stream::unfold(state, |(mut left, mut parts)| async move {
             loop {
                 match parts.pop_front()? {
@@ -121,6 +125,7 @@ impl Origin for Scripted {
         _: &Repository,
         _: &Digest,
         range: Option<ByteRange>,
+        _: &Rest,
         _: Instant,
     ) -> Result<Answered<Self::Body>, Error> {
         let asked = range.map_or(0, |range| range.start);
@@ -134,9 +139,14 @@ impl Origin for Scripted {
             }
             return Err(failure(class));
         }
-        let start = if answer.whole { 0 } else { asked };
-        let total = answer.announce.then_some(self.0.content.len() as u64);
-        Ok(Answered { start, total, body: StreamBody::new(self.body(start, answer.parts)) })
+        let partial = range.is_some() && !answer.whole;
+        let start = if partial { asked } else { 0 };
+        let length = self.0.content.len() as u64;
+        let last = range.and_then(|range| range.end).filter(|_| partial);
+        let bytes = start..last.map_or(length, |last| length.min(last + 1));
+        let body = StreamBody::new(self.body(bytes, answer.parts));
+        let total = answer.announce.then_some(length);
+        Ok(Answered { start, total, partial, validator: None, endpoint: 0, body })
     }
 
     async fn blob_size(&self, _: &Repository, _: &Digest, _: Instant) -> Result<Option<u64>, Error> {

@@ -1,12 +1,14 @@
 //! The state of one flight: how far it is, what its readers may be told. No I/O, no clock but the tail's patience.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use registry::{Class, Digest, Error, Evidence, Repository, Stage};
 use tokio::sync::watch;
 
+use super::pace::Pace;
 use super::tail::Tail;
+use crate::spans::Spans;
 use crate::store::{Blob, Content, Scope};
 
 /// On whose permission, and from where, a fill fetches. A failure before headers speaks for this party alone.
@@ -24,6 +26,8 @@ pub(crate) struct Flight {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) tail: Tail,
     readers: watch::Sender<usize>,
+    /// Where readers stand who would wait too long for the fill to come by.
+    wanted: watch::Sender<BTreeSet<u64>>,
 }
 
 /// How far a fill is.
@@ -34,6 +38,10 @@ pub(crate) struct Progress {
     pub(crate) length: Option<u64>,
     /// Bytes that came, from the beginning on.
     pub(crate) written: u64,
+    /// Bytes that lie in the file beyond those.
+    pub(crate) ahead: Spans,
+    /// How fast the bytes from the beginning on come.
+    pub(crate) pace: Pace,
     /// The growing file.
     pub(crate) content: Option<Content>,
     /// Where the file ends and the tail in memory begins, once the disk has failed.
@@ -85,22 +93,42 @@ pub(crate) enum Gate {
 
 impl Progress {
     fn opening() -> Self {
-        Self { phase: Phase::Opening, length: None, written: 0, content: None, spilled_at: None }
+        Self {
+            phase: Phase::Opening,
+            length: None,
+            written: 0,
+            ahead: Spans::default(),
+            pace: Pace::default(),
+            content: None,
+            spilled_at: None,
+        }
     }
 
-    /// Bytes a reader may have. The last piece is held back until the hash agrees; small blobs are, whole.
-    pub(crate) fn readable(&self) -> u64 {
+    /// Where the bytes end that a reader at `at` may have; `at` or less if there are none yet.
+    ///
+    /// Small blobs are held back until the hash agrees, and so is the last piece of larger ones, but for a reader
+    /// of so `few` bytes that they can be no whole.
+    pub(crate) fn readable_from(&self, at: u64, few: bool) -> u64 {
+        let there = if at < self.written { self.written } else { self.ahead.end_from(at) };
         match (&self.phase, self.length) {
-            (Phase::Running, Some(length)) if length > SMALL_MAX => self.written.min(length - HELD_BACK),
+            (Phase::Running, Some(length)) if length > SMALL_MAX => {
+                there.min(if few { length } else { length - HELD_BACK })
+            }
             (Phase::Verified, Some(length)) if length > SMALL_MAX => length,
             (Phase::Committed(_) | Phase::PassedThrough, Some(length)) => length,
             _ => 0,
         }
     }
 
-    /// Of those, the bytes that lie in the file.
-    pub(crate) fn stored(&self) -> u64 {
-        self.spilled_at.map_or(self.readable(), |end| end.min(self.readable()))
+    /// Of the bytes up to `end`, where those end that lie in the file.
+    pub(crate) fn stored(&self, end: u64) -> u64 {
+        self.spilled_at.map_or(end, |spilled_at| spilled_at.min(end))
+    }
+
+    /// Would a reader at `at` wait too long for the fill to come by?
+    pub(crate) fn is_far(&self, at: u64) -> bool {
+        let running = matches!(self.phase, Phase::Running) && self.length.is_some_and(|it| it > SMALL_MAX);
+        running && self.spilled_at.is_none() && self.pace.is_far(at.saturating_sub(self.written))
     }
 
     pub(crate) fn gate(&self) -> Gate {
@@ -123,13 +151,29 @@ impl Progress {
 impl Flight {
     pub(crate) fn new(digest: Digest, party: Party) -> Self {
         let (progress, readers) = (watch::Sender::new(Progress::opening()), watch::Sender::new(0));
-        Self { digest, party, progress, tail: Tail::default(), readers }
+        Self { digest, party, progress, tail: Tail::default(), readers, wanted: watch::Sender::default() }
     }
 
     /// Returns when nobody reads or waits.
     pub(crate) async fn deserted(&self) {
         let mut readers = self.readers.subscribe();
         let _ = readers.wait_for(|readers| *readers == 0).await;
+    }
+
+    /// A reader stands at `at`, far ahead of the fill.
+    pub(crate) fn want(&self, at: u64) {
+        self.wanted.send_if_modified(|wanted| wanted.len() < WANTED_MAX && wanted.insert(at));
+    }
+
+    /// Returns when some reader wants bytes far ahead.
+    pub(crate) async fn wanted(&self) {
+        let mut wanted = self.wanted.subscribe();
+        let _ = wanted.wait_for(|wanted| !wanted.is_empty()).await;
+    }
+
+    /// Where readers stood who wanted bytes far ahead. Who still wants them says so again.
+    pub(crate) fn take_wanted(&self) -> BTreeSet<u64> {
+        self.wanted.send_replace(BTreeSet::new())
     }
 
     /// Changes the progress and tells all.
@@ -269,3 +313,5 @@ impl Drop for Lead {
 pub(crate) const SMALL_MAX: u64 = 4 << 20;
 /// The end of a larger blob that is held back until the hash agrees, bytes.
 pub(crate) const HELD_BACK: u64 = 64 << 10;
+/// Readers far ahead that are remembered at a time.
+const WANTED_MAX: usize = 16;

@@ -27,10 +27,10 @@ struct Told {
 }
 
 impl Watch for Told {
-    fn fill_ended(&self, _: &registry::RegistryHost, end: &FillEnd) {
+    fn fill_ended(&self, _: &RegistryHost, end: &FillEnd) {
         self.ends.lock().unwrap().push(*end);
     }
-    fn fill_resumed(&self, _: &registry::RegistryHost, class: Class) {
+    fn fill_resumed(&self, _: &RegistryHost, class: Class) {
         self.resumes.lock().unwrap().push(class);
     }
     fn quarantined(&self, reason: Quarantined) {
@@ -66,6 +66,8 @@ impl World {
             repository: "org/app".parse().unwrap(),
             digest: Digest::sha256(&self.content),
             size_hint: None,
+            parallel: 1,
+            in_part: false,
         }
     }
 

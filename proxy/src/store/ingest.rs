@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use registry::{Digest, Verified};
@@ -12,7 +12,8 @@ use super::blob::{Blob, Content, off_worker};
 use super::disk::{Disk, File, parent, read_whole};
 use super::index::{Index, Reservation};
 use super::link::Kind;
-use super::record::{Folder, RECORD_MAX, write_record};
+use super::record::{Folder, write_record};
+use crate::spans::Spans;
 
 /// One content on its way into the store. There is at most one for a digest: flights see to that.
 ///
@@ -24,21 +25,27 @@ pub(crate) struct Ingest {
     file: Arc<dyn File>,
     /// Total size, once known.
     length: Option<u64>,
-    /// Bytes in the file, from its beginning on.
-    end: u64,
-    /// Bytes the checkpoint covers.
+    /// Bytes in the file.
+    spans: Arc<Mutex<Spans>>,
+    /// How many of them the checkpoint covers.
     kept: u64,
     /// Its part of the budget.
     room: Reservation,
 }
 
-/// Which bytes of a partial file are durable. Intervals, though fills are sequential so far, so that ranges fetched
-/// ahead need no other format.
+/// Which bytes of a partial file are durable.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
     length: Option<u64>,
     /// Start and end (exclusive) of each interval, in order.
-    kept: Vec<(u64, u64)>,
+    kept: Spans,
+}
+
+/// Writes bytes that lie ahead of the rest. Its method blocks.
+#[derive(Clone)]
+pub(crate) struct Patch {
+    file: Arc<dyn File>,
+    spans: Arc<Mutex<Spans>>,
 }
 
 impl Ingest {
@@ -48,16 +55,24 @@ impl Ingest {
             let file = folder.open_new(&folder.layout.partial(&digest))?;
             let room = index.resume(&digest);
             let checkpoint = Checkpoint::load(&*folder.disk, &folder.layout.checkpoint(&digest));
-            let kept = checkpoint.prefix().min(file.size()?);
-            file.truncate(kept)?;
-            Ok(Self { folder, index, digest, file, length: checkpoint.length, end: kept, kept, room })
+            let mut spans = checkpoint.kept;
+            spans.cut(file.size()?);
+            file.truncate(spans.end())?;
+            let kept = spans.total();
+            let spans = Arc::new(Mutex::new(spans));
+            Ok(Self { folder, index, digest, file, length: checkpoint.length, spans, kept, room })
         })
         .await
     }
 
-    /// Bytes in the file. Those an earlier fill left are unverified like the rest.
-    pub(crate) fn end(&self) -> u64 {
-        self.end
+    /// Which bytes are in the file. Those an earlier fill left are unverified like the rest.
+    pub(crate) fn spans(&self) -> MutexGuard<'_, Spans> {
+        held(&self.spans)
+    }
+
+    /// For bytes that come out of order.
+    pub(crate) fn patch(&self) -> Patch {
+        Patch { file: self.file.clone(), spans: self.spans.clone() }
     }
 
     /// The size an earlier fill learned.
@@ -73,8 +88,9 @@ impl Ingest {
     /// Cuts the file to `end`, which lies in it.
     pub(crate) fn cut(&mut self, end: u64) -> io::Result<()> {
         self.file.truncate(end)?;
-        self.end = end;
-        self.kept = self.kept.min(end);
+        let mut spans = held(&self.spans);
+        spans.cut(end);
+        self.kept = self.kept.min(spans.total());
         Ok(())
     }
 
@@ -96,32 +112,36 @@ impl Ingest {
         self.file.read_at(offset, buffer)
     }
 
-    /// Appends `pieces`; every 64 MiB a checkpoint is made. After an error [`Ingest::end`] is as before.
+    /// Writes `pieces` at `at`; every 64 MiB a checkpoint is made. After an error the file holds what it held.
     ///
     /// # Errors
     /// [`AppendError::Write`] leaves what was there readable; after [`AppendError::Sync`] nothing in the file may
     /// be trusted.
-    pub(crate) fn append(&mut self, pieces: &[Bytes]) -> Result<(), AppendError> {
-        let mut end = self.end;
-        for piece in pieces {
-            self.file.write_at(end, piece).map_err(AppendError::Write)?;
-            end += piece.len() as u64;
+    pub(crate) fn append(&mut self, at: u64, pieces: &[Bytes]) -> Result<(), AppendError> {
+        self.patch().write(at, pieces)?;
+        self.checkpoint_if_due()
+    }
+
+    /// Makes a checkpoint when 64 MiB came since the last, in or out of order.
+    ///
+    /// # Errors
+    /// [`AppendError::Sync`], as [`Ingest::append`].
+    pub(crate) fn checkpoint_if_due(&mut self) -> Result<(), AppendError> {
+        let total = self.spans().total();
+        self.room.cover(total);
+        if total - self.kept < CHECKPOINT_EVERY {
+            return Ok(());
         }
-        self.end = end;
-        self.room.cover(end);
-        if self.end - self.kept >= CHECKPOINT_EVERY {
-            self.checkpoint().map_err(AppendError::Sync)?;
-        }
-        Ok(())
+        self.checkpoint().map_err(AppendError::Sync)
     }
 
     /// Makes what is there durable and leaves it for the next fill.
     pub(crate) fn keep(mut self) -> io::Result<()> {
-        if self.end == 0 {
+        if self.spans().total() == 0 {
             return self.discard();
         }
         let kept = self.checkpoint();
-        self.index.pause(&self.digest, self.end);
+        self.index.pause(&self.digest, self.kept);
         kept
     }
 
@@ -149,26 +169,44 @@ impl Ingest {
     }
 
     fn checkpoint(&mut self) -> io::Result<()> {
+        // Before the sync: what comes meanwhile is not covered.
+        let kept = self.spans().clone();
+        let total = kept.total();
         self.file.sync_data()?;
-        let checkpoint = Checkpoint { length: self.length, kept: vec![(0, self.end)] };
+        let checkpoint = Checkpoint { length: self.length, kept };
         let line = serde_json::to_vec(&checkpoint).expect("invariant: a checkpoint is plain data");
         let Folder { layout, disk, .. } = &self.folder;
         write_record(&**disk, &layout.temporary(), &layout.checkpoint(&self.digest), &line)?;
-        self.kept = self.end;
+        self.kept = total;
         Ok(())
     }
 }
 
 impl Checkpoint {
     fn load(disk: &dyn Disk, path: &Path) -> Self {
-        let line = read_whole(disk, path, RECORD_MAX).unwrap_or_default();
+        let line = read_whole(disk, path, CHECKPOINT_MAX).unwrap_or_default();
         serde_json::from_slice(&line).unwrap_or_default()
     }
+}
 
-    /// Bytes kept from the beginning on.
-    fn prefix(&self) -> u64 {
-        self.kept.first().filter(|(start, _)| *start == 0).map_or(0, |(_, end)| *end)
+impl Patch {
+    /// Writes `pieces` at `at`.
+    ///
+    /// # Errors
+    /// [`AppendError::Write`], which leaves what was there readable.
+    pub(crate) fn write(&self, at: u64, pieces: &[Bytes]) -> Result<(), AppendError> {
+        let mut end = at;
+        for piece in pieces {
+            self.file.write_at(end, piece).map_err(AppendError::Write)?;
+            end += piece.len() as u64;
+        }
+        held(&self.spans).insert(at..end);
+        Ok(())
     }
+}
+
+fn held(spans: &Mutex<Spans>) -> MutexGuard<'_, Spans> {
+    spans.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Why pieces could not be appended.
@@ -218,3 +256,5 @@ fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &
 
 /// At most so many bytes are fetched again after a crash (design decision 4).
 const CHECKPOINT_EVERY: u64 = 64 << 20;
+/// Longest checkpoint, bytes: room for more intervals than any blob has cells.
+const CHECKPOINT_MAX: u64 = 1 << 20;

@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) tag_max_age: Duration,
     pub(crate) stale_limit: Duration,
     pub(crate) drain: Duration,
+    pub(crate) parallel: usize,
 }
 
 impl Default for Plan {
@@ -39,6 +40,7 @@ impl Default for Plan {
             tag_max_age: Duration::ZERO,
             stale_limit: Duration::from_secs(3600),
             drain: Duration::from_secs(10),
+            parallel: 1,
         }
     }
 }
@@ -82,6 +84,7 @@ impl Rig {
             access: plan.access,
             tag_max_age: plan.tag_max_age,
             stale_limit: plan.stale_limit,
+            parallel: plan.parallel,
             client: client(&upstream),
         };
         let proxy = Proxy::new(settings, vec![served], store, telemetry);

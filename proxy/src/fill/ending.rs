@@ -1,0 +1,105 @@
+//! How a fill ends: paused, committed, passed through or failed, and what becomes of its bytes.
+
+use registry::{Class, Error, Reason, Verified};
+
+use super::Fill;
+use super::sink::{self, Sink};
+use crate::flight::state::{Failure, Phase};
+use crate::origin::Origin;
+use crate::store::{AppendError, Ingest};
+use crate::watch::{FillOutcome, Quarantined};
+
+impl<O: Origin> Fill<O> {
+    /// Puts the bytes away for the next request. `false`: somebody came meanwhile.
+    pub(super) async fn pause(&mut self) -> bool {
+        self.segments.stop().await;
+        if let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
+            self.put_away(ingest, Ingest::keep).await;
+        }
+        if self.lead.dissolve_if_deserted() {
+            self.tally.end(FillOutcome::Paused);
+            return true;
+        }
+        self.sink = Some(Sink::begin(&self.store, &self.source.digest).await);
+        false
+    }
+
+    /// All bytes are here: verdict, delivery, commit.
+    pub(super) async fn settle(&mut self) {
+        self.segments.stop().await;
+        self.tally.arrived();
+        let Some(sink) = self.sink.take() else { return };
+        let (verdict, ingest) = sink.finish();
+        let verified = match verdict {
+            Ok(verified) => verified,
+            Err(_) => {
+                self.discard(ingest).await;
+                return self.fail(self.corrupt(Reason::WrongDigest)).await;
+            }
+        };
+        let length = verified.length();
+        self.lead.flight.update(|progress| {
+            progress.length = Some(length);
+            progress.phase = Phase::Verified;
+        });
+        if self.length != Some(length) {
+            self.link(length).await;
+        }
+        match ingest {
+            Some(ingest) => self.commit(ingest, verified).await,
+            None => self.deliver(),
+        }
+    }
+
+    async fn commit(&mut self, ingest: Ingest, verified: Verified) {
+        match sink::commit(ingest, verified).await {
+            None => {}
+            Some(Ok(blob)) => {
+                self.lead.end(Phase::Committed(blob));
+                self.tally.end(FillOutcome::Committed);
+            }
+            Some(Err(error)) => {
+                let lost = matches!(error, AppendError::Sync(_));
+                self.store.lost_faith(error);
+                if !lost {
+                    return self.deliver();
+                }
+                self.lead.end(Phase::Failed(Failure::Disk));
+                self.tally.end(FillOutcome::Failed(Class::DiskFull));
+            }
+        }
+    }
+
+    /// Verified, not kept.
+    fn deliver(&mut self) {
+        self.lead.end(Phase::PassedThrough);
+        self.tally.end(FillOutcome::PassedThrough);
+    }
+
+    /// Ends the flight. Bytes that may be right are kept for the next try, wrong ones are not.
+    pub(super) async fn fail(&mut self, error: Error) {
+        self.segments.stop().await;
+        if let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
+            if error.class == Class::Corrupt {
+                self.discard(Some(ingest)).await;
+            } else {
+                self.put_away(ingest, Ingest::keep).await;
+            }
+        }
+        self.tally.end(FillOutcome::Failed(error.class));
+        self.lead.end(Phase::Failed(Failure::Upstream(error)));
+    }
+
+    async fn discard(&self, ingest: Option<Ingest>) {
+        self.watch.quarantined(Quarantined::Fill);
+        if let Some(ingest) = ingest {
+            self.put_away(ingest, Ingest::discard).await;
+        }
+    }
+
+    pub(super) async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) {
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || how(ingest)).await {
+            self.store.told(error);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How fast a fill comes along, and whether a reader ahead of it should wait.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Bytes of the last moments and the time they took.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
+    since: Option<Instant>,
+    bytes: u64,
+}
+
+impl Pace {
+    /// So many bytes came just now. Older ones count less.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        let elapsed = now - since;
+        if elapsed > WINDOW {
+            let kept = WINDOW.as_secs_f64() / 2.0 / elapsed.as_secs_f64();
+            self.bytes = (self.bytes as f64 * kept) as u64;
+            self.since = Some(now - WINDOW / 2);
+        }
+        self.bytes += bytes;
+    }
+
+    /// Will `gap` bytes take longer than a reader should wait? A fill that stands still gets slower as time goes by.
+    pub(crate) fn is_far(&self, gap: u64) -> bool {
+        let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING);
+        match elapsed {
+            None => gap > FAR_WHEN_UNKNOWN,
+            Some(elapsed) => {
+                let within = PATIENCE.as_secs_f64() / elapsed.as_secs_f64() * self.bytes as f64;
+                gap > NEAR && gap as f64 > within
+            }
+        }
+    }
+}
+
+/// How long a reader waits for the fill to come by.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Over which the speed is taken.
+const WINDOW: Duration = Duration::from_secs(2);
+/// After which a speed says something.
+const TELLING: Duration = Duration::from_millis(100);
+/// Beyond this gap nobody waits for a fill of unknown speed, bytes.
+const FAR_WHEN_UNKNOWN: u64 = 8 << 20;
+/// Up to this gap it is waited for however slow it is, bytes: a request of its own would hardly be sooner.
+const NEAR: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_steady_fill_reaches_in_two_seconds_is_near() {
+        let mut pace = Pace::default();
+        assert!(pace.is_far(8 * MIB + 1) && !pace.is_far(8 * MIB));
+        for _ in 0..100 {
+            pace.add(MIB);
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(!pace.is_far(18 * MIB));
+        assert!(pace.is_far(23 * MIB));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fill_that_stands_still_is_left_by_readers_sooner_or_later() {
+        let mut pace = Pace::default();
+        for _ in 0..10 {
+            pace.add(10 * MIB);
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(!pace.is_far(100 * MIB));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(pace.is_far(100 * MIB));
+        assert!(!pace.is_far(MIB));
+    }
+}
