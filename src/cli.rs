@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Check the configuration or the upstreams, and say what is wrong and what to do.
     #[command(subcommand)]
     Check(Check),
+    /// Look into the cache, fill it and empty it: through the running instance, or, without one, on its folder.
+    #[command(subcommand)]
+    Cache(Cache),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -85,4 +88,44 @@ pub(crate) enum Check {
         /// Registries to check, as in image names; all configured ones when none is given.
         registries: Vec<String>,
     },
+}
+
+/// What to do with the cache.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// List the images that tags mean: size, completeness, last use.
+    Ls,
+    /// Say what is known of an image or a digest: is it here, complete, linked, fresh, pinned, and where it would be
+    /// fetched. Exit status 3 when it is not here or not complete.
+    Explain {
+        /// `registry/repository:tag`, `repository@sha256:...` or `sha256:...`.
+        subject: String,
+    },
+    /// Pull an image into the cache, as a node would.
+    Warm {
+        /// `registry/repository:tag`.
+        image: String,
+        /// Of an image for several platforms: `linux/arm64`. Without it: the one this instance runs on.
+        #[arg(long = "platform", value_name = "PLATFORM")]
+        platforms: Vec<String>,
+    },
+    /// Take content, its links and tags out. What is being served is served to its end.
+    Purge(Purge),
+}
+
+/// What to take out: one of these.
+#[derive(Args, Clone, Debug)]
+#[group(id = "what", required = true, multiple = false, args = ["subject", "registry", "all"])]
+pub(crate) struct Purge {
+    /// An image (what no other tag's image shares with it) or a digest.
+    pub(crate) subject: Option<String>,
+    /// Everything of a registry.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) registry: Option<String>,
+    /// Everything.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only say what would be taken out.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

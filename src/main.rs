@@ -7,8 +7,10 @@
 //! ```
 
 mod admin;
+mod cache;
 mod check;
 mod cli;
+mod control;
 mod demo;
 mod exit;
 mod page;
@@ -64,6 +66,10 @@ async fn run(cli: Cli) -> Exit {
         Command::Check(Check::Config { print }) => check::config(&cli.common, print),
         Command::Check(Check::Upstream { registries }) => match load(&cli.common) {
             Ok(loaded) => check::upstream(&loaded.config, &registries, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Cache(asked) => match load(&cli.common) {
+            Ok(loaded) => cache::run(&loaded.config, &asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Completion { shell } => {

@@ -13,7 +13,9 @@ pub(crate) fn section(status: &Status) -> Markup {
     html! {
         h2 { "Mirror" }
         dl {
-            dt { "Cache" } dd { (status.cache.objects) " objects, " (size(status.cache.bytes)) @if !status.cache.scanned { " (still counting)" } }
+            dt { "Cache" } dd { (status.cache.objects) " objects, " (size(status.cache.bytes)) " of " (size(status.cache.limit_bytes)) @if !status.cache.scanned { " (still counting)" } }
+            @if let Some(warning) = &status.cache.warning { dt { "Not storing" } dd class="bad" { (warning) } }
+            @for other in &status.cache.reclaimable { dt { "Reclaimable" } dd { "the store of another version, " code { (other) } ", in the cache folder" } }
             dt { "Connections" } dd { (status.connections) }
         }
         @if busy.is_empty() { p class="dim" { "No requests yet: point containerd's hosts.toml here, or try a pull." } }
@@ -45,7 +47,7 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
 }
 
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let scale = [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| bytes >= 1 << shift);
     scale.map_or_else(
         || format!("{bytes} B"),

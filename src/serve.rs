@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::admin::{Admin, Desk};
+use crate::control::Control;
 use crate::exit::Exit;
 use crate::parts::Shared;
 use crate::readiness::{Phase, Readiness};
@@ -207,6 +208,9 @@ async fn bind_proxy(
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
     let proxy = Proxy::new(settings, served, store, telemetry);
+    if let Some(control) = Control::bind(&config.proxy.cache.dir) {
+        background.spawn(control.serve(proxy.clone()));
+    }
     let address = config.proxy.listen;
     let failed = |source| StartError::Listen { key: "proxy.listen", address, source };
     let bound = proxy.bind(address).await.map_err(failed)?;

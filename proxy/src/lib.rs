@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use registry::ImageName;
 
 mod access;
 mod blob;
@@ -51,6 +52,7 @@ pub mod store;
 mod tags;
 mod telemetry;
 mod tls;
+mod warm;
 pub mod watch;
 mod wire;
 
@@ -59,6 +61,7 @@ pub use server::Bound;
 pub use status::{CacheStatus, Status, UpstreamStatus};
 pub use telemetry::Telemetry;
 pub use tls::{ServerTls, TlsError};
+pub use warm::Warmed;
 
 use flight::Flights;
 use manifest::Manifests;
@@ -114,6 +117,20 @@ impl Proxy {
     /// The system's: the address is taken, or not ours.
     pub async fn bind(&self, address: SocketAddr) -> io::Result<Bound> {
         Bound::new(Arc::clone(&self.0), address).await
+    }
+
+    /// The store, to look into and to clean.
+    pub fn store(&self) -> &Store {
+        &self.0.mirror.store
+    }
+
+    /// Pulls an image as a node would, and throws the bytes away: what is missing comes into the store. Of an index,
+    /// `platforms` (`linux/arm64`); when none is named, the one we run on.
+    ///
+    /// # Errors
+    /// In words: why it could not be pulled.
+    pub async fn warm(&self, image: &ImageName, platforms: &[String]) -> Result<Warmed, String> {
+        warm::pull(&self.0.mirror, image, platforms).await
     }
 
     /// What it is doing now.

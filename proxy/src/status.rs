@@ -43,6 +43,8 @@ pub struct CacheStatus {
     /// Why content is not stored just now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
+    pub reclaimable: Vec<String>,
 }
 
 /// One upstream, since the start of the process.
@@ -90,6 +92,7 @@ impl CacheStatus {
             unlinked_bytes: standing.unlinked_bytes,
             pinned_objects: standing.pinned_objects,
             warning: standing.warning,
+            reclaimable: standing.reclaimable,
         }
     }
 }

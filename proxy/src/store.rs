@@ -34,6 +34,7 @@ pub(crate) mod faulty;
 mod health;
 mod index;
 mod ingest;
+pub mod inventory;
 mod janitor;
 mod layout;
 mod link;
@@ -41,6 +42,9 @@ mod pins;
 mod record;
 mod recover;
 mod room;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod room_tests;
 mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -71,6 +75,7 @@ struct Inner {
     links: Links,
     tags: Tags,
     room: Room,
+    other_formats: Vec<String>,
     /// A sync failed: until then nothing new is stored.
     distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     #[allow(dead_code, reason = "held for its lock")]
@@ -137,6 +142,8 @@ pub struct Standing {
     pub pinned_objects: u64,
     /// Why content is not stored just now.
     pub warning: Option<String>,
+    /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
+    pub reclaimable: Vec<String>,
 }
 
 impl Store {
@@ -162,6 +169,8 @@ impl Store {
         let preparing = folder.clone();
         off_worker(move || recover::sweep(&preparing.layout, &*preparing.disk)).await.map_err(failed)?;
         let limit = limit(&folder, config.max_size).await;
+        let looking = folder.clone();
+        let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
         let room = Room {
             index: Arc::default(),
             health,
@@ -182,6 +191,7 @@ impl Store {
             links: room.links.clone(),
             tags: room.tags.clone(),
             room,
+            other_formats: beside.into_iter().filter(|name| layout::is_other_format(name)).collect(),
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
             lock,
@@ -285,6 +295,11 @@ impl Store {
         begun.await.map_err(|error| self.told(error))
     }
 
+    /// Returns when the scan at start has seen everything.
+    pub async fn scanned(&self) {
+        self.0.index.scanned().await;
+    }
+
     /// What it may hold, what else takes space, and what is wrong.
     pub fn standing(&self) -> Standing {
         let occupied = self.0.index.occupied();
@@ -295,6 +310,7 @@ impl Store {
             unlinked_bytes: occupied.unlinked,
             pinned_objects: self.0.index.pinned().len() as u64,
             warning: self.0.room.health.warning(),
+            reclaimable: self.0.other_formats.clone(),
         }
     }
 

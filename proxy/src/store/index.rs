@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use registry::Digest;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Usage;
@@ -20,6 +20,7 @@ pub(super) struct Index {
     known: Mutex<Known>,
     /// There may be too much, or less than believed: the janitor should look.
     pub(super) concern: Notify,
+    scanned: watch::Sender<bool>,
 }
 
 /// Held by who reads committed content: it is not evicted meanwhile.
@@ -261,7 +262,13 @@ impl Index {
     /// The scan at start is through.
     pub(super) fn complete(&self) {
         self.known().complete = true;
+        self.scanned.send_replace(true);
         self.concern.notify_one();
+    }
+
+    /// Returns when it is.
+    pub(super) async fn scanned(&self) {
+        let _ = self.scanned.subscribe().wait_for(|scanned| *scanned).await;
     }
 
     pub(super) fn usage(&self) -> Usage {

@@ -1,11 +1,13 @@
 //! Which scope may see which digest (design decision 8), and what it is there.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 
 use registry::{Digest, RegistryHost, Repository};
 use serde::{Deserialize, Serialize};
 
+use super::layout::linked;
 use super::record::{Folder, Records};
 
 /// Whom a link lets see a digest: a whole upstream (`public`), or one repository of it.
@@ -74,19 +76,102 @@ impl Links {
         self.0.put(self.0.layout().link(scope, kind, digest), record, same).await;
     }
 
-    /// Takes every link of `digest` back; how many there were.
+    /// Takes every link of `digest` back.
     ///
     /// # Errors
     /// The disk's.
-    pub(super) async fn revoke(&self, digest: &Digest) -> io::Result<usize> {
-        let mut revoked = 0;
+    pub(super) async fn revoke(&self, digest: &Digest) -> io::Result<()> {
         for scope in self.0.names(self.0.layout().links()).await? {
             for kind in Kind::ALL {
-                let path = self.0.layout().link_of(&scope, *kind, digest);
-                revoked += usize::from(self.0.remove(path).await?);
+                self.0.remove(self.0.layout().link_of(&scope, *kind, digest)).await?;
             }
         }
-        Ok(revoked)
+        Ok(())
+    }
+
+    /// Takes every link of `registry` back.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn revoke_all(&self, registry: &RegistryHost) -> io::Result<()> {
+        for (scope, digests) in self.scopes_of(registry).await? {
+            for (digest, kind) in digests {
+                self.0.remove(self.0.layout().link_of(&scope, kind, &digest)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who may see `digest`: registries, or repositories of them, by name.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn of(&self, digest: &Digest) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for scope in self.0.names(self.0.layout().links()).await? {
+            for kind in Kind::ALL {
+                if let Some(record) = self.0.get(self.0.layout().link_of(&scope, *kind, digest)).await {
+                    names.push(record.place());
+                }
+            }
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// The digests linked in `registry`, and those linked elsewhere.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn by_registry(
+        &self,
+        registry: &RegistryHost,
+    ) -> io::Result<(HashSet<Digest>, HashSet<Digest>)> {
+        let theirs: HashMap<_, _> = self.scopes_of(registry).await?.into_iter().collect();
+        let mut others = HashSet::new();
+        for scope in self.0.names(self.0.layout().links()).await? {
+            if !theirs.contains_key(&scope) {
+                others.extend(self.linked_in(&scope).await?.into_iter().map(|(digest, _)| digest));
+            }
+        }
+        let theirs = theirs.into_values().flatten().map(|(digest, _)| digest).collect();
+        Ok((theirs, others))
+    }
+
+    /// The scopes of a registry, each with what is linked there. The names of folders are hashes: a record tells.
+    async fn scopes_of(&self, registry: &RegistryHost) -> io::Result<Vec<(String, Vec<(Digest, Kind)>)>> {
+        let mut scopes = Vec::new();
+        for scope in self.0.names(self.0.layout().links()).await? {
+            let linked = self.linked_in(&scope).await?;
+            for (digest, kind) in &linked {
+                let path = self.0.layout().link_of(&scope, *kind, digest);
+                let Some(record) = self.0.get(path).await else { continue };
+                if record.registry == registry.as_str() {
+                    scopes.push((scope, linked));
+                }
+                break;
+            }
+        }
+        Ok(scopes)
+    }
+
+    async fn linked_in(&self, scope: &str) -> io::Result<Vec<(Digest, Kind)>> {
+        let (mut all, top) = (Vec::new(), self.0.layout().links().join(scope));
+        for shard in self.0.names(top.clone()).await? {
+            all.extend(self.0.names(top.join(shard)).await?.iter().filter_map(|name| linked(name)));
+        }
+        Ok(all)
+    }
+}
+
+impl LinkRecord {
+    /// The registry, or the repository of it.
+    fn place(&self) -> String {
+        match &self.repository {
+            Some(repository) => format!("{}/{repository}", self.registry),
+            None => self.registry.clone(),
+        }
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) async fn children(folder: &Folder, digest: &Digest, media_type: &str)
     }
 }
 
-fn is_manifest(media_type: &str) -> bool {
+/// Is this the type of a manifest or an index?
+pub(super) fn is_manifest(media_type: &str) -> bool {
     media_type.contains("manifest") || media_type.contains("image.index")
 }

@@ -50,6 +50,26 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         off_worker(move || disk.names(&folder)).await
     }
 
+    /// Every record that can be read in `top` and the folders below it.
+    pub(super) async fn below(&self, top: PathBuf) -> io::Result<Vec<T>> {
+        let disk = self.folder.disk.clone();
+        off_worker(move || {
+            let (mut folders, mut records) = (vec![top], Vec::new());
+            while let Some(folder) = folders.pop() {
+                for entry in disk.list(&folder)? {
+                    let path = folder.join(&entry.name);
+                    if entry.size.is_none() {
+                        folders.push(path);
+                    } else if let Ok(line) = read_whole(&*disk, &path, RECORD_MAX) {
+                        records.extend(serde_json::from_slice::<T>(&line));
+                    }
+                }
+            }
+            Ok(records)
+        })
+        .await
+    }
+
     /// Removes the record, in memory and on disk; was there one?
     pub(super) async fn remove(&self, path: PathBuf) -> io::Result<bool> {
         let disk = self.folder.disk.clone();

@@ -50,6 +50,12 @@ impl Room {
             self.health.crowded(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
             return None;
         }
+        let occupied = self.index.occupied();
+        if bytes > self.limit.saturating_sub(occupied.reserved + occupied.unlinked) {
+            // Nothing that could leave would make enough room.
+            self.health.crowded(format!("no room for {bytes} bytes beside the fills under way"));
+            return None;
+        }
         for _ in 0..ATTEMPTS {
             let need = match self.index.reserve(bytes, self.limit) {
                 Err(amount) => Need { reason: Evicted::Size, amount },

@@ -1,9 +1,10 @@
 //! What tags meant when the upstream was last asked.
 
 use std::fmt;
+use std::io;
 use std::time::{Duration, SystemTime};
 
-use registry::{Digest, RegistryHost, Repository, Tag};
+use registry::{Digest, ImageName, Reference, RegistryHost, Repository, Tag};
 use serde::{Deserialize, Serialize};
 
 use super::record::{Folder, Records};
@@ -17,6 +18,13 @@ pub struct TagRecord {
     pub media_type: String,
     /// When the upstream said so, wall time to the millisecond. A clock set back can put it in the future.
     pub checked_at: SystemTime,
+}
+
+/// A tag and its record.
+#[derive(Clone, Debug)]
+pub(super) struct TagSeen {
+    pub(super) image: ImageName,
+    pub(super) record: TagRecord,
 }
 
 /// The tags of a store.
@@ -46,12 +54,27 @@ impl Tags {
         repository: &Repository,
         tag: &Tag,
     ) -> Option<TagRecord> {
-        let line = self.0.get(self.0.layout().tag(registry, repository, tag)).await?;
-        Some(TagRecord {
-            digest: line.digest.parse().ok()?,
-            media_type: line.media_type,
-            checked_at: SystemTime::UNIX_EPOCH + Duration::from_millis(line.checked_at_ms),
-        })
+        self.0.get(self.0.layout().tag(registry, repository, tag)).await?.record()
+    }
+
+    /// Every tag on the disk that can be read.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn all(&self) -> io::Result<Vec<TagSeen>> {
+        let lines = self.0.below(self.0.layout().tags()).await?;
+        Ok(lines.into_iter().filter_map(|line: TagLine| line.seen()).collect())
+    }
+
+    /// Forgets what a tag meant.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) async fn forget(&self, image: &ImageName) -> io::Result<()> {
+        if let Reference::Tag(tag) = &image.reference {
+            self.0.remove(self.0.layout().tag(&image.registry, &image.repository, tag)).await?;
+        }
+        Ok(())
     }
 
     /// Moves or renews a tag. Its manifest must be stored before. An older answer never replaces a newer one.
@@ -71,6 +94,22 @@ impl Tags {
                 && present.checked_at_ms - new.checked_at_ms < CLOCK_STEP.as_millis() as u64
         };
         self.0.put(self.0.layout().tag(registry, repository, tag), line, newer).await;
+    }
+}
+
+impl TagLine {
+    fn record(self) -> Option<TagRecord> {
+        Some(TagRecord {
+            digest: self.digest.parse().ok()?,
+            media_type: self.media_type,
+            checked_at: SystemTime::UNIX_EPOCH + Duration::from_millis(self.checked_at_ms),
+        })
+    }
+
+    fn seen(self) -> Option<TagSeen> {
+        let (registry, repository) = (self.registry.parse().ok()?, self.repository.parse().ok()?);
+        let image = ImageName { registry, repository, reference: Reference::Tag(self.tag.parse().ok()?) };
+        Some(TagSeen { image, record: self.record()? })
     }
 }
 

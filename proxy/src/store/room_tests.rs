@@ -1,0 +1,260 @@
+//! What leaves a full store, and what never does.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::disk::Space;
+use super::faulty::{self, Fault, Trap};
+use super::*;
+use crate::watch::{Evicted, Unwatched};
+
+/// Counts what left.
+#[derive(Default)]
+struct Counting(std::sync::Mutex<Vec<(Evicted, u64)>>);
+
+impl Watch for Counting {
+    fn evicted(&self, reason: Evicted, bytes: u64) {
+        self.0.lock().unwrap().push((reason, bytes));
+    }
+}
+
+fn config(dir: &Path, max_size: u64) -> StoreConfig {
+    StoreConfig {
+        dir: dir.to_owned(),
+        max_size: Some(max_size),
+        pinned: vec!["docker.io/library/pinned:1".parse().unwrap()],
+        lock_wait: Duration::ZERO,
+    }
+}
+
+async fn open(dir: &Path, max_size: u64) -> Store {
+    let store = Store::open(config(dir, max_size), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    store
+}
+
+async fn scanned(store: &Store) {
+    while !store.usage().complete {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Commits `size` bytes that only `seed` decides, as a fill does; `None`: there was no room.
+async fn fill(store: &Store, seed: u8, size: usize) -> Option<Digest> {
+    let bytes = Bytes::from(vec![seed; size]);
+    let digest = Digest::sha256(&bytes);
+    let verified = digest.verify(&bytes).unwrap();
+    let room = store.reserve(size as u64).await?;
+    let mut ingest = store.ingest(&digest).await.unwrap();
+    tokio::task::spawn_blocking(move || {
+        ingest.expect(size as u64, room).unwrap();
+        ingest.append(&[bytes]).unwrap();
+        ingest.commit(Kind::Blob, &verified).unwrap();
+    })
+    .await
+    .unwrap();
+    Some(digest)
+}
+
+async fn is_here(store: &Store, digest: &Digest) -> bool {
+    store.0.index.look(digest).is_some()
+}
+
+#[tokio::test]
+async fn a_full_store_makes_room_and_never_exceeds_its_budget() {
+    let dir = TempDir::new().unwrap();
+    let watch = Arc::new(Counting::default());
+    let store = Store::open(config(dir.path(), 10_000), watch.clone()).await.unwrap();
+    scanned(&store).await;
+    let mut digests = Vec::new();
+    for seed in 0..50 {
+        digests.push(fill(&store, seed, 900).await.expect("room"));
+        assert!(store.usage().bytes <= 10_000, "{:?}", store.usage());
+    }
+    assert_eq!(store.usage().objects, 11);
+    assert!(is_here(&store, &digests[49]).await);
+    assert!(store.blob(&digests[0]).await.unwrap().is_none());
+    let left = watch.0.lock().unwrap().clone();
+    assert_eq!(left, vec![(Evicted::Size, 900); 39]);
+    assert_eq!(store.standing().reserved_bytes, 0);
+}
+
+#[tokio::test]
+async fn what_is_read_pinned_or_served_by_range_stays() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let read = fill(&store, 1, 1000).await.unwrap();
+    let ranged = fill(&store, 2, 1000).await.unwrap();
+    let idle = fill(&store, 3, 1000).await.unwrap();
+    let held = store.blob(&read).await.unwrap().unwrap();
+    store.served_by_range(&ranged);
+    for seed in 10..60 {
+        fill(&store, seed, 1000).await.expect("room");
+    }
+    assert!(is_here(&store, &read).await && is_here(&store, &ranged).await);
+    assert!(!is_here(&store, &idle).await);
+    assert_eq!(held.content().read(999, 1).await.unwrap()[..], [1]);
+
+    drop(held);
+    for seed in 60..110 {
+        fill(&store, seed, 1000).await.expect("room");
+    }
+    assert!(!is_here(&store, &read).await, "nobody reads it any more");
+    assert!(is_here(&store, &ranged).await);
+}
+
+#[tokio::test]
+async fn a_pinned_image_stays_while_its_tag_means_it() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let layer = fill(&store, 1, 1000).await.unwrap();
+    let config = fill(&store, 2, 10).await.unwrap();
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let descriptor = |digest: &Digest, size: u64| {
+        serde_json::json!({ "mediaType": "application/octet-stream", "digest": digest.to_string(), "size": size })
+    };
+    let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": media_type,
+        "config": descriptor(&config, 10), "layers": [descriptor(&layer, 1000)] });
+    let manifest = Bytes::from(manifest.to_string());
+    let digest = Digest::sha256(&manifest);
+    store.put(Kind::Manifest, manifest.clone(), &digest.verify(&manifest).unwrap()).await.unwrap();
+    let (registry, repository, tag) =
+        ("docker.io".parse().unwrap(), "library/pinned".parse().unwrap(), "1".parse().unwrap());
+    let means = |digest: Digest| TagRecord {
+        digest,
+        media_type: media_type.to_owned(),
+        checked_at: std::time::SystemTime::now(),
+    };
+    store.tags().put(&registry, &repository, &tag, means(digest.clone())).await;
+    for seed in 10..60 {
+        fill(&store, seed, 1000).await.expect("room");
+    }
+    for pinned in [&digest, &config, &layer] {
+        assert!(is_here(&store, pinned).await, "{pinned}");
+    }
+    let images = store.images().await.unwrap();
+    assert!(images.len() == 1 && images[0].pinned && images[0].complete, "{images:?}");
+
+    store.tags().put(&registry, &repository, &tag, means(Digest::sha256(b"another"))).await;
+    for seed in 60..110 {
+        fill(&store, seed, 1000).await.expect("room");
+    }
+    assert!(!is_here(&store, &layer).await, "no longer pinned");
+    assert!(is_here(&store, &digest).await, "manifests outlive layers");
+}
+
+#[tokio::test]
+async fn what_can_never_fit_is_not_stored_and_costs_nothing() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let kept = fill(&store, 1, 1000).await.unwrap();
+    assert!(store.reserve(10_001).await.is_none());
+    assert!(is_here(&store, &kept).await);
+    assert!(store.standing().warning.is_some_and(|warning| warning.contains("10001 bytes")));
+
+    let held = store.reserve(9000).await.expect("the rest");
+    assert!(store.reserve(2000).await.is_none(), "spoken for");
+    assert!(is_here(&store, &kept).await, "nothing leaves for what cannot come");
+    drop(held);
+    fill(&store, 2, 2000).await.expect("free again");
+    assert_eq!(store.standing().warning, None);
+}
+
+#[tokio::test]
+async fn the_file_systems_floors_are_kept() {
+    let full = Space { bytes: 1_000_000, free_bytes: 51_000, files: 100, free_files: 50 };
+    let few_files = Space { bytes: 1_000_000, free_bytes: 900_000, files: 100, free_files: 4 };
+    for (space, reason) in [(full, Evicted::FreeBytes), (few_files, Evicted::FreeFiles)] {
+        let (dir, trap, watch) = (TempDir::new().unwrap(), Trap::unset(), Arc::new(Counting::default()));
+        let store = faulty::open(&trap, config(dir.path(), 100_000), watch.clone()).await.unwrap();
+        scanned(&store).await;
+        let first = fill(&store, 1, 900).await.expect("room");
+        trap.says(space);
+        // What leaves does not show in what this file system says: there is never enough.
+        assert!(store.reserve(2000).await.is_none());
+        assert!(!is_here(&store, &first).await);
+        assert_eq!(*watch.0.lock().unwrap(), [(reason, 900)]);
+        assert!(store.standing().warning.is_some_and(|warning| warning.contains(reason.as_str())));
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_remove_keeps_what_it_has() {
+    let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
+    let store = faulty::open(&trap, config(dir.path(), 2000), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    let kept = fill(&store, 1, 1500).await.unwrap();
+    const EROFS: i32 = 30;
+    trap.set(0, Fault::Always(EROFS));
+    assert!(store.reserve(1500).await.is_none());
+    assert!(is_here(&store, &kept).await);
+    assert!(store.standing().warning.is_some());
+    trap.set(i64::MAX, Fault::ShortWrite);
+    assert_eq!(store.blob(&kept).await.unwrap().unwrap().length(), 1500);
+}
+
+#[tokio::test]
+async fn after_a_restart_what_was_used_last_stays_longest() {
+    let dir = TempDir::new().unwrap();
+    let mut digests = Vec::new();
+    {
+        let store = open(dir.path(), 10_000).await;
+        for seed in 0..10 {
+            let digest = fill(&store, seed, 1000).await.unwrap();
+            let path = store.0.folder.layout.blob(&digest);
+            // The seventh is the longest unused.
+            let age = Duration::from_secs(1000 - u64::from((seed + 3) % 10));
+            let at = std::time::SystemTime::now() - age;
+            store.0.folder.disk.note_use(&path, at).unwrap();
+            digests.push(digest);
+        }
+    }
+    let store = open(dir.path(), 10_000).await;
+    assert_eq!(store.usage().bytes, 10_000);
+    fill(&store, 100, 1000).await.unwrap();
+    assert!(!is_here(&store, &digests[7]).await);
+    assert_eq!(store.usage().objects, 10);
+}
+
+#[tokio::test]
+async fn a_purge_takes_one_image_its_tag_and_its_links_and_says_so_before() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let digest = fill(&store, 1, 1000).await.unwrap();
+    let scope = Scope { registry: "docker.io".parse().unwrap(), repository: None };
+    store.links().put(&scope, Kind::Blob, &digest, Link { media_type: None, size: 1000 }).await;
+    assert_eq!(store.explain_digest(&digest).await.unwrap().linked, ["docker.io"]);
+
+    let purge = inventory::Purge::Digest(digest.clone());
+    let held = store.blob(&digest).await.unwrap().unwrap();
+    let would = store.purge(&purge, true).await.unwrap();
+    assert!(is_here(&store, &digest).await);
+    let did = store.purge(&purge, false).await.unwrap();
+    assert_eq!(would.objects, did.objects);
+    assert_eq!(did.objects.len(), 1);
+    assert_eq!(store.links().get(&scope, Kind::Blob, &digest).await, None);
+    assert!(store.blob(&digest).await.unwrap().is_none());
+    assert_eq!(store.standing().unlinked_bytes, 1000, "somebody reads it still");
+    assert_eq!(held.content().read(0, 1).await.unwrap()[..], [1]);
+    drop(held);
+    assert_eq!(store.standing().unlinked_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_wiped_folder_is_a_cold_cache() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let digests = [fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap()];
+    std::fs::remove_dir_all(dir.path().join("v1")).unwrap();
+    assert!(store.blob(&digests[0]).await.unwrap().is_none());
+    // The janitor learns of it and forgets the other, too.
+    while store.usage().objects > 0 {
+        tokio::task::yield_now().await;
+    }
+    let again = fill(&store, 1, 1000).await.expect("room");
+    assert!(store.blob(&again).await.unwrap().is_some());
+    let scope = Scope { registry: "docker.io".parse().unwrap(), repository: None };
+    store.links().put(&scope, Kind::Blob, &again, Link { media_type: None, size: 1000 }).await;
+    assert_eq!(store.explain_digest(&again).await.unwrap().linked, ["docker.io"]);
+}
