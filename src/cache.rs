@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Config;
+use proxy::Warmed;
 use proxy::store::inventory::{Explanation, Image, Purged};
 use proxy::store::{OpenError, Store, StoreConfig};
 use proxy::watch::Unwatched;
-use proxy::Warmed;
 use registry::ImageName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,9 +38,11 @@ fn question(asked: &Cache) -> Ask {
         Cache::Ls => Ask::Ls,
         Cache::Explain { subject } => Ask::Explain(subject.clone()),
         Cache::Warm { image, platforms } => Ask::Warm { image: image.clone(), platforms: platforms.clone() },
-        Cache::Purge(purge) => match (&purge.subject, &purge.registry) {
+        Cache::Purge(purge) => match (&purge.what.subject, &purge.what.registry) {
             (Some(subject), _) => Ask::Purge { subject: subject.clone(), dry_run: purge.dry_run },
-            (None, Some(registry)) => Ask::PurgeRegistry { registry: registry.clone(), dry_run: purge.dry_run },
+            (None, Some(registry)) => {
+                Ask::PurgeRegistry { registry: registry.clone(), dry_run: purge.dry_run }
+            }
             (None, None) => Ask::PurgeAll { dry_run: purge.dry_run },
         },
     }
@@ -55,11 +57,15 @@ async fn tell(config: &Config, ask: &Ask) -> Result<Told, String> {
     }
     if let Ask::Warm { .. } = ask {
         let dir = cache.dir.display();
-        let message = format!("warm needs a running instance, and none holds {dir}: start `pullgate serve` first");
+        let message =
+            format!("warm needs a running instance, and none holds {dir}: start `pullgate serve` first");
         return Ok(Told::Usage(message));
     }
     if !cache.dir.exists() {
-        return Ok(Told::Usage(format!("there is no cache folder {} (key proxy.cache.dir)", cache.dir.display())));
+        return Ok(Told::Usage(format!(
+            "there is no cache folder {} (key proxy.cache.dir)",
+            cache.dir.display()
+        )));
     }
     let opening = StoreConfig {
         dir: cache.dir.clone(),
@@ -114,14 +120,19 @@ fn explain(config: &Config, subject: &str, document: Value, output: Output) -> E
         return refuse("the running instance is of another version", Exit::Unexpected);
     };
     let whole = known.here && known.complete.unwrap_or(true);
-    let image = if subject.contains("sha256:") && !subject.contains('@') { None } else { subject.parse::<ImageName>().ok() };
+    let image = if subject.contains("sha256:") && !subject.contains('@') {
+        None
+    } else {
+        subject.parse::<ImageName>().ok()
+    };
     let upstream = image.as_ref().and_then(|image| config.upstream(&image.registry));
     let until = |age: Duration| Some(known.checked_at? + age.as_secs());
     let explained = Explained {
         fresh_until: upstream.and_then(|upstream| until(upstream.tag_max_age)),
         stale_until: upstream.and_then(|upstream| until(upstream.stale_limit)),
         fetched_from: image.as_ref().map(|_| {
-            let endpoints = upstream.map(|upstream| upstream.endpoints.iter().map(|endpoint| endpoint.url.to_string()));
+            let endpoints =
+                upstream.map(|upstream| upstream.endpoints.iter().map(|endpoint| endpoint.url.to_string()));
             endpoints.into_iter().flatten().collect()
         }),
         known,
@@ -143,7 +154,10 @@ fn print(document: &Value, text: Result<String, serde_json::Error>, output: Outp
     }
 }
 
-fn shown<T: DeserializeOwned>(document: &Value, show: impl Fn(&T) -> String) -> Result<String, serde_json::Error> {
+fn shown<T: DeserializeOwned>(
+    document: &Value,
+    show: impl Fn(&T) -> String,
+) -> Result<String, serde_json::Error> {
     Ok(show(&T::deserialize(document)?))
 }
 
@@ -152,7 +166,8 @@ fn list(images: &[Image]) -> String {
     for image in images {
         let state = if image.complete { "complete" } else { "partial" };
         let pinned = if image.pinned { "  pinned" } else { "" };
-        let used = image.used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {} ago", ago(at)));
+        let used =
+            image.used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {} ago", ago(at)));
         let size = size(image.bytes);
         text += &format!("{}  {}  {size}  {state}  {used}{pinned}\n", image.image, short(&image.digest));
     }
@@ -173,7 +188,9 @@ fn explanation(explained: &Explained) -> String {
     }
     match known.complete {
         Some(true) => say("complete", "yes: it can be pulled without the registry".to_owned()),
-        Some(false) if known.missing.is_empty() => say("complete", "no: nothing it names was pulled".to_owned()),
+        Some(false) if known.missing.is_empty() => {
+            say("complete", "no: nothing it names was pulled".to_owned())
+        }
         Some(false) => say("complete", format!("no, missing {}", known.missing.join(", "))),
         None => {}
     }
@@ -182,10 +199,13 @@ fn explanation(explained: &Explained) -> String {
     }
     if let Some(until) = explained.fresh_until {
         let confirmed = known.checked_at.map(ago).unwrap_or_default();
-        say("fresh", match until.checked_sub(now()) {
-            Some(left) => format!("for {} more (confirmed {confirmed} ago)", span(left)),
-            None => format!("no: the registry is asked first (confirmed {confirmed} ago)"),
-        });
+        say(
+            "fresh",
+            match until.checked_sub(now()) {
+                Some(left) => format!("for {} more (confirmed {confirmed} ago)", span(left)),
+                None => format!("no: the registry is asked first (confirmed {confirmed} ago)"),
+            },
+        );
     }
     if let Some(at) = known.used_at {
         say("last used", format!("{} ago{}", ago(at), if known.in_use { ", being read now" } else { "" }));

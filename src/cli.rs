@@ -113,10 +113,20 @@ pub(crate) enum Cache {
     Purge(Purge),
 }
 
+/// What to take out, and whether to.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Purge {
+    #[command(flatten)]
+    pub(crate) what: Doomed,
+    /// Only say what would be taken out.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// What to take out: one of these.
 #[derive(Args, Clone, Debug)]
-#[group(id = "what", required = true, multiple = false, args = ["subject", "registry", "all"])]
-pub(crate) struct Purge {
+#[group(required = true, multiple = false)]
+pub(crate) struct Doomed {
     /// An image (what no other tag's image shares with it) or a digest.
     pub(crate) subject: Option<String>,
     /// Everything of a registry.
@@ -125,7 +135,4 @@ pub(crate) struct Purge {
     /// Everything.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Only say what would be taken out.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
 }

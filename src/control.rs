@@ -177,7 +177,10 @@ async fn answer(proxy: &Proxy, asked: &str) -> Told {
         Err(error) => Told::Usage(format!("not a question this version knows: {error}")),
         Ok(Ask::Warm { image, platforms }) => match image.parse::<ImageName>() {
             Err(error) => Told::Usage(format!("{image}: {error}")),
-            Ok(image) => proxy.warm(&image, &platforms).await.map_or_else(Told::Upstream, document::<Warmed>),
+            Ok(name) => match proxy.warm(&name, &platforms).await {
+                Ok(warmed) => document::<Warmed>(warmed),
+                Err(why) => Told::Upstream(format!("{name}: {why}")),
+            },
         },
         Ok(ask) => look(proxy.store(), &ask).await,
     }

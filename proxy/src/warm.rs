@@ -107,7 +107,8 @@ fn chosen(manifests: Vec<Child>, platforms: &[String]) -> Result<Vec<Child>, Str
     for wanted in platforms {
         let is_wanted = |child: &&Child| {
             let platform = child.platform.as_deref().unwrap_or_default();
-            platform == wanted || platform.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            platform == wanted
+                || platform.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
         };
         match manifests.iter().find(is_wanted) {
             Some(child) => chosen.push(child.clone()),

@@ -7,6 +7,7 @@
 //! - `pulls`: containerd of three releases, cold, warm, without the upstream, without pullgate; skopeo in both its forms.
 //! - `faults`: what an upstream's failure costs a containerd that has somewhere else to go.
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
+//! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `life`: starting, sharing a cache folder, dying, ending.
 //! - `commands`: what `check config` and `demo` tell their user.
 //! - `secrets`: where a credential must never appear.
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod cache;
 mod commands;
 mod faults;
 mod life;

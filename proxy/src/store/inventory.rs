@@ -111,7 +111,12 @@ impl Store {
                 complete: tree.complete,
                 pinned: pinned.contains(&record.digest),
                 checked_at: seconds(record.checked_at),
-                used_at: tree.present.iter().filter_map(|digest| self.0.index.used_at(digest)).max().map(seconds),
+                used_at: tree
+                    .present
+                    .iter()
+                    .filter_map(|digest| self.0.index.used_at(digest))
+                    .max()
+                    .map(seconds),
             });
         }
         images.sort_by(|one, other| one.image.cmp(&other.image));
@@ -149,7 +154,8 @@ impl Store {
     /// The disk's; what was taken out before stays out.
     pub async fn purge(&self, what: &Purge, dry_run: bool) -> io::Result<Purged> {
         let (tags, digests) = self.doomed(what).await?;
-        let mut purged = Purged { tags: tags.iter().map(|seen| seen.image.to_string()).collect(), ..Purged::default() };
+        let mut purged =
+            Purged { tags: tags.iter().map(|seen| seen.image.to_string()).collect(), ..Purged::default() };
         if !dry_run {
             for seen in &tags {
                 self.tags().forget(&seen.image).await?;
@@ -246,7 +252,8 @@ impl Store {
         let parts = children(&self.0.folder, digest, media_type).await;
         let (manifests, blobs): (Vec<_>, Vec<_>) =
             parts.into_iter().partition(|part| part.platform.is_some() || is_manifest(&part.media_type));
-        let mut named: Vec<_> = blobs.into_iter().filter(|blob| !blob.foreign).map(|blob| blob.digest).collect();
+        let mut named: Vec<_> =
+            blobs.into_iter().filter(|blob| !blob.foreign).map(|blob| blob.digest).collect();
         for child in manifests.iter().filter(|child| here(&child.digest)) {
             tree.present.insert(child.digest.clone());
             let parts = children(&self.0.folder, &child.digest, &child.media_type).await;

@@ -111,9 +111,7 @@ async fn a_pinned_image_stays_while_its_tag_means_it() {
     let layer = fill(&store, 1, 1000).await.unwrap();
     let config = fill(&store, 2, 10).await.unwrap();
     let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let descriptor = |digest: &Digest, size: u64| {
-        serde_json::json!({ "mediaType": "application/octet-stream", "digest": digest.to_string(), "size": size })
-    };
+    let descriptor = |digest: &Digest, size: u64| serde_json::json!({ "mediaType": "application/octet-stream", "digest": digest.to_string(), "size": size });
     let manifest = serde_json::json!({ "schemaVersion": 2, "mediaType": media_type,
         "config": descriptor(&config, 10), "layers": [descriptor(&layer, 1000)] });
     let manifest = Bytes::from(manifest.to_string());

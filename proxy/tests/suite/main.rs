@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "the clients of these tests dial the proxy themselves")]
 
+mod eviction;
 mod faults;
 mod hostile;
 mod pulls;

@@ -31,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) stale_limit: Duration,
     pub(crate) drain: Duration,
     pub(crate) parallel: usize,
+    pub(crate) max_size: u64,
 }
 
 impl Default for Plan {
@@ -41,6 +42,7 @@ impl Default for Plan {
             stale_limit: Duration::from_secs(3600),
             drain: Duration::from_secs(10),
             parallel: 1,
+            max_size: 1 << 30,
         }
     }
 }
@@ -66,7 +68,7 @@ impl Rig {
         let telemetry = Telemetry::new();
         let store = StoreConfig {
             dir: cache.path().join("cache"),
-            max_size: Some(1 << 30),
+            max_size: Some(plan.max_size),
             pinned: Vec::new(),
             lock_wait: Duration::ZERO,
         };

@@ -1,0 +1,153 @@
+//! The cache commands, against a running instance by its socket, and on the folder when none runs.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use loadtest::image::Image;
+use loadtest::registry::Registry;
+use serde_json::Value;
+use support::process::Ran;
+use support::pullgate::command;
+use support::{Pullgate, Scratch};
+
+use crate::setup::{self, BIN, REGISTRY};
+
+/// An upstream with two images that share a layer, and pullgate before it.
+struct Scene {
+    scratch: Scratch,
+    upstream: Registry,
+    pullgate: Pullgate,
+    one: Image,
+    config: String,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let scratch = Scratch::new();
+        let upstream = Registry::start().await.unwrap();
+        let (one, two) = (Image::with_layers(31, &[100_000, 20_000]), Image::with_layers(32, &[50_000]));
+        upstream.add_image("org/one", "1", &one);
+        upstream.add_image("org/two", "1", &two);
+        let pinned = format!("cache.pinned = [\"{REGISTRY}/org/two:1\"]\n");
+        let upstream_section = setup::upstream("test", REGISTRY, &upstream.url());
+        let text = setup::config(&scratch) + &pinned + &upstream_section;
+        let config = scratch.file("cache.toml", &text).to_str().unwrap().to_owned();
+        let pullgate = Pullgate::start(BIN, &scratch, &text).await;
+        Self { scratch, upstream, pullgate, one, config }
+    }
+
+    async fn cache(&self, arguments: &[&str]) -> Ran {
+        let mut all = vec!["cache"];
+        all.extend(arguments);
+        all.extend(["--config", &self.config]);
+        command(BIN, &all).await
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = arguments.to_vec();
+        all.extend(["-o", "json"]);
+        serde_json::from_str(&self.cache(&all).await.ok()).unwrap()
+    }
+}
+
+fn image(name: &str) -> String {
+    format!("{REGISTRY}/org/{name}:1")
+}
+
+#[tokio::test]
+async fn an_image_is_warmed_listed_explained_and_purged() {
+    let scene = Scene::start().await;
+    let absent = scene.cache(&["explain", &image("one")]).await;
+    assert_eq!(absent.code(), Some(3), "{}", absent.stderr());
+    assert!(absent.stdout().contains("never asked for"), "{}", absent.stdout());
+
+    let warmed = scene.json(&["warm", &image("one")]).await;
+    assert_eq!((&warmed["fetched"], &warmed["hits"]), (&4.into(), &0.into()), "{warmed}");
+    let again = scene.json(&["warm", &image("one")]).await;
+    assert_eq!(again["fetched"], 0, "{again}");
+    for blob in scene.one.blobs() {
+        assert_eq!(scene.upstream.log().blob_gets(&blob.digest), 1);
+    }
+    scene.cache(&["warm", &image("two")]).await.ok();
+
+    let listed = scene.json(&["ls"]).await;
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!((&listed[0]["image"], &listed[0]["complete"]), (&image("one").into(), &true.into()));
+    assert_eq!((&listed[0]["pinned"], &listed[1]["pinned"]), (&false.into(), &true.into()));
+    let text = scene.cache(&["ls"]).await.ok();
+    assert!(text.contains(&image("one")) && text.contains("complete"), "{text}");
+
+    let explained = scene.cache(&["explain", &image("one")]).await.ok();
+    for told in ["yes, manifest", "linked for", REGISTRY, "last used", "fetched from", &scene.upstream.url()]
+    {
+        assert!(explained.contains(told), "{told}: {explained}");
+    }
+    let layer = &scene.one.blobs().next().unwrap().digest;
+    assert!(scene.cache(&["explain", layer]).await.ok().contains("yes, blob"));
+
+    let before = objects_held(&scene.pullgate).await;
+    let would = scene.json(&["purge", &image("one"), "--dry-run"]).await;
+    assert_eq!(objects_held(&scene.pullgate).await, before);
+    let did = scene.json(&["purge", &image("one")]).await;
+    assert_eq!(would, did);
+    assert_eq!(did["tags"], serde_json::json!([image("one")]));
+    assert_eq!(scene.cache(&["explain", layer]).await.code(), Some(3));
+    assert_eq!(scene.cache(&["explain", &image("two")]).await.code(), Some(0), "what it shares stays");
+    let metrics = scene.pullgate.metrics().await;
+    let evicted = metrics.value("pullgate_cache_evictions_total", &[("reason", "purge")]);
+    assert_eq!(evicted, did["objects"].as_object().unwrap().len() as f64);
+
+    scene.cache(&["purge", "--registry", REGISTRY]).await.ok();
+    assert_eq!(scene.json(&["ls"]).await, serde_json::json!([]));
+    assert_eq!(objects_held(&scene.pullgate).await, 0);
+}
+
+#[tokio::test]
+async fn without_an_instance_the_folder_is_looked_at_and_cleaned() {
+    let mut scene = Scene::start().await;
+    scene.cache(&["warm", &image("one")]).await.ok();
+    // A power cut leaves the socket behind.
+    scene.pullgate.kill();
+    let listed = scene.json(&["ls"]).await;
+    assert_eq!((&listed[0]["image"], &listed[0]["complete"]), (&image("one").into(), &true.into()));
+    let warmed = scene.cache(&["warm", &image("one")]).await;
+    assert_eq!(warmed.code(), Some(2));
+    assert!(warmed.stderr().contains("running instance"), "{}", warmed.stderr());
+    let purged = scene.cache(&["purge", "--all"]).await.ok();
+    assert!(purged.starts_with("purged 1 tags and 4 objects"), "{purged}");
+    assert_eq!(scene.json(&["ls"]).await, serde_json::json!([]));
+
+    scene.pullgate.start_again().await;
+    assert_eq!(objects_held(&scene.pullgate).await, 0);
+    scene.cache(&["warm", &image("one")]).await.ok();
+}
+
+#[tokio::test]
+async fn the_socket_is_for_this_user_alone_and_goes_with_the_instance() {
+    let mut scene = Scene::start().await;
+    let socket = setup::cache(&scene.scratch).join("control.sock");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&socket), 0o600);
+    assert!(scene.pullgate.stop().await.success());
+    assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn wrong_questions_are_told_what_is_wrong() {
+    let scene = Scene::start().await;
+    for (arguments, code, told) in [
+        (&["explain", "Not An Image"][..], 2, "Not An Image"),
+        (&["purge"][..], 2, "--all"),
+        (&["purge", "--registry", "not a host"][..], 2, "not a host"),
+        (&["warm", "registry.test/org/absent:1"][..], 3, "org/absent"),
+        (&["warm", "elsewhere.test/a:1"][..], 3, "not configured"),
+    ] {
+        let ran = scene.cache(arguments).await;
+        assert_eq!(ran.code(), Some(code), "{arguments:?}: {}", ran.stderr());
+        assert!(ran.stderr().contains(told), "{arguments:?}: {}", ran.stderr());
+    }
+}
+
+async fn objects_held(pullgate: &Pullgate) -> u64 {
+    pullgate.status().await["proxy"]["cache"]["objects"].as_u64().unwrap()
+}
