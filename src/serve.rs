@@ -168,6 +168,8 @@ impl Process {
             let _panicked = serving.await;
         }
         drop(kept);
+        // Ended, not left to the exit: the control socket's name goes with its task.
+        background.shutdown().await;
         stopped
     }
 }
