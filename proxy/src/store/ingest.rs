@@ -140,8 +140,10 @@ impl Ingest {
         if self.spans().total() == 0 {
             return self.discard();
         }
-        let kept = self.checkpoint();
-        self.index.pause(&self.digest, self.kept);
+        let end = self.spans().end();
+        // Space set aside for the rest is given back.
+        let kept = self.file.truncate(end).and_then(|()| self.checkpoint());
+        self.index.pause(&self.digest, end);
         kept
     }
 

@@ -49,7 +49,7 @@ async fn fill(store: &Store, seed: u8, size: usize) -> Option<Digest> {
     let mut ingest = store.ingest(&digest).await.unwrap();
     tokio::task::spawn_blocking(move || {
         ingest.expect(size as u64, room).unwrap();
-        ingest.append(&[bytes]).unwrap();
+        ingest.append(0, &[bytes]).unwrap();
         ingest.commit(Kind::Blob, &verified).unwrap();
     })
     .await
