@@ -9,9 +9,10 @@ use crate::body::Body;
 use crate::call::Given;
 use crate::class::Class;
 use crate::client::{BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, TagsPage};
-use crate::digest::{Algorithm, Digest};
+use crate::digest::{Algorithm, Digest, Mismatch};
 use crate::error::{Error, Evidence, Reason};
 use crate::judge::content_length;
+use crate::manifest::{Manifest, ManifestError};
 use crate::name::{Reference, Tag};
 
 /// What the head of a blob's answer promised.
@@ -48,9 +49,7 @@ pub(crate) fn manifest(given: &Given, reference: &Reference) -> Result<RawManife
     };
     let digest = match expected {
         Some(expected) => {
-            let verified = expected.verify(&bytes);
-            let verified =
-                verified.map_err(|wrong| corrupt(given, Reason::WrongDigest, &wrong.to_string()))?;
+            let verified = expected.verify(&bytes).map_err(|wrong| mismatch(given, &wrong))?;
             verified.digest().clone()
         }
         None => Digest::of(Algorithm::Sha256, &bytes),
@@ -133,6 +132,18 @@ pub(crate) fn referrers(given: &Given) -> Result<ReferrersPage, Error> {
     is_object.map_err(|error| garbage(given, Some(Reason::BadJson), &format!("referrers: {error}")))?;
     let filters_applied = text(&given.headers, "oci-filters-applied").map(str::to_owned);
     Ok(ReferrersPage { bytes: Bytes::clone(&given.body), filters_applied, next: next_query(&given.headers) })
+}
+
+/// Bytes that hash to another digest are corrupt, unless they are of schema 1: there the digest never covered them.
+fn mismatch(given: &Given, wrong: &Mismatch) -> Error {
+    let media_type = media_type(&given.headers).unwrap_or_default();
+    match Manifest::parse(&media_type, &given.body) {
+        Err(refused @ ManifestError::Schema1) => {
+            let evidence = given.evidence.clone().saying(&refused.to_string());
+            Error::new(Class::MediaType, given.stage, evidence)
+        }
+        _ => corrupt(given, Reason::WrongDigest, &wrong.to_string()),
+    }
 }
 
 /// The range a 206 holds; one that was not asked for is refused, since its bytes would land in the wrong place.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use http::Method;
+use loadtest::digest::Algorithm;
+use loadtest::image::Blob;
 use loadtest::registry::{Answer, At, Kind, Quota, Rule, TooMany};
 use registry::{Class, Digest, Reason, RequestKind, Stage};
 use tokio::time::Instant;
@@ -326,4 +328,22 @@ async fn reach_asks_no_token() {
     assert!(answer.timings.of(Stage::Challenge).is_some() && answer.timings.of(Stage::Token).is_none());
     assert_eq!(upstream.log().of(Kind::Ping, &Method::GET), 1);
     assert_eq!(upstream.log().tokens(), 0);
+}
+
+#[tokio::test]
+async fn a_manifest_of_schema_1_is_of_a_kind_and_not_corrupt() {
+    let (upstream, _image) = good().await;
+    let signed = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let document =
+        r#"{"schemaVersion":1,"name":"library/alpine","tag":"old","fsLayers":[],"signatures":[{}]}"#;
+    let mut old = Blob::new(signed, document.as_bytes().to_vec(), Algorithm::Sha256);
+    // Its digest covers the payload without the signatures.
+    old.digest = Digest::sha256(b"the payload").to_string();
+    upstream.add_manifest(REPOSITORY, &old);
+    upstream.set_tag(REPOSITORY, "old", &old.digest);
+    let client = Setup::of(&upstream).client();
+    for reference in ["old", &old.digest] {
+        let outcome = get(&client, reference).await;
+        assert_failed(outcome, Class::MediaType, Stage::ManifestGet, None);
+    }
 }
