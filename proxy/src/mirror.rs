@@ -67,6 +67,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) range: Asked,
     /// The client's program, to know how it falls back.
     pub(crate) user_agent: &'a str,
+    /// What a failure that only we could see is a failure of.
+    pub(crate) stage: Stage,
     /// When headers must be out.
     pub(crate) deadline: Instant,
     /// Wall time of the request, for ages of records.
@@ -92,6 +94,10 @@ impl Mirror {
             verb: routed.verb,
             range: Asked::read(&head.headers),
             user_agent: text(&head.headers, header::USER_AGENT),
+            stage: match routed.request {
+                Request::Blob { .. } => Stage::BlobFirstByte,
+                _ => Stage::ManifestGet,
+            },
             deadline: Instant::now() + self.header_deadline,
             now: SystemTime::now(),
         };
@@ -137,7 +143,7 @@ impl Asking<'_> {
     /// A failure of ours, or one only we could see.
     pub(crate) fn error(&self, class: Class, message: &str) -> Error {
         let evidence = Evidence::host(self.place.registry.as_str()).saying(message);
-        Error::new(class, Stage::ManifestGet, evidence)
+        Error::new(class, self.stage, evidence)
     }
 }
 

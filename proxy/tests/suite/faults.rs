@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use config::Access;
-use loadtest::image::Image;
+use loadtest::digest::Algorithm;
+use loadtest::image::{Blob, Image};
 use loadtest::registry::{At, Rule, TooMany};
 
 use crate::rig::{Heard, INSTANCE, Plan, REGISTRY, Rig};
@@ -135,15 +136,44 @@ async fn who_cannot_leave_a_mirror_gets_no_manifest_it_cannot_finish() {
 }
 
 #[tokio::test]
+async fn a_manifest_beyond_the_limit_is_refused_and_not_kept() {
+    let rig = Rig::start().await;
+    let oci = "application/vnd.oci.image.manifest.v1+json";
+    let mut bytes = image().manifest.bytes.to_vec();
+    bytes.resize((4 << 20) + 1, b' ');
+    let large = Blob::new(oci, bytes, Algorithm::Sha256);
+    rig.upstream.add_manifest("org/app", &large);
+    rig.upstream.set_tag("org/app", "1", &large.digest);
+    for path in ["org/app/manifests/1".to_owned(), format!("org/app/manifests/{}", large.digest)] {
+        for _ in 0..2 {
+            let heard = rig.get(&path).await;
+            assert_unavailable(&heard, "protocol_garbage", "UNAVAILABLE");
+        }
+    }
+    assert_eq!(rig.proxy.status().cache.objects, 0);
+}
+
+#[tokio::test]
+async fn a_manifest_of_schema_1_is_refused_and_never_called_corrupt() {
+    let rig = Rig::start().await;
+    let signed = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let document = r#"{"schemaVersion":1,"name":"org/app","tag":"1","fsLayers":[],"signatures":[{}]}"#;
+    let mut old = Blob::new(signed, document.as_bytes().to_vec(), Algorithm::Sha256);
+    // As registries do: the digest covers the payload without the signatures.
+    old.digest = format!("sha256:{}", "5".repeat(64));
+    rig.upstream.add_manifest("org/app", &old);
+    rig.upstream.set_tag("org/app", "1", &old.digest);
+    let heard = rig.get("org/app/manifests/1").await;
+    assert_unavailable(&heard, "media_type", "MANIFEST_INVALID");
+    assert_eq!(rig.proxy.status().cache.objects, 0);
+}
+
+#[tokio::test]
 async fn a_manifest_of_two_kinds_is_refused_and_not_kept() {
-    use loadtest::image::Blob;
     let rig = Rig::start().await;
     let both = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"layers":[],"config":{}}"#;
-    let both = Blob::new(
-        "application/vnd.oci.image.index.v1+json",
-        both.as_bytes().to_vec(),
-        loadtest::digest::Algorithm::Sha256,
-    );
+    let both =
+        Blob::new("application/vnd.oci.image.index.v1+json", both.as_bytes().to_vec(), Algorithm::Sha256);
     rig.upstream.add_manifest("org/app", &both);
     rig.upstream.set_tag("org/app", "1", &both.digest);
     for path in ["org/app/manifests/1".to_owned(), format!("org/app/manifests/{}", both.digest)] {
@@ -179,4 +209,14 @@ async fn a_request_of_our_own_is_a_loop() {
     assert_eq!(rig.upstream.log().connections(), 0);
     let others = rig.ask("GET", "org/app/manifests/1", "X-Pullgate-Via: other\r\n").await;
     assert_eq!(others.status, 200);
+}
+
+#[tokio::test]
+async fn a_blob_without_a_size_fails_in_the_stage_of_a_blob() {
+    let rig = Rig::start().await;
+    let image = image();
+    rig.upstream.add_image("org/app", "1", &image);
+    rig.upstream.fault(Rule::blob().head().chunked());
+    let heard = rig.head(&format!("org/app/blobs/{}", image.layers[0].digest)).await;
+    assert_eq!((heard.status, heard.header("x-pullgate-stage")), (503, Some("blob_first_byte")));
 }
