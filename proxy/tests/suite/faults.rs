@@ -147,7 +147,7 @@ async fn a_manifest_beyond_the_limit_is_refused_and_not_kept() {
     for path in ["org/app/manifests/1".to_owned(), format!("org/app/manifests/{}", large.digest)] {
         for _ in 0..2 {
             let heard = rig.get(&path).await;
-            assert_unavailable(&heard, "protocol_garbage", "UNAVAILABLE");
+            assert_unavailable(&heard, "media_type", "MANIFEST_INVALID");
         }
     }
     assert_eq!(rig.proxy.status().cache.objects, 0);

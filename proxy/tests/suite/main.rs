@@ -8,3 +8,4 @@ mod faults;
 mod hostile;
 mod pulls;
 mod rig;
+mod tls;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use config::Access;
 use loadtest::registry::Registry;
 use proxy::store::{Store, StoreConfig};
-use proxy::{Proxy, Served, Settings, Telemetry};
+use proxy::{Proxy, Served, ServerTls, Settings, Telemetry};
 use registry::client::Connections;
 use registry::observe::Deaf;
 use registry::trust::{Addresses, Zone};
 use registry::upstream::Limits;
 use registry::{Client, Endpoint, Outbound, Upstream};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) drain: Duration,
     pub(crate) parallel: usize,
     pub(crate) max_size: u64,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl Default for Plan {
@@ -43,6 +44,7 @@ impl Default for Plan {
             drain: Duration::from_secs(10),
             parallel: 1,
             max_size: 1 << 30,
+            tls: None,
         }
     }
 }
@@ -77,7 +79,7 @@ impl Rig {
             header_deadline: Duration::from_secs(5),
             drain: plan.drain,
             max_connections: 100,
-            tls: None,
+            tls: plan.tls,
             instance: INSTANCE.into(),
         };
         let served = Served {
@@ -147,7 +149,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    pub(crate) async fn until_end(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn until_end(stream: &mut (impl AsyncRead + Unpin)) -> Self {
         let mut bytes = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut bytes)).await;
         let clean = read.expect("the connection never ended").is_ok();
