@@ -46,7 +46,8 @@ pub struct Seen {
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     digest: Digest,
-    layer: Option<Child>,
+    /// What to sample, none of an image without layers; or what is wrong with the very content of this digest.
+    found: Result<Option<Child>, Error>,
     fetched: Instant,
 }
 
@@ -90,19 +91,36 @@ impl<'a> Walk<'a> {
 
     async fn walk(&mut self, known: &mut Option<Known>) -> Result<Depth, Error> {
         let digest = self.resolve().await?;
-        if let Some(digest) = digest
-            && !self.proven(known.as_ref(), &digest)
+        if let Some(digest) = &digest
+            && !self.proven(known.as_ref(), digest)
             && self.budget.spend(self.now)
         {
             *known = None;
-            let Some(layer) = self.largest_layer(&digest).await? else { return Ok(Depth::Resolved) };
-            *known = Some(Known { digest, layer, fetched: self.now });
+            *known = self.look_into(digest).await?;
         }
         match known {
-            Some(Known { layer: Some(layer), .. }) => self.first_bytes(layer).await.map(|()| Depth::Pullable),
-            Some(Known { layer: None, .. }) => Ok(Depth::Pullable),
-            None => Ok(Depth::Resolved),
+            Some(Known { found: Ok(Some(layer)), .. }) => {
+                self.first_bytes(layer).await.map(|()| Depth::Pullable)
+            }
+            Some(Known { found: Ok(None), .. }) => Ok(Depth::Pullable),
+            Some(Known { found: Err(error), digest: of, .. }) if digest.as_ref() == Some(of) => {
+                Err(error.clone())
+            }
+            Some(Known { found: Err(_), .. }) | None => Ok(Depth::Resolved),
         }
+    }
+
+    /// Fetches what `digest` names. `None`: not all of it was worth its price now.
+    async fn look_into(&mut self, digest: &Digest) -> Result<Option<Known>, Error> {
+        let found = match self.largest_layer(digest).await {
+            Ok(layer) => layer.map(Ok),
+            Err(error) if is_of_content(error.class) => {
+                self.timings.merge(&error.timings);
+                Some(Err(error.with_timings(Timings::default())))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(found.map(|found| Known { digest: digest.clone(), found, fetched: self.now }))
     }
 
     /// The digest the tag names now, by a HEAD that no registry counts as a pull.
@@ -112,10 +130,12 @@ impl<'a> Walk<'a> {
         Ok(self.take(answer).digest)
     }
 
-    /// Was this very manifest fetched not long ago?
+    /// Was this very manifest fetched not long ago? What is gone may be pushed again, so that is asked as often as the
+    /// budget allows.
     fn proven(&self, known: Option<&Known>, digest: &Digest) -> bool {
         known.is_some_and(|known| {
             known.digest == *digest
+                && !matches!(&known.found, Err(error) if error.class == Class::DigestGone)
                 && self.now.saturating_duration_since(known.fetched) < self.pace.manifest_max_age
         })
     }
@@ -205,6 +225,12 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
             retry_after: error.evidence.retry_after,
         },
     }
+}
+
+/// Is it a fault of the content behind a digest, which holds until the tag means another? It must not turn into a
+/// success where the budget forbids to look again.
+fn is_of_content(class: Class) -> bool {
+    matches!(class, Class::PlatformMissing | Class::MediaType | Class::DigestGone)
 }
 
 /// Foreign layers are not the registry's to serve.

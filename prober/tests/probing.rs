@@ -141,6 +141,28 @@ async fn a_tag_that_moves_all_the_time_stays_within_five_percent() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_content_stays_named_and_costs_no_more_than_health() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100)));
+    let arm = Image::builder(7).layer_of(1000).platform("linux", "arm64").finish();
+    registry.add_index("library/arm", "1", &Index::oci(vec![arm]));
+    let gone = Image::with_layers(8, &[1000]);
+    registry.add_image("library/gone", "1", &gone);
+    registry.fault(Rule::manifest().get().reference(gone.digest()).status(404));
+    for (image, verdict, counted) in
+        [("library/arm:1", "platform_missing", 2), ("library/gone:1", "digest_gone", 5)]
+    {
+        registry.clear_log();
+        let mut probing = Probing::of(&registry.url(), &[image]);
+        for _ in 0..6 {
+            probing.run_for(HOUR).await;
+            assert_eq!(probing.board.entries()[0].verdict, verdict);
+        }
+        assert!(registry.log().manifest_gets() <= counted, "{image}: {}", registry.log().manifest_gets());
+    }
+}
+
+#[tokio::test]
 async fn a_healthy_image_is_pullable_with_every_stage_timed() {
     let registry = serving().await;
     registry.require(Access::Tokens(Tokens::new()));
