@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &[]),
     ("config", &["registry"]),
     ("proxy", &["config", "registry"]),
-    ("prober", &["config", "registry"]),
+    ("prober", &["registry"]),
     ("loadtest", &["registry"]),
     ("support", &["loadtest"]),
     ("pullgate", &["config", "loadtest", "prober", "proxy", "registry"]),
