@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use prober::{Board, Prober};
+use prober::{Board, Plan, Prober};
 use proxy::Served;
 use registry::client::Connections;
 use registry::upstream::Outbound;
@@ -39,16 +39,20 @@ impl Shared {
         }
     }
 
-    /// The prober of this configuration. Wipes the board.
-    pub(crate) fn prober(&self, config: &config::Config) -> Result<Prober, StartError> {
+    /// What a prober of this configuration is to do.
+    pub(crate) fn plans(&self, config: &config::Config) -> Result<Vec<Plan>, StartError> {
         let targeted = |registry: &RegistryHost| {
             config.prober.reach
                 || config.prober.targets.iter().any(|target| target.image.registry == *registry)
         };
         let registries = config.upstreams.iter().map(|upstream| upstream.registry.clone());
-        let plans = plans::plans(config, &registries.filter(targeted).collect::<Vec<_>>(), &self.outbound)?;
+        Ok(plans::plans(config, &registries.filter(targeted).collect::<Vec<_>>(), &self.outbound)?)
+    }
+
+    /// A prober that follows `plans` at the configuration's pace. Wipes the board.
+    pub(crate) fn prober(&self, plans: Vec<Plan>, config: &config::Config) -> Prober {
         let traffic: Arc<dyn prober::Traffic> = self.traffic.clone();
-        Ok(Prober::new(plans, plans::pace(config), &traffic, self.board.clone()))
+        Prober::new(plans, plans::pace(config), &traffic, self.board.clone())
     }
 
     /// The upstreams of this configuration as the proxy serves them. What their clients see counts as fresh traffic.

@@ -7,7 +7,7 @@ use config::{Config, Loaded};
 use metrics::{describe_gauge, gauge};
 use prober::Prober;
 use proxy::Proxy;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::AbortHandle;
 
 use crate::parts::Shared;
@@ -22,6 +22,7 @@ pub(crate) struct Reloader {
     shared: Shared,
     proxy: Option<Proxy>,
     probing: Option<Probing>,
+    hangup: Signal,
 }
 
 /// The running prober, which a reload replaces.
@@ -44,16 +45,12 @@ impl Probing {
     }
 
     /// Ends it, waits until its series are gone, and runs another.
-    async fn replace(
-        &mut self,
-        prober: impl FnOnce() -> Result<Prober, StartError>,
-    ) -> Result<(), StartError> {
+    async fn replace(&mut self, prober: impl FnOnce() -> Prober) {
         if let Some((abort, task)) = self.0.take() {
             abort.abort();
             let _aborted = task.await;
         }
-        *self = Self::start(prober()?);
-        Ok(())
+        *self = Self::start(prober());
     }
 }
 
@@ -66,29 +63,32 @@ impl Drop for Probing {
 }
 
 impl Reloader {
-    /// Watches the file that `loaded` came from.
+    /// Watches the file that `loaded` came from; from here on SIGHUP asks for a reload and no longer ends the process.
+    ///
+    /// # Errors
+    /// The system's: signals cannot be waited for.
     pub(crate) fn new(
         path: PathBuf,
         loaded: Loaded,
         shared: Shared,
         proxy: Option<Proxy>,
         probing: Option<Probing>,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
+        let hangup = signal(SignalKind::hangup())?;
         let text = std::fs::read_to_string(&path).ok();
         describe_gauge!(
             LAST_RELOAD_SUCCESS,
             "1 when the configuration file as it is now is in effect, else 0."
         );
         gauge!(LAST_RELOAD_SUCCESS).set(1.0);
-        Self { path, text, loaded, shared, proxy, probing }
+        Ok(Self { path, text, loaded, shared, proxy, probing, hangup })
     }
 
     /// Looks at the file now and then, and at once on SIGHUP, until dropped.
     pub(crate) async fn run(mut self) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
         loop {
             let asked = tokio::select! {
-                _ = hangup.recv() => true,
+                _ = self.hangup.recv() => true,
                 () = tokio::time::sleep(LOOK) => false,
             };
             let text = tokio::fs::read_to_string(&self.path).await.ok();
@@ -110,9 +110,11 @@ impl Reloader {
 
     async fn reload(&mut self) -> Result<(), ReloadError> {
         let loaded = Config::load(Some(&self.path))?;
+        // Whatever can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
+        let plans = self.shared.plans(&loaded.config)?;
         if let Some(probing) = &mut self.probing {
-            probing.replace(|| self.shared.prober(&loaded.config)).await?;
+            probing.replace(|| self.shared.prober(plans, &loaded.config)).await;
         }
         if let Some(proxy) = &self.proxy {
             proxy.replace_upstreams(served);

@@ -107,7 +107,7 @@ impl Process {
     ) -> Result<Self, StartError> {
         let config = &loaded.config;
         let (readiness, shared) = (Readiness::default(), Shared::new(config));
-        let prober = if roles.prober { Some(shared.prober(config)?) } else { None };
+        let prober = if roles.prober { Some(shared.prober(shared.plans(config)?, config)) } else { None };
         let visible_proxy = Arc::new(OnceLock::new());
         let observatory = Observatory {
             started: Instant::now(),
@@ -155,7 +155,8 @@ impl Process {
         let mut kept = None;
         match loaded.path.clone() {
             Some(path) => {
-                background.spawn(Reloader::new(path, loaded, shared, proxy, probing).run());
+                let reloader = Reloader::new(path, loaded, shared, proxy, probing);
+                background.spawn(reloader.map_err(StartError::Signal)?.run());
             }
             None => kept = probing,
         }

@@ -9,6 +9,7 @@
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `life`: starting, sharing a cache folder, dying, ending.
+//! - `reload`: a configuration that changes meanwhile.
 //! - `commands`: what `check config` and `demo` tell their user.
 //! - `secrets`: where a credential must never appear.
 //! - `setup`: what they share.
@@ -21,5 +22,6 @@ mod commands;
 mod faults;
 mod life;
 mod pulls;
+mod reload;
 mod secrets;
 mod setup;

@@ -34,7 +34,7 @@ impl Pullgate {
     /// As [`Self::start`], but waits for the admin endpoint only; [`Self::ready`] waits for the rest.
     pub async fn begin(binary: &str, scratch: &Scratch, config: &str) -> Self {
         let folder = scratch.folder("pullgate");
-        let config_file = folder.join("pullgate.toml");
+        let config_file = folder.join(FILE);
         std::fs::write(&config_file, config).expect("a configuration");
         let arguments = vec!["serve".to_owned(), "--config".to_owned(), config_file.display().to_string()];
         let binary = PathBuf::from(binary);
@@ -112,7 +112,13 @@ impl Pullgate {
         self.process.id()
     }
 
-    /// Sends a signal, for example to reload.
+    /// Writes another configuration and asks for it to take effect. Returns before it did.
+    pub fn reconfigure(&self, config: &str) {
+        std::fs::write(self.folder.join(FILE), config).expect("a configuration");
+        self.signal(Signal::HUP);
+    }
+
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
@@ -166,6 +172,8 @@ fn announced(log: &str, listener: &str) -> Option<String> {
     lines.find_map(|line| line.strip_prefix(begin.as_str())).map(|address| address.trim().to_owned())
 }
 
+/// The configuration, in the folder of the process.
+const FILE: &str = "pullgate.toml";
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const METRICS_LIMIT: Duration = Duration::from_secs(10);
 
