@@ -1,7 +1,10 @@
 //! The front of a fill on its way: bytes from the upstream or from the file, and the segments beside it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use registry::{Class, Error, Reason};
+use tokio::time::sleep;
 
 use super::grid::{Map, Next};
 use super::intake::{Batch, Intake, clip};
@@ -16,7 +19,7 @@ use crate::store::{AppendError, Ingest};
 enum Woken {
     /// Bytes came, or the body ended.
     Batch(Batch),
-    /// A reader wants bytes far ahead, or a segment has moved.
+    /// A reader wants bytes far ahead, a segment has moved, or nothing has for a moment.
     Beside,
     /// Nobody reads, and it is not worth going on.
     Deserted,
@@ -43,6 +46,9 @@ impl<O: Origin> Fill<O> {
                 clip(pieces, room);
             }
             let (pieces, end) = (std::mem::take(pieces), end.take());
+            if pieces.is_empty() && end.is_none() && until == u64::MAX && self.is_better_bounded() {
+                return Ok(Ended::Moved);
+            }
             if meets || end.is_some() {
                 if self.absorb(pieces).await?.is_none() {
                     return Ok(Ended::Shutdown);
@@ -95,6 +101,7 @@ impl<O: Origin> Fill<O> {
         for miss in review.misses {
             self.missed(miss).await;
         }
+        self.checkpoint_if_due().await;
         let wanted = self.lead.flight.take_wanted();
         if self.segments.is_closed() || self.alone {
             return;
@@ -105,11 +112,21 @@ impl<O: Origin> Fill<O> {
             }
         }
         let busy = usize::from(free_from > self.taken());
-        let fat = self.length.is_some_and(|length| length >= FAT_MIN);
+        let fat = self.length.is_some_and(|length| length >= FAT_MIN) && self.source.parallel > 1;
         while fat && self.segments.proven && self.segments.claims().len() + busy < self.source.parallel {
             if !self.begin_segment(|map| map.next_free(free_from)) {
                 return;
             }
+        }
+    }
+
+    /// The front makes checkpoints as it moves; this is for when only segments do.
+    async fn checkpoint_if_due(&mut self) {
+        let Some(sink) = self.sink.take_if(|sink| sink.is_checkpoint_due()) else { return };
+        let Some((sink, done)) = sink.checkpoint().await else { return };
+        self.sink = Some(sink);
+        if let Err(error) = done {
+            self.lose_file(self.taken(), error).await;
         }
     }
 
@@ -138,6 +155,13 @@ impl<O: Origin> Fill<O> {
         }
     }
 
+    /// Is this open answer better given up for bounded ones? It would bring what others fetch; while it stands still,
+    /// giving it up wastes nothing.
+    fn is_better_bounded(&self) -> bool {
+        let still = || self.lead.flight.progress.borrow().pace.stands_still();
+        self.in_cells && self.segments.proven && !self.segments.is_closed() && still()
+    }
+
     /// Where bytes begin that others have or fetch.
     fn wall(&self) -> u64 {
         match self.next(self.taken()) {
@@ -149,6 +173,7 @@ impl<O: Origin> Fill<O> {
     fn woken<'a>(&self, intake: &'a mut Intake<O::Body>) -> impl Future<Output = Woken> + use<'a, O> {
         let flight = self.lead.flight.clone();
         let (moved, leave) = (self.segments.moved(), !self.worth_going_on());
+        let may_be_still = self.in_cells;
         async move {
             tokio::select! {
                 biased;
@@ -156,6 +181,7 @@ impl<O: Origin> Fill<O> {
                 () = moved => Woken::Beside,
                 () = flight.wanted() => Woken::Beside,
                 () = flight.deserted(), if leave => Woken::Deserted,
+                () = sleep(STILL), if may_be_still => Woken::Beside,
             }
         }
     }
@@ -243,6 +269,8 @@ fn size_of(pieces: &[Bytes]) -> u64 {
     pieces.iter().map(|piece| piece.len() as u64).sum()
 }
 
+/// After which an answer that brings nothing is looked at, where others may be fetching beside it.
+const STILL: Duration = Duration::from_millis(250);
 /// Segments for readers far ahead, at a time.
 const SEGMENTS_MAX: usize = 4;
 /// From this size on several connections are used, bytes.

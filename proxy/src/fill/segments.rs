@@ -35,6 +35,7 @@ pub(super) struct Segments {
 /// What segments tell the fill.
 #[derive(Default)]
 struct Board {
+    proven: bool,
     claims: Vec<Range<u64>>,
     fetched: u64,
     ended: Vec<Result<(), Miss>>,
@@ -93,11 +94,11 @@ impl Segments {
         self.seen.mark_unchanged();
         let (mut fetched, mut ended) = (0, Vec::new());
         self.board.send_if_modified(|board| {
+            self.proven |= board.proven;
             (fetched, ended) = (std::mem::take(&mut board.fetched), std::mem::take(&mut board.ended));
             false
         });
         let misses = ended.into_iter().filter_map(|ended| {
-            self.proven |= ended.is_ok();
             self.failures = if ended.is_ok() { 0 } else { self.failures + 1 };
             ended.err()
         });
@@ -124,7 +125,7 @@ impl Segments {
             let opened = tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stopped| *stopped) => return,
-                opened = segment.open() => opened,
+                opened = segment.open(&claim.board) => opened,
             };
             let ended = match opened {
                 Ok(intake) => segment.take(intake, &claim.board, &mut stopped).await,
@@ -143,7 +144,7 @@ impl Segments {
 }
 
 impl<O: Origin> Segment<O> {
-    async fn open(&self) -> Result<Intake<O::Body>, Miss> {
+    async fn open(&self, board: &watch::Sender<Board>) -> Result<Intake<O::Body>, Miss> {
         let Source { origin, repository, digest, .. } = &self.source;
         let Range { start, end } = self.range;
         let range = Some(ByteRange { start, end: Some(end - 1) });
@@ -154,6 +155,7 @@ impl<O: Origin> Segment<O> {
         if !right || answered.total.is_some_and(|total| total != self.length) {
             return Err(Miss::Ignored);
         }
+        board.send_modify(|board| board.proven = true);
         Ok(Intake::new(answered.body, 0))
     }
 

@@ -81,6 +81,16 @@ impl Sink {
         .await
     }
 
+    /// Did so much come ahead that it should be made durable?
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        self.ingest.as_ref().is_some_and(Ingest::is_checkpoint_due)
+    }
+
+    /// Makes what came durable. `None`: the runtime is going down.
+    pub(super) async fn checkpoint(self) -> Option<(Self, Result<(), AppendError>)> {
+        self.job(|sink| sink.ingest.as_mut().map_or(Ok(()), Ingest::checkpoint_if_due)).await
+    }
+
     /// Hashes `batch` and writes it. `None`: the runtime is going down.
     pub(super) async fn absorb(self, batch: Vec<Bytes>) -> Option<(Self, Absorbed)> {
         self.job(move |sink| {

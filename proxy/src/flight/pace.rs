@@ -8,6 +8,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace {
     since: Option<Instant>,
+    last: Option<Instant>,
     bytes: u64,
 }
 
@@ -23,6 +24,12 @@ impl Pace {
             self.since = Some(now - WINDOW / 2);
         }
         self.bytes += bytes;
+        self.last = Some(now);
+    }
+
+    /// Has nothing come for a moment, so that hardly anything is on its way?
+    pub(crate) fn stands_still(&self) -> bool {
+        self.last.is_some_and(|last| last.elapsed() >= TELLING)
     }
 
     /// Will `gap` bytes take longer than a reader should wait? A fill that stands still gets slower as time goes by.

@@ -62,6 +62,8 @@ pub(crate) struct State {
     /// First byte asked for, of each request.
     pub(crate) requests: Mutex<Vec<u64>>,
     pub(crate) heads: AtomicUsize,
+    /// Body bytes given out.
+    sent: AtomicUsize,
 }
 
 impl Scripted {
@@ -73,7 +75,12 @@ impl Scripted {
             sizes: Mutex::default(),
             requests: Mutex::default(),
             heads: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
         }))
+    }
+
+    pub(crate) fn sent(&self) -> usize {
+        self.0.sent.load(Ordering::SeqCst)
     }
 
     pub(crate) fn requests(&self) -> Vec<u64> {
@@ -86,12 +93,14 @@ impl Scripted {
         parts: Vec<Part>,
     ) -> BoxStream<'static, Result<Frame<Bytes>, Error>> {
         let state = (self.0.content.slice(bytes.start as usize..bytes.end as usize), VecDeque::from(parts));
-        let frames = stream::unfold(state, |(mut left, mut parts)| async move {
+        let upstream = self.0.clone();
+        let frames = stream::unfold((state, upstream), |((mut left, mut parts), upstream)| async move {
             loop {
                 match parts.pop_front()? {
                     Part::Send(bytes) => {
                         let piece = left.split_to((bytes as usize).min(left.len()));
-                        return Some((Ok(Frame::data(piece)), (left, parts)));
+                        upstream.sent.fetch_add(piece.len(), Ordering::SeqCst);
+                        return Some((Ok(Frame::data(piece)), ((left, parts), upstream)));
                     }
                     Part::Rest => {
                         for _ in 0..left.len().div_ceil(PIECE) {
@@ -104,7 +113,7 @@ impl Scripted {
                         left = wrong.into();
                         parts.push_front(Part::Rest);
                     }
-                    Part::Break(class) => return Some((Err(failure(class)), (left, parts))),
+                    Part::Break(class) => return Some((Err(failure(class)), ((left, parts), upstream))),
                     Part::Await(permit) => permit.acquire().await.unwrap().forget(),
                 }
             }

@@ -15,6 +15,8 @@ use crate::store::StoreConfig;
 use crate::store::faulty::{self, Fault, Trap};
 use crate::watch::{FillEnd, FillOutcome, Quarantined};
 
+mod parts;
+
 const MIB: usize = 1 << 20;
 
 /// Remembers what was told.

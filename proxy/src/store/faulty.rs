@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Once(i32),
     /// Fails with this error number, and so does every later one.
     Always(i32),
+    /// So many reads fail with this error number, and nothing else does.
+    Reads(i32),
     /// A write stores half of its bytes, then fails for want of space.
     ShortWrite,
 }
@@ -49,18 +51,33 @@ impl Trap {
 
     /// The fault of this operation, if it is to fail.
     fn step(&self) -> Option<Fault> {
-        let left = self.0.0.fetch_sub(1, Ordering::SeqCst);
         let fault = *self.0.1.lock().unwrap();
+        if matches!(fault, Fault::Reads(_)) {
+            return None;
+        }
+        let left = self.0.0.fetch_sub(1, Ordering::SeqCst);
         match fault {
             Fault::Always(_) => (left <= 0).then_some(fault),
-            Fault::Once(_) | Fault::ShortWrite => (left == 0).then_some(fault),
+            _ => (left == 0).then_some(fault),
+        }
+    }
+
+    fn pass_read(&self) -> io::Result<()> {
+        let fault = *self.0.1.lock().unwrap();
+        match fault {
+            Fault::Reads(errno) if self.0.0.fetch_sub(1, Ordering::SeqCst) > 0 => {
+                Err(io::Error::from_raw_os_error(errno))
+            }
+            _ => self.pass(),
         }
     }
 
     fn pass(&self) -> io::Result<()> {
         match self.step() {
             None => Ok(()),
-            Some(Fault::Once(errno) | Fault::Always(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Fault::Once(errno) | Fault::Always(errno) | Fault::Reads(errno)) => {
+                Err(io::Error::from_raw_os_error(errno))
+            }
             Some(Fault::ShortWrite) => Err(full()),
         }
     }
@@ -143,7 +160,7 @@ impl Disk for FaultyDisk {
 
 impl File for FaultyFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.1.pass()?;
+        self.1.pass_read()?;
         self.0.read_at(offset, buffer)
     }
 
@@ -154,7 +171,9 @@ impl File for FaultyFile {
                 self.0.write_at(offset, &bytes[..bytes.len() / 2])?;
                 Err(full())
             }
-            Some(Fault::Once(errno) | Fault::Always(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Fault::Once(errno) | Fault::Always(errno) | Fault::Reads(errno)) => {
+                Err(io::Error::from_raw_os_error(errno))
+            }
         }
     }
 

@@ -122,6 +122,11 @@ impl Ingest {
         self.checkpoint_if_due()
     }
 
+    /// Did 64 MiB come since the last checkpoint?
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        self.spans().total() - self.kept >= CHECKPOINT_EVERY
+    }
+
     /// Makes a checkpoint when 64 MiB came since the last, in or out of order.
     ///
     /// # Errors

@@ -7,5 +7,6 @@ mod eviction;
 mod faults;
 mod hostile;
 mod pulls;
+mod ranges;
 mod rig;
 mod tls;

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) parallel: usize,
     pub(crate) max_size: u64,
     pub(crate) tls: Option<ServerTls>,
+    /// How long the upstream may say nothing mid-body.
+    pub(crate) progress: Duration,
 }
 
 impl Default for Plan {
@@ -45,6 +47,7 @@ impl Default for Plan {
             parallel: 1,
             max_size: 1 << 30,
             tls: None,
+            progress: Duration::from_secs(1),
         }
     }
 }
@@ -89,7 +92,7 @@ impl Rig {
             tag_max_age: plan.tag_max_age,
             stale_limit: plan.stale_limit,
             parallel: plan.parallel,
-            client: client(&upstream),
+            client: client(&upstream, plan.progress),
         };
         let proxy = Proxy::new(settings, vec![served], store, telemetry);
         let bound = proxy.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -190,7 +193,7 @@ impl Heard {
     }
 }
 
-fn client(upstream: &Registry) -> Client {
+fn client(upstream: &Registry, progress: Duration) -> Client {
     let loopback = Addresses { public: false, ranges: vec!["127.0.0.0/8".parse().unwrap()] };
     let endpoint = Endpoint {
         url: upstream.url().parse().unwrap(),
@@ -207,7 +210,7 @@ fn client(upstream: &Registry) -> Client {
         repositories: Vec::new(),
         zone: Zone { addresses: loopback, ..Zone::default() },
         ca_file: None,
-        limits: Limits { progress: Duration::from_secs(1), ..Limits::default() },
+        limits: Limits { progress, ..Limits::default() },
     };
     Client::new(upstream, Outbound::from_env(Arc::new(Deaf), INSTANCE), Connections::Pooled).unwrap()
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use loadtest::registry::{At, Rule};
-use registry::client::ByteRange;
+use loadtest::registry::{At, Greeting, Rule};
+use registry::client::{ByteRange, Rest, Validator};
 use registry::{Class, Reason, Stage};
 
 use crate::setup::*;
@@ -135,5 +135,44 @@ async fn ranges_that_were_not_asked_for() {
         let outcome = client.blob(&parsed(REPOSITORY), &digest, range, soon()).await;
         assert_failed(outcome, Class::ProtocolGarbage, Stage::BlobFirstByte, Some(reason));
         upstream.clear(fault);
+    }
+}
+
+fn rest(host: &str, etag: &str) -> Rest {
+    let validator = Validator { host: host.to_owned(), etag: etag.to_owned() };
+    Rest { validator: Some(validator), first_endpoint: 0 }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_blob_is_asked_on_condition_of_the_host_that_gave_the_tag() {
+    let (upstream, image) = good().await;
+    let layer = &image.largest_layer().digest;
+    let (client, digest) = (Setup::of(&upstream).client(), parsed(layer));
+    let etag = blob(&client, layer).await.expect("a blob").value.etag.expect("a strong tag");
+    let range = Some(ByteRange { start: 10, end: None });
+    for (rest, sent, partial) in [
+        (rest(&upstream.authority(), &etag), Some(&*etag), true),
+        (rest(&upstream.authority(), "\"other\""), Some("\"other\""), false),
+        (rest("elsewhere.test", "\"other\""), None, true),
+    ] {
+        upstream.clear_log();
+        let stream = client.blob_rest(&parsed(REPOSITORY), &digest, range, &rest, soon()).await;
+        assert_eq!(stream.expect("a blob").value.partial, partial, "{rest:?}");
+        let log = upstream.log();
+        assert_eq!(log.iter().next().expect("a request").header("if-range"), sent, "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_rest_of_a_blob_may_be_asked_of_another_endpoint_first() {
+    let (upstream, image) = good().await;
+    let second = upstream.start_host("127.0.0.1", Greeting::Http).await.expect("a port");
+    let client = Setup::at(&[upstream.url(), second.url().to_owned()]).client();
+    let digest = parsed(&image.largest_layer().digest);
+    for (first_endpoint, answers) in [(0, 0), (1, 1), (2, 0)] {
+        let rest = Rest { first_endpoint, ..Rest::default() };
+        let range = Some(ByteRange { start: 10, end: None });
+        let answer = client.blob_rest(&parsed(REPOSITORY), &digest, range, &rest, soon()).await;
+        assert_eq!(answer.expect("a blob").endpoint, answers);
     }
 }
