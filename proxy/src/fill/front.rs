@@ -69,7 +69,7 @@ impl<O: Origin> Fill<O> {
     }
 
     /// Waits for a segment to bring what the front needs.
-    pub(super) async fn follow(&mut self) -> Ended {
+    pub(super) async fn follow(&self) -> Ended {
         let leave = !self.worth_going_on();
         let flight = &self.lead.flight;
         tokio::select! {
@@ -239,7 +239,7 @@ impl<O: Origin> Fill<O> {
     }
 
     /// Passes bytes the disk did not take through memory.
-    async fn spill(&mut self, pieces: Vec<Bytes>) {
+    async fn spill(&self, pieces: Vec<Bytes>) {
         for piece in pieces {
             if self.lead.flight.tail.push(piece).await {
                 // Whoever comes now would miss bytes.
