@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::mirror::{Mirror, Served};
 use crate::respond::Outcome;
-use crate::store::Store;
+use crate::store::{Scrubbed, Store};
 use crate::telemetry::Series;
 
 /// The proxy as a whole.
@@ -45,6 +45,23 @@ pub struct CacheStatus {
     pub warning: Option<String>,
     /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
     pub reclaimable: Vec<String>,
+    /// How far the scrub is.
+    pub scrub: ScrubStatus,
+}
+
+/// How far the scrub is: everything is read again, slowly, while nobody pulls.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ScrubStatus {
+    /// Objects read in this round.
+    pub objects: u64,
+    /// Objects the round began with.
+    pub of_objects: u64,
+    /// Bytes read in this round.
+    pub bytes: u64,
+    /// Rounds since the start.
+    pub rounds: u64,
+    /// Objects found wrong since the start.
+    pub wrong: u64,
 }
 
 /// One upstream, since the start of the process.
@@ -93,7 +110,15 @@ impl CacheStatus {
             pinned_objects: standing.pinned_objects,
             warning: standing.warning,
             reclaimable: standing.reclaimable,
+            scrub: ScrubStatus::of(standing.scrubbed),
         }
+    }
+}
+
+impl ScrubStatus {
+    fn of(scrubbed: Scrubbed) -> Self {
+        let Scrubbed { objects, bytes, of_objects, rounds, wrong } = scrubbed;
+        Self { objects, of_objects, bytes, rounds, wrong }
     }
 }
 

@@ -45,6 +45,7 @@ mod room;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod room_tests;
+mod scrub;
 mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -54,6 +55,7 @@ pub use blob::{Blob, Content};
 pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
+pub use scrub::Scrubbed;
 pub use tag::{TagRecord, Tags};
 
 use blob::off_worker;
@@ -144,6 +146,8 @@ pub struct Standing {
     pub warning: Option<String>,
     /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
     pub reclaimable: Vec<String>,
+    /// How far the scrub is.
+    pub scrubbed: Scrubbed,
 }
 
 impl Store {
@@ -183,6 +187,7 @@ impl Store {
             limit,
             pinned: config.pinned.into(),
             turn: Arc::default(),
+            scrub: Arc::default(),
             folder: folder.clone(),
         };
         let store = Self(Arc::new(Inner {
@@ -200,12 +205,14 @@ impl Store {
         Ok(store)
     }
 
-    /// Begins what runs beside the requests: the scan at start, then the janitor. Neither holds the folder's lock.
+    /// Begins what runs beside the requests: the scan at start, then the janitor and the scrub. None holds the folder's lock.
     fn keep_house(&self) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
         tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
         let store = Arc::downgrade(&self.0);
-        tokio::spawn(janitor::run(self.0.room.clone(), move || store.strong_count() == 0));
+        let gone = move || store.strong_count() == 0;
+        tokio::spawn(janitor::run(self.0.room.clone(), gone.clone()));
+        tokio::spawn(scrub::run(self.0.room.clone(), gone));
     }
 
     /// Opens committed content; `None` when it is not there.
@@ -311,6 +318,7 @@ impl Store {
             pinned_objects: self.0.index.pinned().len() as u64,
             warning: self.0.room.health.warning(),
             reclaimable: self.0.other_formats.clone(),
+            scrubbed: self.0.room.progress(),
         }
     }
 
@@ -349,13 +357,7 @@ impl Store {
 
     /// Takes content that is not what its name says out of reach; who has it open reads on.
     async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
-        self.0.small.invalidate(digest).await;
-        self.0.index.remove(digest);
-        self.0.folder.watch.quarantined(reason);
-        let (disk, path) = (self.0.folder.disk.clone(), self.0.folder.layout.blob(digest));
-        if let Err(error) = off_worker(move || disk.remove(&path)).await {
-            self.told(error);
-        }
+        self.0.room.quarantine(digest, reason).await;
     }
 
     async fn load_small(&self, digest: &Digest) -> Option<Bytes> {

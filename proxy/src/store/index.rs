@@ -43,6 +43,8 @@ struct Known {
     /// Taken out by an eviction and perhaps not yet removed: opening them enters nothing.
     leaving: HashSet<Digest>,
     lost: bool,
+    /// When anything was last asked for.
+    asked_at: Option<Instant>,
     complete: bool,
 }
 
@@ -290,6 +292,12 @@ impl Index {
         self.known().occupied()
     }
 
+    /// Was nothing asked for so long, and is nothing being filled?
+    pub(super) fn is_quiet(&self, time: Duration) -> bool {
+        let known = self.known();
+        known.reserved == 0 && known.asked_at.is_none_or(|at| at.elapsed() >= time)
+    }
+
     /// Forgets leases and ranges that ended.
     pub(super) fn prune(&self, now: Instant) {
         let mut known = self.known();
@@ -313,6 +321,7 @@ impl Known {
     }
 
     fn touch(&mut self, digest: &Digest) {
+        self.asked_at = Some(Instant::now());
         self.order.touch(digest, Instant::now());
         if let Some(used) = self.used.get_mut(digest) {
             *used = Used { at: SystemTime::now(), noted: false };

@@ -1,7 +1,7 @@
 //! Room for what comes: the budget, what must stay free on the file system, and who leaves for it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use moka::future::Cache;
@@ -15,8 +15,9 @@ use super::index::{Index, Reservation, Victim};
 use super::link::Links;
 use super::pins;
 use super::record::Folder;
+use super::scrub::{Progress, Scrubbed};
 use super::tag::Tags;
-use crate::watch::Evicted;
+use crate::watch::{Evicted, Quarantined};
 
 /// Gives room in one store. Clones share it; none of them holds the folder's lock.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub(super) struct Room {
     pub(super) pinned: Arc<[ImageName]>,
     /// One eviction at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) scrub: Arc<Progress>,
 }
 
 /// What must leave before something may come.
@@ -102,6 +104,29 @@ impl Room {
         }
         self.index.tell(&*self.folder.watch);
         Ok(())
+    }
+
+    /// Takes content that is not what its name says out of reach; who has it open reads on. Its links stay: it is
+    /// fetched again for whoever could see it.
+    pub(super) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
+        self.small.invalidate(digest).await;
+        self.index.remove(digest);
+        self.index.tell(&*self.folder.watch);
+        self.folder.watch.quarantined(reason);
+        let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
+        if let Err(error) = off_worker(move || disk.remove(&path)).await {
+            self.folder.watch.disk_failed(&error);
+        }
+    }
+
+    /// How far the scrub is.
+    pub(super) fn progress(&self) -> Scrubbed {
+        *self.scrub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The scrub went on.
+    pub(super) fn scrubbed(&self, change: impl FnOnce(&mut Scrubbed)) {
+        change(&mut self.scrub.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Evicts until `need` is met; `false` when it cannot be.

@@ -256,3 +256,25 @@ async fn a_wiped_folder_is_a_cold_cache() {
     store.links().put(&scope, Kind::Blob, &again, Link { media_type: None, size: 1000 }).await;
     assert_eq!(store.explain_digest(&again).await.unwrap().linked, ["docker.io"]);
 }
+
+#[tokio::test]
+async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let (right, rotten) = (fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap());
+    let scope = Scope { registry: "docker.io".parse().unwrap(), repository: None };
+    let link = Link { media_type: None, size: 1000 };
+    store.links().put(&scope, Kind::Blob, &rotten, link.clone()).await;
+    let path = store.0.folder.layout.blob(&rotten);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[500] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let pace = scrub::Pace { pause: Duration::ZERO, quiet: Duration::ZERO };
+    scrub::round(&store.0.room, pace, &|| false).await;
+    assert!(store.blob(&right).await.unwrap().is_some());
+    assert!(store.blob(&rotten).await.unwrap().is_none());
+    assert_eq!(store.links().get(&scope, Kind::Blob, &rotten).await, Some(link));
+    let Scrubbed { objects, bytes, rounds, wrong, .. } = store.standing().scrubbed;
+    assert_eq!((objects, bytes, rounds, wrong), (2, 2000, 1, 1));
+}

@@ -1,0 +1,140 @@
+//! Reads everything again, slowly and while nobody pulls, so that a disk's silent errors are found before a node is.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use registry::{Digest, Verifier};
+use tokio::time::sleep;
+
+use super::blob::off_worker;
+use super::room::Room;
+use crate::watch::Quarantined;
+
+/// How far the present round is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scrubbed {
+    /// Objects read in this round.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects this round began with.
+    pub of_objects: u64,
+    /// Rounds that came to their end since the start.
+    pub rounds: u64,
+    /// Objects found wrong since the start.
+    pub wrong: u64,
+}
+
+/// The progress of a store's scrub.
+pub(super) type Progress = Mutex<Scrubbed>;
+
+/// How fast to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// After each piece.
+    pub(super) pause: Duration,
+    /// Nothing is read until requests were silent for so long.
+    pub(super) quiet: Duration,
+}
+
+impl Pace {
+    /// 8 MiB a second, while nobody pulls.
+    pub(super) const IDLE: Self = Self { pause: Duration::from_millis(125), quiet: Duration::from_secs(2) };
+}
+
+/// What reading an object again came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong(Quarantined),
+    /// It left meanwhile.
+    Gone,
+}
+
+/// Scrubs round after round until `gone` says the store is closed.
+pub(super) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
+    let mut wait = FIRST_AFTER;
+    loop {
+        // Looks up now and then, so that a store that is closed is let go of.
+        for _ in 0..wait.as_secs() / LOOK_UP.as_secs() {
+            sleep(LOOK_UP).await;
+            if gone() {
+                return;
+            }
+        }
+        round(&room, Pace::IDLE, &gone).await;
+        wait = BETWEEN_ROUNDS;
+    }
+}
+
+/// Reads every object that is there when it begins.
+pub(super) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
+    let digests = room.index.digests();
+    room.scrubbed(|progress| {
+        (progress.objects, progress.bytes, progress.of_objects) = (0, 0, digests.len() as u64);
+    });
+    for digest in digests {
+        match check(room, pace, &digest, gone).await {
+            Verdict::Gone if gone() => return,
+            Verdict::Right | Verdict::Gone => {}
+            Verdict::Wrong(reason) => {
+                room.quarantine(&digest, reason).await;
+                room.scrubbed(|progress| progress.wrong += 1);
+            }
+        }
+        room.scrubbed(|progress| progress.objects += 1);
+    }
+    room.scrubbed(|progress| progress.rounds += 1);
+}
+
+async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bool + Send)) -> Verdict {
+    let (disk, path) = (room.folder.disk.clone(), room.folder.layout.blob(digest));
+    let file = match off_worker(move || disk.open(&path)).await {
+        Ok(file) => file,
+        Err(error) => return unreadable(room, &error),
+    };
+    let mut verifier = Verifier::new(digest.clone());
+    loop {
+        while !room.index.is_quiet(pace.quiet) && !gone() {
+            sleep(pace.quiet).await;
+        }
+        if gone() {
+            return Verdict::Gone;
+        }
+        let (reading, at) = (file.clone(), verifier.length());
+        let read = off_worker(move || {
+            let mut piece = vec![0; PIECE];
+            let length = reading.read_at(at, &mut piece)?;
+            piece.truncate(length);
+            Ok(piece)
+        });
+        match read.await {
+            Err(error) => return unreadable(room, &error),
+            Ok(piece) if piece.is_empty() => break,
+            Ok(piece) => {
+                verifier.update(&piece);
+                room.scrubbed(|progress| progress.bytes += piece.len() as u64);
+            }
+        }
+        sleep(pace.pause).await;
+    }
+    if verifier.finish().is_ok() { Verdict::Right } else { Verdict::Wrong(Quarantined::Scrub) }
+}
+
+fn unreadable(room: &Room, error: &io::Error) -> Verdict {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Verdict::Gone;
+    }
+    room.folder.watch.disk_failed(error);
+    Verdict::Wrong(Quarantined::Unreadable)
+}
+
+/// Read at a time, bytes.
+const PIECE: usize = 1 << 20;
+/// From the start to the first round.
+const FIRST_AFTER: Duration = Duration::from_secs(3600);
+/// From the end of a round to the next.
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(24 * 3600);
+/// How soon a closed store is let go of.
+const LOOK_UP: Duration = Duration::from_secs(60);
