@@ -30,10 +30,57 @@ pub(crate) fn anonymous_bytes(id: u32) -> Option<u64> {
     status_bytes(&read(id, "status")?, "RssAnon")
 }
 
+/// What a kubelet would call the working set of the process's cgroup, bytes: memory charged to it, without file pages
+/// that were not used lately. On a machine where the cgroup is not the server's own it holds its neighbours too.
+pub(crate) fn cgroup_working_set(id: u32) -> Option<u64> {
+    let group = MemoryGroup::of(&read(id, "cgroup")?)?;
+    let text = |file: &str| fs::read_to_string(format!("{}/{file}", group.folder)).ok();
+    let usage: u64 = text(group.usage)?.trim().parse().ok()?;
+    Some(usage.saturating_sub(stat_value(&text("memory.stat")?, group.inactive)?))
+}
+
+/// What the kernel holds in TCP buffers, over all connections of the machine, bytes.
+pub(crate) fn tcp_bytes() -> Option<u64> {
+    tcp_pages(&fs::read_to_string("/proc/net/sockstat").ok()?)
+        .map(|pages| pages * rustix::param::page_size() as u64)
+}
+
 /// The load averages as the system tells them.
 pub(crate) fn load_average() -> String {
     let line = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     line.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Where a cgroup tells of its memory; the two versions of the interface have other names for it.
+#[derive(Debug, PartialEq, Eq)]
+struct MemoryGroup {
+    folder: String,
+    usage: &'static str,
+    inactive: &'static str,
+}
+
+impl MemoryGroup {
+    /// From `/proc/PID/cgroup`.
+    fn of(table: &str) -> Option<Self> {
+        let first = table.lines().find_map(|line| line.split_once(":memory:"));
+        if let Some((_, path)) = first {
+            let folder = format!("/sys/fs/cgroup/memory{path}");
+            return Some(Self { folder, usage: "memory.usage_in_bytes", inactive: "total_inactive_file" });
+        }
+        let path = table.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let folder = format!("/sys/fs/cgroup{path}");
+        Some(Self { folder, usage: "memory.current", inactive: "inactive_file" })
+    }
+}
+
+/// `TCP: inuse 9 orphan 0 tw 216 alloc 14 mem 101`.
+fn tcp_pages(sockstat: &str) -> Option<u64> {
+    let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP: "))?;
+    line.split_once("mem ")?.1.trim().parse().ok()
+}
+
+fn stat_value(stat: &str, name: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.trim().parse().ok()
 }
 
 fn read(id: u32, file: &str) -> Option<String> {
@@ -79,6 +126,23 @@ mod tests {
         let status = "Name:\tx\nRssAnonymous:\t1 kB\nRssAnon:\t    2048 kB\nRssFile:\t 1 kB\n";
         assert_eq!(status_bytes(status, "RssAnon"), Some(2 << 20));
         assert_eq!(status_bytes(status, "RssShmem"), None);
+    }
+
+    #[test]
+    fn both_versions_of_cgroups_are_read() {
+        let first = MemoryGroup::of("9:name=systemd:/\n4:memory:/pods/a\n0::/\n");
+        assert_eq!(first.map(|group| group.folder).as_deref(), Some("/sys/fs/cgroup/memory/pods/a"));
+        let second = MemoryGroup::of("0::/kubepods/b\n");
+        assert_eq!(second.map(|group| group.folder).as_deref(), Some("/sys/fs/cgroup/kubepods/b"));
+        let stat = "inactive_anon 1\ninactive_file 4096\ntotal_inactive_file 8192\n";
+        assert_eq!(stat_value(stat, "inactive_file"), Some(4096));
+        assert_eq!(stat_value(stat, "total_inactive_file"), Some(8192));
+    }
+
+    #[test]
+    fn the_kernel_counts_pages_of_tcp() {
+        let sockstat = "sockets: used 9\nTCP: inuse 9 orphan 0 tw 216 alloc 14 mem 101\nUDP: inuse 1 mem 7\n";
+        assert_eq!(tcp_pages(sockstat), Some(101));
     }
 
     #[test]

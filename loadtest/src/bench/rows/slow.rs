@@ -2,7 +2,7 @@
 
 use std::{thread::sleep, time::Duration};
 
-use super::{GIGA, GIGABYTES_A_SECOND, MEBI, MEMORY};
+use super::{MEBI, MEMORY};
 use crate::bench::{
     Error, Lab,
     client::{Load, Reading, SlowReaders, Until, drive, fetch},
@@ -10,6 +10,7 @@ use crate::bench::{
     report::{Goal, Measure, Section},
     servers::{Kind, Server, Setting},
     upstream::{Content, Offer, Upstream},
+    usage,
 };
 
 /// Cached, in flight, and over TLS.
@@ -23,6 +24,7 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     cached(lab, "cached, plain HTTP", false, &mut section)?;
     in_flight(lab, "in flight, plain HTTP", &mut section)?;
     cached(lab, "cached, TLS", true, &mut section)?;
+    section.note("The cgroup is the server's own only where the benchmark runs in one of its own; else it holds the neighbours too.");
     Ok(vec![section.finish(lab)])
 }
 
@@ -39,7 +41,8 @@ fn cached(lab: &Lab<'_>, name: &str, tls: bool, section: &mut Section) -> Result
     let memory = server.process().anonymous_bytes();
     let beside = healthy(lab, &server, &content)?;
     let memory = memory.max(server.process().anonymous_bytes());
-    tell(name, &Seen { idle, memory, alone, beside, held: readers.stop() }, section);
+    let (working_set, kernel) = (usage::cgroup_working_set(server.process().id()), usage::tcp_bytes());
+    tell(name, &Seen { idle, memory, working_set, kernel, alone, beside, held: readers.stop() }, section);
     Ok(())
 }
 
@@ -50,12 +53,12 @@ fn in_flight(lab: &Lab<'_>, name: &str, section: &mut Section) -> Result<(), Err
     let server = Kind::Pullgate.start(lab, &Setting::plain(CORES, &upstream))?;
     let speed = |path: &str| {
         let fetched = fetch(&server.target(path))?;
-        Ok::<_, Error>(fetched.bytes as f64 / GIGA / fetched.wall.as_secs_f64())
+        Ok::<_, Error>(fetched.bytes as f64 / 1e6 / fetched.wall.as_secs_f64())
     };
     let paths: Vec<String> = upstream.contents().iter().map(Content::layer_path).collect();
     let alone = speed(&paths[0])?;
     let idle = server.process().anonymous_bytes();
-    let (beside, memory, held) = std::thread::scope(|scope| {
+    let (beside, memory, (working_set, kernel), held) = std::thread::scope(|scope| {
         let client = scope.spawn(|| speed(&paths[1]));
         let readers = SlowReaders::start(&server.target(&paths[1]), READERS, CORES)?;
         let mut memory = server.process().anonymous_bytes();
@@ -64,16 +67,19 @@ fn in_flight(lab: &Lab<'_>, name: &str, section: &mut Section) -> Result<(), Err
             sleep(BETWEEN_LOOKS);
         }
         let beside = client.join().expect("invariant: the healthy client does not panic")?;
-        Ok::<_, Error>((beside, memory, readers.stop()))
+        let around = (usage::cgroup_working_set(server.process().id()), usage::tcp_bytes());
+        Ok::<_, Error>((beside, memory, around, readers.stop()))
     })?;
-    tell(name, &Seen { idle, memory, alone, beside, held }, section);
+    tell(name, &Seen { idle, memory, working_set, kernel, alone, beside, held }, section);
     Ok(())
 }
 
-/// What one case showed: memory in bytes, speeds of the healthy client in GB/s, readers that were still served.
+/// What one case showed: memory in bytes, that of the process, its cgroup and the kernel's TCP; speeds of the healthy client in MB/s, readers that were still served.
 struct Seen {
     idle: u64,
     memory: u64,
+    working_set: Option<u64>,
+    kernel: Option<u64>,
     alone: f64,
     beside: f64,
     held: usize,
@@ -82,9 +88,11 @@ struct Seen {
 fn tell(name: &str, seen: &Seen, section: &mut Section) {
     section.add(name, IDLE, seen.idle as f64 / MEBI);
     section.add(name, MEMORY, seen.memory as f64 / MEBI);
+    section.add(name, WORKING_SET, seen.working_set.map_or(f64::NAN, |bytes| bytes as f64 / MEBI));
+    section.add(name, KERNEL, seen.kernel.map_or(f64::NAN, |bytes| bytes as f64 / MEBI));
     section.add(name, HELD, seen.held as f64);
     section.add(name, ALONE, seen.alone);
-    section.add(name, GIGABYTES_A_SECOND, seen.beside);
+    section.add(name, BESIDE, seen.beside);
     section.ratio(format!("{name}: RssAnon MiB"), seen.memory as f64 / MEBI, Goal::AtMost(150.0));
     section.ratio(
         format!("{name}: healthy client, beside / alone"),
@@ -93,7 +101,7 @@ fn tell(name: &str, seen: &Seen, section: &mut Section) {
     );
 }
 
-/// The speed of a client that reads as fast as it can, GB/s.
+/// The speed of a client that reads as fast as it can, MB/s.
 fn healthy(lab: &Lab<'_>, server: &Server, content: &Content) -> Result<f64, Error> {
     let load = Load {
         server: server.process(),
@@ -105,7 +113,7 @@ fn healthy(lab: &Lab<'_>, server: &Server, content: &Content) -> Result<f64, Err
         cores: CORES,
     };
     let done = drive(&load)?;
-    Ok(done.bytes as f64 / GIGA / done.wall.as_secs_f64())
+    Ok(done.bytes as f64 / 1e6 / done.wall.as_secs_f64())
 }
 
 const READERS: usize = 1000;
@@ -115,5 +123,9 @@ const IN_FLIGHT_SECONDS: u64 = 8;
 const SETTLE: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 const IDLE: Measure = Measure { name: "RssAnon MiB before", digits: 1 };
-const ALONE: Measure = Measure { name: "GB/s without them", digits: 2 };
+const ALONE: Measure = Measure { name: "healthy client alone MB/s", digits: 1 };
+const BESIDE: Measure = Measure { name: "beside them MB/s", digits: 1 };
+const WORKING_SET: Measure = Measure { name: "cgroup working set MiB", digits: 0 };
+/// The kernel's own count of TCP buffers, over all connections of the machine.
+const KERNEL: Measure = Measure { name: "TCP buffers MiB", digits: 0 };
 const HELD: Measure = Measure { name: "readers held", digits: 0 };
