@@ -63,6 +63,12 @@ impl Shared {
 }
 
 fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, StartError> {
+    if upstream.on_exhausted == config::OnExhausted::Hold {
+        tracing::warn!(
+            upstream = upstream.id,
+            "on_exhausted = \"hold\" has no effect in this version: nodes are released"
+        );
+    }
     let client = Client::new(upstream.for_client(), outbound.clone(), Connections::Pooled)
         .map_err(|source| StartError::Upstream { id: upstream.id.clone(), source })?;
     Ok(Served {
@@ -71,6 +77,7 @@ fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, St
         access: upstream.access,
         tag_max_age: upstream.tag_max_age,
         stale_limit: upstream.stale_limit,
+        keep_removed: upstream.keep_removed,
         parallel: upstream.parallel,
         client,
     })

@@ -140,6 +140,14 @@ impl Reloader {
     }
 }
 
+/// Without a file there is nothing to reload, and SIGHUP must not end the process.
+pub(crate) async fn ignore_hangups() {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        tracing::info!("no configuration file to reload");
+    }
+}
+
 /// Name of the gauge.
 const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
 /// How often the file is looked at: a Kubernetes ConfigMap takes longer than this to arrive.

@@ -15,7 +15,7 @@ use proxy::store::{Store, StoreConfig};
 use proxy::{Proxy, ServerTls, Settings, Telemetry};
 use registry::client::BuildError;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::admin::{Admin, Desk};
@@ -23,7 +23,7 @@ use crate::control::Control;
 use crate::exit::Exit;
 use crate::parts::Shared;
 use crate::readiness::{Phase, Readiness};
-use crate::reload::{Probing, Reloader};
+use crate::reload::{self, Probing, Reloader};
 use crate::status::Observatory;
 use crate::telemetry;
 
@@ -87,6 +87,9 @@ pub(crate) enum StartError {
     /// The recorder.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// A bug: the server ended without being asked to.
+    #[error("the mirror's server ended by itself; this is a bug, please report it with the log")]
+    Broken,
     /// Signals cannot be waited for.
     #[error("signals: {0}")]
     Signal(std::io::Error),
@@ -151,21 +154,27 @@ impl Process {
         let probing = prober.map(Probing::start);
         let (proxy, bound) = proxy.unzip();
         let (asked_to_stop, drain) = oneshot::channel();
-        let serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
+        let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
         let mut kept = None;
         match loaded.path.clone() {
             Some(path) => {
                 let reloader = Reloader::new(path, loaded, shared, proxy, probing);
                 background.spawn(reloader.map_err(StartError::Signal)?.run());
             }
-            None => kept = probing,
+            None => {
+                background.spawn(reload::ignore_hangups());
+                kept = probing;
+            }
         }
         readiness.enter(Phase::Ready);
-        let stopped = stop.await;
+        let stopped = tokio::select! {
+            stopped = stop => stopped,
+            () = broken(serving.as_mut()) => Err(StartError::Broken),
+        };
         tracing::info!("asked to stop: finishing running transfers");
         readiness.enter(Phase::Draining);
         let _gone = asked_to_stop.send(());
-        if let Some(serving) = serving {
+        if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
             let _panicked = serving.await;
         }
         drop(kept);
@@ -179,9 +188,17 @@ impl StartError {
     /// The exit status it means.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Metrics(_) | Self::Signal(_) => Exit::Unexpected,
+            Self::Metrics(_) | Self::Signal(_) | Self::Broken => Exit::Unexpected,
             _ => Exit::Usage,
         }
+    }
+}
+
+/// Ends when the server does, which it should not by itself; never without a server.
+async fn broken(serving: Option<&mut JoinHandle<()>>) {
+    match serving {
+        Some(serving) => drop(serving.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -98,15 +98,12 @@ impl<'a> Walk<'a> {
             *known = None;
             *known = self.look_into(digest).await?;
         }
-        match known {
-            Some(Known { found: Ok(Some(layer)), .. }) => {
-                self.first_bytes(layer).await.map(|()| Depth::Pullable)
-            }
-            Some(Known { found: Ok(None), .. }) => Ok(Depth::Pullable),
-            Some(Known { found: Err(error), digest: of, .. }) if digest.as_ref() == Some(of) => {
-                Err(error.clone())
-            }
-            Some(Known { found: Err(_), .. }) | None => Ok(Depth::Resolved),
+        let current = known.as_ref().filter(|known| digest.as_ref() == Some(&known.digest));
+        match current.map(|known| &known.found) {
+            Some(Ok(Some(layer))) => self.first_bytes(layer).await.map(|()| Depth::Pullable),
+            Some(Ok(None)) => Ok(Depth::Pullable),
+            Some(Err(error)) => Err(error.clone()),
+            None => Ok(Depth::Resolved),
         }
     }
 

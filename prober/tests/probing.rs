@@ -138,6 +138,12 @@ async fn a_tag_that_moves_all_the_time_stays_within_five_percent() {
     }
 
     assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, however often the tag moves");
+    let entry = probing.board.entries().remove(0);
+    assert_eq!(
+        entry.depth,
+        Some(prober::verdict::Depth::Resolved),
+        "what was not looked into is not called pullable"
+    );
 }
 
 #[tokio::test]

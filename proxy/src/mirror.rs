@@ -33,6 +33,8 @@ pub struct Served {
     pub tag_max_age: Duration,
     /// For how long it is believed when asking fails.
     pub stale_limit: Duration,
+    /// Is a tag's last meaning served on, as stale, when the upstream no longer has it?
+    pub keep_removed: bool,
     /// Connections one layer may be fetched by at a time.
     pub parallel: usize,
     /// Asks it.
@@ -129,7 +131,8 @@ impl Asking<'_> {
 
     /// How long this upstream's word on tags holds.
     pub(crate) fn freshness(&self) -> Freshness {
-        Freshness { tag_max_age: self.served.tag_max_age, stale_limit: self.served.stale_limit }
+        let Served { tag_max_age, stale_limit, keep_removed, .. } = **self.served;
+        Freshness { tag_max_age, stale_limit, keep_removed }
     }
 
     /// The part of a manifest asked for: `bytes=0-` gets all of it, so that nobody fetches manifests in parallel.

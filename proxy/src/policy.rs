@@ -15,6 +15,8 @@ pub(crate) struct Freshness {
     pub(crate) tag_max_age: Duration,
     /// Believed when asking fails.
     pub(crate) stale_limit: Duration,
+    /// Believed for good when the upstream says that it no longer has the tag.
+    pub(crate) keep_removed: bool,
 }
 
 /// What an upstream's answer to HEAD by tag means for what we hold.
@@ -43,10 +45,12 @@ impl Freshness {
 
     /// The age of a record that may be answered although the upstream said `error`; `None` when it may not.
     ///
-    /// An upstream's own "not found" is believed. Its refusal of our identity is not: the client might be entitled.
+    /// An upstream's own "not found" is believed, unless the operator wants what was removed kept. Its refusal of our
+    /// identity is not: the client might be entitled.
     pub(crate) fn stale_age(&self, record: &TagRecord, error: &Error, now: SystemTime) -> Option<Duration> {
         let age = age(record, now);
-        (!is_absence(error) && age <= self.stale_limit).then_some(age)
+        let covered = if is_absence(error) { self.keep_removed } else { age <= self.stale_limit };
+        covered.then_some(age)
     }
 }
 
@@ -80,8 +84,11 @@ mod tests {
 
     use super::*;
 
-    const FRESHNESS: Freshness =
-        Freshness { tag_max_age: Duration::from_secs(60), stale_limit: Duration::from_secs(3600) };
+    const FRESHNESS: Freshness = Freshness {
+        tag_max_age: Duration::from_secs(60),
+        stale_limit: Duration::from_secs(3600),
+        keep_removed: false,
+    };
 
     fn record(checked_at: u64) -> TagRecord {
         TagRecord {
@@ -126,6 +133,15 @@ mod tests {
         }
         let absent = error(Class::ManifestUnknown, Some(404));
         assert_eq!(FRESHNESS.stale_age(&record(0), &absent, at(1)), None);
+    }
+
+    #[test]
+    fn what_was_removed_is_kept_for_good_if_the_operator_says_so() {
+        let keeping = Freshness { keep_removed: true, ..FRESHNESS };
+        let absent = error(Class::ManifestUnknown, Some(404));
+        assert!(keeping.stale_age(&record(0), &absent, at(1_000_000)).is_some());
+        let failing = error(Class::Registry5xx, Some(500));
+        assert_eq!(keeping.stale_age(&record(0), &failing, at(1_000_000)), None);
     }
 
     #[test]

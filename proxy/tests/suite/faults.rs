@@ -109,6 +109,16 @@ async fn a_stale_tag_is_served_within_its_limit_and_never_renewed_by_failure() {
 }
 
 #[tokio::test]
+async fn a_removed_tag_is_kept_and_marked_if_the_operator_says_so() {
+    let rig = Rig::with(Plan { keep_removed: true, ..Plan::default() }).await;
+    rig.upstream.add_image("org/app", "1", &image());
+    assert_eq!(rig.get("org/app/manifests/1").await.status, 200);
+    rig.upstream.remove("org/app", "1");
+    let heard = rig.get("org/app/manifests/1").await;
+    assert_eq!((heard.status, heard.outcome(), heard.class()), (200, "stale", "manifest_unknown"));
+}
+
+#[tokio::test]
 async fn a_true_404_is_told_though_content_is_held() {
     let rig = Rig::start().await;
     let image = image();

@@ -29,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) access: Access,
     pub(crate) tag_max_age: Duration,
     pub(crate) stale_limit: Duration,
+    pub(crate) keep_removed: bool,
     pub(crate) drain: Duration,
     pub(crate) parallel: usize,
     pub(crate) max_size: u64,
@@ -43,6 +44,7 @@ impl Default for Plan {
             access: Access::Public,
             tag_max_age: Duration::ZERO,
             stale_limit: Duration::from_secs(3600),
+            keep_removed: false,
             drain: Duration::from_secs(10),
             parallel: 1,
             max_size: 1 << 30,
@@ -91,6 +93,7 @@ impl Rig {
             access: plan.access,
             tag_max_age: plan.tag_max_age,
             stale_limit: plan.stale_limit,
+            keep_removed: plan.keep_removed,
             parallel: plan.parallel,
             client: client(&upstream, plan.progress),
         };
