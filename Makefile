@@ -1,5 +1,5 @@
 # Every way to check this project; CI runs these same recipes.
-.PHONY: setup fmt lint test ci demo bench
+.PHONY: setup fmt lint test crash ci demo bench
 
 setup: ## install the real parts that the tests drive, where missing
 	tests/setup
@@ -12,6 +12,9 @@ lint: ## clippy over everything, warnings are errors
 
 test: setup ## unit, integration and end-to-end tests with the real parts
 	cargo nextest run --workspace --locked $(NEXTEST)
+
+crash: setup ## 1,000 times kill -9 under load; a failing run prints the SEED to run again
+	KILLS=1000 cargo nextest run --package pullgate --test crash --locked --profile crash --no-capture
 
 ci: fmt lint test ## what CI runs
 

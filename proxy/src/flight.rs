@@ -14,6 +14,9 @@ use crate::reader::{Reader, Rescue};
 use crate::store::{Kind, Link, Scope, Store};
 use crate::watch::Watch;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod killed;
 pub(crate) mod pace;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

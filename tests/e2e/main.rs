@@ -6,6 +6,7 @@
 //!
 //! - `pulls`: containerd of three releases, cold, warm, without the upstream, without pullgate; skopeo in both its forms.
 //! - `faults`: what an upstream's failure costs a containerd that has somewhere else to go.
+//! - `bodies`: what they make of layers that go wrong between the registry and pullgate.
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `life`: starting, sharing a cache folder, dying, ending.
@@ -17,6 +18,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod bodies;
 mod cache;
 mod commands;
 mod faults;

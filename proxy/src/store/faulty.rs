@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use rustix::process::{Signal, getpid, kill_process};
+
 use super::disk::{Disk, Entry, File, LocalDisk, Space};
 use super::{OpenError, Store, StoreConfig};
 use crate::watch::Watch;
@@ -21,6 +23,8 @@ pub(crate) enum Fault {
     Reads(i32),
     /// A write stores half of its bytes, then fails for want of space.
     ShortWrite,
+    /// The process is killed on the spot (SIGKILL) instead; in the middle of a write.
+    Kill,
 }
 
 /// Counts operations down to a fault.
@@ -79,6 +83,7 @@ impl Trap {
                 Err(io::Error::from_raw_os_error(errno))
             }
             Some(Fault::ShortWrite) => Err(full()),
+            Some(Fault::Kill) => die(),
         }
     }
 }
@@ -171,6 +176,10 @@ impl File for FaultyFile {
                 self.0.write_at(offset, &bytes[..bytes.len() / 2])?;
                 Err(full())
             }
+            Some(Fault::Kill) => {
+                self.0.write_at(offset, &bytes[..bytes.len() / 2])?;
+                die()
+            }
             Some(Fault::Once(errno) | Fault::Always(errno) | Fault::Reads(errno)) => {
                 Err(io::Error::from_raw_os_error(errno))
             }
@@ -196,6 +205,12 @@ impl File for FaultyFile {
         self.1.pass()?;
         self.0.size()
     }
+}
+
+/// Ends this process as `kill -9` does: nothing is flushed, nothing is dropped.
+fn die() -> ! {
+    let _ = kill_process(getpid(), Signal::KILL);
+    unreachable!("a process survived SIGKILL")
 }
 
 fn full() -> io::Error {

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "the clients of these tests dial the proxy themselves")]
 
+mod bodies;
+mod crowd;
 mod eviction;
 mod faults;
 mod hostile;
+mod outages;
 mod pulls;
 mod ranges;
 mod rig;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Exchange, Gate, Greeting, Kind, Rule};
+use registry::upstream::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -26,7 +27,7 @@ async fn part(rig: &Rig, path: &str, range: &str) -> Heard {
 
 /// A client that may pause for long before it is cut off.
 fn patient() -> Plan {
-    Plan { progress: Duration::from_secs(60), ..Plan::default() }
+    Plan { limits: Limits { progress: Duration::from_secs(60), ..Limits::default() }, ..Plan::default() }
 }
 
 fn assert_part(heard: &Heard, image: &Image, start: usize, end: usize) {

@@ -1,6 +1,7 @@
 //! A proxy on its own folder, the registry behind it, and a client that shows every byte.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +32,12 @@ pub(crate) struct Plan {
     pub(crate) stale_limit: Duration,
     pub(crate) keep_removed: bool,
     pub(crate) drain: Duration,
+    pub(crate) header_deadline: Duration,
+    pub(crate) max_connections: usize,
+    pub(crate) limits: Limits,
     pub(crate) parallel: usize,
     pub(crate) max_size: u64,
     pub(crate) tls: Option<ServerTls>,
-    /// How long the upstream may say nothing mid-body.
-    pub(crate) progress: Duration,
 }
 
 impl Default for Plan {
@@ -46,10 +48,12 @@ impl Default for Plan {
             stale_limit: Duration::from_secs(3600),
             keep_removed: false,
             drain: Duration::from_secs(10),
+            header_deadline: Duration::from_secs(5),
+            max_connections: 100,
+            limits: Limits { progress: Duration::from_secs(1), ..Limits::default() },
             parallel: 1,
             max_size: 1 << 30,
             tls: None,
-            progress: Duration::from_secs(1),
         }
     }
 }
@@ -60,6 +64,7 @@ pub(crate) struct Rig {
     pub(crate) proxy: Proxy,
     pub(crate) address: SocketAddr,
     pub(crate) cache: TempDir,
+    plan: Plan,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
@@ -81,22 +86,13 @@ impl Rig {
         };
         let store = Store::open(store, Arc::<Telemetry>::clone(&telemetry)).await.unwrap();
         let settings = Settings {
-            header_deadline: Duration::from_secs(5),
+            header_deadline: plan.header_deadline,
             drain: plan.drain,
-            max_connections: 100,
-            tls: plan.tls,
+            max_connections: plan.max_connections,
+            tls: plan.tls.clone(),
             instance: INSTANCE.into(),
         };
-        let served = Served {
-            id: "test".to_owned(),
-            registry: REGISTRY.parse().unwrap(),
-            access: plan.access,
-            tag_max_age: plan.tag_max_age,
-            stale_limit: plan.stale_limit,
-            keep_removed: plan.keep_removed,
-            parallel: plan.parallel,
-            client: client(&upstream, plan.progress),
-        };
+        let served = served(&plan, &upstream.url(), None);
         let proxy = Proxy::new(settings, vec![served], store, telemetry);
         let bound = proxy.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = bound.local_addr().unwrap();
@@ -104,7 +100,12 @@ impl Rig {
         let serving = tokio::spawn(bound.serve(async move {
             let _ = stopped.await;
         }));
-        Self { upstream, proxy, address, cache, stop: Some(stop), serving }
+        Self { upstream, proxy, address, cache, plan, stop: Some(stop), serving }
+    }
+
+    /// From now on the upstream is to be found here, over connections of its own.
+    pub(crate) fn move_upstream(&self, url: &str, ca_file: Option<&Path>) {
+        self.proxy.replace_upstreams(vec![served(&self.plan, url, ca_file)]);
     }
 
     /// GET as containerd asks: `ns` in the query.
@@ -196,10 +197,23 @@ impl Heard {
     }
 }
 
-fn client(upstream: &Registry, progress: Duration) -> Client {
+fn served(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Served {
+    Served {
+        id: "test".to_owned(),
+        registry: REGISTRY.parse().unwrap(),
+        access: plan.access,
+        tag_max_age: plan.tag_max_age,
+        stale_limit: plan.stale_limit,
+        keep_removed: plan.keep_removed,
+        parallel: plan.parallel,
+        client: client(url, ca_file, plan.limits),
+    }
+}
+
+fn client(url: &str, ca_file: Option<&Path>, limits: Limits) -> Client {
     let loopback = Addresses { public: false, ranges: vec!["127.0.0.0/8".parse().unwrap()] };
     let endpoint = Endpoint {
-        url: upstream.url().parse().unwrap(),
+        url: url.parse().unwrap(),
         prefix: None,
         send_ns: false,
         credentials: None,
@@ -212,8 +226,8 @@ fn client(upstream: &Registry, progress: Duration) -> Client {
         credentials: None,
         repositories: Vec::new(),
         zone: Zone { addresses: loopback, ..Zone::default() },
-        ca_file: None,
-        limits: Limits { progress, ..Limits::default() },
+        ca_file: ca_file.map(Path::to_owned),
+        limits,
     };
     Client::new(upstream, Outbound::from_env(Arc::new(Deaf), INSTANCE), Connections::Pooled).unwrap()
 }

@@ -1,0 +1,87 @@
+//! Clients that leave, dawdle or say nothing: they cost the others nothing.
+
+use std::time::Duration;
+
+use loadtest::image::{Blob, Image};
+use loadtest::registry::{At, Gate, Rule};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::rig::{Heard, Plan, REGISTRY, Rig};
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_does_not_end_the_fill() {
+    let (rig, layer) = rig_with_layer(12 << 20).await;
+    let gate = Gate::new();
+    rig.upstream.fault(Rule::blob().get().stall_at(At::Half, &gate));
+    let mut leaving = begin(&rig, &layer).await;
+    leaving.read_exact(&mut vec![0; 1 << 20]).await.unwrap();
+    drop(leaving);
+    gate.open();
+    let whole = rig.upstream.wait_for(|log| log.bytes_sent(&layer.digest) == layer.bytes.len() as u64);
+    timeout(LONG, whole).await.expect("the fill to go on");
+
+    let heard = rig.get(&path(&layer)).await;
+    assert!(heard.is_whole() && heard.body == layer.bytes);
+    assert_eq!(rig.upstream.log().blob_gets(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_holds_nobody_up_and_gets_it_all_in_the_end() {
+    // Beyond what sockets hold for a client that does not read.
+    let (rig, layer) = rig_with_layer(40 << 20).await;
+    let mut slow = begin(&rig, &layer).await;
+    for _ in 0..2 {
+        let heard = timeout(LONG, rig.get(&path(&layer))).await.expect("the slow client not to matter");
+        assert!(heard.is_whole() && heard.body == layer.bytes);
+    }
+    let heard = Heard::until_end(&mut slow).await;
+    assert!(heard.clean && heard.is_whole() && heard.body == layer.bytes);
+    assert_eq!(rig.upstream.log().blob_gets(&layer.digest), 1);
+}
+
+#[tokio::test]
+async fn two_hundred_silent_connections_do_not_keep_a_client_from_being_served() {
+    let rig = Rig::with(Plan { max_connections: 300, ..Plan::default() }).await;
+    let image = Image::with_layers(1, &[300_000]);
+    rig.upstream.add_image("org/app", "1", &image);
+    let mut silent = Vec::new();
+    for number in 0..200 {
+        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        if number % 2 == 0 {
+            stream.write_all(b"GET /v2/ HTTP/1.1\r\nHo").await.unwrap();
+        }
+        silent.push(stream);
+    }
+    let heard = timeout(LONG, rig.get(&path(&image.layers[0]))).await.expect("an answer");
+    assert!(heard.is_whole() && heard.body == image.layers[0].bytes);
+    for stream in silent.iter_mut().step_by(2) {
+        stream.write_all(b"st: mirror\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert_eq!(Heard::until_end(stream).await.status, 200, "who was slow to ask is answered");
+    }
+}
+
+async fn rig_with_layer(size: usize) -> (Rig, Blob) {
+    let rig = Rig::start().await;
+    let image = Image::builder(1).plain_layer_of(size).finish();
+    rig.upstream.add_image("org/app", "1", &image);
+    (rig, image.layers[0].clone())
+}
+
+fn path(layer: &Blob) -> String {
+    format!("org/app/blobs/{}", layer.digest)
+}
+
+/// Asks for the layer, and waits for the first bytes of the answer without taking them.
+async fn begin(rig: &Rig, layer: &Blob) -> TcpStream {
+    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    let path = path(layer);
+    let request =
+        format!("GET /v2/{path}?ns={REGISTRY} HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.peek(&mut [0; 12]).await.unwrap();
+    stream
+}
+
+const LONG: Duration = Duration::from_secs(60);

@@ -1,0 +1,72 @@
+//! Killed in the middle of a large layer: the next instance goes on from the last checkpoint.
+
+use std::fs;
+
+use loadtest::image::Image;
+use loadtest::registry::{At, Gate, Registry, Rule};
+use support::{Pullgate, Scratch};
+
+use crate::setup::{self, REGISTRY};
+
+#[tokio::test]
+async fn killed_at_half_of_a_layer_it_fetches_at_most_64_mib_again() {
+    let mut half = Half::killed_at(200 << 20, At::Half).await;
+    half.pullgate.start_again().await;
+
+    let answer = half.pullgate.get(&half.path).send().await;
+    let layer = half.image.largest_layer();
+    assert!(answer.is_whole() && answer.body == layer.bytes, "{}", answer.status);
+    let (sent, size) = (half.upstream.log().bytes_sent(&layer.digest), layer.bytes.len() as u64);
+    assert!((size..=size + CHECKPOINT).contains(&sent), "{sent} bytes for a layer of {size}");
+}
+
+#[tokio::test]
+async fn a_kept_half_that_rotted_is_found_out_and_fetched_anew() {
+    let mut half = Half::killed_at(80 << 20, At::Byte(70 << 20)).await;
+    let layer = half.image.largest_layer().clone();
+    let partial = setup::cache(&half.scratch).join("v1/partial").join(layer.digest.replace(':', "-"));
+    let mut bytes = fs::read(&partial).unwrap();
+    bytes[30 << 20] ^= 1;
+    fs::write(&partial, bytes).unwrap();
+    half.pullgate.start_again().await;
+
+    let first = half.pullgate.get(&half.path).send().await;
+    assert!(!first.is_whole() || first.body == layer.bytes, "a whole body with a wrong byte");
+    let second = half.pullgate.get(&half.path).send().await;
+    assert!(second.is_whole() && second.body == layer.bytes, "{}", second.status);
+    let metrics = half.pullgate.metrics().await;
+    assert_eq!(metrics.sum("pullgate_cache_quarantined_total", &[]), 1.0);
+}
+
+/// A pullgate that was killed while a layer was under way, and its upstream, which behaves from now on.
+struct Half {
+    path: String,
+    image: Image,
+    pullgate: Pullgate,
+    upstream: Registry,
+    scratch: Scratch,
+}
+
+impl Half {
+    /// The layer of `size` bytes stops at a place beyond the first checkpoint, and a client has read that far.
+    async fn killed_at(size: usize, at: At) -> Self {
+        let scratch = Scratch::new();
+        let upstream = Registry::start().await.unwrap();
+        let image = Image::builder(41).plain_layer_of(size).finish();
+        upstream.add_image("library/app", "1", &image);
+        let layer = image.largest_layer();
+        let rule = Rule::blob().reference(&layer.digest).stall_at(at, &Gate::new());
+        upstream.fault(rule.once());
+        let mut pullgate = setup::pullgate(&scratch, &upstream.url()).await;
+
+        let path = format!("/v2/library/app/blobs/{}?ns={REGISTRY}", layer.digest);
+        let mut reading = pullgate.get(&path).open().await;
+        let came = reading.read((CHECKPOINT + (2 << 20)) as usize).await;
+        assert!(came == layer.bytes[..came.len()]);
+        pullgate.kill();
+        Self { path, image, pullgate, upstream, scratch }
+    }
+}
+
+/// Fetched again after a crash, at most, bytes (design decision 4).
+const CHECKPOINT: u64 = 64 << 20;
