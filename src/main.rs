@@ -37,7 +37,8 @@ use crate::serve::Roles;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     trace::install(cli.common.log, usual_log(cli.command.as_ref()));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().event_interval(POLLS_PER_LOOK).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("pullgate: cannot start the runtime: {error}");
@@ -114,3 +115,6 @@ fn instance() -> Arc<str> {
 }
 
 const NAME: &str = "pullgate";
+/// Tasks polled before a worker looks at its sockets again. The usual 61 are right for small tasks; ours write up to
+/// 512 KiB a turn, and a small request must not wait for more than a few of those.
+const POLLS_PER_LOOK: u32 = 2;

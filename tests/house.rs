@@ -9,7 +9,8 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &[]),
     ("config", &["registry"]),
-    ("proxy", &["config", "registry"]),
+    ("filemap", &[]),
+    ("proxy", &["config", "filemap", "registry"]),
     ("prober", &["registry"]),
     ("loadtest", &["registry"]),
     ("support", &["loadtest"]),
@@ -23,6 +24,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("hickory-resolver", &["registry"]),
     ("metrics-exporter-prometheus", &["pullgate"]),
+    ("memmap2", &["filemap"]),
+    ("libc", &["filemap"]),
 ];
 
 #[test]
@@ -60,6 +63,21 @@ fn the_store_knows_no_http() {
         for word in ["hyper::", "http::", "http_body", "registry::client", "registry::Client"] {
             assert!(!text.contains(word), "{} mentions {word}", file.display());
         }
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden_but_in_the_crate_that_maps_files() {
+    for (package, _) in ARROWS {
+        let folder = match *package {
+            "pullgate" => ".",
+            "support" => "tests/support",
+            package => package,
+        };
+        let manifest = format!("{}/{folder}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(manifest).expect("every package has a manifest");
+        let workspace_lints = text.contains("[lints]\nworkspace = true");
+        assert_eq!(workspace_lints, *package != "filemap", "{package}: lints");
     }
 }
 

@@ -40,6 +40,7 @@ async fn get(
 ) -> Result<Answer, Failure> {
     let digest = source.digest.clone();
     let mut opened = flights.open(source, asking.deadline).await?;
+    opened.reader = opened.reader.touched_by(asking.touch);
     let length = opened.length;
     let part = asking.range.of(length, opened.reader.is_committed())?;
     opened.reader.probe(part.bytes(length)).await?;

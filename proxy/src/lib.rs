@@ -9,7 +9,7 @@
 //!      ▼                            │
 //!   route ──► mirror ── access ──► manifest, blob, tags, referrers
 //!                                   │         │
-//!                      policy, complete       ▼
+//!               ready, policy, complete       ▼
 //!                      coalesce     │      flight ── fill ── origin (the upstream)
 //!                                   ▼         │       │
 //!                                 store ◄─────┴───────┘
@@ -42,6 +42,7 @@ mod policy;
 mod pull;
 mod range;
 pub mod reader;
+mod ready;
 mod referrers;
 mod respond;
 mod route;
@@ -67,7 +68,7 @@ use flight::Flights;
 use manifest::Manifests;
 use mirror::{Mirror, Table};
 use server::Server;
-use store::Store;
+use store::{Store, Touch};
 
 /// The mirror, built and not yet listening. Clones share it.
 #[derive(Clone)]
@@ -100,6 +101,7 @@ impl Proxy {
             telemetry,
             header_deadline: settings.header_deadline,
             instance: settings.instance,
+            touch: if settings.tls.is_some() { Touch::Process } else { Touch::Kernel },
         };
         let Settings { tls, max_connections, drain, .. } = settings;
         Self(Arc::new(Server { mirror: Arc::new(mirror), tls, max_connections, drain }))

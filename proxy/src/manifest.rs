@@ -11,6 +11,7 @@
 //! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
 //! is remembered until its manifest is stored: only then may the record of the tag move.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ use crate::coalesce::Coalesce;
 use crate::complete::is_complete;
 use crate::mirror::Asking;
 use crate::policy::{Checked, age, falls_back_by_blob};
+use crate::range::{Asked, Part};
+use crate::ready::{Ready, ReadyAnswers};
 use crate::respond::{Answer, Content, Failure, Outcome, Staleness};
 use crate::route::Verb;
 use crate::store::{Kind, Link, Scope, Store, TagRecord};
@@ -39,6 +42,8 @@ pub(crate) struct Manifests {
     told: Cache<Question, Told>,
     /// Digests that HEAD by tag announced and that are not stored yet.
     announced: Cache<Question, (Tag, SystemTime)>,
+    /// What was answered a moment ago.
+    ready: ReadyAnswers,
 }
 
 /// An upstream's answer to HEAD, and when it came.
@@ -52,10 +57,10 @@ type Question = (RegistryHost, Repository, Reference);
 
 /// A manifest in hand.
 #[derive(Clone, Debug)]
-struct Held {
-    digest: Digest,
-    media_type: String,
-    bytes: Bytes,
+pub(crate) struct Held {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    pub(crate) bytes: Bytes,
 }
 
 /// What a tag meant, and the manifest it named.
@@ -68,7 +73,14 @@ impl Manifests {
     pub(crate) fn new(store: Store) -> Self {
         let announced = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
         let told = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
-        Self { store, heads: Coalesce::new(), fetches: Coalesce::new(), told, announced }
+        Self {
+            store,
+            heads: Coalesce::new(),
+            fetches: Coalesce::new(),
+            told,
+            announced,
+            ready: ReadyAnswers::new(),
+        }
     }
 
     /// Answers GET and HEAD of a manifest.
@@ -79,15 +91,22 @@ impl Manifests {
         }
     }
 
+    /// The answer of a moment ago to the same target; [`Ready::holds`] says whether it may still be given.
+    pub(crate) fn ready(&self, target: &str) -> Option<Arc<Ready>> {
+        self.ready.get(target)
+    }
+
     async fn by_digest(&self, asking: &Asking<'_>, digest: &Digest) -> Result<Answer, Failure> {
+        let departures = self.store.departures();
         if let Some(held) = self.held(&asking.scope(), digest).await {
-            return held.answer(asking, Outcome::Hit, None);
+            self.ready.keep(asking, &held, None, departures);
+            return held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
         let reference = Reference::Digest(digest.clone());
         if asking.verb == Verb::Head || self.store.read_small(digest).await.is_some() {
             let head = self.head(asking, &reference).await?.head;
             if let Some(held) = self.earned(asking, digest, &head).await {
-                return held.answer(asking, Outcome::Hit, None);
+                return held.answer(asking.verb, asking.range, Outcome::Hit, None);
             }
             if let Some(announced) = announced(asking, digest, &head) {
                 return Ok(announced);
@@ -95,15 +114,17 @@ impl Manifests {
         }
         let (held, outcome) = self.fetch(asking, &reference).await?;
         self.settle(asking, &held).await;
-        held.answer(asking, outcome, None)
+        held.answer(asking.verb, asking.range, outcome, None)
     }
 
     async fn by_tag(&self, asking: &Asking<'_>, tag: &Tag) -> Result<Answer, Failure> {
+        let departures = self.store.departures();
         let known = self.known(asking, tag).await;
         if let Some(known) = &known
             && asking.freshness().is_fresh(&known.record, asking.now)
         {
-            return known.held.answer(asking, Outcome::Hit, None);
+            self.ready.keep(asking, &known.held, Some(&known.record), departures);
+            return known.held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
         let result = match self.head(asking, &Reference::Tag(tag.clone())).await {
             Ok(told) => self.checked(asking, tag, known.as_ref(), &told).await,
@@ -126,17 +147,22 @@ impl Manifests {
         match (Checked::of(known.map(|known| &known.record), &told.head), known) {
             (Checked::Same, Some(known)) => {
                 self.record(asking, tag, &known.held, told.at).await;
-                known.held.answer(asking, Outcome::Hit, None)
+                known.held.answer(asking.verb, asking.range, Outcome::Hit, None)
             }
             (Checked::NotNewer, Some(known)) => {
                 let age = age(&known.record, asking.now);
-                known.held.answer(asking, Outcome::Stale, Some(Staleness { age, class: None }))
+                known.held.answer(
+                    asking.verb,
+                    asking.range,
+                    Outcome::Stale,
+                    Some(Staleness { age, class: None }),
+                )
             }
             (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told).await,
             (Checked::Unnamed | Checked::Same | Checked::NotNewer, _) => {
                 let (held, outcome) = self.fetch(asking, &Reference::Tag(tag.clone())).await?;
                 self.record(asking, tag, &held, asking.now).await;
-                held.answer(asking, outcome, None)
+                held.answer(asking.verb, asking.range, outcome, None)
             }
         }
     }
@@ -166,10 +192,10 @@ impl Manifests {
         };
         if head.stale {
             let staleness = Staleness { age: Duration::ZERO, class: None };
-            return held.answer(asking, Outcome::Stale, Some(staleness));
+            return held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness));
         }
         self.record(asking, tag, &held, told.at).await;
-        held.answer(asking, outcome, None)
+        held.answer(asking.verb, asking.range, outcome, None)
     }
 
     /// The upstream failed: what is known is answered, if it is young enough and can be pulled to its end.
@@ -183,7 +209,12 @@ impl Manifests {
         {
             return Err(error.into());
         }
-        known.held.answer(asking, Outcome::Stale, Some(Staleness { age, class: Some(error.class) }))
+        known.held.answer(
+            asking.verb,
+            asking.range,
+            Outcome::Stale,
+            Some(Staleness { age, class: Some(error.class) }),
+        )
     }
 
     async fn known(&self, asking: &Asking<'_>, tag: &Tag) -> Option<Known> {
@@ -272,15 +303,21 @@ impl Manifests {
 }
 
 impl Held {
-    fn answer(
+    /// The answer to a request with `verb` for the part `range`: `bytes=0-` gets all of it, so that nobody fetches
+    /// manifests in parallel.
+    pub(crate) fn answer(
         &self,
-        asking: &Asking<'_>,
+        verb: Verb,
+        range: Asked,
         outcome: Outcome,
         stale: Option<Staleness>,
     ) -> Result<Answer, Failure> {
         let length = self.bytes.len() as u64;
-        let part = asking.part(length)?;
-        let body = match (asking.verb, &part) {
+        let part = match verb {
+            Verb::Head => Part::Whole,
+            Verb::Get => range.of(length, false)?,
+        };
+        let body = match (verb, &part) {
             (Verb::Head, _) => Body::Empty,
             (Verb::Get, part) => Body::Memory(part.of(&self.bytes)),
         };
@@ -307,7 +344,7 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
         digest: digest.clone(),
         media_type: head.media_type.clone()?,
         length,
-        part: crate::range::Part::Whole,
+        part: Part::Whole,
         body: Body::Empty,
         stale: head.stale.then_some(Staleness { age: Duration::ZERO, class: None }),
     }))

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use config::Access;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
 use registry::{Class, Client, Error, Evidence, RegistryHost, Stage};
 use tokio::time::{Instant, timeout_at};
@@ -14,10 +15,11 @@ use tokio::time::{Instant, timeout_at};
 use crate::flight::Flights;
 use crate::manifest::Manifests;
 use crate::policy::Freshness;
-use crate::range::{Asked, Part, RangeError};
-use crate::respond::{Answer, Failure};
+use crate::range::Asked;
+use crate::ready::Ready;
+use crate::respond::{Answer, Failure, Outcome};
 use crate::route::{Place, Request, Routed, Verb};
-use crate::store::{Scope, Store};
+use crate::store::{Scope, Store, Touch};
 use crate::telemetry::Telemetry;
 use crate::{access, blob, referrers, tags};
 
@@ -41,6 +43,14 @@ pub struct Served {
     pub client: Client,
 }
 
+impl Served {
+    /// How long this upstream's word on tags holds.
+    pub(crate) fn freshness(&self) -> Freshness {
+        let Self { tag_max_age, stale_limit, keep_removed, .. } = *self;
+        Freshness { tag_max_age, stale_limit, keep_removed }
+    }
+}
+
 /// Upstreams by registry.
 pub(crate) type Table = HashMap<RegistryHost, Arc<Served>>;
 
@@ -53,6 +63,8 @@ pub(crate) struct Mirror {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) header_deadline: Duration,
     pub(crate) instance: Arc<str>,
+    /// Who touches what is answered.
+    pub(crate) touch: Touch,
 }
 
 /// A request on its way to an answer.
@@ -61,6 +73,10 @@ pub(crate) struct Asking<'a> {
     pub(crate) served: &'a Arc<Served>,
     /// Asks it on behalf of this request.
     pub(crate) client: Client,
+    /// What for.
+    pub(crate) request: &'a Arc<Request>,
+    /// The same as the client wrote it: path and query.
+    pub(crate) target: &'a str,
     /// The repository.
     pub(crate) place: &'a Place,
     /// With or without a body.
@@ -73,13 +89,20 @@ pub(crate) struct Asking<'a> {
     pub(crate) stage: Stage,
     /// When headers must be out.
     pub(crate) deadline: Instant,
+    /// Who touches the answer's bytes.
+    pub(crate) touch: Touch,
     /// Wall time of the request, for ages of records.
     pub(crate) now: SystemTime,
 }
 
 impl Mirror {
-    /// Answers a request that could be read.
-    pub(crate) async fn answer(&self, routed: &Routed, head: &Parts) -> Result<Answer, Failure> {
+    /// Answers a request that could be read; `ready` is what its target was answered a moment ago.
+    pub(crate) async fn answer(
+        &self,
+        routed: &Routed,
+        head: &Parts,
+        ready: Option<&Ready>,
+    ) -> Result<Answer, Failure> {
         let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
         let table = self.table.load();
         let served =
@@ -89,19 +112,26 @@ impl Mirror {
             return Err(Failure::Loop(place.registry.clone()));
         }
         access::admit(served)?;
+        let (range, now) = (Asked::read(&head.headers), SystemTime::now());
+        if let Some(ready) = ready.filter(|ready| ready.holds(served, self.store.departures(), now)) {
+            return ready.held.answer(routed.verb, range, Outcome::Hit, None);
+        }
         let asking = Asking {
             served,
+            request: &routed.request,
+            target: head.uri.path_and_query().map_or("", PathAndQuery::as_str),
             client: served.client.on_behalf(&via),
             place,
             verb: routed.verb,
-            range: Asked::read(&head.headers),
+            range,
             user_agent: text(&head.headers, header::USER_AGENT),
-            stage: match routed.request {
+            stage: match *routed.request {
                 Request::Blob { .. } => Stage::BlobFirstByte,
                 _ => Stage::ManifestGet,
             },
             deadline: Instant::now() + self.header_deadline,
-            now: SystemTime::now(),
+            touch: self.touch,
+            now,
         };
         // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
         match timeout_at(asking.deadline + OVERRUN, self.dispatch(&asking, &routed.request)).await {
@@ -131,16 +161,7 @@ impl Asking<'_> {
 
     /// How long this upstream's word on tags holds.
     pub(crate) fn freshness(&self) -> Freshness {
-        let Served { tag_max_age, stale_limit, keep_removed, .. } = **self.served;
-        Freshness { tag_max_age, stale_limit, keep_removed }
-    }
-
-    /// The part of a manifest asked for: `bytes=0-` gets all of it, so that nobody fetches manifests in parallel.
-    pub(crate) fn part(&self, length: u64) -> Result<Part, RangeError> {
-        match self.verb {
-            Verb::Head => Ok(Part::Whole),
-            Verb::Get => self.range.of(length, false),
-        }
+        self.served.freshness()
     }
 
     /// A failure of ours, or one only we could see.
@@ -152,6 +173,9 @@ impl Asking<'_> {
 
 /// The mirrors this request passed, comma separated, nearest last.
 fn via(headers: &HeaderMap) -> String {
+    if !headers.contains_key(registry::client::VIA) {
+        return String::new();
+    }
     let lines: Vec<&str> =
         headers.get_all(registry::client::VIA).iter().filter_map(|line| line.to_str().ok()).collect();
     lines.join(", ")

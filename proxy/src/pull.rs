@@ -13,6 +13,7 @@ pub(crate) mod step;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use registry::{Digest, RegistryHost, Repository};
@@ -86,7 +87,7 @@ pub(crate) enum Got {
     #[default]
     Nothing,
     /// An image manifest, which names these blobs.
-    Names(Vec<Digest>),
+    Names(Arc<[Digest]>),
     /// A whole blob.
     Blob(Digest),
     /// No manifest: there is nothing to go on with.
@@ -159,7 +160,7 @@ struct Pull {
     requests: u64,
     worst: PullOutcome,
     /// Blobs that the last image manifest named; `None` before there was one, or when it names too many.
-    named: Option<Vec<Digest>>,
+    named: Option<Arc<[Digest]>>,
     without_manifest: bool,
     had: HashSet<Digest>,
 }
@@ -196,7 +197,7 @@ impl Pull {
     }
 
     fn is_complete(&self) -> bool {
-        let had = |blobs: &Vec<Digest>| blobs.iter().all(|digest| self.had.contains(digest));
+        let had = |blobs: &Arc<[Digest]>| blobs.iter().all(|digest| self.had.contains(digest));
         self.running == 0 && (self.without_manifest || self.named.as_ref().is_some_and(had))
     }
 

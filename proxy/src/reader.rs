@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 
 use crate::flight::state::{Failure, Phase, Seat};
-use crate::store::{Blob, Content};
+use crate::store::{Blob, Content, Touch};
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct Reader {
     rescue: Option<Rescue>,
     /// Bytes that were read to see if they can be.
     first: Option<Bytes>,
+    touch: Touch,
 }
 
 /// Opens the blob anew after its file could not be read at an offset.
@@ -56,7 +57,7 @@ pub enum Cut {
 
 impl Reader {
     pub(crate) fn committed(blob: Blob) -> Self {
-        Self { view: View::Committed(blob), rescue: None, first: None }
+        Self { view: View::Committed(blob), rescue: None, first: None, touch: Touch::Process }
     }
 
     /// The same, with a way on when the file cannot be read.
@@ -65,7 +66,13 @@ impl Reader {
     }
 
     pub(crate) fn aboard(seat: Seat) -> Self {
-        Self { view: View::Growing(seat), rescue: None, first: None }
+        Self { view: View::Growing(seat), rescue: None, first: None, touch: Touch::Process }
+    }
+
+    /// Says who will touch the bytes; unless told, this process.
+    #[must_use]
+    pub fn touched_by(self, touch: Touch) -> Self {
+        Self { touch, ..self }
     }
 
     /// Is the blob committed, or still being filled? (Design decision 13: decides 200 or 206 for `bytes=0-`.)
@@ -83,9 +90,12 @@ impl Reader {
     /// The upstream's, which was asked instead.
     pub async fn probe(&mut self, range: Range<u64>) -> Result<(), registry::Error> {
         let View::Committed(blob) = &self.view else { return Ok(()) };
-        let start = range.start;
-        match (read(blob.content(), range).await, self.rescue.take()) {
-            (Err(_), Some(rescue)) => *self = rescue.run(start).await?,
+        let (start, touch) = (range.start, self.touch);
+        if range.is_empty() {
+            return Ok(());
+        }
+        match (blob.window(start, range.end, touch).await, self.rescue.take()) {
+            (Err(_), Some(rescue)) => *self = rescue.run(start).await?.touched_by(touch),
             (first, rescue) => (self.first, self.rescue) = (first.ok(), rescue),
         }
         Ok(())
@@ -108,8 +118,8 @@ impl Reader {
         if let View::Growing(seat) = &self.view {
             seat.flight.tail.advance(seat.cursor, range.start);
         }
-        let Self { view, rescue, first } = self;
-        let cursor = Cursor { view, rescue, first, at: range.start, end: range.end, few };
+        let Self { view, rescue, first, touch } = self;
+        let cursor = Cursor { view, rescue, first, touch, at: range.start, end: range.end, few };
         let windows = stream::unfold(Some(cursor), |cursor| async move {
             let mut cursor = cursor?;
             match cursor.window().await {
@@ -173,6 +183,7 @@ struct Cursor {
     view: View,
     rescue: Option<Rescue>,
     first: Option<Bytes>,
+    touch: Touch,
     at: u64,
     end: u64,
     /// Is it a part that can be no whole?
@@ -182,6 +193,7 @@ struct Cursor {
 /// Where the next bytes are.
 enum Next {
     File(Content, u64),
+    Window(Blob),
     Committed(Blob),
     Memory(Bytes),
     NotYet,
@@ -202,6 +214,10 @@ impl Cursor {
                     Ok(bytes) => break bytes,
                     Err(cut) => self.go_on_elsewhere(cut).await?,
                 },
+                Next::Window(blob) => match blob.window(self.at, self.end, self.touch).await {
+                    Ok(bytes) => break bytes,
+                    Err(error) => self.go_on_elsewhere(Cut::Disk(error)).await?,
+                },
                 Next::Memory(bytes) => break bytes,
                 Next::Committed(blob) => self.view = View::Committed(blob),
                 Next::NotYet => self.wait().await,
@@ -216,7 +232,7 @@ impl Cursor {
 
     fn next(&mut self) -> Result<Next, Cut> {
         let (at, seat) = match &mut self.view {
-            View::Committed(blob) => return Ok(Next::File(blob.content().clone(), blob.length())),
+            View::Committed(blob) => return Ok(Next::Window(blob.clone())),
             View::Growing(seat) => (self.at, seat),
         };
         let progress = seat.progress.borrow_and_update();
@@ -273,15 +289,12 @@ impl Cursor {
 
 /// A window at the beginning of `range`.
 async fn read(content: &Content, range: Range<u64>) -> Result<Bytes, Cut> {
-    let most = range.end.saturating_sub(range.start).min(WINDOW);
-    content.read(range.start, most as usize).await.map_err(Cut::Disk)
+    content.window(range.start, range.end.saturating_sub(range.start)).await.map_err(Cut::Disk)
 }
 
 fn lost() -> Cut {
     Cut::Disk(std::io::Error::other("the disk lost bytes of this fill"))
 }
 
-/// Bytes read at a time: within the processor's cache, and few enough hops.
-const WINDOW: u64 = 256 << 10;
 /// How often a reader ahead of a fill looks at its speed.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);

@@ -198,7 +198,7 @@ impl Failure {
 
 /// The response to a request; `routed` is `None` when it could not be read.
 pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, head_only: bool) -> Response {
-    let request = routed.map(|routed| &routed.request);
+    let request = routed.map(|routed| &*routed.request);
     let configured = !matches!(result, Err(Failure::NotConfigured(_)));
     let mut response = match result {
         Ok(Answer::Pong) => pong(),
@@ -211,8 +211,8 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
     {
         set(&mut response, OCI_NAMESPACE, namespace.as_str());
     }
-    set(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(&mut response, API_VERSION, "registry/2.0");
+    fix(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    fix(&mut response, API_VERSION, "registry/2.0");
     if head_only {
         *response.body_mut() = Body::Empty;
     }
@@ -248,12 +248,18 @@ fn content(found: Content, request: Option<&Request>) -> Response {
     };
     let mut response = Response::new(found.body);
     *response.status_mut() = status;
+    response.headers_mut().reserve(HEADERS_USUAL);
     set(&mut response, header::CONTENT_TYPE, &found.media_type);
-    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
-    set(&mut response, header::ETAG, &format!("\"{}\"", found.digest));
-    set(&mut response, header::ACCEPT_RANGES, "bytes");
-    set(&mut response, CONTENT_DIGEST, &found.digest.to_string());
-    set(&mut response, OUTCOME, found.outcome.as_str());
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    // One text for both: the digest is the entity tag without its quotes.
+    let tag = Bytes::from(format!("\"{}\"", found.digest));
+    let digest = tag.slice(1..tag.len() - 1);
+    for (name, value) in [(header::ETAG, tag), (CONTENT_DIGEST, digest)] {
+        let value = HeaderValue::from_maybe_shared(value).expect("invariant: a digest is header text");
+        response.headers_mut().insert(name, value);
+    }
+    fix(&mut response, header::ACCEPT_RANGES, "bytes");
+    fix(&mut response, OUTCOME, found.outcome.as_str());
     if let Part::Slice(range) = &found.part {
         let span = format!("bytes {}-{}/{}", range.start, range.end - 1, found.length);
         set(&mut response, header::CONTENT_RANGE, &span);
@@ -366,6 +372,11 @@ fn json(status: StatusCode, bytes: Bytes) -> Response {
     response
 }
 
+/// A value of ours, which needs neither a copy nor, in a release, a look.
+fn fix(response: &mut Response, name: HeaderName, value: &'static str) {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+}
+
 /// A value that is no header text (it came from an upstream) is left out rather than sent broken.
 fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
@@ -373,6 +384,8 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
     }
 }
 
+/// Headers of a usual answer, so that their table grows once.
+const HEADERS_USUAL: usize = 12;
 const OUTCOME: HeaderName = HeaderName::from_static("x-pullgate-outcome");
 const CLASS: HeaderName = HeaderName::from_static("x-pullgate-class");
 const STAGE: HeaderName = HeaderName::from_static("x-pullgate-stage");

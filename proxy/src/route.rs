@@ -5,7 +5,10 @@
 //! never an address. Nothing but `ns` is percent-decoded: names of the distribution specification need no escapes, so
 //! an escape in a path is an attempt at something else.
 
+use std::sync::Arc;
+
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri, header};
 use registry::name::{NameError, names_registry};
 use registry::{Digest, Reference, RegistryHost, Repository, Tag};
@@ -17,7 +20,7 @@ pub(crate) struct Routed {
     /// With or without a body.
     pub(crate) verb: Verb,
     /// What is asked for.
-    pub(crate) request: Request,
+    pub(crate) request: Arc<Request>,
 }
 
 /// The two methods of a mirror.
@@ -118,7 +121,12 @@ pub(crate) enum Refusal {
 
 impl Routed {
     /// Reads a request's head. Pure: opens nothing, looks nothing up.
-    pub(crate) fn read(head: &Parts) -> Result<Self, Refusal> {
+    ///
+    /// `known` may have the request of a target that was read before.
+    pub(crate) fn read(
+        head: &Parts,
+        known: impl FnOnce(&str) -> Option<Arc<Request>>,
+    ) -> Result<Self, Refusal> {
         let verb = match head.method {
             Method::GET => Verb::Get,
             Method::HEAD => Verb::Head,
@@ -127,12 +135,16 @@ impl Routed {
         refuse_size(head)?;
         refuse_framing(&head.headers)?;
         let path = origin_path(&head.uri)?;
+        let target = head.uri.path_and_query().map_or(path, PathAndQuery::as_str);
+        if let Some(request) = known(target) {
+            return Ok(Self { verb, request });
+        }
         let query = Query::read(head.uri.query().unwrap_or_default())?;
         let request = match path.strip_prefix("/v2").ok_or(Refusal::Path)? {
             "" | "/" => Request::Ping,
             rest => endpoint(rest.strip_prefix('/').ok_or(Refusal::Path)?, path, query)?,
         };
-        Ok(Self { verb, request })
+        Ok(Self { verb, request: Arc::new(request) })
     }
 }
 
@@ -303,11 +315,11 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Routed::read(&request.body(()).unwrap().into_parts().0)
+        Routed::read(&request.body(()).unwrap().into_parts().0, |_| None)
     }
 
     fn get(target: &str) -> Result<Request, Refusal> {
-        read("GET", target, &[]).map(|routed| routed.request)
+        read("GET", target, &[]).map(|routed| Arc::unwrap_or_clone(routed.request))
     }
 
     #[test]

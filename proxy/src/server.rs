@@ -86,7 +86,10 @@ impl Bound {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                _ = tick.tick() => server.mirror.telemetry.end_quiet_pulls(),
+                _ = tick.tick() => {
+                    server.mirror.telemetry.end_quiet_pulls();
+                    server.mirror.store.tidy();
+                }
                 (stream, peer, slot) = accept(&listener, &slots) => {
                     connections.spawn(connection(Arc::clone(&server), stream, peer, slot, watched.clone()));
                 }
@@ -145,7 +148,10 @@ async fn connection(
         return converse(&server, stream, peer, phase).await;
     };
     match timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls.current()).accept(stream)).await {
-        Ok(Ok(stream)) => converse(&server, stream, peer, phase).await,
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_UNSENT_MAX));
+            converse(&server, stream, peer, phase).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, client = %peer.ip(), "TLS handshake failed"),
         Err(_) => tracing::debug!(client = %peer.ip(), "TLS handshake took too long"),
     }
@@ -215,22 +221,26 @@ async fn answer(
     let began = Instant::now();
     // The body, if there is one, is never read: requests that announce one are refused.
     let (head, _) = request.into_parts();
-    let routed = Routed::read(&head);
+    let mut ready = None;
+    let routed = Routed::read(&head, |target| {
+        ready = mirror.manifests.ready(target);
+        ready.as_ref().map(|ready| Arc::clone(&ready.request))
+    });
     let mut step = routed.as_ref().ok().and_then(|routed| step(&mirror, routed, &head, peer));
     let result = match &routed {
-        Ok(routed) => mirror.answer(routed, &head).await,
+        Ok(routed) => mirror.answer(routed, &head, ready.as_deref()).await,
         Err(refusal) => Err(Failure::Request(*refusal)),
     };
     let routed = routed.ok();
     if let (Some(step), Some(routed), Ok(answer)) = (&mut step, &routed, &result) {
-        step.answered(&routed.request, answer);
+        step.answered(&routed.request, answer, ready.and_then(|ready| ready.names.clone()));
     }
     let (outcome, class, stage) = match &result {
         Ok(answer) => (answer.outcome(), answer.class(), None),
         Err(failure) => (failure.outcome(), failure.class(), failure.stage()),
     };
     let response = respond(routed.as_ref(), result, wants_head_only(routed.as_ref(), &head.method));
-    let request = routed.as_ref().map(|routed| &routed.request);
+    let request = routed.as_ref().map(|routed| &*routed.request);
     let told = Told {
         endpoint: Endpoint::of(request),
         outcome,
@@ -254,6 +264,8 @@ fn step(mirror: &Mirror, routed: &Routed, head: &Parts, peer: SocketAddr) -> Opt
 const IDLE_MAX: Duration = Duration::from_secs(75);
 /// Longest TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Encrypted bytes that wait for a client, two records: a thousand slow ones each hold so many.
+const TLS_UNSENT_MAX: usize = 32 * 1024;
 /// Most header lines of a request.
 const HEADERS_MAX: usize = 64;
 /// How long a closed connection is still read from.

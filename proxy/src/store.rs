@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use moka::future::Cache;
 use registry::{Digest, ImageName, Verified};
 use tokio::time::Instant;
 
 use crate::watch::{Quarantined, Watch};
 
 mod blob;
+mod buffers;
 mod disk;
 mod evict;
 #[cfg(test)]
@@ -38,7 +38,9 @@ pub mod inventory;
 mod janitor;
 mod layout;
 mod link;
+mod mapped;
 mod pins;
+mod recent;
 mod record;
 mod recover;
 mod room;
@@ -51,18 +53,20 @@ mod tag;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use blob::{Blob, Content};
+pub use blob::{Blob, Content, Touch};
 pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
 pub use scrub::Scrubbed;
 pub use tag::{TagRecord, Tags};
 
-use blob::off_worker;
+use blob::{Committed, off_worker};
+use buffers::Buffers;
 use disk::{Disk, LocalDisk, Lock};
 use health::Health;
-use index::Index;
+use index::{Index, Lease};
 use layout::Layout;
+use recent::Recent;
 use record::Folder;
 use room::Room;
 
@@ -73,7 +77,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     folder: Folder,
     index: Arc<Index>,
-    small: Cache<Digest, Bytes>,
+    recent: Recent,
     links: Links,
     tags: Tags,
     room: Room,
@@ -165,7 +169,9 @@ impl Store {
         watch: Arc<dyn Watch>,
     ) -> Result<Self, OpenError> {
         let health = Arc::new(Health::new(watch));
-        let folder = Folder { layout: Layout::new(config.dir.clone()), disk, watch: health.clone() };
+        let buffers = Buffers::default();
+        let layout = Layout::new(config.dir.clone());
+        let folder = Folder { layout, disk, watch: health.clone(), buffers };
         let failed = |source| OpenError::Folder { dir: config.dir.clone(), source };
         let preparing = folder.clone();
         off_worker(move || preparing.disk.make_dir(preparing.layout.dir())).await.map_err(failed)?;
@@ -180,10 +186,7 @@ impl Store {
             health,
             links: Links::new(folder.clone()),
             tags: Tags::new(folder.clone()),
-            small: Cache::builder()
-                .max_capacity(SMALL_REMEMBERED)
-                .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
-                .build(),
+            recent: Recent::new(),
             limit,
             pinned: config.pinned.into(),
             turn: Arc::default(),
@@ -192,7 +195,7 @@ impl Store {
         };
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
-            small: room.small.clone(),
+            recent: room.recent.clone(),
             links: room.links.clone(),
             tags: room.tags.clone(),
             room,
@@ -221,19 +224,24 @@ impl Store {
     /// The disk's, already told to the watch. Treat them as a miss.
     pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
         let known = self.0.index.opening(digest);
-        let (disk, path) = (self.0.folder.disk.clone(), self.0.folder.layout.blob(digest));
+        if let Some(file) = self.0.recent.file(digest) {
+            return Ok(Some(self.leased(digest, known, file)));
+        }
+        let (folder, path) = (self.0.folder.clone(), self.0.folder.layout.blob(digest));
         let opened = off_worker(move || {
-            let file = disk.open(&path)?;
-            Ok((file.size()?, file))
+            let file = folder.disk.open(&path)?;
+            let length = file.size()?;
+            let content = Content::new(file, &folder.buffers);
+            Ok((length, Arc::new(Committed::new(content, length))))
         });
         match opened.await {
             Ok((length, _)) if is_wrong(length, digest, known.as_ref().map(|(size, _)| *size)) => {
                 self.quarantine(digest, Quarantined::Size).await;
                 Ok(None)
             }
-            Ok((length, file)) => {
-                let lease = known.map_or_else(|| self.0.index.found(digest, length), |(_, lease)| lease);
-                Ok(Some(Blob::new(Content::new(file), length, lease)))
+            Ok((_, file)) => {
+                self.0.recent.keep_file(digest, &file);
+                Ok(Some(self.leased(digest, known, file)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.0.index.missed(digest);
@@ -246,7 +254,7 @@ impl Store {
     /// Content of at most 4 MiB, from memory if it was asked for lately. Unreadable is `None`.
     pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
         self.0.index.touch(digest);
-        self.0.small.optionally_get_with_by_ref(digest, self.load_small(digest)).await
+        self.0.recent.small(digest, self.load_small(digest)).await
     }
 
     /// Commits small content that was verified; in memory it is kept even if the disk fails.
@@ -254,7 +262,7 @@ impl Store {
     /// # Errors
     /// The disk's, already told to the watch.
     pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
-        self.0.small.insert(verified.digest().clone(), bytes.clone()).await;
+        self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
         let (folder, verified) = (self.0.folder.clone(), verified.clone());
         let (index, digest) = (&self.0.index, verified.digest().clone());
         let size = verified.length();
@@ -305,6 +313,16 @@ impl Store {
     /// Returns when the scan at start has seen everything.
     pub async fn scanned(&self) {
         self.0.index.scanned().await;
+    }
+
+    /// How often something left: while this stands still, what was there is there.
+    pub(crate) fn departures(&self) -> u64 {
+        self.0.recent.departures()
+    }
+
+    /// Closes files that nobody asked for lately.
+    pub(crate) fn tidy(&self) {
+        self.0.recent.tidy();
     }
 
     /// What it may hold, what else takes space, and what is wrong.
@@ -360,6 +378,11 @@ impl Store {
         self.0.room.quarantine(digest, reason).await;
     }
 
+    fn leased(&self, digest: &Digest, known: Option<(u64, Lease)>, file: Arc<Committed>) -> Blob {
+        let lease = known.map_or_else(|| self.0.index.found(digest, file.length()), |(_, lease)| lease);
+        Blob::new(file, lease)
+    }
+
     async fn load_small(&self, digest: &Digest) -> Option<Bytes> {
         let blob = self.blob(digest).await.ok()??;
         let length = usize::try_from(blob.length()).ok().filter(|length| *length <= SMALL_MAX)?;
@@ -392,5 +415,3 @@ impl fmt::Debug for Store {
 const SMALL_MAX: usize = 4 << 20;
 /// How long a disk is left alone after a failed sync.
 const DISTRUST: Duration = Duration::from_secs(30);
-/// Memory for small content, bytes.
-const SMALL_REMEMBERED: u64 = 64 << 20;

@@ -338,22 +338,31 @@ impl Drop for Exchange {
         if endpoint == Endpoint::Blob && complete {
             self.series.moved(Side::Client, self.sent, total.saturating_sub(first_byte));
         }
-        tracing::info!(
-            target: "pullgate::access",
-            registry = self.series.registry,
-            kind = endpoint.as_str(),
-            outcome = outcome.as_str(),
-            code,
-            class = class.map(Class::as_str),
-            stage = stage.map(Stage::as_str),
-            client = %self.client,
-            sent_bytes = self.sent,
-            complete,
-            cut = self.cut,
-            first_byte_ms = first_byte.as_secs_f64() * 1e3,
-            total_ms = total.as_secs_f64() * 1e3,
-            "request"
-        );
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "pullgate::access",
+                    registry = self.series.registry,
+                    kind = endpoint.as_str(),
+                    outcome = outcome.as_str(),
+                    code,
+                    class = class.map(Class::as_str),
+                    stage = stage.map(Stage::as_str),
+                    client = %self.client,
+                    sent_bytes = self.sent,
+                    complete,
+                    cut = self.cut,
+                    first_byte_ms = first_byte.as_secs_f64() * 1e3,
+                    total_ms = total.as_secs_f64() * 1e3,
+                    "request"
+                )
+            };
+        }
+        // Hits are many and alike, and writing each down costs more than answering it; the pull they are of is told.
+        match outcome {
+            Outcome::Hit if self.cut.is_none() => tell!(debug),
+            _ => tell!(info),
+        }
         if let Some(step) = self.step.take() {
             step.end(self.pull_outcome(complete), complete);
         }

@@ -76,8 +76,8 @@ impl Pull<'_> {
         let ImageName { registry, repository, .. } = self.image;
         let uri = format!("/v2/{repository}/{what}/{reference}?ns={registry}");
         let head = head(&uri).map_err(|error| error.to_string())?;
-        let routed = Routed::read(&head).map_err(|refusal| refusal.to_string())?;
-        match self.mirror.answer(&routed, &head).await {
+        let routed = Routed::read(&head, |_| None).map_err(|refusal| refusal.to_string())?;
+        match self.mirror.answer(&routed, &head, None).await {
             Ok(Answer::Content(content)) => {
                 match content.outcome {
                     Outcome::Hit | Outcome::Stale => self.warmed.hits += 1,

@@ -1,4 +1,4 @@
-//! The connection below hyper: a deadline for request heads, and a turn for everybody.
+//! The connection below hyper: a deadline for request heads, one for clients that take nothing, and a turn for everybody.
 //!
 //! hyper's own header timeout also runs while a connection is idle, so it is our idle limit; the time one head may
 //! take is kept here, from its first byte on. hyper writes until the socket is full, and one fast reader of a large
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How many request heads of a connection were read to their end.
 #[derive(Clone, Debug, Default)]
@@ -36,17 +36,28 @@ pub(crate) struct Wire<T> {
     heads: Heads,
     pending_head: Option<PendingHead>,
     written: usize,
+    stall: Stall,
+}
+
+/// A client that takes nothing.
+#[derive(Debug, Default)]
+struct Stall {
+    since: Option<Instant>,
+    /// Kept over many stalls, so that the short ones between two windows cost no timer.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Debug)]
 struct PendingHead {
     heads_before: u64,
-    deadline: Pin<Box<Sleep>>,
+    until: Instant,
+    /// Made when the rest of a head is waited for: most come whole.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Wire<T> {
     pub(crate) fn new(inner: T, heads: Heads) -> Self {
-        Self { inner, heads, pending_head: None, written: 0 }
+        Self { inner, heads, pending_head: None, written: 0, stall: Stall::default() }
     }
 
     /// The connection alone.
@@ -58,14 +69,17 @@ impl<T> Wire<T> {
     fn arrived(&mut self) {
         let heads_before = self.heads.count();
         if self.pending_head.as_ref().is_none_or(|pending| pending.heads_before != heads_before) {
-            let deadline = Box::pin(sleep(HEAD_MAX));
-            self.pending_head = Some(PendingHead { heads_before, deadline });
+            let until = Instant::now() + HEAD_MAX;
+            self.pending_head = Some(PendingHead { heads_before, until, deadline: None });
         }
     }
 
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.pending_head {
-            Some(pending) if pending.heads_before == self.heads.count() => pending.deadline.as_mut().poll(cx),
+            Some(pending) if pending.heads_before == self.heads.count() => {
+                let until = pending.until;
+                pending.deadline.get_or_insert_with(|| Box::pin(sleep_until(until))).as_mut().poll(cx)
+            }
             _ => {
                 self.pending_head = None;
                 Poll::Pending
@@ -111,7 +125,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         ready!(self.poll_turn(cx));
         let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.count(&result);
-        result
+        self.stall.poll(cx, result)
     }
 
     fn poll_write_vectored(
@@ -122,7 +136,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         ready!(self.poll_turn(cx));
         let result = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.count(&result);
-        result
+        self.stall.poll(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -130,7 +144,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let result = Pin::new(&mut self.inner).poll_flush(cx);
+        self.stall.poll(cx, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -148,6 +163,27 @@ impl<T> Wire<T> {
     }
 }
 
+impl Stall {
+    /// Passes a write's result on, or an error when nothing was taken for [`STALL_MAX`].
+    fn poll<R>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if result.is_ready() {
+            self.since = None;
+            return result;
+        }
+        let until = *self.since.get_or_insert_with(Instant::now) + STALL_MAX;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= until {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")));
+            }
+            timer.as_mut().reset(until);
+        }
+        result
+    }
+}
+
+/// Longest time a client may take nothing of what it asked for. Pauses of minutes are normal while a node's disk is busy.
+const STALL_MAX: Duration = Duration::from_secs(300);
 /// Longest time from a request head's first byte to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Bytes a connection writes before others have their turn.
@@ -175,9 +211,32 @@ mod tests {
 
         client.write_all(b"G").await.unwrap();
         assert_eq!(wire.read(&mut buffer).await.unwrap(), 1);
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
         let cut = wire.read(&mut buffer).await.unwrap_err();
         assert_eq!((cut.kind(), began.elapsed()), (io::ErrorKind::TimedOut, HEAD_MAX));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_and_a_slow_one_is_not() {
+        let (mut client, server) = duplex(64);
+        let mut wire = Wire::new(server, Heads::default());
+        let body = [0; 64 * 4];
+        let began = Instant::now();
+        let reads = async {
+            let mut taken = [0; 64];
+            for _ in 0..3 {
+                tokio::time::sleep(STALL_MAX - Duration::from_secs(1)).await;
+                client.read_exact(&mut taken).await.unwrap();
+            }
+            client
+        };
+        let (written, _client) = tokio::join!(wire.write_all(&body), reads);
+        written.unwrap();
+        assert!(began.elapsed() > STALL_MAX * 2);
+
+        let began = Instant::now();
+        let cut = wire.write_all(b"x").await.unwrap_err();
+        assert_eq!((cut.kind(), began.elapsed()), (io::ErrorKind::TimedOut, STALL_MAX));
     }
 
     #[tokio::test]

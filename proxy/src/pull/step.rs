@@ -44,12 +44,15 @@ impl Step {
         belongs.then(|| Self { telemetry, puller, by_manifest, outcome, got: Got::Nothing })
     }
 
-    /// The client is about to get this.
-    pub(crate) fn answered(&mut self, request: &Request, answer: &Answer) {
+    /// The client is about to get this; `known` are the blobs that a manifest names, where they are known.
+    pub(crate) fn answered(&mut self, request: &Request, answer: &Answer, known: Option<Arc<[Digest]>>) {
         let Answer::Content(content) = answer else { return };
-        self.got = match request {
-            Request::Manifest { .. } => names(content).map_or(Got::Nothing, Got::Names),
-            Request::Blob { digest, .. } if is_whole(content) => Got::Blob(digest.clone()),
+        self.got = match (request, &content.body) {
+            (Request::Manifest { .. }, Body::Memory(bytes)) if is_whole(content) => {
+                let names = known.or_else(|| names(&content.media_type, bytes));
+                names.map_or(Got::Nothing, Got::Names)
+            }
+            (Request::Blob { digest, .. }, _) if is_whole(content) => Got::Blob(digest.clone()),
             _ => Got::Nothing,
         };
     }
@@ -75,10 +78,9 @@ impl Drop for Step {
     }
 }
 
-/// The blobs that an image manifest in hand names; `None` for an index, and where there is no body.
-fn names(content: &Content) -> Option<Vec<Digest>> {
-    let Body::Memory(bytes) = &content.body else { return None };
-    match Manifest::parse(&content.media_type, bytes).ok()?.kind {
+/// The blobs that an image manifest names; `None` for an index, and for what is no manifest (a part of one).
+pub(crate) fn names(media_type: &str, bytes: &[u8]) -> Option<Arc<[Digest]>> {
+    match Manifest::parse(media_type, bytes).ok()?.kind {
         manifest::Kind::Image { config, layers } => {
             let ours = layers.into_iter().filter(|layer| !layer.foreign);
             Some(std::iter::once(config).chain(ours).map(|child| child.digest).collect())

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use filemap::FileMap;
 use rustix::fs::{CWD, FallocateFlags, RenameFlags};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
@@ -57,6 +58,17 @@ pub(super) trait File: fmt::Debug + Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
     /// Fills the buffer from memory, without waiting for the disk: `false`, and an undefined buffer, if that cannot be.
     fn read_cached(&self, _offset: u64, _buffer: &mut [u8]) -> bool {
+        false
+    }
+    /// Maps a file that will not change any more.
+    ///
+    /// # Errors
+    /// `Unsupported` where that is no good; the file is then read by position.
+    fn map(&self, _length: u64) -> io::Result<FileMap> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Has it still a name, and `length` bytes? Asked of mapped files only, where the answer needs no waiting.
+    fn is_intact(&self, _length: u64) -> bool {
         false
     }
     /// Writes all of `bytes` at `offset`.
@@ -235,6 +247,17 @@ impl File for fs::File {
         read.is_ok_and(|read| read == wanted)
     }
 
+    fn map(&self, length: u64) -> io::Result<FileMap> {
+        if is_remote(rustix::fs::fstatfs(self)?.f_type) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        FileMap::new(self, length)
+    }
+
+    fn is_intact(&self, length: u64) -> bool {
+        rustix::fs::fstat(self).is_ok_and(|stat| stat.st_nlink > 0 && stat.st_size as u64 == length)
+    }
+
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.write_all_at(bytes, offset)
     }
@@ -275,6 +298,11 @@ pub(super) fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result
     Ok(bytes)
 }
 
+/// File systems whose files another machine or process may cut, or whose pages wait for one.
+fn is_remote(kind: rustix::fs::FsWord) -> bool {
+    REMOTE.contains(&(kind as u32))
+}
+
 /// The folder a path of the layout lies in.
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != OsStr::new("")).unwrap_or(Path::new("."))
@@ -284,5 +312,17 @@ pub(super) fn parent(path: &Path) -> &Path {
 const FILE_MODE: u32 = 0o600;
 /// No file of ours is a link; one that is was put there by somebody else.
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+/// Linux, `magic.h`: NFS, SMB, CIFS, SMB2, FUSE, Ceph, 9p, AFS, Lustre.
+const REMOTE: [u32; 9] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x6573_5546,
+    0x00c3_6400,
+    0x0102_1997,
+    0x5346_414f,
+    0x0bd0_0bd0,
+];
 /// Longest holder's name read from a lock file, bytes.
 const HOLDER_MAX: u64 = 200;

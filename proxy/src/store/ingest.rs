@@ -8,7 +8,7 @@ use bytes::Bytes;
 use registry::{Digest, Verified};
 use serde::{Deserialize, Serialize};
 
-use super::blob::{Blob, Content, off_worker};
+use super::blob::{Blob, Committed, Content, off_worker};
 use super::disk::{Disk, File, parent, read_whole};
 use super::index::{Index, Reservation};
 use super::link::Kind;
@@ -82,7 +82,7 @@ impl Ingest {
 
     /// The growing file, for readers.
     pub(crate) fn content(&self) -> Content {
-        Content::new(self.file.clone())
+        Content::new(self.file.clone(), &self.folder.buffers)
     }
 
     /// Cuts the file to `end`, which lies in it.
@@ -164,7 +164,7 @@ impl Ingest {
     /// # Errors
     /// As [`Ingest::append`]; the partial file's name is gone then.
     pub(crate) fn commit(self, kind: Kind, verified: &Verified) -> Result<Blob, AppendError> {
-        let Folder { layout, disk, watch } = &self.folder;
+        let Folder { layout, disk, watch, .. } = &self.folder;
         let partial = layout.partial(&self.digest);
         let settled = settle(&**disk, &*self.file, &partial, &layout.blob(&self.digest), verified);
         let _ = disk.remove(&layout.checkpoint(&self.digest));
@@ -172,7 +172,8 @@ impl Ingest {
         let lease = self.index.add(&self.digest, kind, verified.length());
         watch.committed(kind, verified.length());
         self.index.tell(&**watch);
-        Ok(Blob::new(self.content(), verified.length(), lease))
+        let file = Committed::new(self.content(), verified.length());
+        Ok(Blob::new(Arc::new(file), lease))
     }
 
     fn checkpoint(&mut self) -> io::Result<()> {

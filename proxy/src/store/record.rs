@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::blob::off_worker;
+use super::buffers::Buffers;
 use super::disk::{Disk, File, parent, read_whole};
 use super::layout::Layout;
 use crate::watch::Watch;
@@ -22,6 +23,8 @@ pub(super) struct Folder {
     pub(super) layout: Layout,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) watch: Arc<dyn Watch>,
+    /// For what is read of files.
+    pub(super) buffers: Buffers,
 }
 
 /// The records of one type.

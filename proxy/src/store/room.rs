@@ -3,8 +3,6 @@
 use std::io;
 use std::sync::{Arc, PoisonError};
 
-use bytes::Bytes;
-use moka::future::Cache;
 use registry::{Digest, ImageName};
 use tokio::time::Instant;
 
@@ -14,6 +12,7 @@ use super::health::Health;
 use super::index::{Index, Reservation, Victim};
 use super::link::Links;
 use super::pins;
+use super::recent::Recent;
 use super::record::Folder;
 use super::scrub::{Progress, Scrubbed};
 use super::tag::Tags;
@@ -27,7 +26,7 @@ pub(super) struct Room {
     pub(super) health: Arc<Health>,
     pub(super) links: Links,
     pub(super) tags: Tags,
-    pub(super) small: Cache<Digest, Bytes>,
+    pub(super) recent: Recent,
     /// Bytes of content at most.
     pub(super) limit: u64,
     pub(super) pinned: Arc<[ImageName]>,
@@ -109,7 +108,7 @@ impl Room {
     /// Takes content that is not what its name says out of reach; who has it open reads on. Its links stay: it is
     /// fetched again for whoever could see it.
     pub(super) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
-        self.small.invalidate(digest).await;
+        self.recent.forget(digest).await;
         self.index.remove(digest);
         self.index.tell(&*self.folder.watch);
         self.folder.watch.quarantined(reason);
@@ -178,7 +177,7 @@ impl Room {
     }
 
     async fn unlink(&self, digest: &Digest) -> io::Result<()> {
-        self.small.invalidate(digest).await;
+        self.recent.forget(digest).await;
         let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
         off_worker(move || disk.remove(&path)).await?;
         self.links.revoke(digest).await?;
