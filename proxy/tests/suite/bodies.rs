@@ -9,10 +9,10 @@ use registry::upstream::Limits;
 
 use crate::rig::{Heard, Plan, Rig};
 
-/// Something to do to an answer, under a name for the failing test.
-type Fault = (&'static str, fn(Rule, At) -> Rule);
+/// Something to do to an answer, under a name for the failing test; what it needs to know beside the rule.
+type Fault<With> = (&'static str, fn(Rule, With) -> Rule);
 
-const BREAKS: &[Fault] =
+const BREAKS: &[Fault<At>] =
     &[("ends", Rule::end_at), ("is reset", Rule::reset_at), ("stalls", Rule::stall_forever_at)];
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_layer_below_the_minimum_rate_is_asked_for_again() {
 #[tokio::test]
 async fn a_length_that_is_not_true_costs_one_try() {
     let length = add_layer(&Rig::start().await, 1).0.bytes.len() as u64;
-    let faults: [(&str, fn(Rule, u64) -> Rule); 6] = [
+    let faults: [Fault<u64>; 6] = [
         ("shorter", |rule, _| rule.shorten(10)),
         ("empty", |rule, _| rule.shorten(usize::MAX)),
         ("longer", |rule, _| rule.lengthen(10)),
@@ -78,7 +78,7 @@ async fn a_length_that_is_not_true_costs_one_try() {
 
 #[tokio::test]
 async fn wrong_bytes_are_whole_for_nobody_and_right_for_the_next() {
-    let faults: [(&str, fn(Rule, &Blob) -> Rule); 3] = [
+    let faults: [Fault<Blob>; 3] = [
         ("the first byte", |rule, _| rule.flip(At::Byte(0))),
         ("the last byte", |rule, _| rule.flip(At::LastByte)),
         ("every byte", |rule, layer| {
@@ -89,7 +89,7 @@ async fn wrong_bytes_are_whole_for_nobody_and_right_for_the_next() {
         let rig = Rig::start().await;
         let (layer, path) = add_layer(&rig, 1);
         let gate = Gate::new();
-        let rule = fault(Rule::blob().get().once(), &layer).stall_at(At::Byte(1 << 20), &gate);
+        let rule = fault(Rule::blob().get().once(), layer.clone()).stall_at(At::Byte(1 << 20), &gate);
         rig.upstream.fault(rule);
         let release = async {
             gate.arrived(1).await;
@@ -116,15 +116,15 @@ async fn a_small_layer_with_wrong_bytes_is_tried_again_before_anyone_is_answered
 
 #[tokio::test]
 async fn a_part_where_the_whole_was_asked_for_is_no_layer() {
-    let faults: [(&str, fn(Rule) -> Rule); 3] = [
-        ("206 without a range", |rule| rule.claim_status(206)),
-        ("206 from the middle", |rule| rule.claim_status(206).claim_range("bytes 100-199/200")),
-        ("203", |rule| rule.claim_status(203)),
+    let faults: [Fault<()>; 3] = [
+        ("206 without a range", |rule, ()| rule.claim_status(206)),
+        ("206 from the middle", |rule, ()| rule.claim_status(206).claim_range("bytes 100-199/200")),
+        ("203", |rule, ()| rule.claim_status(203)),
     ];
     for (name, fault) in faults {
         let rig = Rig::start().await;
         let (layer, path) = add_layer(&rig, 1);
-        rig.upstream.fault(fault(Rule::blob().get().once()));
+        rig.upstream.fault(fault(Rule::blob().get().once(), ()));
         assert_no_lie(&rig.get(&path).await, &layer, name);
         assert!(is_right(&rig.get(&path).await, &layer), "{name}, and then?");
     }
@@ -133,16 +133,16 @@ async fn a_part_where_the_whole_was_asked_for_is_no_layer() {
 /// What the registry says when the rest of a broken layer is asked for.
 #[tokio::test]
 async fn the_rest_of_a_layer_is_had_whatever_the_registry_thinks_of_ranges() {
-    let faults: [(&str, fn(Rule) -> Rule); 4] = [
-        ("the whole", |rule| rule.ignore_range()),
-        ("another part", |rule| rule.once().claim_range("bytes 0-9/100")),
-        ("no range", |rule| rule.once().no_header("content-range")),
-        ("5xx twice", |rule| rule.times(2).unavailable(503)),
+    let faults: [Fault<()>; 4] = [
+        ("the whole", |rule, ()| rule.ignore_range()),
+        ("another part", |rule, ()| rule.once().claim_range("bytes 0-9/100")),
+        ("no range", |rule, ()| rule.once().no_header("content-range")),
+        ("5xx twice", |rule, ()| rule.times(2).unavailable(503)),
     ];
     for (name, fault) in faults {
         let rig = Rig::start().await;
         let (layer, path) = add_layer(&rig, 1);
-        rig.upstream.fault(fault(Rule::blob().get().with_header("range")));
+        rig.upstream.fault(fault(Rule::blob().get().with_header("range"), ()));
         rig.upstream.fault(Rule::blob().get().once().end_at(At::Half));
         let heard = rig.get(&path).await;
         assert!(is_right(&heard, &layer), "{name}: {} {}", heard.status, heard.body.len());
