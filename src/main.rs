@@ -1,8 +1,9 @@
 //! The `pullgate` executable: reads the command line and the configuration, then hands over to one of the parts.
 //!
 //! ```text
-//!   cli ── main ─┬─ serve ── proxy, prober, admin (status, page, readiness), telemetry, signal
+//!   cli ── main ─┬─ serve ── parts (proxy, prober), admin (status, page, readiness), control, reload, telemetry
 //!                ├─ check ── config, upstream
+//!                ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket
 //!                └─ demo ─── an embedded misbehaving registry, and serve around it
 //! ```
 
