@@ -38,7 +38,8 @@ use crate::serve::Roles;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     trace::install(cli.common.log, usual_log(cli.command.as_ref()));
-    let runtime = tokio::runtime::Builder::new_multi_thread().event_interval(POLLS_PER_LOOK).enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().event_interval(POLLS_PER_LOOK).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
