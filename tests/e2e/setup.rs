@@ -168,12 +168,16 @@ pub(crate) async fn pull_by_hand(pullgate: &Pullgate, image: &Image) {
     }
 }
 
-/// Every file below a folder.
+/// Every regular file below a folder: the control socket is none.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else if path.is_file() {
+            files.push(path);
+        }
     }
     files.sort();
     files
