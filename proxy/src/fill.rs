@@ -60,6 +60,7 @@ pub(crate) async fn run<O: Origin>(
         sink: Some(sink),
         length: None,
         restarted: false,
+        reset_once: false,
         tally,
         segments: Segments::none(),
         alone: false,
@@ -77,8 +78,10 @@ struct Fill<O> {
     sink: Option<Sink>,
     /// Size of the blob, once the upstream's headers were judged.
     length: Option<u64>,
-    /// Begun anew before the first headers: the only error retried there.
+    /// Begun anew before the first headers, because what was kept was of no use.
     restarted: bool,
+    /// A connection was reset before the first headers: that is tried once more.
+    reset_once: bool,
     tally: Tally,
     segments: Segments,
     /// Ask for bounded ranges: others may fetch what lies beyond.
@@ -247,9 +250,12 @@ impl<O: Origin> Fill<O> {
 
     /// How long to wait before the rest is asked for, if it is to be.
     ///
-    /// Before the first headers nothing is retried: the client has tried every endpoint, and the error can be told.
+    /// Before the first headers only a reset is, once: the client has tried every endpoint, and the error can be told.
     fn retry_in(&mut self, error: &Error, patience: &mut Patience) -> Option<Duration> {
-        let retry = std::mem::take(&mut self.restarted) || self.tally.has_begun() && resumable(error.class);
+        let begun = self.tally.has_begun();
+        let first_reset =
+            !begun && error.class == Class::ConnectReset && !std::mem::replace(&mut self.reset_once, true);
+        let retry = std::mem::take(&mut self.restarted) || first_reset || begun && resumable(error.class);
         let pause = if retry { patience.spend(self.taken()) } else { None };
         if patience.is_wearing_thin() {
             self.rest.first_endpoint += 1;

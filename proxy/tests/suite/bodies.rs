@@ -35,15 +35,26 @@ async fn a_layer_that_breaks_anywhere_is_finished_for_its_client() {
 }
 
 #[tokio::test]
-async fn a_connection_reset_before_the_headers_is_503_at_once_and_forgotten() {
+async fn a_connection_reset_before_the_headers_is_tried_once_more() {
     for fault in [Rule::reset, Rule::close] {
         let rig = Rig::start().await;
         let (layer, path) = add_layer(&rig, 1);
         rig.upstream.fault(fault(Rule::blob().once()));
-        let heard = rig.get(&path).await;
-        assert_eq!((heard.status, heard.class()), (503, "connect_reset"), "{heard:?}");
         assert!(is_right(&rig.get(&path).await, &layer));
+        assert_eq!(rig.upstream.log().blob_gets(&layer.digest), 2);
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_resets_every_connection_is_503_and_forgotten() {
+    let rig = Rig::start().await;
+    let (layer, path) = add_layer(&rig, 1);
+    rig.upstream.fault(Rule::blob().reset());
+    let heard = rig.get(&path).await;
+    assert_eq!((heard.status, heard.class()), (503, "connect_reset"), "{heard:?}");
+    assert_eq!(rig.upstream.log().blob_gets(&layer.digest), 2);
+    rig.upstream.clear_faults();
+    assert!(is_right(&rig.get(&path).await, &layer));
 }
 
 #[tokio::test]
