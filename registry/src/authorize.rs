@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
@@ -12,7 +10,7 @@ use crate::call::Walk;
 use crate::challenge::{Bearer, Challenge};
 use crate::class::{Class, Stage};
 use crate::client::Connections;
-use crate::credential::{Credential, CredentialSource};
+use crate::credential::{Credential, CredentialSource, basic_header};
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge;
@@ -124,8 +122,7 @@ impl Walk<'_> {
         })?;
         let Some(Credential::Basic { username, password }) = credential else { return Ok(None) };
         self.inner.wants_basic[self.endpoint].store(true, Ordering::Relaxed);
-        let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
-        Ok(secret_header(&format!("Basic {pair}")).map(Authorization::Basic))
+        Ok(Some(Authorization::Basic(basic_header(&username, &password))))
     }
 
     async fn token(&self, wanted: &Bearer, account: &mut Account) -> Result<Option<Authorization>, Error> {

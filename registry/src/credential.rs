@@ -3,6 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderValue;
+
 /// A secret text. It cannot be printed, compared or serialised; [`Secret::expose`] is the one way in.
 #[derive(Clone)]
 pub struct Secret(Box<str>);
@@ -47,3 +51,12 @@ pub trait CredentialSource: Send + Sync {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CredentialError(pub String);
+
+/// `Authorization: Basic`, marked sensitive (RFC 7617, UTF-8): for a registry and for its token host alike.
+pub(crate) fn basic_header(username: &str, password: &Secret) -> HeaderValue {
+    let pair = BASE64_STANDARD.encode(format!("{username}:{}", password.expose()));
+    let mut value =
+        HeaderValue::try_from(format!("Basic {pair}")).expect("invariant: base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}

@@ -5,8 +5,6 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -19,7 +17,7 @@ use url::form_urlencoded;
 
 use crate::class::{Class, Stage};
 use crate::classify::{self, Asked};
-use crate::credential::{Credential, CredentialSource, Secret};
+use crate::credential::{Credential, CredentialSource, Secret, basic_header};
 use crate::error::{Error, Evidence, Reason};
 use crate::name::RegistryHost;
 use crate::observe::{Peer, Timings};
@@ -264,7 +262,7 @@ fn request(scope: &str, exchange: &Exchange<'_>, credential: Option<&Credential>
         return TokenRequest { method: Method::POST, url: exchange.realm.clone(), headers, body };
     }
     if let Some(Credential::Basic { username, password }) = credential {
-        headers.insert(AUTHORIZATION, basic(username, password));
+        headers.insert(AUTHORIZATION, basic_header(username, password));
     }
     let mut url = exchange.realm.clone();
     {
@@ -276,15 +274,6 @@ fn request(scope: &str, exchange: &Exchange<'_>, credential: Option<&Credential>
         url.set_query(None);
     }
     TokenRequest { method: Method::GET, url, headers, body: Bytes::new() }
-}
-
-/// `Authorization: Basic`, marked sensitive (RFC 7617, UTF-8).
-fn basic(username: &str, password: &Secret) -> HeaderValue {
-    let pair = BASE64_STANDARD.encode(format!("{username}:{}", password.expose()));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {pair}")).expect("invariant: base64 is visible ASCII");
-    value.set_sensitive(true);
-    value
 }
 
 fn refresh_form(scope: &str, exchange: &Exchange<'_>, refresh_token: &Secret) -> Bytes {
