@@ -22,7 +22,7 @@ pub(crate) enum Part {
     Send(u64),
     /// All that are left.
     Rest,
-    /// All that are left, the first of them wrong.
+    /// All that are left, the first of them, if any, wrong.
     WrongRest,
     /// The transfer fails.
     Break(Class),
@@ -109,7 +109,9 @@ impl Scripted {
                     }
                     Part::WrongRest => {
                         let mut wrong = left.to_vec();
-                        wrong[0] ^= 1;
+                        if let Some(first) = wrong.first_mut() {
+                            *first ^= 1;
+                        }
                         left = wrong.into();
                         parts.push_front(Part::Rest);
                     }

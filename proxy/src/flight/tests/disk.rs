@@ -1,0 +1,88 @@
+//! A disk that fails, and a process that is killed.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_costs_the_copy_not_the_pull() {
+    for size in [MIB, 20 * MIB] {
+        let world = World::new(size, []).await;
+        world.trap.set(0, Fault::Always(ENOSPC));
+        assert!(world.read().await.unwrap() == world.content);
+        world.landed().await;
+        assert_eq!(world.told.ends.lock().unwrap()[0].outcome, FillOutcome::PassedThrough);
+        assert!(!world.told.disk.lock().unwrap().is_empty());
+    }
+}
+
+/// For each file operation in turn: the body is right or visibly short, what is committed is right, and the next
+/// pull on a healed disk is right. Ends with the first run that needs no failure.
+async fn sweep(fault: Fault) {
+    for operation in 0.. {
+        let world = World::new(4 * MIB + 1, []).await;
+        world.trap.set(operation, fault);
+        let reads = futures_util::future::join_all([world.read(), world.read()]).await;
+        for bytes in reads.into_iter().flatten() {
+            assert!(bytes == world.content, "operation {operation}");
+        }
+        world.landed().await;
+        let went_off = world.trap.went_off();
+        world.trap.set(i64::MAX, fault);
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert!(world.read().await.unwrap() == world.content, "operation {operation}, healed");
+        world.landed().await;
+        assert!(world.committed_is_right().await, "operation {operation}, committed");
+        if !went_off {
+            assert!(operation > 10, "a fill takes more operations than {operation}");
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whichever_operation_lacks_space_no_whole_body_is_wrong() {
+    sweep(Fault::Once(ENOSPC)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whichever_operation_fails_once_no_whole_body_is_wrong() {
+    sweep(Fault::Once(EIO)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whenever_the_disk_dies_no_whole_body_is_wrong() {
+    sweep(Fault::Always(EIO)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whenever_access_is_denied_no_whole_body_is_wrong() {
+    sweep(Fault::Always(EACCES)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whichever_write_is_short_no_whole_body_is_wrong() {
+    sweep(Fault::ShortWrite).await;
+}
+
+#[test]
+fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
+    let at = 90 * MIB as u64;
+    let stuck = Answer::of([Part::Send(at), Part::Await(Arc::new(Semaphore::new(0)))]);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let killed = runtime();
+    let mut world = killed.block_on(World::new(100 * MIB, [stuck]));
+    killed.block_on(async {
+        let mut body = world.open().await.unwrap().reader.body(0..at);
+        while body.frame().await.is_some() {}
+    });
+    drop(killed);
+    runtime().block_on(async {
+        world.flights = flights(&TempDir::new().unwrap(), &Trap::unset(), &world.told).await;
+        world.flights = flights(&world.dir, &world.trap, &world.told).await;
+        assert!(world.read().await.unwrap() == world.content);
+    });
+    let resumed = world.upstream.requests()[1];
+    assert!((at - (64 << 20)..=at).contains(&resumed), "resumed at {resumed}");
+}
+
+const ENOSPC: i32 = 28;
+const EACCES: i32 = 13;

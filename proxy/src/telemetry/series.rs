@@ -1,0 +1,173 @@
+//! The series of one registry: handles made on first use and held.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+
+use super::exchange::Endpoint;
+use super::names::{FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, THROUGHPUT};
+use crate::pull::PullOutcome;
+use crate::respond::Outcome;
+
+/// The series of one registry.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(super) registry: String,
+    requests: Grid<Counter, { ENDPOINTS * OUTCOMES * CODES.len() }>,
+    first_byte: Grid<Histogram, { ENDPOINTS * OUTCOMES }>,
+    sent: Grid<Counter, OUTCOMES>,
+    throughput: Grid<Histogram, 2>,
+    pulls: Grid<Counter, PULL_OUTCOMES>,
+    pull_time: Grid<Histogram, PULL_OUTCOMES>,
+    stale: OnceLock<Counter>,
+    fills: OnceLock<Gauge>,
+    resumes: OnceLock<Counter>,
+    pub(crate) counts: Counts,
+}
+
+/// The same numbers, for people to read.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) answers: [AtomicU64; OUTCOMES],
+    pub(crate) sent_bytes: AtomicU64,
+    pub(crate) fills: AtomicU64,
+    pub(crate) resumes: AtomicU64,
+}
+
+impl Series {
+    pub(super) fn new(registry: &str) -> Self {
+        Self {
+            registry: registry.to_owned(),
+            requests: Grid::default(),
+            first_byte: Grid::default(),
+            sent: Grid::default(),
+            throughput: Grid::default(),
+            pulls: Grid::default(),
+            pull_time: Grid::default(),
+            stale: OnceLock::new(),
+            fills: OnceLock::new(),
+            resumes: OnceLock::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Begins the series that alerts watch at zero, so that their first increase is seen as one.
+    pub(super) fn at_zero(self) -> Self {
+        self.stale(0);
+        self.resumed(0);
+        self.fills(0);
+        for outcome in Outcome::ALL {
+            self.sent(*outcome, 0);
+        }
+        for outcome in PullOutcome::ALL {
+            self.pulls(*outcome).increment(0);
+        }
+        self
+    }
+
+    pub(super) fn request(&self, endpoint: Endpoint, outcome: Outcome, code: u16) -> &Counter {
+        let code_at = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len() - 1);
+        let at = (endpoint as usize * OUTCOMES + outcome as usize) * CODES.len() + code_at;
+        self.requests.at(at, || {
+            let code = match CODES[code_at] {
+                0 => "other".to_owned(),
+                code => code.to_string(),
+            };
+            metrics::counter!(REQUESTS, "registry" => self.registry.clone(), "kind" => endpoint.as_str(),
+                "outcome" => outcome.as_str(), "code" => code)
+        })
+    }
+
+    pub(super) fn first_byte(&self, endpoint: Endpoint, outcome: Outcome) -> &Histogram {
+        self.first_byte.at(endpoint as usize * OUTCOMES + outcome as usize, || {
+            metrics::histogram!(FIRST_BYTE, "registry" => self.registry.clone(), "kind" => endpoint.as_str(),
+                "outcome" => outcome.as_str())
+        })
+    }
+
+    pub(super) fn sent(&self, outcome: Outcome, bytes: u64) {
+        self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let label =
+            || metrics::counter!(SENT, "registry" => self.registry.clone(), "outcome" => outcome.as_str());
+        self.sent.at(outcome as usize, label).increment(bytes);
+    }
+
+    pub(super) fn moved(&self, side: Side, bytes: u64, time: Duration) {
+        if bytes < LAYER_MIN {
+            return;
+        }
+        let label =
+            || metrics::histogram!(THROUGHPUT, "registry" => self.registry.clone(), "side" => side.as_str());
+        self.throughput.at(side as usize, label).record(bytes as f64 / time.as_secs_f64().max(1e-6));
+    }
+
+    pub(super) fn pulls(&self, outcome: PullOutcome) -> &Counter {
+        self.pulls.at(
+            outcome as usize,
+            || metrics::counter!(PULLS, "registry" => self.registry.clone(), "outcome" => outcome.as_str()),
+        )
+    }
+
+    pub(super) fn pulled(&self, outcome: PullOutcome, took: Duration) {
+        self.pulls(outcome).increment(1);
+        let seconds = || metrics::histogram!(PULL_SECONDS, "registry" => self.registry.clone(), "outcome" => outcome.as_str());
+        self.pull_time.at(outcome as usize, seconds).record(took);
+    }
+
+    pub(super) fn stale(&self, more: u64) {
+        let counter = || metrics::counter!(STALE, "registry" => self.registry.clone());
+        self.stale.get_or_init(counter).increment(more);
+    }
+
+    pub(super) fn resumed(&self, more: u64) {
+        self.counts.resumes.fetch_add(more, Ordering::Relaxed);
+        let counter = || metrics::counter!(RESUMES, "registry" => self.registry.clone());
+        self.resumes.get_or_init(counter).increment(more);
+    }
+
+    pub(super) fn fills(&self, running: u64) {
+        let gauge = || metrics::gauge!(FILLS, "registry" => self.registry.clone());
+        self.fills.get_or_init(gauge).set(running as f64);
+    }
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self::new("other")
+    }
+}
+registry::labels! {
+    /// On which side of us bytes moved.
+    Side {
+        /// From the registry to us.
+        Upstream = "upstream";
+        /// From us to the client.
+        Client = "client";
+    }
+}
+
+/// Handles by position, each made when it is first used.
+#[derive(Debug)]
+struct Grid<T, const N: usize>([OnceLock<T>; N]);
+
+impl<T, const N: usize> Grid<T, N> {
+    fn at(&self, at: usize, make: impl FnOnce() -> T) -> &T {
+        self.0[at].get_or_init(make)
+    }
+}
+
+impl<T, const N: usize> Default for Grid<T, N> {
+    fn default() -> Self {
+        Self([const { OnceLock::new() }; N])
+    }
+}
+
+const ENDPOINTS: usize = Endpoint::ALL.len();
+const OUTCOMES: usize = Outcome::ALL.len();
+const PULL_OUTCOMES: usize = PullOutcome::ALL.len();
+/// The status codes we send; 0 stands for any other.
+const CODES: [u16; 9] = [200, 206, 400, 403, 404, 405, 416, 503, 0];
+/// Below this the time of a transfer says nothing about throughput, bytes.
+const LAYER_MIN: u64 = 64 * 1024;
