@@ -1,19 +1,23 @@
 //! As whom an endpoint is asked: credentials for the repositories they are meant for, tokens, and Basic where wanted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::account::Account;
 use crate::call::Walk;
-use crate::challenge::{Bearer, Challenge};
+use crate::caller::Caller;
+use crate::challenge::{Bearer, Challenge, Wanted};
 use crate::class::{Class, Stage};
-use crate::client::Connections;
+use crate::client::{Connections, Inner};
 use crate::credential::{Credential, CredentialSource, basic_header};
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge;
+use crate::name::Repository;
 use crate::observe::{RequestKind, Timings};
 use crate::token::{
     self, Exchange, Grant, TOKEN_BODY_MAX, Token, TokenAnswer, TokenFetch, TokenKey, TokenRequest,
@@ -26,6 +30,8 @@ pub(crate) enum Authorization {
     Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
     /// User name and password.
     Basic(HeaderValue),
+    /// The token of whom we ask for.
+    Caller(HeaderValue),
 }
 
 /// Asks token endpoints over the walk's own connections, and notes whether it was needed.
@@ -37,7 +43,7 @@ struct Fetch<'a> {
 impl Authorization {
     pub(crate) fn header(&self) -> HeaderValue {
         match self {
-            Self::Bearer { header, .. } | Self::Basic(header) => header.clone(),
+            Self::Bearer { header, .. } | Self::Basic(header) | Self::Caller(header) => header.clone(),
         }
     }
 
@@ -45,22 +51,31 @@ impl Authorization {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Bearer { fresh, .. } => *fresh,
-            Self::Basic(_) => true,
+            Self::Basic(_) | Self::Caller(_) => true,
         }
     }
 }
 
 impl Walk<'_> {
-    /// Who is asking: the upstream's short id when credentials are used.
+    /// Who is asking: the upstream's short id when credentials are used, `client` with a caller's own token.
     pub(crate) fn identity(&self) -> &str {
-        match self.credentials() {
-            Some(_) => &self.inner.upstream.id,
-            None => "anonymous",
+        match (self.caller(), self.credentials()) {
+            (Some(_), _) => CLIENT,
+            (None, Some(_)) => &self.inner.upstream.id,
+            (None, None) => "anonymous",
         }
+    }
+
+    /// Whose token this endpoint may see.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.behalf.caller.as_ref().filter(|_| self.endpoint == CALLERS_ENDPOINT)
     }
 
     /// The credentials this endpoint may see for this repository.
     pub(crate) fn credentials(&self) -> Option<&dyn CredentialSource> {
+        if self.behalf.caller.is_some() {
+            return None;
+        }
         let upstream = &self.inner.upstream;
         let repository = self.question.repository?;
         if !upstream.repositories.iter().any(|pattern| pattern.matches(repository)) {
@@ -72,6 +87,9 @@ impl Walk<'_> {
 
     /// What is worth sending before any challenge: a cached token, or Basic where the endpoint wanted it before.
     pub(crate) async fn upfront(&self) -> Result<Option<Authorization>, Error> {
+        if let Some(caller) = self.caller() {
+            return Ok(Some(Authorization::Caller(caller.header())));
+        }
         if self.inner.connections == Connections::Fresh {
             return Ok(None);
         }
@@ -88,6 +106,15 @@ impl Walk<'_> {
         let challenge = Challenge::from_headers(headers).ok()?;
         let meets = !matches!(challenge, Challenge::Basic { .. }) || self.credentials().is_some();
         (meets || self.question.kind == RequestKind::Ping).then_some(challenge)
+    }
+
+    /// Remembers what the endpoint of callers asks them for.
+    pub(crate) fn note_challenge(&self, headers: &HeaderMap) {
+        if self.endpoint == CALLERS_ENDPOINT
+            && let Ok(challenge) = Challenge::from_headers(headers)
+        {
+            *self.inner.challenged() = Some(challenge);
+        }
     }
 
     /// What the challenge asks for, given that `refused` was not it.
@@ -126,15 +153,7 @@ impl Walk<'_> {
     }
 
     async fn token(&self, wanted: &Bearer, account: &mut Account) -> Result<Option<Authorization>, Error> {
-        let upstream = &self.inner.upstream;
-        let endpoint = &self.endpoint().url;
-        let realm =
-            upstream.zone.judge_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
-                let host = endpoint.join(&wanted.realm).ok().as_ref().and_then(Target::of);
-                let host = host.map_or_else(|| self.origin(), |target| target.authority());
-                let evidence = Evidence::host(host).because(refusal.reason).saying(&refusal.message);
-                Error::new(Class::TrustRefused, Stage::Token, evidence)
-            })?;
+        let realm = self.inner.realm(self.endpoint, wanted)?;
         let key = self.key(self.scope(wanted));
         let fetch = Fetch { walk: self, used: AtomicBool::new(false) };
         let exchange =
@@ -178,6 +197,38 @@ impl Walk<'_> {
 
     fn origin(&self) -> String {
         Target::of(&self.endpoint().url).map(|target| target.authority()).unwrap_or_default()
+    }
+}
+
+impl Inner {
+    /// See [`crate::Client::wanted`].
+    pub(crate) fn wanted(&self, repository: &Repository) -> Result<Option<Wanted>, Error> {
+        let bearer = match self.challenged().clone() {
+            None => return Ok(None),
+            Some(Challenge::Basic { .. }) => return Ok(Some(Wanted::Basic)),
+            Some(Challenge::Bearer(bearer)) => bearer,
+        };
+        let realm = self.realm(CALLERS_ENDPOINT, &bearer)?;
+        let prefix = self.upstream.endpoints[CALLERS_ENDPOINT].prefix.as_deref().unwrap_or_default();
+        let scope = format!("repository:{prefix}{repository}:pull");
+        Ok(Some(Wanted::Token { realm, service: bearer.service, scope }))
+    }
+
+    /// The token endpoint that a challenge of this endpoint names, if it may be followed.
+    fn realm(&self, endpoint: usize, wanted: &Bearer) -> Result<Url, Error> {
+        let upstream = &self.upstream;
+        let endpoint = &upstream.endpoints[endpoint].url;
+        upstream.zone.judge_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
+            let named = endpoint.join(&wanted.realm).ok();
+            let host = named.as_ref().and_then(Target::of).or_else(|| Target::of(endpoint));
+            let host = host.map(|target| target.authority()).unwrap_or_default();
+            let evidence = Evidence::host(host).because(refusal.reason).saying(&refusal.message);
+            Error::new(Class::TrustRefused, Stage::Token, evidence)
+        })
+    }
+
+    fn challenged(&self) -> MutexGuard<'_, Option<Challenge>> {
+        self.challenged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -236,6 +287,11 @@ fn covers(theirs: &str, own: &str) -> bool {
         })
     })
 }
+
+/// The identity of all who show a token of their own.
+const CLIENT: &str = "client";
+/// The one endpoint that sees callers' tokens, and whose challenge tells them where to get one.
+const CALLERS_ENDPOINT: usize = 0;
 
 #[cfg(test)]
 mod tests {

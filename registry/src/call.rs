@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::authorize::Authorization;
 use crate::class::{Class, Stage};
 use crate::classify::Asked;
-use crate::client::{Connections, Inner, Rest, VIA};
+use crate::client::{Behalf, Connections, Inner, Rest, VIA};
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge::drain;
@@ -68,7 +68,7 @@ pub(crate) struct Walked<T> {
 /// One endpoint under one question.
 pub(crate) struct Walk<'a> {
     pub(crate) inner: &'a Inner,
-    via: &'a str,
+    pub(crate) behalf: &'a Behalf,
     pub(crate) question: &'a Question<'a>,
     /// Index into the upstream's endpoints.
     pub(crate) endpoint: usize,
@@ -87,7 +87,7 @@ impl Inner {
     /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
     pub(crate) async fn walk<T>(
         &self,
-        via: &str,
+        behalf: &Behalf,
         question: &Question<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
@@ -99,7 +99,7 @@ impl Inner {
             let endpoint = (first + turn) % count;
             let walk = Walk {
                 inner: self,
-                via,
+                behalf,
                 question,
                 endpoint,
                 pool: self.pool_for_call(),
@@ -173,6 +173,9 @@ impl Walk<'_> {
             let landed = self.follow(authorization.as_ref(), account).await?;
             let waited = landed.reply.waited;
             let refused = landed.reply.response.status() == StatusCode::UNAUTHORIZED && !landed.redirected;
+            if refused {
+                self.note_challenge(landed.reply.response.headers());
+            }
             let is_final = authorization.as_ref().is_some_and(Authorization::is_final);
             if !refused || is_final || self.question.kind == RequestKind::Ping {
                 account.timings.add(self.question.stage, waited);
@@ -332,8 +335,10 @@ impl Walk<'_> {
         let mut headers = self.own_headers();
         headers.extend(self.question.headers.clone());
         let instance = &self.inner.outbound.instance;
-        let via =
-            if self.via.is_empty() { instance.to_string() } else { format!("{}, {instance}", self.via) };
+        let via = match &*self.behalf.via {
+            "" => instance.to_string(),
+            via => format!("{via}, {instance}"),
+        };
         if let Ok(value) = HeaderValue::from_str(&via) {
             headers.insert(VIA, value);
         }

@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 use http_auth::ChallengeRef;
 use http_auth::parser::ChallengeParser;
+use url::Url;
 
 /// What a registry wants before it answers. Bearer is preferred when both are offered, as clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,22 @@ pub struct Bearer {
     pub scope: Option<String>,
     /// Why a presented token was refused, such as `insufficient_scope`.
     pub error: Option<String>,
+}
+
+/// What a registry wants of a client, judged: as it may be passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A token.
+    Token {
+        /// Where it is to be had; within the upstream's trust zone.
+        realm: Url,
+        /// The service it is for.
+        service: Option<String>,
+        /// For pulling from the repository asked for, as the endpoint names it.
+        scope: String,
+    },
+    /// User name and password with every request.
+    Basic,
 }
 
 /// A 401 came without a challenge we can meet.

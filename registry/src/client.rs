@@ -1,7 +1,7 @@
 //! The one client that leaves the cluster: typed questions to one upstream, each answered with stage times or one class.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use crate::answer;
 use crate::body::{Body, Promise};
 use crate::call::{Question, Walked};
+use crate::caller::Caller;
+use crate::challenge::{Challenge, Wanted};
 use crate::class::Stage;
 use crate::classify::Asked;
 use crate::dial::Dialer;
@@ -29,8 +31,16 @@ use crate::upstream::{Endpoint, Outbound, Upstream};
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    behalf: Behalf,
+}
+
+/// For whom we ask.
+#[derive(Clone, Default)]
+pub(crate) struct Behalf {
     /// Mirrors the request passed before us.
-    via: Arc<str>,
+    pub(crate) via: Arc<str>,
+    /// Who shows a token of their own; nobody: we ask as ourselves.
+    pub(crate) caller: Option<Caller>,
 }
 
 pub(crate) struct Inner {
@@ -42,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) pool: Arc<Pool>,
     /// By endpoint: did it ask for Basic?
     pub(crate) wants_basic: Vec<AtomicBool>,
+    /// What the first endpoint last asked clients for.
+    pub(crate) challenged: Mutex<Option<Challenge>>,
 }
 
 /// Shall calls share connections, or each walk the whole way as a node would?
@@ -171,14 +183,40 @@ impl Client {
         let dialer = Dialer::new(&upstream, &outbound, Tls::new(&outbound.roots, [])?);
         let transport = Transport::new(dialer, tls);
         let wants_basic = upstream.endpoints.iter().map(|_| AtomicBool::new(false)).collect();
-        let inner = Inner { upstream, outbound, connections, transport, pool: Arc::default(), wants_basic };
-        Ok(Self { inner: Arc::new(inner), via: "".into() })
+        let inner = Inner {
+            upstream,
+            outbound,
+            connections,
+            transport,
+            pool: Arc::default(),
+            wants_basic,
+            challenged: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner), behalf: Behalf::default() })
     }
 
     /// The same client, on behalf of a request that came with this [`VIA`] header.
     #[must_use]
     pub fn on_behalf(&self, via: &str) -> Self {
-        Self { inner: Arc::clone(&self.inner), via: via.into() }
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
+    }
+
+    /// The same client, asking with a caller's own token in place of any identity of ours.
+    ///
+    /// The token goes to the first endpoint and nowhere else: not to the others, which are asked as nobody, and not
+    /// along redirects. What we hold ourselves, credentials and cached tokens, is not used.
+    #[must_use]
+    pub fn as_caller(&self, caller: &Caller) -> Self {
+        let caller = Some(caller.clone());
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { caller, ..self.behalf.clone() } }
+    }
+
+    /// What the first endpoint wants of clients for `repository`, as of its last 401; `None` before there was one.
+    ///
+    /// # Errors
+    /// `trust_refused`: it names a realm that this upstream's zone does not allow.
+    pub fn wanted(&self, repository: &Repository) -> Result<Option<Wanted>, Error> {
+        self.inner.wanted(repository)
     }
 
     /// The registry it asks.
@@ -201,7 +239,7 @@ impl Client {
             read: Some(PING_MAX),
             deadline,
         };
-        Ok(self.inner.walk(&self.via, &question, |_| Ok(())).await?.close())
+        Ok(self.inner.walk(&self.behalf, &question, |_| Ok(())).await?.close())
     }
 
     /// Headers of a manifest. Free of quota where registries count GETs.
@@ -216,7 +254,7 @@ impl Client {
         let question =
             manifest_question(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
         let walked =
-            self.inner.walk(&self.via, &question, |given| answer::manifest_head(&given, reference)).await;
+            self.inner.walk(&self.behalf, &question, |given| answer::manifest_head(&given, reference)).await;
         match walked {
             Err(error) if error.evidence.status == Some(405) => {
                 Ok(self.manifest(repository, reference, deadline).await?.map(answer::head_of))
@@ -235,7 +273,8 @@ impl Client {
         let mut question =
             manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
         question.read = Some(MANIFEST_MAX);
-        let walked = self.inner.walk(&self.via, &question, |given| answer::manifest(&given, reference)).await;
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| answer::manifest(&given, reference)).await;
         Ok(walked?.close())
     }
 
@@ -249,7 +288,8 @@ impl Client {
         deadline: Instant,
     ) -> Result<Answer<Option<u64>>, Error> {
         let question = blob_question(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
-        let walked = self.inner.walk(&self.via, &question, |given| Ok(content_length(&given.headers))).await;
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| Ok(content_length(&given.headers))).await;
         match walked {
             Err(error) if error.evidence.status == Some(405) => {
                 let first = Some(ByteRange { start: 0, end: Some(0) });
@@ -284,7 +324,8 @@ impl Client {
         if let Some(range) = range {
             question.headers.insert(header::RANGE, range.header());
         }
-        let walked = self.inner.walk(&self.via, &question, |given| answer::blob_head(given, range)).await?;
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| answer::blob_head(given, range)).await?;
         let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
         let (timings, quota) = (account.timings, account.quota.clone());
         let promise = Promise {
@@ -311,7 +352,7 @@ impl Client {
         let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
         question.query.extend(n.map(|n| ("n".to_owned(), n.to_string())));
         question.query.extend(last.map(|last| ("last".to_owned(), last.to_owned())));
-        Ok(self.inner.walk(&self.via, &question, |given| answer::tags(&given)).await?.close())
+        Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
     }
 
     /// Referrers of a digest; an upstream without the API fails with status 404 in the evidence.
@@ -328,7 +369,7 @@ impl Client {
         let mut question = list_question(RequestKind::Referrers, repository, path, deadline);
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         question.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
-        Ok(self.inner.walk(&self.via, &question, |given| answer::referrers(&given)).await?.close())
+        Ok(self.inner.walk(&self.behalf, &question, |given| answer::referrers(&given)).await?.close())
     }
 }
 

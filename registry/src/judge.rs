@@ -49,7 +49,7 @@ impl Walk<'_> {
             asked: self.question.asked,
             host: &evidence.host,
             address: reply.peer,
-            identified: authorization.is_some() && self.credentials().is_some(),
+            identified: authorization.is_some() && (self.credentials().is_some() || self.caller().is_some()),
             redirected,
             now: SystemTime::now(),
         };

@@ -20,6 +20,7 @@ mod answer;
 mod authorize;
 pub mod body;
 mod call;
+pub mod caller;
 pub mod challenge;
 pub mod class;
 pub mod classify;
@@ -43,6 +44,7 @@ mod transport;
 pub mod trust;
 pub mod upstream;
 
+pub use caller::{Caller, CallerId};
 pub use class::{Class, Stage};
 pub use client::Client;
 pub use credential::{Credential, CredentialSource, Secret};

@@ -25,7 +25,7 @@ pub trait Observer: Send + Sync {
 pub struct Observation<'a> {
     /// The registry asked.
     pub registry: &'a RegistryHost,
-    /// Under which identity: `anonymous` or the upstream's short id.
+    /// Under which identity: `anonymous`, the upstream's short id, or `client` for all who showed a token of their own.
     pub identity: &'a str,
     /// What was asked for.
     pub kind: RequestKind,

@@ -1,7 +1,7 @@
 //! Who may pull: nobody is asked, Basic, or Bearer tokens from the registry's own token endpoint.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -33,7 +33,7 @@ pub enum Access {
 #[derive(Debug, Clone)]
 pub struct Tokens {
     users: BTreeMap<String, String>,
-    private: BTreeMap<String, String>,
+    private: BTreeMap<String, BTreeSet<String>>,
     life: Duration,
     tell_life: bool,
     refusal: Option<u16>,
@@ -66,11 +66,12 @@ impl Tokens {
         self
     }
 
-    /// A repository that only this user sees. Others get a token without the right, as Docker Hub does, and then a
-    /// 401 with `insufficient_scope` at the registry; unless [`refuse_at_token`](Self::refuse_at_token) is set.
+    /// A repository that only this user sees, and those of further calls. Others get a token without the right, as
+    /// Docker Hub does, and then a 401 with `insufficient_scope` at the registry; unless
+    /// [`refuse_at_token`](Self::refuse_at_token) is set.
     #[must_use]
     pub fn private(mut self, repository: &str, user: &str) -> Self {
-        self.private.insert(repository.to_owned(), user.to_owned());
+        self.private.entry(repository.to_owned()).or_default().insert(user.to_owned());
         self
     }
 
@@ -103,7 +104,7 @@ impl Tokens {
     }
 
     fn may_pull(&self, repository: &str, user: Option<&str>) -> bool {
-        self.private.get(repository).is_none_or(|owner| user == Some(owner))
+        self.private.get(repository).is_none_or(|users| user.is_some_and(|user| users.contains(user)))
     }
 }
 
@@ -164,14 +165,28 @@ impl Door {
             return Answer::oci_error(status, "DENIED", "requested access to the resource is denied");
         }
         let (life, tell_life) = (tokens.life, tokens.tell_life);
-        self.given += 1;
-        let token = format!("token-{}", self.given);
-        self.grants.insert(token.clone(), Grant { repositories: granted, expires: Instant::now() + life });
+        let token = self.give(granted, life);
         let mut document = json!({ "token": token, "access_token": token });
         if tell_life {
             document["expires_in"] = json!(life.as_secs());
         }
         Answer::json(200, &document)
+    }
+
+    /// A token as the token endpoint would give it to this user for these repositories.
+    pub(super) fn token_of(&mut self, user: &str, repositories: &[&str]) -> String {
+        let Access::Tokens(tokens) = &self.access else { return String::new() };
+        let life = tokens.life;
+        let may_pull = |repository: &&&str| tokens.may_pull(repository, Some(user));
+        let granted = repositories.iter().filter(may_pull).map(|&repository| repository.to_owned()).collect();
+        self.give(granted, life)
+    }
+
+    fn give(&mut self, repositories: Vec<String>, life: Duration) -> String {
+        self.given += 1;
+        let token = format!("token-{}", self.given);
+        self.grants.insert(token.clone(), Grant { repositories, expires: Instant::now() + life });
+        token
     }
 
     fn token_error(&self, ask: &Ask) -> Option<TokenError> {

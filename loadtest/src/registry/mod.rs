@@ -238,6 +238,12 @@ impl Registry {
         lock(&self.shared.door).revoke();
     }
 
+    /// A token that this user would get for these repositories: it holds for those the user may pull. Empty without
+    /// [`Access::Tokens`].
+    pub fn token_of(&self, user: &str, repositories: &[&str]) -> String {
+        lock(&self.shared.door).token_of(user, repositories)
+    }
+
     /// Counts manifest GETs against a quota and tells it; `None` ends that.
     pub fn set_quota(&self, quota: Option<Quota>) {
         *lock(&self.shared.quota) = quota;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadtest::registry::{Access, Answer, Registry, Rule, Tokens, TooMany};
+use loadtest::registry::{Access, Answer, Greeting, Kind, Registry, Rule, Tokens, TooMany};
 use loadtest::sockets::Port;
+use registry::challenge::Wanted;
 use registry::trust::HostPattern;
 use registry::upstream::RepositoryPattern;
-use registry::{Class, Reason, RequestKind, Stage};
+use registry::{Caller, Class, Reason, RequestKind, Stage};
 use tokio::time::Instant;
 
 use crate::setup::*;
@@ -107,6 +108,77 @@ async fn credentials_are_for_their_repositories_and_their_endpoint_only() {
     assert!(
         mirror.log().iter().any(|it| it.header("authorization").is_some_and(|it| it.starts_with("Basic ")))
     );
+}
+
+#[tokio::test]
+async fn a_callers_own_token_is_the_only_one_shown_and_nobody_is_asked_for_another() {
+    let upstream =
+        guarded(Tokens::new().user("ann", "right").private(REPOSITORY, "bob").private(REPOSITORY, "ann"))
+            .await;
+    let setup = Setup::of(&upstream).with_user("ann", "right");
+    let client = setup.client();
+    head(&client, "3.20").await.expect("ann may");
+    upstream.clear_log();
+    let token = upstream.token_of("bob", &[REPOSITORY]);
+    let caller = Caller::bearer(&token).expect("a token");
+    head(&client.as_caller(&caller), "3.20").await.expect("bob may");
+    upstream.revoke_tokens();
+    let error = head(&client.as_caller(&caller), "3.20").await.expect_err("a dead token");
+    assert_eq!((error.class, error.evidence.status), (Class::AuthRejected, Some(401)), "{error}");
+    let log = upstream.log();
+    assert_eq!((log.tokens(), log.manifest_heads()), (0, 2));
+    let wanted = format!("Bearer {token}");
+    assert!(log.iter().all(|it| it.header("authorization") == Some(&wanted)));
+    let last = setup.ears.heard().pop().expect("an observation");
+    assert_eq!((last.identity.as_str(), last.class), ("client", Some(Class::AuthRejected)));
+}
+
+#[tokio::test]
+async fn a_callers_token_goes_to_no_other_endpoint_and_no_blob_host() {
+    let (first, image) = good().await;
+    first.require(Access::Tokens(Tokens::new().private(REPOSITORY, "bob")));
+    first.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(60)).await.expect("a blob host");
+    let (second, _) = good().await;
+    let client = Setup::at(&[first.url(), second.url()]).client();
+    let caller = Caller::bearer(&first.token_of("bob", &[REPOSITORY])).expect("a token");
+    let layer = image.layers[0].digest.parse().expect("a digest");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let repository = REPOSITORY.parse().expect("a repository");
+    client.as_caller(&caller).blob(&repository, &layer, None, deadline).await.expect("a blob");
+    let log = first.log();
+    assert_eq!(log.of(Kind::Cdn, &http::Method::GET), 1);
+    assert!(log.iter().all(|it| it.authorized == (it.kind == Kind::Blob)));
+
+    first.fault(Rule::any().unavailable(503));
+    head(&client.as_caller(&caller), "3.20").await.expect("the second endpoint answers");
+    assert_eq!(second.log().manifest_heads(), 1);
+    assert!(second.log().iter().all(|it| !it.authorized));
+}
+
+#[tokio::test]
+async fn what_clients_are_asked_for_is_told_as_it_may_be_passed_on() {
+    let repository = REPOSITORY.parse().expect("a repository");
+    let upstream = guarded(Tokens::new().private(REPOSITORY, "bob")).await;
+    let client = Setup::of(&upstream).client();
+    assert_eq!(client.wanted(&repository).expect("judged"), None, "before there was a 401");
+    head(&client, "3.20").await.expect_err("nobody may not");
+    let token = Wanted::Token {
+        realm: format!("{}/token", upstream.url()).parse().expect("a URL"),
+        service: Some("loadtest".to_owned()),
+        scope: format!("repository:{REPOSITORY}:pull"),
+    };
+    assert_eq!(client.wanted(&repository).expect("judged"), Some(token));
+
+    let elsewhere = guarded(Tokens::new().realm("https://evil.example/token")).await;
+    let client = Setup::of(&elsewhere).client();
+    head(&client, "3.20").await.expect_err("a foreign realm");
+    assert_eq!(client.wanted(&repository).expect_err("refused").class, Class::TrustRefused);
+
+    let (basic, _) = good().await;
+    basic.require(Access::Basic { user: "ann".to_owned(), password: "right".to_owned() });
+    let client = Setup::of(&basic).client();
+    head(&client, "3.20").await.expect_err("no password");
+    assert_eq!(client.wanted(&repository).expect("judged"), Some(Wanted::Basic));
 }
 
 #[tokio::test]
