@@ -159,11 +159,11 @@ impl<O: Origin> Fill<O> {
         };
         let Answered { start, total, partial, validator, endpoint, body } = answered;
         self.rest = Rest { validator, first_endpoint: endpoint };
+        self.judge(start, total, at, deadline).await?;
         self.segments.proven |= partial;
         if range.is_some() && !partial {
             self.go_alone().await;
         }
-        self.judge(start, total, at, deadline).await?;
         self.take(Intake::new(body, at - start), until.filter(|_| partial).unwrap_or(u64::MAX)).await
     }
 
@@ -186,7 +186,9 @@ impl<O: Origin> Fill<O> {
             return Err(self.error(Class::ProtocolGarbage, Reason::RangeIgnored));
         }
         if let (Some(known), Some(total)) = (self.length, total) {
-            return if known == total { Ok(()) } else { Err(self.corrupt(Reason::LengthMismatch)) };
+            // A page, or another blob: says nothing about the bytes that are here.
+            let other = || self.error(Class::ProtocolGarbage, Reason::LengthMismatch);
+            return if known == total { Ok(()) } else { Err(other()) };
         }
         if self.length.is_some() || self.tally.has_begun() {
             return Ok(());
