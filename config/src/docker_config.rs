@@ -1,14 +1,18 @@
-//! Docker's `config.json`, as far as it carries credentials; also the `.dockerconfigjson` of a Kubernetes secret.
+//! Docker's `config.json`, as far as it carries credentials; also the `.dockerconfigjson` of a Kubernetes secret, and the
+//! older `.dockercfg`, which is the inner table alone.
 //!
-//! Docker Hub's entry has been written in many ways (`https://index.docker.io/v1/`, `docker.io`, ...); all mean the
-//! same host here.
+//! Which entry is meant for an image is `keyring`'s to say.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use registry::{Credential, RegistryHost, Secret};
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::keyring::{self, Image};
 
 /// A parsed `config.json`.
 pub(crate) struct DockerConfig(Document);
@@ -24,35 +28,49 @@ pub(crate) enum Found {
         /// What to ask it about.
         host: RegistryHost,
     },
+    /// The registry has entries, but none for this repository: it is asked anonymously, as the kubelet does.
+    Anonymous,
 }
 
 impl DockerConfig {
     /// Reads the document. Errors carry a position only: the parser's own messages would quote the secret.
     pub(crate) fn parse(text: &Secret) -> Result<Self, DockerConfigError> {
-        serde_json::from_str(text.expose())
-            .map(Self)
-            .map_err(|error| DockerConfigError::Syntax { line: error.line(), column: error.column() })
+        let text = text.expose().trim_start_matches(BYTE_ORDER_MARK);
+        let syntax = |error: serde_json::Error| DockerConfigError::Syntax {
+            line: error.line(),
+            column: error.column(),
+        };
+        let mut document: Document = serde_json::from_str(text).map_err(syntax)?;
+        if document.is_empty() {
+            let entries: BTreeMap<String, Value> = serde_json::from_str(text).map_err(syntax)?;
+            document.auths = entries.into_iter().filter(|(key, _)| key.contains(['.', ':'])).collect();
+        }
+        Ok(Self(document))
     }
 
-    /// The entry of the first of `hosts` that has one: own helper, then entry, then the store of all.
-    pub(crate) fn find(&self, hosts: &[RegistryHost]) -> Result<Option<Found>, DockerConfigError> {
-        for host in hosts {
-            if let Some((_, name)) = entry(&self.0.cred_helpers, host) {
-                return Ok(Some(Found::Helper { name: name.clone(), host: host.clone() }));
+    /// The entry for the first of `images` (one image under its several names) that has one: own helper, then the
+    /// nearest entry, then the store of all.
+    pub(crate) fn find(&self, images: &[Image]) -> Result<Option<Found>, DockerConfigError> {
+        for image in images {
+            if let Some((_, name)) = keyring::find(pairs(&self.0.cred_helpers), image).next() {
+                return Ok(Some(Found::Helper { name: name.clone(), host: image.host.clone() }));
             }
-            if let Some((key, auth)) = entry(&self.0.auths, host)
-                && let Some(credential) = auth.credential(key)?
-            {
-                return Ok(Some(Found::Credential(credential)));
+            for (key, entry) in keyring::find(pairs(&self.0.auths), image) {
+                if let Some(credential) = Entry::read(key, entry)?.credential()? {
+                    return Ok(Some(Found::Credential(credential)));
+                }
             }
         }
-        let store = self.0.creds_store.clone().zip(hosts.first().cloned());
-        Ok(store.map(|(name, host)| Found::Helper { name, host }))
+        if let Some((name, image)) = self.0.creds_store.as_ref().zip(images.first()) {
+            return Ok(Some(Found::Helper { name: name.clone(), host: image.host.clone() }));
+        }
+        let elsewhere = images.iter().any(|image| self.0.auths.keys().any(|key| is_of(key, &image.host)));
+        Ok(elsewhere.then_some(Found::Anonymous))
     }
 
-    /// Hosts it has entries for, as they are written.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.0.auths.keys().chain(self.0.cred_helpers.keys()).map(String::as_str)
+    /// The keys it has entries under, as they may be shown.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = String> {
+        self.0.auths.keys().chain(self.0.cred_helpers.keys()).map(|key| keyring::shown(key))
     }
 }
 
@@ -72,45 +90,79 @@ pub(crate) enum DockerConfigError {
     /// An `auth` that is not base64 of `user:password`.
     #[error("the `auth` of {0:?} is not the base64 of user:password; write it anew with `docker login`")]
     Auth(String),
+    /// A user name without a password, or the reverse.
+    #[error("the entry {0:?} has a `username` or a `password`, and not both")]
+    Half(String),
+    /// A field of another type.
+    #[error("{1} in the entry {0:?} is not text")]
+    Type(String, &'static str),
+    /// An entry that is no table.
+    #[error("the entry {0:?} is not a table such as {{\"auth\": \"...\"}}")]
+    NoTable(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Document {
-    auths: BTreeMap<String, Auth>,
+    auths: BTreeMap<String, Value>,
     cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Auth {
-    auth: Option<String>,
-    username: Option<String>,
-    password: Option<String>,
-    identitytoken: Option<String>,
-}
-
-impl Auth {
-    /// Docker's order: identity token, then `auth`, then the two fields. An empty entry points at a helper.
-    fn credential(&self, key: &str) -> Result<Option<Credential>, DockerConfigError> {
-        if let Some(token) = filled(&self.identitytoken) {
-            return Ok(Some(Credential::IdentityToken(Secret::new(token))));
-        }
-        if let Some(auth) = filled(&self.auth) {
-            return decode(auth).map(Some).ok_or_else(|| DockerConfigError::Auth(key.to_owned()));
-        }
-        Ok(filled(&self.username).zip(filled(&self.password)).map(|(username, password)| Credential::Basic {
-            username: username.to_owned(),
-            password: Secret::new(password),
-        }))
+impl Document {
+    fn is_empty(&self) -> bool {
+        self.auths.is_empty() && self.cred_helpers.is_empty() && self.creds_store.is_none()
     }
 }
 
+/// One entry, its fields read by hand: a derived reader's errors would quote them.
+struct Entry<'a> {
+    key: &'a str,
+    fields: &'a Map<String, Value>,
+}
+
+impl<'a> Entry<'a> {
+    fn read(key: &'a str, value: &'a Value) -> Result<Self, DockerConfigError> {
+        let fields = value.as_object().ok_or_else(|| DockerConfigError::NoTable(keyring::shown(key)))?;
+        Ok(Self { key, fields })
+    }
+
+    /// Docker's order: registry token, identity token, then `auth`, then the two fields. An empty entry points at a
+    /// helper.
+    fn credential(&self) -> Result<Option<Credential>, DockerConfigError> {
+        if let Some(token) = self.text("registrytoken")? {
+            return Ok(Some(Credential::RegistryToken(Secret::new(token))));
+        }
+        if let Some(token) = self.text("identitytoken")? {
+            return Ok(Some(Credential::IdentityToken(Secret::new(token))));
+        }
+        if let Some(auth) = self.text("auth")? {
+            return decode(auth).map(Some).ok_or_else(|| DockerConfigError::Auth(keyring::shown(self.key)));
+        }
+        match (self.text("username")?, self.text("password")?) {
+            (Some(username), Some(password)) => {
+                Ok(Some(Credential::Basic { username: username.to_owned(), password: Secret::new(password) }))
+            }
+            (None, None) => Ok(None),
+            _ => Err(DockerConfigError::Half(keyring::shown(self.key))),
+        }
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<&'a str>, DockerConfigError> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(_) => Err(DockerConfigError::Type(keyring::shown(self.key), name)),
+        }
+    }
+}
+
+/// `user:password` in base64 of either alphabet, padded or not, perhaps broken into lines.
 fn decode(auth: &str) -> Option<Credential> {
-    let auth = auth.trim();
-    let bytes = STANDARD.decode(auth).or_else(|_| STANDARD_NO_PAD.decode(auth)).ok()?;
+    let auth: String = auth.split_ascii_whitespace().collect();
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let alphabet = if auth.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    let bytes = GeneralPurpose::new(alphabet, config).decode(auth).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let (username, password) = text.split_once(':')?;
     // Docker pads passwords of old files with zero bytes.
@@ -118,30 +170,33 @@ fn decode(auth: &str) -> Option<Credential> {
     Some(Credential::Basic { username: username.to_owned(), password: Secret::new(password) })
 }
 
-fn filled(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
+fn pairs<T>(entries: &BTreeMap<String, T>) -> impl Iterator<Item = (&str, &T)> {
+    entries.iter().map(|(key, value)| (key.as_str(), value))
 }
 
-fn entry<'a, T>(entries: &'a BTreeMap<String, T>, host: &RegistryHost) -> Option<(&'a str, &'a T)> {
-    entries
-        .iter()
-        .find(|(key, _)| host_of(key).as_ref() == Some(host))
-        .map(|(key, value)| (key.as_str(), value))
-}
-
-/// The host of a key: without scheme and path; every spelling of Docker Hub is `docker.io`.
-fn host_of(key: &str) -> Option<RegistryHost> {
+/// Does the key name this host, whatever path follows?
+fn is_of(key: &str, host: &RegistryHost) -> bool {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
-    rest.split('/').next()?.parse().ok()
+    let authority = rest.split('/').next().unwrap_or_default();
+    let image = Image { host: host.clone(), repository: String::new() };
+    keyring::find([(authority, ())], &image).next().is_some()
 }
+
+/// What some editors put before a text in UTF-8.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    fn find(document: &str, host: &str) -> Option<Found> {
-        DockerConfig::parse(&Secret::new(document)).ok().unwrap().find(&[host.parse().unwrap()]).ok().unwrap()
+    fn image(text: &str) -> Image {
+        let (host, repository) = text.split_once('/').unwrap_or((text, "app"));
+        Image { host: host.parse().unwrap(), repository: repository.to_owned() }
+    }
+
+    fn find(document: &str, name: &str) -> Option<Found> {
+        DockerConfig::parse(&Secret::new(document)).ok().unwrap().find(&[image(name)]).ok().unwrap()
     }
 
     fn basic(found: Option<Found>) -> (String, String) {
@@ -150,18 +205,6 @@ mod tests {
                 (username, password.expose().to_owned())
             }
             _ => panic!("expected user name and password"),
-        }
-    }
-
-    #[test]
-    fn every_spelling_of_docker_hub_is_found() {
-        for host in ["index.docker.io", "docker.io", "registry-1.docker.io", "Docker.IO"] {
-            for scheme in ["", "https://", "http://"] {
-                for path in ["", "/", "/v1", "/v1/", "/v2/"] {
-                    let document = format!(r#"{{"auths":{{"{scheme}{host}{path}":{{"auth":"dTpwOnc="}}}}}}"#);
-                    assert_eq!(basic(find(&document, "docker.io")), ("u".into(), "p:w".into()), "{document}");
-                }
-            }
         }
     }
 
@@ -175,6 +218,47 @@ mod tests {
         let token = r#"{"auths":{"a.azurecr.io":{"auth":"dTo=","identitytoken":"t"}}}"#;
         assert!(matches!(find(token, "a.azurecr.io"),
             Some(Found::Credential(Credential::IdentityToken(t))) if t.expose() == "t"));
+        let bearer = r#"{"auths":{"ghcr.io":{"auth":"dTpw","identitytoken":"t","registrytoken":"r"}}}"#;
+        assert!(matches!(find(bearer, "ghcr.io"),
+            Some(Found::Credential(Credential::RegistryToken(t))) if t.expose() == "r"));
+        let old = r#"{"https://index.docker.io/v1/":{"auth":"dTpw","email":"e"}}"#;
+        assert_eq!(basic(find(old, "docker.io/library/alpine")), ("u".into(), "p".into()));
+    }
+
+    #[test]
+    fn base64_of_either_alphabet_padded_or_not_is_read() {
+        for (auth, password) in [
+            ("dTpwOnc=", "p:w"),
+            ("dTpwOnc", "p:w"),
+            (" dTpw\\nOnc= ", "p:w"),
+            ("dTo_Pz8-", "???>"),
+            ("dTo/Pz8+", "???>"),
+            ("dTpwAAA=", "p"),
+        ] {
+            let document = format!(r#"{{"auths":{{"ghcr.io":{{"auth":"{auth}"}}}}}}"#);
+            assert_eq!(basic(find(&document, "ghcr.io")).1, password, "{auth}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_document() {
+        let document = "\u{feff}{\"auths\":{\"ghcr.io\":{\"auth\":\"dTpw\"}}}";
+        assert_eq!(basic(find(document, "ghcr.io")), ("u".into(), "p".into()));
+    }
+
+    #[test]
+    fn the_nearest_key_is_used_and_without_one_the_registry_is_asked_anonymously() {
+        let document = r#"{"auths":{
+            "r.example/org": {"username":"org","password":"p"},
+            "r.example/org/app": {"username":"app","password":"p"},
+            "*.corp.example": {"username":"corp","password":"p"}}}"#;
+        for (name, user) in
+            [("r.example/org/app", "app"), ("r.example/org/x", "org"), ("a.corp.example/x", "corp")]
+        {
+            assert_eq!(basic(find(document, name)).0, user, "{name}");
+        }
+        assert!(matches!(find(document, "r.example/other"), Some(Found::Anonymous)));
+        assert!(find(document, "quay.io/x").is_none());
     }
 
     #[test]
@@ -185,20 +269,22 @@ mod tests {
     }
 
     #[test]
-    fn errors_never_quote_the_document() {
-        for document in [
-            r#"{"auths":{"ghcr.io":"canary"}}"#,
-            r#"{"auths":{"ghcr.io":{"password":"canary","auth":7}}}"#,
-            r#"{"auths":"canary"}"#,
-            "canary",
+    fn errors_name_the_entry_and_never_quote_the_document() {
+        for (document, told) in [
+            (r#"{"auths":{"ghcr.io":"canary"}}"#, "entry \"ghcr.io\" is not a table"),
+            (r#"{"auths":{"ghcr.io":{"password":"canary","auth":7}}}"#, "auth in the entry \"ghcr.io\""),
+            (r#"{"auths":{"ghcr.io":{"password":"canary"}}}"#, "and not both"),
+            (r#"{"auths":{"https://canary:canary@ghcr.io":{"auth":"canary"}}}"#, "`auth` of \"ghcr.io\""),
+            (r#"{"auths":{"ghcr.io":{"auth":"Y2FuYXJ5"}}}"#, "not the base64 of user:password"),
+            (r#"{"auths":"canary"}"#, "line 1, column 17"),
+            ("canary", "line 1, column 1"),
+            ("", "line 1, column 0"),
         ] {
-            let error = DockerConfig::parse(&Secret::new(document)).err().unwrap();
-            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+            let found = DockerConfig::parse(&Secret::new(document))
+                .and_then(|config| config.find(&[image("ghcr.io")]).map(drop));
+            let error = found.err().unwrap();
+            assert!(error.to_string().contains(told), "{document}: {error}");
+            assert!(!format!("{error} {error:?}").to_lowercase().contains("canary"), "{error}");
         }
-        let config =
-            DockerConfig::parse(&Secret::new(r#"{"auths":{"ghcr.io":{"auth":"canary"}}}"#)).ok().unwrap();
-        let error = config.find(&["ghcr.io".parse().unwrap()]).err().unwrap();
-        assert_eq!(error, DockerConfigError::Auth("ghcr.io".into()));
-        assert!(!error.to_string().contains("canary"));
     }
 }

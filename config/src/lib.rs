@@ -11,16 +11,18 @@
 //! adds defaults, the registries of `builtin`, and the rules that span keys (credentials need a named access). Other
 //! crates see [`Config`] only.
 //!
-//! The file names where secrets are and never holds one. `secret`, `docker_config` and `helper` read them when a token
-//! is needed; `mask` stars out whatever somebody put into the file all the same, before an excerpt is shown.
+//! The file names where secrets are and never holds one. `secret` and `docker_config` read them when a token is needed, and
+//! `helper` and `provider` ask programs, whose `answers` are kept for a while; `keyring` says which entry is for which image; `mask` stars out whatever somebody put into the file all the same, before an excerpt is shown.
 //!
 //! Nothing here opens a socket, and nothing but [`Config::load`] and credential sources opens a file.
 
 mod address;
 mod advice;
+mod answers;
 mod builtin;
 mod docker_config;
 mod helper;
+mod keyring;
 mod lists;
 mod load;
 mod mask;
@@ -28,6 +30,8 @@ pub mod model;
 mod outbound;
 mod paths;
 mod print;
+mod process;
+mod provider;
 mod raw;
 mod read;
 pub mod reference;
@@ -39,8 +43,8 @@ mod values;
 
 pub use load::{Loaded, parse};
 pub use model::{
-    Access, Admin, Cache, Config, Credentials, Endpoint, OnExhausted, Platform, Prober, Proxy, Target, Tls,
-    Upstream,
+    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, OnExhausted, Platform, Prober, Provider,
+    Proxy, Target, Tls, Upstream,
 };
 pub use print::Effective;
 pub use report::{Problem, Report};

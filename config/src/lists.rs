@@ -7,7 +7,7 @@ use url::Url;
 use crate::address::AddressRange;
 use crate::raw::{Endpoint, Target};
 use crate::read::{Field, Key, Node, Reader, Shape, Value};
-use crate::values::Host;
+use crate::values::{Argument, Host};
 
 /// Sections by id, each with the place of its header.
 #[derive(Clone, Debug)]
@@ -51,6 +51,10 @@ impl Item for AddressRange {
 
 impl Item for Host {
     const LIST: &'static str = "list of host names, such as [\"auth.docker.io\", \"*.docker.com\"]";
+}
+
+impl Item for Argument {
+    const LIST: &'static str = "list of arguments, such as [\"get-credentials\"]";
 }
 
 impl Item for ImageName {

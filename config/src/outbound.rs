@@ -5,17 +5,18 @@ use registry::{RegistryHost, upstream};
 use url::Url;
 
 use crate::model::{Endpoint, Upstream};
+use crate::secret::Place;
 
 impl Upstream {
     /// The same upstream for [`registry::Client`]. Opens nothing: credentials are read when they are needed.
     pub fn for_client(&self) -> upstream::Upstream {
-        let mut hosts = vec![self.registry.clone()];
-        hosts.extend(self.endpoints.first().and_then(|endpoint| registry_host(&endpoint.url)));
+        let mut places = vec![self.own_place()];
+        places.extend(self.endpoints.first().and_then(place));
         upstream::Upstream {
             id: self.id.clone(),
             registry: self.registry.clone(),
             endpoints: self.endpoints.iter().map(|endpoint| self.endpoint(endpoint)).collect(),
-            credentials: self.credentials.as_ref().map(|from| from.source(hosts)),
+            credentials: self.credentials.as_ref().map(|from| from.source(places)),
             repositories: self.repositories.clone(),
             zone: self.zone.clone(),
             ca_file: self.ca_file.clone(),
@@ -25,15 +26,24 @@ impl Upstream {
 
     /// An endpoint's own credentials stand under its own host first: it may be another company's mirror.
     fn endpoint(&self, endpoint: &Endpoint) -> upstream::Endpoint {
-        let hosts = registry_host(&endpoint.url).into_iter().chain([self.registry.clone()]).collect();
+        let places = place(endpoint).into_iter().chain([self.own_place()]).collect();
         upstream::Endpoint {
             url: endpoint.url.clone(),
             prefix: endpoint.prefix.clone(),
             send_ns: endpoint.send_ns,
-            credentials: endpoint.credentials.as_ref().map(|from| from.source(hosts)),
+            credentials: endpoint.credentials.as_ref().map(|from| from.source(places)),
             ca_file: endpoint.ca_file.clone(),
         }
     }
+
+    fn own_place(&self) -> Place {
+        Place { host: self.registry.clone(), prefix: String::new() }
+    }
+}
+
+fn place(endpoint: &Endpoint) -> Option<Place> {
+    let prefix = endpoint.prefix.clone().unwrap_or_default();
+    registry_host(&endpoint.url).map(|host| Place { host, prefix })
 }
 
 fn registry_host(url: &Url) -> Option<RegistryHost> {

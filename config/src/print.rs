@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::builtin::BUILT_IN;
 use crate::load::Loaded;
-use crate::model::{Cache, Config, Credentials, Endpoint, Prober, Proxy, Upstream};
+use crate::model::{Cache, Config, Credentials, Endpoint, Prober, Provider, Proxy, Upstream};
 use crate::report::position;
 use crate::units;
 
@@ -189,8 +189,17 @@ fn credentials(from: &Credentials) -> Json {
         Credentials::Password { username, password_file } => {
             json!({ "username": username, "password_file": password_file })
         }
-        Credentials::Helper(name) => json!({ "helper": name }),
+        Credentials::Helper(helper) => json!({ "helper": helper.name }),
+        Credentials::Provider(from) => provider(from),
     }
+}
+
+fn provider(from: &Provider) -> Json {
+    let environment = from.environment.iter().map(|(name, _)| (name.clone(), json!(HIDDEN)));
+    json!({
+        "provider": from.program, "args": from.arguments, "default_lifetime": units::show_duration(from.lifetime),
+        "env": environment.collect::<serde_json::Map<_, _>>(),
+    })
 }
 
 fn addresses(addresses: &registry::trust::Addresses) -> Json {
@@ -232,3 +241,5 @@ fn toml(value: &Json) -> String {
 }
 
 const DEFAULT: &str = "default";
+/// In place of the value of a variable.
+const HIDDEN: &str = "***";

@@ -15,7 +15,7 @@ use crate::address::AddressRange;
 use crate::lists::Table;
 use crate::model::{Access, OnExhausted, Platform};
 use crate::read::{Field, Key, Node, Reader, Shape, Value};
-use crate::values::{ByteSize, HelperName, Host, Prefix, UserName};
+use crate::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, UserName, Variables};
 
 /// Defines a section: its struct, and the [`Key`]s the reader and the reference go by.
 macro_rules! section {
@@ -142,7 +142,8 @@ section! {
         /// credentials may see. `per-client`: each client proves itself to the upstream. Must be written where there are
         /// credentials.
         access: Access = "'public'";
-        /// Who we are to the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`.
+        /// Who we are to the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`,
+        /// `provider`.
         credentials: Option<Credentials>, example "{ docker_config = '/etc/pullgate/dockerhub/config.json' }";
         /// Repositories where the credentials are used; elsewhere we ask anonymously. `org/*` is all below `org/`.
         repositories: Vec<RepositoryPattern> = "['*']", example "['org/*']";
@@ -189,14 +190,27 @@ section! {
 section! {
     /// Where credentials come from, never the secret itself. Files are read again each time a token is needed.
     Credentials {
-        /// A docker `config.json`, or the `.dockerconfigjson` of a Kubernetes secret.
+        /// A docker `config.json`, or the `.dockerconfigjson` of a Kubernetes secret. Keys are matched as the kubelet does:
+        /// hosts, `*.example.com`, `registry.example/org`, Docker Hub in every spelling. A registry whose entries are all
+        /// for other repositories is asked anonymously.
         docker_config: Option<PathBuf>;
         /// User name, with `password_file`.
         username: Option<UserName>;
         /// File that holds the password or access token; a line break at its end does not count.
         password_file: Option<PathBuf>;
-        /// Docker credential helper: `ecr-login` runs `docker-credential-ecr-login`.
+        /// Docker credential helper: `ecr-login` runs `docker-credential-ecr-login`, for at most 10 s. What it says is used
+        /// for 30 s.
         helper: Option<HelperName>;
+        /// Credential-provider plugin of the kubelet (`credentialprovider.kubelet.k8s.io/v1`): its path, or its name in the
+        /// search path. It runs for at most 30 s and sees of our environment the search path, proxies, and what begins with
+        /// `AWS_`, `AZURE_` or `GOOGLE_`. Its answer is used for the image, registry or everything, and as long, as it says.
+        provider: Option<ProgramName>, example "'ecr-credential-provider'";
+        /// Arguments of `provider`.
+        args: Vec<Argument>, example "['get-credentials']";
+        /// Variables for `provider`, besides.
+        env: Variables, example "{ AWS_PROFILE = 'pull' }";
+        /// How long an answer of `provider` is used that states no lifetime (the kubelet's `defaultCacheDuration`).
+        default_lifetime: Duration = "'10m'", within "10s" .. "24h";
     }
 }
 

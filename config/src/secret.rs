@@ -1,4 +1,5 @@
-//! Secrets are read here and nowhere else: from files and helpers, anew each time a token is needed.
+//! Secrets are read here and nowhere else: from files anew each time one is needed, from programs as often as their
+//! answers' lifetimes ask.
 //!
 //! Nothing that holds a secret can be printed or serialised ([`registry::Secret`]), and errors name files, entries and
 //! programs, never contents.
@@ -8,64 +9,104 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry::credential::{CredentialError, CredentialFuture};
-use registry::{Credential, CredentialSource, RegistryHost, Secret};
+use registry::{Credential, CredentialSource, RegistryHost, Repository, Secret};
 
-use crate::docker_config::{DockerConfig, Found};
-use crate::helper;
-use crate::model::Credentials;
+use crate::docker_config::{BYTE_ORDER_MARK, DockerConfig, Found};
+use crate::keyring::Image;
+use crate::model::{Credentials, Helper};
+use crate::{helper, provider};
+
+/// A registry under one of its names.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// As in image names, or as an endpoint is addressed.
+    pub(crate) host: RegistryHost,
+    /// Put before repository names there.
+    pub(crate) prefix: String,
+}
 
 impl Credentials {
-    /// The live source of this credential. `hosts`: names its entry may stand under, in order of preference.
-    pub fn source(&self, hosts: Vec<RegistryHost>) -> Arc<dyn CredentialSource> {
-        Arc::new(Source { from: self.clone(), hosts })
+    /// The live source of this credential. `places`: where its entry may stand, in order of preference.
+    pub(crate) fn source(&self, places: Vec<Place>) -> Arc<dyn CredentialSource> {
+        // What helpers named in a docker configuration answer is kept as that of helpers named in ours.
+        Arc::new(Source { from: self.clone(), places, store: Helper::new("") })
     }
 }
 
 /// A credential that is read when it is asked for, so that a rotated Kubernetes secret counts at once.
 struct Source {
     from: Credentials,
-    hosts: Vec<RegistryHost>,
+    places: Vec<Place>,
+    store: Helper,
 }
 
 impl CredentialSource for Source {
-    fn credential(&self) -> CredentialFuture<'_> {
-        Box::pin(async {
+    fn credential<'a>(&'a self, repository: Option<&'a Repository>) -> CredentialFuture<'a> {
+        let images = self.images(repository);
+        Box::pin(async move {
             match &self.from {
-                Credentials::DockerConfig(file) => docker_config(file, &self.hosts).await.map(Some),
+                Credentials::DockerConfig(file) => self.docker_config(file, &images).await,
                 Credentials::Password { username, password_file } => {
                     password(username, password_file).await.map(Some)
                 }
-                Credentials::Helper(name) => from_helper(name, self.hosts.first()).await.map(Some),
+                Credentials::Helper(helper) => {
+                    let image = first(&images)?;
+                    helper::get(&helper.answers, &helper.name, &image.host).await.map(Some)
+                }
+                Credentials::Provider(provider) => provider::get(provider, first(&images)?).await,
             }
         })
     }
+
+    fn refused(&self, repository: Option<&Repository>) {
+        let images = self.images(repository);
+        match &self.from {
+            Credentials::Helper(helper) => helper::forget(&helper.answers, &helper.name, &images),
+            Credentials::Provider(from) => {
+                images.iter().for_each(|image| provider::forget(&from.answers, image))
+            }
+            Credentials::DockerConfig(_) | Credentials::Password { .. } => {}
+        }
+    }
 }
 
-async fn docker_config(file: &Path, hosts: &[RegistryHost]) -> Result<Credential, CredentialError> {
-    let text = read(file).await?;
-    let config = DockerConfig::parse(&text)
-        .map_err(|error| CredentialError(format!("{}: {error}", file.display())))?;
-    match config.find(hosts) {
-        Ok(Some(Found::Credential(credential))) => Ok(credential),
-        Ok(Some(Found::Helper { name, host })) => from_helper(&name, Some(&host)).await,
-        Ok(None) => Err(CredentialError(no_entry(file, hosts, &config))),
-        Err(error) => Err(CredentialError(format!("{}: {error}", file.display()))),
+impl Source {
+    fn images(&self, repository: Option<&Repository>) -> Vec<Image> {
+        self.places.iter().map(|place| Image::at(&place.host, &place.prefix, repository)).collect()
     }
+
+    async fn docker_config(
+        &self,
+        file: &Path,
+        images: &[Image],
+    ) -> Result<Option<Credential>, CredentialError> {
+        let failed = |why: String| CredentialError(format!("{}: {why}", file.display()));
+        let text = read(file).await?;
+        let config = DockerConfig::parse(&text).map_err(|error| failed(error.to_string()))?;
+        match config.find(images).map_err(|error| failed(error.to_string()))? {
+            Some(Found::Credential(credential)) => Ok(Some(credential)),
+            Some(Found::Helper { name, host }) => {
+                helper::get(&self.store.answers, &name, &host).await.map(Some)
+            }
+            Some(Found::Anonymous) => Ok(None),
+            None => Err(failed(no_entry(images, &config))),
+        }
+    }
+}
+
+fn first(images: &[Image]) -> Result<&Image, CredentialError> {
+    images.first().ok_or_else(|| CredentialError("no registry to ask about".to_owned()))
 }
 
 async fn password(username: &str, file: &Path) -> Result<Credential, CredentialError> {
     let text = read(file).await?;
-    let password = text.expose().strip_suffix('\n').unwrap_or(text.expose());
+    let password = text.expose().trim_start_matches(BYTE_ORDER_MARK);
+    let password = password.strip_suffix('\n').unwrap_or(password);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {
         return Err(CredentialError(format!("{}: the file is empty, expected a password", file.display())));
     }
     Ok(Credential::Basic { username: username.to_owned(), password: Secret::new(password) })
-}
-
-async fn from_helper(name: &str, host: Option<&RegistryHost>) -> Result<Credential, CredentialError> {
-    let host = host.ok_or_else(|| CredentialError(format!("no registry to ask the helper {name} about")))?;
-    helper::get(name, host).await
 }
 
 /// Off the workers: a secret may lie on a network file system.
@@ -87,11 +128,11 @@ fn read_now(path: &Path) -> std::io::Result<Secret> {
     Ok(Secret::new(text))
 }
 
-fn no_entry(file: &Path, hosts: &[RegistryHost], config: &DockerConfig) -> String {
-    let wanted: Vec<&str> = hosts.iter().map(RegistryHost::as_str).collect();
-    let present = config.hosts().collect::<Vec<_>>().join(", ");
+fn no_entry(images: &[Image], config: &DockerConfig) -> String {
+    let wanted: Vec<&str> = images.iter().map(|image| image.host.as_str()).collect();
+    let present = config.keys().collect::<Vec<_>>().join(", ");
     let present = if present.is_empty() { "none".to_owned() } else { present };
-    format!("{}: no entry for {}; it has: {present}", file.display(), wanted.join(" or "))
+    format!("no entry for {}; it has: {present}", wanted.join(" or "))
 }
 
 /// Largest credential file: what a Kubernetes secret may hold.
@@ -108,6 +149,10 @@ mod tests {
         file
     }
 
+    fn at(host: &str) -> Vec<Place> {
+        vec![Place { host: host.parse().unwrap(), prefix: String::new() }]
+    }
+
     fn pair(credential: Option<Credential>) -> (String, String) {
         match credential {
             Some(Credential::Basic { username, password }) => (username, password.expose().to_owned()),
@@ -119,29 +164,62 @@ mod tests {
     async fn a_password_file_is_read_anew_each_time() {
         let file = file("first\n");
         let from = Credentials::Password { username: "robot".into(), password_file: file.path().to_owned() };
-        let source = from.source(vec!["ghcr.io".parse().unwrap()]);
-        assert_eq!(pair(source.credential().await.unwrap()), ("robot".into(), "first".into()));
+        let source = from.source(at("ghcr.io"));
+        assert_eq!(pair(source.credential(None).await.unwrap()), ("robot".into(), "first".into()));
         std::fs::write(file.path(), "second\r\n").unwrap();
-        assert_eq!(pair(source.credential().await.unwrap()), ("robot".into(), "second".into()));
+        assert_eq!(pair(source.credential(None).await.unwrap()), ("robot".into(), "second".into()));
     }
 
     #[tokio::test]
     async fn a_missing_or_empty_file_is_named() {
         let gone = Credentials::Password { username: "a".into(), password_file: "/nonexistent/pw".into() };
-        let error = gone.source(Vec::new()).credential().await.err().unwrap().to_string();
+        let error = gone.source(Vec::new()).credential(None).await.err().unwrap().to_string();
         assert!(error.contains("/nonexistent/pw") && error.contains("No such file"), "{error}");
         let empty = file("\n");
         let empty = Credentials::Password { username: "a".into(), password_file: empty.path().to_owned() };
-        let error = empty.source(Vec::new()).credential().await.err().unwrap().to_string();
+        let error = empty.source(Vec::new()).credential(None).await.err().unwrap().to_string();
         assert!(error.contains("the file is empty"), "{error}");
     }
 
     #[tokio::test]
     async fn an_entry_that_is_missing_is_told_with_those_that_are_there() {
         let file = file(r#"{"auths":{"quay.io":{"auth":"Y2FuYXJ5OmNhbmFyeQ=="}}}"#);
-        let source =
-            Credentials::DockerConfig(file.path().to_owned()).source(vec!["ghcr.io".parse().unwrap()]);
-        let error = source.credential().await.err().unwrap().to_string();
+        let source = Credentials::DockerConfig(file.path().to_owned()).source(at("ghcr.io"));
+        let error = source.credential(None).await.err().unwrap().to_string();
         assert!(error.ends_with("no entry for ghcr.io; it has: quay.io"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn files_that_are_no_secret_are_named_and_not_quoted() {
+        let told = |content: Vec<u8>| async move {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), content).unwrap();
+            let from = Credentials::DockerConfig(file.path().to_owned());
+            let error = from.source(at("ghcr.io")).credential(None).await.err().unwrap().to_string();
+            assert!(error.contains(file.path().to_str().unwrap()) && !error.contains("canary"), "{error}");
+            error
+        };
+        let large = told("canary".repeat(200_000).into_bytes()).await;
+        assert!(large.contains("larger than 1 MiB"), "{large}");
+        let utf16 =
+            told("canary".encode_utf16().flat_map(u16::to_le_bytes).chain([0xff, 0xfe]).collect()).await;
+        assert!(utf16.contains("valid UTF-8"), "{utf16}");
+        let folder = Credentials::DockerConfig("/tmp".into()).source(at("ghcr.io"));
+        let error = folder.credential(None).await.err().unwrap().to_string();
+        assert!(error.starts_with("cannot read /tmp: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_with_a_prefix_has_its_entry_below_it() {
+        let file = file(
+            r#"{"auths":{"ecr.test/docker-hub":{"auth":"Zmlyc3Q6cA=="},"docker.io":{"auth":"c2Vjb25kOnA="}}}"#,
+        );
+        let places = vec![
+            Place { host: "ecr.test".parse().unwrap(), prefix: "docker-hub/".to_owned() },
+            Place { host: "docker.io".parse().unwrap(), prefix: String::new() },
+        ];
+        let source = Credentials::DockerConfig(file.path().to_owned()).source(places);
+        let repository = "library/alpine".parse().unwrap();
+        assert_eq!(pair(source.credential(Some(&repository)).await.unwrap()).0, "first");
     }
 }

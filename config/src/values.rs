@@ -7,6 +7,7 @@ use std::time::Duration;
 use registry::trust::HostPattern;
 use registry::upstream::RepositoryPattern;
 use registry::{ImageName, RegistryHost, Repository};
+use toml::Spanned;
 
 use crate::model::{Access, OnExhausted, Platform};
 use crate::read::{Node, Reader, Value, short};
@@ -27,6 +28,18 @@ pub(crate) struct Host(pub(crate) HostPattern);
 /// The `<name>` of `docker-credential-<name>`.
 #[derive(Clone, Debug)]
 pub(crate) struct HelperName(pub(crate) String);
+
+/// A program: a path, or a name in the search path.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgramName(pub(crate) PathBuf);
+
+/// An argument of a program.
+#[derive(Clone, Debug)]
+pub(crate) struct Argument(pub(crate) String);
+
+/// Variables of an environment, by name. Values may be secret.
+#[derive(Clone)]
+pub(crate) struct Variables(pub(crate) Vec<(String, String)>);
 
 /// A user name at a registry.
 #[derive(Clone, Debug)]
@@ -69,6 +82,12 @@ text_value!(Prefix, "repository path, such as docker-hub/", |text| {
 text_value!(HelperName, "name of a docker credential helper, such as ecr-login", |text| {
     helper::is_name(text).then(|| Self(text.to_owned()))
 });
+text_value!(ProgramName, "program, such as ecr-credential-provider or /usr/libexec/provider", |text| {
+    // Neither here nor there: below which folder would a relative path be?
+    let good = if text.starts_with('/') { !text.ends_with('/') } else { helper::is_name(text) };
+    (good && !text.contains('\0')).then(|| Self(text.into()))
+});
+text_value!(Argument, "argument of a program", |text| (!text.contains('\0')).then(|| Self(text.to_owned())));
 text_value!(RepositoryPattern, "repository, such as org/app, org/* or *", |text| {
     let stem = text.strip_suffix('*').map_or(text, |stem| stem.strip_suffix('/').unwrap_or("?"));
     let good = text == "*" || stem.parse::<Repository>().is_ok();
@@ -90,6 +109,37 @@ text_value!(Platform, "platform, such as linux/amd64 or linux/arm64/v8", |text| 
     let good = parts.iter().all(|part| word(part));
     good.then(|| Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
 });
+
+impl Value for Variables {
+    const KIND: &'static str = "table of environment variables, such as { AWS_PROFILE = 'pull' }";
+
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        reader.masks.push(node.span());
+        let Some(table) = node.get_ref().as_table() else { return reader.wrong_type(node) };
+        let read = |(name, value): (&Spanned<_>, &Node<'_>)| {
+            let (name, value) =
+                (String::from(AsRef::<str>::as_ref(name.get_ref())), value.get_ref().as_str()?);
+            let good = !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
+            good.then(|| (name, value.to_owned()))
+        };
+        let variables = table.iter().map(read).collect::<Option<Vec<_>>>();
+        if variables.is_none() {
+            let message = format!("`{}` does not give each variable a text", reader.path());
+            reader.problem(node.span(), message).expected = Self::KIND.to_owned();
+        }
+        variables.map(Self)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(Self(Vec::new()))
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Value for bool {
     const KIND: &'static str = "true or false";

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Access, Config, Credentials, Loaded, OnExhausted, Report, parse};
+use config::{Access, Config, Credentials, Helper, Loaded, OnExhausted, Report, parse};
 
 fn good(text: &str) -> Loaded {
     parse(text, Path::new("/etc/pullgate/pullgate.toml")).unwrap_or_else(|report| panic!("{report}"))
@@ -97,7 +97,47 @@ fn endpoints_are_addresses_or_tables() {
     };
     assert_eq!((plain.url.as_str(), plain.send_ns), ("http://mirror:5000/", false));
     assert_eq!((table.prefix.as_deref(), table.send_ns), (Some("docker-hub/"), true));
-    assert_eq!(table.credentials, Some(Credentials::Helper("ecr-login".into())));
+    assert_eq!(table.credentials, Some(Credentials::Helper(Helper::new("ecr-login"))));
+}
+
+#[test]
+fn a_credential_provider_is_described_as_the_kubelet_has_it() {
+    let text = "[upstreams.ecr]\nregistry = \"1.dkr.ecr.eu-west-1.amazonaws.com\"\naccess = \"shared\"\n\
+                credentials = { provider = \"ecr-credential-provider\", args = [\"get-credentials\"], \
+                env = { AWS_PROFILE = \"canary\" }, default_lifetime = \"12h\" }";
+    let loaded = good(text);
+    let registry = "1.dkr.ecr.eu-west-1.amazonaws.com".parse().unwrap();
+    let Some(Credentials::Provider(provider)) = &loaded.config.upstream(&registry).unwrap().credentials
+    else {
+        panic!("expected a provider")
+    };
+    assert_eq!(provider.program, PathBuf::from("ecr-credential-provider"));
+    assert_eq!(provider.arguments, ["get-credentials"]);
+    assert_eq!(provider.environment, [("AWS_PROFILE".to_owned(), "canary".to_owned())]);
+    assert_eq!(provider.lifetime, Duration::from_secs(12 * 3600));
+    let shown = format!("{} {:?}", loaded.print(), loaded.config);
+    assert!(shown.contains("AWS_PROFILE") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn credentials_have_one_source_and_say_what_is_wrong_with_them() {
+    for (credentials, message) in [
+        ("{ provider = \"./x\" }", "is not a program"),
+        ("{ provider = \"/usr/libexec/\" }", "is not a program"),
+        ("{ helper = \"a\", provider = \"b\" }", "more than one source"),
+        ("{ helper = \"a\", args = [\"b\"] }", "are for a `provider`"),
+        ("{ provider = \"b\", env = { A = 7 } }", "does not give each variable a text"),
+        ("{ provider = \"b\", env = \"A=canary\" }", "is a string"),
+        ("{ provider = \"b\", default_lifetime = \"1s\" }", "out of bounds"),
+        ("{ args = [] }", "are for a `provider`"),
+        ("{ }", "names no source"),
+    ] {
+        let text = format!(
+            "[upstreams.hub]\nregistry = \"docker.io\"\naccess = \"shared\"\ncredentials = {credentials}"
+        );
+        let report = bad(&text).to_string();
+        assert!(report.contains(message) && !report.contains("canary"), "{credentials}: {report}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::challenge::{Bearer, Challenge, Wanted};
 use crate::class::{Class, Stage};
 use crate::client::{Connections, Inner};
-use crate::credential::{Credential, CredentialSource, basic_header};
+use crate::credential::{Credential, CredentialSource, Secret, basic_header};
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge;
@@ -29,7 +29,7 @@ pub(crate) enum Authorization {
     /// A token; `fresh` ones were exchanged for this very call.
     Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
     /// User name and password.
-    Basic(HeaderValue),
+    Basic(HeaderValue, Credential),
     /// The token of whom we ask for.
     Caller(HeaderValue),
 }
@@ -41,9 +41,27 @@ struct Fetch<'a> {
 }
 
 impl Authorization {
+    /// `None` unless it is a user name and a password.
+    fn basic(credential: Credential) -> Option<Self> {
+        let Credential::Basic { username, password } = &credential else { return None };
+        Some(Self::Basic(basic_header(username, password), credential))
+    }
+
     pub(crate) fn header(&self) -> HeaderValue {
         match self {
-            Self::Bearer { header, .. } | Self::Basic(header) | Self::Caller(header) => header.clone(),
+            Self::Bearer { header, .. } | Self::Basic(header, _) | Self::Caller(header) => header.clone(),
+        }
+    }
+
+    /// What of it must not be seen.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Bearer { token, .. } => vec![Secret::new(token.expose())],
+            Self::Basic(_, credential) => credential.secrets(),
+            Self::Caller(header) => {
+                let token = header.to_str().ok().and_then(|text| text.split_once(' '));
+                token.map(|(_, token)| Secret::new(token)).into_iter().collect()
+            }
         }
     }
 
@@ -51,7 +69,7 @@ impl Authorization {
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Bearer { fresh, .. } => *fresh,
-            Self::Basic(_) | Self::Caller(_) => true,
+            Self::Basic(..) | Self::Caller(_) => true,
         }
     }
 }
@@ -143,21 +161,25 @@ impl Walk<'_> {
 
     async fn basic(&self) -> Result<Option<Authorization>, Error> {
         let Some(source) = self.credentials() else { return Ok(None) };
-        let credential = source.credential().await.map_err(|error| {
+        let credential = source.credential(self.question.repository).await.map_err(|error| {
             let evidence = Evidence::host(self.origin()).because(Reason::CredentialUnreadable);
             Error::new(Class::AuthRejected, Stage::Challenge, evidence.saying(&error.to_string()))
         })?;
-        let Some(Credential::Basic { username, password }) = credential else { return Ok(None) };
+        let Some(credential @ Credential::Basic { .. }) = credential else { return Ok(None) };
         self.inner.wants_basic[self.endpoint].store(true, Ordering::Relaxed);
-        Ok(Some(Authorization::Basic(basic_header(&username, &password))))
+        Ok(Authorization::basic(credential))
     }
 
     async fn token(&self, wanted: &Bearer, account: &mut Account) -> Result<Option<Authorization>, Error> {
         let realm = self.inner.realm(self.endpoint, wanted)?;
         let key = self.key(self.scope(wanted));
         let fetch = Fetch { walk: self, used: AtomicBool::new(false) };
-        let exchange =
-            Exchange { realm: &realm, service: wanted.service.as_deref(), credentials: self.credentials() };
+        let exchange = Exchange {
+            realm: &realm,
+            service: wanted.service.as_deref(),
+            credentials: self.credentials(),
+            repository: self.question.repository,
+        };
         let mut request = self.account(RequestKind::Token);
         let begun = Instant::now();
         let granted = match self.inner.connections {

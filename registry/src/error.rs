@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::class::{Class, Stage};
+use crate::credential::{self, Secret};
 use crate::labels;
 use crate::observe::Timings;
 
@@ -147,6 +148,18 @@ impl Error {
     #[must_use]
     pub fn with_timings(mut self, timings: Timings) -> Self {
         self.0.timings = timings;
+        self
+    }
+
+    /// The same, with stars for secrets that a server repeated to us.
+    #[must_use]
+    pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
+        let evidence = &mut self.0.evidence;
+        for told in [&mut evidence.message, &mut evidence.code].into_iter().flatten() {
+            if let Some(clean) = credential::without(told, secrets) {
+                *told = clean;
+            }
+        }
         self
     }
 

@@ -16,6 +16,7 @@ use crate::body::{Body, Promise};
 use crate::call::{Given, Landed, Walk};
 use crate::class::Class;
 use crate::classify::{self, BODY_PREFIX, Context};
+use crate::credential::scrubbed;
 use crate::error::{Error, Evidence, Reason};
 use crate::observe::{Peer, RequestKind};
 use crate::quota::Quota;
@@ -43,7 +44,11 @@ impl Walk<'_> {
         if self.question.read.is_some() {
             account.timings.add(self.question.stage, begun.elapsed());
         }
-        let body = body?;
+        let mut body = body?;
+        let secrets = authorization.map(Authorization::secrets).unwrap_or_default();
+        if !parts.status.is_success() {
+            body = Held::Read(scrubbed(body.into_bytes(), &secrets));
+        }
         let context = Context {
             stage: self.question.stage,
             asked: self.question.asked,
@@ -54,8 +59,21 @@ impl Walk<'_> {
             now: SystemTime::now(),
         };
         match self.refusal(&parts, &context, &evidence, body.bytes()) {
-            Some(error) => Err(error),
+            Some(error) => {
+                self.refused(&error, authorization);
+                Err(error.without(&secrets))
+            }
             None => Ok(self.given(parts, evidence, reply.peer, body)),
+        }
+    }
+
+    /// A source that keeps what a program answered shall ask it anew.
+    fn refused(&self, error: &Error, authorization: Option<&Authorization>) {
+        if error.class == Class::AuthRejected
+            && let Some(Authorization::Basic(..)) = authorization
+            && let Some(source) = self.credentials()
+        {
+            source.refused(self.question.repository);
         }
     }
 
@@ -152,6 +170,13 @@ impl Held {
         match self {
             Self::Read(bytes) => bytes,
             Self::Wire(_) => &[],
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Wire(_) => Bytes::new(),
         }
     }
 }

@@ -17,9 +17,9 @@ use url::form_urlencoded;
 
 use crate::class::{Class, Stage};
 use crate::classify::{self, Asked};
-use crate::credential::{Credential, CredentialSource, Secret, basic_header};
+use crate::credential::{self, Credential, CredentialSource, Secret, basic_header};
 use crate::error::{Error, Evidence, Reason};
-use crate::name::RegistryHost;
+use crate::name::{RegistryHost, Repository};
 use crate::observe::{Peer, Timings};
 use crate::trust;
 
@@ -53,6 +53,8 @@ pub struct Exchange<'a> {
     pub service: Option<&'a str>,
     /// As whom; asked only by the one who really exchanges. `None` is anonymous.
     pub credentials: Option<&'a dyn CredentialSource>,
+    /// For which repository, as in image names.
+    pub repository: Option<&'a Repository>,
 }
 
 /// A token, and what it took.
@@ -237,30 +239,68 @@ async fn run(
 ) -> Result<(Grant, Duration), Error> {
     let host = trust::authority(exchange.realm);
     let credential = match exchange.credentials {
-        Some(source) => source.credential().await.map_err(|error| {
+        Some(source) => source.credential(exchange.repository).await.map_err(|error| {
             let evidence =
                 Evidence::host(&host).because(Reason::CredentialUnreadable).saying(&error.to_string());
             Error::new(Class::AuthRejected, Stage::Token, evidence)
         })?,
         None => None,
     };
-    let answer = fetch.fetch(request(scope, exchange, credential.as_ref())).await?;
-    let timings = answer.timings;
-    let (token, life) =
-        read(&answer, &host, credential.is_some()).map_err(|error| error.with_timings(timings))?;
+    if let Some(Credential::RegistryToken(token)) = credential {
+        let token = Token(Arc::new(token));
+        return Ok((Grant { token, fresh: true, timings: Timings::default() }, LIFE_MIN));
+    }
+    let mut answer = fetch.fetch(request(scope, exchange, credential.as_ref())).await?;
+    let mut timings = answer.timings;
+    if let Some(other) = other_form(answer.status, scope, exchange, credential.as_ref()) {
+        answer = fetch.fetch(other).await?;
+        timings.add(Stage::Token, answer.timings.of(Stage::Token).unwrap_or_default());
+    }
+    let secrets = credential.as_ref().map(Credential::secrets).unwrap_or_default();
+    answer.body = credential::scrubbed(answer.body, &secrets);
+    let (token, life) = read(&answer, &host, credential.is_some()).map_err(|error| {
+        if error.class == Class::AuthRejected
+            && let Some(source) = exchange.credentials
+        {
+            source.refused(exchange.repository);
+        }
+        error.without(&secrets).with_timings(timings)
+    })?;
     Ok((Grant { token, fresh: true, timings }, life))
+}
+
+/// The other way to ask, for an endpoint that does not know the first: some have no POST for refresh tokens and take
+/// them as a password without a user (GCR answers 404), some have no GET.
+fn other_form(
+    status: StatusCode,
+    scope: &str,
+    exchange: &Exchange<'_>,
+    credential: Option<&Credential>,
+) -> Option<TokenRequest> {
+    match credential? {
+        Credential::IdentityToken(token)
+            if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) =>
+        {
+            let credential = Credential::Basic { username: String::new(), password: token.clone() };
+            Some(request(scope, exchange, Some(&credential)))
+        }
+        Credential::Basic { username, password } if status == StatusCode::METHOD_NOT_ALLOWED => {
+            let grant = [("grant_type", "password"), ("username", username), ("password", password.expose())];
+            Some(post(exchange, form(scope, exchange, &grant)))
+        }
+        _ => None,
+    }
 }
 
 /// Distribution token specification: GET with `service` and one `scope` each, Basic if we are somebody. A refresh
 /// token cannot go into a GET; it is posted as a form (distribution OAuth2 specification).
 fn request(scope: &str, exchange: &Exchange<'_>, credential: Option<&Credential>) -> TokenRequest {
+    if let Some(Credential::IdentityToken(refresh_token)) = credential {
+        let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        return post(exchange, form(scope, exchange, &grant));
+    }
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(Credential::IdentityToken(refresh_token)) = credential {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let body = refresh_form(scope, exchange, refresh_token);
-        return TokenRequest { method: Method::POST, url: exchange.realm.clone(), headers, body };
-    }
     if let Some(Credential::Basic { username, password }) = credential {
         headers.insert(AUTHORIZATION, basic_header(username, password));
     }
@@ -276,12 +316,17 @@ fn request(scope: &str, exchange: &Exchange<'_>, credential: Option<&Credential>
     TokenRequest { method: Method::GET, url, headers, body: Bytes::new() }
 }
 
-fn refresh_form(scope: &str, exchange: &Exchange<'_>, refresh_token: &Secret) -> Bytes {
+fn post(exchange: &Exchange<'_>, body: Bytes) -> TokenRequest {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    TokenRequest { method: Method::POST, url: exchange.realm.clone(), headers, body }
+}
+
+/// Distribution OAuth2 specification, "Getting a token".
+fn form(scope: &str, exchange: &Exchange<'_>, grant: &[(&str, &str)]) -> Bytes {
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "refresh_token")
-        .append_pair("client_id", "pullgate")
-        .append_pair("refresh_token", refresh_token.expose())
-        .append_pair("scope", scope);
+    form.extend_pairs(grant).append_pair("client_id", "pullgate").append_pair("scope", scope);
     if let Some(service) = exchange.service {
         form.append_pair("service", service);
     }
@@ -438,13 +483,13 @@ mod tests {
     }
 
     fn anonymous(realm: &Url) -> Exchange<'_> {
-        Exchange { realm, service: Some("s"), credentials: None }
+        Exchange { realm, service: Some("s"), credentials: None, repository: None }
     }
 
     struct Known(Result<Option<Credential>, CredentialError>);
 
     impl CredentialSource for Known {
-        fn credential(&self) -> CredentialFuture<'_> {
+        fn credential<'a>(&'a self, _: Option<&'a Repository>) -> CredentialFuture<'a> {
             Box::pin(async { self.0.clone() })
         }
     }
@@ -548,8 +593,67 @@ mod tests {
         assert_eq!(seen[0], (Method::GET, get.into(), None, String::new()));
         assert_eq!(seen[1], seen[0]);
         assert_eq!(seen[2], (Method::GET, get.into(), Some("Basic w7w6cDp3".into()), String::new()));
-        let form = "grant_type=refresh_token&client_id=pullgate&refresh_token=r%26t&scope=repository%3Aa%3Apull+repository%3Ab%2Fc%3Apull&service=s";
+        let form = "grant_type=refresh_token&refresh_token=r%26t&client_id=pullgate&scope=repository%3Aa%3Apull+repository%3Ab%2Fc%3Apull&service=s";
         assert_eq!(seen[3], (Method::POST, realm.to_string(), None, form.into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_does_not_know_one_form_is_asked_in_the_other() {
+        let realm = Url::parse("https://auth.docker.io/token").unwrap();
+        let basic = || Credential::Basic { username: "u".into(), password: Secret::new("p&w") };
+        let identity = || Credential::IdentityToken(Secret::new("r"));
+        let get = |authorization: &str| {
+            let url = "https://auth.docker.io/token?service=s&scope=a".to_owned();
+            (Method::GET, url, Some(authorization.to_owned()), String::new())
+        };
+        let post = |form: &str| (Method::POST, realm.to_string(), None, form.to_owned());
+        let refresh = post("grant_type=refresh_token&refresh_token=r&client_id=pullgate&scope=a&service=s");
+        let password =
+            post("grant_type=password&username=u&password=p%26w&client_id=pullgate&scope=a&service=s");
+        for (credential, refusal, expected) in [
+            (identity(), 404, vec![refresh.clone(), get("Basic OnI=")]),
+            (identity(), 405, vec![refresh.clone(), get("Basic OnI=")]),
+            (identity(), 401, vec![refresh]),
+            (basic(), 405, vec![get("Basic dTpwJnc="), password]),
+            (basic(), 404, vec![get("Basic dTpwJnc=")]),
+        ] {
+            let endpoint = endpoint(|number| if number == 0 { says(refusal, "no") } else { issues(number) });
+            let source = Known(Ok(Some(credential)));
+            let ask = Exchange { credentials: Some(&source), ..anonymous(&realm) };
+            let granted = exchange(&key("a"), &ask, &endpoint).await;
+            assert_eq!(granted.is_ok(), expected.len() == 2, "{refusal}");
+            assert_eq!(*endpoint.seen.lock().unwrap(), expected, "{refusal}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_token_is_used_as_it_is_and_not_for_long() {
+        let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
+        let source = Known(Ok(Some(Credential::RegistryToken(Secret::new("own")))));
+        let ask = Exchange { credentials: Some(&source), ..anonymous(&realm) };
+        let grant = tokens.token(&key("a"), &ask, &endpoint).await.unwrap();
+        assert_eq!((grant.token.expose(), grant.fresh), ("own", true));
+        assert_eq!(endpoint.asked.load(Ordering::SeqCst), 0);
+        tokio::time::advance(LIFE_MIN).await;
+        assert!(tokens.cached(&key("a")).await.is_none(), "a changed file counts");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_that_the_endpoint_echoes_is_not_told() {
+        let realm = realm();
+        for body in
+            ["you said user:canary-5", "{\"errors\":[{\"message\":\"dXNlcjpjYW5hcnktNQ== is canary-5\"}]}"]
+        {
+            let endpoint = endpoint(|_| says(401, body));
+            let basic = Credential::Basic { username: "user".into(), password: Secret::new("canary-5") };
+            let source = Known(Ok(Some(basic)));
+            let ask = Exchange { credentials: Some(&source), ..anonymous(&realm) };
+            let error = exchange(&key("a"), &ask, &endpoint).await.map(drop).unwrap_err().to_string();
+            assert!(
+                error.contains("***") && !error.contains("canary") && !error.contains("Y2FuYXJ5"),
+                "{error}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -163,7 +163,7 @@ impl Observer for Ears {
 }
 
 impl CredentialSource for Account {
-    fn credential(&self) -> CredentialFuture<'_> {
+    fn credential<'a>(&'a self, _: Option<&'a registry::Repository>) -> CredentialFuture<'a> {
         let credential = Credential::Basic { username: self.0.to_owned(), password: Secret::new(self.1) };
         Box::pin(async { Ok::<_, CredentialError>(Some(credential)) })
     }
