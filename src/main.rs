@@ -118,5 +118,5 @@ fn instance() -> Arc<str> {
 
 const NAME: &str = "pullgate";
 /// Tasks polled before a worker looks at its sockets again. The usual 61 are right for small tasks; ours write up to
-/// 512 KiB a turn, and a small request must not wait for more than a few of those.
+/// 256 KiB a turn, and a small request must not wait for more than a few of those.
 const POLLS_PER_LOOK: u32 = 2;

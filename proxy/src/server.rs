@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -61,7 +62,12 @@ enum Phase {
 impl Bound {
     #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
     pub(crate) async fn new(server: Arc<Server>, address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, server })
+        let listener = TcpListener::bind(address).await?;
+        // Accepted sockets inherit it.
+        if let Err(error) = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_MAX) {
+            tracing::warn!(%error, "no TCP_NOTSENT_LOWAT: slow clients can fill the kernel's send buffers");
+        }
+        Ok(Self { listener, server })
     }
 
     /// Where clients connect to.
@@ -264,6 +270,10 @@ fn step(mirror: &Mirror, routed: &Routed, head: &Parts, peer: SocketAddr) -> Opt
 const IDLE_MAX: Duration = Duration::from_secs(75);
 /// Longest TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Bytes the kernel takes for a client beyond those on their way, `tcp(7)`. By itself it takes 2 MB for each of a
+/// thousand slow ones, and is then out of memory for every other. What is on its way is not bounded, so a path with a
+/// long delay is as fast as ever.
+const UNSENT_MAX: u32 = 256 * 1024;
 /// Encrypted bytes that wait for a client, two records: a thousand slow ones each hold so many.
 const TLS_UNSENT_MAX: usize = 32 * 1024;
 /// Most header lines of a request.

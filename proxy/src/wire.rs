@@ -187,7 +187,7 @@ const STALL_MAX: Duration = Duration::from_secs(300);
 /// Longest time from a request head's first byte to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Bytes a connection writes before others have their turn.
-const TURN: usize = 512 * 1024;
+const TURN: usize = 256 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

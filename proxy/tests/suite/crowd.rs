@@ -42,6 +42,18 @@ async fn a_client_that_stops_reading_holds_nobody_up_and_gets_it_all_in_the_end(
 }
 
 #[tokio::test]
+async fn a_client_that_stops_reading_leaves_little_in_the_kernel() {
+    let (rig, layer) = rig_with_layer(16 << 20).await;
+    let slow = begin(&rig, &layer).await;
+    for _ in 0..2 {
+        let heard = timeout(LONG, rig.get(&path(&layer))).await.expect("the slow client not to matter");
+        assert!(heard.is_whole());
+    }
+    let unsent = unsent(&slow);
+    assert!((1..=512 << 10).contains(&unsent), "{unsent} bytes wait for a client that takes nothing");
+}
+
+#[tokio::test]
 async fn two_hundred_silent_connections_do_not_keep_a_client_from_being_served() {
     let rig = Rig::with(Plan { max_connections: 300, ..Plan::default() }).await;
     let image = Image::with_layers(1, &[300_000]);
@@ -82,6 +94,17 @@ async fn begin(rig: &Rig, layer: &Blob) -> TcpStream {
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.peek(&mut [0; 12]).await.unwrap();
     stream
+}
+
+/// What the kernel holds on the other side of this connection, bytes: the column `tx_queue` of `proc_net_tcp`.
+fn unsent(client: &TcpStream) -> u64 {
+    let port = |address: &str| u16::from_str_radix(address.rsplit_once(':').unwrap().1, 16).unwrap();
+    let (server, client) = (client.peer_addr().unwrap().port(), client.local_addr().unwrap().port());
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let mut connections = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let connection = connections.find(|fields| (port(fields[1]), port(fields[2])) == (server, client));
+    let queues = connection.expect("the server's side of the connection")[4];
+    u64::from_str_radix(queues.split_once(':').unwrap().0, 16).unwrap()
 }
 
 const LONG: Duration = Duration::from_secs(60);
