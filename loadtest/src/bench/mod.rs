@@ -7,6 +7,7 @@
 pub(crate) mod client;
 mod error;
 mod lab;
+mod notes;
 mod pin;
 mod process;
 mod report;

@@ -4,12 +4,16 @@ use std::{fmt::Write, fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
-use super::{Error, Lab, Options, error::Doing, stats::median, usage::load_average};
+use tokio::time::Instant;
+
+use super::{Error, Lab, Options, error::Doing, notes::Notes, stats::median, usage::load_average};
 
 /// The table of one run.
 #[derive(Debug)]
 pub(crate) struct Report {
     head: String,
+    began: Instant,
+    notes: Notes,
     sections: Vec<Section>,
 }
 
@@ -165,11 +169,7 @@ impl Ratio {
     }
 
     fn line(&self) -> String {
-        let goal = match self.goal {
-            Goal::AtLeast(goal) => format!("≥ {}", number(goal, 2)),
-            Goal::AtMost(goal) => format!("≤ {}", number(goal, 2)),
-            Goal::Told => String::new(),
-        };
+        let goal = self.goal.text();
         let verdict = match self.reached() {
             Some(true) => "reached",
             Some(false) => "**missed**",
@@ -179,16 +179,26 @@ impl Ratio {
     }
 }
 
+impl Goal {
+    fn text(self) -> String {
+        match self {
+            Self::AtLeast(goal) => format!("≥ {}", number(goal, 2)),
+            Self::AtMost(goal) => format!("≤ {}", number(goal, 2)),
+            Self::Told => String::new(),
+        }
+    }
+}
+
 impl Report {
     /// Begins with what machine this is and which versions are compared.
     pub(crate) fn new(lab: &Lab<'_>) -> Self {
         let pullgate = lab.options.pullgate.display().to_string();
-        let rounds = lab.rounds();
+        let (rounds, quick) = (lab.rounds(), if lab.options.quick { QUICK } else { "" });
         let head = format!(
             "# Benchmarks\n\n\
-             <!-- Written by `make bench`; do not edit. -->\n\n\
+             <!-- Written by `make bench`; do not edit, but for the notes. -->\n\n\
              pullgate beside nginx (`proxy_cache`) and docker-registry (pull-through cache), in one run, in front of one upstream, all on\n\
-             loopback. Medians over {rounds} rounds, the servers in turn. `make bench` repeats it.\n\n\
+             loopback. Medians over {rounds} rounds, the servers in turn. `make bench` repeats it.{quick}\n\n\
              - {}\n- {}\n- {}\n- {}, {} cores, Linux {}\n",
             version(&[&pullgate, "--version"]),
             version(&["nginx", "-v"]),
@@ -197,7 +207,8 @@ impl Report {
             std::thread::available_parallelism().map_or(0, usize::from),
             fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
         );
-        Self { head, sections: Vec::new() }
+        let notes = Notes::of(lab.options.table.as_deref());
+        Self { head, began: Instant::now(), notes, sections: Vec::new() }
     }
 
     /// Adds figures.
@@ -207,8 +218,31 @@ impl Report {
 
     /// For people.
     pub(crate) fn markdown(&self) -> String {
+        let took = self.began.elapsed().as_secs();
+        let took = format!("- taken in {} min {} s\n", took / 60, took % 60);
+        let head = [self.head.clone(), took, self.missed(), self.notes.markdown()];
+        let details = "\n## Every figure, and how it was taken\n".to_owned();
         let sections = self.sections.iter().map(Section::markdown);
-        std::iter::once(self.head.clone()).chain(sections).collect()
+        head.into_iter().chain([details]).chain(sections).collect()
+    }
+
+    /// How many figures are reached, and each that is not.
+    fn missed(&self) -> String {
+        let all =
+            self.sections.iter().flat_map(|section| section.ratios.iter().map(move |ratio| (section, ratio)));
+        let decided: Vec<_> = all.filter(|(_, ratio)| ratio.reached().is_some()).collect();
+        let missed: Vec<_> = decided.iter().filter(|(_, ratio)| ratio.reached() == Some(false)).collect();
+        let mut text =
+            format!("\n{} of {} figures are reached.\n", decided.len() - missed.len(), decided.len());
+        if !missed.is_empty() {
+            text.push_str("\n| missed | figure | measured | to reach |\n|---|---|---:|---:|\n");
+        }
+        for (section, ratio) in missed {
+            let Ratio { what, value, goal } = ratio;
+            let _ =
+                writeln!(text, "| {} | {what} | {} | {} |", section.title, number(*value, 2), goal.text());
+        }
+        text
     }
 
     /// Writes what there is so far to where it was wanted.
@@ -241,6 +275,10 @@ fn cpu_model() -> String {
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or("unknown processor", |(_, model)| model).to_owned()
 }
+
+/// What a reader of a short run must know.
+const QUICK: &str =
+    " This is a short run (`--quick`), with layers of a fifth of the size and other figures as rough.";
 
 #[cfg(test)]
 mod tests {
