@@ -8,6 +8,7 @@ use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use registry::breaker::State;
 use registry::observe::Certificate;
 use registry::{Class, Observation, Observer, Quota, RegistryHost, RequestKind, Stage};
 use tokio::time::Instant;
@@ -87,6 +88,15 @@ impl Observer for Upstreams {
     fn received(&self, registry: &RegistryHost, bytes: u64) {
         self.with(registry, |series| series.received.increment(bytes));
     }
+
+    fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State) {
+        let labels = [("registry", registry.as_str()), ("endpoint", endpoint)].map(owned_label);
+        gauge!(BREAKER_STATE, labels.to_vec()).set(match state {
+            State::Closed => 0.0,
+            State::HalfOpen => 1.0,
+            State::Open => 2.0,
+        });
+    }
 }
 
 /// The observer of the proxy's own clients: what they see counts as fresh traffic for the prober.
@@ -117,6 +127,10 @@ impl Observer for FreshTraffic {
 
     fn received(&self, registry: &RegistryHost, bytes: u64) {
         self.upstreams.received(registry, bytes);
+    }
+
+    fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State) {
+        self.upstreams.breaker(registry, endpoint, state);
     }
 }
 
@@ -213,6 +227,10 @@ fn describe() {
         Unit::Seconds,
         "When the chain's first certificate expires, in seconds since 1970."
     );
+    describe_gauge!(
+        BREAKER_STATE,
+        "Whether the proxy asks an endpoint: 0 yes (closed), 1 one probe is out or may go (half open), 2 no (open)."
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
 }
 
@@ -245,6 +263,7 @@ const QUOTA_REMAINING: &str = "pullgate_upstream_quota_remaining";
 const QUOTA_WINDOW: &str = "pullgate_upstream_quota_window_seconds";
 const QUOTA_OBSERVED: &str = "pullgate_upstream_quota_observed_timestamp_seconds";
 const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
+const BREAKER_STATE: &str = "pullgate_upstream_breaker_state";
 const BUILD_INFO: &str = "pullgate_build_info";
 
 /// Stands for label values beyond [`LABEL_VALUES_MAX`].

@@ -154,4 +154,8 @@ impl Observer for Counted {
     fn received(&self, registry: &RegistryHost, bytes: u64) {
         self.inner.received(registry, bytes);
     }
+
+    fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: registry::breaker::State) {
+        self.inner.breaker(registry, endpoint, state);
+    }
 }

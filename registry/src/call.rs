@@ -1,4 +1,4 @@
-//! The walk of one question: endpoints in order, challenge and token, redirects by hand, one judgement at the end.
+//! The walk of one question to one endpoint: challenge and token, redirects by hand, one judgement at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::authorize::Authorization;
 use crate::class::{Class, Stage};
 use crate::classify::Asked;
-use crate::client::{Behalf, Connections, Inner, Rest, VIA};
+use crate::client::{Behalf, Inner, Rest, VIA};
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge::drain;
@@ -83,69 +83,8 @@ pub(crate) struct Landed {
     pub(crate) redirected: bool,
 }
 
-impl Inner {
-    /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
-    pub(crate) async fn walk<T>(
-        &self,
-        behalf: &Behalf,
-        question: &Question<'_>,
-        make: impl Fn(Given) -> Result<T, Error>,
-    ) -> Result<Walked<T>, Error> {
-        let count = self.upstream.endpoints.len();
-        let own = self.own_endpoint();
-        let mut told: Option<Error> = None;
-        let first = question.rest.map_or(0, |rest| rest.first_endpoint);
-        for turn in 0..count {
-            let endpoint = (first + turn) % count;
-            let walk = Walk {
-                inner: self,
-                behalf,
-                question,
-                endpoint,
-                pool: self.pool_for_call(),
-                deadline: share(question.deadline, count - turn),
-            };
-            match walk.run(&make).await {
-                Ok(walked) => return Ok(walked),
-                Err(error) if endpoint == own && is_verdict(&error) => return Err(error),
-                Err(error) => {
-                    tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
-                    // Of several failures the registry's own is told: a mirror knows less.
-                    if endpoint == own || told.is_none() {
-                        told = Some(error);
-                    }
-                }
-            }
-        }
-        Err(told.unwrap_or_else(|| {
-            let host = self.upstream.registry.as_str();
-            let evidence = Evidence::host(host).because(Reason::EndpointsExhausted).saying("no endpoint");
-            Error::new(Class::NotConfigured, question.stage, evidence)
-        }))
-    }
-
-    /// The endpoint whose "no" counts: the first within the registry's own domain, else the last.
-    fn own_endpoint(&self) -> usize {
-        let registry = psl::domain_str(self.upstream.registry.host());
-        let endpoints = &self.upstream.endpoints;
-        let own = |endpoint: &Endpoint| {
-            let host = endpoint.url.host_str();
-            host == Some(self.upstream.registry.host())
-                || registry.is_some() && host.and_then(psl::domain_str) == registry
-        };
-        endpoints.iter().position(own).unwrap_or(endpoints.len().saturating_sub(1))
-    }
-
-    fn pool_for_call(&self) -> Arc<Pool> {
-        match self.connections {
-            Connections::Pooled => Arc::clone(&self.pool),
-            Connections::Fresh => Arc::default(),
-        }
-    }
-}
-
 impl Walk<'_> {
-    async fn run<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
+    pub(crate) async fn run<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         let mut account = self.account(self.question.kind);
         let ended = match self.ask(&mut account).await {
             Ok(given) => {
@@ -367,21 +306,6 @@ fn bare(mut url: Url) -> Url {
     // Fails only for URLs that cannot have them.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
-}
-
-/// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it. What its blob
-/// host says is no such answer.
-fn is_verdict(error: &Error) -> bool {
-    let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
-    let refused = |status: u16| (400..500).contains(&status) && !too_busy.contains(&status);
-    error.class != Class::BlobHost && error.evidence.status.is_some_and(refused)
-}
-
-/// This endpoint's part of the time that is left, when `endpoints` are still to be asked.
-fn share(deadline: Instant, endpoints: usize) -> Instant {
-    let now = Instant::now();
-    let parts = u32::try_from(endpoints).unwrap_or(1).max(1);
-    now + deadline.saturating_duration_since(now) / parts
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -1,7 +1,7 @@
 //! The one client that leaves the cluster: typed questions to one upstream, each answered with stage times or one class.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -17,12 +17,14 @@ use crate::classify::Asked;
 use crate::dial::Dialer;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::guard::Guard;
 use crate::judge::content_length;
 use crate::manifest::{ACCEPT, MANIFEST_MAX};
 use crate::name::{Reference, RegistryHost, Repository};
 use crate::observe::{Peer, RequestKind, Timings};
 use crate::pool::Pool;
 use crate::quota::Quota;
+use crate::retry::RetryBudget;
 use crate::tls::Tls;
 use crate::transport::Transport;
 use crate::upstream::{Endpoint, Outbound, Upstream};
@@ -54,6 +56,9 @@ pub(crate) struct Inner {
     pub(crate) wants_basic: Vec<AtomicBool>,
     /// What the first endpoint last asked clients for.
     pub(crate) challenged: Mutex<Option<Challenge>>,
+    /// By endpoint: is it asked now?
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) retries: Mutex<RetryBudget>,
 }
 
 /// Shall calls share connections, or each walk the whole way as a node would?
@@ -183,7 +188,9 @@ impl Client {
         let dialer = Dialer::new(&upstream, &outbound, Tls::new(&outbound.roots, [])?);
         let transport = Transport::new(dialer, tls);
         let wants_basic = upstream.endpoints.iter().map(|_| AtomicBool::new(false)).collect();
+        let guards = upstream.endpoints.iter().map(|it| Guard::new(&upstream, it, &outbound, connections));
         let inner = Inner {
+            guards: guards.collect(),
             upstream,
             outbound,
             connections,
@@ -191,6 +198,7 @@ impl Client {
             pool: Arc::default(),
             wants_basic,
             challenged: Mutex::default(),
+            retries: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner), behalf: Behalf::default() })
     }
@@ -222,6 +230,11 @@ impl Client {
     /// The registry it asks.
     pub fn registry(&self) -> &RegistryHost {
         &self.inner.upstream.registry
+    }
+
+    /// May a request that failed be sent once more? Takes it out of the upstream's [`RetryBudget`].
+    pub fn may_retry(&self) -> bool {
+        self.inner.may_retry()
     }
 
     /// `GET /v2/`: 200 and 401 with a readable challenge both mean reachable. Walks resolve to challenge, no token.
@@ -370,6 +383,16 @@ impl Client {
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         question.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
         Ok(self.inner.walk(&self.behalf, &question, |given| answer::referrers(&given)).await?.close())
+    }
+}
+
+impl Inner {
+    pub(crate) fn may_retry(&self) -> bool {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).spend(Instant::now())
+    }
+
+    pub(crate) fn note_request(&self) {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner).request(Instant::now());
     }
 }
 

@@ -122,6 +122,8 @@ labels! {
         CredentialUnreadable = "credential_unreadable";
         /// A server error status.
         ServerError = "server_error";
+        /// A mirror of ours before us answered that what is behind it fails.
+        MirrorFailed = "mirror_failed";
         /// Every endpoint was tried.
         EndpointsExhausted = "endpoints_exhausted";
     }

@@ -105,7 +105,13 @@ impl Walk<'_> {
         if is_ping && parts.status == StatusCode::UNAUTHORIZED && self.challenge(&parts.headers).is_some() {
             return None;
         }
-        let error = classify::answer(context, parts.status, &parts.headers, body);
+        let mut error = classify::answer(context, parts.status, &parts.headers, body);
+        if let Some(error) = &mut error
+            && error.class == Class::Registry5xx
+            && parts.headers.contains_key(CLASS_HEADER)
+        {
+            error.evidence.reason = Some(Reason::MirrorFailed);
+        }
         if error.is_none() && is_encoded(&parts.headers) {
             let message = "a Content-Encoding that was not asked for";
             let evidence = evidence.clone().because(Reason::Encoded).saying(message);

@@ -5,10 +5,10 @@
 //! each [`Stage`] took and, when it failed, which [`Class`] of the closed list it was and on what [`Evidence`].
 //!
 //! ```text
-//!   client ── call ── transport (pool) ── dial (forward) ── dns
-//!     │        │ │                         │   └─────────── tls
-//!     │        │ └── authorize: challenge, token            │
-//!     │        └──── judge: classify              trust: may we follow this realm, redirect, address?
+//!   client ── turns ── call ── transport (pool) ── dial (forward) ── dns
+//!     │  (guard, retry) │ │                         │   └─────────── tls
+//!     │                 │ └── authorize: challenge, token            │
+//!     │                 └──── judge: classify              trust: may we follow this realm, redirect, address?
 //!     └── answer: good answers to values, body: bytes that keep their promise
 //! ```
 //!
@@ -19,6 +19,7 @@ mod account;
 mod answer;
 mod authorize;
 pub mod body;
+pub mod breaker;
 mod call;
 pub mod caller;
 pub mod challenge;
@@ -31,6 +32,7 @@ pub mod digest;
 pub mod dns;
 pub mod error;
 mod forward;
+pub mod guard;
 mod judge;
 pub mod labels;
 pub mod manifest;
@@ -38,10 +40,12 @@ pub mod name;
 pub mod observe;
 mod pool;
 pub mod quota;
+pub mod retry;
 pub mod tls;
 pub mod token;
 mod transport;
 pub mod trust;
+mod turns;
 pub mod upstream;
 
 pub use caller::{Caller, CallerId};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::breaker::State;
 use crate::class::{Class, Stage};
 use crate::labels;
 use crate::name::RegistryHost;
@@ -18,6 +19,9 @@ pub trait Observer: Send + Sync {
 
     /// Body bytes came in.
     fn received(&self, registry: &RegistryHost, bytes: u64);
+
+    /// The breaker of `endpoint` (host and, unless it is the scheme's, port) is in this state now.
+    fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State);
 }
 
 /// One request to an upstream, as it ended.
@@ -110,4 +114,5 @@ impl Observer for Deaf {
     fn observe(&self, _: &Observation<'_>) {}
     fn certificate(&self, _: &RegistryHost, _: &Certificate) {}
     fn received(&self, _: &RegistryHost, _: u64) {}
+    fn breaker(&self, _: &RegistryHost, _: &str, _: State) {}
 }

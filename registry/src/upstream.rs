@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::breaker::Pauses;
 use crate::credential::CredentialSource;
+use crate::guard::Breakers;
 use crate::name::{RegistryHost, Repository};
 use crate::observe::Observer;
 use crate::token::Tokens;
@@ -71,6 +73,8 @@ pub struct Limits {
     pub minimum_rate: u64,
     /// Over which the rate is judged.
     pub rate_window: Duration,
+    /// How much an endpoint may fail before it is left alone, and for how long.
+    pub pauses: Pauses,
 }
 
 impl Default for Limits {
@@ -80,6 +84,7 @@ impl Default for Limits {
             progress: Duration::from_secs(15),
             minimum_rate: 8 * 1024,
             rate_window: Duration::from_secs(30),
+            pauses: Pauses::default(),
         }
     }
 }
@@ -91,6 +96,8 @@ pub struct Outbound {
     pub resolver: Arc<crate::dns::Resolver>,
     /// Tokens by registry, identity and scope.
     pub tokens: Arc<Tokens>,
+    /// Endpoints that are left alone, by registry and endpoint.
+    pub breakers: Arc<Breakers>,
     /// Who keeps count.
     pub observer: Arc<dyn Observer>,
     /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
@@ -107,6 +114,7 @@ impl Outbound {
         Self {
             resolver: Arc::new(crate::dns::Resolver::from_system()),
             tokens: Arc::default(),
+            breakers: Arc::default(),
             observer,
             forward_proxy: Arc::new(hyper_util::client::proxy::matcher::Matcher::from_env()),
             roots: crate::tls::Roots::from_system(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use loadtest::image::Image;
 use loadtest::registry::Registry;
+use registry::breaker::State;
 use registry::client::{Answer, Connections};
 use registry::credential::{Credential, CredentialError, CredentialFuture, CredentialSource};
 use registry::dns::Resolver;
@@ -37,6 +38,7 @@ pub(crate) struct Ears {
     pub(crate) observations: Mutex<Vec<Heard>>,
     pub(crate) certificates: Mutex<Vec<Certificate>>,
     pub(crate) received: Mutex<u64>,
+    pub(crate) breakers: Mutex<Vec<(String, State)>>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +71,7 @@ impl Setup {
         let outbound = Outbound {
             resolver: Arc::new(Resolver::fixed::<String>([])),
             tokens: Arc::default(),
+            breakers: Arc::default(),
             observer: Arc::<Ears>::clone(&ears),
             forward_proxy: Arc::new(Matcher::builder().build()),
             roots: Roots::none(),
@@ -159,6 +162,10 @@ impl Observer for Ears {
 
     fn received(&self, _: &RegistryHost, bytes: u64) {
         *self.received.lock().expect("ears") += bytes;
+    }
+
+    fn breaker(&self, _: &RegistryHost, endpoint: &str, state: State) {
+        self.breakers.lock().expect("ears").push((endpoint.to_owned(), state));
     }
 }
 

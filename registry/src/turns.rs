@@ -1,0 +1,114 @@
+//! Whom a question is put to: endpoints in their order, one deadline over all, and whose "no" counts.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use crate::call::{Given, Question, Walk, Walked};
+use crate::class::{Class, Stage};
+use crate::client::{Behalf, Connections, Inner};
+use crate::error::{Error, Evidence, Reason};
+use crate::observe::RequestKind;
+use crate::pool::Pool;
+use crate::upstream::Endpoint;
+
+impl Inner {
+    /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
+    pub(crate) async fn walk<T>(
+        &self,
+        behalf: &Behalf,
+        question: &Question<'_>,
+        make: impl Fn(Given) -> Result<T, Error>,
+    ) -> Result<Walked<T>, Error> {
+        let own = self.own_endpoint();
+        let mut told: Option<Error> = None;
+        let mut left: Vec<usize> = self.order(question).rev().collect();
+        while let Some(endpoint) = left.pop() {
+            let deadline = self.share(question.deadline, &left);
+            match self.turn(behalf, question, endpoint, deadline, &make).await {
+                Ok(walked) => return Ok(walked),
+                Err(error) if endpoint == own && is_verdict(&error) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
+                    // Of several failures the registry's own is told: a mirror knows less.
+                    if endpoint == own || told.is_none() {
+                        told = Some(error);
+                    }
+                }
+            }
+        }
+        Err(told.unwrap_or_else(|| {
+            let host = self.upstream.registry.as_str();
+            let evidence = Evidence::host(host).because(Reason::EndpointsExhausted).saying("no endpoint");
+            Error::new(Class::NotConfigured, question.stage, evidence)
+        }))
+    }
+
+    /// One endpoint's turn, if its breaker lets it have one.
+    async fn turn<T>(
+        &self,
+        behalf: &Behalf,
+        question: &Question<'_>,
+        endpoint: usize,
+        deadline: Instant,
+        make: impl Fn(Given) -> Result<T, Error>,
+    ) -> Result<Walked<T>, Error> {
+        let ticket = self.guards[endpoint].admit(question.stage, Instant::now())?;
+        self.note_request();
+        let walk = Walk { inner: self, behalf, question, endpoint, pool: self.pool_for_call(), deadline };
+        let walked = walk.run(make).await;
+        match &walked {
+            Ok(_) => ticket.succeeded(farthest(question)),
+            Err(error) => ticket.failed(error, deadline),
+        }
+        walked
+    }
+
+    /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
+    fn order(&self, question: &Question<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let count = self.upstream.endpoints.len();
+        let first = question.rest.map_or(0, |rest| rest.first_endpoint);
+        (0..count).map(move |turn| (first + turn) % count)
+    }
+
+    /// The part of the time left for an endpoint when `others` are still to be asked; who is paused needs none.
+    fn share(&self, deadline: Instant, others: &[usize]) -> Instant {
+        let now = Instant::now();
+        let others = others.iter().filter(|other| !self.guards[**other].refuses(now)).count();
+        let parts = u32::try_from(others + 1).unwrap_or(u32::MAX);
+        now + deadline.saturating_duration_since(now) / parts
+    }
+
+    /// The endpoint whose "no" counts: the first within the registry's own domain, else the last.
+    fn own_endpoint(&self) -> usize {
+        let registry = psl::domain_str(self.upstream.registry.host());
+        let endpoints = &self.upstream.endpoints;
+        let own = |endpoint: &Endpoint| {
+            let host = endpoint.url.host_str();
+            host == Some(self.upstream.registry.host())
+                || registry.is_some() && host.and_then(psl::domain_str) == registry
+        };
+        endpoints.iter().position(own).unwrap_or(endpoints.len().saturating_sub(1))
+    }
+
+    fn pool_for_call(&self) -> Arc<Pool> {
+        match self.connections {
+            Connections::Pooled => Arc::clone(&self.pool),
+            Connections::Fresh => Arc::default(),
+        }
+    }
+}
+
+/// How far on a pull's way a good answer went.
+fn farthest(question: &Question<'_>) -> Stage {
+    if question.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
+}
+
+/// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it. What its blob
+/// host says is no such answer.
+fn is_verdict(error: &Error) -> bool {
+    let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
+    let refused = |status: u16| (400..500).contains(&status) && !too_busy.contains(&status);
+    error.class != Class::BlobHost && error.evidence.status.is_some_and(refused)
+}
