@@ -63,12 +63,6 @@ impl Shared {
 }
 
 fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, StartError> {
-    if upstream.on_exhausted == config::OnExhausted::Hold {
-        tracing::warn!(
-            upstream = upstream.id,
-            "on_exhausted = \"hold\" has no effect in this version: nodes are released"
-        );
-    }
     let client = Client::new(upstream.for_client(), outbound.clone(), Connections::Pooled)
         .map_err(|source| StartError::Upstream { id: upstream.id.clone(), source })?;
     Ok(Served {

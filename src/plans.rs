@@ -6,7 +6,7 @@ use std::time::Duration;
 use prober::{Pace, Plan, Platform, Target, Traffic};
 use registry::client::{BuildError, Connections};
 use registry::upstream::Outbound;
-use registry::{Client, RegistryHost};
+use registry::{Client, Demand, OnExhausted, RegistryHost};
 
 /// A plan for each of `registries`; every call opens its own connection, so that a probe walks all stages.
 pub(crate) fn plans(
@@ -40,9 +40,12 @@ fn plan(
     outbound: &Outbound,
 ) -> Result<Plan, BuildError> {
     let targets = config.prober.targets.iter().filter(|target| target.image.registry == upstream.registry);
+    // Nobody waits for a probe, so none is held.
+    let asked_by_nobody = registry::Upstream { on_exhausted: OnExhausted::Release, ..upstream.for_client() };
     Ok(Plan {
         registry: upstream.registry.clone(),
-        client: Client::new(upstream.for_client(), outbound.clone(), Connections::Fresh)?,
+        client: Client::new(asked_by_nobody, outbound.clone(), Connections::Fresh)?
+            .for_demand(Demand::WarmUp),
         identity: identity(upstream),
         targets: targets.map(target).collect(),
     })

@@ -10,7 +10,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use registry::breaker::State;
 use registry::observe::Certificate;
-use registry::{Class, Observation, Observer, Quota, RegistryHost, RequestKind, Stage};
+use registry::{Class, Demand, Observation, Observer, Quota, RegistryHost, RequestKind, Stage};
 use tokio::time::Instant;
 
 /// Installs the process's recorder and describes every series. Once per process.
@@ -85,6 +85,12 @@ impl Observer for Upstreams {
         self.with(registry, |series| series.certificate(registry, certificate));
     }
 
+    fn withheld(&self, registry: &RegistryHost, class: Class, demand: Demand) {
+        let registry = registry.as_str().to_owned();
+        counter!(WITHHELD, "registry" => registry, "class" => class.as_str(), "demand" => demand.as_str())
+            .increment(1);
+    }
+
     fn received(&self, registry: &RegistryHost, bytes: u64) {
         self.with(registry, |series| series.received.increment(bytes));
     }
@@ -123,6 +129,10 @@ impl Observer for FreshTraffic {
 
     fn certificate(&self, registry: &RegistryHost, certificate: &Certificate) {
         self.upstreams.certificate(registry, certificate);
+    }
+
+    fn withheld(&self, registry: &RegistryHost, class: Class, demand: Demand) {
+        self.upstreams.withheld(registry, class, demand);
     }
 
     fn received(&self, registry: &RegistryHost, bytes: u64) {
@@ -212,6 +222,10 @@ fn describe() {
         REQUESTS,
         "Requests to upstreams, by registry, kind and class (ok, or the cause of failure)."
     );
+    describe_counter!(
+        WITHHELD,
+        "Requests to upstreams not sent because of what the registry still allows, by registry, class and demand."
+    );
     describe_histogram!(
         STAGE_SECONDS,
         Unit::Seconds,
@@ -257,6 +271,7 @@ fn seconds_since_1970(time: SystemTime) -> f64 {
 
 const REQUESTS: &str = "pullgate_upstream_requests_total";
 const STAGE_SECONDS: &str = "pullgate_upstream_stage_seconds";
+const WITHHELD: &str = "pullgate_upstream_withheld_total";
 const RECEIVED_BYTES: &str = "pullgate_upstream_received_bytes_total";
 const QUOTA_LIMIT: &str = "pullgate_upstream_quota_limit";
 const QUOTA_REMAINING: &str = "pullgate_upstream_quota_remaining";

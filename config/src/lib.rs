@@ -43,8 +43,8 @@ mod values;
 
 pub use load::{Loaded, parse};
 pub use model::{
-    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, OnExhausted, Platform, Prober, Provider,
-    Proxy, Target, Tls, Upstream,
+    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Platform, Prober, Provider, Proxy, Target,
+    Tls, Upstream,
 };
 pub use print::Effective;
 pub use report::{Problem, Report};

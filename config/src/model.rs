@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use registry::trust::Zone;
 use registry::upstream::RepositoryPattern;
-use registry::{Credential, ImageName, RegistryHost};
+use registry::{Credential, ImageName, OnExhausted, RegistryHost, Reserve};
 use url::Url;
 
 use crate::answers::Answers;
@@ -105,6 +105,8 @@ pub struct Upstream {
     pub tag_max_age: Duration,
     /// How old an answer may get while the upstream fails.
     pub stale_limit: Duration,
+    /// What of the upstream's quota is kept for pulls.
+    pub quota_reserve: Reserve,
     /// What happens when the upstream's quota is spent.
     pub on_exhausted: OnExhausted,
     /// Go on serving, as stale, tags the upstream says it no longer has.
@@ -146,25 +148,6 @@ impl Access {
             Self::Public => "public",
             Self::Shared => "shared",
             Self::PerClient => "per-client",
-        }
-    }
-}
-
-/// What happens when an upstream's quota is spent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnExhausted {
-    /// Answer 503 at once: nodes go on to the registry themselves.
-    Release,
-    /// Hold the node, within the header deadline, for the quota to come back.
-    Hold,
-}
-
-impl OnExhausted {
-    /// As it is written in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Hold => "hold",
         }
     }
 }

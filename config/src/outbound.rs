@@ -21,6 +21,8 @@ impl Upstream {
             zone: self.zone.clone(),
             ca_file: self.ca_file.clone(),
             limits: Limits::default(),
+            quota_reserve: self.quota_reserve,
+            on_exhausted: self.on_exhausted,
         }
     }
 

@@ -148,6 +148,7 @@ impl List<'_> {
                 ("ca_file", upstream.ca_file.as_ref().map_or(Json::Null, |file| path(file))),
                 ("tag_max_age", time(upstream.tag_max_age)),
                 ("stale_limit", time(upstream.stale_limit)),
+                ("quota_reserve", reserve(upstream.quota_reserve)),
                 ("on_exhausted", json!(upstream.on_exhausted.as_str())),
                 ("keep_removed", json!(upstream.keep_removed)),
                 ("parallel", json!(upstream.parallel)),
@@ -213,6 +214,13 @@ fn address(address: SocketAddr) -> Json {
 
 fn time(duration: Duration) -> Json {
     Json::String(units::show_duration(duration))
+}
+
+fn reserve(reserve: registry::Reserve) -> Json {
+    match reserve {
+        registry::Reserve::Percent(percent) => json!(format!("{percent}%")),
+        registry::Reserve::Count(count) => json!(count),
+    }
 }
 
 fn path(path: &Path) -> Json {

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use registry::upstream::RepositoryPattern;
-use registry::{ImageName, RegistryHost};
+use registry::{ImageName, OnExhausted, RegistryHost, Reserve};
 use url::Url;
 
 use crate::address::AddressRange;
 use crate::lists::Table;
-use crate::model::{Access, OnExhausted, Platform};
+use crate::model::{Access, Platform};
 use crate::read::{Field, Key, Node, Reader, Shape, Value};
 use crate::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, UserName, Variables};
 
@@ -160,8 +160,14 @@ section! {
         tag_max_age: Duration = "'60s'", within "0s" .. "30d";
         /// How old an answer may get while the upstream fails. `0s`: nothing stale is ever served.
         stale_limit: Duration = "'7d'", within "0s" .. "365d";
+        /// What of the upstream's pull quota is kept for pulls: a share of the limit the upstream states, or a number of
+        /// pulls. Below it tags go stale instead of being fetched again; warming pulls and probes stop at twice as much,
+        /// new pulls at a quarter of it, and the rest is for pulls that have begun. An upstream that states no quota
+        /// has no reserve.
+        quota_reserve: Reserve = "'10%'", example "25";
         /// When the upstream's quota is spent: `release` nodes to the registry itself at once, or `hold` them, within the
-        /// header deadline, until there is quota again.
+        /// header deadline, until there is quota again: in order
+        /// of urgency and arrival, one by one. Where the upstream itself names a later time, nobody is held.
         on_exhausted: OnExhausted = "'release'";
         /// Go on serving, marked stale, a tag the upstream says it no longer has.
         keep_removed: bool = "false";

@@ -207,6 +207,7 @@ impl Resolver<'_> {
             ca_file: raw.ca_file.value.map(|path| self.path(path)),
             tag_max_age: raw.tag_max_age.value,
             stale_limit: raw.stale_limit.value,
+            quota_reserve: raw.quota_reserve.value,
             on_exhausted: raw.on_exhausted.value,
             keep_removed: raw.keep_removed.value,
             parallel: usize::try_from(raw.parallel.value).unwrap_or(1),

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use registry::trust::HostPattern;
 use registry::upstream::RepositoryPattern;
-use registry::{ImageName, RegistryHost, Repository};
+use registry::{ImageName, OnExhausted, RegistryHost, Repository, Reserve};
 use toml::Spanned;
 
-use crate::model::{Access, OnExhausted, Platform};
+use crate::model::{Access, Platform};
 use crate::read::{Node, Reader, Value, short};
 use crate::{advice, helper, units};
 
@@ -195,6 +195,27 @@ impl Value for Access {
 
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
         one_of(node, reader, [Self::Public, Self::Shared, Self::PerClient], Self::as_str)
+    }
+}
+
+impl Value for Reserve {
+    const KIND: &'static str = "share, such as \"10%\", or whole number of pulls";
+
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        if let Some(integer) = node.get_ref().as_integer() {
+            let count = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+            return count.map(Self::Count).or_else(|| reader.wrong_type(node));
+        }
+        let text = reader.text::<Self>(node)?;
+        let percent = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+        let share = percent.filter(|percent| *percent <= 100).map(Self::Percent);
+        if share.is_none() {
+            let message = format!("`{}` is not {}", reader.path(), indefinite(short(Self::KIND)));
+            let problem = reader.problem(node.span(), message);
+            problem.expected = Self::KIND.to_owned();
+            problem.help = Some("write a whole percentage from \"0%\" to \"100%\", or a number".to_owned());
+        }
+        share
     }
 }
 

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Access, Config, Credentials, Helper, Loaded, OnExhausted, Report, parse};
+use config::{Access, Config, Credentials, Helper, Loaded, Report, parse};
+use registry::{OnExhausted, Reserve};
 
 fn good(text: &str) -> Loaded {
     parse(text, Path::new("/etc/pullgate/pullgate.toml")).unwrap_or_else(|report| panic!("{report}"))
@@ -46,6 +47,7 @@ fn with_no_file_the_well_known_registries_are_there() {
     let hub = &config.upstreams[0];
     assert_eq!(hub.endpoints[0].url.as_str(), "https://registry-1.docker.io/");
     assert_eq!((hub.access, hub.on_exhausted), (Access::Public, OnExhausted::Release));
+    assert_eq!(hub.quota_reserve, Reserve::Percent(10));
     assert_eq!((hub.tag_max_age.as_secs(), hub.stale_limit.as_secs()), (60, 7 * 86_400));
 }
 
@@ -62,6 +64,27 @@ fn every_key_of_the_contract_is_understood() {
     assert_eq!(hub.zone.addresses.ranges[0].to_string(), "10.0.0.0/8");
     assert_eq!(hub.zone.blob_hosts[0].0, "*.cloudfront.docker.com");
     assert_eq!(config.prober.targets[0].image.to_string(), "docker.io/library/alpine:3.20");
+}
+
+#[test]
+fn a_reserve_is_a_share_or_a_number() {
+    let reserve = |value: &str| {
+        let text = format!("[upstreams.dockerhub]\nquota_reserve = {value}");
+        parse(&text, Path::new("pullgate.toml"))
+            .map(|loaded| loaded.config.upstream(&"docker.io".parse().unwrap()).unwrap().quota_reserve)
+    };
+    for (value, meaning) in [
+        ("\"0%\"", Reserve::Percent(0)),
+        ("\"100%\"", Reserve::Percent(100)),
+        ("25", Reserve::Count(25)),
+        ("0", Reserve::Count(0)),
+    ] {
+        assert_eq!(reserve(value).unwrap(), meaning, "{value}");
+    }
+    for value in ["\"101%\"", "\"10\"", "\"1.5%\"", "\"-1%\"", "-1", "true", "\"\""] {
+        let report = reserve(value).unwrap_err();
+        assert_eq!(report.problems()[0].key, "upstreams.dockerhub.quota_reserve", "{value}");
+    }
 }
 
 #[test]

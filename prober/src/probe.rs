@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
         let digest = self.resolve().await?;
         if let Some(digest) = &digest
             && !self.proven(known.as_ref(), digest)
-            && self.budget.spend(self.now)
+            && self.may_spend(digest).await
         {
             *known = None;
             *known = self.look_into(digest).await?;
@@ -146,13 +146,20 @@ impl<'a> Walk<'a> {
         };
         let child =
             manifests.into_iter().find(|child| self.fits(child)).ok_or_else(|| self.platform_missing())?;
-        if !self.budget.spend(self.now) {
+        if !self.may_spend(&child.digest).await {
             return Ok(None);
         }
         match self.manifest(&child.digest).await?.kind {
             Kind::Image { config, layers } => Ok(Some(largest(config, layers))),
             Kind::Index { .. } => Ok(Some(None)),
         }
+    }
+
+    /// Takes one counted request off the prober's share, if the registry has that much to spare for nobody's pull.
+    async fn may_spend(&mut self, digest: &Digest) -> bool {
+        let reference = Reference::Digest(digest.clone());
+        let spare = self.client.afford(&self.image.repository, &reference, self.deadline()).await;
+        spare.is_ok() && self.budget.spend(self.now)
     }
 
     async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {

@@ -9,7 +9,7 @@ use metrics::{
     histogram,
 };
 use registry::observe::Certificate;
-use registry::{Observation, Observer, RegistryHost, Stage};
+use registry::{Class, Demand, Observation, Observer, RegistryHost, Stage};
 
 use crate::Target;
 use crate::probe::Seen;
@@ -149,6 +149,10 @@ impl Observer for Counted {
 
     fn certificate(&self, registry: &RegistryHost, certificate: &Certificate) {
         self.inner.certificate(registry, certificate);
+    }
+
+    fn withheld(&self, registry: &RegistryHost, class: Class, demand: Demand) {
+        self.inner.withheld(registry, class, demand);
     }
 
     fn received(&self, registry: &RegistryHost, bytes: u64) {

@@ -12,12 +12,13 @@ use registry::client::Connections;
 use registry::observe::Deaf;
 use registry::trust::Zone;
 use registry::upstream::{Endpoint, Limits, Outbound, RepositoryPattern, Upstream};
-use registry::{Client, RegistryHost};
+use registry::{Client, Demand, OnExhausted, RegistryHost, Reserve};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A lane over one registry, and the board it writes on.
 struct Probing {
+    ledger: Arc<registry::Ledger>,
     lane: Lane,
     clock: tokio::time::Instant,
     board: Arc<prober::Board>,
@@ -55,23 +56,28 @@ impl Probing {
                 progress: Duration::from_millis(500),
                 ..Limits::default()
             },
+            quota_reserve: Reserve::default(),
+            on_exhausted: OnExhausted::Release,
         };
         adjust(&mut upstream);
         let outbound = Outbound::from_env(Arc::new(Deaf), "a prober under test");
+        let ledger = Arc::clone(&outbound.ledger);
         let target = |image: &&str| Target {
             image: format!("{registry}/{image}").parse().expect("an image name"),
             platform: Platform("linux/amd64".to_owned()),
         };
         let plan = Plan {
             registry: registry.clone(),
-            client: Client::new(upstream, outbound, Connections::Fresh).expect("a client"),
+            client: Client::new(upstream, outbound, Connections::Fresh)
+                .expect("a client")
+                .for_demand(Demand::WarmUp),
             identity: "anonymous".to_owned(),
             targets: images.iter().map(target).collect(),
         };
         let board = Arc::new(prober::Board::default());
         let pace = Pace { call_timeout: Duration::from_secs(2), ..Pace::default() };
         let now = tokio::time::Instant::now();
-        Self { lane: Lane::new(plan, pace, board.clone(), Arc::new(Silence), now), clock: now, board }
+        Self { ledger, lane: Lane::new(plan, pace, board.clone(), Arc::new(Silence), now), clock: now, board }
     }
 
     async fn round(&mut self) -> prober::status::Entry {
@@ -147,6 +153,41 @@ async fn a_tag_that_moves_all_the_time_stays_within_five_percent() {
 }
 
 #[tokio::test]
+async fn what_pulls_need_is_not_spent_on_probes() {
+    for (left, gets) in [(100, 1), (21, 1), (20, 0), (5, 0)] {
+        let registry = serving().await;
+        registry.set_quota(Some(Quota::of(100).remaining(left)));
+        let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+        let entry = probing.round().await;
+        assert_eq!(
+            registry.log().manifest_gets(),
+            gets,
+            "{left} left, a reserve of ten, probes stop at twice it"
+        );
+        assert_eq!(entry.verdict, "ok", "{entry:?}");
+        let depth =
+            if gets == 0 { prober::verdict::Depth::Resolved } else { prober::verdict::Depth::Pullable };
+        assert_eq!(entry.depth, Some(depth), "what was not looked into is not called pullable");
+    }
+}
+
+#[tokio::test]
+async fn what_a_probe_sees_is_known_to_all_at_once() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100).remaining(0)));
+    let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+    let entry = probing.round().await;
+    assert_eq!((entry.verdict, registry.log().manifest_gets()), ("rate_pull_quota", 0));
+    let outlook = probing.ledger.outlook(tokio::time::Instant::now()).remove(0);
+    assert_eq!((outlook.left, outlook.line.identity.as_str()), (Some(0), "anonymous"));
+
+    registry.fault(Rule::manifest().too_many_requests(TooMany::RetryAfter(20)));
+    assert_eq!(probing.round().await.verdict, "rate_burst");
+    let paused = probing.ledger.outlook(tokio::time::Instant::now()).remove(0).paused;
+    assert_eq!(paused.map(|(class, _)| class), Some(registry::Class::RateBurst));
+}
+
+#[tokio::test]
 async fn a_fault_of_the_content_stays_named_and_costs_no_more_than_health() {
     let registry = serving().await;
     registry.set_quota(Some(Quota::of(100)));
@@ -204,7 +245,7 @@ async fn without_targets_a_registry_is_reachable_and_never_called_pullable() {
 #[tokio::test]
 async fn a_spent_quota_is_seen_through_a_head_that_answers_200() {
     let registry = serving().await;
-    registry.set_quota(Some(Quota::of(100).remaining(1)));
+    registry.set_quota(Some(Quota::of(100).remaining(0)));
     let entry = Probing::of(&registry.url(), &["library/app:1"]).round().await;
     assert_eq!(entry.verdict, "rate_pull_quota", "{entry:?}");
 }

@@ -189,6 +189,7 @@ impl Walk<'_> {
         account.timings.add(Stage::Token, begun.elapsed());
         request.timings.add(Stage::Token, begun.elapsed());
         if fetch.used.into_inner() {
+            self.exchanged(granted.as_ref().err());
             request.tell(granted.as_ref().err().map(|error| error.class));
         }
         Ok(bearer(key, granted?))
@@ -256,8 +257,9 @@ impl Inner {
 
 impl TokenFetch for Fetch<'_> {
     async fn fetch(&self, request: TokenRequest) -> Result<TokenAnswer, Error> {
-        self.used.store(true, Ordering::Relaxed);
         let walk = self.walk;
+        walk.admit_login()?;
+        self.used.store(true, Ordering::Relaxed);
         let mut headers = walk.own_headers();
         headers.extend(request.headers);
         let ask = Ask {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::account::Account;
+use crate::admission::Pass;
 use crate::authorize::Authorization;
 use crate::class::{Class, Stage};
 use crate::classify::Asked;
@@ -74,6 +75,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) endpoint: usize,
     pub(crate) pool: Arc<Pool>,
     pub(crate) deadline: Instant,
+    /// Is there no other endpoint to ask after this one?
+    pub(crate) is_last: bool,
 }
 
 /// An answer that is not a redirect we follow.
@@ -84,7 +87,17 @@ pub(crate) struct Landed {
 }
 
 impl Walk<'_> {
-    pub(crate) async fn run<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
+    /// The same walk with another question.
+    pub(crate) fn with<'a>(&'a self, question: &'a Question<'a>) -> Walk<'a> {
+        Walk { question, pool: Arc::clone(&self.pool), ..*self }
+    }
+
+    /// Asks, having been let out.
+    pub(crate) async fn run<T>(
+        &self,
+        pass: Pass<'_>,
+        make: impl Fn(Given) -> Result<T, Error>,
+    ) -> Result<Walked<T>, Error> {
         let mut account = self.account(self.question.kind);
         let ended = match self.ask(&mut account).await {
             Ok(given) => {
@@ -93,6 +106,7 @@ impl Walk<'_> {
             }
             Err(error) => Err(error),
         };
+        pass.settle(account.quota.as_ref(), ended.as_ref().err());
         match ended {
             Ok((value, host, peer)) => {
                 account.good = true;

@@ -1,9 +1,9 @@
 //! From an HTTP answer to the class it means: pure rules, in one order, each with its evidence.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::challenge::Challenge;
 use crate::class::{Class, Stage};
 use crate::error::{Error, Evidence, Reason};
 use crate::quota::Quota;
+use crate::retry_after;
 
 /// What was asked, of whom, as whom.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, bo
     };
     let blob_host = context.redirected && context.asked == Asked::Blob;
     let class = if blob_host { Class::BlobHost } else { class };
-    let retry_after = retry_after(headers, &said, context.now);
+    let retry_after = retry_after::read(headers, &said.message, context.now);
     let evidence = Evidence {
         host: context.host.to_owned(),
         address: context.address,
@@ -231,64 +232,8 @@ fn title(body: &[u8]) -> Option<String> {
     Some(text[start..end].trim().to_owned())
 }
 
-/// How long to stay away: `Retry-After` as seconds or date (RFC 9110, 10.2.3), or GHCR's way of writing it into the
-/// body. At most a day; nonsense is no wish at all.
-fn retry_after(headers: &HeaderMap, said: &Said, now: SystemTime) -> Option<Duration> {
-    let wish = match headers.get(RETRY_AFTER) {
-        Some(value) => from_header(value.to_str().ok()?.trim(), headers, now),
-        None => in_body(&said.message),
-    };
-    wish.map(|wish| wish.min(RETRY_AFTER_MAX))
-}
-
-/// A date counts from the answer's own `Date`, so that a wrong clock here does not stretch it.
-fn from_header(text: &str, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(text.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs));
-    }
-    let until = httpdate::parse_http_date(text).ok()?;
-    let sent = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    until.duration_since(sent.unwrap_or(now)).ok()
-}
-
-/// `retry-after: 880.092µs, allowed: 44000/minute` (GHCR).
-fn in_body(message: &str) -> Option<Duration> {
-    let lower = message.to_ascii_lowercase();
-    let (_, rest) = lower.split_once("retry-after:")?;
-    go_duration(rest.trim_start().split([',', ' ', '"', ';']).next()?)
-}
-
-/// A duration as Go prints it: numbers with a unit, one after another.
-fn go_duration(mut text: &str) -> Option<Duration> {
-    let mut total = 0.0;
-    while !text.is_empty() {
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, rest) = text.split_at(digits);
-        let length = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (unit, rest) = rest.split_at(length);
-        total += number.parse::<f64>().ok()? * unit_seconds(unit)?;
-        text = rest;
-    }
-    Duration::try_from_secs_f64(total).ok().filter(|wish| !wish.is_zero())
-}
-
-fn unit_seconds(unit: &str) -> Option<f64> {
-    match unit {
-        "ns" => Some(1e-9),
-        // both code points that look like a small mu
-        "us" | "\u{b5}s" | "\u{3bc}s" => Some(1e-6),
-        "ms" => Some(1e-3),
-        "s" => Some(1.0),
-        "m" => Some(60.0),
-        "h" => Some(3600.0),
-        _ => None,
-    }
-}
-
 /// How much of a failed answer's body is worth reading, in bytes.
 pub const BODY_PREFIX: usize = 16 * 1024;
-/// Longest wait believed.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest error code kept, in characters.
 const CODE_MAX: usize = 64;
 /// What Docker Hub's message of a spent quota holds, in lower case.
@@ -297,6 +242,8 @@ const PULL_QUOTA_TEXTS: [&str; 2] = ["pull rate limit", "increase-rate-limit"];
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use http::{HeaderName, HeaderValue};
 
     use super::*;
@@ -402,50 +349,6 @@ mod tests {
             assert_eq!(class(&context(Asked::ManifestByTag), 429, headers, &body), expected, "{body}");
         }
         assert_eq!(class(&context(Asked::Token), 429, &[], hub), Class::RateBurst);
-    }
-
-    #[test]
-    fn waits_are_read_and_bounded() {
-        let day = 24.0 * 3600.0;
-        for (header, body, wait) in [
-            (Some("30"), "", Some(30.0)),
-            (Some("0"), "", Some(0.0)),
-            (Some("3155760000"), "", Some(day)),
-            (Some("99999999999999999999999999"), "", Some(day)),
-            (Some("Fri, 15 Jan 2027 08:01:00 GMT"), "", Some(60.0)),
-            (Some("Wed, 15 Jan 2127 08:00:00 GMT"), "", Some(day)),
-            (Some("Fri, 15 Jan 1999 08:00:00 GMT"), "", None),
-            (Some("-1"), "", None),
-            (Some("1.5"), "", None),
-            (Some("soon"), "", None),
-            (Some(""), "", None),
-            (None, "retry-after: 880.092\u{b5}s, allowed: 44000/minute", Some(0.000_880_092)),
-            (None, "Retry-After: 1m30.5s", Some(90.5)),
-            (None, "retry-after: 999999h", Some(day)),
-            (None, "retry-after: 1e400s", None),
-            (None, "retry-after: ...s", None),
-            (None, "retry-after: NaNs", None),
-            (None, "retry-after: 5 parsecs", None),
-            (None, "retry-after:", None),
-            (None, "", None),
-        ] {
-            let headers: Vec<_> = header.map(|value| ("retry-after", value)).into_iter().collect();
-            let error = with(&context(Asked::ManifestByTag), 429, &headers, body).unwrap();
-            let read = error.evidence.retry_after.map(|wait| wait.as_secs_f64());
-            let same = match (read, wait) {
-                (Some(read), Some(wait)) => (read - wait).abs() < 1e-8,
-                (read, wait) => read == wait,
-            };
-            assert!(same, "{header:?} {body:?} gave {read:?}");
-        }
-    }
-
-    #[test]
-    fn a_date_counts_from_the_servers_own_clock() {
-        let headers =
-            [("retry-after", "Sat, 01 Jan 2000 00:01:00 GMT"), ("date", "Sat, 01 Jan 2000 00:00:00 GMT")];
-        let error = with(&context(Asked::Blob), 503, &headers, "").unwrap();
-        assert_eq!(error.evidence.retry_after, Some(Duration::from_secs(60)));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::challenge::{Challenge, Wanted};
 use crate::class::Stage;
 use crate::classify::Asked;
+use crate::demand::Demand;
 use crate::dial::Dialer;
 use crate::digest::Digest;
 use crate::error::Error;
@@ -37,12 +38,14 @@ pub struct Client {
 }
 
 /// For whom we ask.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Behalf {
     /// Mirrors the request passed before us.
     pub(crate) via: Arc<str>,
     /// Who shows a token of their own; nobody: we ask as ourselves.
     pub(crate) caller: Option<Caller>,
+    /// How much it matters.
+    pub(crate) demand: Demand,
 }
 
 pub(crate) struct Inner {
@@ -200,13 +203,22 @@ impl Client {
             challenged: Mutex::default(),
             retries: Mutex::default(),
         };
-        Ok(Self { inner: Arc::new(inner), behalf: Behalf::default() })
+        Ok(Self {
+            inner: Arc::new(inner),
+            behalf: Behalf { via: "".into(), caller: None, demand: Demand::NewPull },
+        })
     }
 
     /// The same client, on behalf of a request that came with this [`VIA`] header.
     #[must_use]
     pub fn on_behalf(&self, via: &str) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
+    }
+
+    /// The same client, for requests that matter this much. A new client asks as for a new pull.
+    #[must_use]
+    pub fn for_demand(&self, demand: Demand) -> Self {
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { demand, ..self.behalf.clone() } }
     }
 
     /// The same client, asking with a caller's own token in place of any identity of ours.
@@ -289,6 +301,21 @@ impl Client {
         let walked =
             self.inner.walk(&self.behalf, &question, |given| answer::manifest(&given, reference)).await;
         Ok(walked?.close())
+    }
+
+    /// Would a manifest GET of this rank go out now? Spends nothing; waits as the GET would, where the policy is to hold.
+    ///
+    /// # Errors
+    /// What the GET would fail with, reason `own_budget`.
+    pub async fn afford(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let question =
+            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        self.inner.afford(&self.behalf, &question).await
     }
 
     /// Size of a blob, if the upstream says; fails with 404's class when it is not there.

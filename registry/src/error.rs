@@ -124,6 +124,8 @@ labels! {
         ServerError = "server_error";
         /// A mirror of ours before us answered that what is behind it fails.
         MirrorFailed = "mirror_failed";
+        /// Not asked: by what the registry said, it would refuse, or what it still allows is kept for others.
+        OwnBudget = "own_budget";
         /// Every endpoint was tried.
         EndpointsExhausted = "endpoints_exhausted";
     }

@@ -9,6 +9,7 @@
 //!     │  (guard, retry) │ │                         │   └─────────── tls
 //!     │                 │ └── authorize: challenge, token            │
 //!     │                 └──── judge: classify              trust: may we follow this realm, redirect, address?
+//!     │                 └──── admission: ledger, demand: does the registry's quota allow it?
 //!     └── answer: good answers to values, body: bytes that keep their promise
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! way (stages, quota headers, certificate expiry) it tells an [`Observer`].
 
 mod account;
+pub mod admission;
 mod answer;
 mod authorize;
 pub mod body;
@@ -27,6 +29,7 @@ pub mod class;
 pub mod classify;
 pub mod client;
 pub mod credential;
+pub mod demand;
 mod dial;
 pub mod digest;
 pub mod dns;
@@ -35,12 +38,14 @@ mod forward;
 pub mod guard;
 mod judge;
 pub mod labels;
+pub mod ledger;
 pub mod manifest;
 pub mod name;
 pub mod observe;
 mod pool;
 pub mod quota;
 pub mod retry;
+pub mod retry_after;
 pub mod tls;
 pub mod token;
 mod transport;
@@ -48,12 +53,15 @@ pub mod trust;
 mod turns;
 pub mod upstream;
 
+pub use admission::OnExhausted;
 pub use caller::{Caller, CallerId};
 pub use class::{Class, Stage};
 pub use client::Client;
 pub use credential::{Credential, CredentialSource, Secret};
+pub use demand::{Demand, Reserve};
 pub use digest::{Digest, Verified, Verifier};
 pub use error::{Error, Evidence, Reason};
+pub use ledger::Ledger;
 pub use manifest::Manifest;
 pub use name::{ImageName, Reference, RegistryHost, Repository, Tag};
 pub use observe::{Observation, Observer, RequestKind, Timings};

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::breaker::State;
 use crate::class::{Class, Stage};
+use crate::demand::Demand;
 use crate::labels;
 use crate::name::RegistryHost;
 use crate::quota::Quota;
@@ -16,6 +17,9 @@ pub trait Observer: Send + Sync {
 
     /// A TLS handshake showed this certificate chain, verified or not.
     fn certificate(&self, registry: &RegistryHost, certificate: &Certificate);
+
+    /// A request was not sent, because of what the registry still allows; nobody listens by default.
+    fn withheld(&self, _registry: &RegistryHost, _class: Class, _demand: Demand) {}
 
     /// Body bytes came in.
     fn received(&self, registry: &RegistryHost, bytes: u64);

@@ -26,7 +26,9 @@ impl Inner {
         let mut left: Vec<usize> = self.order(question).rev().collect();
         while let Some(endpoint) = left.pop() {
             let deadline = self.share(question.deadline, &left);
-            match self.turn(behalf, question, endpoint, deadline, &make).await {
+            let (pool, is_last) = (self.pool_for_call(), left.is_empty());
+            let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
+            match walk.turn(&make).await {
                 Ok(walked) => return Ok(walked),
                 Err(error) if endpoint == own && is_verdict(&error) => return Err(error),
                 Err(error) => {
@@ -45,24 +47,19 @@ impl Inner {
         }))
     }
 
-    /// One endpoint's turn, if its breaker lets it have one.
-    async fn turn<T>(
-        &self,
-        behalf: &Behalf,
-        question: &Question<'_>,
-        endpoint: usize,
-        deadline: Instant,
-        make: impl Fn(Given) -> Result<T, Error>,
-    ) -> Result<Walked<T>, Error> {
-        let ticket = self.guards[endpoint].admit(question.stage, Instant::now())?;
-        self.note_request();
-        let walk = Walk { inner: self, behalf, question, endpoint, pool: self.pool_for_call(), deadline };
-        let walked = walk.run(make).await;
-        match &walked {
-            Ok(_) => ticket.succeeded(farthest(question)),
-            Err(error) => ticket.failed(error, deadline),
+    /// Could the question, a counted one, go to any endpoint?
+    pub(crate) async fn afford(&self, behalf: &Behalf, question: &Question<'_>) -> Result<(), Error> {
+        let mut withheld = Ok(());
+        let mut left: Vec<usize> = self.order(question).rev().collect();
+        while let Some(endpoint) = left.pop() {
+            let (pool, deadline, is_last) = (self.pool_for_call(), question.deadline, left.is_empty());
+            let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
+            withheld = walk.afford().await;
+            if withheld.is_ok() {
+                break;
+            }
         }
-        walked
+        withheld
     }
 
     /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
@@ -97,6 +94,27 @@ impl Inner {
             Connections::Pooled => Arc::clone(&self.pool),
             Connections::Fresh => Arc::default(),
         }
+    }
+}
+
+impl Walk<'_> {
+    /// One endpoint's turn, if its quota and its breaker let it have one. Who waits for quota holds no ticket.
+    async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
+        let Walk { question, deadline, .. } = *self;
+        let guard = &self.inner.guards[self.endpoint];
+        let pass = if guard.refuses(Instant::now()) { None } else { Some(self.admit().await?) };
+        let ticket = guard.admit(question.stage, Instant::now())?;
+        let pass = match pass {
+            Some(pass) => pass,
+            None => self.admit().await?,
+        };
+        self.inner.note_request();
+        let walked = self.run(pass, make).await;
+        match &walked {
+            Ok(_) => ticket.succeeded(farthest(question)),
+            Err(error) => ticket.failed(error, deadline),
+        }
+        walked
     }
 }
 

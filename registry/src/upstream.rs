@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::admission::OnExhausted;
 use crate::breaker::Pauses;
 use crate::credential::CredentialSource;
+use crate::demand::Reserve;
 use crate::guard::Breakers;
+use crate::ledger::Ledger;
 use crate::name::{RegistryHost, Repository};
 use crate::observe::Observer;
 use crate::token::Tokens;
@@ -32,6 +35,10 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// Time limits.
     pub limits: Limits,
+    /// What of a quota is kept for what matters more.
+    pub quota_reserve: Reserve,
+    /// What happens to requests a quota does not allow.
+    pub on_exhausted: OnExhausted,
 }
 
 /// One address of an upstream.
@@ -89,7 +96,7 @@ impl Default for Limits {
     }
 }
 
-/// What the clients of all upstreams share, owned by the executable: resolver, tokens, who listens.
+/// What the clients of all upstreams share, owned by the executable: resolver, tokens, quotas, who listens.
 #[derive(Clone)]
 pub struct Outbound {
     /// Host names to addresses.
@@ -98,6 +105,8 @@ pub struct Outbound {
     pub tokens: Arc<Tokens>,
     /// Endpoints that are left alone, by registry and endpoint.
     pub breakers: Arc<Breakers>,
+    /// What each registry still allows.
+    pub ledger: Arc<Ledger>,
     /// Who keeps count.
     pub observer: Arc<dyn Observer>,
     /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
@@ -115,6 +124,7 @@ impl Outbound {
             resolver: Arc::new(crate::dns::Resolver::from_system()),
             tokens: Arc::default(),
             breakers: Arc::default(),
+            ledger: Arc::default(),
             observer,
             forward_proxy: Arc::new(hyper_util::client::proxy::matcher::Matcher::from_env()),
             roots: crate::tls::Roots::from_system(),

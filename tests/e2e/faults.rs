@@ -79,7 +79,7 @@ async fn each_fault_costs_one_request_an_object(release: Release) {
         let repository = format!("library/{name}");
         fork.failing.add_image(&repository, "1", &image);
         fork.failing.fault(fault(Rule::any().repository(&repository)));
-        fork.pull("failing.test", name, &image).await;
+        fork.pull(&format!("{name}.test"), name, &image).await;
     }
     fork.pull("gone.test", "app", &Image::with_layers(99, &[1000])).await;
 }
@@ -100,14 +100,19 @@ impl Fork {
         let scratch = Scratch::new();
         let (failing, healthy) = (Registry::start().await.unwrap(), Registry::start().await.unwrap());
         let refusing = Port::reserve().unwrap();
+        // Each fault under a registry name of its own: a refusal is remembered, and would hide the faults after it.
+        let faulty = FAULTS.iter().map(|(name, _)| upstream(name, &format!("{name}.test"), &failing.url()));
+        let faulty: String = faulty.collect();
         let config = config(&scratch)
             + "header_deadline = \"1s\"\n"
             + &upstream("failing", "failing.test", &failing.url())
+            + &faulty
             + &upstream("gone", "gone.test", &format!("http://{}", refusing.addr()));
         let pullgate = Pullgate::start(BIN, &scratch, &config).await;
         let hosts = HostsDir::new(&scratch);
-        for registry in ["failing.test", "gone.test"] {
-            hosts.mirror(registry, &pullgate.url(), &healthy.url());
+        let faulty = FAULTS.iter().map(|(name, _)| format!("{name}.test"));
+        for registry in faulty.chain(["failing.test".to_owned(), "gone.test".to_owned()]) {
+            hosts.mirror(&registry, &pullgate.url(), &healthy.url());
         }
         let containerd = Containerd::start(release, &scratch).await;
         Self { containerd, hosts, pullgate, failing, healthy, _refusing: refusing, _scratch: scratch }

@@ -175,7 +175,8 @@ async fn a_page_in_place_of_the_rest_is_not_taken_for_it() {
 async fn a_rate_limit_in_the_middle_cuts_the_layer_and_its_bytes_are_kept() {
     let rig = Rig::start().await;
     let (layer, path) = add_layer(&rig, 1);
-    let burst = rig.upstream.fault(Rule::blob().with_header("range").too_many_requests(TooMany::Plain));
+    let soon = TooMany::RetryAfter(1);
+    let burst = rig.upstream.fault(Rule::blob().with_header("range").too_many_requests(soon));
     rig.upstream.fault(Rule::blob().get().once().end_at(At::Half));
     let heard = rig.get(&path).await;
     assert!(heard.clean && !heard.is_whole(), "{}", heard.body.len());

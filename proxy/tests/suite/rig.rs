@@ -13,7 +13,7 @@ use registry::client::Connections;
 use registry::observe::Deaf;
 use registry::trust::{Addresses, Zone};
 use registry::upstream::Limits;
-use registry::{Client, Endpoint, Outbound, Upstream};
+use registry::{Client, Endpoint, OnExhausted, Outbound, Reserve, Upstream};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) header_deadline: Duration,
     pub(crate) max_connections: usize,
     pub(crate) limits: Limits,
+    pub(crate) quota_reserve: Reserve,
+    pub(crate) on_exhausted: OnExhausted,
     pub(crate) parallel: usize,
     pub(crate) max_size: u64,
     pub(crate) tls: Option<ServerTls>,
@@ -51,6 +53,8 @@ impl Default for Plan {
             header_deadline: Duration::from_secs(5),
             max_connections: 100,
             limits: Limits { progress: Duration::from_secs(1), ..Limits::default() },
+            quota_reserve: Reserve::default(),
+            on_exhausted: OnExhausted::Release,
             parallel: 1,
             max_size: 1 << 30,
             tls: None,
@@ -206,11 +210,11 @@ fn served(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Served {
         stale_limit: plan.stale_limit,
         keep_removed: plan.keep_removed,
         parallel: plan.parallel,
-        client: client(url, ca_file, plan.limits),
+        client: client(plan, url, ca_file),
     }
 }
 
-fn client(url: &str, ca_file: Option<&Path>, limits: Limits) -> Client {
+fn client(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Client {
     let loopback = Addresses { public: false, ranges: vec!["127.0.0.0/8".parse().unwrap()] };
     let endpoint = Endpoint {
         url: url.parse().unwrap(),
@@ -227,7 +231,9 @@ fn client(url: &str, ca_file: Option<&Path>, limits: Limits) -> Client {
         repositories: Vec::new(),
         zone: Zone { addresses: loopback, ..Zone::default() },
         ca_file: ca_file.map(Path::to_owned),
-        limits,
+        limits: plan.limits,
+        quota_reserve: plan.quota_reserve,
+        on_exhausted: plan.on_exhausted,
     };
     Client::new(upstream, Outbound::from_env(Arc::new(Deaf), INSTANCE), Connections::Pooled).unwrap()
 }

@@ -126,7 +126,6 @@ async fn a_head_without_digest_says_so() {
 #[tokio::test]
 async fn statuses_to_classes() {
     let (upstream, _image) = good().await;
-    let client = Setup::of(&upstream).client();
     let manifest = Rule::manifest;
     for (rule, class, status) in [
         (manifest().manifest_unknown(), Class::ManifestUnknown, 404),
@@ -141,7 +140,7 @@ async fn statuses_to_classes() {
         (manifest().unavailable(503), Class::Registry5xx, 503),
     ] {
         let fault = upstream.fault(rule);
-        let error = get(&client, "3.20").await.expect_err("a failure");
+        let error = get(&Setup::of(&upstream).client(), "3.20").await.expect_err("a failure");
         assert_eq!((error.class, error.stage), (class, Stage::ManifestGet), "{error}");
         assert_eq!(error.evidence.status, Some(status));
         assert_eq!(upstream.used(fault), 1, "{class}: asked once");

@@ -198,7 +198,7 @@ async fn basic_where_the_registry_wants_it() {
 #[tokio::test]
 async fn a_token_endpoint_that_fails_is_named_at_its_stage() {
     let upstream = guarded(Tokens::new().user("ann", "right")).await;
-    let client = Setup::of(&upstream).with_user("ann", "right").client();
+    let client = || Setup::of(&upstream).with_user("ann", "right").client();
     for (rule, class, reason) in [
         (Rule::token().unavailable(503), Class::Registry5xx, None),
         (Rule::token().too_many_requests(TooMany::HubLogin), Class::RateLogin, None),
@@ -206,7 +206,7 @@ async fn a_token_endpoint_that_fails_is_named_at_its_stage() {
         (Rule::token().reset(), Class::ConnectReset, None),
     ] {
         let fault = upstream.fault(rule);
-        let error = head(&client, "3.20").await.expect_err("a failure");
+        let error = head(&client(), "3.20").await.expect_err("a failure");
         assert_eq!((error.class, error.stage), (class, Stage::Token), "{error}");
         if reason.is_some() {
             assert_eq!(error.evidence.reason, reason);
@@ -215,7 +215,7 @@ async fn a_token_endpoint_that_fails_is_named_at_its_stage() {
     }
     upstream.fault(Rule::token().never_answer());
     let deadline = Instant::now() + Duration::from_millis(200);
-    let outcome = client.manifest_head(&parsed(REPOSITORY), &parsed("3.20"), deadline).await;
+    let outcome = client().manifest_head(&parsed(REPOSITORY), &parsed("3.20"), deadline).await;
     assert_failed(outcome, Class::Stalled, Stage::Token, Some(Reason::HeaderTimeout));
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod auth;
 mod bodies;
 mod endpoints;
+mod quota;
 mod redirects;
 mod setup;
 mod way;

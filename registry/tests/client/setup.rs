@@ -17,8 +17,8 @@ use registry::tls::Roots;
 use registry::trust::{Addresses, Zone};
 use registry::upstream::{Limits, RepositoryPattern};
 use registry::{
-    Class, Client, Endpoint, Error, Outbound, Reason, RegistryHost, RequestKind, Secret, Stage, Timings,
-    Upstream,
+    Class, Client, Endpoint, Error, OnExhausted, Outbound, Reason, RegistryHost, RequestKind, Reserve,
+    Secret, Stage, Timings, Upstream,
 };
 use tokio::time::Instant;
 
@@ -67,11 +67,14 @@ impl Setup {
             zone: Zone { addresses, ..Zone::default() },
             ca_file: None,
             limits: Limits::default(),
+            quota_reserve: Reserve::default(),
+            on_exhausted: OnExhausted::Release,
         };
         let outbound = Outbound {
             resolver: Arc::new(Resolver::fixed::<String>([])),
             tokens: Arc::default(),
             breakers: Arc::default(),
+            ledger: Arc::default(),
             observer: Arc::<Ears>::clone(&ears),
             forward_proxy: Arc::new(Matcher::builder().build()),
             roots: Roots::none(),
@@ -110,8 +113,7 @@ impl Setup {
     }
 
     fn built(&self, connections: Connections) -> Client {
-        let Upstream { id, registry, endpoints, credentials, repositories, zone, ca_file, limits } =
-            &self.upstream;
+        let Upstream { id, registry, endpoints, credentials, repositories, zone, .. } = &self.upstream;
         let upstream = Upstream {
             id: id.clone(),
             registry: registry.clone(),
@@ -128,8 +130,10 @@ impl Setup {
             credentials: credentials.clone(),
             repositories: repositories.clone(),
             zone: zone.clone(),
-            ca_file: ca_file.clone(),
-            limits: *limits,
+            ca_file: self.upstream.ca_file.clone(),
+            limits: self.upstream.limits,
+            quota_reserve: self.upstream.quota_reserve,
+            on_exhausted: self.upstream.on_exhausted,
         };
         Client::new(upstream, self.outbound.clone(), connections).expect("a client")
     }

@@ -1,0 +1,196 @@
+//! Before a request goes out: does the registry's quota, or its wish to be left alone, allow it? Who may wait, waits here.
+//!
+//! A refusal of ours has the class the registry gave and the reason `own_budget`: nothing was sent.
+
+use std::time::Duration;
+
+use http::Method;
+use tokio::time::{Instant, sleep_until};
+
+use crate::call::{Question, Walk};
+use crate::class::{Class, Stage};
+use crate::dial::Target;
+use crate::error::{Error, Evidence, Reason};
+use crate::labels;
+use crate::ledger::{Ledger, Line, Place, Price, Withheld};
+use crate::observe::RequestKind;
+use crate::quota::Quota;
+
+labels! {
+    /// What to do with a request the quota does not allow.
+    OnExhausted {
+        /// Refuse it at once: nodes go on to the registry themselves.
+        Release = "release";
+        /// Hold it, within its deadline, until there is quota again.
+        Hold = "hold";
+    }
+}
+
+/// A request that was let out. Must be settled; one that is dropped may have counted.
+pub(crate) struct Pass<'a> {
+    ledger: &'a Ledger,
+    line: Line,
+    counted: bool,
+    asked: Instant,
+    /// Is the quota that answers tell of ours?
+    ours: bool,
+    open: bool,
+}
+
+impl Walk<'_> {
+    /// Lets the walk's question out, now or within its deadline.
+    pub(crate) async fn admit(&self) -> Result<Pass<'_>, Error> {
+        let ledger = &*self.inner.outbound.ledger;
+        let (line, price) = (self.line(), self.price(self.question.kind));
+        self.wait(&line, |place| ledger.ask(&line, price, place, Instant::now())).await?;
+        let (counted, asked) = (matches!(price, Price::Counted(..)), Instant::now());
+        Ok(Pass { ledger, line, counted, asked, ours: self.caller().is_none(), open: true })
+    }
+
+    /// As [`Walk::admit`] for a counted request that somebody will make next, without spending it.
+    pub(crate) async fn afford(&self) -> Result<(), Error> {
+        let ledger = &*self.inner.outbound.ledger;
+        let (line, price) = (self.line(), self.price(RequestKind::ManifestGet));
+        self.wait(&line, |place| ledger.would(&line, price, place, Instant::now())).await
+    }
+
+    /// May a token be exchanged now?
+    pub(crate) fn admit_login(&self) -> Result<(), Error> {
+        let asked = self.inner.outbound.ledger.would(&self.line(), Price::Login, None, Instant::now());
+        asked.map_err(|withheld| self.withheld(withheld, Stage::Token))
+    }
+
+    /// A token exchange of ours ended.
+    pub(crate) fn exchanged(&self, error: Option<&Error>) {
+        let Some(error) = error.filter(|error| error.evidence.status == Some(429)) else { return };
+        let wait = error.evidence.retry_after;
+        self.inner.outbound.ledger.login_refused(&self.line(), error.class, wait, Instant::now());
+    }
+
+    /// Asks until it is let go, or may not wait longer: a moment by any policy, to the deadline where requests are held.
+    async fn wait(
+        &self,
+        line: &Line,
+        ask: impl Fn(Option<&Place<'_>>) -> Result<(), Withheld>,
+    ) -> Result<(), Error> {
+        let ledger = &*self.inner.outbound.ledger;
+        let hold = self.inner.upstream.on_exhausted == OnExhausted::Hold && self.is_last;
+        let begun = Instant::now();
+        let patience = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
+        let mut place = None;
+        loop {
+            // Before the question, so that nothing learned meanwhile is missed.
+            let mut news = std::pin::pin!(ledger.news());
+            news.as_mut().enable();
+            let Err(withheld) = ask(place.as_ref()) else { return Ok(()) };
+            let now = Instant::now();
+            let every = if hold { FEEL_HELD } else { FEEL_RELEASED };
+            if withheld.may_feel && now < self.deadline && ledger.feel(line, every, now) {
+                self.feel().await;
+                continue;
+            }
+            let passes = withheld.on_trial || withheld.until.is_some_and(|until| until <= patience);
+            let hopeless = if hold { withheld.told && !passes } else { !passes };
+            if hopeless || now >= patience {
+                let observer = &self.inner.outbound.observer;
+                observer.withheld(&line.registry, withheld.class, self.behalf.demand);
+                return Err(self.withheld(withheld, self.question.stage));
+            }
+            place.get_or_insert_with(|| ledger.queue(line, self.behalf.demand));
+            let next_look = withheld.until.unwrap_or(now + FEEL_HELD).min(now + FEEL_HELD).min(patience);
+            tokio::select! {
+                () = news => {}
+                () = sleep_until(next_look) => {}
+            }
+        }
+    }
+
+    /// Asks for the headers of the manifest, which is free, so that the ledger hears what is left.
+    async fn feel(&self) {
+        let question = Question {
+            kind: RequestKind::ManifestHead,
+            stage: Stage::ManifestHead,
+            asked: self.question.asked,
+            method: Method::HEAD,
+            repository: self.question.repository,
+            path: self.question.path.clone(),
+            query: Vec::new(),
+            headers: self.question.headers.clone(),
+            rest: None,
+            read: None,
+            deadline: self.deadline,
+        };
+        let walk = self.with(&question);
+        let asked = async { walk.run(walk.admit().await?, |_| Ok(())).await };
+        if let Err(error) = Box::pin(asked).await {
+            tracing::debug!(registry = %self.inner.upstream.registry, %error, "no word on the quota");
+        }
+    }
+
+    fn price(&self, kind: RequestKind) -> Price {
+        match kind {
+            // A caller's own quota is between the caller and the registry.
+            RequestKind::ManifestGet if self.caller().is_none() => {
+                Price::Counted(self.behalf.demand, self.inner.upstream.quota_reserve)
+            }
+            _ => Price::Free,
+        }
+    }
+
+    fn line(&self) -> Line {
+        Line {
+            registry: self.inner.upstream.registry.clone(),
+            identity: self.identity().to_owned(),
+            endpoint: self.host(),
+        }
+    }
+
+    fn host(&self) -> String {
+        Target::of(&self.endpoint().url).map(|target| target.authority()).unwrap_or_default()
+    }
+
+    fn withheld(&self, withheld: Withheld, stage: Stage) -> Error {
+        let Withheld { class, until, message, .. } = withheld;
+        let evidence = Evidence::host(self.host()).because(Reason::OwnBudget).saying(&message);
+        let retry_after = until.map(|until| until.saturating_duration_since(Instant::now()));
+        Error::new(class, stage, Evidence { retry_after, ..evidence })
+    }
+}
+
+impl Pass<'_> {
+    /// The request ended: with this word on the quota, and perhaps refused.
+    pub(crate) fn settle(mut self, quota: Option<&Quota>, error: Option<&Error>) {
+        self.open = false;
+        let now = Instant::now();
+        self.ledger.settle(&self.line, self.counted, self.asked, quota.filter(|_| self.ours), now);
+        match error {
+            None => self.ledger.succeeded(&self.line, self.counted),
+            Some(error) if is_refusal(error) && (self.ours || error.class == Class::RateBurst) => {
+                self.ledger.refused(&self.line, error.class, error.evidence.retry_after, now);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.ledger.settle(&self.line, self.counted, self.asked, None, Instant::now());
+        }
+    }
+}
+
+/// Did the registry itself, not its token endpoint or blob host, ask us to slow down?
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.class, Class::RatePullQuota | Class::RateBurst)
+        && error.stage != Stage::Token
+        && error.evidence.status == Some(429)
+}
+
+/// Waited for whatever the policy says: nobody notices, and a pull is saved.
+const BRIEF: Duration = Duration::from_secs(1);
+/// Between two free questions for the quota while requests are held.
+const FEEL_HELD: Duration = Duration::from_secs(2);
+/// Between two while requests are refused.
+const FEEL_RELEASED: Duration = Duration::from_secs(30);

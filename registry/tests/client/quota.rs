@@ -1,0 +1,187 @@
+//! What the registry still allows decides what is asked: the ledger between a client and a registry that counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadtest::registry::{Access, Quota, Registry, Rule, Tokens, TooMany};
+use registry::{Class, Client, Demand, Error, OnExhausted, Reason, Reserve, Stage};
+use tokio::time::Instant;
+
+use crate::setup::*;
+
+fn holding(upstream: &Registry) -> Setup {
+    let mut setup = Setup::of(upstream);
+    setup.upstream.on_exhausted = OnExhausted::Hold;
+    setup
+}
+
+#[track_caller]
+fn assert_withheld<T: std::fmt::Debug>(outcome: Result<T, Error>, class: Class) {
+    let error = outcome.expect_err("a refusal of our own");
+    assert_eq!((error.class, error.evidence.reason), (class, Some(Reason::OwnBudget)), "{error}");
+    assert_eq!(error.evidence.status, None, "nothing was asked");
+}
+
+#[tokio::test]
+async fn a_spent_quota_is_not_asked_again_and_heads_stay_free() {
+    let (upstream, image) = good().await;
+    upstream.set_quota(Some(Quota::of(100).remaining(0)));
+    let client = Setup::of(&upstream).client();
+    let error = get(&client, "3.20").await.expect_err("a 429");
+    assert_eq!((error.class, error.evidence.status), (Class::RatePullQuota, Some(429)));
+    for _ in 0..3 {
+        assert_withheld(get(&client, "3.20").await, Class::RatePullQuota);
+        head(&client, "3.20").await.expect("headers are free");
+    }
+    read(blob(&client, &image.largest_layer().digest).await.expect("so are blobs")).await.expect("bytes");
+    assert_eq!((upstream.log().manifest_gets(), upstream.log().manifest_heads()), (1, 3));
+
+    upstream.set_quota(Some(Quota::of(100).remaining(50)));
+    head(&client, "3.20").await.expect("headers");
+    get(&client, "3.20").await.expect("a free answer told that there is quota again");
+}
+
+#[tokio::test]
+async fn when_little_is_left_the_ranks_stop_one_after_another() {
+    let (upstream, _image) = good().await;
+    let setup = Setup::of(&upstream);
+    let client = setup.client();
+    for (left, served) in [(20, 3), (10, 2), (2, 1), (0, 0)] {
+        upstream.set_quota(Some(Quota::of(100).remaining(left)));
+        head(&client, "3.20").await.expect("headers");
+        for (rank, demand) in Demand::ALL.iter().enumerate() {
+            let asked = client.for_demand(*demand).afford(&parsed(REPOSITORY), &parsed("3.20"), soon()).await;
+            assert_eq!(asked.is_ok(), rank < served, "{left} left, {demand}");
+        }
+    }
+    assert_eq!(upstream.log().manifest_gets(), 0);
+}
+
+#[tokio::test]
+async fn too_many_requests_at_once_pause_everything_for_this_identity() {
+    let (upstream, image) = good().await;
+    upstream.fault(Rule::manifest().once().too_many_requests(TooMany::RetryAfter(30)));
+    let setup = Setup::of(&upstream);
+    let client = setup.client();
+    assert_eq!(get(&client, "3.20").await.expect_err("a 429").class, Class::RateBurst);
+    assert_withheld(head(&client, "3.20").await, Class::RateBurst);
+    assert_withheld(blob(&client, &image.largest_layer().digest).await, Class::RateBurst);
+    assert_eq!(upstream.log().iter().count(), 1, "nothing was sent meanwhile");
+    let outbound = setup.outbound.clone();
+    let somebody = Setup { outbound, ..Setup::of(&upstream).with_user("ann", "right") };
+    head(&somebody.client(), "3.20").await.expect("another identity has a quota of its own");
+}
+
+#[tokio::test]
+async fn ghcrs_microseconds_are_waited_for() {
+    let (upstream, _image) = good().await;
+    upstream.fault(Rule::manifest().once().too_many_requests(TooMany::Ghcr));
+    let client = Setup::of(&upstream).client();
+    let error = get(&client, "3.20").await.expect_err("a 429 is never retried");
+    assert_eq!(error.evidence.retry_after, Some(Duration::from_nanos(880_092)));
+    get(&client, "3.20").await.expect("the next question is a new one");
+}
+
+#[tokio::test]
+async fn a_refused_login_stops_logins_and_nothing_else() {
+    let (upstream, _image) = good().await;
+    upstream.require(Access::Tokens(Tokens::new().user("ann", "right")));
+    let setup = Setup::of(&upstream).with_user("ann", "right");
+    let client = setup.client();
+    head(&client, "3.20").await.expect("a head under a token");
+    upstream.fault(Rule::token().too_many_requests(TooMany::HubLogin));
+    let fresh = setup.fresh();
+    assert_eq!(head(&fresh, "3.20").await.expect_err("a 429").class, Class::RateLogin);
+    let tokens = upstream.log().tokens();
+    let error = head(&fresh, "3.20").await.expect_err("not asked");
+    assert_eq!(
+        (error.class, error.stage, error.evidence.reason),
+        (Class::RateLogin, Stage::Token, Some(Reason::OwnBudget))
+    );
+    assert_eq!(upstream.log().tokens(), tokens);
+    head(&client, "3.20").await.expect("a token that lives is used on");
+}
+
+#[tokio::test]
+async fn what_one_client_learns_another_knows() {
+    let (upstream, _image) = good().await;
+    upstream.set_quota(Some(Quota::of(100).remaining(0)));
+    let setup = Setup::of(&upstream);
+    get(&setup.fresh(), "3.20").await.expect_err("a 429");
+    assert_withheld(get(&setup.client(), "3.20").await, Class::RatePullQuota);
+    assert_eq!(upstream.log().manifest_gets(), 1);
+}
+
+#[tokio::test]
+async fn no_quota_headers_is_no_limit() {
+    let (upstream, _image) = good().await;
+    let mut setup = Setup::of(&upstream);
+    setup.upstream.quota_reserve = Reserve::Count(1_000_000);
+    let client = setup.client().for_demand(Demand::WarmUp);
+    for _ in 0..20 {
+        get(&client, "3.20").await.expect("a manifest");
+    }
+}
+
+async fn get_at(client: Client, deadline: Instant) -> Result<(), Error> {
+    client.manifest(&parsed(REPOSITORY), &parsed("3.20"), deadline).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn held_requests_go_out_when_a_free_answer_tells_of_quota() {
+    let (upstream, _image) = good().await;
+    let upstream = Arc::new(upstream);
+    upstream.set_quota(Some(Quota::of(100).remaining(0)));
+    let client = holding(&upstream).client();
+    let error = get_at(client.clone(), soon()).await;
+    // The first one could not know.
+    assert_eq!(error.expect_err("a 429").evidence.status, Some(429));
+    let held: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
+    upstream.wait_for(|log| log.manifest_heads() == 1).await;
+    assert_eq!(upstream.log().manifest_gets(), 1, "all are held");
+    upstream.set_quota(Some(Quota::of(100)));
+    for one in held {
+        one.await.expect("a task").expect("none of those held failed");
+    }
+    assert_eq!(upstream.log().manifest_gets(), 21);
+}
+
+#[tokio::test]
+async fn held_requests_wait_for_the_time_the_registry_named_and_one_goes_first() {
+    let (upstream, _image) = good().await;
+    let spent = || Rule::manifest().get().too_many_requests(TooMany::HubQuota).header("retry-after", "1");
+    upstream.fault(spent().times(2));
+    let client = holding(&upstream).client();
+    assert!(get_at(client.clone(), soon()).await.is_err());
+    let held: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
+    let mut failed = 0;
+    for one in held {
+        failed += usize::from(one.await.expect("a task").is_err());
+    }
+    assert_eq!(failed, 1, "the one that found out that the quota was still spent");
+    assert_eq!(upstream.log().manifest_gets(), 21);
+}
+
+#[tokio::test]
+async fn nobody_is_held_beyond_the_deadline() {
+    let (upstream, _image) = good().await;
+    let setup = holding(&upstream);
+    upstream.fault(Rule::manifest().get().too_many_requests(TooMany::HubQuota));
+    let client = setup.client();
+    assert!(get_at(client.clone(), soon()).await.is_err());
+    let deadline = Instant::now() + Duration::from_millis(300);
+    assert_withheld(get_at(client, deadline).await, Class::RatePullQuota);
+    assert!(Instant::now() >= deadline, "it was held to its end");
+
+    let setup = holding(&upstream);
+    let century = u32::MAX.to_string();
+    let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota);
+    upstream.fault(spent.header("retry-after", &century));
+    let client = setup.client();
+    assert!(get_at(client.clone(), soon()).await.is_err());
+    let asked = Instant::now();
+    assert_withheld(get_at(client, soon()).await, Class::RatePullQuota);
+    assert!(asked + Duration::from_secs(10) > Instant::now(), "for a century nobody is held");
+    let paused = setup.outbound.ledger.outlook(Instant::now()).remove(0).paused.expect("a pause");
+    assert!(paused.1 <= Duration::from_secs(3600), "{paused:?}");
+}
