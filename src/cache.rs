@@ -113,6 +113,8 @@ struct Explained {
     /// Where it would be fetched, in order; empty when the registry is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetched_from: Option<Vec<String>>,
+    /// Is a tag served on that the registry no longer has?
+    kept_removed: bool,
 }
 
 fn explain(config: &Config, subject: &str, document: Value, output: Output) -> Exit {
@@ -128,7 +130,10 @@ fn explain(config: &Config, subject: &str, document: Value, output: Output) -> E
     let upstream = image.as_ref().and_then(|image| config.upstream(&image.registry));
     let until = |age: Duration| Some(known.checked_at? + age.as_secs());
     let explained = Explained {
-        fresh_until: upstream.and_then(|upstream| until(upstream.tag_max_age)),
+        kept_removed: known.gone_at.is_some() && upstream.is_some_and(|upstream| upstream.keep_removed),
+        fresh_until: upstream
+            .filter(|_| known.gone_at.is_none())
+            .and_then(|upstream| until(upstream.tag_max_age)),
         stale_until: upstream.and_then(|upstream| until(upstream.stale_limit)),
         fetched_from: image.as_ref().map(|_| {
             let endpoints =
@@ -206,6 +211,13 @@ fn explanation(explained: &Explained) -> String {
                 None => format!("no: the registry is asked first (confirmed {confirmed} ago)"),
             },
         );
+    }
+    if let Some(at) = known.gone_at {
+        let kept = if explained.kept_removed { ": kept by keep_removed, marked stale" } else { "" };
+        say("gone", format!("the registry has no such tag since {} ago{kept}", ago(at)));
+    }
+    for moved in known.moves.iter().rev() {
+        say("moved", format!("{} ago, from {} to {}", ago(moved.at), short(&moved.from), short(&moved.to)));
     }
     if let Some(at) = known.used_at {
         say("last used", format!("{} ago{}", ago(at), if known.in_use { ", being read now" } else { "" }));

@@ -72,6 +72,7 @@ fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, St
         tag_max_age: upstream.tag_max_age,
         stale_limit: upstream.stale_limit,
         keep_removed: upstream.keep_removed,
+        absent_max_age: upstream.absent_max_age,
         parallel: upstream.parallel,
         client,
     })

@@ -111,6 +111,8 @@ pub struct Upstream {
     pub on_exhausted: OnExhausted,
     /// Go on serving, as stale, tags the upstream says it no longer has.
     pub keep_removed: bool,
+    /// How long an upstream's "no such manifest" is given without asking again.
+    pub absent_max_age: Duration,
     /// Connections one layer may be fetched by at a time, where the upstream answers ranges; 1 to 16.
     pub parallel: usize,
 }

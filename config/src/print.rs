@@ -151,6 +151,7 @@ impl List<'_> {
                 ("quota_reserve", reserve(upstream.quota_reserve)),
                 ("on_exhausted", json!(upstream.on_exhausted.as_str())),
                 ("keep_removed", json!(upstream.keep_removed)),
+                ("absent_max_age", time(upstream.absent_max_age)),
                 ("parallel", json!(upstream.parallel)),
             ],
         );

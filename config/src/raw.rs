@@ -171,6 +171,9 @@ section! {
         on_exhausted: OnExhausted = "'release'";
         /// Go on serving, marked stale, a tag the upstream says it no longer has.
         keep_removed: bool = "false";
+        /// How long the upstream's answer that it has no such manifest is given without asking again: what is pushed
+        /// meanwhile is found after so long. `0s`: asked each time.
+        absent_max_age: Duration = "'5s'", within "0s" .. "10m";
         /// Connections to fetch one layer of 32 MiB or more by, where the upstream answers ranges. More than 1 helps
         /// where each connection is limited, and costs the upstream a request for every 8 MiB.
         parallel: u64 = "1", within "1" .. "16";

@@ -210,6 +210,7 @@ impl Resolver<'_> {
             quota_reserve: raw.quota_reserve.value,
             on_exhausted: raw.on_exhausted.value,
             keep_removed: raw.keep_removed.value,
+            absent_max_age: raw.absent_max_age.value,
             parallel: usize::try_from(raw.parallel.value).unwrap_or(1),
             registry,
         }

@@ -9,7 +9,7 @@
 //!      ▼                            │
 //!   route ──► mirror ── access ──► manifest, blob, tags, referrers
 //!                                   │         │
-//!               ready, policy, complete       ▼
+//!               absent, ready, policy, complete     ▼
 //!                      coalesce     │      flight ── fill ── origin (the upstream)
 //!                                   ▼         │       │
 //!                                 store ◄─────┴───────┘
@@ -28,6 +28,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use registry::ImageName;
 
+mod absent;
 mod access;
 mod blob;
 mod body;

@@ -5,8 +5,11 @@
 //!   └── one HEAD upstream ── same digest ──────► renew the record                   (hit)
 //!         │      │     └──── another digest ───► by digest, then the record moves   (miss)
 //!         │      └── failed, or refused us ────► the record's manifest, marked      (stale)
-//!         └── 404 of the upstream itself ──────► 404
+//!         └── 404 of the upstream itself ──────► 404, and for seconds without asking (`absent`)
 //! ```
+//!
+//! Each word of the upstream counts from when it was asked for, and what was asked earlier never undoes what was asked
+//! later, however late its answer or its manifest comes.
 //!
 //! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
 //! is remembered until its manifest is stored: only then may the record of the tag move.
@@ -15,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use config::Access;
 use moka::future::Cache;
 use registry::client::ManifestHead;
 use registry::{
@@ -22,14 +26,15 @@ use registry::{
 };
 use tokio::time::Instant;
 
+use crate::absent::Absences;
 use crate::body::Body;
 use crate::coalesce::Coalesce;
 use crate::complete::is_complete;
 use crate::mirror::Asking;
-use crate::policy::{Checked, age, falls_back_by_blob};
+use crate::policy::{Checked, Freshness, falls_back_by_blob};
 use crate::range::{Asked, Part};
 use crate::ready::{Ready, ReadyAnswers};
-use crate::respond::{Answer, Content, Failure, Outcome, Staleness};
+use crate::respond::{Answer, Content, Failure, Outcome, Stale, Staleness, is_absence};
 use crate::route::Verb;
 use crate::store::{Kind, Link, Scope, Store, TagRecord};
 
@@ -37,23 +42,35 @@ use crate::store::{Kind, Link, Scope, Store, TagRecord};
 pub(crate) struct Manifests {
     store: Store,
     heads: Coalesce<Question, Result<Told, Error>>,
-    fetches: Coalesce<Question, Result<Held, Error>>,
+    fetches: Coalesce<Question, Result<Fetched, Error>>,
     /// What HEAD by tag was told lately: as good as a record, before there can be one.
     told: Cache<Question, Told>,
+    /// What the upstream just said it does not have.
+    absences: Absences,
     /// Digests that HEAD by tag announced and that are not stored yet.
     announced: Cache<Question, (Tag, SystemTime)>,
     /// What was answered a moment ago.
     ready: ReadyAnswers,
 }
 
-/// An upstream's answer to HEAD, and when it came.
+/// An upstream's answer to HEAD, and when it was asked.
 #[derive(Clone, Debug)]
 struct Told {
     head: ManifestHead,
     at: SystemTime,
 }
 
-type Question = (RegistryHost, Repository, Reference);
+/// An upstream's answer to GET: stored, if the disk takes it.
+#[derive(Clone, Debug)]
+struct Fetched {
+    held: Held,
+    /// When it was asked.
+    at: SystemTime,
+    /// Could a mirror above us not ask either?
+    stale: bool,
+}
+
+pub(crate) type Question = (RegistryHost, Repository, Reference);
 
 /// A manifest in hand.
 #[derive(Clone, Debug)]
@@ -72,12 +89,12 @@ struct Known {
 impl Manifests {
     pub(crate) fn new(store: Store) -> Self {
         let announced = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
-        let told = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
         Self {
             store,
             heads: Coalesce::new(),
             fetches: Coalesce::new(),
-            told,
+            told: Cache::new(ANNOUNCED_MAX),
+            absences: Absences::new(),
             announced,
             ready: ReadyAnswers::new(),
         }
@@ -98,12 +115,16 @@ impl Manifests {
 
     async fn by_digest(&self, asking: &Asking<'_>, digest: &Digest) -> Result<Answer, Failure> {
         let departures = self.store.departures();
-        if let Some(held) = self.held(&asking.scope(), digest).await {
+        if let Some(held) = held(&self.store, &asking.scope(), digest).await {
             self.ready.keep(asking, &held, None, departures);
             return held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
         let reference = Reference::Digest(digest.clone());
         if asking.verb == Verb::Head || self.store.read_small(digest).await.is_some() {
+            // It may have come to rest, with its link, between the two looks.
+            if let Some(held) = held(&self.store, &asking.scope(), digest).await {
+                return held.answer(asking.verb, asking.range, Outcome::Hit, None);
+            }
             let head = self.head(asking, &reference).await?.head;
             if let Some(held) = self.earned(asking, digest, &head).await {
                 return held.answer(asking.verb, asking.range, Outcome::Hit, None);
@@ -112,7 +133,7 @@ impl Manifests {
                 return Ok(announced);
             }
         }
-        let (held, outcome) = self.fetch(asking, &reference).await?;
+        let (Fetched { held, .. }, outcome) = self.fetch(asking, &reference).await?;
         self.settle(asking, &held).await;
         held.answer(asking.verb, asking.range, outcome, None)
     }
@@ -149,22 +170,24 @@ impl Manifests {
                 self.record(asking, tag, &known.held, told.at).await;
                 known.held.answer(asking.verb, asking.range, Outcome::Hit, None)
             }
-            (Checked::NotNewer, Some(known)) => {
-                let age = age(&known.record, asking.now);
-                known.held.answer(
-                    asking.verb,
-                    asking.range,
-                    Outcome::Stale,
-                    Some(Staleness { age, class: None }),
-                )
-            }
+            (Checked::NotNewer, Some(known)) => second_hand(asking, known),
             (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told).await,
             (Checked::Unnamed | Checked::Same | Checked::NotNewer, _) => {
-                let (held, outcome) = self.fetch(asking, &Reference::Tag(tag.clone())).await?;
-                self.record(asking, tag, &held, asking.now).await;
-                held.answer(asking.verb, asking.range, outcome, None)
+                self.by_get(asking, tag, known).await
             }
         }
+    }
+
+    /// Only a GET can tell what the tag means.
+    async fn by_get(&self, asking: &Asking<'_>, tag: &Tag, known: Option<&Known>) -> Result<Answer, Failure> {
+        let (Fetched { held, at, stale }, outcome) = self.fetch(asking, &Reference::Tag(tag.clone())).await?;
+        match known {
+            Some(known) if stale => return second_hand(asking, known),
+            None if stale => return relayed(asking, &held),
+            _ => {}
+        }
+        self.record(asking, tag, &held, at).await;
+        held.answer(asking.verb, asking.range, outcome, None)
     }
 
     /// The tag means `digest` now.
@@ -176,6 +199,9 @@ impl Manifests {
         told: &Told,
     ) -> Result<Answer, Failure> {
         let head = &told.head;
+        if head.stale && asking.freshness().second_hand(None, asking.now).is_none() {
+            return Err(only_stale(asking).into());
+        }
         let reference = Reference::Digest(digest.clone());
         let (held, outcome) = match self.earned(asking, digest, head).await {
             Some(held) => (held, Outcome::Hit),
@@ -187,12 +213,12 @@ impl Manifests {
                     }
                     return Ok(answer);
                 }
-                self.fetch(asking, &reference).await?
+                let (fetched, outcome) = self.fetch(asking, &reference).await?;
+                (fetched.held, outcome)
             }
         };
         if head.stale {
-            let staleness = Staleness { age: Duration::ZERO, class: None };
-            return held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness));
+            return relayed(asking, &held);
         }
         self.record(asking, tag, &held, told.at).await;
         held.answer(asking.verb, asking.range, outcome, None)
@@ -200,7 +226,7 @@ impl Manifests {
 
     /// The upstream failed: what is known is answered, if it is young enough and can be pulled to its end.
     async fn excused(&self, asking: &Asking<'_>, known: Known, error: Error) -> Result<Answer, Failure> {
-        let Some(age) = asking.freshness().stale_age(&known.record, &error, asking.now) else {
+        let Some(staleness) = asking.freshness().excuse(&known.record, &error, asking.now) else {
             return Err(error.into());
         };
         let Held { media_type, bytes, .. } = &known.held;
@@ -209,32 +235,20 @@ impl Manifests {
         {
             return Err(error.into());
         }
-        known.held.answer(
-            asking.verb,
-            asking.range,
-            Outcome::Stale,
-            Some(Staleness { age, class: Some(error.class) }),
-        )
+        known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
     }
 
     async fn known(&self, asking: &Asking<'_>, tag: &Tag) -> Option<Known> {
         let place = asking.place;
         let record = self.store.tags().get(&place.registry, &place.repository, tag).await?;
-        let held = self.held(&asking.scope(), &record.digest).await?;
+        let held = held(&self.store, &asking.scope(), &record.digest).await?;
         Some(Known { record, held })
-    }
-
-    /// A manifest that is here, and that `scope` may see.
-    async fn held(&self, scope: &Scope, digest: &Digest) -> Option<Held> {
-        let link = self.store.links().get(scope, Kind::Manifest, digest).await?;
-        let bytes = self.store.read_small(digest).await?;
-        Some(Held { digest: digest.clone(), media_type: link.media_type?, bytes })
     }
 
     /// A manifest that is here and that the upstream just said this repository has: its 200 earns the link.
     async fn earned(&self, asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Option<Held> {
         let scope = asking.scope();
-        if let Some(held) = self.held(&scope, digest).await {
+        if let Some(held) = held(&self.store, &scope, digest).await {
             return Some(held);
         }
         let bytes = self.store.read_small(digest).await?;
@@ -245,9 +259,10 @@ impl Manifests {
     }
 
     async fn record(&self, asking: &Asking<'_>, tag: &Tag, held: &Held, checked_at: SystemTime) {
-        let record =
-            TagRecord { digest: held.digest.clone(), media_type: held.media_type.clone(), checked_at };
-        self.store.tags().put(&asking.place.registry, &asking.place.repository, tag, record).await;
+        let (digest, media_type) = (held.digest.clone(), held.media_type.clone());
+        let record = TagRecord { digest, media_type, checked_at, gone_at: None };
+        let place = asking.place;
+        self.store.tags().put(&place.registry, &place.repository, tag, record, asking.now).await;
     }
 
     /// A manifest asked for by digest is stored now: if a tag was announced to mean it, the tag moves.
@@ -260,36 +275,49 @@ impl Manifests {
 
     async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<Told, Error> {
         let question = self.question(asking, reference);
-        if let Some(told) = self.told.get(&question).await
-            && asking.freshness().holds(told.at, asking.now)
-        {
-            return Ok(told);
+        if let Some(said) = self.hearing(asking).said(&question).await {
+            return said;
         }
         let (client, deadline, at) = (asking.client.clone(), asking.deadline, asking.now);
         let work = || {
-            let (question, remembered) = (question.clone(), self.told.clone());
+            let (question, hearing) = (question.clone(), self.hearing(asking));
             async move {
-                let (_, repository, reference) = &question;
-                let head = client.manifest_head(repository, reference, deadline).await?.value;
-                let told = Told { head, at };
-                if matches!(reference, Reference::Tag(_)) && !told.head.stale {
-                    remembered.insert(question, told.clone()).await;
+                // Whoever asked before may have been answered since the look above.
+                if let Some(said) = hearing.said(&question).await {
+                    return said;
                 }
+                let (_, repository, reference) = &question;
+                let head = client.manifest_head(repository, reference, deadline).await;
+                hearing.note(&question, &head).await;
+                let told = Told { head: head?.value, at };
+                hearing.remember(question, &told).await;
                 Ok(told)
             }
         };
         self.heads.run(question.clone(), work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
-    async fn fetch(&self, asking: &Asking<'_>, reference: &Reference) -> Result<(Held, Outcome), Error> {
+    async fn fetch(&self, asking: &Asking<'_>, reference: &Reference) -> Result<(Fetched, Outcome), Error> {
         let question = self.question(asking, reference);
+        if let Some(error) = self.absences.get(&question, asking.freshness(), asking.now) {
+            return Err(error);
+        }
         let work = || {
-            let (_, repository, reference) = question.clone();
+            let (question, hearing) = (question.clone(), self.hearing(asking));
             let (store, scope) = (self.store.clone(), asking.scope());
-            let (client, deadline) = (asking.client.clone(), asking.deadline);
+            let (client, deadline, at) = (asking.client.clone(), asking.deadline, asking.now);
             async move {
-                let held = ask(&client, &repository, &reference, deadline).await?;
-                keep(&store, &scope, held).await
+                let (_, repository, reference) = &question;
+                // Whoever asked before may have stored it since somebody looked.
+                if let Reference::Digest(digest) = reference
+                    && let Some(held) = held(&store, &scope, digest).await
+                {
+                    return Ok(Fetched { held, at, stale: false });
+                }
+                let asked = ask(&client, repository, reference, deadline).await;
+                hearing.note(&question, &asked).await;
+                let (held, stale) = asked?;
+                Ok(Fetched { held: keep(&store, &scope, held).await?, at, stale })
             }
         };
         let fetched = self.fetches.run(question.clone(), work).await;
@@ -297,8 +325,58 @@ impl Manifests {
         Ok((fetched.value.unwrap_or_else(|| Err(broken(asking)))?, outcome))
     }
 
+    fn hearing(&self, asking: &Asking<'_>) -> Hearing {
+        Hearing {
+            told: self.told.clone(),
+            absences: self.absences.clone(),
+            store: self.store.clone(),
+            freshness: asking.freshness(),
+            at: asking.now,
+            for_all: asking.served.access != Access::PerClient,
+        }
+    }
+
     fn question(&self, asking: &Asking<'_>, reference: &Reference) -> Question {
         (asking.place.registry.clone(), asking.place.repository.clone(), reference.clone())
+    }
+}
+
+/// What an upstream said and says, beyond one question.
+struct Hearing {
+    told: Cache<Question, Told>,
+    absences: Absences,
+    store: Store,
+    freshness: Freshness,
+    /// When it is asked.
+    at: SystemTime,
+    /// Does it speak of what everybody may know, or of what one client may see?
+    for_all: bool,
+}
+
+impl Hearing {
+    /// What it said to this question, if that may be believed still.
+    async fn said(&self, question: &Question) -> Option<Result<Told, Error>> {
+        let told = self.told.get(question).await.filter(|told| self.freshness.holds(told.at, self.at));
+        let absent = || self.absences.get(question, self.freshness, self.at);
+        told.map(Ok).or_else(|| absent().map(Err))
+    }
+
+    async fn remember(&self, question: Question, told: &Told) {
+        if matches!(question.2, Reference::Tag(_)) && !told.head.stale {
+            self.told.insert(question, told.clone()).await;
+        }
+    }
+
+    async fn note<T>(&self, question: &Question, answered: &Result<T, Error>) {
+        if !self.for_all {
+            return;
+        }
+        self.absences.note(question, answered, self.at);
+        if let ((registry, repository, Reference::Tag(tag)), Err(error)) = (question, answered)
+            && is_absence(error)
+        {
+            self.store.tags().gone(registry, repository, tag, self.at).await;
+        }
     }
 }
 
@@ -333,6 +411,13 @@ impl Held {
     }
 }
 
+/// A manifest that is here, and that `scope` may see.
+async fn held(store: &Store, scope: &Scope, digest: &Digest) -> Option<Held> {
+    let link = store.links().get(scope, Kind::Manifest, digest).await?;
+    let bytes = store.read_small(digest).await?;
+    Some(Held { digest: digest.clone(), media_type: link.media_type?, bytes })
+}
+
 /// Answers a HEAD from the upstream's headers, if they say all that ours must.
 fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Option<Answer> {
     if asking.verb != Verb::Head {
@@ -346,24 +431,42 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
         length,
         part: Part::Whole,
         body: Body::Empty,
-        stale: head.stale.then_some(Staleness { age: Duration::ZERO, class: None }),
+        stale: head.stale.then_some(Staleness { age: None, why: Stale::SecondHand }),
     }))
 }
 
-/// Asks the upstream for a manifest, and judges the document before anybody sees it.
+/// A mirror above us could not ask either: what is known is as good, while it is young enough, and not renewed by it.
+fn second_hand(asking: &Asking<'_>, known: &Known) -> Result<Answer, Failure> {
+    let staleness = asking.freshness().second_hand(Some(&known.record), asking.now);
+    let staleness = staleness.ok_or_else(|| only_stale(asking))?;
+    known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
+}
+
+/// A mirror's stale copy where we have none.
+fn relayed(asking: &Asking<'_>, held: &Held) -> Result<Answer, Failure> {
+    let staleness = asking.freshness().second_hand(None, asking.now).ok_or_else(|| only_stale(asking))?;
+    held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
+}
+
+fn only_stale(asking: &Asking<'_>) -> Error {
+    let message = "the endpoint is a mirror and has only a stale copy, and stale_limit allows none here";
+    asking.error(Class::Unknown, message)
+}
+
+/// Asks the upstream for a manifest, and judges the document before anybody sees it; was it marked stale?
 async fn ask(
     client: &Client,
     repository: &Repository,
     reference: &Reference,
     deadline: Instant,
-) -> Result<Held, Error> {
+) -> Result<(Held, bool), Error> {
     let answer = client.manifest(repository, reference, deadline).await?;
     let raw = answer.value;
     if let Err(refused) = registry::Manifest::parse(&raw.media_type, &raw.bytes) {
         let evidence = Evidence::host(answer.host).saying(&refused.to_string());
         return Err(Error::new(Class::MediaType, Stage::ManifestGet, evidence));
     }
-    Ok(Held { digest: raw.digest, media_type: raw.media_type, bytes: raw.bytes })
+    Ok((Held { digest: raw.digest, media_type: raw.media_type, bytes: raw.bytes }, raw.stale))
 }
 
 /// Stores and links a manifest. Only what hashes to its digest gets here and further.
@@ -372,9 +475,10 @@ async fn keep(store: &Store, scope: &Scope, held: Held) -> Result<Held, Error> {
         let evidence = Evidence::host(scope.registry.as_str()).because(Reason::WrongDigest);
         Error::new(Class::Corrupt, Stage::ManifestGet, evidence.saying(&mismatch.to_string()))
     })?;
+    // Linked first: whoever finds it in the store must not think that the link is still to be earned.
+    link(store, scope, &held).await;
     // A disk that fails was told to the watch; the manifest is answered all the same.
     let _ = store.put(Kind::Manifest, held.bytes.clone(), &verified).await;
-    link(store, scope, &held).await;
     Ok(held)
 }
 

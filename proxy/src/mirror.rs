@@ -37,6 +37,8 @@ pub struct Served {
     pub stale_limit: Duration,
     /// Is a tag's last meaning served on, as stale, when the upstream no longer has it?
     pub keep_removed: bool,
+    /// For how long an upstream's "no such manifest" is believed without asking.
+    pub absent_max_age: Duration,
     /// Connections one layer may be fetched by at a time.
     pub parallel: usize,
     /// Asks it.
@@ -46,8 +48,8 @@ pub struct Served {
 impl Served {
     /// How long this upstream's word on tags holds.
     pub(crate) fn freshness(&self) -> Freshness {
-        let Self { tag_max_age, stale_limit, keep_removed, .. } = *self;
-        Freshness { tag_max_age, stale_limit, keep_removed }
+        let Self { tag_max_age, stale_limit, keep_removed, absent_max_age, .. } = *self;
+        Freshness { tag_max_age, stale_limit, keep_removed, absent_max_age }
     }
 }
 

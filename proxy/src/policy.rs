@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use registry::client::ManifestHead;
 use registry::{Digest, Error};
 
-use crate::respond::is_absence;
-use crate::store::TagRecord;
+use crate::respond::{Stale, Staleness, is_absence};
+use crate::store::{CLOCK_STEP, TagRecord};
 
 /// How long an upstream's word on a tag holds.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Freshness {
     pub(crate) stale_limit: Duration,
     /// Believed for good when the upstream says that it no longer has the tag.
     pub(crate) keep_removed: bool,
+    /// Believed without asking, when the upstream says that it has no such manifest.
+    pub(crate) absent_max_age: Duration,
 }
 
 /// What an upstream's answer to HEAD by tag means for what we hold.
@@ -35,22 +37,46 @@ pub(crate) enum Checked {
 impl Freshness {
     /// May a record be answered without asking?
     pub(crate) fn is_fresh(&self, record: &TagRecord, now: SystemTime) -> bool {
-        self.holds(record.checked_at, now)
+        record.gone_at.is_none() && self.holds(record.checked_at, now)
     }
 
     /// May what was said at `at` be believed without asking?
     pub(crate) fn holds(&self, at: SystemTime, now: SystemTime) -> bool {
-        now.duration_since(at).unwrap_or_default() < self.tag_max_age
+        is_younger(at, self.tag_max_age, now)
     }
 
-    /// The age of a record that may be answered although the upstream said `error`; `None` when it may not.
+    /// May a "not found" of `at` be believed without asking?
+    pub(crate) fn absence_holds(&self, at: SystemTime, now: SystemTime) -> bool {
+        is_younger(at, self.absent_max_age, now)
+    }
+
+    /// How a record may be answered although the upstream said `error`; `None` when it may not.
     ///
-    /// An upstream's own "not found" is believed, unless the operator wants what was removed kept. Its refusal of our
-    /// identity is not: the client might be entitled.
-    pub(crate) fn stale_age(&self, record: &TagRecord, error: &Error, now: SystemTime) -> Option<Duration> {
+    /// An upstream's own "not found", now or the last time it spoke, is believed, unless the operator wants what was
+    /// removed kept. Its refusal of our identity is not: the client might be entitled.
+    pub(crate) fn excuse(&self, record: &TagRecord, error: &Error, now: SystemTime) -> Option<Staleness> {
+        if is_absence(error) || record.gone_at.is_some() {
+            let staleness = Staleness { age: Some(age(record, now)), why: Stale::Removed(error.class) };
+            return self.keep_removed.then_some(staleness);
+        }
+        self.within_limit(record, Stale::Failing(error.class), now)
+    }
+
+    /// How a record may be answered although the upstream, a mirror itself, could answer only with a stale copy: it knows
+    /// no more than we do. `None` when it may not.
+    pub(crate) fn second_hand(&self, record: Option<&TagRecord>, now: SystemTime) -> Option<Staleness> {
+        match record {
+            Some(record) => self.within_limit(record, Stale::SecondHand, now),
+            // Its age is the mirror's affair, but no copy is as young as nothing stale at all.
+            None if self.stale_limit.is_zero() => None,
+            None => Some(Staleness { age: None, why: Stale::SecondHand }),
+        }
+    }
+
+    fn within_limit(&self, record: &TagRecord, why: Stale, now: SystemTime) -> Option<Staleness> {
         let age = age(record, now);
-        let covered = if is_absence(error) { self.keep_removed } else { age <= self.stale_limit };
-        covered.then_some(age)
+        let covered = record.gone_at.is_none() && age <= self.stale_limit;
+        covered.then_some(Staleness { age: Some(age), why })
     }
 }
 
@@ -66,8 +92,16 @@ impl Checked {
     }
 }
 
+/// What is ahead of the clock by more than a step was told by a clock that was wrong, and may be of any age.
+fn is_younger(at: SystemTime, than: Duration, now: SystemTime) -> bool {
+    match now.duration_since(at) {
+        Ok(age) => age < than,
+        Err(ahead) => ahead.duration() <= CLOCK_STEP && !than.is_zero(),
+    }
+}
+
 /// Since the upstream last confirmed a record. A clock that went back makes it new, not negative.
-pub(crate) fn age(record: &TagRecord, now: SystemTime) -> Duration {
+fn age(record: &TagRecord, now: SystemTime) -> Duration {
     now.duration_since(record.checked_at).unwrap_or_default()
 }
 
@@ -88,6 +122,7 @@ mod tests {
         tag_max_age: Duration::from_secs(60),
         stale_limit: Duration::from_secs(3600),
         keep_removed: false,
+        absent_max_age: Duration::from_secs(5),
     };
 
     fn record(checked_at: u64) -> TagRecord {
@@ -95,7 +130,16 @@ mod tests {
             digest: Digest::sha256(b"held"),
             media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
             checked_at: at(checked_at),
+            gone_at: None,
         }
+    }
+
+    fn gone(checked_at: u64) -> TagRecord {
+        TagRecord { gone_at: Some(at(checked_at)), ..record(checked_at) }
+    }
+
+    fn staleness(age: u64, why: Stale) -> Option<Staleness> {
+        Some(Staleness { age: Some(Duration::from_secs(age)), why })
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -115,13 +159,39 @@ mod tests {
         for (now, fresh) in [(1000, true), (1059, true), (1060, false), (990, true)] {
             assert_eq!(FRESHNESS.is_fresh(&record(1000), at(now)), fresh, "{now}");
         }
+        assert!(!FRESHNESS.is_fresh(&gone(1000), at(1001)), "the upstream has it no more");
+    }
+
+    #[test]
+    fn a_record_from_a_clock_that_was_ahead_is_not_fresh_until_that_day() {
+        assert!(FRESHNESS.is_fresh(&record(1000), at(940)));
+        assert!(!FRESHNESS.is_fresh(&record(1000), at(939)));
+        let asking_each_time = Freshness { tag_max_age: Duration::ZERO, ..FRESHNESS };
+        assert!(!asking_each_time.is_fresh(&record(1000), at(999)));
+    }
+
+    #[test]
+    fn a_true_absence_holds_for_seconds() {
+        assert!(FRESHNESS.absence_holds(at(1000), at(1004)) && !FRESHNESS.absence_holds(at(1000), at(1005)));
     }
 
     #[test]
     fn a_failing_upstream_is_covered_up_to_stale_limit() {
         let failing = error(Class::Registry5xx, Some(500));
-        assert_eq!(FRESHNESS.stale_age(&record(0), &failing, at(3600)), Some(Duration::from_secs(3600)));
-        assert_eq!(FRESHNESS.stale_age(&record(0), &failing, at(3601)), None);
+        let covered = staleness(3600, Stale::Failing(Class::Registry5xx));
+        assert_eq!(FRESHNESS.excuse(&record(0), &failing, at(3600)), covered);
+        assert_eq!(FRESHNESS.excuse(&record(0), &failing, at(3601)), None);
+    }
+
+    #[test]
+    fn a_stale_copy_of_the_upstream_is_covered_up_to_stale_limit_as_well() {
+        assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3600)), staleness(3600, Stale::SecondHand));
+        assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3601)), None);
+        assert_eq!(FRESHNESS.second_hand(Some(&gone(0)), at(1)), None);
+        let unknown = Staleness { age: None, why: Stale::SecondHand };
+        assert_eq!(FRESHNESS.second_hand(None, at(0)), Some(unknown));
+        let nothing_stale = Freshness { stale_limit: Duration::ZERO, ..FRESHNESS };
+        assert_eq!(nothing_stale.second_hand(None, at(0)), None);
     }
 
     #[test]
@@ -129,19 +199,27 @@ mod tests {
         for class in
             [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns]
         {
-            assert!(FRESHNESS.stale_age(&record(0), &error(class, Some(401)), at(1)).is_some(), "{class}");
+            assert!(FRESHNESS.excuse(&record(0), &error(class, Some(401)), at(1)).is_some(), "{class}");
         }
         let absent = error(Class::ManifestUnknown, Some(404));
-        assert_eq!(FRESHNESS.stale_age(&record(0), &absent, at(1)), None);
+        assert_eq!(FRESHNESS.excuse(&record(0), &absent, at(1)), None);
+    }
+
+    #[test]
+    fn an_outage_does_not_bring_back_what_the_upstream_said_was_gone() {
+        let failing = error(Class::Registry5xx, Some(500));
+        assert_eq!(FRESHNESS.excuse(&gone(0), &failing, at(1)), None);
     }
 
     #[test]
     fn what_was_removed_is_kept_for_good_if_the_operator_says_so() {
         let keeping = Freshness { keep_removed: true, ..FRESHNESS };
         let absent = error(Class::ManifestUnknown, Some(404));
-        assert!(keeping.stale_age(&record(0), &absent, at(1_000_000)).is_some());
+        let kept = staleness(1_000_000, Stale::Removed(Class::ManifestUnknown));
+        assert_eq!(keeping.excuse(&record(0), &absent, at(1_000_000)), kept);
         let failing = error(Class::Registry5xx, Some(500));
-        assert_eq!(keeping.stale_age(&record(0), &failing, at(1_000_000)), None);
+        assert_eq!(keeping.excuse(&record(0), &failing, at(1_000_000)), None);
+        assert!(keeping.excuse(&gone(0), &failing, at(1_000_000)).is_some());
     }
 
     #[test]

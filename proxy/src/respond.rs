@@ -70,10 +70,30 @@ pub(crate) struct Content {
 /// A stale answer's excuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Staleness {
-    /// Since the upstream last said so.
-    pub(crate) age: Duration,
-    /// Why it could not be asked; `None` when it answered, but with something stale itself.
-    pub(crate) class: Option<Class>,
+    /// Since the upstream last said so; `None` when only a mirror above us could tell.
+    pub(crate) age: Option<Duration>,
+    /// Why it could not be asked again.
+    pub(crate) why: Stale,
+}
+
+/// Why an answer is stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// The upstream fails.
+    Failing(Class),
+    /// The upstream no longer has the tag, and the operator wants it kept; this is what it said now.
+    Removed(Class),
+    /// The upstream answered, but with something stale itself.
+    SecondHand,
+}
+
+impl Staleness {
+    fn class(&self) -> Option<Class> {
+        match self.why {
+            Stale::Failing(class) | Stale::Removed(class) => Some(class),
+            Stale::SecondHand => None,
+        }
+    }
 }
 
 /// A list of tags or referrers.
@@ -125,7 +145,7 @@ impl Answer {
     /// Why it is stale, if it is.
     pub(crate) fn class(&self) -> Option<Class> {
         match self {
-            Self::Content(content) => content.stale.as_ref().and_then(|staleness| staleness.class),
+            Self::Content(content) => content.stale.as_ref().and_then(Staleness::class),
             Self::Pong | Self::Document(_) => None,
         }
     }
@@ -272,11 +292,18 @@ fn content(found: Content, request: Option<&Request>) -> Response {
 }
 
 fn mark_stale(response: &mut Response, staleness: &Staleness, registry: &str) {
-    let why = staleness.class.map_or("answered with a stale copy", Class::as_str);
-    let age = staleness.age.as_secs();
-    let text = format!("299 - \"pullgate: stale: {registry} last confirmed this {age} s ago, now: {why}\"");
+    let confirmed = match staleness.age {
+        Some(age) => format!("last confirmed this {} s ago", age.as_secs()),
+        None => "could not be asked for this".to_owned(),
+    };
+    let why = match staleness.why {
+        Stale::Failing(class) => format!("now: {}", class.as_str()),
+        Stale::Removed(_) => "no longer has it, and keep_removed keeps it".to_owned(),
+        Stale::SecondHand => "now: answered with a stale copy".to_owned(),
+    };
+    let text = format!("299 - \"pullgate: stale: {registry} {confirmed}, {why}\"");
     set(response, header::WARNING, &text);
-    if let Some(class) = staleness.class {
+    if let Some(class) = staleness.class() {
         set(response, CLASS, class.as_str());
     }
 }

@@ -51,6 +51,9 @@ mod scrub;
 mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod tag_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use blob::{Blob, Content, Touch};
@@ -58,7 +61,8 @@ pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
 pub use scrub::Scrubbed;
-pub use tag::{TagRecord, Tags};
+pub(crate) use tag::CLOCK_STEP;
+pub use tag::{TagMove, TagRecord, Tags};
 
 use blob::{Committed, off_worker};
 use buffers::Buffers;

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use registry::{Class, RegistryHost};
+use registry::{Class, RegistryHost, Repository, Tag};
 
-use crate::store::Kind;
+use crate::store::{Kind, TagMove};
 
 /// Takes events of store and fills. Called on their path: must not block.
 pub trait Watch: Send + Sync + 'static {
@@ -32,6 +32,9 @@ pub trait Watch: Send + Sync + 'static {
 
     /// Content left the store.
     fn evicted(&self, _reason: Evicted, _bytes: u64) {}
+
+    /// The upstream says that a tag means something else now, and that is stored.
+    fn tag_moved(&self, _registry: &RegistryHost, _repository: &Repository, _tag: &Tag, _move: &TagMove) {}
 }
 
 /// How a fill ended and what it moved.

@@ -103,6 +103,33 @@ async fn an_image_is_warmed_listed_explained_and_purged() {
 }
 
 #[tokio::test]
+async fn a_tag_that_moved_and_went_is_explained_counted_and_logged() {
+    let scene = Scene::start().await;
+    let path = format!("/v2/org/one/manifests/1?ns={REGISTRY}");
+    assert_eq!(scene.pullgate.get(&path).send().await.status, 200);
+    let (old, new) = (scene.one.digest(), Image::with_layers(33, &[1000]));
+    scene.upstream.add_image("org/one", "1", &new);
+    for _ in 0..3 {
+        assert_eq!(scene.pullgate.get(&path).send().await.status, 200);
+    }
+    scene.upstream.remove("org/one", "1");
+    assert_eq!(scene.pullgate.get(&path).send().await.status, 404);
+
+    let explained = scene.cache(&["explain", "-o", "json", &image("one")]).await.stdout().to_owned();
+    let explained: Value = serde_json::from_str(&explained).unwrap();
+    let moves = &explained["moves"];
+    assert_eq!((&moves[0]["from"], &moves[0]["to"]), (&old.into(), &new.digest().into()), "{explained}");
+    assert!(moves[1].is_null() && moves[0]["at"].is_u64() && explained["gone_at"].is_u64(), "{explained}");
+    let text = scene.cache(&["explain", &image("one")]).await.stdout().to_owned();
+    assert!(text.contains("moved") && text.contains("the registry has no such tag since"), "{text}");
+    let counted = scene.pullgate.metrics().await.value("pullgate_tag_moves_total", &[("registry", REGISTRY)]);
+    assert_eq!(counted, 1.0);
+    let log = scene.pullgate.log();
+    let line = log.lines().find(|line| line.contains("tag moved")).expect("a line of the log");
+    assert!([&image("one"), old, new.digest()].iter().all(|told| line.contains(*told)), "{line}");
+}
+
+#[tokio::test]
 async fn without_an_instance_the_folder_is_looked_at_and_cleaned() {
     let mut scene = Scene::start().await;
     scene.cache(&["warm", &image("one")]).await.ok();

@@ -9,6 +9,7 @@
 //! - `bodies`: what they make of layers that go wrong between the registry and pullgate.
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
+//! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
 //! - `life`: starting, sharing a cache folder, dying, ending.
 //! - `reload`: a configuration that changes meanwhile.
 //! - `commands`: what `check config` and `demo` tell their user.
@@ -22,6 +23,7 @@ mod bodies;
 mod cache;
 mod commands;
 mod faults;
+mod freshness;
 mod life;
 mod pulls;
 mod reload;

@@ -135,6 +135,7 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_proxy_stale_answers_total", "registry"),
     ("pullgate_pull_seconds", "outcome registry"),
     ("pullgate_pulls_total", "outcome registry"),
+    ("pullgate_tag_moves_total", "registry"),
     ("pullgate_upstream_quota_limit", "identity registry source"),
     ("pullgate_upstream_quota_observed_timestamp_seconds", "identity registry source"),
     ("pullgate_upstream_quota_remaining", "identity registry source"),

@@ -4,10 +4,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use registry::{Class, RegistryHost};
+use registry::{Class, RegistryHost, Repository, Tag};
 use tokio::time::Instant;
 
 use super::link::Kind;
+use super::tag::TagMove;
 use crate::watch::{Evicted, FillEnd, Quarantined, Watch};
 
 /// Listens on the way to the watch, and remembers the last trouble until something is stored again.
@@ -70,6 +71,10 @@ impl Watch for Health {
 
     fn evicted(&self, reason: Evicted, bytes: u64) {
         self.watch.evicted(reason, bytes);
+    }
+
+    fn tag_moved(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag, moved: &TagMove) {
+        self.watch.tag_moved(registry, repository, tag, moved);
     }
 }
 

@@ -8,7 +8,7 @@ use registry::{Digest, ImageName, Reference, RegistryHost};
 use serde::{Deserialize, Serialize};
 
 use super::pins::{children, is_manifest};
-use super::tag::TagSeen;
+use super::tag::{TagMove, TagSeen};
 use super::{Kind, Store};
 use crate::watch::Evicted;
 
@@ -52,12 +52,27 @@ pub struct Explanation {
     pub linked: Vec<String>,
     /// When the registry last confirmed the tag, seconds since 1970.
     pub checked_at: Option<u64>,
+    /// Since when the registry says that it no longer has the tag, seconds since 1970.
+    pub gone_at: Option<u64>,
+    /// What the tag meant before, oldest first; the last few moves.
+    pub moves: Vec<Moved>,
     /// When it was last asked for, seconds since 1970.
     pub used_at: Option<u64>,
     /// Is it kept because the configuration pins it?
     pub pinned: bool,
     /// Is it being read just now?
     pub in_use: bool,
+}
+
+/// A change of what a tag means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The digest it meant before.
+    pub from: String,
+    /// The digest it meant then.
+    pub to: String,
+    /// When the registry said so first, seconds since 1970.
+    pub at: u64,
 }
 
 /// What to take out.
@@ -128,15 +143,24 @@ impl Store {
     /// # Errors
     /// The disk's.
     pub async fn explain_image(&self, image: &ImageName) -> io::Result<Explanation> {
-        let (digest, media_type, checked_at) = match &image.reference {
-            Reference::Digest(digest) => (Some(digest.clone()), String::new(), None),
-            Reference::Tag(tag) => match self.tags().get(&image.registry, &image.repository, tag).await {
-                Some(record) => (Some(record.digest), record.media_type, Some(seconds(record.checked_at))),
-                None => (None, String::new(), None),
-            },
+        let tag = match &image.reference {
+            Reference::Digest(digest) => {
+                return self.explain(image.to_string(), Some(digest.clone()), "").await;
+            }
+            Reference::Tag(tag) => tag,
         };
-        let explained = self.explain(image.to_string(), digest, &media_type).await?;
-        Ok(Explanation { checked_at, ..explained })
+        let (registry, repository) = (&image.registry, &image.repository);
+        let Some(record) = self.tags().get(registry, repository, tag).await else {
+            return self.explain(image.to_string(), None, "").await;
+        };
+        let moves = self.tags().moves(registry, repository, tag).await;
+        let explained = self.explain(image.to_string(), Some(record.digest), &record.media_type).await?;
+        Ok(Explanation {
+            checked_at: Some(seconds(record.checked_at)),
+            gone_at: record.gone_at.map(seconds),
+            moves: moves.into_iter().map(Moved::from).collect(),
+            ..explained
+        })
     }
 
     /// What is known of a digest.
@@ -221,6 +245,8 @@ impl Store {
             missing: Vec::new(),
             linked: Vec::new(),
             checked_at: None,
+            gone_at: None,
+            moves: Vec::new(),
             used_at: None,
             pinned: false,
             in_use: false,
@@ -269,6 +295,12 @@ impl Store {
             }
         }
         tree
+    }
+}
+
+impl From<TagMove> for Moved {
+    fn from(moved: TagMove) -> Self {
+        Self { from: moved.from.to_string(), to: moved.to.to_string(), at: seconds(moved.at) }
     }
 }
 

@@ -70,10 +70,11 @@ impl Links {
             media_type: link.media_type,
             size: link.size,
         };
-        let same = |present: &LinkRecord, new: &LinkRecord| {
-            present.media_type == new.media_type && present.size == new.size
+        let unlike = |present: Option<LinkRecord>| match present {
+            Some(present) if present.media_type == record.media_type && present.size == record.size => None,
+            _ => Some(record),
         };
-        self.0.put(self.0.layout().link(scope, kind, digest), record, same).await;
+        self.0.change(self.0.layout().link(scope, kind, digest), unlike).await;
     }
 
     /// Takes every link of `digest` back.

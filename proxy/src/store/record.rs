@@ -43,6 +43,10 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         &self.folder.layout
     }
 
+    pub(super) fn watch(&self) -> &dyn Watch {
+        &*self.folder.watch
+    }
+
     pub(super) async fn get(&self, path: PathBuf) -> Option<T> {
         self.cache.optionally_get_with_by_ref(&path, self.folder.load(path.clone())).await
     }
@@ -88,8 +92,8 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         removed
     }
 
-    /// Puts `record` unless `stands` says the present one is to stay.
-    pub(super) async fn put(&self, path: PathBuf, record: T, stands: impl FnOnce(&T, &T) -> bool + Send) {
+    /// Replaces the record by what `next` makes of the present one, or leaves it when that is nothing.
+    pub(super) async fn change(&self, path: PathBuf, next: impl FnOnce(Option<T>) -> Option<T> + Send) {
         let folder = self.folder.clone();
         let entry = self.cache.entry(path.clone());
         entry
@@ -98,9 +102,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
                     Some(entry) => Some(entry.into_value()),
                     None => folder.load(path.clone()).await,
                 };
-                if present.is_some_and(|present| stands(&present, &record)) {
-                    return Op::Nop;
-                }
+                let Some(record) = next(present) else { return Op::Nop };
                 folder.save(path, &record).await;
                 Op::Put(record)
             })

@@ -1,6 +1,7 @@
 //! What leaves a full store, and what never does.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -122,9 +123,10 @@ async fn a_pinned_image_stays_while_its_tag_means_it() {
     let means = |digest: Digest| TagRecord {
         digest,
         media_type: media_type.to_owned(),
-        checked_at: std::time::SystemTime::now(),
+        checked_at: SystemTime::now(),
+        gone_at: None,
     };
-    store.tags().put(&registry, &repository, &tag, means(digest.clone())).await;
+    store.tags().put(&registry, &repository, &tag, means(digest.clone()), SystemTime::now()).await;
     for seed in 10..60 {
         fill(&store, seed, 1000).await.expect("room");
     }
@@ -134,7 +136,10 @@ async fn a_pinned_image_stays_while_its_tag_means_it() {
     let images = store.images().await.unwrap();
     assert!(images.len() == 1 && images[0].pinned && images[0].complete, "{images:?}");
 
-    store.tags().put(&registry, &repository, &tag, means(Digest::sha256(b"another"))).await;
+    store
+        .tags()
+        .put(&registry, &repository, &tag, means(Digest::sha256(b"another")), SystemTime::now())
+        .await;
     for seed in 60..110 {
         fill(&store, seed, 1000).await.expect("room");
     }
@@ -203,7 +208,7 @@ async fn after_a_restart_what_was_used_last_stays_longest() {
             let path = store.0.folder.layout.blob(&digest);
             // The seventh is the longest unused.
             let age = Duration::from_secs(1000 - u64::from((seed + 3) % 10));
-            let at = std::time::SystemTime::now() - age;
+            let at = SystemTime::now() - age;
             store.0.folder.disk.note_use(&path, at).unwrap();
             digests.push(digest);
         }

@@ -1,4 +1,6 @@
-//! What tags meant when the upstream was last asked.
+//! What tags meant when the upstream was last asked, and what they meant before.
+//!
+//! A record moves forward only: what the upstream said later stands, whoever is late to write what it said before.
 
 use std::fmt;
 use std::io;
@@ -16,8 +18,21 @@ pub struct TagRecord {
     pub digest: Digest,
     /// The manifest's `Content-Type`.
     pub media_type: String,
-    /// When the upstream said so, wall time to the millisecond. A clock set back can put it in the future.
+    /// When the upstream was asked and said so, wall time to the millisecond. A clock set back can put it in the future.
     pub checked_at: SystemTime,
+    /// Since when the upstream says that it no longer has the tag.
+    pub gone_at: Option<SystemTime>,
+}
+
+/// A change of what a tag means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagMove {
+    /// What it meant before.
+    pub from: Digest,
+    /// What it meant then.
+    pub to: Digest,
+    /// When the upstream said so first.
+    pub at: SystemTime,
 }
 
 /// A tag and its record.
@@ -40,6 +55,18 @@ struct TagLine {
     digest: String,
     media_type: String,
     checked_at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_at_ms: Option<u64>,
+    /// Oldest first; each ends where the next begins, the last in `digest`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<MoveLine>,
+}
+
+/// A move as it lies on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct MoveLine {
+    from: String,
+    at_ms: u64,
 }
 
 impl Tags {
@@ -55,6 +82,12 @@ impl Tags {
         tag: &Tag,
     ) -> Option<TagRecord> {
         self.0.get(self.0.layout().tag(registry, repository, tag)).await?.record()
+    }
+
+    /// What a tag meant before, oldest first; the last few moves.
+    pub async fn moves(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag) -> Vec<TagMove> {
+        let line = self.0.get(self.0.layout().tag(registry, repository, tag)).await;
+        line.map(|line| line.moves()).unwrap_or_default()
     }
 
     /// Every tag on the disk that can be read.
@@ -77,23 +110,53 @@ impl Tags {
         Ok(())
     }
 
-    /// Moves or renews a tag. Its manifest must be stored before. An older answer never replaces a newer one.
+    /// Moves or renews a tag with what the upstream said at `record.checked_at`. Its manifest must be stored before. What
+    /// it said earlier never replaces what it said later, unless the later was written by a clock ahead of `now`.
     /// A disk failure is told to the watch; the record then holds while it is remembered.
-    pub async fn put(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag, record: TagRecord) {
-        let age = record.checked_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    pub async fn put(
+        &self,
+        registry: &RegistryHost,
+        repository: &Repository,
+        tag: &Tag,
+        record: TagRecord,
+        now: SystemTime,
+    ) {
         let line = TagLine {
             registry: registry.to_string(),
             repository: repository.to_string(),
             tag: tag.to_string(),
             digest: record.digest.to_string(),
             media_type: record.media_type,
-            checked_at_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            checked_at_ms: milliseconds(record.checked_at),
+            gone_at_ms: None,
+            moves: Vec::new(),
         };
-        let newer = |present: &TagLine, new: &TagLine| {
-            present.checked_at_ms > new.checked_at_ms
-                && present.checked_at_ms - new.checked_at_ms < CLOCK_STEP.as_millis() as u64
+        let mut moved = None;
+        let told = &mut moved;
+        let next = move |present: Option<TagLine>| match present {
+            Some(present) => {
+                let moves = present.digest != line.digest;
+                let next = present.followed_by(line, milliseconds(now))?;
+                *told = next.moves().pop().filter(|_| moves);
+                Some(next)
+            }
+            None => Some(line),
         };
-        self.0.put(self.0.layout().tag(registry, repository, tag), line, newer).await;
+        self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
+        if let Some(moved) = moved {
+            self.0.watch().tag_moved(registry, repository, tag, &moved);
+        }
+    }
+
+    /// At `at` the upstream said that it has no such tag. What is known of it is kept, with that.
+    pub async fn gone(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag, at: SystemTime) {
+        let at = milliseconds(at);
+        let next = |present: Option<TagLine>| {
+            let present =
+                present.filter(|present| present.gone_at_ms.is_none() && present.checked_at_ms <= at);
+            present.map(|present| TagLine { gone_at_ms: Some(at), ..present })
+        };
+        self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
     }
 }
 
@@ -102,8 +165,34 @@ impl TagLine {
         Some(TagRecord {
             digest: self.digest.parse().ok()?,
             media_type: self.media_type,
-            checked_at: SystemTime::UNIX_EPOCH + Duration::from_millis(self.checked_at_ms),
+            checked_at: time(self.checked_at_ms),
+            gone_at: self.gone_at_ms.map(time),
         })
+    }
+
+    /// This record after the upstream said `new`; `None` if it said something later already, or this is that answer.
+    fn followed_by(self, new: Self, now_ms: u64) -> Option<Self> {
+        let told_at = self.gone_at_ms.unwrap_or_default().max(self.checked_at_ms);
+        if told_at > new.checked_at_ms && told_at <= now_ms.saturating_add(CLOCK_STEP.as_millis() as u64) {
+            return None;
+        }
+        if told_at == new.checked_at_ms && self.digest == new.digest && self.gone_at_ms.is_none() {
+            return None;
+        }
+        let mut moves = self.moves;
+        if self.digest != new.digest {
+            moves.push(MoveLine { from: self.digest, at_ms: new.checked_at_ms });
+            moves.drain(..moves.len().saturating_sub(MOVES_KEPT));
+        }
+        Some(Self { moves, ..new })
+    }
+
+    fn moves(&self) -> Vec<TagMove> {
+        let ends = self.moves.iter().skip(1).map(|next| &next.from).chain([&self.digest]);
+        let moves = self.moves.iter().zip(ends).map(|(line, to)| {
+            Some(TagMove { from: line.from.parse().ok()?, to: to.parse().ok()?, at: time(line.at_ms) })
+        });
+        moves.flatten().collect()
     }
 
     fn seen(self) -> Option<TagSeen> {
@@ -119,7 +208,19 @@ impl fmt::Debug for Tags {
     }
 }
 
+fn milliseconds(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn time(milliseconds: u64) -> SystemTime {
+    let since = Duration::from_millis(milliseconds);
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// A record that is further ahead of the clock than this was written by a clock that was wrong.
+pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(60);
 /// Tags kept in memory: some 500 bytes each.
 const TAGS_REMEMBERED: u64 = 10_000;
-/// Answers cross on the way by seconds; a record that is newer by more was written by a clock that was wrong.
-const CLOCK_STEP: Duration = Duration::from_secs(60);
+/// Moves kept of a tag: with the longest names and digests a record stays below its limit.
+const MOVES_KEPT: usize = 10;

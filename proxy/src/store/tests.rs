@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -139,31 +138,6 @@ async fn a_link_is_for_its_scope_and_kind_only() {
     assert_eq!(get(scope(Some("org/app")), Kind::Blob).await, None);
     assert_eq!(get(scope(Some("org/other")), Kind::Manifest).await, None);
     assert_eq!(get(scope(None), Kind::Manifest).await, None);
-}
-
-#[tokio::test]
-async fn a_tag_moves_forward_only_and_survives() {
-    let dir = TempDir::new().unwrap();
-    let (registry, repository, tag) =
-        (&"docker.io".parse().unwrap(), &"a/b".parse().unwrap(), &"1".parse().unwrap());
-    let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
-    let record = |bytes: &[u8], seconds: u64| TagRecord {
-        digest: Digest::sha256(bytes),
-        media_type: "a/b".to_owned(),
-        checked_at: at(seconds),
-    };
-    let store = open(dir.path()).await;
-    assert_eq!(store.tags().get(registry, repository, tag).await, None);
-    store.tags().put(registry, repository, tag, record(b"new", 10)).await;
-    store.tags().put(registry, repository, tag, record(b"old", 9)).await;
-    assert_eq!(store.tags().get(registry, repository, tag).await, Some(record(b"new", 10)));
-    drop(store);
-
-    let store = open(dir.path()).await;
-    store.tags().put(registry, repository, tag, record(b"old", 9)).await;
-    assert_eq!(store.tags().get(registry, repository, tag).await, Some(record(b"new", 10)));
-    store.tags().put(registry, repository, tag, record(b"newer", 11)).await;
-    assert_eq!(store.tags().get(registry, repository, tag).await, Some(record(b"newer", 11)));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub(super) fn describe() {
     describe_counter!(STALE, "Answers from the store because the upstream could not be asked");
     describe_gauge!(FILLS, "Upstream transfers running");
     describe_counter!(RESUMES, "Upstream transfers that broke and were continued");
+    describe_counter!(TAG_MOVES, "Tags found to mean another manifest than before");
     describe_gauge!(CONNECTIONS, "Client connections open");
     describe_gauge!(CACHE_BYTES, Unit::Bytes, "Content in the store");
     describe_gauge!(CACHE_LIMIT, Unit::Bytes, "Content the store may hold");
@@ -37,6 +38,7 @@ pub(super) const PULL_SECONDS: &str = "pullgate_pull_seconds";
 pub(super) const STALE: &str = "pullgate_proxy_stale_answers_total";
 pub(super) const FILLS: &str = "pullgate_proxy_fills_in_flight";
 pub(super) const RESUMES: &str = "pullgate_proxy_fill_resumes_total";
+pub(super) const TAG_MOVES: &str = "pullgate_tag_moves_total";
 pub(super) const CONNECTIONS: &str = "pullgate_proxy_connections";
 pub(super) const CACHE_BYTES: &str = "pullgate_cache_bytes";
 pub(super) const CACHE_LIMIT: &str = "pullgate_cache_limit_bytes";

@@ -7,7 +7,9 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::exchange::Endpoint;
-use super::names::{FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, THROUGHPUT};
+use super::names::{
+    FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, TAG_MOVES, THROUGHPUT,
+};
 use crate::pull::PullOutcome;
 use crate::respond::Outcome;
 
@@ -24,6 +26,7 @@ pub(crate) struct Series {
     stale: OnceLock<Counter>,
     fills: OnceLock<Gauge>,
     resumes: OnceLock<Counter>,
+    tag_moves: OnceLock<Counter>,
     pub(crate) counts: Counts,
 }
 
@@ -49,6 +52,7 @@ impl Series {
             stale: OnceLock::new(),
             fills: OnceLock::new(),
             resumes: OnceLock::new(),
+            tag_moves: OnceLock::new(),
             counts: Counts::default(),
         }
     }
@@ -57,6 +61,7 @@ impl Series {
     pub(super) fn at_zero(self) -> Self {
         self.stale(0);
         self.resumed(0);
+        self.tag_moved(0);
         self.fills(0);
         for outcome in Outcome::ALL {
             self.sent(*outcome, 0);
@@ -119,6 +124,11 @@ impl Series {
     pub(super) fn stale(&self, more: u64) {
         let counter = || metrics::counter!(STALE, "registry" => self.registry.clone());
         self.stale.get_or_init(counter).increment(more);
+    }
+
+    pub(super) fn tag_moved(&self, more: u64) {
+        let counter = || metrics::counter!(TAG_MOVES, "registry" => self.registry.clone());
+        self.tag_moves.get_or_init(counter).increment(more);
     }
 
     pub(super) fn resumed(&self, more: u64) {

@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use registry::{Class, RegistryHost};
+use registry::{Class, RegistryHost, Repository, Tag};
 
 use super::Telemetry;
 use super::names::{CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, EVICTIONS, QUARANTINED};
 use super::series::Side;
-use crate::store::Kind;
+use crate::store::{Kind, TagMove};
 use crate::watch::{Evicted, FillEnd, FillOutcome, Quarantined, Watch};
 
 impl Watch for Telemetry {
@@ -58,6 +58,12 @@ impl Watch for Telemetry {
     fn holds(&self, kind: Kind, objects: u64, bytes: u64) {
         metrics::gauge!(CACHE_OBJECTS, "kind" => kind.as_str()).set(objects as f64);
         metrics::gauge!(CACHE_BYTES, "kind" => kind.as_str()).set(bytes as f64);
+    }
+
+    fn tag_moved(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag, moved: &TagMove) {
+        self.series(Some(registry)).tag_moved(1);
+        let (image, TagMove { from, to, .. }) = (format!("{registry}/{repository}:{tag}"), moved);
+        tracing::info!(target: "pullgate::tag", image, %from, %to, "tag moved");
     }
 
     fn evicted(&self, reason: Evicted, bytes: u64) {

@@ -7,6 +7,7 @@ mod bodies;
 mod crowd;
 mod eviction;
 mod faults;
+mod freshness;
 mod hostile;
 mod outages;
 mod pulls;

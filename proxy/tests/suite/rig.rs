@@ -31,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) tag_max_age: Duration,
     pub(crate) stale_limit: Duration,
     pub(crate) keep_removed: bool,
+    pub(crate) absent_max_age: Duration,
     pub(crate) drain: Duration,
     pub(crate) header_deadline: Duration,
     pub(crate) max_connections: usize,
@@ -49,6 +50,7 @@ impl Default for Plan {
             tag_max_age: Duration::ZERO,
             stale_limit: Duration::from_secs(3600),
             keep_removed: false,
+            absent_max_age: Duration::ZERO,
             drain: Duration::from_secs(10),
             header_deadline: Duration::from_secs(5),
             max_connections: 100,
@@ -209,6 +211,7 @@ fn served(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Served {
         tag_max_age: plan.tag_max_age,
         stale_limit: plan.stale_limit,
         keep_removed: plan.keep_removed,
+        absent_max_age: plan.absent_max_age,
         parallel: plan.parallel,
         client: client(plan, url, ca_file),
     }

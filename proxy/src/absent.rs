@@ -1,0 +1,41 @@
+//! What an upstream said a moment ago that it does not have: a node that retries asks us, not the registry.
+//!
+//! Only a 404 is remembered, never a refusal, and only one that was given to an identity we ask with for everybody: what
+//! one client may not see, another may.
+
+use std::time::SystemTime;
+
+use moka::sync::Cache;
+use registry::Error;
+
+use crate::manifest::Question;
+use crate::policy::Freshness;
+use crate::respond::is_absence;
+
+/// Absent manifests of all upstreams, by tag or digest.
+#[derive(Clone)]
+pub(crate) struct Absences(Cache<Question, (Error, SystemTime)>);
+
+impl Absences {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(ABSENCES_MAX))
+    }
+
+    /// The upstream's "no" to `question`, if it is young enough.
+    pub(crate) fn get(&self, question: &Question, freshness: Freshness, now: SystemTime) -> Option<Error> {
+        let (error, at) = self.0.get(question)?;
+        freshness.absence_holds(at, now).then_some(error)
+    }
+
+    /// Remembers or forgets, by what an upstream answered that was asked at `at`.
+    pub(crate) fn note<T>(&self, question: &Question, answered: &Result<T, Error>, at: SystemTime) {
+        match answered {
+            Err(error) if is_absence(error) => self.0.insert(question.clone(), (error.clone(), at)),
+            Err(_) => {}
+            Ok(_) => self.0.invalidate(question),
+        }
+    }
+}
+
+/// Absences remembered: some 500 bytes each. One forgotten too early costs a request.
+const ABSENCES_MAX: u64 = 10_000;
