@@ -39,6 +39,11 @@ impl Shared {
         }
     }
 
+    /// We accept clients here: no upstream may lead to it.
+    pub(crate) fn listens(&self, address: std::net::SocketAddr) {
+        self.outbound.listening.add(address);
+    }
+
     /// What a prober of this configuration is to do.
     pub(crate) fn plans(&self, config: &config::Config) -> Result<Vec<Plan>, StartError> {
         let targeted = |registry: &RegistryHost| {

@@ -121,6 +121,7 @@ impl Process {
         let desk = Desk { metrics: metrics.clone(), readiness: readiness.clone(), observatory };
         let mut background = JoinSet::new();
         let admin = admin(config.admin.listen, desk, &mut background).await?;
+        shared.listens(admin);
         background.spawn(telemetry::upkeep(metrics));
         let proxy =
             if roles.proxy { Some(bind_proxy(config, &shared, &mut background).await?) } else { None };
@@ -234,7 +235,9 @@ async fn bind_proxy(
     let address = config.proxy.listen;
     let failed = |source| StartError::Listen { key: "proxy.listen", address, source };
     let bound = proxy.bind(address).await.map_err(failed)?;
-    eprintln!("pullgate: proxy listening on {}", bound.local_addr().map_err(failed)?);
+    let address = bound.local_addr().map_err(failed)?;
+    shared.listens(address);
+    eprintln!("pullgate: proxy listening on {address}");
     Ok((proxy, bound))
 }
 

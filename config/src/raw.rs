@@ -154,7 +154,8 @@ section! {
         token_hosts: Vec<Host>, example "['auth.docker.io']";
         /// Hosts blobs may be fetched from. Empty: any https host at an allowed address.
         blob_hosts: Vec<Host>, example "['*.cloudfront.docker.com']";
-        /// PEM file with authorities, trusted besides the system's.
+        /// PEM file with authorities, trusted besides the system's. It is read again for each new connection; a file that
+        /// became unreadable leaves what it said before.
         ca_file: Option<PathBuf>, example "'/etc/pullgate/ca.pem'";
         /// How long a tag's answer is given without asking the upstream again.
         tag_max_age: Duration = "'60s'", within "0s" .. "30d";

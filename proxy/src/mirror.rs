@@ -110,7 +110,8 @@ impl Mirror {
         let served =
             table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
         let via = via(&head.headers);
-        if via.split(',').any(|passed| passed.trim() == &*self.instance) {
+        let agent = text(&head.headers, header::USER_AGENT);
+        if passed(&via, &self.instance) || agent.contains(&*self.instance) {
             return Err(Failure::Loop(place.registry.clone()));
         }
         access::admit(served)?;
@@ -126,7 +127,7 @@ impl Mirror {
             place,
             verb: routed.verb,
             range,
-            user_agent: text(&head.headers, header::USER_AGENT),
+            user_agent: agent,
             stage: match *routed.request {
                 Request::Blob { .. } => Stage::BlobFirstByte,
                 _ => Stage::ManifestGet,
@@ -183,9 +184,16 @@ fn via(headers: &HeaderMap) -> String {
     lines.join(", ")
 }
 
+/// Has the request passed us before, or more mirrors than anybody would put in a row?
+fn passed(via: &str, instance: &str) -> bool {
+    via.split(',').any(|passed| passed.trim() == instance) || via.split(',').count() > MIRRORS_MAX
+}
+
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
+/// Most mirrors one request may pass before us.
+const MIRRORS_MAX: usize = 8;
 /// How far an answer may overrun its deadline before it is given up.
 const OVERRUN: Duration = Duration::from_millis(500);

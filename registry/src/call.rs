@@ -273,7 +273,9 @@ impl Walk<'_> {
     /// Headers every request of ours carries.
     pub(crate) fn own_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        // Mirrors that drop headers they do not know often keep this one.
+        let agent = format!("{USER_AGENT} ({})", self.inner.outbound.instance);
+        headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (header::USER_AGENT, agent)));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers
     }

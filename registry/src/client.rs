@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use crate::answer;
+use crate::authorities::Authorities;
 use crate::body::{Body, Promise};
 use crate::call::{Question, Walked};
 use crate::caller::Caller;
@@ -185,11 +186,11 @@ impl Client {
     pub fn new(upstream: Upstream, outbound: Outbound, connections: Connections) -> Result<Self, BuildError> {
         let trusting = |endpoint: &Endpoint| {
             let files = [upstream.ca_file.as_deref(), endpoint.ca_file.as_deref()];
-            Tls::new(&outbound.roots, files.into_iter().flatten())
+            Authorities::load(&outbound.roots, files.into_iter().flatten())
         };
-        let tls = upstream.endpoints.iter().map(trusting).collect::<Result<Vec<_>, _>>()?;
-        let dialer = Dialer::new(&upstream, &outbound, Tls::new(&outbound.roots, [])?);
-        let transport = Transport::new(dialer, tls);
+        let authorities = upstream.endpoints.iter().map(trusting).collect::<Result<Vec<_>, _>>()?;
+        let dialer = Dialer::new(&upstream, &outbound, Tls::new(&outbound.roots, &[])?);
+        let transport = Transport::new(dialer, authorities);
         let wants_basic = upstream.endpoints.iter().map(|_| AtomicBool::new(false)).collect();
         let guards = upstream.endpoints.iter().map(|it| Guard::new(&upstream, it, &outbound, connections));
         let inner = Inner {
@@ -527,7 +528,7 @@ const PING_MAX: usize = 64 * 1024;
 const LIST_MAX: usize = MANIFEST_MAX;
 
 /// A client could not be built.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// An authority file cannot be read or holds no certificate.
     #[error("ca_file {path}: {reason}")]

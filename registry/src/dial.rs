@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
+use crate::authorities::Authorities;
 use crate::class::{Class, Stage};
 use crate::error::{Error, Evidence, Reason};
 use crate::forward;
@@ -79,7 +80,7 @@ impl Dialer {
     pub(crate) async fn dial(
         &self,
         target: &Target,
-        tls: &Tls,
+        authorities: &Authorities,
         deadline: Instant,
         timings: &mut Timings,
     ) -> Result<Dialled, Error> {
@@ -94,6 +95,7 @@ impl Dialer {
             return Ok(dialled);
         }
         let begun = Instant::now();
+        let tls = &authorities.tls().await;
         let wrapped = self.wrap(target, tls, dialled.stream, dialled.peer, deadline).await;
         timings.add(Stage::Tls, begun.elapsed());
         Ok(Dialled { stream: wrapped?, ..dialled })
@@ -141,6 +143,10 @@ impl Dialer {
 
     /// The addresses we may connect to; an error when there is none among them.
     fn judged(&self, target: &Target, addresses: Vec<IpAddr>) -> Result<Vec<SocketAddr>, Error> {
+        let own = |address: &&IpAddr| self.outbound.listening.holds(SocketAddr::new(**address, target.port));
+        if let Some(address) = addresses.iter().find(own) {
+            return Err(self.own(target, SocketAddr::new(*address, target.port)));
+        }
         let name = target.name();
         let written = self.literals.contains(target);
         let mut refused = None;
@@ -160,6 +166,18 @@ impl Dialer {
             }
             _ => Ok(alternate(allowed)),
         }
+    }
+
+    /// We would be asking ourselves.
+    fn own(&self, target: &Target, address: SocketAddr) -> Error {
+        let message = format!(
+            "{} is this mirror itself, which listens at {address}: correct `endpoints` of the upstream {}",
+            target.authority(),
+            self.registry
+        );
+        let evidence = Evidence { address: Some(address), ..Evidence::host(target.authority()) };
+        let evidence = evidence.because(Reason::OwnAddress).saying(&message);
+        Error::new(Class::Loop, Stage::Connect, evidence)
     }
 
     async fn over_proxy(

@@ -112,6 +112,8 @@ labels! {
         AddressOutsideZone = "address_outside_zone";
         /// Loopback, link-local, metadata, unspecified or multicast.
         AddressForbidden = "address_forbidden";
+        /// The address is where we listen ourselves.
+        OwnAddress = "own_address";
         /// The token endpoint refused a credential.
         TokenRefused = "token_refused";
         /// A token was refused by the registry.

@@ -94,8 +94,11 @@ impl Walk<'_> {
     ) -> Option<Error> {
         let failed = |class, evidence| Some(Error::new(class, self.question.stage, evidence));
         if parts.headers.get(CLASS_HEADER).is_some_and(|class| class == Class::Loop.as_str()) {
-            let message = "the request came back to a mirror it had passed";
-            return failed(Class::Loop, evidence.clone().saying(message));
+            let message = format!(
+                "{} leads back to a mirror that the request had passed: correct `endpoints` of the upstream {}",
+                evidence.host, self.inner.upstream.registry
+            );
+            return failed(Class::Loop, evidence.clone().saying(&message));
         }
         if parts.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             let message = "the forward proxy wants other credentials";

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   client ── turns ── call ── transport (pool) ── dial (forward) ── dns
-//!     │  (guard, retry) │ │                         │   └─────────── tls
+//!     │  (guard, retry) │ │                         │   └─────────── authorities, tls
 //!     │                 │ └── authorize: challenge, token            │
 //!     │                 └──── judge: classify              trust: may we follow this realm, redirect, address?
 //!     │                 └──── admission: ledger, demand: does the registry's quota allow it?
@@ -19,6 +19,7 @@
 mod account;
 pub mod admission;
 mod answer;
+mod authorities;
 mod authorize;
 pub mod body;
 pub mod breaker;
@@ -39,6 +40,7 @@ pub mod guard;
 mod judge;
 pub mod labels;
 pub mod ledger;
+pub mod listening;
 pub mod manifest;
 pub mod name;
 pub mod observe;

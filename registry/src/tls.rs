@@ -1,7 +1,7 @@
 //! rustls client settings: roots, server name, and the expiry of a chain even when verification fails.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +26,13 @@ use crate::observe::Certificate;
 /// The authorities of the system, loaded once (`SSL_CERT_FILE` and `SSL_CERT_DIR` count).
 #[derive(Clone, Debug)]
 pub struct Roots(Arc<RootCertStore>);
+
+/// A file of certificates, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pem {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+}
 
 /// Makes TLS connections that trust one set of authorities. There is no switch that turns verification off.
 #[derive(Clone)]
@@ -66,14 +73,11 @@ impl Roots {
 }
 
 impl Tls {
-    /// Trusts `roots` and the certificates of `ca_files` (PEM).
-    pub(crate) fn new<'a>(
-        roots: &Roots,
-        ca_files: impl IntoIterator<Item = &'a Path>,
-    ) -> Result<Self, BuildError> {
+    /// Trusts `roots` and the certificates of `files`.
+    pub(crate) fn new(roots: &Roots, files: &[Pem]) -> Result<Self, BuildError> {
         let mut roots = Arc::clone(&roots.0);
-        for path in ca_files {
-            add_file(Arc::make_mut(&mut roots), path)?;
+        for file in files {
+            add_file(Arc::make_mut(&mut roots), file)?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
@@ -230,11 +234,10 @@ fn earliest_end(end_entity: &CertificateDer<'_>, others: &[CertificateDer<'_>]) 
         .min()
 }
 
-fn add_file(store: &mut RootCertStore, path: &Path) -> Result<(), BuildError> {
-    let broken = |reason: String| BuildError::CaFile { path: path.to_owned(), reason };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| broken(error.to_string()))?;
+fn add_file(store: &mut RootCertStore, file: &Pem) -> Result<(), BuildError> {
+    let broken = |reason: String| BuildError::CaFile { path: file.path.clone(), reason };
     let mut found = 0;
-    for certificate in certificates {
+    for certificate in CertificateDer::pem_slice_iter(&file.bytes) {
         let certificate = certificate.map_err(|error| broken(error.to_string()))?;
         store.add(certificate).map_err(|error| broken(error.to_string()))?;
         found += 1;

@@ -14,18 +14,19 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::authorities::Authorities;
 use crate::class::{Class, Stage};
 use crate::dial::{Dialer, Target};
 use crate::error::{Error, Evidence, Reason};
 use crate::observe::{Peer, Timings};
 use crate::pool::{Key, Live, Pool};
-use crate::tls::{Tls, TlsFailure};
+use crate::tls::TlsFailure;
 
 /// Sends requests for one upstream.
 pub(crate) struct Transport {
     dialer: Dialer,
     /// By endpoint.
-    tls: Vec<Tls>,
+    authorities: Vec<Authorities>,
 }
 
 /// One request. Holds secrets, so it has no `Debug`.
@@ -51,8 +52,8 @@ pub(crate) struct Reply {
 }
 
 impl Transport {
-    pub(crate) fn new(dialer: Dialer, tls: Vec<Tls>) -> Self {
-        Self { dialer, tls }
+    pub(crate) fn new(dialer: Dialer, authorities: Vec<Authorities>) -> Self {
+        Self { dialer, authorities }
     }
 
     /// Sends `ask` over a connection of `pool`, or a new one. A pooled connection that died before its answer began
@@ -76,8 +77,8 @@ impl Transport {
                 ended => return ended,
             }
         }
-        let tls = &self.tls[ask.endpoint];
-        let dialled = self.dialer.dial(&key.1, tls, ask.deadline, timings).await?;
+        let authorities = &self.authorities[ask.endpoint];
+        let dialled = self.dialer.dial(&key.1, authorities, ask.deadline, timings).await?;
         let handshake = http1::Builder::new()
             .max_headers(HEADERS_MAX)
             .max_header_size(HEAD_MAX)

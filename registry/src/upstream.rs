@@ -12,6 +12,7 @@ use crate::credential::CredentialSource;
 use crate::demand::Reserve;
 use crate::guard::Breakers;
 use crate::ledger::Ledger;
+use crate::listening::Listening;
 use crate::name::{RegistryHost, Repository};
 use crate::observe::Observer;
 use crate::token::Tokens;
@@ -115,6 +116,8 @@ pub struct Outbound {
     pub roots: crate::tls::Roots,
     /// Marks our requests, so that one that comes back is known as a loop.
     pub instance: Arc<str>,
+    /// Where this process listens: never dialled.
+    pub listening: Listening,
 }
 
 impl Outbound {
@@ -129,6 +132,7 @@ impl Outbound {
             forward_proxy: Arc::new(hyper_util::client::proxy::matcher::Matcher::from_env()),
             roots: crate::tls::Roots::from_system(),
             instance: instance.into(),
+            listening: Listening::new(),
         }
     }
 }

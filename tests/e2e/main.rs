@@ -13,6 +13,8 @@
 //! - `life`: starting, sharing a cache folder, dying, ending.
 //! - `reload`: a configuration that changes meanwhile.
 //! - `commands`: what `check config` and `demo` tell their user.
+//! - `loops`: mirrors that point at themselves and at each other.
+//! - `rotation`: secrets and authorities that change meanwhile.
 //! - `secrets`: where a credential must never appear.
 //! - `setup`: what they share.
 
@@ -25,7 +27,9 @@ mod commands;
 mod faults;
 mod freshness;
 mod life;
+mod loops;
 mod pulls;
 mod reload;
+mod rotation;
 mod secrets;
 mod setup;

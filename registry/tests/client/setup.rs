@@ -12,6 +12,7 @@ use registry::breaker::State;
 use registry::client::{Answer, Connections};
 use registry::credential::{Credential, CredentialError, CredentialFuture, CredentialSource};
 use registry::dns::Resolver;
+use registry::listening::Listening;
 use registry::observe::{Certificate, Observation, Observer};
 use registry::tls::Roots;
 use registry::trust::{Addresses, Zone};
@@ -79,6 +80,7 @@ impl Setup {
             forward_proxy: Arc::new(Matcher::builder().build()),
             roots: Roots::none(),
             instance: "here".into(),
+            listening: Listening::new(),
         };
         Self { upstream, outbound, ears }
     }

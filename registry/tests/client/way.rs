@@ -249,6 +249,53 @@ async fn a_ca_file_that_is_none() {
 }
 
 #[tokio::test]
+async fn a_changed_ca_file_counts_for_new_connections_and_a_broken_one_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    let (first, second) = (Authority::new(), Authority::new());
+    first.write_pem(&file).expect("a file");
+    let upstream = Registry::start_tls(second.for_loopback()).await.expect("a port");
+    let client = Setup::of(&upstream).trusting(file.clone()).fresh();
+    let error = client.reach(soon()).await.expect_err("not yet trusted");
+    assert_eq!(error.class, Class::TlsUnknownCa, "{error}");
+
+    second.write_pem(&file).expect("a file");
+    client.reach(soon()).await.expect("trusted now");
+    for broken in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&file, broken).expect("a file");
+        client.reach(soon()).await.expect("still trusted");
+    }
+    std::fs::remove_file(&file).expect("a file");
+    client.reach(soon()).await.expect("still trusted");
+
+    first.write_pem(&file).expect("a file");
+    let error = client.reach(soon()).await.expect_err("no longer trusted");
+    assert_eq!(error.class, Class::TlsUnknownCa, "{error}");
+}
+
+#[tokio::test]
+async fn where_we_listen_ourselves_is_never_dialled() {
+    let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let address = own.local_addr().expect("an address");
+    for (name, resolved) in [
+        ("127.0.0.1", None),
+        ("localhost", None),
+        ("mirror.test", Some(LOOPBACK)),
+        ("zero.test", Some(Ipv4Addr::UNSPECIFIED.into())),
+        ("mapped.test", Some("::ffff:127.0.0.1".parse().expect("an address"))),
+    ] {
+        let answers = resolved.map(|ip| vec![ip]).into_iter().collect();
+        let setup = Setup::at(&[format!("http://{name}:{}", address.port())]).resolving(name, answers);
+        setup.outbound.listening.add(address);
+        let outcome = head(&setup.client(), "3.20").await;
+        let error = assert_failed(outcome, Class::Loop, Stage::Connect, Some(Reason::OwnAddress));
+        assert!(error.to_string().contains("correct `endpoints` of the upstream registry.test"), "{error}");
+    }
+    let accepted = tokio::time::timeout(Duration::from_millis(50), own.accept()).await;
+    assert!(accepted.is_err(), "no socket was opened to ourselves");
+}
+
+#[tokio::test]
 async fn plain_requests_go_through_the_forward_proxy_in_absolute_form() {
     let (proxy, _image) = good().await;
     let mut setup = Setup::at(&["http://registry.test:5000"]);
