@@ -1,6 +1,6 @@
 //! The mirror nodes pull from: each layer once from the registry, then from disk, and still when the registry is gone.
 //!
-//! A connection ([`server`]) brings requests; [`route`] turns each into one typed value or refuses it; [`mirror`] finds
+//! A connection ([`server`]) brings requests, each a [`visit`]; [`route`] turns each into one typed value or refuses it; [`mirror`] finds
 //! the upstream and asks the module of the endpoint; [`respond`] alone turns what was found, or why not, into HTTP.
 //!
 //! ```text
@@ -54,6 +54,7 @@ pub mod store;
 mod tags;
 mod telemetry;
 mod tls;
+mod visit;
 mod warm;
 pub mod watch;
 mod wire;

@@ -143,6 +143,21 @@ impl Mirror {
         }
     }
 
+    /// The answer of a moment ago, where everybody may have it and it still holds; then nothing is waited for.
+    pub(crate) fn again(
+        &self,
+        routed: &Routed,
+        head: &Parts,
+        ready: &Ready,
+    ) -> Option<Result<Answer, Failure>> {
+        let table = self.table.load();
+        let served = table.get(&routed.request.place()?.registry)?;
+        let is_for_all =
+            served.access != Access::PerClient && !head.headers.contains_key(registry::client::VIA);
+        let holds = is_for_all && ready.holds(served, self.store.departures(), SystemTime::now());
+        holds.then(|| ready.held.answer(routed.verb, Asked::read(&head.headers), Outcome::Hit, None))
+    }
+
     async fn dispatch(&self, asking: &Asking<'_>, request: &Request) -> Result<Answer, Failure> {
         match request {
             Request::Ping => Ok(Answer::Pong),

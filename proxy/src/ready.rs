@@ -13,6 +13,7 @@ use registry::Digest;
 use crate::manifest::Held;
 use crate::mirror::{Asking, Served};
 use crate::pull::step::names;
+use crate::respond::KnownHeaders;
 use crate::route::Request;
 use crate::store::TagRecord;
 
@@ -34,6 +35,8 @@ pub(crate) struct Ready {
     pub(crate) names: Option<Arc<[Digest]>>,
     /// How many things had left the store.
     pub(crate) departures: u64,
+    /// The headers it is answered with.
+    pub(crate) headers: KnownHeaders,
 }
 
 impl ReadyAnswers {
@@ -59,6 +62,7 @@ impl ReadyAnswers {
             record: record.cloned(),
             names: names(&held.media_type, &held.bytes),
             departures,
+            headers: KnownHeaders::default(),
         };
         self.0.insert(asking.target.to_owned(), Arc::new(ready));
     }

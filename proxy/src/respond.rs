@@ -5,10 +5,11 @@
 //! 408 or 500 would make it hammer, stall or give up. No answer ever carries `WWW-Authenticate`: the challenge would be
 //! answered with the pull secrets of whoever asks.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use registry::name::NameError;
 use registry::{Class, Digest, Error, RegistryHost, Stage};
 
@@ -96,6 +97,10 @@ impl Staleness {
     }
 }
 
+/// The headers of a whole hit, kept by who answers it again.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHeaders(OnceLock<HeaderMap>);
+
 /// A list of tags or referrers.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -148,6 +153,13 @@ impl Answer {
             Self::Content(content) => content.stale.as_ref().and_then(Staleness::class),
             Self::Pong | Self::Document(_) => None,
         }
+    }
+}
+
+impl Content {
+    /// Does it differ from other answers to the same target by its body at most?
+    fn is_whole_hit(&self) -> bool {
+        self.outcome == Outcome::Hit && self.part == Part::Whole && self.stale.is_none()
     }
 }
 
@@ -237,6 +249,30 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
         *response.body_mut() = Body::Empty;
     }
     response
+}
+
+/// As [`respond`], for what the same target was answered before: whole hits have the headers they had then.
+pub(crate) fn respond_again(
+    known: &KnownHeaders,
+    routed: Option<&Routed>,
+    result: Result<Answer, Failure>,
+    head_only: bool,
+) -> Response {
+    match result {
+        Ok(Answer::Content(content)) if content.is_whole_hit() => match known.0.get() {
+            Some(headers) => {
+                let mut response = Response::new(content.body);
+                *response.headers_mut() = headers.clone();
+                response
+            }
+            None => {
+                let response = respond(routed, Ok(Answer::Content(content)), head_only);
+                known.0.get_or_init(|| response.headers().clone());
+                response
+            }
+        },
+        result => respond(routed, result, head_only),
+    }
 }
 
 /// Is the request's method HEAD, whatever else is wrong with it?

@@ -4,7 +4,6 @@
 //! first and what the client still sends is read for a moment, because closing a socket with unread bytes sends a
 //! reset, and a reset makes containerd fail the pull instead of going on to the registry.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -12,9 +11,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::request::Parts;
-use http::{Request, header};
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,16 +19,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::body::Metered;
 use crate::mirror::Mirror;
-use crate::pull::step::Step;
-use crate::respond::{Failure, respond, wants_head_only};
-use crate::route::{HEAD_MAX, Routed};
-use crate::telemetry::{Endpoint, Exchange, Told};
+use crate::route::HEAD_MAX;
 use crate::tls::ServerTls;
+use crate::visit::Visit;
 use crate::wire::{Heads, Wire};
 
 /// A socket that accepts, and what will answer on it.
@@ -173,7 +166,7 @@ where
     let mirror = Arc::clone(&server.mirror);
     let service = service_fn(move |request| {
         heads.completed();
-        Box::pin(answer(Arc::clone(&mirror), request, peer))
+        Visit::new(Arc::clone(&mirror), request, peer).answer()
     });
     let mut connection = http().serve_connection(TokioIo::new(wire), service);
     loop {
@@ -217,53 +210,6 @@ fn http() -> http1::Builder {
         .max_buf_size(HEAD_MAX)
         .keep_alive(true);
     http
-}
-
-async fn answer(
-    mirror: Arc<Mirror>,
-    request: Request<Incoming>,
-    peer: SocketAddr,
-) -> Result<http::Response<Metered>, Infallible> {
-    let began = Instant::now();
-    // The body, if there is one, is never read: requests that announce one are refused.
-    let (head, _) = request.into_parts();
-    let mut ready = None;
-    let routed = Routed::read(&head, |target| {
-        ready = mirror.manifests.ready(target);
-        ready.as_ref().map(|ready| Arc::clone(&ready.request))
-    });
-    let mut step = routed.as_ref().ok().and_then(|routed| step(&mirror, routed, &head, peer));
-    let result = match &routed {
-        Ok(routed) => mirror.answer(routed, &head, ready.as_deref()).await,
-        Err(refusal) => Err(Failure::Request(*refusal)),
-    };
-    let routed = routed.ok();
-    if let (Some(step), Some(routed), Ok(answer)) = (&mut step, &routed, &result) {
-        step.answered(&routed.request, answer, ready.and_then(|ready| ready.names.clone()));
-    }
-    let (outcome, class, stage) = match &result {
-        Ok(answer) => (answer.outcome(), answer.class(), None),
-        Err(failure) => (failure.outcome(), failure.class(), failure.stage()),
-    };
-    let response = respond(routed.as_ref(), result, wants_head_only(routed.as_ref(), &head.method));
-    let request = routed.as_ref().map(|routed| &*routed.request);
-    let told = Told {
-        endpoint: Endpoint::of(request),
-        outcome,
-        class,
-        stage,
-        code: response.status().as_u16(),
-        length: response.body().length(),
-    };
-    let place = request.and_then(|request| request.place());
-    let series = mirror.telemetry.series(place.map(|place| &place.registry));
-    let exchange = Exchange::new(series, told, peer.ip(), began, step);
-    Ok(response.map(|body| Metered::new(body, exchange)))
-}
-
-fn step(mirror: &Mirror, routed: &Routed, head: &Parts, peer: SocketAddr) -> Option<Step> {
-    let agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    Step::begin(&mirror.telemetry, &routed.request, peer.ip(), agent.unwrap_or_default())
 }
 
 /// Longest idle time of a connection: containerd keeps its own for 30 s, and ours must outlast that.

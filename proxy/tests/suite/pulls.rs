@@ -49,6 +49,27 @@ async fn containerds_pull_is_a_miss_then_a_hit_and_survives_the_registry() {
 }
 
 #[tokio::test]
+async fn a_manifest_asked_for_in_a_burst_is_answered_alike_by_every_method_and_range() {
+    let rig = Rig::with(Plan { tag_max_age: Duration::from_secs(3600), ..Plan::default() }).await;
+    let image = image();
+    rig.upstream.add_image("org/app", "1", &image);
+    rig.get("org/app/manifests/1").await;
+    for path in [format!("org/app/manifests/{}", image.digest()), "org/app/manifests/1".to_owned()] {
+        let first = rig.get(&path).await;
+        for _ in 0..3 {
+            let (get, head) = (rig.get(&path).await, rig.head(&path).await);
+            let part = rig.ask("GET", &path, "Range: bytes=1-9\r\n").await;
+            assert_eq!((get.status, get.outcome(), &get.body), (200, "hit", &image.manifest.bytes.to_vec()));
+            assert_eq!((head.status, head.body.len(), part.status), (200, 0, 206));
+            assert_eq!((&part.body[..], part.header("content-length")), (&first.body[1..10], Some("9")));
+            for (name, value) in first.headers.iter().filter(|(name, _)| name != "date") {
+                assert_eq!((get.header(name), head.header(name)), (Some(&**value), Some(&**value)), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_spelling_of_the_registry_gives_the_same_bytes() {
     let rig = Rig::start().await;
     let image = image();
