@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
 
-use crate::status::{Registry, Status};
+use crate::status::{PausedSeen, Registry, Status};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -60,6 +60,7 @@ fn row(registry: &Registry) -> Markup {
             th scope="row" { (registry.registry) div class="dim" { (registry.id) " · " (registry.access) } }
             td {
                 @for probe in &registry.probes { (verdict(probe)) }
+                @for paused in &registry.paused { (pause(paused)) }
                 @if registry.probes.is_empty() { span class="mark idle" { "no prober" } }
             }
             td class="num" { @for probe in &registry.probes { (stages(probe)) } }
@@ -77,6 +78,18 @@ fn verdict(probe: &Entry) -> Markup {
             @if let Some(image) = &probe.image { " " code { (image) } }
             @if let Some(evidence) = &probe.evidence { div class="evidence" { (evidence) } }
             @if let Some(fix) = probe.fix { div class="dim" { "→ " (fix) } }
+        }
+    }
+}
+
+fn pause(paused: &PausedSeen) -> Markup {
+    html! {
+        div {
+            span class="mark bad" { "paused" } " " code { (paused.endpoint) }
+            div class="evidence" {
+                "not asked for " (age(paused.seconds)) " because of " (paused.class) " at " (paused.stage)
+                @if paused.next_probe_seconds > 0 { "; next probe in " (age(paused.next_probe_seconds)) }
+            }
         }
     }
 }

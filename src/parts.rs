@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prober::{Board, Plan, Prober};
 use proxy::Served;
+use registry::breaker::{Paused, State};
 use registry::client::Connections;
 use registry::upstream::Outbound;
 use registry::{Client, RegistryHost};
@@ -52,6 +53,15 @@ impl Shared {
         };
         let registries = config.upstreams.iter().map(|upstream| upstream.registry.clone());
         Ok(plans::plans(config, &registries.filter(targeted).collect::<Vec<_>>(), &self.outbound)?)
+    }
+
+    /// Is `endpoint` of `registry` asked, and why not?
+    pub(crate) fn breaker(
+        &self,
+        registry: &RegistryHost,
+        endpoint: &config::Endpoint,
+    ) -> (State, Option<Paused>) {
+        self.outbound.breakers.look(registry, &endpoint.url)
     }
 
     /// A prober that follows `plans` at the configuration's pace. Wipes the board.

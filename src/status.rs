@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
+use registry::breaker::Paused;
 use registry::{Class, RequestKind};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -50,6 +51,9 @@ pub(crate) struct Registry {
     pub(crate) id: String,
     /// Where it is asked.
     pub(crate) endpoints: Vec<String>,
+    /// Endpoints the proxy leaves alone after failures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) paused: Vec<PausedSeen>,
     /// `public`, `shared` or `per-client`.
     pub(crate) access: &'static str,
     /// What the probes concluded; empty without a prober.
@@ -63,6 +67,23 @@ pub(crate) struct Registry {
     /// The last failed request to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_failure: Option<BTreeMap<&'static str, &'static str>>,
+}
+
+/// An endpoint that is left alone.
+#[derive(Serialize)]
+pub(crate) struct PausedSeen {
+    /// Its address.
+    pub(crate) endpoint: String,
+    /// State of its breaker: `open` or `half_open`.
+    pub(crate) state: &'static str,
+    /// The failure that opened it, or its last probe's.
+    pub(crate) class: &'static str,
+    /// In which stage.
+    pub(crate) stage: &'static str,
+    /// Since when, in seconds.
+    pub(crate) seconds: u64,
+    /// Seconds until one request may go out as a probe; 0: it may go now, or is out.
+    pub(crate) next_probe_seconds: u64,
 }
 
 /// Quota headers as last seen.
@@ -110,6 +131,7 @@ impl Observatory {
             registry: host.to_owned(),
             id: upstream.id.clone(),
             endpoints: upstream.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect(),
+            paused: upstream.endpoints.iter().filter_map(|it| self.paused(upstream, it)).collect(),
             access: upstream.access.as_str(),
             probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
             quota: glance.quota.map(|quota| QuotaSeen {
@@ -125,6 +147,22 @@ impl Observatory {
             }),
             last_failure: glance.last_failure.map(failure),
         }
+    }
+}
+
+impl Observatory {
+    fn paused(&self, upstream: &config::Upstream, endpoint: &config::Endpoint) -> Option<PausedSeen> {
+        let (state, paused) = self.shared.breaker(&upstream.registry, endpoint);
+        let Paused { trouble, next_probe } = paused?;
+        let now = Instant::now();
+        Some(PausedSeen {
+            endpoint: endpoint.url.to_string(),
+            state: state.as_str(),
+            class: trouble.class.as_str(),
+            stage: trouble.stage.as_str(),
+            seconds: now.saturating_duration_since(trouble.since).as_secs(),
+            next_probe_seconds: next_probe.saturating_duration_since(now).as_secs(),
+        })
     }
 }
 

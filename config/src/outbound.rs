@@ -20,7 +20,11 @@ impl Upstream {
             repositories: self.repositories.clone(),
             zone: self.zone.clone(),
             ca_file: self.ca_file.clone(),
-            limits: Limits::default(),
+            limits: Limits {
+                blob_connections: self.max_connections,
+                hedge_after: (!self.hedge_after.is_zero()).then_some(self.hedge_after),
+                ..Limits::default()
+            },
             quota_reserve: self.quota_reserve,
             on_exhausted: self.on_exhausted,
         }

@@ -254,15 +254,23 @@ impl<O: Origin> Fill<O> {
     ///
     /// Before the first headers only a reset is, once: the client has tried every endpoint, and the error can be told.
     fn retry_in(&mut self, error: &Error, patience: &mut Patience) -> Option<Duration> {
-        let begun = self.tally.has_begun();
+        let (begun, taken) = (self.tally.has_begun(), self.taken());
+        if begun && error.class == Class::UpstreamPaused {
+            return patience.sit_out(error.evidence.retry_after.unwrap_or_default(), taken);
+        }
         let first_reset =
             !begun && error.class == Class::ConnectReset && !std::mem::replace(&mut self.reset_once, true);
-        let retry = std::mem::take(&mut self.restarted) || first_reset || begun && resumable(error.class);
-        let pause = if retry { patience.spend(self.taken()) } else { None };
+        let restarted = std::mem::take(&mut self.restarted);
+        if !(restarted || first_reset || begun && resumable(error.class)) {
+            return None;
+        }
+        let pause = patience.spend(taken);
         if patience.is_wearing_thin() {
             self.rest.first_endpoint += 1;
         }
-        pause
+        // Asking for the rest of what came repeats nothing, nor does asking for what never went out.
+        let repeats = first_reset || patience.is_wearing_thin() && error.class != Class::Overloaded;
+        pause.filter(|_| !repeats || self.source.origin.may_retry())
     }
 
     /// What an earlier fill left is of no use: begins at the first byte.
@@ -317,6 +325,7 @@ fn resumable(class: Class) -> bool {
             | Class::BlobHost
             | Class::Registry5xx
             | Class::ProtocolGarbage
+            | Class::Overloaded
     )
 }
 

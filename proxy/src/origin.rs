@@ -15,6 +15,9 @@ pub trait Origin: Clone + Send + Sync + 'static {
     /// The registry asked.
     fn registry(&self) -> &RegistryHost;
 
+    /// May a request that failed be sent once more? Takes it out of the upstream's retry budget.
+    fn may_retry(&self) -> bool;
+
     /// Opens a blob, whole or a range of it, perhaps the rest of a transfer that broke off; returns when the answer's
     /// headers are judged.
     fn blob(
@@ -57,6 +60,10 @@ impl Origin for Client {
 
     fn registry(&self) -> &RegistryHost {
         Self::registry(self)
+    }
+
+    fn may_retry(&self) -> bool {
+        Self::may_retry(self)
     }
 
     async fn blob(

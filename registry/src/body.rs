@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
 use crate::account::Account;
@@ -43,6 +44,8 @@ pub(crate) struct Promise {
     pub(crate) observer: Arc<dyn Observer>,
     /// The observation that ends with this body.
     pub(crate) account: Option<Account>,
+    /// The place among the upstream's connections, given up with the last byte.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
     /// Host and address, for failures.
     pub(crate) evidence: Evidence,
     /// The stage failures belong to.
@@ -140,6 +143,7 @@ impl Body {
     }
 
     fn close(&mut self, failure: Option<&Error>) {
+        self.promise.slot = None;
         if let Some(account) = &mut self.promise.account {
             account.timings.add(self.promise.stage, self.begun.elapsed());
             account.tell(failure.map(|error| error.class));

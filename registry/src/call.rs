@@ -122,8 +122,13 @@ impl Walk<'_> {
     /// The question, with as many answers to challenges as decision allows: one for a cached token, one for none.
     async fn ask(&self, account: &mut Account) -> Result<Given, Error> {
         let mut authorization = self.upfront().await?;
+        let mut renewed = false;
         loop {
             let landed = self.follow(authorization.as_ref(), account).await?;
+            if self.is_expired(&landed) && !std::mem::replace(&mut renewed, true) && self.inner.may_retry() {
+                drain(landed.reply.response.into_body(), self.deadline).await;
+                continue;
+            }
             let waited = landed.reply.waited;
             let refused = landed.reply.response.status() == StatusCode::UNAUTHORIZED && !landed.redirected;
             if refused {
@@ -143,6 +148,12 @@ impl Walk<'_> {
             drain(landed.reply.response.into_body(), self.deadline).await;
             authorization = Some(self.meet(challenge, authorization, account).await?);
         }
+    }
+
+    /// Does a blob host refuse a URL that the registry has just signed? Another may do (design decision 18).
+    fn is_expired(&self, landed: &Landed) -> bool {
+        let status = landed.reply.response.status();
+        landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
     }
 
     /// Sends the question and follows its redirects: a few, judged, and without credentials to another host.

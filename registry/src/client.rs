@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use tokio::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer;
 use crate::authorities::Authorities;
@@ -13,12 +14,12 @@ use crate::body::{Body, Promise};
 use crate::call::{Question, Walked};
 use crate::caller::Caller;
 use crate::challenge::{Challenge, Wanted};
-use crate::class::Stage;
+use crate::class::{Class, Stage};
 use crate::classify::Asked;
 use crate::demand::Demand;
 use crate::dial::Dialer;
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, Evidence};
 use crate::guard::Guard;
 use crate::judge::content_length;
 use crate::manifest::{ACCEPT, MANIFEST_MAX};
@@ -63,6 +64,8 @@ pub(crate) struct Inner {
     /// By endpoint: is it asked now?
     pub(crate) guards: Vec<Guard>,
     pub(crate) retries: Mutex<RetryBudget>,
+    /// Connections that blobs may come by.
+    pub(crate) blob_slots: Arc<Semaphore>,
 }
 
 /// Shall calls share connections, or each walk the whole way as a node would?
@@ -193,6 +196,7 @@ impl Client {
         let transport = Transport::new(dialer, authorities);
         let wants_basic = upstream.endpoints.iter().map(|_| AtomicBool::new(false)).collect();
         let guards = upstream.endpoints.iter().map(|it| Guard::new(&upstream, it, &outbound, connections));
+        let blob_connections = upstream.limits.blob_connections;
         let inner = Inner {
             guards: guards.collect(),
             upstream,
@@ -203,6 +207,7 @@ impl Client {
             wants_basic,
             challenged: Mutex::default(),
             retries: Mutex::default(),
+            blob_slots: Arc::new(Semaphore::new(blob_connections)),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -365,6 +370,7 @@ impl Client {
         if let Some(range) = range {
             question.headers.insert(header::RANGE, range.header());
         }
+        let slot = self.inner.blob_slot(deadline).await?;
         let walked =
             self.inner.walk(&self.behalf, &question, |given| answer::blob_head(given, range)).await?;
         let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
@@ -375,6 +381,7 @@ impl Client {
             registry: self.registry().clone(),
             observer: Arc::clone(&self.inner.outbound.observer),
             account: Some(account),
+            slot: Some(slot),
             evidence,
             stage: Stage::BlobTransfer,
         };
@@ -417,6 +424,20 @@ impl Client {
 impl Inner {
     pub(crate) fn may_retry(&self) -> bool {
         self.retries.lock().unwrap_or_else(PoisonError::into_inner).spend(Instant::now())
+    }
+
+    /// A connection for a blob. Waiting for one is part of the deadline.
+    ///
+    /// # Errors
+    /// `overloaded` when none came free.
+    async fn blob_slot(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        let acquired = timeout_at(deadline, Arc::clone(&self.blob_slots).acquire_owned()).await;
+        acquired.ok().and_then(Result::ok).ok_or_else(|| {
+            let most = self.upstream.limits.blob_connections;
+            let message = format!("{most} blobs are under way (max_connections) and none ended in time");
+            let evidence = Evidence::host(self.upstream.registry.as_str()).saying(&message);
+            Error::new(Class::Overloaded, Stage::BlobFirstByte, evidence)
+        })
     }
 
     pub(crate) fn note_request(&self) {

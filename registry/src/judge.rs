@@ -147,6 +147,7 @@ impl Walk<'_> {
             registry: upstream.registry.clone(),
             observer: Arc::clone(&self.inner.outbound.observer),
             account: None,
+            slot: None,
             evidence: Evidence { status: None, ..evidence.clone() },
             stage: self.question.stage,
         };

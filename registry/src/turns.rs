@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::StatusCode;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::call::{Given, Question, Walk, Walked};
 use crate::class::{Class, Stage};
@@ -24,20 +26,34 @@ impl Inner {
         let own = self.own_endpoint();
         let mut told: Option<Error> = None;
         let mut left: Vec<usize> = self.order(question).rev().collect();
-        while let Some(endpoint) = left.pop() {
-            let deadline = self.share(question.deadline, &left);
-            let (pool, is_last) = (self.pool_for_call(), left.is_empty());
-            let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
-            match walk.turn(&make).await {
-                Ok(walked) => return Ok(walked),
-                Err(error) if endpoint == own && is_verdict(&error) => return Err(error),
-                Err(error) => {
-                    tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
-                    // Of several failures the registry's own is told: a mirror knows less.
-                    if endpoint == own || told.is_none() {
-                        told = Some(error);
-                    }
+        let mut asked = FuturesUnordered::new();
+        let mut hedge = self.hedge_at(question);
+        loop {
+            if asked.is_empty() {
+                let Some(endpoint) = left.pop() else { break };
+                let seat = (endpoint, self.share(question.deadline, &left), left.is_empty());
+                asked.push(self.turn(behalf, question, seat, &make));
+            }
+            let (endpoint, error) = tokio::select! {
+                Some((endpoint, ended)) = asked.next() => match ended {
+                    Ok(walked) => return Ok(walked),
+                    Err(error) => (endpoint, error),
+                },
+                () = due(hedge) => {
+                    hedge = None;
+                    let next = left.pop_if(|next| self.may_hedge(*next));
+                    let seat = next.map(|next| (next, self.share(question.deadline, &left), left.is_empty()));
+                    asked.extend(seat.map(|seat| self.turn(behalf, question, seat, &make)));
+                    continue;
                 }
+            };
+            tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
+            if endpoint == own && is_verdict(&error) {
+                return Err(error);
+            }
+            // Of several failures the registry's own is told: a mirror knows less.
+            if endpoint == own || told.is_none() {
+                told = Some(error);
             }
         }
         Err(told.unwrap_or_else(|| {
@@ -60,6 +76,29 @@ impl Inner {
             }
         }
         withheld
+    }
+
+    /// When a further endpoint is asked beside the first: heads of manifests alone, which no registry counts.
+    fn hedge_at(&self, question: &Question<'_>) -> Option<Instant> {
+        let after = self.upstream.limits.hedge_after?;
+        (question.kind == RequestKind::ManifestHead).then(|| Instant::now() + after)
+    }
+
+    fn may_hedge(&self, endpoint: usize) -> bool {
+        !self.guards[endpoint].refuses(Instant::now()) && self.may_retry()
+    }
+
+    /// One endpoint's turn and whose it was: an index, when its time is up, and whether nobody comes after it.
+    async fn turn<T>(
+        &self,
+        behalf: &Behalf,
+        question: &Question<'_>,
+        (endpoint, deadline, is_last): (usize, Instant, bool),
+        make: impl Fn(Given) -> Result<T, Error>,
+    ) -> (usize, Result<Walked<T>, Error>) {
+        let pool = self.pool_for_call();
+        let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
+        (endpoint, walk.turn(make).await)
     }
 
     /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
@@ -115,6 +154,14 @@ impl Walk<'_> {
             Err(error) => ticket.failed(error, deadline),
         }
         walked
+    }
+}
+
+/// Returns at `instant`; never, when there is none.
+async fn due(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
     }
 }
 

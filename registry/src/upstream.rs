@@ -34,7 +34,7 @@ pub struct Upstream {
     pub zone: Zone,
     /// Authorities added to the system's, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Time limits.
+    /// Limits of time and number.
     pub limits: Limits,
     /// What of a quota is kept for what matters more.
     pub quota_reserve: Reserve,
@@ -70,7 +70,7 @@ impl RepositoryPattern {
     }
 }
 
-/// Time limits towards an upstream.
+/// Limits towards an upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// For one TCP connection attempt.
@@ -83,6 +83,10 @@ pub struct Limits {
     pub rate_window: Duration,
     /// How much an endpoint may fail before it is left alone, and for how long.
     pub pauses: Pauses,
+    /// Connections that blobs are fetched by at a time; manifests need none of them.
+    pub blob_connections: usize,
+    /// When the next endpoint is asked too for the head of a manifest; `None`: never.
+    pub hedge_after: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -93,6 +97,8 @@ impl Default for Limits {
             minimum_rate: 8 * 1024,
             rate_window: Duration::from_secs(30),
             pauses: Pauses::default(),
+            blob_connections: 64,
+            hedge_after: None,
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_pull_seconds", Histogram),
     ("pullgate_pulls_total", Counter),
     ("pullgate_tag_moves_total", Counter),
+    ("pullgate_upstream_breaker_state", Gauge),
     ("pullgate_upstream_quota_limit", Gauge),
     ("pullgate_upstream_quota_observed_timestamp_seconds", Gauge),
     ("pullgate_upstream_quota_remaining", Gauge),

@@ -136,6 +136,7 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_pull_seconds", "outcome registry"),
     ("pullgate_pulls_total", "outcome registry"),
     ("pullgate_tag_moves_total", "registry"),
+    ("pullgate_upstream_breaker_state", "endpoint registry"),
     ("pullgate_upstream_quota_limit", "identity registry source"),
     ("pullgate_upstream_quota_observed_timestamp_seconds", "identity registry source"),
     ("pullgate_upstream_quota_remaining", "identity registry source"),

@@ -131,6 +131,10 @@ impl Origin for Scripted {
         &self.0.registry
     }
 
+    fn may_retry(&self) -> bool {
+        true
+    }
+
     async fn blob(
         &self,
         _: &Repository,

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the clients of these tests dial the proxy themselves")]
 
 mod bodies;
+mod breaker;
 mod crowd;
 mod eviction;
 mod faults;

@@ -5,6 +5,7 @@
 mod answers;
 mod auth;
 mod bodies;
+mod breaker;
 mod endpoints;
 mod quota;
 mod redirects;

@@ -146,6 +146,11 @@ impl Ears {
         self.observations.lock().expect("ears").clone()
     }
 
+    /// The states breakers were told to be in, in order.
+    pub(crate) fn states(&self) -> Vec<State> {
+        self.breakers.lock().expect("ears").iter().map(|(_, state)| *state).collect()
+    }
+
     pub(crate) fn certificate(&self) -> Certificate {
         self.certificates.lock().expect("ears").last().cloned().expect("a certificate was seen")
     }
