@@ -6,6 +6,7 @@ use crate::body::Body;
 use crate::flight::{Flights, Origination, Source};
 use crate::mirror::Asking;
 use crate::range::Part;
+use crate::repeats::Receipt;
 use crate::respond::{Answer, Content, Failure, Outcome};
 use crate::route::Verb;
 use crate::store::{Kind, Store};
@@ -17,6 +18,7 @@ pub(crate) async fn answer(
     asking: &Asking<'_>,
     digest: &Digest,
 ) -> Result<Answer, Failure> {
+    let receipt = asking.receipt(digest).filter(|_| asking.verb == Verb::Get && !asking.range.is_part());
     let source = Source {
         origin: asking.client.clone(),
         scope: asking.scope(),
@@ -25,9 +27,10 @@ pub(crate) async fn answer(
         size_hint: None,
         parallel: asking.served.parallel,
         in_part: asking.range.is_part(),
+        repeated: receipt.as_ref().is_some_and(Receipt::is_repeat),
     };
     match asking.verb {
-        Verb::Get => get(store, flights, asking, source).await,
+        Verb::Get => get(store, flights, asking, source, receipt).await,
         Verb::Head => head(store, flights, asking, source).await,
     }
 }
@@ -37,6 +40,7 @@ async fn get(
     flights: &Flights,
     asking: &Asking<'_>,
     source: Source,
+    receipt: Option<Receipt>,
 ) -> Result<Answer, Failure> {
     let digest = source.digest.clone();
     let mut opened = flights.open(source, asking.deadline).await?;
@@ -57,6 +61,10 @@ async fn get(
     };
     let reader = opened.reader;
     let body = if asking.range.is_open() { reader.body(bytes) } else { reader.excerpt(bytes, length) };
+    let body = match receipt {
+        Some(receipt) => body.receipted(receipt),
+        None => body,
+    };
     Ok(content(digest, length, part, outcome, Body::Reader(body)))
 }
 

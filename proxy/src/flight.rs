@@ -27,7 +27,7 @@ pub(crate) mod tail;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use state::{Boarded, Failure, Gate, Party, Seat, Table};
+use state::{Boarded, Failure, Gate, Party, SMALL_MAX, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ pub struct Source<O = Client> {
     pub parallel: usize,
     /// Is a part of it asked for, so that the rest may not be?
     pub in_part: bool,
+    /// Did the client have all of it a moment ago? Then it is checked once more.
+    pub repeated: bool,
 }
 
 /// A blob that may be answered: its status line can go out.
@@ -153,10 +155,16 @@ impl Flights {
         deadline: Instant,
     ) -> Result<Option<Opened>, Error> {
         let Ok(Some(blob)) = self.store.blob(&source.digest).await else { return Ok(None) };
+        let check = self.store.check(&source.digest, &blob, source.repeated);
+        if let Some(check) = check.as_ref().filter(|_| blob.length() <= SMALL_MAX)
+            && !timeout_at(deadline, check.is_right()).await.unwrap_or(false)
+        {
+            return Ok(None);
+        }
         if !linked {
             self.size(source, deadline).await?;
         }
-        let (length, reader) = (blob.length(), Reader::committed(blob));
+        let (length, reader) = (blob.length(), Reader::committed(blob).checked_by(check));
         let (flights, source) = (self.clone(), source.clone());
         let rescue = Rescue::new(move |at| flights.reopen(source, at, length));
         Ok(Some(Opened { outcome: Origination::Hit, length, reader: reader.rescued_by(rescue) }))
@@ -174,7 +182,10 @@ impl Flights {
             if let Ok(Some(blob)) = self.store.blob(&source.digest).await {
                 let most = length.saturating_sub(at).min(REREAD);
                 match blob.content().read(at, most as usize).await {
-                    Ok(_) => return Ok(Reader::committed(blob)),
+                    Ok(_) => {
+                        let check = self.store.check(&source.digest, &blob, false);
+                        return Ok(Reader::committed(blob).checked_by(check));
+                    }
                     Err(error) => self.store.cannot_read(&source.digest, error).await,
                 }
             }

@@ -45,6 +45,7 @@ mod range;
 pub mod reader;
 mod ready;
 mod referrers;
+mod repeats;
 mod respond;
 mod route;
 mod server;
@@ -69,6 +70,7 @@ pub use warm::Warmed;
 use flight::Flights;
 use manifest::Manifests;
 use mirror::{Mirror, Table};
+use repeats::Repeats;
 use server::Server;
 use store::{Store, Touch};
 
@@ -103,6 +105,7 @@ impl Proxy {
             telemetry,
             header_deadline: settings.header_deadline,
             instance: settings.instance,
+            repeats: Repeats::new(),
             touch: if settings.tls.is_some() { Touch::Process } else { Touch::Kernel },
         };
         let Settings { tls, max_connections, drain, .. } = settings;

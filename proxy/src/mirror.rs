@@ -1,6 +1,7 @@
 //! Answers one request: finds the upstream, judges access, and asks the endpoint's module.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,7 @@ use config::Access;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
-use registry::{Class, Client, Error, Evidence, RegistryHost, Stage};
+use registry::{Class, Client, Digest, Error, Evidence, RegistryHost, Stage};
 use tokio::time::{Instant, timeout_at};
 
 use crate::flight::Flights;
@@ -17,6 +18,7 @@ use crate::manifest::Manifests;
 use crate::policy::Freshness;
 use crate::range::Asked;
 use crate::ready::Ready;
+use crate::repeats::{Receipt, Repeats};
 use crate::respond::{Answer, Failure, Outcome};
 use crate::route::{Place, Request, Routed, Verb};
 use crate::store::{Scope, Store, Touch};
@@ -67,6 +69,8 @@ pub(crate) struct Mirror {
     pub(crate) instance: Arc<str>,
     /// Who touches what is answered.
     pub(crate) touch: Touch,
+    /// Who had what lately.
+    pub(crate) repeats: Arc<Repeats>,
 }
 
 /// A request on its way to an answer.
@@ -91,6 +95,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) stage: Stage,
     /// When headers must be out.
     pub(crate) deadline: Instant,
+    /// Notes that the client had all of a blob; `None` when we ask ourselves.
+    pub(crate) receipts: Option<(&'a Arc<Repeats>, IpAddr)>,
     /// Who touches the answer's bytes.
     pub(crate) touch: Touch,
     /// Wall time of the request, for ages of records.
@@ -98,11 +104,13 @@ pub(crate) struct Asking<'a> {
 }
 
 impl Mirror {
-    /// Answers a request that could be read; `ready` is what its target was answered a moment ago.
+    /// Answers a request of `client`, if it is not ours, that could be read; `ready` is what its target was answered a
+    /// moment ago.
     pub(crate) async fn answer(
         &self,
         routed: &Routed,
         head: &Parts,
+        client: Option<IpAddr>,
         ready: Option<&Ready>,
     ) -> Result<Answer, Failure> {
         let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
@@ -133,6 +141,7 @@ impl Mirror {
                 _ => Stage::ManifestGet,
             },
             deadline: Instant::now() + self.header_deadline,
+            receipts: client.map(|client| (&self.repeats, client)),
             touch: self.touch,
             now,
         };
@@ -180,6 +189,12 @@ impl Asking<'_> {
     /// How long this upstream's word on tags holds.
     pub(crate) fn freshness(&self) -> Freshness {
         self.served.freshness()
+    }
+
+    /// To be signed when all of `digest` has left for the client.
+    pub(crate) fn receipt(&self, digest: &Digest) -> Option<Receipt> {
+        let (repeats, client) = self.receipts?;
+        Some(repeats.receipt(client, digest))
     }
 
     /// A failure of ours, or one only we could see.

@@ -1,6 +1,7 @@
 //! A client's view of a blob: committed, or growing while it is filled.
 //!
-//! A committed file that cannot be read is a miss discovered late: what is left comes from a fill.
+//! A committed file that is being checked is read like any other, but for the last piece of a whole body, which waits
+//! for the verdict. One that cannot be read is a miss discovered late: what is left comes from a fill.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,14 +14,17 @@ use futures_util::stream::{self, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-use crate::flight::state::{Failure, Phase, Seat};
-use crate::store::{Blob, Content, Touch};
+use crate::flight::state::{Failure, HELD_BACK, Phase, Seat};
+use crate::repeats::Receipt;
+use crate::store::{Blob, Check, Content, Touch};
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
 #[derive(Debug)]
 pub struct Reader {
     view: View,
     rescue: Option<Rescue>,
+    /// What all of a committed blob must wait for.
+    check: Option<Check>,
     /// Bytes that were read to see if they can be.
     first: Option<Bytes>,
     touch: Touch,
@@ -39,6 +43,7 @@ enum View {
 pub struct Body {
     windows: Pin<Box<dyn Stream<Item = Result<Bytes, Cut>> + Send>>,
     remaining: u64,
+    receipt: Option<Receipt>,
 }
 
 /// Why a body ends short of its length.
@@ -50,6 +55,9 @@ pub enum Cut {
     /// The file could not be read, or lost bytes.
     #[error("reading the store: {0}")]
     Disk(std::io::Error),
+    /// The committed file did not hash to its name.
+    #[error("the stored content is not what its digest says; it was taken out of reach")]
+    Wrong,
     /// The disk failed, the bytes pass through memory, and this reader fell behind.
     #[error("fell behind a fill that could not be stored")]
     Behind,
@@ -57,7 +65,12 @@ pub enum Cut {
 
 impl Reader {
     pub(crate) fn committed(blob: Blob) -> Self {
-        Self { view: View::Committed(blob), rescue: None, first: None, touch: Touch::Process }
+        Self { view: View::Committed(blob), rescue: None, check: None, first: None, touch: Touch::Process }
+    }
+
+    /// The same, of a blob that is being checked.
+    pub(crate) fn checked_by(self, check: Option<Check>) -> Self {
+        Self { check, ..self }
     }
 
     /// The same, with a way on when the file cannot be read.
@@ -66,7 +79,7 @@ impl Reader {
     }
 
     pub(crate) fn aboard(seat: Seat) -> Self {
-        Self { view: View::Growing(seat), rescue: None, first: None, touch: Touch::Process }
+        Self { view: View::Growing(seat), rescue: None, check: None, first: None, touch: Touch::Process }
     }
 
     /// Says who will touch the bytes; unless told, this process.
@@ -94,7 +107,8 @@ impl Reader {
         if range.is_empty() {
             return Ok(());
         }
-        match (blob.window(start, range.end, touch).await, self.rescue.take()) {
+        let end = held_from(blob, self.check.as_ref(), false).filter(|held| *held > start);
+        match (blob.window(start, end.unwrap_or(u64::MAX).min(range.end), touch).await, self.rescue.take()) {
             (Err(_), Some(rescue)) => *self = rescue.run(start).await?.touched_by(touch),
             (first, rescue) => (self.first, self.rescue) = (first.ok(), rescue),
         }
@@ -118,8 +132,9 @@ impl Reader {
         if let View::Growing(seat) = &self.view {
             seat.flight.tail.advance(seat.cursor, range.start);
         }
-        let Self { view, rescue, first, touch } = self;
-        let cursor = Cursor { view, rescue, first, touch, at: range.start, end: range.end, few };
+        let Self { view, rescue, check, first, touch } = self;
+        let Range { start, end } = range;
+        let cursor = Cursor { view, rescue, check, first, touch, start, at: start, end, few };
         let windows = stream::unfold(Some(cursor), |cursor| async move {
             let mut cursor = cursor?;
             match cursor.window().await {
@@ -128,7 +143,14 @@ impl Reader {
                 Err(cut) => Some((Err(cut), None)),
             }
         });
-        Body { windows: windows.boxed(), remaining }
+        Body { windows: windows.boxed(), remaining, receipt: None }
+    }
+}
+
+impl Body {
+    /// The same, with a receipt to sign when the last byte has left.
+    pub(crate) fn receipted(self, receipt: Receipt) -> Self {
+        Self { receipt: Some(receipt), ..self }
     }
 }
 
@@ -159,6 +181,11 @@ impl http_body::Body for Body {
         Poll::Ready(window.map(|window| {
             let bytes = window?;
             self.remaining -= bytes.len() as u64;
+            if self.remaining == 0
+                && let Some(receipt) = self.receipt.take()
+            {
+                receipt.sign();
+            }
             Ok(Frame::data(bytes))
         }))
     }
@@ -182,8 +209,10 @@ impl fmt::Debug for Body {
 struct Cursor {
     view: View,
     rescue: Option<Rescue>,
+    check: Option<Check>,
     first: Option<Bytes>,
     touch: Touch,
+    start: u64,
     at: u64,
     end: u64,
     /// Is it a part that can be no whole?
@@ -214,10 +243,13 @@ impl Cursor {
                     Ok(bytes) => break bytes,
                     Err(cut) => self.go_on_elsewhere(cut).await?,
                 },
-                Next::Window(blob) => match blob.window(self.at, self.end, self.touch).await {
-                    Ok(bytes) => break bytes,
-                    Err(error) => self.go_on_elsewhere(Cut::Disk(error)).await?,
-                },
+                Next::Window(blob) => {
+                    let end = self.free_end(&blob).await?;
+                    match blob.window(self.at, end, self.touch).await {
+                        Ok(bytes) => break bytes,
+                        Err(error) => self.go_on_elsewhere(Cut::Disk(error)).await?,
+                    }
+                }
                 Next::Memory(bytes) => break bytes,
                 Next::Committed(blob) => self.view = View::Committed(blob),
                 Next::NotYet => self.wait().await,
@@ -254,16 +286,30 @@ impl Cursor {
         seat.flight.tail.slice(at, readable - at).map(Next::Memory).ok_or(Cut::Behind)
     }
 
+    /// How far a committed blob may be read now; at the piece that is held back, once its check says that it is right.
+    async fn free_end(&mut self, blob: &Blob) -> Result<u64, Cut> {
+        let Some(held) = held_from(blob, self.check.as_ref(), self.few) else { return Ok(self.end) };
+        if self.at < held {
+            return Ok(self.end.min(held));
+        }
+        match self.check.take() {
+            Some(check) if !check.is_right().await => Err(Cut::Wrong),
+            _ => Ok(self.end),
+        }
+    }
+
     /// A file that cannot be read any more is given up for another view, once.
+    /// What was read of one that is not known to be right is not continued from another.
     async fn go_on_elsewhere(&mut self, cut: Cut) -> Result<(), Cut> {
-        let Some(rescue) = self.rescue.take().filter(|_| matches!(self.view, View::Committed(_))) else {
+        let may = matches!(self.view, View::Committed(_)) && (self.check.is_none() || self.at == self.start);
+        let Some(rescue) = self.rescue.take().filter(|_| may) else {
             return Err(cut);
         };
         let reader = rescue.run(self.at).await.map_err(Cut::Fill)?;
         if let View::Growing(seat) = &reader.view {
             seat.flight.tail.advance(seat.cursor, self.at);
         }
-        self.view = reader.view;
+        (self.view, self.check) = (reader.view, reader.check);
         Ok(())
     }
 
@@ -285,6 +331,11 @@ impl Cursor {
             let _ = seat.progress.changed().await;
         }
     }
+}
+
+/// Where the piece begins that waits for `check`, if any does: who reads but a `few` bytes waits for nothing.
+fn held_from(blob: &Blob, check: Option<&Check>, few: bool) -> Option<u64> {
+    check.filter(|_| !few).map(|_| blob.length().saturating_sub(HELD_BACK))
 }
 
 /// A window at the beginning of `range`.

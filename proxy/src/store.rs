@@ -9,6 +9,7 @@
 //! v1/partial/<alg>-<hex>        a fill under way or paused, with its checkpoint `.map`
 //! v1/links/<scope>/ab/<digest>  a repository may see a digest (names of scopes are hashed)
 //! v1/tags/<repository>/<tag>    what a tag meant when last asked (names are hashed)
+//! v1/checked                    what was hashed since the machine started, with the id of that boot
 //! v1/tmp/                       records and small content on their way; emptied at start
 //! ```
 
@@ -25,7 +26,9 @@ use tokio::time::Instant;
 use crate::watch::{Quarantined, Watch};
 
 mod blob;
+mod boot;
 mod buffers;
+mod check;
 mod disk;
 mod evict;
 #[cfg(test)]
@@ -57,6 +60,7 @@ mod tag_tests;
 mod tests;
 
 pub use blob::{Blob, Content, Touch};
+pub(crate) use check::Check;
 pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
@@ -65,12 +69,14 @@ pub(crate) use tag::CLOCK_STEP;
 pub use tag::{TagMove, TagRecord, Tags};
 
 use blob::{Committed, off_worker};
+use boot::Boot;
 use buffers::Buffers;
+use check::Checks;
 use disk::{Disk, LocalDisk, Lock};
 use health::Health;
 use index::{Index, Lease};
 use layout::Layout;
-use recent::Recent;
+use recent::{Changed, Recent};
 use record::Folder;
 use room::Room;
 
@@ -85,6 +91,7 @@ struct Inner {
     links: Links,
     tags: Tags,
     room: Room,
+    checks: Arc<Checks>,
     other_formats: Vec<String>,
     /// A sync failed: until then nothing new is stored.
     distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
@@ -175,13 +182,17 @@ impl Store {
         let health = Arc::new(Health::new(watch));
         let buffers = Buffers::default();
         let layout = Layout::new(config.dir.clone());
-        let folder = Folder { layout, disk, watch: health.clone(), buffers };
+        let folder = Folder { layout, disk, watch: health.clone(), buffers, boot: Arc::new(Boot::current()) };
         let failed = |source| OpenError::Folder { dir: config.dir.clone(), source };
         let preparing = folder.clone();
         off_worker(move || preparing.disk.make_dir(preparing.layout.dir())).await.map_err(failed)?;
         let lock = recover::lock(&folder.layout, &config).await?;
         let preparing = folder.clone();
-        off_worker(move || recover::sweep(&preparing.layout, &*preparing.disk)).await.map_err(failed)?;
+        let believed = off_worker(move || {
+            recover::sweep(&preparing.layout, &*preparing.disk)?;
+            Ok(preparing.boot.recorded(&preparing))
+        });
+        let believed = believed.await.map_err(failed)?;
         let limit = limit(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
@@ -197,12 +208,14 @@ impl Store {
             scrub: Arc::default(),
             folder: folder.clone(),
         };
+        room.index.believe(believed);
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
             recent: room.recent.clone(),
             links: room.links.clone(),
             tags: room.tags.clone(),
             room,
+            checks: Arc::new(Checks::none()),
             other_formats: beside.into_iter().filter(|name| layout::is_other_format(name)).collect(),
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
@@ -228,15 +241,19 @@ impl Store {
     /// The disk's, already told to the watch. Treat them as a miss.
     pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
         let known = self.0.index.opening(digest);
-        if let Some(file) = self.0.recent.file(digest) {
-            return Ok(Some(self.leased(digest, known, file)));
+        match self.0.recent.file(digest) {
+            Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
+            Ok(None) => {}
+            // What lies there now, if anything, was put there by somebody else.
+            Err(Changed) => self.0.index.doubt(digest),
         }
         let (folder, path) = (self.0.folder.clone(), self.0.folder.layout.blob(digest));
+        let checked = self.0.index.is_checked(digest);
         let opened = off_worker(move || {
             let file = folder.disk.open(&path)?;
             let length = file.size()?;
             let content = Content::new(file, &folder.buffers);
-            Ok((length, Arc::new(Committed::new(content, length))))
+            Ok((length, Arc::new(Committed::new(content, length, checked))))
         });
         match opened.await {
             Ok((length, _)) if is_wrong(length, digest, known.as_ref().map(|(size, _)| *size)) => {
@@ -255,7 +272,19 @@ impl Store {
         }
     }
 
-    /// Content of at most 4 MiB, from memory if it was asked for lately. Unreadable is `None`.
+    /// What must be waited for before all of `blob` may leave: a look at it, if it was not hashed since the machine
+    /// started, or if the client has `repeated` its request for all of it. `None`: nothing.
+    pub(crate) fn check(&self, digest: &Digest, blob: &Blob, repeated: bool) -> Option<Check> {
+        let reason = match blob.is_checked() {
+            false => Quarantined::Boot,
+            true if repeated && self.0.checks.is_due(digest, Instant::now()) => Quarantined::Repeat,
+            true => return None,
+        };
+        Some(self.0.checks.begin(&self.0.room, digest, blob, reason))
+    }
+
+    /// Content of at most 4 MiB, from memory if it was asked for lately, else hashed before it is given. Unreadable is
+    /// `None`.
     pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
         self.0.index.touch(digest);
         self.0.recent.small(digest, self.load_small(digest)).await
@@ -287,6 +316,12 @@ impl Store {
         });
         if written.await.map_err(|error| self.told(error))? {
             index.add(&digest, kind, size);
+            let (folder, digest) = (self.0.folder.clone(), digest.clone());
+            let noted = off_worker(move || {
+                folder.boot.note(&folder, &digest);
+                Ok(())
+            });
+            let _ = noted.await;
             self.0.folder.watch.committed(kind, size);
             index.tell(&*self.0.folder.watch);
         }
@@ -390,7 +425,17 @@ impl Store {
     async fn load_small(&self, digest: &Digest) -> Option<Bytes> {
         let blob = self.blob(digest).await.ok()??;
         let length = usize::try_from(blob.length()).ok().filter(|length| *length <= SMALL_MAX)?;
-        blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()
+        let bytes = blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()?;
+        if digest.verify(&bytes).is_err() {
+            self.quarantine(digest, if blob.is_checked() { Quarantined::Read } else { Quarantined::Boot })
+                .await;
+            return None;
+        }
+        if !blob.is_checked() {
+            blob.believe();
+            self.0.room.hashed(digest).await;
+        }
+        Some(bytes)
     }
 }
 

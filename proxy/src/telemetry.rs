@@ -22,7 +22,7 @@ mod watch;
 pub(crate) use exchange::{Endpoint, Exchange, Told};
 pub(crate) use series::Series;
 
-use names::{CACHE_ERRORS, CACHE_LIMIT, CONNECTIONS, EVICTIONS, QUARANTINED};
+use names::{CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED};
 
 /// What the proxy counts. Shared by server, store and flights.
 #[derive(Debug, Default)]
@@ -39,6 +39,9 @@ impl Telemetry {
         names::describe();
         for reason in Quarantined::ALL {
             metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(0);
+        }
+        for reason in [Quarantined::Boot, Quarantined::Repeat] {
+            metrics::counter!(CHECKS, "reason" => reason.as_str()).increment(0);
         }
         for reason in Evicted::ALL {
             metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);

@@ -72,7 +72,10 @@ impl Visit {
 
     async fn answer_later(self) -> Response {
         let result = match &self.routed {
-            Ok(routed) => self.mirror.answer(routed, &self.head, self.ready.as_deref()).await,
+            Ok(routed) => {
+                let client = Some(self.peer.ip());
+                self.mirror.answer(routed, &self.head, client, self.ready.as_deref()).await
+            }
             Err(refusal) => Err(Failure::Request(*refusal)),
         };
         Ok(self.told(result, respond))

@@ -77,7 +77,7 @@ impl Pull<'_> {
         let uri = format!("/v2/{repository}/{what}/{reference}?ns={registry}");
         let head = head(&uri).map_err(|error| error.to_string())?;
         let routed = Routed::read(&head, |_| None).map_err(|refusal| refusal.to_string())?;
-        match self.mirror.answer(&routed, &head, None).await {
+        match self.mirror.answer(&routed, &head, None, None).await {
             Ok(Answer::Content(content)) => {
                 match content.outcome {
                     Outcome::Hit | Outcome::Stale => self.warmed.hits += 1,

@@ -24,6 +24,9 @@ pub trait Watch: Send + Sync + 'static {
     /// Content that did not hash to its name was taken out of reach.
     fn quarantined(&self, _reason: Quarantined) {}
 
+    /// Committed content is hashed again, and quarantined for `reason` if it is wrong.
+    fn checking(&self, _reason: Quarantined) {}
+
     /// A file operation failed; the work went on without the disk where it could.
     fn disk_failed(&self, _error: &io::Error) {}
 
@@ -70,6 +73,12 @@ registry::labels! {
         Size = "size";
         /// A committed file did not hash to its name when the scrub came by.
         Scrub = "scrub";
+        /// A committed file did not hash to its name when it was first asked for after the machine started.
+        Boot = "boot";
+        /// A manifest did not hash to its name when it was read into memory.
+        Read = "read";
+        /// A committed file did not hash to its name when a client that had all of it asked for it again.
+        Repeat = "repeat";
         /// The disk would not give a committed file back.
         Unreadable = "unreadable";
     }

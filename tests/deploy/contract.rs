@@ -17,6 +17,7 @@ use Kind::{Counter, Gauge, Histogram};
 pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_build_info", Gauge),
     ("pullgate_cache_bytes", Gauge),
+    ("pullgate_cache_checks_total", Counter),
     ("pullgate_cache_errors_total", Counter),
     ("pullgate_cache_evictions_total", Counter),
     ("pullgate_cache_limit_bytes", Gauge),

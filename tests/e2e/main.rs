@@ -10,6 +10,7 @@
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
+//! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
 //! - `life`: starting, sharing a cache folder, dying, ending.
 //! - `reload`: a configuration that changes meanwhile.
 //! - `commands`: what `check config` and `demo` tell their user.
@@ -30,6 +31,7 @@ mod life;
 mod loops;
 mod pulls;
 mod reload;
+mod rot;
 mod rotation;
 mod secrets;
 mod setup;

@@ -114,6 +114,7 @@ fn family(series: &str) -> &str {
 const LABELS: &[(&str, &str)] = &[
     ("pullgate_build_info", "version"),
     ("pullgate_cache_bytes", "kind"),
+    ("pullgate_cache_checks_total", "reason"),
     ("pullgate_cache_errors_total", "errno"),
     ("pullgate_cache_evictions_total", "reason"),
     ("pullgate_cache_limit_bytes", ""),

@@ -131,6 +131,7 @@ async fn read(flights: &Flights, upstream: &Scripted) -> Result<Bytes, String> {
         digest: Digest::sha256(&content()),
         size_hint: None,
         in_part: false,
+        repeated: false,
         parallel: 1,
     };
     let opened = flights.open(source, Instant::now() + Duration::from_secs(20)).await;

@@ -15,6 +15,7 @@ use crate::store::StoreConfig;
 use crate::store::faulty::{self, Fault, Trap};
 use crate::watch::{FillEnd, FillOutcome, Quarantined};
 
+mod boot;
 mod disk;
 mod model;
 mod parts;
@@ -27,6 +28,7 @@ struct Told {
     ends: Mutex<Vec<FillEnd>>,
     resumes: Mutex<Vec<Class>>,
     quarantined: Mutex<Vec<Quarantined>>,
+    checks: Mutex<Vec<Quarantined>>,
     disk: Mutex<Vec<std::io::ErrorKind>>,
 }
 
@@ -39,6 +41,9 @@ impl Watch for Told {
     }
     fn quarantined(&self, reason: Quarantined) {
         self.quarantined.lock().unwrap().push(reason);
+    }
+    fn checking(&self, reason: Quarantined) {
+        self.checks.lock().unwrap().push(reason);
     }
     fn disk_failed(&self, error: &std::io::Error) {
         self.disk.lock().unwrap().push(error.kind());
@@ -72,6 +77,7 @@ impl World {
             size_hint: None,
             parallel: 1,
             in_part: false,
+            repeated: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -44,6 +45,16 @@ impl Blob {
         &self.file.content
     }
 
+    /// Was it hashed since the machine started?
+    pub(super) fn is_checked(&self) -> bool {
+        self.file.checked.load(Ordering::Relaxed)
+    }
+
+    /// It was hashed just now.
+    pub(super) fn believe(&self) {
+        self.file.checked.store(true, Ordering::Relaxed);
+    }
+
     /// The next window from `start`, which must lie before `end`; both within the blob.
     ///
     /// # Errors
@@ -62,13 +73,16 @@ pub(super) struct Committed {
     content: Content,
     length: u64,
     mapped: Option<Arc<Mapped>>,
+    /// Was it hashed since the machine started?
+    checked: AtomicBool,
 }
 
 impl Committed {
-    /// A file with its size. It is mapped if that is any good; may block.
-    pub(super) fn new(content: Content, length: u64) -> Self {
+    /// A file with its size, and whether it was hashed since the machine started. It is mapped if that is any good; may
+    /// block.
+    pub(super) fn new(content: Content, length: u64, checked: bool) -> Self {
         let mapped = content.file.map(length).ok().map(|map| Arc::new(Mapped::new(map, length)));
-        Self { content, length, mapped }
+        Self { content, length, mapped, checked: AtomicBool::new(checked) }
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -91,6 +105,10 @@ pub struct Content {
 impl Content {
     pub(super) fn new(file: Arc<dyn File>, buffers: &Buffers) -> Self {
         Self { file, buffers: buffers.clone() }
+    }
+
+    pub(super) fn file(&self) -> &Arc<dyn File> {
+        &self.file
     }
 
     /// Reads `length` bytes at `offset`: at once what the kernel has in memory, off the workers what it must fetch.

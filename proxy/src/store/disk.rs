@@ -135,6 +135,12 @@ pub(super) fn holder() -> String {
     format!("process {} on {}", std::process::id(), host.trim())
 }
 
+/// What tells one start of this machine from the next, where the system says (Linux, `random(4)`).
+pub(super) fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LocalDisk;

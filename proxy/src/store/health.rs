@@ -60,6 +60,10 @@ impl Watch for Health {
         self.watch.quarantined(reason);
     }
 
+    fn checking(&self, reason: Quarantined) {
+        self.watch.checking(reason);
+    }
+
     fn disk_failed(&self, error: &io::Error) {
         self.crowded(format!("the cache's disk failed: {error}; pulls pass through, unstored"));
         self.watch.disk_failed(error);

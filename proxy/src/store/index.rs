@@ -43,6 +43,8 @@ struct Known {
     /// Taken out by an eviction and perhaps not yet removed: opening them enters nothing.
     leaving: HashSet<Digest>,
     lost: bool,
+    /// Hashed since the machine started.
+    checked: HashSet<Digest>,
     /// When anything was last asked for.
     asked_at: Option<Instant>,
     complete: bool,
@@ -87,6 +89,7 @@ impl Index {
         let mut known = self.known();
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
+        known.checked.insert(digest.clone());
         known.used.insert(digest.clone(), Used { at: SystemTime::now(), noted: true });
         known.lease(digest)
     }
@@ -98,6 +101,39 @@ impl Index {
             known.order.restore(digest.clone(), tier, size, Instant::now());
             known.used.entry(digest.clone()).or_insert(Used { at: used_at, noted: true });
         }
+    }
+
+    /// These were hashed since the machine started, by an earlier life of the process.
+    pub(super) fn believe(&self, digests: HashSet<Digest>) {
+        self.known().checked.extend(digests);
+    }
+
+    /// It may not be what was hashed.
+    pub(super) fn doubt(&self, digest: &Digest) {
+        self.known().checked.remove(digest);
+    }
+
+    /// It was hashed just now, if it is still here.
+    pub(super) fn hashed(&self, digest: &Digest) {
+        let mut known = self.known();
+        if known.order.size(digest).is_some() {
+            known.checked.insert(digest.clone());
+        }
+    }
+
+    /// Was it hashed since the machine started?
+    pub(super) fn is_checked(&self, digest: &Digest) -> bool {
+        self.known().checked.contains(digest)
+    }
+
+    /// What was, of that which is here.
+    pub(super) fn checked(&self) -> HashSet<Digest> {
+        self.known().checked.clone()
+    }
+
+    /// How much of it there is.
+    pub(super) fn count_checked(&self) -> usize {
+        self.known().checked.len()
     }
 
     /// Content is being opened: if it is known, its size and a lease.
@@ -263,7 +299,11 @@ impl Index {
 
     /// The scan at start is through.
     pub(super) fn complete(&self) {
-        self.known().complete = true;
+        let mut known = self.known();
+        known.complete = true;
+        let Known { checked, order, .. } = &mut *known;
+        checked.retain(|digest| order.size(digest).is_some());
+        drop(known);
         self.scanned.send_replace(true);
         self.concern.notify_one();
     }
@@ -331,6 +371,7 @@ impl Known {
     }
 
     fn remove(&mut self, digest: &Digest) -> Option<u64> {
+        self.checked.remove(digest);
         let size = self.order.remove(digest)?;
         if let Some(lease) = self.leases.get(digest).filter(|lease| lease.strong_count() > 0) {
             self.unlinked.push((lease.clone(), size));
@@ -340,6 +381,7 @@ impl Known {
     }
 
     fn forget(&mut self, digest: &Digest) {
+        self.checked.remove(digest);
         self.leases.remove(digest);
         self.used.remove(digest);
         self.ranged.remove(digest);

@@ -170,9 +170,10 @@ impl Ingest {
         let _ = disk.remove(&layout.checkpoint(&self.digest));
         settled.inspect_err(|_| drop(disk.remove(&partial)))?;
         let lease = self.index.add(&self.digest, kind, verified.length());
+        self.folder.boot.note(&self.folder, &self.digest);
         watch.committed(kind, verified.length());
         self.index.tell(&**watch);
-        let file = Committed::new(self.content(), verified.length());
+        let file = Committed::new(self.content(), verified.length(), true);
         Ok(Blob::new(Arc::new(file), lease))
     }
 

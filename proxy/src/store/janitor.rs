@@ -26,6 +26,7 @@ pub(super) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
         }
         room.index.prune(Instant::now());
         room.settle().await;
+        tidy_boot(&room).await;
         // A disk that cannot be written serves all the same; the order of leaving then ends with the process.
         let _ = note_uses(&room).await;
     }
@@ -45,6 +46,13 @@ async fn reconcile(room: &Room) -> io::Result<()> {
     room.index.retain(&present, since);
     room.index.tell(&*room.folder.watch);
     Ok(())
+}
+
+/// Keeps the record of what was hashed from growing with what has left.
+async fn tidy_boot(room: &Room) {
+    let (folder, index) = (room.folder.clone(), room.index.clone());
+    // As it was is as good.
+    let _ = off_worker(move || folder.boot.tidy(&folder, index.count_checked(), || index.checked())).await;
 }
 
 /// Lets files tell when they were last used, so that the order of leaving outlives the process.

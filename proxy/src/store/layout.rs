@@ -47,6 +47,11 @@ impl Layout {
         self.partials().join(format!("{}{CHECKPOINT_SUFFIX}", file_name(digest)))
     }
 
+    /// What was hashed since the machine started.
+    pub(super) fn checked(&self) -> PathBuf {
+        self.format().join("checked")
+    }
+
     pub(super) fn temporaries(&self) -> PathBuf {
         self.format().join("tmp")
     }

@@ -19,6 +19,10 @@ pub(super) struct Recent {
     departures: Arc<AtomicU64>,
 }
 
+/// A committed file changed behind our back.
+#[derive(Debug)]
+pub(super) struct Changed;
+
 impl Recent {
     pub(super) fn new() -> Self {
         let weigh = |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -43,15 +47,18 @@ impl Recent {
         self.small.insert(digest.clone(), bytes).await;
     }
 
-    /// The file of `digest`, if it is open and still what was opened: not removed by name, not cut.
-    pub(super) fn file(&self, digest: &Digest) -> Option<Arc<Committed>> {
-        let file = self.files.get(digest)?;
+    /// The file of `digest`, if it is open.
+    ///
+    /// # Errors
+    /// It is not what was opened any more: somebody removed its name, or cut it.
+    pub(super) fn file(&self, digest: &Digest) -> Result<Option<Arc<Committed>>, Changed> {
+        let Some(file) = self.files.get(digest) else { return Ok(None) };
         if file.is_intact() {
-            return Some(file);
+            return Ok(Some(file));
         }
         self.files.invalidate(digest);
         self.departures.fetch_add(1, Ordering::Release);
-        None
+        Err(Changed)
     }
 
     /// Keeps `file` open, if looking at it cannot block.

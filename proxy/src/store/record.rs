@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::blob::off_worker;
+use super::boot::Boot;
 use super::buffers::Buffers;
 use super::disk::{Disk, File, parent, read_whole};
 use super::layout::Layout;
@@ -25,6 +26,8 @@ pub(super) struct Folder {
     pub(super) watch: Arc<dyn Watch>,
     /// For what is read of files.
     pub(super) buffers: Buffers,
+    /// What was hashed since the machine started.
+    pub(super) boot: Arc<Boot>,
 }
 
 /// The records of one type.
@@ -146,7 +149,7 @@ fn remove_known(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn open_new(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>> {
+pub(super) fn open_new(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>> {
     match disk.open_partial(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             disk.make_dir(parent(path))?;

@@ -118,6 +118,20 @@ impl Room {
         }
     }
 
+    /// Content was hashed and is right: believed until the machine starts again.
+    pub(super) async fn hashed(&self, digest: &Digest) {
+        if self.index.is_checked(digest) {
+            return;
+        }
+        self.index.hashed(digest);
+        let (folder, digest) = (self.folder.clone(), digest.clone());
+        let noted = off_worker(move || {
+            folder.boot.note(&folder, &digest);
+            Ok(())
+        });
+        let _ = noted.await;
+    }
+
     /// How far the scrub is.
     pub(super) fn progress(&self) -> Scrubbed {
         *self.scrub.lock().unwrap_or_else(PoisonError::into_inner)

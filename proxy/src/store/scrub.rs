@@ -8,6 +8,7 @@ use registry::{Digest, Verifier};
 use tokio::time::sleep;
 
 use super::blob::off_worker;
+use super::check::hash_piece;
 use super::room::Room;
 use crate::watch::Quarantined;
 
@@ -102,24 +103,23 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
         if gone() {
             return Verdict::Gone;
         }
-        let (reading, at) = (file.clone(), verifier.length());
-        let read = off_worker(move || {
-            let mut piece = vec![0; PIECE];
-            let length = reading.read_at(at, &mut piece)?;
-            piece.truncate(length);
-            Ok(piece)
-        });
-        match read.await {
+        match hash_piece(&file, verifier).await {
             Err(error) => return unreadable(room, &error),
-            Ok(piece) if piece.is_empty() => break,
-            Ok(piece) => {
-                verifier.update(&piece);
-                room.scrubbed(|progress| progress.bytes += piece.len() as u64);
+            Ok((moved, read)) => {
+                verifier = moved;
+                room.scrubbed(|progress| progress.bytes += read as u64);
+                if read == 0 {
+                    break;
+                }
             }
         }
         sleep(pace.pause).await;
     }
-    if verifier.finish().is_ok() { Verdict::Right } else { Verdict::Wrong(Quarantined::Scrub) }
+    if verifier.finish().is_err() {
+        return Verdict::Wrong(Quarantined::Scrub);
+    }
+    room.hashed(digest).await;
+    Verdict::Right
 }
 
 fn unreadable(room: &Room, error: &io::Error) -> Verdict {
@@ -130,8 +130,6 @@ fn unreadable(room: &Room, error: &io::Error) -> Verdict {
     Verdict::Wrong(Quarantined::Unreadable)
 }
 
-/// Read at a time, bytes.
-const PIECE: usize = 1 << 20;
 /// From the start to the first round.
 const FIRST_AFTER: Duration = Duration::from_secs(3600);
 /// From the end of a round to the next.

@@ -26,6 +26,10 @@ pub(super) fn describe() {
     describe_gauge!(CACHE_OBJECTS, "Objects in the store");
     describe_counter!(EVICTIONS, "Objects that left the store, by reason");
     describe_counter!(QUARANTINED, "Objects taken out of reach because they were wrong");
+    describe_counter!(
+        CHECKS,
+        "Objects of the store hashed again: first asked for after a boot, or again by one client"
+    );
     describe_counter!(CACHE_ERRORS, "Failed file operations of the store");
 }
 
@@ -45,4 +49,5 @@ pub(super) const CACHE_LIMIT: &str = "pullgate_cache_limit_bytes";
 pub(super) const CACHE_OBJECTS: &str = "pullgate_cache_objects";
 pub(super) const EVICTIONS: &str = "pullgate_cache_evictions_total";
 pub(super) const QUARANTINED: &str = "pullgate_cache_quarantined_total";
+pub(super) const CHECKS: &str = "pullgate_cache_checks_total";
 pub(super) const CACHE_ERRORS: &str = "pullgate_cache_errors_total";

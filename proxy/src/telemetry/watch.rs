@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use registry::{Class, RegistryHost, Repository, Tag};
 
 use super::Telemetry;
-use super::names::{CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, EVICTIONS, QUARANTINED};
+use super::names::{CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, EVICTIONS, QUARANTINED};
 use super::series::Side;
 use crate::store::{Kind, TagMove};
 use crate::watch::{Evicted, FillEnd, FillOutcome, Quarantined, Watch};
@@ -48,6 +48,10 @@ impl Watch for Telemetry {
     fn quarantined(&self, reason: Quarantined) {
         metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(1);
         tracing::error!(reason = reason.as_str(), "content does not hash to its name: taken out of reach");
+    }
+
+    fn checking(&self, reason: Quarantined) {
+        metrics::counter!(CHECKS, "reason" => reason.as_str()).increment(1);
     }
 
     fn disk_failed(&self, error: &io::Error) {

@@ -1,0 +1,144 @@
+//! Content that a boot, or a client that comes back, makes doubtful.
+
+use super::*;
+
+/// A committed blob whose store was opened again after the machine started anew, with one bit turned meanwhile where
+/// `rotted`.
+async fn after_a_boot(size: usize, rotted: Option<usize>) -> World {
+    let mut world = committed(size).await;
+    rot(&world, rotted);
+    let record = world.dir.path().join("v1/checked");
+    let text = std::fs::read_to_string(&record).unwrap();
+    let (boot, digests) = text.split_once('\n').unwrap();
+    assert!(boot.starts_with("boot ") && digests.contains(&world.source().digest.to_string()), "{text}");
+    std::fs::write(&record, format!("boot another\n{digests}")).unwrap();
+    world.restart().await;
+    world
+}
+
+async fn committed(size: usize) -> World {
+    let world = World::new(size, []).await;
+    world.read().await.unwrap();
+    world.landed().await;
+    world
+}
+
+fn rot(world: &World, at: Option<usize>) {
+    let Some(at) = at else { return };
+    let hex = world.source().digest.hex().to_owned();
+    let path = world.dir.path().join("v1/blobs/sha256").join(&hex[..2]).join(hex);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[at] ^= 1;
+    // In place: who has the file open reads the same bytes.
+    std::fs::write(&path, bytes).unwrap();
+}
+
+fn checks(world: &World) -> Vec<Quarantined> {
+    world.told.checks.lock().unwrap().clone()
+}
+
+fn quarantined(world: &World) -> Vec<Quarantined> {
+    world.told.quarantined.lock().unwrap().clone()
+}
+
+async fn until_quarantined(world: &World) {
+    while quarantined(world).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_boot_content_is_hashed_once_for_all_who_read_it() {
+    for size in [MIB, 6 * MIB] {
+        let mut world = after_a_boot(size, None).await;
+        for read in futures_util::future::join_all((0..5).map(|_| world.read())).await {
+            assert!(read.unwrap() == world.content);
+        }
+        assert!(world.read().await.unwrap() == world.content);
+        assert_eq!(checks(&world), [Quarantined::Boot]);
+
+        world.restart().await;
+        assert!(world.read().await.unwrap() == world.content);
+        assert_eq!(checks(&world), [Quarantined::Boot], "the process alone started again");
+        assert_eq!(world.upstream.requests(), [0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_rotted_before_a_boot_is_whole_for_nobody_and_fetched_anew() {
+    for at in [0, 3 * MIB, 6 * MIB - 1] {
+        let world = after_a_boot(6 * MIB, Some(at)).await;
+        let opened = [world.open().await.unwrap(), world.open().await.unwrap()];
+        assert_eq!(opened[0].outcome, Origination::Hit);
+        for opened in opened {
+            assert!(matches!(whole(opened).await, Err(Cut::Wrong)), "{at}");
+        }
+        assert_eq!(quarantined(&world), [Quarantined::Boot]);
+        assert!(world.read().await.unwrap() == world.content);
+        assert_eq!(world.upstream.requests(), [0, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_blob_that_rotted_before_a_boot_is_a_miss() {
+    let world = after_a_boot(MIB, Some(77)).await;
+    let opened = world.open().await.unwrap();
+    assert_eq!(opened.outcome, Origination::Miss);
+    assert!(whole(opened).await.unwrap() == world.content);
+    assert_eq!(quarantined(&world), [Quarantined::Boot]);
+}
+
+/// Nobody can judge a part; but who asks for one has the whole looked at.
+#[tokio::test(start_paused = true)]
+async fn a_part_is_served_at_once_and_what_it_is_of_is_looked_at() {
+    let world = after_a_boot(6 * MIB, Some(5 * MIB)).await;
+    let opened = world.open().await.unwrap();
+    let length = opened.length;
+    let part = opened.reader.excerpt(length - 9..length, length);
+    assert!(part.collect().await.unwrap().to_bytes() == world.content[length as usize - 9..]);
+    until_quarantined(&world).await;
+    assert_eq!(world.open().await.unwrap().outcome, Origination::Miss);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_body_waits_for_the_verdict_like_the_whole() {
+    let world = after_a_boot(6 * MIB, Some(0)).await;
+    let opened = world.open().await.unwrap();
+    let rest = opened.reader.body(3 * MIB as u64..opened.length);
+    assert!(matches!(rest.collect().await, Err(Cut::Wrong)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_breaks_off_before_it_was_checked_is_not_continued_from_elsewhere() {
+    let world = after_a_boot(6 * MIB, Some(0)).await;
+    let mut body = world.open().await.unwrap().reader.body(0..6 * MIB as u64);
+    body.frame().await.unwrap().unwrap();
+    world.trap.set(i64::MAX, Fault::Reads(EIO));
+    assert!(body.collect().await.is_err());
+    until_quarantined(&world).await;
+    world.trap.set(i64::MAX, Fault::ShortWrite);
+    assert!(world.read().await.unwrap() == world.content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_for_the_whole_has_it_checked_once_an_hour() {
+    let world = committed(6 * MIB).await;
+    let again = || world.open_from(Source { repeated: true, ..world.source() });
+    for expected in [1, 1, 2] {
+        assert!(whole(again().await.unwrap()).await.unwrap() == world.content);
+        assert_eq!(checks(&world), vec![Quarantined::Repeat; expected]);
+        tokio::time::sleep(Duration::from_secs(1801)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_comes_back_for_and_is_wrong_is_fetched_anew() {
+    let world = committed(6 * MIB).await;
+    rot(&world, Some(0));
+    assert!(whole(world.open().await.unwrap()).await.is_ok(), "hits trust the commit");
+    let again = || world.open_from(Source { repeated: true, ..world.source() });
+    assert!(matches!(whole(again().await.unwrap()).await, Err(Cut::Wrong)));
+    assert_eq!(quarantined(&world), [Quarantined::Repeat]);
+    assert!(whole(again().await.unwrap()).await.unwrap() == world.content);
+    assert_eq!(world.upstream.requests(), [0, 0]);
+}

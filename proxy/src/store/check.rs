@@ -1,0 +1,147 @@
+//! Does committed content still hash to its name? Looked at once for all who ask, beside those who read it.
+//!
+//! Hits trust the commit (design decision 6). What was committed before the machine last started is hashed when it is
+//! first asked for, and so is what the same client fetches whole again at once: it may have found it wrong. Readers go
+//! on meanwhile, at the disk's speed, but for the last piece of a whole body, which waits for the verdict.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use registry::{Digest, Verifier};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use super::blob::{Blob, off_worker};
+use super::disk::File;
+use super::room::Room;
+use crate::flight::state::SMALL_MAX;
+use crate::watch::Quarantined;
+
+/// A check under way, or its verdict.
+#[derive(Clone, Debug)]
+pub(crate) struct Check(watch::Receiver<Option<bool>>);
+
+impl Check {
+    /// Waits for the verdict. A check that was given up, as at the end of the process, is none.
+    pub(crate) async fn is_right(&self) -> bool {
+        self.0.clone().wait_for(Option::is_some).await.is_ok_and(|verdict| *verdict == Some(true))
+    }
+}
+
+/// The checks of one store.
+#[derive(Debug)]
+pub(super) struct Checks {
+    running: Mutex<HashMap<Digest, Check>>,
+    /// When content was last checked because a client came back for it.
+    repeated: Mutex<HashMap<Digest, Instant>>,
+    turns: Semaphore,
+}
+
+impl Checks {
+    /// Nothing is being checked.
+    pub(super) fn none() -> Self {
+        Self { running: Mutex::default(), repeated: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+    }
+
+    /// May content be checked because a client came back for it? At most once in [`REPEATED_EVERY`], and then not again.
+    pub(super) fn is_due(&self, digest: &Digest, now: Instant) -> bool {
+        let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
+        repeated.retain(|_, at| now.saturating_duration_since(*at) < REPEATED_EVERY);
+        if repeated.contains_key(digest) || repeated.len() >= REPEATED_MAX {
+            return false;
+        }
+        repeated.insert(digest.clone(), now);
+        true
+    }
+
+    /// Has `blob` hashed, unless somebody began before; it is not evicted meanwhile. What is wrong is quarantined for
+    /// `reason` before anybody hears of it.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        room: &Room,
+        digest: &Digest,
+        blob: &Blob,
+        reason: Quarantined,
+    ) -> Check {
+        let mut running = self.running();
+        if let Some(check) = running.get(digest) {
+            return check.clone();
+        }
+        let (told, check) = watch::channel(None);
+        running.insert(digest.clone(), Check(check.clone()));
+        room.folder.watch.checking(reason);
+        let (checks, room, digest, blob) = (Arc::clone(self), room.clone(), digest.clone(), blob.clone());
+        tokio::spawn(async move {
+            let right = checks.judge(&room, &digest, &blob, reason).await;
+            checks.running().remove(&digest);
+            told.send_replace(Some(right));
+        });
+        Check(check)
+    }
+
+    async fn judge(&self, room: &Room, digest: &Digest, blob: &Blob, reason: Quarantined) -> bool {
+        // Small content is waited for before headers leave: it need not queue.
+        let _turn = match blob.length() > SMALL_MAX {
+            true => self.turns.acquire().await.ok(),
+            false => None,
+        };
+        match hash(blob.content().file(), digest).await {
+            Ok(true) => {
+                blob.believe();
+                room.hashed(digest).await;
+                true
+            }
+            Ok(false) => {
+                room.quarantine(digest, reason).await;
+                false
+            }
+            Err(error) => {
+                room.folder.watch.disk_failed(&error);
+                room.quarantine(digest, Quarantined::Unreadable).await;
+                false
+            }
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<Digest, Check>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does all of `file` hash to `digest`?
+async fn hash(file: &Arc<dyn File>, digest: &Digest) -> io::Result<bool> {
+    let mut verifier = Verifier::new(digest.clone());
+    loop {
+        let (moved, read) = hash_piece(file, verifier).await?;
+        verifier = moved;
+        if read == 0 {
+            return Ok(verifier.finish().is_ok());
+        }
+    }
+}
+
+/// Reads the next piece and hashes it, where it may block; 0 bytes at the end.
+pub(super) async fn hash_piece(
+    file: &Arc<dyn File>,
+    mut verifier: Verifier,
+) -> io::Result<(Verifier, usize)> {
+    let file = Arc::clone(file);
+    off_worker(move || {
+        let mut piece = vec![0; PIECE];
+        let read = file.read_at(verifier.length(), &mut piece)?;
+        verifier.update(&piece[..read]);
+        Ok((verifier, read))
+    })
+    .await
+}
+
+/// Read at a time, bytes.
+const PIECE: usize = 1 << 20;
+/// Large content hashed at a time, so that those who come after a boot are also served.
+const AT_ONCE: usize = 2;
+/// How often one content is checked because clients come back for it.
+const REPEATED_EVERY: Duration = Duration::from_secs(3600);
+/// Contents checked so within that time, at most.
+const REPEATED_MAX: usize = 4096;
