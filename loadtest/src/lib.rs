@@ -8,6 +8,7 @@
 //!   a [`Gate`](registry::Gate) holds a request until the test lets it go; the [log](registry::Log) tells what was asked
 //!   and how many bytes left, and can be awaited, so that no test sleeps.
 //! - [`image`] makes deterministic images that real clients unpack: layers are tar files of pseudo-random bytes.
+//! - [`canary`] is the text that stands in every secret of a test, and how to find it.
 //! - [`tls`] makes certificates, good and bad ones.
 //! - [`sockets`] holds what misbehaves before any HTTP: a port that refuses, a port where packets vanish.
 //!
@@ -26,6 +27,7 @@
 //!
 //! Nothing here leaves the machine: every listener binds a loopback address, on a port the system picks.
 
+pub mod canary;
 pub mod digest;
 pub mod image;
 pub mod registry;

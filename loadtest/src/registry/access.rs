@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Answer, Ask};
+use crate::canary::CANARY;
 
 /// How clients identify themselves.
 #[derive(Debug, Clone, Default)]
@@ -184,7 +185,7 @@ impl Door {
 
     fn give(&mut self, repositories: Vec<String>, life: Duration) -> String {
         self.given += 1;
-        let token = format!("token-{}", self.given);
+        let token = format!("{CANARY}-token-{}", self.given);
         self.grants.insert(token.clone(), Grant { repositories, expires: Instant::now() + life });
         token
     }

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use loadtest::canary::CANARY;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::leaks;
 
 /// Begins a GET of `path` from `address` (`127.0.0.1:5000`).
 pub fn get(address: &str, path: &str) -> Request {
@@ -30,6 +33,7 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
         path: path.to_owned(),
         headers: Vec::new(),
         body: Bytes::new(),
+        searched: false,
     }
 }
 
@@ -61,6 +65,7 @@ pub struct Request {
     path: String,
     headers: Vec<(String, String)>,
     body: Bytes,
+    searched: bool,
 }
 
 impl Request {
@@ -69,6 +74,14 @@ impl Request {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Sends secrets that are nobody's business along; neither they nor another may come back.
+    #[must_use]
+    pub(crate) fn carrying_secrets(mut self) -> Self {
+        self.searched = true;
+        let secret = format!("session={CANARY}-client");
+        self.header("cookie", &secret).header("x-secret", &secret)
     }
 
     /// Asks for a range, for example `bytes=0-1`.
@@ -93,7 +106,12 @@ impl Request {
     pub async fn open(self) -> Reading {
         let mut stream = connect(&self.address).await;
         stream.write_all(&self.bytes()).await.expect("the request to be taken");
-        Reading::begin(stream, self.method == Method::HEAD).await
+        let mut reading = Reading::begin(stream, self.method == Method::HEAD).await;
+        reading.searched = self.searched;
+        if self.searched {
+            leaks::none_in("the answer's headers", format!("{:?}", reading.headers).as_bytes());
+        }
+        reading
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -119,6 +137,7 @@ pub struct Reading {
     stream: TcpStream,
     received: BytesMut,
     without_body: bool,
+    searched: bool,
 }
 
 impl Reading {
@@ -139,6 +158,9 @@ impl Reading {
             }
         };
         let (body, whole) = self.framed();
+        if self.searched {
+            leaks::none_in("the answer's body", &body);
+        }
         Answer { status: self.status, headers: self.headers, body, end, whole }
     }
 
@@ -154,7 +176,7 @@ impl Reading {
         let (status, headers) = parse_head(&String::from_utf8_lossy(&head));
         let without_body =
             without_body || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-        Self { status, headers, stream, received, without_body }
+        Self { status, headers, stream, received, without_body, searched: false }
     }
 
     /// The body without its framing, and whether the framing says that nothing is missing.

@@ -14,6 +14,7 @@
 //! - [`containerd`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
 //! - [`prometheus`], [`alertmanager`]: what operators see, and the page they get.
 //! - [`pullgate`], [`metrics`]: the binary under test and what it says of itself.
+//! - [`leaks`]: after each run, what pullgate showed and kept is searched for the secrets it was told.
 //! - [`http`]: a small client that sees raw bytes and how a connection ended.
 //!
 //! Everything here panics with a readable cause instead of returning errors: a harness failure is a test failure.
@@ -26,6 +27,7 @@ pub mod containerd;
 pub mod docker_registry;
 pub mod hosts;
 pub mod http;
+pub mod leaks;
 pub mod metrics;
 pub mod parts;
 pub mod ports;

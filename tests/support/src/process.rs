@@ -48,6 +48,11 @@ impl Process {
         String::from_utf8_lossy(log.get(self.begin..).unwrap_or_default()).into_owned()
     }
 
+    /// Everything in the log, that of earlier runs too.
+    pub fn whole_log(&self) -> Vec<u8> {
+        fs::read(&self.log).unwrap_or_default()
+    }
+
     /// Waits until `find` sees something in the log. Panics when the process ends before, or after 30 s.
     pub async fn says<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         wait_until(&format!("{} to say {what}", self.name), START_LIMIT, || {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::process::{Process, Ran, Signal, run};
-use crate::{Metrics, Scratch, http, wait_until};
+use crate::{Metrics, Scratch, http, leaks, wait_until};
 
 /// A running `pullgate`.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub struct Pullgate {
     binary: PathBuf,
     folder: PathBuf,
     arguments: Vec<String>,
+    cache_folders: Vec<PathBuf>,
     process: Process,
     proxy: String,
     admin: String,
@@ -39,8 +40,9 @@ impl Pullgate {
         let arguments = vec!["serve".to_owned(), "--config".to_owned(), config_file.display().to_string()];
         let binary = PathBuf::from(binary);
         let process = launch(&binary, &arguments, &folder);
-        let mut pullgate =
-            Self { binary, folder, arguments, process, proxy: String::new(), admin: String::new() };
+        let cache_folders = leaks::cache_folders(config);
+        let (proxy, admin) = (String::new(), String::new());
+        let mut pullgate = Self { binary, folder, arguments, cache_folders, process, proxy, admin };
         pullgate.answers().await;
         pullgate
     }
@@ -76,12 +78,12 @@ impl Pullgate {
 
     /// Begins a GET from the proxy.
     pub fn get(&self, path: &str) -> http::Request {
-        http::get(&self.proxy, path)
+        http::get(&self.proxy, path).carrying_secrets()
     }
 
     /// Begins a HEAD from the proxy.
     pub fn head(&self, path: &str) -> http::Request {
-        http::head(&self.proxy, path)
+        http::head(&self.proxy, path).carrying_secrets()
     }
 
     /// Scrapes `/metrics`.
@@ -157,7 +159,24 @@ impl Pullgate {
 pub async fn command(binary: &str, arguments: &[&str]) -> Ran {
     let mut command = Command::new(binary);
     command.args(arguments);
-    run(command).await
+    let ran = run(command).await;
+    leaks::none_in("what a command prints", format!("{}{}", ran.stdout(), ran.stderr()).as_bytes());
+    ran
+}
+
+impl Drop for Pullgate {
+    /// Every run ends with a search for the secrets that it was told.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        leaks::none_in("its log", &self.process.whole_log());
+        if !self.process.has_ended() {
+            leaks::none_at(&self.admin);
+            leaks::none_beside(self.process.id());
+        }
+        self.cache_folders.iter().for_each(|folder| leaks::none_below(folder));
+    }
 }
 
 fn launch(binary: &Path, arguments: &[String], folder: &Path) -> Process {
