@@ -17,6 +17,7 @@
 //! - `loops`: mirrors that point at themselves and at each other.
 //! - `rotation`: secrets and authorities that change meanwhile.
 //! - `secrets`: where a credential must never appear.
+//! - `trust`: realms, redirects and names that lead astray, and answers that are none.
 //! - `setup`: what they share.
 
 #![allow(clippy::unwrap_used)]
@@ -35,3 +36,4 @@ mod rot;
 mod rotation;
 mod secrets;
 mod setup;
+mod trust;
