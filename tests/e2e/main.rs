@@ -8,6 +8,7 @@
 //! - `faults`: what an upstream's failure costs a containerd that has somewhere else to go.
 //! - `bodies`: what they make of layers that go wrong between the registry and pullgate.
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
+//! - `conformance`: the distribution specification, case by case.
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
 //! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
@@ -26,6 +27,7 @@ mod bad_input;
 mod bodies;
 mod cache;
 mod commands;
+mod conformance;
 mod faults;
 mod freshness;
 mod life;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, Ask, Kind, Shared, cdn, lock, presets, range};
 use crate::image::{Blob, media};
@@ -140,9 +140,24 @@ fn referrers(shared: &Shared, ask: &Ask) -> Answer {
     if let Some(wanted) = filter {
         manifests.retain(|descriptor| descriptor["artifactType"] == wanted);
     }
+    let next = lock(&shared.referrers_page).and_then(|by| turn_page(ask, &mut manifests, by));
     let document = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests });
-    let answer = Answer::with_body(200, media::OCI_INDEX, document.to_string());
+    let mut answer = Answer::with_body(200, media::OCI_INDEX, document.to_string());
+    if let Some(next) = next {
+        answer = answer.header(header::LINK, &next);
+    }
     if filter.is_some() { answer.header("oci-filters-applied", "artifactType") } else { answer }
+}
+
+/// Leaves `by` of what is listed, from where the query's opaque `page` says, and makes the link to the rest.
+fn turn_page(ask: &Ask, listed: &mut Vec<Value>, by: usize) -> Option<String> {
+    let begin = ask.query("page").and_then(|page| page.parse().ok()).unwrap_or(0_usize).min(listed.len());
+    listed.drain(..begin);
+    let more = listed.len() > by;
+    listed.truncate(by);
+    let filter =
+        ask.query("artifactType").map(|wanted| format!("artifactType={wanted}&")).unwrap_or_default();
+    more.then(|| format!("<{}?{filter}page={}>; rel=\"next\"", ask.path, begin + by))
 }
 
 fn unknown_name() -> Answer {

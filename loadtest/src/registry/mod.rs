@@ -76,6 +76,8 @@ struct Shared {
     quota: Mutex<Option<Quota>>,
     signer: Mutex<Option<cdn::Signer>>,
     referrers: Mutex<bool>,
+    /// Referrers on a page; all on one without.
+    referrers_page: Mutex<Option<usize>>,
     rate: AtomicU64,
 }
 
@@ -210,6 +212,11 @@ impl Registry {
         digest
     }
 
+    /// Adds a blob under this digest, true or not.
+    pub fn add_blob_as(&self, repository: &str, digest: &str, bytes: impl Into<Bytes>) {
+        lock(&self.shared.content).repository_mut(repository).add_blob(digest, bytes.into());
+    }
+
     /// Points a tag at a digest, which need not exist.
     pub fn set_tag(&self, repository: &str, tag: &str, digest: &str) {
         lock(&self.shared.content).repository_mut(repository).set_tag(tag, digest);
@@ -252,6 +259,11 @@ impl Registry {
     /// Answers the referrers API, or 404 as older registries do. On at the start.
     pub fn serve_referrers(&self, on: bool) {
         *lock(&self.shared.referrers) = on;
+    }
+
+    /// Lists so many referrers on a page, and links to the next.
+    pub fn page_referrers(&self, by: usize) {
+        *lock(&self.shared.referrers_page) = Some(by);
     }
 
     /// Starts another address of this registry, on a free port, under the name `host`: `127.0.0.1`, `localhost`, or
