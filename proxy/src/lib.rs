@@ -34,6 +34,7 @@ mod blob;
 mod body;
 mod coalesce;
 mod complete;
+mod demand;
 mod fill;
 pub mod flight;
 mod manifest;

@@ -22,7 +22,7 @@ use config::Access;
 use moka::future::Cache;
 use registry::client::ManifestHead;
 use registry::{
-    Class, Client, Digest, Error, Evidence, Reason, Reference, RegistryHost, Repository, Stage, Tag,
+    Class, Client, Demand, Digest, Error, Evidence, Reason, Reference, RegistryHost, Repository, Stage, Tag,
 };
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ use crate::absent::Absences;
 use crate::body::Body;
 use crate::coalesce::Coalesce;
 use crate::complete::is_complete;
+use crate::demand::{Begun, next};
 use crate::mirror::Asking;
 use crate::policy::{Checked, Freshness, falls_back_by_blob};
 use crate::range::{Asked, Part};
@@ -49,6 +50,8 @@ pub(crate) struct Manifests {
     absences: Absences,
     /// Digests that HEAD by tag announced and that are not stored yet.
     announced: Cache<Question, (Tag, SystemTime)>,
+    /// What clients will ask for next.
+    begun: Begun,
     /// What was answered a moment ago.
     ready: ReadyAnswers,
 }
@@ -96,16 +99,22 @@ impl Manifests {
             told: Cache::new(ANNOUNCED_MAX),
             absences: Absences::new(),
             announced,
+            begun: Begun::new(),
             ready: ReadyAnswers::new(),
         }
     }
 
     /// Answers GET and HEAD of a manifest.
     pub(crate) async fn answer(&self, asking: &Asking<'_>, reference: &Reference) -> Result<Answer, Failure> {
-        match reference {
-            Reference::Digest(digest) => self.by_digest(asking, digest).await,
-            Reference::Tag(tag) => self.by_tag(asking, tag).await,
+        let answer = match reference {
+            Reference::Digest(digest) => self.by_digest(asking, digest).await?,
+            Reference::Tag(tag) => self.by_tag(asking, tag).await?,
+        };
+        if let Answer::Content(content) = &answer {
+            let next = next(reference, content);
+            self.begun.note(asking, next).await;
         }
+        Ok(answer)
     }
 
     /// The answer of a moment ago to the same target; [`Ready::holds`] says whether it may still be given.
@@ -133,7 +142,8 @@ impl Manifests {
                 return Ok(announced);
             }
         }
-        let (Fetched { held, .. }, outcome) = self.fetch(asking, &reference).await?;
+        let demand = self.begun.demand(asking, digest).await;
+        let (Fetched { held, .. }, outcome) = self.fetch(asking, &reference, demand).await?;
         self.settle(asking, &held).await;
         held.answer(asking.verb, asking.range, outcome, None)
     }
@@ -148,7 +158,10 @@ impl Manifests {
             return known.held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
         let result = match self.head(asking, &Reference::Tag(tag.clone())).await {
-            Ok(told) => self.checked(asking, tag, known.as_ref(), &told).await,
+            Ok(told) => {
+                let demand = self.rank(asking, known.as_ref()).await;
+                self.checked(asking, tag, known.as_ref(), &told, demand).await
+            }
             Err(error) => Err(Failure::Upstream(error)),
         };
         match (result, known) {
@@ -164,6 +177,7 @@ impl Manifests {
         tag: &Tag,
         known: Option<&Known>,
         told: &Told,
+        demand: Demand,
     ) -> Result<Answer, Failure> {
         match (Checked::of(known.map(|known| &known.record), &told.head), known) {
             (Checked::Same, Some(known)) => {
@@ -171,16 +185,23 @@ impl Manifests {
                 known.held.answer(asking.verb, asking.range, Outcome::Hit, None)
             }
             (Checked::NotNewer, Some(known)) => second_hand(asking, known),
-            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told).await,
+            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told, demand).await,
             (Checked::Unnamed | Checked::Same | Checked::NotNewer, _) => {
-                self.by_get(asking, tag, known).await
+                self.by_get(asking, tag, known, demand).await
             }
         }
     }
 
     /// Only a GET can tell what the tag means.
-    async fn by_get(&self, asking: &Asking<'_>, tag: &Tag, known: Option<&Known>) -> Result<Answer, Failure> {
-        let (Fetched { held, at, stale }, outcome) = self.fetch(asking, &Reference::Tag(tag.clone())).await?;
+    async fn by_get(
+        &self,
+        asking: &Asking<'_>,
+        tag: &Tag,
+        known: Option<&Known>,
+        demand: Demand,
+    ) -> Result<Answer, Failure> {
+        let reference = Reference::Tag(tag.clone());
+        let (Fetched { held, at, stale }, outcome) = self.fetch(asking, &reference, demand).await?;
         match known {
             Some(known) if stale => return second_hand(asking, known),
             None if stale => return relayed(asking, &held),
@@ -197,6 +218,7 @@ impl Manifests {
         tag: &Tag,
         digest: &Digest,
         told: &Told,
+        demand: Demand,
     ) -> Result<Answer, Failure> {
         let head = &told.head;
         if head.stale && asking.freshness().second_hand(None, asking.now).is_none() {
@@ -207,13 +229,16 @@ impl Manifests {
             Some(held) => (held, Outcome::Hit),
             None => {
                 if let Some(answer) = announced(asking, digest, head) {
+                    // Who is told of it will fetch it, as a pull in progress: whether that may be is decided here.
+                    let (client, repository) = (asking.client_for(demand), &asking.place.repository);
+                    client.afford(repository, &reference, asking.deadline).await?;
                     if !head.stale {
                         let key = self.question(asking, &reference);
                         self.announced.insert(key, (tag.clone(), told.at)).await;
                     }
                     return Ok(answer);
                 }
-                let (fetched, outcome) = self.fetch(asking, &reference).await?;
+                let (fetched, outcome) = self.fetch(asking, &reference, demand).await?;
                 (fetched.held, outcome)
             }
         };
@@ -226,16 +251,28 @@ impl Manifests {
 
     /// The upstream failed: what is known is answered, if it is young enough and can be pulled to its end.
     async fn excused(&self, asking: &Asking<'_>, known: Known, error: Error) -> Result<Answer, Failure> {
-        let Some(staleness) = asking.freshness().excuse(&known.record, &error, asking.now) else {
-            return Err(error.into());
-        };
-        let Held { media_type, bytes, .. } = &known.held;
-        if !falls_back_by_blob(asking.user_agent)
-            && !is_complete(&self.store, &asking.scope(), media_type, bytes).await
-        {
-            return Err(error.into());
+        match self.excuse(asking, &known, &error).await {
+            Some(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
+            None => Err(error.into()),
         }
-        known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
+    }
+
+    /// How stale the answer would be that is given although the upstream said `error`; `None` when none may be given.
+    async fn excuse(&self, asking: &Asking<'_>, known: &Known, error: &Error) -> Option<Staleness> {
+        let staleness = asking.freshness().excuse(&known.record, error, asking.now)?;
+        let Held { media_type, bytes, .. } = &known.held;
+        let whole = falls_back_by_blob(asking.user_agent)
+            || is_complete(&self.store, &asking.scope(), media_type, bytes).await;
+        whole.then_some(staleness)
+    }
+
+    /// How much a tag matters whose manifest is not the one that is here: less, if what is here will do for a while.
+    async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
+        let spent = asking.error(Class::RatePullQuota, "not asked");
+        match known {
+            Some(known) if self.excuse(asking, known, &spent).await.is_some() => Demand::Revalidation,
+            _ => Demand::NewPull,
+        }
     }
 
     async fn known(&self, asking: &Asking<'_>, tag: &Tag) -> Option<Known> {
@@ -297,7 +334,12 @@ impl Manifests {
         self.heads.run(question.clone(), work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
-    async fn fetch(&self, asking: &Asking<'_>, reference: &Reference) -> Result<(Fetched, Outcome), Error> {
+    async fn fetch(
+        &self,
+        asking: &Asking<'_>,
+        reference: &Reference,
+        demand: Demand,
+    ) -> Result<(Fetched, Outcome), Error> {
         let question = self.question(asking, reference);
         if let Some(error) = self.absences.get(&question, asking.freshness(), asking.now) {
             return Err(error);
@@ -305,7 +347,7 @@ impl Manifests {
         let work = || {
             let (question, hearing) = (question.clone(), self.hearing(asking));
             let (store, scope) = (self.store.clone(), asking.scope());
-            let (client, deadline, at) = (asking.client.clone(), asking.deadline, asking.now);
+            let (client, deadline, at) = (asking.client_for(demand), asking.deadline, asking.now);
             async move {
                 let (_, repository, reference) = &question;
                 // Whoever asked before may have stored it since somebody looked.
@@ -320,9 +362,17 @@ impl Manifests {
                 Ok(Fetched { held: keep(&store, &scope, held).await?, at, stale })
             }
         };
-        let fetched = self.fetches.run(question.clone(), work).await;
-        let outcome = if fetched.led { Outcome::Miss } else { Outcome::Joined };
-        Ok((fetched.value.unwrap_or_else(|| Err(broken(asking)))?, outcome))
+        loop {
+            let fetched = self.fetches.run(question.clone(), work).await;
+            match fetched.value.unwrap_or_else(|| Err(broken(asking))) {
+                // Who led had less time, or mattered less.
+                Err(error) if !fetched.led && is_withheld(&error) && Instant::now() < asking.deadline => {}
+                value => {
+                    let outcome = if fetched.led { Outcome::Miss } else { Outcome::Joined };
+                    return Ok((value?, outcome));
+                }
+            }
+        }
     }
 
     fn hearing(&self, asking: &Asking<'_>) -> Hearing {
@@ -485,6 +535,11 @@ async fn keep(store: &Store, scope: &Scope, held: Held) -> Result<Held, Error> {
 async fn link(store: &Store, scope: &Scope, held: &Held) {
     let link = Link { media_type: Some(held.media_type.clone()), size: held.bytes.len() as u64 };
     store.links().put(scope, Kind::Manifest, &held.digest, link).await;
+}
+
+/// Was the upstream not asked, to spare its quota?
+fn is_withheld(error: &Error) -> bool {
+    error.evidence.reason == Some(Reason::OwnBudget)
 }
 
 fn broken(asking: &Asking<'_>) -> Error {

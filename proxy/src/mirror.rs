@@ -99,6 +99,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) receipts: Option<(&'a Arc<Repeats>, IpAddr)>,
     /// Who touches the answer's bytes.
     pub(crate) touch: Touch,
+    /// The client; `None` when we pull for ourselves and nobody waits.
+    pub(crate) peer: Option<IpAddr>,
     /// Wall time of the request, for ages of records.
     pub(crate) now: SystemTime,
 }
@@ -143,6 +145,7 @@ impl Mirror {
             deadline: Instant::now() + self.header_deadline,
             receipts: client.map(|client| (&self.repeats, client)),
             touch: self.touch,
+            peer: client,
             now,
         };
         // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::call::{Question, Walk};
 use crate::class::{Class, Stage};
+use crate::demand::Demand;
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::labels;
@@ -67,6 +68,13 @@ impl Walk<'_> {
         self.inner.outbound.ledger.login_refused(&self.line(), error.class, wait, Instant::now());
     }
 
+    /// Is a request that the quota does not allow kept waiting? Not where another endpoint is still to be asked, nor where
+    /// a stale answer or none at all does as well.
+    pub(crate) fn holds(&self) -> bool {
+        let policy = self.inner.upstream.on_exhausted;
+        policy == OnExhausted::Hold && self.is_last && self.behalf.demand <= Demand::NewPull
+    }
+
     /// Asks until it is let go, or may not wait longer: a moment by any policy, to the deadline where requests are held.
     async fn wait(
         &self,
@@ -74,7 +82,7 @@ impl Walk<'_> {
         ask: impl Fn(Option<&Place<'_>>) -> Result<(), Withheld>,
     ) -> Result<(), Error> {
         let ledger = &*self.inner.outbound.ledger;
-        let hold = self.inner.upstream.on_exhausted == OnExhausted::Hold && self.is_last;
+        let hold = self.holds();
         let begun = Instant::now();
         let patience = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
         let mut place = None;

@@ -98,7 +98,7 @@ impl Inner {
     ) -> (usize, Result<Walked<T>, Error>) {
         let pool = self.pool_for_call();
         let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
-        (endpoint, walk.turn(make).await)
+        (endpoint, walk.held_turn(make).await)
     }
 
     /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
@@ -137,6 +137,15 @@ impl Inner {
 }
 
 impl Walk<'_> {
+    /// One endpoint's turn. A pull that was held back by nothing we knew, and refused for its quota, is held as the others
+    /// are, and asked for once more when there is quota again.
+    async fn held_turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
+        match self.turn(&make).await {
+            Err(error) if self.holds() && is_spent(&error) => self.turn(make).await,
+            result => result,
+        }
+    }
+
     /// One endpoint's turn, if its quota and its breaker let it have one. Who waits for quota holds no ticket.
     async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         let Walk { question, deadline, .. } = *self;
@@ -163,6 +172,11 @@ async fn due(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
+}
+
+/// Did the registry itself say that the quota is spent?
+fn is_spent(error: &Error) -> bool {
+    error.class == Class::RatePullQuota && error.evidence.status == Some(429)
 }
 
 /// How far on a pull's way a good answer went.

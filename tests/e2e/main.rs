@@ -13,6 +13,7 @@
 //! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
 //! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
 //! - `life`: starting, sharing a cache folder, dying, ending.
+//! - `quota`: what it makes of a registry that limits pulls.
 //! - `reload`: a configuration that changes meanwhile.
 //! - `commands`: what `check config` and `demo` tell their user.
 //! - `loops`: mirrors that point at themselves and at each other.
@@ -33,6 +34,7 @@ mod freshness;
 mod life;
 mod loops;
 mod pulls;
+mod quota;
 mod reload;
 mod rot;
 mod rotation;

@@ -1,6 +1,5 @@
 //! What the registry still allows decides what is asked: the ledger between a client and a registry that counts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use loadtest::registry::{Access, Quota, Registry, Rule, Tokens, TooMany};
@@ -130,58 +129,68 @@ async fn get_at(client: Client, deadline: Instant) -> Result<(), Error> {
 #[tokio::test]
 async fn held_requests_go_out_when_a_free_answer_tells_of_quota() {
     let (upstream, _image) = good().await;
-    let upstream = Arc::new(upstream);
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     let client = holding(&upstream).client();
-    let error = get_at(client.clone(), soon()).await;
-    // The first one could not know.
-    assert_eq!(error.expect_err("a 429").evidence.status, Some(429));
+    head(&client, "3.20").await.expect("headers");
     let held: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
-    upstream.wait_for(|log| log.manifest_heads() == 1).await;
-    assert_eq!(upstream.log().manifest_gets(), 1, "all are held");
+    upstream.wait_for(|log| log.manifest_heads() == 2).await;
+    assert_eq!(upstream.log().manifest_gets(), 0, "all are held, and one asked for the quota");
     upstream.set_quota(Some(Quota::of(100)));
     for one in held {
         one.await.expect("a task").expect("none of those held failed");
     }
-    assert_eq!(upstream.log().manifest_gets(), 21);
+    assert_eq!(upstream.log().manifest_gets(), 20);
 }
 
 #[tokio::test]
-async fn held_requests_wait_for_the_time_the_registry_named_and_one_goes_first() {
+async fn those_the_registry_refused_are_held_for_the_time_it_named_and_one_goes_first() {
     let (upstream, _image) = good().await;
-    let spent = || Rule::manifest().get().too_many_requests(TooMany::HubQuota).header("retry-after", "1");
-    upstream.fault(spent().times(2));
+    let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota).header("retry-after", "1");
+    let refused = upstream.fault(spent.times(5));
     let client = holding(&upstream).client();
-    assert!(get_at(client.clone(), soon()).await.is_err());
-    let held: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
-    let mut failed = 0;
-    for one in held {
-        failed += usize::from(one.await.expect("a task").is_err());
+    let pulls: Vec<_> = (0..5).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
+    upstream.wait_for(|log| log.manifest_gets() == 5).await;
+    let later: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
+    for pull in pulls.into_iter().chain(later) {
+        pull.await.expect("a task").expect("none failed");
     }
-    assert_eq!(failed, 1, "the one that found out that the quota was still spent");
-    assert_eq!(upstream.log().manifest_gets(), 21);
+    assert_eq!((upstream.used(refused), upstream.log().manifest_gets()), (5, 30));
 }
 
 #[tokio::test]
 async fn nobody_is_held_beyond_the_deadline() {
     let (upstream, _image) = good().await;
-    let setup = holding(&upstream);
     upstream.fault(Rule::manifest().get().too_many_requests(TooMany::HubQuota));
-    let client = setup.client();
-    assert!(get_at(client.clone(), soon()).await.is_err());
+    let client = holding(&upstream).client();
     let deadline = Instant::now() + Duration::from_millis(300);
     assert_withheld(get_at(client, deadline).await, Class::RatePullQuota);
     assert!(Instant::now() >= deadline, "it was held to its end");
+    assert_eq!(upstream.log().manifest_gets(), 1);
+}
 
-    let setup = holding(&upstream);
-    let century = u32::MAX.to_string();
+#[tokio::test]
+async fn for_a_century_nobody_is_held() {
+    let (upstream, _image) = good().await;
     let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota);
-    upstream.fault(spent.header("retry-after", &century));
-    let client = setup.client();
-    assert!(get_at(client.clone(), soon()).await.is_err());
+    upstream.fault(spent.header("retry-after", "3155760000"));
+    let setup = holding(&upstream);
     let asked = Instant::now();
-    assert_withheld(get_at(client, soon()).await, Class::RatePullQuota);
-    assert!(asked + Duration::from_secs(10) > Instant::now(), "for a century nobody is held");
+    assert_withheld(get_at(setup.client(), soon()).await, Class::RatePullQuota);
+    assert!(asked + Duration::from_secs(10) > Instant::now());
     let paused = setup.outbound.ledger.outlook(Instant::now()).remove(0).paused.expect("a pause");
     assert!(paused.1 <= Duration::from_secs(3600), "{paused:?}");
+}
+
+#[tokio::test]
+async fn what_can_be_answered_without_it_is_not_held() {
+    let (upstream, _image) = good().await;
+    upstream.set_quota(Some(Quota::of(100).remaining(5)));
+    let client = holding(&upstream).client();
+    head(&client, "3.20").await.expect("headers");
+    for demand in [Demand::Revalidation, Demand::WarmUp] {
+        let asked = Instant::now();
+        assert_withheld(get(&client.for_demand(demand), "3.20").await, Class::RatePullQuota);
+        assert!(asked + Duration::from_secs(10) > Instant::now(), "{demand}");
+    }
+    get(&client.for_demand(Demand::NewPull), "3.20").await.expect("a new pull may");
 }

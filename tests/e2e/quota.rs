@@ -1,0 +1,148 @@
+//! What pullgate makes of a registry that limits pulls: nodes that are held pull all the same, tags go stale before the
+//! last pulls are spent on them, and what the registry says of its limit is told.
+
+use std::time::Duration;
+
+use loadtest::image::Image;
+use loadtest::registry::{Quota, Registry, Rule, TooMany};
+use support::{Pullgate, Scratch};
+use tokio::time::Instant;
+
+use crate::setup::{BIN, REGISTRY, config, upstream};
+
+/// Images of a burst, each in a repository of its own.
+const BURST: u64 = 50;
+
+/// A registry with so many images, and pullgate in front of it that holds nodes.
+async fn limited(keys: &str) -> (Registry, Pullgate, Scratch) {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    for n in 0..BURST {
+        registry.add_image(&format!("library/app{n}"), "1", &image(n));
+    }
+    let config = config(&scratch)
+        + "header_deadline = \"25s\"\n"
+        + &upstream("test", REGISTRY, &registry.url())
+        + keys;
+    let pullgate = Pullgate::start(BIN, &scratch, &config).await;
+    (registry, pullgate, scratch)
+}
+
+fn image(n: u64) -> Image {
+    Image::with_layers(1000 + n, &[2000])
+}
+
+/// Pulls all images at the same time, as containerd does: HEAD by tag, GET by digest, then the rest. Nothing may fail.
+async fn burst(pullgate: &Pullgate) {
+    futures_util::future::join_all((0..BURST).map(|n| pull(pullgate, n))).await;
+}
+
+async fn pull(pullgate: &Pullgate, n: u64) {
+    let image = image(n);
+    let path = |rest: &str| format!("/v2/library/app{n}/{rest}?ns={REGISTRY}");
+    let head = pullgate.head(&path("manifests/1")).send().await;
+    assert_eq!(head.status.as_u16(), 200, "{n}: {:?}", head.header("x-pullgate-class"));
+    let manifest = pullgate.get(&path(&format!("manifests/{}", image.digest()))).send().await;
+    assert_eq!(manifest.body, image.manifest.bytes, "{n}: {}", manifest.text());
+    for blob in image.blobs() {
+        let got = pullgate.get(&path(&format!("blobs/{}", blob.digest))).send().await;
+        assert_eq!(got.body, blob.bytes, "{n}: {}", got.status);
+    }
+}
+
+#[tokio::test]
+async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
+    let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
+    registry.set_quota(Some(Quota::of(100).remaining(0)));
+    let begun = Instant::now();
+    let back = async {
+        tokio::time::sleep(GAP).await;
+        assert_eq!(registry.log().manifest_gets(), 0, "who is held asks for nothing that counts");
+        registry.set_quota(Some(Quota::of(100)));
+    };
+    tokio::join!(burst(&pullgate), back);
+    assert!(begun.elapsed() >= GAP, "nobody got through the gap");
+    let log = registry.log();
+    assert_eq!(log.manifest_gets() as u64, BURST, "each manifest was counted once");
+    let free = log.manifest_heads() as u64;
+    assert!(free <= BURST + 12, "one HEAD a tag, and one every two seconds for all: {free}");
+}
+
+/// How long the registry allows nothing.
+const GAP: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_burst_that_runs_a_quota_dry_is_carried_until_it_comes_back() {
+    let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
+    registry.set_quota(Some(Quota::of(100).remaining(12)));
+    let back = async {
+        registry.wait_for(|log| log.manifest_gets() >= 10).await;
+        registry.set_quota(Some(Quota::of(100)));
+    };
+    tokio::join!(burst(&pullgate), back);
+    assert_eq!(registry.log().manifest_gets() as u64, BURST);
+    assert!(registry.log().iter().all(|asked| asked.status != Some(429)), "the registry never had to refuse");
+}
+
+#[tokio::test]
+async fn a_burst_refused_without_a_warning_waits_for_the_time_named() {
+    let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
+    let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota);
+    let refused = registry.fault(spent.no_header("ratelimit-remaining").header("retry-after", "3").times(5));
+    burst(&pullgate).await;
+    assert_eq!(registry.used(refused), 5);
+    assert_eq!(registry.log().manifest_gets() as u64, BURST + 5);
+}
+
+#[tokio::test]
+async fn released_nodes_are_told_at_once_and_cost_the_registry_nothing() {
+    let (registry, pullgate, _scratch) = limited("").await;
+    registry.set_quota(Some(Quota::of(100).remaining(0)));
+    for n in 0..3 {
+        let path = format!("/v2/library/app{n}/manifests/1?ns={REGISTRY}");
+        let answer = pullgate.get(&path).send().await;
+        assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, None));
+        assert_eq!(answer.header("x-pullgate-class"), Some("rate_pull_quota"));
+        assert!(answer.text().contains("own_budget"), "{}", answer.text());
+    }
+    assert_eq!(registry.log().manifest_gets(), 0);
+}
+
+#[tokio::test]
+async fn below_the_reserve_a_tag_goes_stale_and_a_new_pull_goes_on() {
+    let (registry, pullgate, _scratch) = limited("quota_reserve = 40\non_exhausted = \"hold\"\n").await;
+    registry.set_quota(Some(Quota::of(100)));
+    pull(&pullgate, 0).await;
+    registry.add_image("library/app0", "1", &Image::with_layers(9, &[10]));
+    registry.set_quota(Some(Quota::of(100).remaining(40)));
+    for verb in ["HEAD", "GET"] {
+        let path = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");
+        let ask = if verb == "HEAD" { pullgate.head(&path) } else { pullgate.get(&path) };
+        let stale = ask.header("user-agent", "containerd/v2.1.9").send().await;
+        assert_eq!(
+            (stale.status.as_u16(), stale.header("x-pullgate-outcome")),
+            (200, Some("stale")),
+            "{verb}"
+        );
+        assert_eq!(stale.header("x-pullgate-class"), Some("rate_pull_quota"));
+        assert_eq!(stale.header("docker-content-digest"), Some(image(0).digest()));
+    }
+    assert_eq!(registry.log().manifest_gets(), 1, "nothing was spent on the tag");
+    pull(&pullgate, 1).await;
+    assert_eq!(registry.log().manifest_gets(), 2);
+}
+
+#[tokio::test]
+async fn a_century_and_a_page_are_a_sane_pause() {
+    let (registry, pullgate, _scratch) = limited("").await;
+    let blob = format!("/v2/library/app0/blobs/{}?ns={REGISTRY}", image(0).largest_layer().digest);
+    let century = Rule::manifest().too_many_requests(TooMany::Html).header("retry-after", "3155760000");
+    registry.fault(century.once());
+    let path = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");
+    let refused = pullgate.get(&path).send().await;
+    assert_eq!((refused.status.as_u16(), refused.header("x-pullgate-class")), (503, Some("rate_burst")));
+    let paused = pullgate.get(&blob).send().await;
+    assert_eq!((paused.status.as_u16(), paused.header("x-pullgate-class")), (503, Some("rate_burst")));
+    assert_eq!(registry.log().iter().count(), 1);
+    let text = pullgate.status().await.to_string();
+    assert!(text.contains("rate_burst"), "{text}");
+}
