@@ -199,6 +199,6 @@ fn is_refusal(error: &Error) -> bool {
 /// Waited for whatever the policy says: nobody notices, and a pull is saved.
 const BRIEF: Duration = Duration::from_secs(1);
 /// Between two free questions for the quota while requests are held.
-const FEEL_HELD: Duration = Duration::from_secs(2);
+const FEEL_HELD: Duration = Duration::from_secs(1);
 /// Between two while requests are refused.
 const FEEL_RELEASED: Duration = Duration::from_secs(30);

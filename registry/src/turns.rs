@@ -137,12 +137,14 @@ impl Inner {
 }
 
 impl Walk<'_> {
-    /// One endpoint's turn. A pull that was held back by nothing we knew, and refused for its quota, is held as the others
-    /// are, and asked for once more when there is quota again.
+    /// One endpoint's turn. A pull that is refused for its quota, of which we knew nothing, is held as the others are, and
+    /// asked for again when there may be quota again.
     async fn held_turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
-        match self.turn(&make).await {
-            Err(error) if self.holds() && is_spent(&error) => self.turn(make).await,
-            result => result,
+        loop {
+            match self.turn(&make).await {
+                Err(error) if self.holds() && is_spent(&error) && Instant::now() < self.deadline => {}
+                result => return result,
+            }
         }
     }
 
