@@ -104,6 +104,7 @@ impl Desk {
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
+        self.observatory.forecast();
         let handle = self.metrics.clone();
         match tokio::task::spawn_blocking(move || handle.render()).await {
             Ok(page) => document("text/plain; version=0.0.4; charset=utf-8", page),

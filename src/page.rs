@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
 
-use crate::status::{PausedSeen, Registry, Status};
+use crate::status::{BudgetSeen, PausedSeen, Registry, Status};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -110,6 +110,18 @@ fn quota(registry: &Registry) -> Markup {
             }
             None => span class="dim" { "none stated" },
         }
+        @for budget in &registry.budgets { (budget_line(budget)) }
+    }
+}
+
+/// What our own count adds to what the registry said.
+fn budget_line(budget: &BudgetSeen) -> Markup {
+    html! {
+        @if let Some(left) = budget.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (budget.identity) ")" } }
+        @if let (Some(class), Some(left)) = (budget.paused, budget.paused_seconds) {
+            div class="bad" { (class) ": paused for " (age(left)) }
+        }
+        @if budget.held > 0 { div { (budget.held) " held" } }
     }
 }
 

@@ -45,6 +45,11 @@ impl Shared {
         self.outbound.listening.add(address);
     }
 
+    /// What each registry still allows, by our own count.
+    pub(crate) fn outlook(&self) -> Vec<registry::ledger::Outlook> {
+        self.outbound.ledger.outlook(tokio::time::Instant::now())
+    }
+
     /// What a prober of this configuration is to do.
     pub(crate) fn plans(&self, config: &config::Config) -> Result<Vec<Plan>, StartError> {
         let targeted = |registry: &RegistryHost| {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
 use registry::breaker::Paused;
+use registry::ledger::Outlook;
 use registry::{Class, RequestKind};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -61,6 +62,8 @@ pub(crate) struct Registry {
     /// What it last said it would allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaSeen>,
+    /// What is left of it by our own count, for each identity and endpoint.
+    pub(crate) budgets: Vec<BudgetSeen>,
     /// The certificate that ends first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<CertificateSeen>,
@@ -99,6 +102,31 @@ pub(crate) struct QuotaSeen {
     pub(crate) source: Option<String>,
 }
 
+/// One identity's quota at one endpoint, as we keep it.
+#[derive(Serialize)]
+pub(crate) struct BudgetSeen {
+    /// `anonymous`, or the upstream's short id.
+    pub(crate) identity: String,
+    /// Host and port.
+    pub(crate) endpoint: String,
+    /// Counted requests that may still go out; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<u64>,
+    /// How long that lasts at the present rate; absent when it is unlimited or nothing is spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) empty_in_seconds: Option<u64>,
+    /// Counted requests on their way or held.
+    pub(crate) queued: u64,
+    /// Requests held until there is quota again.
+    pub(crate) held: u64,
+    /// Why requests are not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<&'static str>,
+    /// For how much longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) paused_seconds: Option<u64>,
+}
+
 /// A certificate chain as last seen.
 #[derive(Serialize)]
 pub(crate) struct CertificateSeen {
@@ -111,6 +139,11 @@ pub(crate) struct CertificateSeen {
 }
 
 impl Observatory {
+    /// Brings the series up to date that change while nobody asks.
+    pub(crate) fn forecast(&self) {
+        self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
+    }
+
     /// Looks.
     pub(crate) fn look(&self, phase: Phase) -> Status {
         Status {
@@ -126,6 +159,7 @@ impl Observatory {
     fn registry(&self, upstream: &config::Upstream) -> Registry {
         let glance = self.shared.observed.glance(&upstream.registry);
         let host = upstream.registry.as_str();
+        let outlook = self.shared.outlook();
         let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
         Registry {
             registry: host.to_owned(),
@@ -140,6 +174,7 @@ impl Observatory {
                 window_seconds: quota.window.map(|window| window.as_secs()),
                 source: quota.source,
             }),
+            budgets: outlook.iter().filter(|it| it.line.registry == upstream.registry).map(budget).collect(),
             certificate: glance.certificate.map(|seen| CertificateSeen {
                 host: seen.host,
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
@@ -163,6 +198,20 @@ impl Observatory {
             seconds: now.saturating_duration_since(trouble.since).as_secs(),
             next_probe_seconds: next_probe.saturating_duration_since(now).as_secs(),
         })
+    }
+}
+
+fn budget(outlook: &Outlook) -> BudgetSeen {
+    let Outlook { line, left, empty_in, queued, held, paused, .. } = outlook;
+    BudgetSeen {
+        identity: line.identity.clone(),
+        endpoint: line.endpoint.clone(),
+        left: *left,
+        empty_in_seconds: empty_in.map(|time| time.as_secs()),
+        queued: *queued,
+        held: *held,
+        paused: paused.map(|(class, _)| class.as_str()),
+        paused_seconds: paused.map(|(_, time)| time.as_secs()),
     }
 }
 

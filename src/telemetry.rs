@@ -9,6 +9,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use registry::breaker::State;
+use registry::ledger::Outlook;
 use registry::observe::Certificate;
 use registry::{Class, Demand, Observation, Observer, Quota, RegistryHost, RequestKind, Stage};
 use tokio::time::Instant;
@@ -56,11 +57,26 @@ struct Series {
     stages: HashMap<Stage, Histogram>,
     received: Counter,
     sources: Vec<String>,
+    quotas: HashMap<(String, String), QuotaSeries>,
     hosts: Vec<String>,
     glance: Glance,
 }
 
+/// The series of one identity and source.
+struct QuotaSeries {
+    heard: Instant,
+    /// Has a forecast been told that may have to be taken back?
+    forecast: bool,
+}
+
 impl Upstreams {
+    /// Brings the forecasts up to date, and drops what was said of sources that no answer has named for long.
+    pub(crate) fn forecast(&self, outlook: &[Outlook], now: Instant) {
+        for (registry, series) in self.lock().iter_mut() {
+            series.forecast(registry, outlook, now);
+        }
+    }
+
     /// What was last seen of `registry`.
     pub(crate) fn glance(&self, registry: &RegistryHost) -> Glance {
         self.lock().get(registry).map(|series| series.glance.clone()).unwrap_or_default()
@@ -158,6 +174,7 @@ impl Series {
             stages: HashMap::new(),
             received: counter!(RECEIVED_BYTES, "registry" => registry.as_str().to_owned()),
             sources: Vec::new(),
+            quotas: HashMap::new(),
             hosts: Vec::new(),
             glance: Glance::default(),
         }
@@ -185,15 +202,38 @@ impl Series {
         let source = admit(&mut self.sources, quota.source.as_deref().unwrap_or_default()).unwrap_or(OTHER);
         let set = |name: &'static str, value: Option<f64>| {
             let Some(value) = value else { return };
-            let labels = [("registry", registry.as_str()), ("identity", identity), ("source", source)]
-                .map(owned_label);
-            gauge!(name, labels.to_vec()).set(value);
+            gauge!(name, quota_labels(registry, identity, source)).set(value);
         };
+        let key = (identity.to_owned(), source.to_owned());
+        let heard = Instant::now();
+        self.quotas.entry(key).or_insert(QuotaSeries { heard, forecast: false }).heard = heard;
         set(QUOTA_LIMIT, quota.limit.map(|limit| limit as f64));
         set(QUOTA_REMAINING, quota.remaining.map(|remaining| remaining as f64));
         set(QUOTA_WINDOW, quota.window.map(|window| window.as_secs_f64()));
         set(QUOTA_OBSERVED, Some(seconds_since_1970(SystemTime::now())));
         self.glance.quota = Some(quota.clone());
+    }
+
+    fn forecast(&mut self, registry: &RegistryHost, outlook: &[Outlook], now: Instant) {
+        self.quotas.retain(|(identity, source), series| {
+            let ours =
+                outlook.iter().filter(|it| it.line.registry == *registry && it.line.identity == *identity);
+            let current = ours.filter(|it| {
+                let stated = it.stated.as_ref().and_then(|quota| quota.source.as_deref());
+                stated.unwrap_or_default() == source.as_str()
+            });
+            let empty_in = current.filter_map(|it| it.empty_in).min();
+            if empty_in.is_some() || series.forecast {
+                let seconds = empty_in.map_or(f64::NAN, |time| time.as_secs_f64());
+                gauge!(QUOTA_EMPTY, quota_labels(registry, identity, source)).set(seconds);
+            }
+            series.forecast = empty_in.is_some();
+            let gone = now.saturating_duration_since(series.heard) >= SOURCE_FOR;
+            for name in [QUOTA_LIMIT, QUOTA_REMAINING, QUOTA_WINDOW, QUOTA_OBSERVED].iter().filter(|_| gone) {
+                gauge!(*name, quota_labels(registry, identity, source)).set(f64::NAN);
+            }
+            !gone
+        });
     }
 
     fn certificate(&mut self, registry: &RegistryHost, certificate: &Certificate) {
@@ -235,6 +275,11 @@ fn describe() {
     describe_gauge!(QUOTA_LIMIT, "Pulls the registry allows in a window, as its last answer stated.");
     describe_gauge!(QUOTA_REMAINING, "Pulls left in the window, as its last answer stated.");
     describe_gauge!(QUOTA_WINDOW, Unit::Seconds, "Length of the quota's window, in seconds.");
+    describe_gauge!(
+        QUOTA_EMPTY,
+        Unit::Seconds,
+        "How long the quota lasts at the present rate, in seconds; absent when nothing is spent or no limit is stated."
+    );
     describe_gauge!(QUOTA_OBSERVED, Unit::Seconds, "When the quota was last stated, in seconds since 1970.");
     describe_gauge!(
         TLS_NOT_AFTER,
@@ -261,6 +306,10 @@ fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
     known.get(at).map(String::as_str)
 }
 
+fn quota_labels(registry: &RegistryHost, identity: &str, source: &str) -> Vec<metrics::Label> {
+    [("registry", registry.as_str()), ("identity", identity), ("source", source)].map(owned_label).to_vec()
+}
+
 fn owned_label((name, value): (&'static str, &str)) -> metrics::Label {
     metrics::Label::new(name, value.to_owned())
 }
@@ -277,6 +326,7 @@ const QUOTA_LIMIT: &str = "pullgate_upstream_quota_limit";
 const QUOTA_REMAINING: &str = "pullgate_upstream_quota_remaining";
 const QUOTA_WINDOW: &str = "pullgate_upstream_quota_window_seconds";
 const QUOTA_OBSERVED: &str = "pullgate_upstream_quota_observed_timestamp_seconds";
+const QUOTA_EMPTY: &str = "pullgate_upstream_quota_empty_seconds";
 const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
 const BREAKER_STATE: &str = "pullgate_upstream_breaker_state";
 const BUILD_INFO: &str = "pullgate_build_info";
@@ -285,6 +335,8 @@ const BUILD_INFO: &str = "pullgate_build_info";
 const OTHER: &str = "other";
 /// Hosts and quota sources with series of their own, per registry.
 const LABEL_VALUES_MAX: usize = 16;
+/// A source that no answer has named for so long has vanished; the alert on low quotas believes no older word.
+const SOURCE_FOR: Duration = Duration::from_secs(1800);
 /// The exporter's histograms are drained this often.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// From a loopback round trip to the longest deadline, in seconds.

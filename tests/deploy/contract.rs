@@ -41,6 +41,7 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_pulls_total", Counter),
     ("pullgate_tag_moves_total", Counter),
     ("pullgate_upstream_breaker_state", Gauge),
+    ("pullgate_upstream_quota_empty_seconds", Gauge),
     ("pullgate_upstream_quota_limit", Gauge),
     ("pullgate_upstream_quota_observed_timestamp_seconds", Gauge),
     ("pullgate_upstream_quota_remaining", Gauge),
@@ -49,6 +50,7 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_upstream_requests_total", Counter),
     ("pullgate_upstream_stage_seconds", Histogram),
     ("pullgate_upstream_tls_not_after_timestamp_seconds", Gauge),
+    ("pullgate_upstream_withheld_total", Counter),
 ];
 
 /// Classes that come from a node, a pod or our own proxy, never from a probe of a registry.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use registry::{Class, RequestKind, Stage};
+use registry::{Class, Demand, RequestKind, Stage};
 use support::Metrics;
 use support::prometheus::check_metrics;
 
@@ -76,6 +76,7 @@ fn may_be(label: &str, value: &str, series: &str) -> bool {
             value.parse::<Class>().is_ok() || ["ok", "pending", "probe_could_not_run"].contains(&value)
         }
         "stage" => value.parse::<Stage>().is_ok(),
+        "demand" => value.parse::<Demand>().is_ok(),
         "kind" if series.contains("upstream") => value.parse::<RequestKind>().is_ok(),
         "kind" => ["ping", "manifest", "blob", "tags", "referrers", "other"].contains(&value),
         "outcome" => {
@@ -138,6 +139,7 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_pulls_total", "outcome registry"),
     ("pullgate_tag_moves_total", "registry"),
     ("pullgate_upstream_breaker_state", "endpoint registry"),
+    ("pullgate_upstream_quota_empty_seconds", "identity registry source"),
     ("pullgate_upstream_quota_limit", "identity registry source"),
     ("pullgate_upstream_quota_observed_timestamp_seconds", "identity registry source"),
     ("pullgate_upstream_quota_remaining", "identity registry source"),
@@ -146,4 +148,5 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_upstream_requests_total", "class kind registry"),
     ("pullgate_upstream_stage_seconds", "registry stage"),
     ("pullgate_upstream_tls_not_after_timestamp_seconds", "host registry verified"),
+    ("pullgate_upstream_withheld_total", "class demand registry"),
 ];
