@@ -34,7 +34,9 @@ pub(crate) const REGISTRIES: [&str; 6] = [DOWN, EXPIRED, EXPIRES, LIMITED, QUOTA
 
 /// In every registry; told apart easily from anything that may stand in a label.
 pub(crate) const REPOSITORY: &str = "team/billing-engine";
-/// Its only tag.
+/// A tag of [`QUOTA`] alone, whose manifest nobody else has.
+pub(crate) const COUNTED: &str = "v8-marker";
+/// The tag of every registry.
 pub(crate) const TAG: &str = "v9-marker";
 
 impl Trouble {
@@ -78,6 +80,7 @@ impl Trouble {
             registry.add_image(REPOSITORY, TAG, &image);
             config += &upstream(name, registry, more);
         }
+        quota.add_image(REPOSITORY, COUNTED, &Image::with_layers(2, &[1000]));
         let pullgate = Pullgate::start(env!("CARGO_BIN_EXE_pullgate"), &scratch, &config).await;
         Self { pullgate, down, _others: vec![limited, quota, expires, expired, refuses], image, scratch }
     }
@@ -122,6 +125,7 @@ impl Trouble {
     /// One pull that works, one that is refused upstream, one of what does not exist.
     pub(crate) async fn misuse(&self) {
         assert_eq!(self.pull(QUOTA).await, 200);
+        self.whole(self.pullgate.get(&format!("/v2/{REPOSITORY}/manifests/{COUNTED}?ns={QUOTA}"))).await;
         assert_eq!(self.pull(LIMITED).await, 503);
         let absent = self.pullgate.head(&format!("/v2/{REPOSITORY}/manifests/absent?ns={QUOTA}"));
         assert_eq!(absent.send().await.status, 404);
