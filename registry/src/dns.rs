@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -12,9 +12,14 @@ use hickory_resolver::proto::op::ResponseCode;
 use tokio::time::Instant;
 
 use crate::error::Reason;
+use crate::last_good::LastGood;
 
-/// Resolves host names over the system's name servers and `/etc/hosts`.
-pub struct Resolver(Names);
+/// Resolves host names over the system's name servers and `/etc/hosts`. While the name servers fail, what they said
+/// less than ten minutes ago still counts; where it leads is judged at dial like any answer.
+pub struct Resolver {
+    names: Names,
+    last_good: Mutex<LastGood>,
+}
 
 enum Names {
     System(Box<TokioResolver>),
@@ -45,8 +50,10 @@ impl Resolver {
             builder.build()
         });
         match built {
-            Ok(resolver) => Self(Names::System(Box::new(resolver))),
-            Err(error) => Self(Names::Unconfigured(format!("/etc/resolv.conf cannot be used: {error}"))),
+            Ok(resolver) => Self::over(Names::System(Box::new(resolver))),
+            Err(error) => {
+                Self::over(Names::Unconfigured(format!("/etc/resolv.conf cannot be used: {error}")))
+            }
         }
     }
 
@@ -55,7 +62,7 @@ impl Resolver {
     pub fn fixed<N: Into<String>>(names: impl IntoIterator<Item = (N, Vec<Vec<IpAddr>>)>) -> Self {
         let names =
             names.into_iter().map(|(name, answers)| (name.into(), answers.into())).collect::<HashMap<_, _>>();
-        Self(Names::Fixed(Mutex::new(names)))
+        Self::over(Names::Fixed(Mutex::new(names)))
     }
 
     /// A resolver that asks one name server at `address` (port included) and reads no `/etc/hosts`.
@@ -69,15 +76,42 @@ impl Resolver {
         bound(builder.options_mut());
         builder.options_mut().use_hosts_file = ResolveHosts::Never;
         match builder.build() {
-            Ok(resolver) => Self(Names::System(Box::new(resolver))),
-            Err(error) => Self(Names::Unconfigured(error.to_string())),
+            Ok(resolver) => Self::over(Names::System(Box::new(resolver))),
+            Err(error) => Self::over(Names::Unconfigured(error.to_string())),
         }
     }
 
     /// All addresses of `host`, A and AAAA together; ends by `deadline`, and after [`LOOKUP_MAX`] at the latest.
     pub async fn lookup(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, LookupError> {
+        if let Some(addresses) = self.last_good().instead(host, Instant::now()) {
+            return Ok(addresses);
+        }
+        let found = self.ask(host, deadline).await;
+        let (mut last_good, now) = (self.last_good(), Instant::now());
+        match &found {
+            Ok(addresses) => last_good.learn(host, addresses, now),
+            Err(error) if is_of_the_servers(error.reason) => {
+                if let Some(addresses) = last_good.after_failure(host, now) {
+                    tracing::warn!(host, %error, "name servers fail: the last good answer stands in");
+                    return Ok(addresses);
+                }
+            }
+            Err(_) => last_good.forget(host),
+        }
+        found
+    }
+
+    fn over(names: Names) -> Self {
+        Self { names, last_good: Mutex::default() }
+    }
+
+    fn last_good(&self) -> MutexGuard<'_, LastGood> {
+        self.last_good.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, LookupError> {
         let deadline = deadline.min(Instant::now() + LOOKUP_MAX);
-        match &self.0 {
+        match &self.names {
             Names::System(resolver) => {
                 match tokio::time::timeout_at(deadline, resolver.lookup_ip(host)).await {
                     Ok(Ok(found)) => some(host, found.iter().collect()),
@@ -94,6 +128,11 @@ impl Resolver {
             Names::Fixed(names) => fixed_answer(names, host),
         }
     }
+}
+
+/// Did the servers fail, so that nothing was learnt of the name?
+fn is_of_the_servers(reason: Reason) -> bool {
+    matches!(reason, Reason::NameServerFailed | Reason::NameServerSilent)
 }
 
 /// Limits that keep a lookup short, and the order in which search lists are used.
@@ -120,7 +159,7 @@ fn fixed_answer(names: &FixedNames, host: &str) -> Result<Vec<IpAddr>, LookupErr
     if host == "localhost" {
         return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
     }
-    let mut names = names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(answers) = names.get_mut(host) else {
         return Err(LookupError { reason: Reason::NameUnknown, message: format!("no such name: {host}") });
     };

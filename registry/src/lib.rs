@@ -39,6 +39,7 @@ mod forward;
 pub mod guard;
 mod judge;
 pub mod labels;
+mod last_good;
 pub mod ledger;
 pub mod listening;
 pub mod manifest;

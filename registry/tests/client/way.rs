@@ -51,6 +51,41 @@ async fn a_name_server_that_is_silent() {
 }
 
 #[tokio::test]
+async fn while_name_servers_are_silent_the_last_good_answer_stands_in() {
+    let (upstream, _image) = good().await;
+    let server = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let mut setup = Setup::at(&[format!("http://any.test:{}", upstream.port())]);
+    setup.outbound.resolver = Arc::new(Resolver::at(server.local_addr().expect("an address")));
+    let client = setup.fresh();
+    let answering = tokio::spawn(async move {
+        let mut question = [0; 512];
+        loop {
+            let (size, from) = server.recv_from(&mut question).await.expect("a question");
+            server.send_to(&loopback_for_a_moment(&question[..size]), from).await.expect("sent");
+        }
+    });
+    head(&client, "3.20").await.expect("the name has an address");
+    answering.abort();
+    assert!(answering.await.is_err_and(|ended| ended.is_cancelled()));
+    // The first waits for the silent server, the others do not.
+    for _ in 0..3 {
+        head(&client, "3.20").await.expect("the address of before");
+    }
+}
+
+/// The question back, with 127.0.0.1 for A, which nobody may keep (RFC 1035, 4.1).
+fn loopback_for_a_moment(question: &[u8]) -> Vec<u8> {
+    let end = 12 + question[12..].iter().position(|byte| *byte == 0).expect("a name") + 5;
+    let is_a = question[end - 4..end - 2] == [0, 1];
+    let mut answer = question[..end].to_vec();
+    answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+    if is_a {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+    }
+    answer
+}
+
+#[tokio::test]
 async fn a_name_server_that_is_gone_is_no_reason_to_wait() {
     let port = Port::reserve().expect("a port");
     let mut setup = Setup::at(&["http://any.test"]);
