@@ -18,6 +18,7 @@
 //! - `commands`: what `check config` and `demo` tell their user.
 //! - `loops`: mirrors that point at themselves and at each other.
 //! - `rotation`: secrets and authorities that change meanwhile.
+//! - `endpoints`: several addresses of one registry, another pullgate among them.
 //! - `secrets`: where a credential must never appear.
 //! - `trust`: realms, redirects and names that lead astray, and answers that are none.
 //! - `setup`: what they share.
@@ -29,6 +30,7 @@ mod bodies;
 mod cache;
 mod commands;
 mod conformance;
+mod endpoints;
 mod faults;
 mod freshness;
 mod life;
