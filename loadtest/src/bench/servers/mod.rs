@@ -143,7 +143,8 @@ impl Server {
         if upstream.settled(&content.layer)? == before {
             return Ok(());
         }
-        Err(Error::Answer(format!("{} does not cache the layer", self.kind.name())))
+        let why = "does not cache the layer; pullgate keeps 5 % of the disk free: is it full?";
+        Err(Error::Answer(format!("{} {why}", self.kind.name())))
     }
 }
 
