@@ -15,6 +15,7 @@ use crate::authorize::Authorization;
 use crate::class::{Class, Stage};
 use crate::classify::Asked;
 use crate::client::{Behalf, Inner, Rest, VIA};
+use crate::credential::Secret;
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::judge::drain;
@@ -84,6 +85,8 @@ pub(crate) struct Landed {
     pub(crate) reply: Reply,
     /// From another host than the endpoint's.
     pub(crate) redirected: bool,
+    /// Of the address it came from.
+    pub(crate) signatures: Vec<Secret>,
 }
 
 impl Walk<'_> {
@@ -172,7 +175,8 @@ impl Walk<'_> {
             let mut reply = self.hop(&url, redirected, authorization, &mut waited, account).await?;
             if !is_redirect(reply.response.status()) {
                 reply.waited = waited;
-                return Ok(Landed { reply, redirected });
+                let signatures = if redirected { signatures(&url) } else { Vec::new() };
+                return Ok(Landed { reply, redirected, signatures });
             }
             let next = self.judge_redirect(&url, &reply, hop)?;
             drain(reply.response.into_body(), self.deadline).await;
@@ -335,10 +339,18 @@ fn bare(mut url: Url) -> Url {
     url
 }
 
+/// What signs an address: whoever has it may fetch, so no error may repeat it. Blob hosts do, in their refusals.
+fn signatures(url: &Url) -> Vec<Secret> {
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    values.filter(|value| value.len() >= SIGNATURE_MIN).map(Secret::new).collect()
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
+/// Shorter values of a query sign nothing.
+const SIGNATURE_MIN: usize = 12;
 /// Most redirects followed for one question.
 const REDIRECTS_MAX: usize = 3;
 /// Who we say we are.

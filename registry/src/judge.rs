@@ -35,7 +35,7 @@ impl Walk<'_> {
         authorization: Option<&Authorization>,
         account: &mut Account,
     ) -> Result<Given, Error> {
-        let Landed { reply, redirected } = landed;
+        let Landed { reply, redirected, signatures } = landed;
         let evidence = self.evidence(&reply);
         let (parts, incoming) = reply.response.into_parts();
         account.quota = Quota::from_headers(&parts.headers);
@@ -45,7 +45,8 @@ impl Walk<'_> {
             account.timings.add(self.question.stage, begun.elapsed());
         }
         let mut body = body?;
-        let secrets = authorization.map(Authorization::secrets).unwrap_or_default();
+        let mut secrets = authorization.map(Authorization::secrets).unwrap_or_default();
+        secrets.extend(signatures);
         if !parts.status.is_success() {
             body = Held::Read(scrubbed(body.into_bytes(), &secrets));
         }

@@ -51,6 +51,24 @@ async fn a_blob_host_that_refuses_and_one_with_a_bad_answer() {
 }
 
 #[tokio::test]
+async fn a_signature_that_the_blob_host_repeats_is_not_told() {
+    let (upstream, image) = good().await;
+    let target = "http://127.0.0.1:PORT/x?X-Amz-Signature=0123456789abcdef&X-Amz-Expires=600";
+    let (backend, _) = good().await;
+    upstream.fault(Rule::blob().redirect(&target.replace("PORT", &backend.port().to_string())));
+    let refusal =
+        "<Error><Code>SignatureDoesNotMatch</Code><SignatureProvided>0123456789abcdef</SignatureProvided>";
+    backend.fault(Rule::any().answer(Answer::with_body(403, "application/xml", refusal)));
+    let client = Setup::of(&upstream).client();
+    let error = blob(&client, &image.config.digest).await.expect_err("a failure");
+    assert_eq!(error.class, Class::BlobHost, "{error}");
+    assert!(
+        error.to_string().contains("SignatureDoesNotMatch") && !error.to_string().contains("0123456789"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn redirects_without_end_and_without_aim() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
