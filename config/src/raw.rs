@@ -139,8 +139,8 @@ section! {
         /// is written here. Without it: `https://` and the registry.
         endpoints: Vec<Endpoint>, example "['https://registry-1.docker.io']";
         /// Who may see what was pulled. `public`: everybody, everything. `shared`: whoever reaches the proxy may see what our
-        /// credentials may see. `per-client`: each client proves itself to the upstream. Must be written where there are
-        /// credentials.
+        /// credentials may see. `per-client`: each client proves itself to the upstream, by a token that it gets there and
+        /// shows here; takes one endpoint and no credentials. Must be written where there are credentials.
         access: Access = "'public'";
         /// Who we are to the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`,
         /// `provider`.

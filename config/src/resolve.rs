@@ -188,6 +188,7 @@ impl Resolver<'_> {
             self.problem(id.span.clone(), &message, "another id", "give the section another name");
         }
         self.access(&raw);
+        self.callers_endpoint(&raw);
         Some(self.upstream(&id.value, registry, raw))
     }
 
@@ -324,6 +325,15 @@ impl Resolver<'_> {
 
     fn has_problem_within(&self, span: Option<&Range<usize>>) -> bool {
         span.is_some_and(|span| self.reader.problems.iter().any(|problem| problem.lies_within(span)))
+    }
+
+    /// A client's token is for the registry that it was got for: it cannot be shown to a second one.
+    fn callers_endpoint(&mut self, raw: &raw::Upstream) {
+        if raw.access.value == Access::PerClient && raw.endpoints.value.len() > 1 {
+            let message = "`access = \"per-client\"` takes one endpoint: clients' tokens go to it alone";
+            let help = "keep the endpoint whose tokens clients get, or write another access";
+            self.problem(raw.endpoints.span.clone(), message, "one endpoint", help);
+        }
     }
 
     /// Design rule: an account silently opens private images to everybody who reaches the proxy, so somebody must say

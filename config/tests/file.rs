@@ -211,6 +211,17 @@ fn per_client_access_takes_no_credentials() {
 }
 
 #[test]
+fn per_client_access_takes_one_endpoint() {
+    let text = "[upstreams.hub]\nregistry = \"docker.io\"\naccess = \"per-client\"\nendpoints = [\"https://a\", \"https://b\"]";
+    assert_eq!(
+        told(text),
+        ["4:13 `access = \"per-client\"` takes one endpoint: clients' tokens go to it alone | \
+          keep the endpoint whose tokens clients get, or write another access"]
+    );
+    good("[upstreams.hub]\nregistry = \"docker.io\"\naccess = \"per-client\"\nendpoints = [\"https://a\"]");
+}
+
+#[test]
 fn all_problems_are_told_in_one_run_in_the_order_of_the_file() {
     let text = r#"
 bultin_upstreams = false

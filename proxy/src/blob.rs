@@ -2,6 +2,7 @@
 
 use registry::{Class, Digest};
 
+use crate::access::Pass;
 use crate::body::Body;
 use crate::flight::{Flights, Origination, Source};
 use crate::mirror::Asking;
@@ -28,6 +29,8 @@ pub(crate) async fn answer(
         parallel: asking.served.parallel,
         in_part: asking.range.is_part(),
         repeated: receipt.as_ref().is_some_and(Receipt::is_repeat),
+        identity: asking.pass.as_ref().map(Pass::identity),
+        caller: asking.pass.as_ref().and_then(Pass::caller).cloned(),
     };
     match asking.verb {
         Verb::Get => get(store, flights, asking, source, receipt).await,

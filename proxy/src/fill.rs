@@ -14,6 +14,7 @@ use registry::client::{ByteRange, Rest};
 use registry::{Class, Error, Evidence, Reason, Stage};
 use tokio::time::{Instant, sleep};
 
+use crate::access::is_of_identity;
 use crate::flight::Source;
 use crate::flight::state::{Lead, Phase};
 use crate::origin::{Answered, Origin};
@@ -258,6 +259,9 @@ impl<O: Origin> Fill<O> {
         if begun && error.class == Class::UpstreamPaused {
             return patience.sit_out(error.evidence.retry_after.unwrap_or_default(), taken);
         }
+        if begun && self.is_relieved(error) {
+            return patience.spend(taken);
+        }
         let first_reset =
             !begun && error.class == Class::ConnectReset && !std::mem::replace(&mut self.reset_once, true);
         let restarted = std::mem::take(&mut self.restarted);
@@ -271,6 +275,15 @@ impl<O: Origin> Fill<O> {
         // Asking for the rest of what came repeats nothing, nor does asking for what never went out.
         let repeats = first_reset || patience.is_wearing_thin() && error.class != Class::Overloaded;
         pause.filter(|_| !repeats || self.source.origin.may_retry())
+    }
+
+    /// The caller whose token brought us here is no longer let in: does another aboard, who is, take over?
+    fn is_relieved(&mut self, error: &Error) -> bool {
+        let relief = if is_of_identity(error) { self.lead.flight.take_relief() } else { None };
+        if let Some(caller) = &relief {
+            self.source.origin = self.source.origin.as_caller(caller);
+        }
+        relief.is_some()
     }
 
     /// What an earlier fill left is of no use: begins at the first byte.

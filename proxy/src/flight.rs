@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use moka::future::Cache;
-use registry::{Class, Client, Digest, Error, Evidence, Reason, RegistryHost, Repository, Stage};
+use registry::{Caller, Class, Client, Digest, Error, Evidence, Reason, RegistryHost, Repository, Stage};
 use tokio::time::{Instant, timeout_at};
 
+use crate::access::Identity;
 use crate::fill;
 use crate::origin::Origin;
 use crate::reader::{Reader, Rescue};
@@ -58,6 +59,10 @@ pub struct Source<O = Client> {
     pub in_part: bool,
     /// Did the client have all of it a moment ago? Then it is checked once more.
     pub repeated: bool,
+    /// As whom the upstream is asked, where that differs from request to request.
+    pub(crate) identity: Option<Identity>,
+    /// Whose token `origin` shows.
+    pub(crate) caller: Option<Caller>,
 }
 
 /// A blob that may be answered: its status line can go out.
@@ -99,7 +104,7 @@ impl Flights {
     /// # Errors
     /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
-        let party = Party { scope: source.scope.clone(), repository: source.repository.clone() };
+        let party = source.party();
         let mut linked = self.link(&source).await.is_some();
         let mut spare = SECOND_TRIES;
         while Instant::now() < deadline {
@@ -137,7 +142,7 @@ impl Flights {
         if let Some(link) = self.link(source).await {
             return Ok(Some(stored.unwrap_or(link.size)));
         }
-        let party = Party { scope: source.scope.clone(), repository: source.repository.clone() };
+        let party = source.party();
         let ask = source.origin.blob_size(&source.repository, &source.digest, deadline);
         let asked = self.sizes.try_get_with((party, source.digest.clone()), ask).await;
         let size = stored.or(asked.map_err(|error| Error::clone(&error))?);
@@ -205,7 +210,10 @@ impl Flights {
         deadline: Instant,
     ) -> Option<(Origination, Seat)> {
         match self.table.board(&source.digest, party, linked) {
-            Boarded::Follower(seat) => Some((Origination::Joined, seat)),
+            Boarded::Follower(seat) => {
+                seat.flight.relieve(party, source.caller.as_ref());
+                Some((Origination::Joined, seat))
+            }
             Boarded::Leader(lead, seat) => {
                 let (store, watch) = (self.store.clone(), self.watch.clone());
                 tokio::spawn(fill::run(lead, store, watch, source.clone(), deadline));
@@ -217,6 +225,13 @@ impl Flights {
 
     async fn link<O>(&self, source: &Source<O>) -> Option<Link> {
         self.store.links().get(&source.scope, Kind::Blob, &source.digest).await
+    }
+}
+
+impl<O> Source<O> {
+    fn party(&self) -> Party {
+        let Self { scope, repository, identity, .. } = self;
+        Party { scope: scope.clone(), repository: repository.clone(), identity: *identity }
     }
 }
 

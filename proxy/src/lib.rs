@@ -68,6 +68,7 @@ pub use telemetry::Telemetry;
 pub use tls::{ServerTls, TlsError};
 pub use warm::Warmed;
 
+use access::Gate;
 use flight::Flights;
 use manifest::Manifests;
 use mirror::{Mirror, Table};
@@ -102,6 +103,7 @@ impl Proxy {
             table: ArcSwap::from_pointee(table(upstreams, &telemetry)),
             flights: Flights::new(store.clone(), Arc::<Telemetry>::clone(&telemetry)),
             manifests: Manifests::new(store.clone()),
+            gate: Gate::new(store.clone()),
             store,
             telemetry,
             header_deadline: settings.header_deadline,
@@ -117,6 +119,7 @@ impl Proxy {
     pub fn replace_upstreams(&self, upstreams: Vec<Served>) {
         let mirror = &self.0.mirror;
         mirror.table.store(Arc::new(table(upstreams, &mirror.telemetry)));
+        mirror.gate.forget();
     }
 
     /// Listens on `address`; port 0 lets the system choose.

@@ -27,8 +27,9 @@ use registry::{
 use tokio::time::Instant;
 
 use crate::absent::Absences;
+use crate::access::{self, Identity, Pass};
 use crate::body::Body;
-use crate::coalesce::Coalesce;
+use crate::coalesce::{Coalesce, Shareable};
 use crate::complete::is_complete;
 use crate::demand::{Begun, next};
 use crate::mirror::Asking;
@@ -42,8 +43,8 @@ use crate::store::{Kind, Link, Scope, Store, TagRecord};
 /// Manifests of all upstreams.
 pub(crate) struct Manifests {
     store: Store,
-    heads: Coalesce<Question, Result<Told, Error>>,
-    fetches: Coalesce<Question, Result<Fetched, Error>>,
+    heads: Coalesce<Work, Result<Told, Error>>,
+    fetches: Coalesce<Work, Result<Fetched, Error>>,
     /// What HEAD by tag was told lately: as good as a record, before there can be one.
     told: Cache<Question, Told>,
     /// What the upstream just said it does not have.
@@ -58,9 +59,9 @@ pub(crate) struct Manifests {
 
 /// An upstream's answer to HEAD, and when it was asked.
 #[derive(Clone, Debug)]
-struct Told {
-    head: ManifestHead,
-    at: SystemTime,
+pub(crate) struct Told {
+    pub(crate) head: ManifestHead,
+    pub(crate) at: SystemTime,
 }
 
 /// An upstream's answer to GET: stored, if the disk takes it.
@@ -74,6 +75,8 @@ struct Fetched {
 }
 
 pub(crate) type Question = (RegistryHost, Repository, Reference);
+/// One question to an upstream: for all who may see the answer, or once more for one identity.
+type Work = (Question, Option<Identity>);
 
 /// A manifest in hand.
 #[derive(Clone, Debug)]
@@ -165,7 +168,9 @@ impl Manifests {
             Err(error) => Err(Failure::Upstream(error)),
         };
         match (result, known) {
-            (Err(Failure::Upstream(error)), Some(known)) => self.excused(asking, known, error).await,
+            (Err(Failure::Upstream(error)), Some(known)) if !asking.is_refused(&error) => {
+                self.excused(asking, known, error).await
+            }
             (result, _) => result,
         }
     }
@@ -312,12 +317,16 @@ impl Manifests {
 
     async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<Told, Error> {
         let question = self.question(asking, reference);
+        if let Some(told) = asking.pass.as_ref().and_then(|pass| pass.told.clone()) {
+            self.hearing(asking).remember(question, &told).await;
+            return Ok(told);
+        }
         if let Some(said) = self.hearing(asking).said(&question).await {
             return said;
         }
         let (client, deadline, at) = (asking.client.clone(), asking.deadline, asking.now);
         let work = || {
-            let (question, hearing) = (question.clone(), self.hearing(asking));
+            let (client, question, hearing) = (client.clone(), question.clone(), self.hearing(asking));
             async move {
                 // Whoever asked before may have been answered since the look above.
                 if let Some(said) = hearing.said(&question).await {
@@ -331,7 +340,7 @@ impl Manifests {
                 Ok(told)
             }
         };
-        self.heads.run(question.clone(), work).await.value.unwrap_or_else(|| Err(broken(asking)))
+        together(&self.heads, asking, &question, work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
     async fn fetch(
@@ -363,7 +372,7 @@ impl Manifests {
             }
         };
         loop {
-            let fetched = self.fetches.run(question.clone(), work).await;
+            let fetched = together(&self.fetches, asking, &question, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {
                 // Who led had less time, or mattered less.
                 Err(error) if !fetched.led && is_withheld(&error) && Instant::now() < asking.deadline => {}
@@ -466,6 +475,28 @@ async fn held(store: &Store, scope: &Scope, digest: &Digest) -> Option<Held> {
     let link = store.links().get(scope, Kind::Manifest, digest).await?;
     let bytes = store.read_small(digest).await?;
     Some(Held { digest: digest.clone(), media_type: link.media_type?, bytes })
+}
+
+/// One request for all who ask the same. What failed for the identity of who led it is tried once more with our own: an
+/// expired token says nothing of anybody else's.
+async fn together<V, F>(
+    work: &Coalesce<Work, Result<V, Error>>,
+    asking: &Asking<'_>,
+    question: &Question,
+    begin: impl Fn() -> F,
+) -> Shareable<Result<V, Error>>
+where
+    V: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<V, Error>> + Send + 'static,
+{
+    let shared = work.run((question.clone(), None), &begin).await;
+    let own = asking.pass.as_ref().map(Pass::identity);
+    match (&shared.value, own) {
+        (Some(Err(error)), Some(own)) if !shared.led && access::is_of_identity(error) => {
+            work.run((question.clone(), Some(own)), &begin).await
+        }
+        _ => shared,
+    }
 }
 
 /// Answers a HEAD from the upstream's headers, if they say all that ours must.

@@ -13,6 +13,7 @@ use http::{HeaderMap, header};
 use registry::{Class, Client, Digest, Error, Evidence, RegistryHost, Stage};
 use tokio::time::{Instant, timeout_at};
 
+use crate::access::{self, Gate, Knock, Pass};
 use crate::flight::Flights;
 use crate::manifest::Manifests;
 use crate::policy::Freshness;
@@ -23,7 +24,7 @@ use crate::respond::{Answer, Failure, Outcome};
 use crate::route::{Place, Request, Routed, Verb};
 use crate::store::{Scope, Store, Touch};
 use crate::telemetry::Telemetry;
-use crate::{access, blob, referrers, tags};
+use crate::{blob, referrers, tags};
 
 /// An upstream as the proxy serves it.
 pub struct Served {
@@ -64,6 +65,7 @@ pub(crate) struct Mirror {
     pub(crate) store: Store,
     pub(crate) flights: Flights,
     pub(crate) manifests: Manifests,
+    pub(crate) gate: Gate,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) header_deadline: Duration,
     pub(crate) instance: Arc<str>,
@@ -77,8 +79,10 @@ pub(crate) struct Mirror {
 pub(crate) struct Asking<'a> {
     /// Whom to ask.
     pub(crate) served: &'a Arc<Served>,
-    /// Asks it on behalf of this request.
+    /// Asks it on behalf of this request, as its caller where access is per client.
     pub(crate) client: Client,
+    /// Its leave to see the repository, where not everybody has it.
+    pub(crate) pass: Option<Pass>,
     /// What for.
     pub(crate) request: &'a Arc<Request>,
     /// The same as the client wrote it: path and query.
@@ -124,8 +128,12 @@ impl Mirror {
         if passed(&via, &self.instance) || agent.contains(&*self.instance) {
             return Err(Failure::Loop(place.registry.clone()));
         }
-        access::admit(served)?;
         let (range, now) = (Asked::read(&head.headers), SystemTime::now());
+        let deadline = Instant::now() + self.header_deadline;
+        let ours = served.client.on_behalf(&via);
+        let (request, headers) = (&*routed.request, &head.headers);
+        let knock = Knock { served, place, request, headers, client: &ours, deadline, now };
+        let pass = self.gate.admit(&knock).await?;
         if let Some(ready) = ready.filter(|ready| ready.holds(served, self.store.departures(), now)) {
             return ready.held.answer(routed.verb, range, Outcome::Hit, None);
         }
@@ -133,7 +141,8 @@ impl Mirror {
             served,
             request: &routed.request,
             target: head.uri.path_and_query().map_or("", PathAndQuery::as_str),
-            client: served.client.on_behalf(&via),
+            client: pass.as_ref().map_or_else(|| ours.clone(), |pass| pass.client(&ours)),
+            pass,
             place,
             verb: routed.verb,
             range,
@@ -142,7 +151,7 @@ impl Mirror {
                 Request::Blob { .. } => Stage::BlobFirstByte,
                 _ => Stage::ManifestGet,
             },
-            deadline: Instant::now() + self.header_deadline,
+            deadline,
             receipts: client.map(|client| (&self.repeats, client)),
             touch: self.touch,
             peer: client,
@@ -150,6 +159,7 @@ impl Mirror {
         };
         // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
         match timeout_at(asking.deadline + OVERRUN, self.dispatch(&asking, &routed.request)).await {
+            Ok(Err(failure)) => Err(self.gate.judged(asking.pass.as_ref(), served, place, failure)),
             Ok(result) => result,
             Err(_) => Err(asking.error(Class::Stalled, "no answer within the header deadline").into()),
         }
@@ -198,6 +208,11 @@ impl Asking<'_> {
     pub(crate) fn receipt(&self, digest: &Digest) -> Option<Receipt> {
         let (repeats, client) = self.receipts?;
         Some(repeats.receipt(client, digest))
+    }
+
+    /// Does the error refuse the caller, where access is per client? Then nothing kept excuses it.
+    pub(crate) fn is_refused(&self, error: &Error) -> bool {
+        self.pass.as_ref().is_some_and(|pass| pass.is_refused(error))
     }
 
     /// A failure of ours, or one only we could see.

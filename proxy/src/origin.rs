@@ -4,7 +4,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use registry::client::{ByteRange, Rest, Validator};
-use registry::{Client, Digest, Error, RegistryHost, Repository};
+use registry::{Caller, Client, Digest, Error, RegistryHost, Repository};
 use tokio::time::Instant;
 
 /// An upstream as fills see it. Clones share connections.
@@ -17,6 +17,9 @@ pub trait Origin: Clone + Send + Sync + 'static {
 
     /// May a request that failed be sent once more? Takes it out of the upstream's retry budget.
     fn may_retry(&self) -> bool;
+
+    /// The same upstream, asked with another caller's token.
+    fn as_caller(&self, caller: &Caller) -> Self;
 
     /// Opens a blob, whole or a range of it, perhaps the rest of a transfer that broke off; returns when the answer's
     /// headers are judged.
@@ -64,6 +67,10 @@ impl Origin for Client {
 
     fn may_retry(&self) -> bool {
         Self::may_retry(self)
+    }
+
+    fn as_caller(&self, caller: &Caller) -> Self {
+        Self::as_caller(self, caller)
     }
 
     async fn blob(

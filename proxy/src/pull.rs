@@ -24,6 +24,8 @@ use crate::respond::Outcome;
 registry::labels! {
     /// How a pull ended: the worst that any of its requests met, in rising order.
     PullOutcome {
+        /// Asked for a token, which the client did not bring.
+        Challenged = "challenged";
         /// All of it came from the store.
         Hit = "hit";
         /// Some of it came from an upstream transfer that another client began.
@@ -141,6 +143,7 @@ impl PullOutcome {
     pub(crate) fn of(outcome: Outcome, code: u16) -> Self {
         match outcome {
             Outcome::Miss if code == NOT_FOUND => Self::Absent,
+            Outcome::Refused if code == UNAUTHORIZED => Self::Challenged,
             Outcome::Hit => Self::Hit,
             Outcome::Joined => Self::Joined,
             Outcome::Miss => Self::Miss,
@@ -172,7 +175,7 @@ impl Pull {
             last: now,
             running: 1,
             requests: 0,
-            worst: PullOutcome::Hit,
+            worst: PullOutcome::Challenged,
             named: None,
             without_manifest: false,
             had: HashSet::new(),
@@ -219,6 +222,8 @@ const OPEN_MAX: usize = 4096;
 const NAMED_MAX: usize = 512;
 /// The status code of an upstream's own "no".
 const NOT_FOUND: u16 = 404;
+/// That of a challenge: who can meet it comes back, and the pull goes on.
+const UNAUTHORIZED: u16 = 401;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -348,6 +353,21 @@ mod tests {
         }
         assert!(!pulls.began(&node(), true, now));
         assert!(pulls.began(&puller(1, "0", "a"), false, now), "open pulls go on");
+    }
+
+    #[test]
+    fn a_challenge_that_is_met_leaves_no_mark_on_the_pull() {
+        let (mut pulls, node) = (Pulls::default(), node());
+        let now = Instant::now();
+        let challenged = || end(PullOutcome::of(Outcome::Refused, 401), Got::Nothing);
+        for end in [challenged(), end(PullOutcome::Miss, Got::Nothing)] {
+            assert!(pulls.began(&node, true, now));
+            assert_eq!(pulls.ended(&node, end, now), None);
+        }
+        assert_eq!(pulls.quiet(now + QUIET)[0].outcome, PullOutcome::Miss);
+        assert!(pulls.began(&node, true, now));
+        assert_eq!(pulls.ended(&node, challenged(), now), None);
+        assert_eq!(pulls.quiet(now + QUIET)[0].outcome, PullOutcome::Challenged);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! A failure here is either final and true (404 for content the upstream says it lacks, 403 for what it refuses us) or
 //! 503, without `Retry-After`: the answer after which every client goes on to the registry itself at once, where 429,
-//! 408 or 500 would make it hammer, stall or give up. No answer ever carries `WWW-Authenticate`: the challenge would be
-//! answered with the pull secrets of whoever asks.
+//! 408 or 500 would make it hammer, stall or give up. No answer carries a challenge of ours: it would be answered with
+//! the pull secrets of whoever asks. The one `WWW-Authenticate` there is relays that of a `per-client` upstream.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use registry::name::NameError;
 use registry::{Class, Digest, Error, RegistryHost, Stage};
 
+use crate::access::challenge::Challenge;
+use crate::access::presented::BadAuthorization;
 use crate::body::Body;
 use crate::range::{Part, RangeError};
 use crate::route::{Refusal, Request, Routed, Verb};
@@ -126,9 +128,15 @@ pub(crate) enum Failure {
     /// The registry is not configured.
     #[error("registry {0} is not configured here")]
     NotConfigured(RegistryHost),
-    /// Each client must prove itself to this upstream, and does so without us.
+    /// Each client must prove itself to this upstream, in a way that cannot pass through us.
     #[error("access to {0} is per client: pull from the registry itself, with your own credentials")]
     PerClient(RegistryHost),
+    /// Each client must prove itself to this upstream, by a token that is to be had there.
+    #[error("{} wants {} of each client", .0.registry, if .0.again { "another token" } else { "a token" })]
+    Challenge(Box<Challenge>),
+    /// What a client shows of itself cannot be read.
+    #[error("{0}")]
+    Authorization(#[from] BadAuthorization),
     /// The request came from ourselves.
     #[error("request to {0} came back to this mirror")]
     Loop(RegistryHost),
@@ -170,6 +178,7 @@ impl Failure {
             Self::Request(_) | Self::Range(_) | Self::NotConfigured(_) | Self::PerClient(_) => {
                 Outcome::Refused
             }
+            Self::Challenge(_) | Self::Authorization(_) => Outcome::Refused,
             Self::Upstream(error) if is_absence(error) => Outcome::Miss,
             Self::Loop(_) | Self::Upstream(_) => Outcome::Failed,
         }
@@ -179,9 +188,10 @@ impl Failure {
     pub(crate) fn class(&self) -> Option<Class> {
         match self {
             Self::Request(Refusal::Name(_)) => Some(Class::NameInvalid),
-            Self::Request(_) | Self::Range(_) => None,
+            Self::Request(_) | Self::Range(_) | Self::Authorization(_) => None,
             Self::NotConfigured(_) => Some(Class::NotConfigured),
-            Self::PerClient(_) => Some(Class::AuthMissing),
+            Self::Challenge(challenge) if challenge.again => Some(Class::AuthRejected),
+            Self::PerClient(_) | Self::Challenge(_) => Some(Class::AuthMissing),
             Self::Loop(_) => Some(Class::Loop),
             Self::Upstream(error) => Some(error.class),
         }
@@ -204,6 +214,8 @@ impl Failure {
             }
             Self::NotConfigured(_) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
             Self::PerClient(_) => (StatusCode::FORBIDDEN, "DENIED"),
+            Self::Challenge(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            Self::Authorization(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::Loop(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Upstream(error) if is_absence(error) => (StatusCode::NOT_FOUND, unknown_code(request)),
             Self::Upstream(error) => of_class(error.class),
@@ -224,7 +236,7 @@ impl Failure {
 
     /// After these the connection is closed: what else is in it is not to be trusted.
     fn closes(&self) -> bool {
-        matches!(self, Self::Request(_) | Self::NotConfigured(_))
+        matches!(self, Self::Request(_) | Self::NotConfigured(_) | Self::Authorization(_))
     }
 }
 
@@ -372,6 +384,9 @@ fn refusal(failure: &Failure, request: Option<&Request>) -> Response {
     }
     if let Some(stage) = failure.stage() {
         set(&mut response, STAGE, stage.as_str());
+    }
+    if let Failure::Challenge(challenge) = failure {
+        set(&mut response, header::WWW_AUTHENTICATE, &challenge.header());
     }
     if let Failure::Range(RangeError::Unsatisfiable { length }) = failure {
         set(&mut response, header::CONTENT_RANGE, &format!("bytes */{length}"));

@@ -19,12 +19,14 @@
 //! - `loops`: mirrors that point at themselves and at each other.
 //! - `rotation`: secrets and authorities that change meanwhile.
 //! - `endpoints`: several addresses of one registry, another pullgate among them.
+//! - `access`: two tenants and one digest, where each client proves itself.
 //! - `secrets`: where a credential must never appear.
 //! - `trust`: realms, redirects and names that lead astray, and answers that are none.
 //! - `setup`: what they share.
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod bad_input;
 mod bodies;
 mod cache;

@@ -243,7 +243,7 @@ async fn is_seen_by_its_registry_alone(access: Access) {
 }
 
 /// Pullgate with the most talkative log there is, and programs of the scratch folder in its search path.
-fn talkative(scratch: &Scratch) -> PathBuf {
+pub(crate) fn talkative(scratch: &Scratch) -> PathBuf {
     let script = format!("PATH=\"{}:$PATH\" RUST_LOG=trace exec {BIN:?} \"$@\"", scratch.path().display());
     program(scratch, "talkative-pullgate", &script)
 }

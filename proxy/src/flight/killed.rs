@@ -132,6 +132,8 @@ async fn read(flights: &Flights, upstream: &Scripted) -> Result<Bytes, String> {
         size_hint: None,
         in_part: false,
         repeated: false,
+        identity: None,
+        caller: None,
         parallel: 1,
     };
     let opened = flights.open(source, Instant::now() + Duration::from_secs(20)).await;

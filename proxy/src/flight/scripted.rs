@@ -9,7 +9,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use registry::client::{ByteRange, Rest};
-use registry::{Class, Digest, Error, Evidence, RegistryHost, Repository, Stage};
+use registry::{Caller, CallerId, Class, Digest, Error, Evidence, RegistryHost, Repository, Stage};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -62,6 +62,8 @@ pub(crate) struct State {
     /// First byte asked for, of each request.
     pub(crate) requests: Mutex<Vec<u64>>,
     pub(crate) heads: AtomicUsize,
+    /// Whose tokens it was to be asked with from then on.
+    pub(crate) callers: Mutex<Vec<CallerId>>,
     /// Body bytes given out.
     sent: AtomicUsize,
 }
@@ -75,6 +77,7 @@ impl Scripted {
             sizes: Mutex::default(),
             requests: Mutex::default(),
             heads: AtomicUsize::new(0),
+            callers: Mutex::default(),
             sent: AtomicUsize::new(0),
         }))
     }
@@ -133,6 +136,11 @@ impl Origin for Scripted {
 
     fn may_retry(&self) -> bool {
         true
+    }
+
+    fn as_caller(&self, caller: &Caller) -> Self {
+        self.0.callers.lock().unwrap().push(caller.id());
+        self.clone()
     }
 
     async fn blob(

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry::{Class, Digest, Error, Evidence, Repository, Stage};
+use registry::{Caller, Class, Digest, Error, Evidence, Repository, Stage};
 use tokio::sync::watch;
 
 use super::pace::Pace;
 use super::tail::Tail;
+use crate::access::Identity;
 use crate::spans::Spans;
 use crate::store::{Blob, Content, Scope};
 
@@ -16,6 +17,8 @@ use crate::store::{Blob, Content, Scope};
 pub(crate) struct Party {
     pub(crate) scope: Scope,
     pub(crate) repository: Repository,
+    /// As whom, where that differs from request to request.
+    pub(crate) identity: Option<Identity>,
 }
 
 /// All who wait on or read one fill.
@@ -28,6 +31,8 @@ pub(crate) struct Flight {
     readers: watch::Sender<usize>,
     /// Where readers stand who would wait too long for the fill to come by.
     wanted: watch::Sender<BTreeSet<u64>>,
+    /// Others aboard who may see it in the same repository: with their tokens it may go on.
+    relief: Mutex<Vec<Caller>>,
 }
 
 /// How far a fill is.
@@ -151,7 +156,15 @@ impl Progress {
 impl Flight {
     pub(crate) fn new(digest: Digest, party: Party) -> Self {
         let (progress, readers) = (watch::Sender::new(Progress::opening()), watch::Sender::new(0));
-        Self { digest, party, progress, tail: Tail::default(), readers, wanted: watch::Sender::default() }
+        Self {
+            digest,
+            party,
+            progress,
+            tail: Tail::default(),
+            readers,
+            wanted: watch::Sender::default(),
+            relief: Mutex::default(),
+        }
     }
 
     /// Returns when nobody reads or waits.
@@ -174,6 +187,22 @@ impl Flight {
     /// Where readers stood who wanted bytes far ahead. Who still wants them says so again.
     pub(crate) fn take_wanted(&self) -> BTreeSet<u64> {
         self.wanted.send_replace(BTreeSet::new())
+    }
+
+    /// A follower of `party` came, who may see the blob where the leader fetches it, by a token of their own.
+    pub(crate) fn relieve(&self, party: &Party, caller: Option<&Caller>) {
+        let Some(caller) = caller.filter(|_| self.party.scope == party.scope) else { return };
+        let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.party != *party && relief.iter().all(|known| known.id() != caller.id()) {
+            relief.truncate(RELIEF_MAX - 1);
+            relief.insert(0, caller.clone());
+        }
+    }
+
+    /// The last who came and was not tried.
+    pub(crate) fn take_relief(&self) -> Option<Caller> {
+        let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
+        (!relief.is_empty()).then(|| relief.remove(0))
     }
 
     /// Changes the progress and tells all.
@@ -313,5 +342,7 @@ impl Drop for Lead {
 pub(crate) const SMALL_MAX: u64 = 4 << 20;
 /// The end of a larger blob that is held back until the hash agrees, bytes.
 pub(crate) const HELD_BACK: u64 = 64 << 10;
+/// Callers that are remembered to go on with, the latest first.
+const RELIEF_MAX: usize = 8;
 /// Readers far ahead that are remembered at a time.
 const WANTED_MAX: usize = 16;

@@ -78,6 +78,8 @@ impl World {
             parallel: 1,
             in_part: false,
             repeated: false,
+            identity: None,
+            caller: None,
         }
     }
 
@@ -86,6 +88,13 @@ impl World {
         let mut source = self.source();
         source.scope.repository = Some(repository.clone());
         Source { repository, ..source }
+    }
+
+    /// Asked for with a token of one's own.
+    fn asked_by(&self, repository: &str, token: &str) -> Source<Scripted> {
+        let caller = Caller::bearer(token).unwrap();
+        let identity = Some(Identity::Caller(caller.id()));
+        Source { identity, caller: Some(caller), ..self.private(repository) }
     }
 
     async fn open(&self) -> Result<Opened, Error> {
@@ -332,6 +341,45 @@ async fn a_refusal_speaks_for_its_own_repository_only() {
         assert_eq!(same.unwrap_err().class, Class::AuthRejected);
         assert!(whole(other.unwrap()).await.unwrap() == world.content);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_whose_callers_token_died_goes_on_with_that_of_another_aboard() {
+    let (gate, at) = (Arc::new(Semaphore::new(0)), 5 * MIB as u64);
+    let script = [
+        Answer::of([Part::Send(at), Part::Await(gate.clone()), Part::Break(Class::Truncated)]),
+        Answer::refusal(Class::AuthRejected),
+    ];
+    let world = World::new(9 * MIB, script).await;
+    let aboard = async |repository, token| world.open_from(world.asked_by(repository, token)).await.unwrap();
+    let (ann, bob) = (aboard("team/a", "ann").await, aboard("team/a", "bob").await);
+    let eve = aboard("team/other", "eve").await;
+    gate.add_permits(1);
+    for opened in [ann, bob, eve] {
+        assert!(whole(opened).await.unwrap() == world.content);
+    }
+    let callers = world.upstream.0.callers.lock().unwrap().clone();
+    assert!(
+        callers == [Caller::bearer("bob").unwrap().id()],
+        "of the same repository, and not the one refused"
+    );
+    assert_eq!(world.upstream.requests(), [0, at, at]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callers_dead_token_ends_the_fill_for_them_and_for_nobody_else() {
+    let gate = Arc::new(Semaphore::new(0));
+    let parts = vec![Part::Await(gate.clone())];
+    let world = World::new(MIB, [Answer { parts, ..Answer::refusal(Class::AuthRejected) }]).await;
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gate.add_permits(1);
+    };
+    let ann = world.open_from(world.asked_by("team/a", "ann"));
+    let bob = world.open_from(world.asked_by("team/a", "bob"));
+    let (ann, bob, ()) = tokio::join!(ann, bob, release);
+    assert_eq!(ann.unwrap_err().class, Class::AuthRejected);
+    assert!(whole(bob.unwrap()).await.unwrap() == world.content);
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,12 +71,16 @@ async fn refused_credentials_are_403_without_a_challenge() {
 }
 
 #[tokio::test]
-async fn per_client_access_sends_the_node_to_the_registry() {
+async fn per_client_access_sends_the_node_to_a_registry_that_wants_a_password() {
     let rig = Rig::with(Plan { access: Access::PerClient, ..Plan::default() }).await;
     rig.upstream.add_image("org/app", "1", &image());
-    let heard = rig.get("org/app/manifests/1").await;
-    assert_eq!((heard.status, heard.oci_error().0.as_str()), (403, "DENIED"));
-    assert_eq!(rig.upstream.log().connections(), 0);
+    rig.upstream.require(loadtest::registry::Access::Basic { user: "ann".into(), password: "right".into() });
+    for headers in ["", "Authorization: Basic YW5uOnJpZ2h0\r\n"] {
+        let heard = rig.ask("GET", "org/app/manifests/1", headers).await;
+        assert_eq!((heard.status, heard.oci_error().0.as_str()), (403, "DENIED"));
+        assert_eq!(heard.header("www-authenticate"), None);
+    }
+    assert!(rig.upstream.log().iter().all(|asked| !asked.authorized), "a password is not passed on");
 }
 
 #[tokio::test]

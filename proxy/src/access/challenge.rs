@@ -1,0 +1,99 @@
+//! The upstream's challenge, relayed: where a client gets the token that it may show us.
+//!
+//! The realm is the upstream's own, judged as if we were to follow it: a client would carry its pull secret there. What
+//! comes back to us is a token for one repository, which lives for minutes. Nothing here ever asks for a password.
+
+use registry::challenge::Wanted;
+use registry::{Client, Error, RegistryHost, Repository};
+use url::Url;
+
+use super::lease::Refused;
+use crate::respond::Failure;
+
+/// A challenge for one repository.
+#[derive(Clone, Debug)]
+pub(crate) struct Challenge {
+    /// Whose.
+    pub(crate) registry: RegistryHost,
+    realm: Url,
+    service: Option<String>,
+    scope: String,
+    /// Was a token shown, and refused?
+    pub(crate) again: bool,
+}
+
+impl Challenge {
+    /// `WWW-Authenticate` (RFC 6750, 3). To a first request it must not name an error: containerd would take that for
+    /// the refusal of what it never sent. To a refused token it must, or containerd asks six times.
+    pub(crate) fn header(&self) -> String {
+        let mut text = format!("Bearer realm=\"{}\"", quoted(self.realm.as_str()));
+        if let Some(service) = &self.service {
+            text += &format!(",service=\"{}\"", quoted(service));
+        }
+        text += &format!(",scope=\"{}\"", quoted(&self.scope));
+        if self.again {
+            text += ",error=\"insufficient_scope\"";
+        }
+        text
+    }
+}
+
+/// What a caller is told whom the upstream refused with `error`.
+///
+/// A client that may yet prove itself is told where; one whose token is good and not for this gets the upstream's "no",
+/// in one request. Where the upstream wants a password, the node is sent to it directly.
+pub(super) fn answer(client: &Client, repository: &Repository, refused: Refused, error: Error) -> Failure {
+    if refused == Refused::Right {
+        return Failure::Upstream(error);
+    }
+    match client.wanted(repository) {
+        Err(untrusted) => Failure::Upstream(untrusted),
+        Ok(None) => Failure::Upstream(error),
+        Ok(Some(Wanted::Basic)) => Failure::PerClient(client.registry().clone()),
+        Ok(Some(Wanted::Token { realm, service, scope })) => Failure::Challenge(Box::new(Challenge {
+            registry: client.registry().clone(),
+            realm,
+            service,
+            scope,
+            again: refused == Refused::Token,
+        })),
+    }
+}
+
+/// For a quoted string (RFC 9110, 5.6.4).
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn challenge(service: Option<&str>, again: bool) -> Challenge {
+        Challenge {
+            registry: "registry.test".parse().unwrap(),
+            realm: "https://auth.registry.test/token".parse().unwrap(),
+            service: service.map(str::to_owned),
+            scope: "repository:team/a:pull".to_owned(),
+            again,
+        }
+    }
+
+    #[test]
+    fn the_first_challenge_names_no_error_and_a_refused_token_does() {
+        let first = r#"Bearer realm="https://auth.registry.test/token",service="registry.test",scope="repository:team/a:pull""#;
+        assert_eq!(challenge(Some("registry.test"), false).header(), first);
+        assert_eq!(
+            challenge(Some("registry.test"), true).header(),
+            format!("{first},error=\"insufficient_scope\"")
+        );
+    }
+
+    #[test]
+    fn what_the_upstream_says_cannot_break_out_of_its_quotes() {
+        let odd = challenge(Some(r#"a",error="x\"#), false).header();
+        assert!(odd.contains(r#",service="a\",error=\"x\\","#), "{odd}");
+        assert!(!challenge(None, false).header().contains("service"));
+    }
+}

@@ -1,0 +1,80 @@
+//! Asks an upstream whether a caller may see what they ask for: the headers of that very content, with their own token.
+
+use std::time::SystemTime;
+
+use registry::client::ManifestHead;
+use registry::{Class, Client, Digest, Error, Evidence, Reference, Stage};
+use tokio::time::Instant;
+
+use super::lease::Holder;
+use crate::manifest::Told;
+use crate::route::Request;
+use crate::store::Link;
+
+/// May they see that? Who asks the same at the same time shares the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) holder: Holder,
+    pub(super) content: Content,
+}
+
+/// What is asked for, where a verdict on it can be had by HEAD.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Content {
+    Manifest(Reference),
+    Blob(Digest),
+}
+
+/// What the upstream showed.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    Manifest(ManifestHead),
+    Blob(Option<u64>),
+}
+
+impl Content {
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        match request {
+            Request::Manifest { reference, .. } => Some(Self::Manifest(reference.clone())),
+            Request::Blob { digest, .. } => Some(Self::Blob(digest.clone())),
+            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
+        }
+    }
+}
+
+impl Seen {
+    /// What it said of a manifest, at `now`.
+    pub(super) fn told(self, now: SystemTime) -> Option<Told> {
+        match self {
+            Self::Manifest(head) => Some(Told { head, at: now }),
+            Self::Blob(_) => None,
+        }
+    }
+
+    /// The link of a blob whose size it said.
+    pub(super) fn link(&self) -> Option<Link> {
+        match self {
+            Self::Blob(size) => size.map(|size| Link { media_type: None, size }),
+            Self::Manifest(_) => None,
+        }
+    }
+}
+
+/// Asks.
+pub(super) async fn ask(client: Client, question: Question, deadline: Instant) -> Result<Seen, Error> {
+    let repository = &question.holder.repository;
+    match &question.content {
+        Content::Manifest(reference) => {
+            let head = client.manifest_head(repository, reference, deadline).await?.value;
+            Ok(Seen::Manifest(head))
+        }
+        Content::Blob(digest) => Ok(Seen::Blob(client.blob_head(repository, digest, deadline).await?.value)),
+    }
+}
+
+/// The check itself broke.
+pub(super) fn broken(question: &Question) -> Error {
+    let evidence = Evidence::host(question.holder.registry.as_str());
+    let message = "the check of the caller's access broke inside this mirror";
+    Error::new(Class::Unknown, Stage::ManifestHead, evidence.saying(message))
+}
