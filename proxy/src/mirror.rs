@@ -185,7 +185,7 @@ impl Mirror {
             Request::Ping => Ok(Answer::Pong),
             Request::Manifest { reference, .. } => self.manifests.answer(asking, reference).await,
             Request::Blob { digest, .. } => blob::answer(&self.store, &self.flights, asking, digest).await,
-            Request::Tags { n, last, .. } => tags::answer(asking, *n, last.as_ref()).await,
+            Request::Tags { n, page, .. } => tags::answer(asking, *n, page).await,
             Request::Referrers { digest, query, .. } => {
                 referrers::answer(asking, digest, query.as_deref()).await
             }

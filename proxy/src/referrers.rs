@@ -1,6 +1,6 @@
 //! Referrers, relayed. An upstream without the API stays without it: clients then take the fallback tag.
 
-use registry::Digest;
+use registry::{Class, Digest};
 use url::form_urlencoded;
 
 use crate::mirror::Asking;
@@ -14,6 +14,9 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Failure> {
     let client = &asking.client;
     let page = client.referrers(&asking.place.repository, digest, query, asking.deadline).await?.value;
+    if page.next.is_some() && page.next.as_deref() == query {
+        return Err(asking.error(Class::ProtocolGarbage, "a page of referrers links to itself").into());
+    }
     Ok(Answer::Document(Document {
         media_type: "application/vnd.oci.image.index.v1+json",
         bytes: page.bytes,

@@ -118,18 +118,21 @@ pub(crate) fn tags(given: &Given) -> Result<TagsPage, Error> {
     if let Some(wrong) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
         return Err(garbage(given, Some(Reason::BadJson), &format!("tag list: {wrong:?} is no tag")));
     }
-    let query = next_query(&given.headers);
-    let next = query.as_deref().and_then(|query| {
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == "last").map(|(_, last)| last.into_owned())
-    });
+    let next = next_query(&given.headers)
+        .map(|query| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect());
     Ok(TagsPage { tags, next })
 }
 
 /// One page of referrers: an index, verbatim.
 pub(crate) fn referrers(given: &Given) -> Result<ReferrersPage, Error> {
-    let is_object = serde_json::from_slice::<serde_json::Map<_, _>>(&given.body);
-    is_object.map_err(|error| garbage(given, Some(Reason::BadJson), &format!("referrers: {error}")))?;
+    #[derive(Deserialize)]
+    struct Index {
+        /// Some registries answer `null` where nothing refers.
+        #[serde(rename = "manifests")]
+        _manifests: Option<Vec<serde::de::IgnoredAny>>,
+    }
+    let is_index = serde_json::from_slice::<Index>(&given.body);
+    is_index.map_err(|error| garbage(given, Some(Reason::BadJson), &format!("referrers: {error}")))?;
     let filters_applied = text(&given.headers, "oci-filters-applied").map(str::to_owned);
     Ok(ReferrersPage { bytes: Bytes::clone(&given.body), filters_applied, next: next_query(&given.headers) })
 }

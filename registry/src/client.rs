@@ -169,8 +169,8 @@ pub struct BlobStream {
 pub struct TagsPage {
     /// Tags of this page.
     pub tags: Vec<String>,
-    /// `last` of the next page, from `Link: rel="next"`.
-    pub next: Option<String>,
+    /// Query of the next page, from `Link: rel="next"`; some registries write more into it than `n` and `last`.
+    pub next: Option<Vec<(String, String)>>,
 }
 
 /// An answer of the referrers API: an image index, verbatim.
@@ -389,17 +389,16 @@ impl Client {
         Ok(Answer { value, timings, quota, endpoint, host, peer })
     }
 
-    /// One page of tags; `n` and `last` as in the distribution specification.
+    /// One page of tags; `query` as in the distribution specification (`n`, `last`), or what the page before gave as
+    /// [`TagsPage::next`].
     pub async fn tags(
         &self,
         repository: &Repository,
-        n: Option<u32>,
-        last: Option<&str>,
+        query: &[(String, String)],
         deadline: Instant,
     ) -> Result<Answer<TagsPage>, Error> {
         let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
-        question.query.extend(n.map(|n| ("n".to_owned(), n.to_string())));
-        question.query.extend(last.map(|last| ("last".to_owned(), last.to_owned())));
+        question.query.extend_from_slice(query);
         Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
     }
 

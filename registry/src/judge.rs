@@ -168,8 +168,10 @@ impl Walk<'_> {
             }
             if whole.len() > limit {
                 let message = format!("the body is larger than {limit} bytes");
-                let manifest = self.question.stage == crate::Stage::ManifestGet;
-                let class = if manifest { Class::MediaType } else { Class::ProtocolGarbage };
+                let class = match self.question.kind {
+                    RequestKind::ManifestGet => Class::MediaType,
+                    _ => Class::ProtocolGarbage,
+                };
                 return failed(class, Reason::TooLarge, &message);
             }
         }

@@ -2,12 +2,12 @@
 
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, media};
-use loadtest::registry::Registry;
+use loadtest::registry::{Answer, Ask, Registry, Rule};
 use serde_json::json;
 use support::http::{self, End};
 use support::{Pullgate, Scratch};
 
-use crate::setup::{self, REGISTRY, cache, files_below};
+use crate::setup::{self, BIN, REGISTRY, cache, files_below};
 
 /// Pullgate in front of a registry that holds an image.
 async fn mirrored(scratch: &Scratch) -> (Registry, Pullgate) {
@@ -81,6 +81,110 @@ async fn what_is_no_request_ends_the_connection() {
     }
     assert_eq!(upstream.log().connections(), 0);
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
+}
+
+/// A page at a time is all that is asked and relayed; what is no page, or leads nowhere, is told as such.
+#[tokio::test]
+async fn lists_that_are_none_or_never_end_are_bounded() {
+    let scratch = Scratch::new();
+    let (upstream, pullgate) = mirrored(&scratch).await;
+    let digest = Image::with_layers(21, &[100]).digest().to_owned();
+    let (tags, referrers) = ("tags/list?n=100".to_owned(), format!("referrers/{digest}?artifactType=a"));
+    let padding = "x".repeat(10 << 20);
+    let tags_of_10_mb = json!({ "name": "library/app", "tags": ["1"], "padding": padding });
+    let referrers_of_10_mb = json!({ "schemaVersion": 2, "manifests": [], "padding": padding });
+    let itself = |ask: &Ask| format!("<{}>; rel=\"next\"", ask.target());
+    for (rest, rule, class) in [
+        (&tags, Rule::tags().answer(Answer::json(200, &tags_of_10_mb)), "protocol_garbage"),
+        (&tags, Rule::tags().html(), "protocol_garbage"),
+        (&tags, Rule::tags().answer(Answer::json(200, &json!({ "tags": "1" }))), "protocol_garbage"),
+        (&tags, Rule::tags().answer(Answer::json(200, &json!({ "tags": ["../x"] }))), "protocol_garbage"),
+        (
+            &tags,
+            Rule::tags().answer_with(move |ask| {
+                Answer::json(200, &json!({ "tags": ["1"] })).header("link", &itself(ask))
+            }),
+            "protocol_garbage",
+        ),
+        (&referrers, Rule::referrers().answer(Answer::json(200, &referrers_of_10_mb)), "protocol_garbage"),
+        (&referrers, Rule::referrers().html(), "protocol_garbage"),
+        (&referrers, Rule::referrers().answer(Answer::json(200, &json!([]))), "protocol_garbage"),
+        (
+            &referrers,
+            Rule::referrers().answer(Answer::json(200, &json!({ "manifests": 7 }))),
+            "protocol_garbage",
+        ),
+        (
+            &referrers,
+            Rule::referrers().answer_with(move |ask| {
+                Answer::json(200, &json!({ "manifests": [] })).header("link", &itself(ask))
+            }),
+            "protocol_garbage",
+        ),
+    ] {
+        upstream.clear_faults();
+        upstream.fault(rule);
+        let joint = if rest.contains('?') { '&' } else { '?' };
+        let answer = pullgate.get(&format!("/v2/library/app/{rest}{joint}ns={REGISTRY}")).send().await;
+        let told = (answer.status.as_u16(), answer.header("x-pullgate-class"));
+        assert_eq!(told, (503, Some(class)), "{rest}: {:.300}", answer.text());
+        assert_eq!(answer.header("retry-after"), None);
+    }
+
+    upstream.clear_faults();
+    upstream.fault(Rule::tags().endless_tags(100));
+    upstream.clear_log();
+    let mut target = format!("/v2/library/app/tags/list?ns={REGISTRY}");
+    for page in 1..=20 {
+        let answer = pullgate.get(&target).send().await;
+        assert_eq!(answer.json()["tags"].as_array().map(Vec::len), Some(100));
+        target = answer.header("link").unwrap().trim_matches('<').split_once('>').unwrap().0.to_owned();
+        assert_eq!(upstream.log().iter().count(), page, "a page for a page, and none ahead");
+    }
+}
+
+/// Quay and ECR page by tokens of their own.
+#[tokio::test]
+async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
+    let scratch = Scratch::new();
+    let (upstream, pullgate) = mirrored(&scratch).await;
+    upstream.fault(Rule::tags().answer_with(|ask| {
+        match ask.query("next_page") {
+            None => Answer::json(200, &json!({ "tags": ["b"] }))
+                .header("link", "</v2/library/app/tags/list?n=1&next_page=gA%2F%2B%3D%3D>; rel=\"next\""),
+            Some("gA/+==") => Answer::json(200, &json!({ "tags": ["a"] })),
+            Some(other) => panic!("{other}"),
+        }
+    }));
+    let first = pullgate.get(&format!("/v2/library/app/tags/list?n=1&ns={REGISTRY}")).send().await;
+    let link = first.header("link").expect("a link");
+    let target = link.trim_matches('<').split_once('>').unwrap().0;
+    assert_eq!(pullgate.get(target).send().await.json()["tags"], json!(["a"]));
+}
+
+/// A registry nobody configured, written before the repository, is not a repository of Docker Hub.
+#[tokio::test]
+async fn an_unlisted_registry_before_the_repository_is_never_sent_to_docker_hub() {
+    let scratch = Scratch::new();
+    let upstream = Registry::start().await.unwrap();
+    let hub = setup::upstream("hub", "docker.io", &upstream.url());
+    let pullgate = Pullgate::start(BIN, &scratch, &(setup::config(&scratch) + &hub)).await;
+    let digest = Image::with_layers(21, &[100]).digest().to_owned();
+    for registry in ["quay.io", "registry.internal_5000", "localhost", "localhost_5000", "10.0.0.1", "a.b"] {
+        for rest in [
+            "manifests/1".to_owned(),
+            format!("manifests/{digest}"),
+            format!("blobs/{digest}"),
+            "tags/list".to_owned(),
+            format!("referrers/{digest}"),
+        ] {
+            let answer = pullgate.get(&format!("/v2/{registry}/org/app/{rest}")).send().await;
+            assert_eq!(answer.status, 404, "{registry} {rest}");
+            assert_eq!(answer.json()["errors"][0]["code"], "NAME_UNKNOWN", "{registry} {rest}");
+            assert_eq!(answer.header("x-pullgate-class"), Some("not_configured"), "{registry} {rest}");
+        }
+    }
+    assert_eq!(upstream.log().connections(), 0);
 }
 
 #[tokio::test]

@@ -186,7 +186,7 @@ async fn html_where_a_manifest_belongs() {
     let client = Setup::of(&upstream).client();
     let html = Some(Reason::Html);
     assert_failed(get(&client, "3.20").await, Class::ProtocolGarbage, Stage::ManifestGet, html);
-    let outcome = client.tags(&parsed(REPOSITORY), None, None, soon()).await;
+    let outcome = client.tags(&parsed(REPOSITORY), &[], soon()).await;
     assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestGet, html);
     assert_failed(client.reach(soon()).await, Class::ProtocolGarbage, Stage::Challenge, html);
 }
@@ -283,12 +283,12 @@ async fn tags_page_by_page() {
         upstream.set_tag(REPOSITORY, tag, image.digest());
     }
     let client = Setup::of(&upstream).client();
-    let first = client.tags(&parsed(REPOSITORY), Some(2), None, soon()).await.expect("a page").value;
-    assert_eq!(
-        (first.tags, first.next.as_deref()),
-        (vec!["3.18".to_owned(), "3.19".to_owned()], Some("3.19"))
-    );
-    let last = client.tags(&parsed(REPOSITORY), Some(2), Some("3.19"), soon()).await.expect("a page").value;
+    let two = [("n".to_owned(), "2".to_owned())];
+    let first = client.tags(&parsed(REPOSITORY), &two, soon()).await.expect("a page").value;
+    assert_eq!(first.tags, ["3.18", "3.19"]);
+    let next = first.next.expect("a link");
+    assert!(next.contains(&("last".to_owned(), "3.19".to_owned())), "{next:?}");
+    let last = client.tags(&parsed(REPOSITORY), &next, soon()).await.expect("a page").value;
     assert_eq!((last.tags, last.next), (vec!["3.20".to_owned()], None));
 }
 
@@ -298,7 +298,7 @@ async fn tags_that_are_none() {
     let client = Setup::of(&upstream).client();
     for body in [r#"{"tags": ["../etc"]}"#, r#"{"tags": 7}"#, "tags"] {
         let fault = upstream.fault(Rule::tags().answer(Answer::with_body(200, "application/json", body)));
-        let outcome = client.tags(&parsed(REPOSITORY), None, None, soon()).await;
+        let outcome = client.tags(&parsed(REPOSITORY), &[], soon()).await;
         assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestGet, Some(Reason::BadJson));
         upstream.clear(fault);
     }
