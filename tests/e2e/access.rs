@@ -9,8 +9,9 @@
 //! | bob | refused | fetched | refused | from the store |
 //!
 //! Cached means that both tenants have pulled theirs, so that content and both links are in the store.
-//! [`raw`] asks by hand.
+//! [`raw`] asks by hand, [`containerd`] with `ctr --user`.
 
+mod containerd;
 mod hostile;
 mod raw;
 
@@ -46,7 +47,6 @@ impl Tenant {
     }
 
     /// `name:password`, as `ctr --user` takes it.
-    #[expect(dead_code, reason = "the containerds of the next commit log in so")]
     fn user(self) -> String {
         format!("{}:{}", self.name(), self.password())
     }
