@@ -1,10 +1,11 @@
-//! What an upstream's failure costs a containerd that has somewhere else to go: one request for each object; and what a
-//! layer that breaks on its way costs it: nothing.
+//! What an upstream's failure costs a client that has somewhere else to go: containerd one request for each object,
+//! skopeo one for the image; and what a layer that breaks on its way costs it: nothing. Each pull is a line of output.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::sockets::Port;
-use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, files_of};
+use tokio::time::Instant;
 
 use crate::setup::{Answers, BIN, config, upstream};
 
@@ -51,52 +52,66 @@ const BREAKS: &[Fault] = &[
 #[tokio::test]
 async fn a_layer_that_breaks_on_its_way_still_makes_a_right_image() {
     for release in [Release::System, Release::V1_7, Release::V2] {
-        let fork = Fork::start(release).await;
+        let node = Node::start(release).await;
         for (seed, (name, fault)) in (200..).zip(BREAKS) {
-            // Beyond what is held back until it is verified.
-            let image = Image::builder(seed).plain_layer_of(6 << 20).finish();
-            let layer = &image.largest_layer().digest;
-            fork.failing.add_image(&format!("library/{name}"), "1", &image);
-            fork.failing.fault(fault(Rule::blob().reference(layer).once()));
-
+            let image = node.fork.breaking(seed, name, *fault);
             let reference = format!("failing.test/library/{name}:1");
-            fork.containerd.pull(&reference, &fork.hosts).await.ok();
-            assert_eq!(fork.containerd.files(&reference).await, files_of(&image), "{release:?} {name}");
-            assert_eq!(
-                fork.failing.log().blob_gets(layer),
-                2,
-                "{release:?} {name}: pullgate goes on by itself"
-            );
+            let pull = node.containerd.pull(&reference, &node.hosts);
+            node.fork.counted(&format!("containerd {release:?}"), name, async { pull.await.ok() }).await;
+            assert_eq!(node.containerd.files(&reference).await, files_of(&image), "{release:?} {name}");
+            node.fork.went_on_by_itself(&image);
         }
-        assert_eq!(fork.healthy.log().connections(), 0, "{release:?}: nobody went past pullgate");
+        assert_eq!(node.fork.healthy.log().connections(), 0, "{release:?}: nobody went past pullgate");
     }
+}
+
+#[tokio::test]
+async fn a_layer_that_breaks_on_its_way_still_makes_a_right_image_for_skopeo() {
+    let fork = Fork::start().await;
+    let skopeo = fork.skopeo();
+    for (seed, (name, fault)) in (200..).zip(BREAKS) {
+        let image = fork.breaking(seed, name, *fault);
+        fork.pull_by_skopeo(&skopeo, "failing.test", name, &image).await;
+        fork.went_on_by_itself(&image);
+    }
+    assert_eq!(fork.healthy.log().connections(), 0, "nobody went past pullgate");
+}
+
+#[tokio::test]
+async fn each_fault_costs_skopeo_one_request() {
+    let fork = Fork::start().await;
+    let skopeo = fork.skopeo();
+    for (seed, (name, fault)) in (100..).zip(FAULTS) {
+        let image = fork.faulty(seed, name, *fault);
+        let asked = fork.pull_by_skopeo(&skopeo, &format!("{name}.test"), name, &image).await;
+        assert_eq!((asked.of_kind("manifest"), asked.of_kind("blob")), (1, 0), "{name}: {asked:?}");
+    }
+    let image = fork.elsewhere(99, "app");
+    let asked = fork.pull_by_skopeo(&skopeo, "gone.test", "app", &image).await;
+    assert_eq!((asked.of_kind("manifest"), asked.of_kind("blob")), (1, 0), "{asked:?}");
 }
 
 async fn each_fault_costs_one_request_an_object(release: Release) {
-    let fork = Fork::start(release).await;
+    let node = Node::start(release).await;
     for (seed, (name, fault)) in (100..).zip(FAULTS) {
-        let image = Image::with_layers(seed, &[1000]);
-        let repository = format!("library/{name}");
-        fork.failing.add_image(&repository, "1", &image);
-        fork.failing.fault(fault(Rule::any().repository(&repository)));
-        fork.pull(&format!("{name}.test"), name, &image).await;
+        let image = node.fork.faulty(seed, name, *fault);
+        node.pull(&format!("{name}.test"), name, &image).await;
     }
-    fork.pull("gone.test", "app", &Image::with_layers(99, &[1000])).await;
+    let image = node.fork.elsewhere(99, "app");
+    node.pull("gone.test", "app", &image).await;
 }
 
-/// A containerd with two ways: pullgate, whose upstreams fail, and a registry that works.
+/// Two ways to an image: pullgate, whose upstreams fail, and a registry that works.
 struct Fork {
-    containerd: Containerd,
-    hosts: HostsDir,
     pullgate: Pullgate,
     failing: Registry,
     healthy: Registry,
     _refusing: Port,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Fork {
-    async fn start(release: Release) -> Self {
+    async fn start() -> Self {
         let scratch = Scratch::new();
         let (failing, healthy) = (Registry::start().await.unwrap(), Registry::start().await.unwrap());
         let refusing = Port::reserve().unwrap();
@@ -109,23 +124,105 @@ impl Fork {
             + &faulty
             + &upstream("gone", "gone.test", &format!("http://{}", refusing.addr()));
         let pullgate = Pullgate::start(BIN, &scratch, &config).await;
-        let hosts = HostsDir::new(&scratch);
-        let faulty = FAULTS.iter().map(|(name, _)| format!("{name}.test"));
-        for registry in faulty.chain(["failing.test".to_owned(), "gone.test".to_owned()]) {
-            hosts.mirror(&registry, &pullgate.url(), &healthy.url());
-        }
-        let containerd = Containerd::start(release, &scratch).await;
-        Self { containerd, hosts, pullgate, failing, healthy, _refusing: refusing, _scratch: scratch }
+        Self { pullgate, failing, healthy, _refusing: refusing, scratch }
     }
 
-    /// Pulls an image that only the healthy registry gives, and counts what pullgate was asked on the way.
-    async fn pull(&self, registry: &str, name: &str, image: &Image) {
-        self.healthy.add_image(&format!("library/{name}"), "1", image);
-        let before = Answers::of(&self.pullgate).await;
+    /// Every registry that has pullgate for a mirror.
+    fn mirrored() -> impl Iterator<Item = String> {
+        FAULTS.iter().map(|(name, _)| *name).chain(["failing", "gone"]).map(|name| format!("{name}.test"))
+    }
+
+    /// An image that only the healthy registry gives.
+    fn elsewhere(&self, seed: u64, name: &str) -> Image {
+        let image = Image::with_layers(seed, &[1000]);
+        self.healthy.add_image(&format!("library/{name}"), "1", &image);
+        image
+    }
+
+    /// An image with which everything goes wrong at the failing registry.
+    fn faulty(&self, seed: u64, name: &str, fault: fn(Rule) -> Rule) -> Image {
+        let (image, repository) = (self.elsewhere(seed, name), format!("library/{name}"));
+        self.failing.add_image(&repository, "1", &image);
+        self.failing.fault(fault(Rule::any().repository(&repository)));
+        image
+    }
+
+    /// An image of the failing registry alone, whose layer breaks once, beyond what is held back until it is verified.
+    fn breaking(&self, seed: u64, name: &str, fault: fn(Rule) -> Rule) -> Image {
+        let image = Image::builder(seed).plain_layer_of(6 << 20).finish();
+        self.failing.add_image(&format!("library/{name}"), "1", &image);
+        self.failing.fault(fault(Rule::blob().reference(&image.largest_layer().digest).once()));
+        image
+    }
+
+    fn went_on_by_itself(&self, image: &Image) {
+        assert_eq!(self.failing.log().blob_gets(&image.largest_layer().digest), 2);
+    }
+
+    /// Skopeo with pullgate for a mirror, and the healthy registry behind it.
+    fn skopeo(&self) -> Skopeo {
+        let (mirror, healthy) = (self.pullgate.proxy(), self.healthy.authority());
+        let registry = |name: String| {
+            format!(
+                "[[registry]]\nprefix = \"{name}\"\nlocation = \"{healthy}\"\ninsecure = true\n\
+                 [[registry.mirror]]\nlocation = \"{mirror}/{name}\"\ninsecure = true\n"
+            )
+        };
+        Skopeo::with_registries(&self.scratch, &Self::mirrored().map(registry).collect::<String>())
+    }
+
+    /// What skopeo pulls is the image, byte for byte.
+    async fn pull_by_skopeo(&self, skopeo: &Skopeo, registry: &str, name: &str, image: &Image) -> Answers {
+        let layout = self.scratch.folder(&format!("pulled-{name}"));
         let reference = format!("{registry}/library/{name}:1");
-        self.containerd.pull(&reference, &self.hosts).await.ok();
-        assert_eq!(self.containerd.files(&reference).await, files_of(image), "{name}");
+        let pull = async { skopeo.pull(&reference, &layout).await.ok() };
+        let asked = self.counted("skopeo", name, pull).await;
+        for blob in image.blobs().chain([&image.manifest]) {
+            let file = layout.join("blobs").join(blob.digest.replace(':', "/"));
+            assert_eq!(std::fs::read(file).unwrap(), blob.bytes, "{name}");
+        }
+        asked
+    }
+
+    /// Pulls, and prints what it took: requests to pullgate, requests of pullgate, time.
+    async fn counted<T>(&self, client: &str, name: &str, pull: impl Future<Output = T>) -> Answers {
+        let before = Answers::of(&self.pullgate).await;
+        let (origin, began) = (self.failing.log().iter().count(), Instant::now());
+        pull.await;
+        let took = began.elapsed();
         let asked = Answers::of(&self.pullgate).await.since(&before);
+        let (manifests, blobs) = (asked.of_kind("manifest"), asked.of_kind("blob"));
+        let origin = self.failing.log().iter().count() - origin;
+        println!("{client:<20} {name:<14} to us {manifests} + {blobs}  to the registry {origin}  {took:.1?}");
+        asked
+    }
+}
+
+/// A containerd at the fork.
+struct Node {
+    containerd: Containerd,
+    hosts: HostsDir,
+    fork: Fork,
+    release: Release,
+}
+
+impl Node {
+    async fn start(release: Release) -> Self {
+        let fork = Fork::start().await;
+        let hosts = HostsDir::new(&fork.scratch);
+        for registry in Fork::mirrored() {
+            hosts.mirror(&registry, &fork.pullgate.url(), &fork.healthy.url());
+        }
+        let containerd = Containerd::start(release, &fork.scratch).await;
+        Self { containerd, hosts, fork, release }
+    }
+
+    /// Pulls an image that only the healthy registry gives: pullgate is asked for each object once.
+    async fn pull(&self, registry: &str, name: &str, image: &Image) {
+        let reference = format!("{registry}/library/{name}:1");
+        let pull = async { self.containerd.pull(&reference, &self.hosts).await.ok() };
+        let asked = self.fork.counted(&format!("containerd {:?}", self.release), name, pull).await;
+        assert_eq!(self.containerd.files(&reference).await, files_of(image), "{name}");
         // The tag and its manifest; the config and the layer.
         assert_eq!((asked.of_kind("manifest"), asked.of_kind("blob")), (2, 2), "{name}: {asked:?}");
         assert!(!asked.outcomes().iter().any(|outcome| matches!(*outcome, "hit" | "stale" | "joined")));
