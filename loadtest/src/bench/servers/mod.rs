@@ -138,15 +138,23 @@ impl Server {
             fetch(&self.target(&path))?;
         }
         fetch(&layer)?;
-        let before = upstream.settled(&content.layer)?;
-        fetch(&layer)?;
-        if upstream.settled(&content.layer)? == before {
-            return Ok(());
+        let mut before = upstream.settled(&content.layer)?;
+        // nginx may still be putting away what it has sent.
+        for _ in 0..WARM_TRIES {
+            fetch(&layer)?;
+            let after = upstream.settled(&content.layer)?;
+            if after == before {
+                return Ok(());
+            }
+            before = after;
         }
         let why = "does not cache the layer; pullgate keeps 5 % of the disk free: is it full?";
         Err(Error::Answer(format!("{} {why}", self.kind.name())))
     }
 }
+
+/// How often a server is asked for what it should have by now.
+const WARM_TRIES: usize = 5;
 
 impl Setting {
     /// Plain HTTP.
