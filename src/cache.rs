@@ -244,6 +244,9 @@ fn purged(purged: &Purged, dry_run: bool) -> String {
     if purged.in_use_bytes > 0 {
         text += &format!("  {} of it are being read, and free when that ends\n", size(purged.in_use_bytes));
     }
+    if purged.partial_bytes > 0 {
+        text += &format!("  and {} that broken and paused fills had left\n", size(purged.partial_bytes));
+    }
     for tag in &purged.tags {
         text += &format!("  {tag}\n");
     }

@@ -10,7 +10,7 @@ use crate::range::Part;
 use crate::repeats::Receipt;
 use crate::respond::{Answer, Content, Failure, Outcome};
 use crate::route::Verb;
-use crate::store::{Kind, Store};
+use crate::store::Store;
 
 /// Answers GET and HEAD of a blob.
 pub(crate) async fn answer(
@@ -34,7 +34,7 @@ pub(crate) async fn answer(
     };
     match asking.verb {
         Verb::Get => get(store, flights, asking, source, receipt).await,
-        Verb::Head => head(store, flights, asking, source).await,
+        Verb::Head => head(flights, asking, source).await,
     }
 }
 
@@ -72,21 +72,14 @@ async fn get(
 }
 
 /// Never a fill: who asks for headers may not want the bytes.
-async fn head(
-    store: &Store,
-    flights: &Flights,
-    asking: &Asking<'_>,
-    source: Source,
-) -> Result<Answer, Failure> {
-    let linked = store.links().get(&source.scope, Kind::Blob, &source.digest).await.is_some();
-    let held = linked && matches!(store.blob(&source.digest).await, Ok(Some(_)));
-    let size = flights.size(&source, asking.deadline).await?;
+async fn head(flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<Answer, Failure> {
+    let (size, found) = flights.look(&source, asking.deadline).await?;
     // Servers leave the length out where there is nothing to count, and what is nothing has one digest.
     let is_nothing = || source.digest == Digest::of(source.digest.algorithm(), b"");
     let length = size.or_else(|| is_nothing().then_some(0)).ok_or_else(|| {
         asking.error(Class::ProtocolGarbage, "the registry announces no size for this blob")
     })?;
-    let outcome = if held { Outcome::Hit } else { Outcome::Miss };
+    let outcome = if found == Origination::Hit { Outcome::Hit } else { Outcome::Miss };
     Ok(content(source.digest, length, Part::Whole, outcome, Body::Empty))
 }
 

@@ -44,7 +44,7 @@ async fn has_all(store: &Store, scope: &Scope, config: &Child, layers: &[Child])
 
 async fn has(store: &Store, scope: &Scope, digest: &Digest) -> bool {
     let linked = store.links().get(scope, Kind::Blob, digest).await.is_some();
-    linked && matches!(store.blob(digest).await, Ok(Some(_)))
+    linked && store.holds(digest).await
 }
 
 fn shape(media_type: &str, bytes: &[u8]) -> Option<Shape> {

@@ -138,10 +138,30 @@ impl Flights {
     /// # Errors
     /// The upstream's failure for this scope.
     pub async fn size<O: Origin>(&self, source: &Source<O>, deadline: Instant) -> Result<Option<u64>, Error> {
+        Ok(self.look(source, deadline).await?.0)
+    }
+
+    /// As [`Flights::size`], and whether the blob is here for `source.scope`.
+    pub(crate) async fn look<O: Origin>(
+        &self,
+        source: &Source<O>,
+        deadline: Instant,
+    ) -> Result<(Option<u64>, Origination), Error> {
         let stored = self.store.blob(&source.digest).await.ok().flatten().map(|blob| blob.length());
-        if let Some(link) = self.link(source).await {
-            return Ok(Some(stored.unwrap_or(link.size)));
+        let found = if stored.is_some() { Origination::Hit } else { Origination::Miss };
+        match self.link(source).await {
+            Some(link) => Ok((Some(stored.unwrap_or(link.size)), found)),
+            None => Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss)),
         }
+    }
+
+    /// Asks the upstream, which earns the link.
+    async fn ask_size<O: Origin>(
+        &self,
+        source: &Source<O>,
+        stored: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Option<u64>, Error> {
         let party = source.party();
         let ask = source.origin.blob_size(&source.repository, &source.digest, deadline);
         let asked = self.sizes.try_get_with((party, source.digest.clone()), ask).await;

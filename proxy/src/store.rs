@@ -235,6 +235,12 @@ impl Store {
         tokio::spawn(scrub::run(self.0.room.clone(), gone));
     }
 
+    /// Is it here? By the index, without a look at the disk; by name while the scan at start has not seen all.
+    pub(crate) async fn holds(&self, digest: &Digest) -> bool {
+        self.0.index.look(digest).is_some()
+            || !self.0.index.usage().complete && matches!(self.blob(digest).await, Ok(Some(_)))
+    }
+
     /// Opens committed content; `None` when it is not there.
     ///
     /// # Errors

@@ -22,7 +22,9 @@ mod watch;
 pub(crate) use exchange::{Endpoint, Exchange, Told};
 pub(crate) use series::Series;
 
-use names::{CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED};
+use names::{
+    CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
+};
 
 /// What the proxy counts. Shared by server, store and flights.
 #[derive(Debug, Default)]
@@ -43,6 +45,8 @@ impl Telemetry {
         for reason in [Quarantined::Boot, Quarantined::Repeat] {
             metrics::counter!(CHECKS, "reason" => reason.as_str()).increment(0);
         }
+        metrics::gauge!(SCRUB_PROGRESS).set(0.0);
+        metrics::counter!(SCRUB_ROUNDS).increment(0);
         for reason in Evicted::ALL {
             metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use registry::{Class, RegistryHost, Repository, Tag};
 
-use crate::store::{Kind, TagMove};
+use crate::store::{Kind, Scrubbed, TagMove};
 
 /// Takes events of store and fills. Called on their path: must not block.
 pub trait Watch: Send + Sync + 'static {
@@ -26,6 +26,9 @@ pub trait Watch: Send + Sync + 'static {
 
     /// Committed content is hashed again, and quarantined for `reason` if it is wrong.
     fn checking(&self, _reason: Quarantined) {}
+
+    /// The scrub went on.
+    fn scrubbed(&self, _progress: &Scrubbed) {}
 
     /// A file operation failed; the work went on without the disk where it could.
     fn disk_failed(&self, _error: &io::Error) {}

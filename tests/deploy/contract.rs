@@ -23,6 +23,8 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_cache_limit_bytes", Gauge),
     ("pullgate_cache_objects", Gauge),
     ("pullgate_cache_quarantined_total", Counter),
+    ("pullgate_cache_scrub_progress_ratio", Gauge),
+    ("pullgate_cache_scrub_rounds_total", Counter),
     ("pullgate_config_last_reload_success", Gauge),
     ("pullgate_layer_throughput_bytes_per_second", Histogram),
     ("pullgate_probe_last_timestamp_seconds", Gauge),

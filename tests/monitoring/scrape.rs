@@ -122,6 +122,8 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_cache_limit_bytes", ""),
     ("pullgate_cache_objects", "kind"),
     ("pullgate_cache_quarantined_total", "reason"),
+    ("pullgate_cache_scrub_progress_ratio", ""),
+    ("pullgate_cache_scrub_rounds_total", ""),
     ("pullgate_config_last_reload_success", ""),
     ("pullgate_layer_throughput_bytes_per_second", "registry side"),
     ("pullgate_probe_last_timestamp_seconds", "registry"),

@@ -13,6 +13,7 @@ use super::*;
 use crate::reader::Cut;
 use crate::store::StoreConfig;
 use crate::store::faulty::{self, Fault, Trap};
+use crate::store::inventory::Purge;
 use crate::watch::{FillEnd, FillOutcome, Quarantined};
 
 mod boot;
@@ -443,6 +444,21 @@ async fn any_range_of_a_growing_blob_is_right() {
         assert!(body.collect().await.unwrap().to_bytes() == world.content[range]);
     }
     assert_eq!(world.upstream.requests(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn purging_everything_takes_what_paused_fills_left_too() {
+    let at = 5 * MIB as u64;
+    let script =
+        [Answer::of([Part::Send(at), Part::Break(Class::Stalled)]), Answer::refusal(Class::RateBurst)];
+    let world = World::new(9 * MIB, script).await;
+    world.read().await.unwrap_err();
+    world.landed().await;
+    let purge = async |dry_run| world.flights.store.purge(&Purge::All, dry_run).await.unwrap().partial_bytes;
+    assert_eq!((purge(true).await, purge(false).await, purge(false).await), (at, at, 0));
+    assert_eq!(std::fs::read_dir(world.dir.path().join("v1/partial")).unwrap().count(), 0);
+    assert!(world.read().await.unwrap() == world.content);
+    assert_eq!(world.upstream.requests(), [0, at, 0]);
 }
 
 const EIO: i32 = 5;

@@ -8,6 +8,7 @@ use registry::{Class, RegistryHost, Repository, Tag};
 use tokio::time::Instant;
 
 use super::link::Kind;
+use super::scrub::Scrubbed;
 use super::tag::TagMove;
 use crate::watch::{Evicted, FillEnd, Quarantined, Watch};
 
@@ -62,6 +63,10 @@ impl Watch for Health {
 
     fn checking(&self, reason: Quarantined) {
         self.watch.checking(reason);
+    }
+
+    fn scrubbed(&self, progress: &Scrubbed) {
+        self.watch.scrubbed(progress);
     }
 
     fn disk_failed(&self, error: &io::Error) {

@@ -247,6 +247,12 @@ impl Index {
         Some(Victim::Partial(digest, bytes))
     }
 
+    /// Takes out every fill that nobody works at.
+    pub(super) fn take_partials(&self) -> Vec<Victim> {
+        let partials = std::mem::take(&mut self.known().partials);
+        partials.into_iter().map(|(digest, (bytes, _))| Victim::Partial(digest, bytes)).collect()
+    }
+
     /// What [`Index::evict`] took is removed.
     pub(super) fn has_left(&self, digest: &Digest) {
         self.known().leaving.remove(digest);

@@ -97,6 +97,9 @@ pub struct Purged {
     pub objects: BTreeMap<String, u64>,
     /// Of those bytes, what stays on the disk until its last reader is gone.
     pub in_use_bytes: u64,
+    /// Bytes of fills that were paused or broke: they go when everything goes.
+    #[serde(default)]
+    pub partial_bytes: u64,
 }
 
 /// A manifest, and what it names as far as it matters.
@@ -193,6 +196,12 @@ impl Store {
             let Some((bytes, _)) = known else { continue };
             purged.in_use_bytes += if self.0.index.is_read(&digest) { bytes } else { 0 };
             purged.objects.insert(digest.to_string(), bytes);
+        }
+        if let Purge::All = what {
+            purged.partial_bytes = match dry_run {
+                true => self.0.index.occupied().partial,
+                false => self.0.room.clear_partials().await?,
+            };
         }
         if !dry_run && let Purge::Registry(registry) = what {
             self.links().revoke_all(registry).await?;

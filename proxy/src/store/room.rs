@@ -105,6 +105,16 @@ impl Room {
         Ok(())
     }
 
+    /// Removes what fills left that nobody works at; the bytes.
+    pub(super) async fn clear_partials(&self) -> io::Result<u64> {
+        let _turn = self.turn.lock().await;
+        let mut bytes = 0;
+        for partial in self.index.take_partials() {
+            bytes += self.let_go(partial, Evicted::Purge).await?;
+        }
+        Ok(bytes)
+    }
+
     /// Takes content that is not what its name says out of reach; who has it open reads on. Its links stay: it is
     /// fetched again for whoever could see it.
     pub(super) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
@@ -139,7 +149,9 @@ impl Room {
 
     /// The scrub went on.
     pub(super) fn scrubbed(&self, change: impl FnOnce(&mut Scrubbed)) {
-        change(&mut self.scrub.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut scrubbed = self.scrub.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut scrubbed);
+        self.folder.watch.scrubbed(&scrubbed);
     }
 
     /// Evicts until `need` is met; `false` when it cannot be.

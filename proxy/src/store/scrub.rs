@@ -27,6 +27,13 @@ pub struct Scrubbed {
     pub wrong: u64,
 }
 
+impl Scrubbed {
+    /// How much of the round is done, from 0 to 1; 1 when nothing is to be done.
+    pub(crate) fn ratio(&self) -> f64 {
+        if self.of_objects == 0 { 1.0 } else { self.objects as f64 / self.of_objects as f64 }
+    }
+}
+
 /// The progress of a store's scrub.
 pub(super) type Progress = Mutex<Scrubbed>;
 

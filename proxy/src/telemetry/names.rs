@@ -30,6 +30,8 @@ pub(super) fn describe() {
         CHECKS,
         "Objects of the store hashed again: first asked for after a boot, or again by one client"
     );
+    describe_gauge!(SCRUB_PROGRESS, "How much of the present round of the scrub is done, from 0 to 1");
+    describe_counter!(SCRUB_ROUNDS, "Rounds of the scrub: everything in the store was read and hashed again");
     describe_counter!(CACHE_ERRORS, "Failed file operations of the store");
 }
 
@@ -50,4 +52,6 @@ pub(super) const CACHE_OBJECTS: &str = "pullgate_cache_objects";
 pub(super) const EVICTIONS: &str = "pullgate_cache_evictions_total";
 pub(super) const QUARANTINED: &str = "pullgate_cache_quarantined_total";
 pub(super) const CHECKS: &str = "pullgate_cache_checks_total";
+pub(super) const SCRUB_PROGRESS: &str = "pullgate_cache_scrub_progress_ratio";
+pub(super) const SCRUB_ROUNDS: &str = "pullgate_cache_scrub_rounds_total";
 pub(super) const CACHE_ERRORS: &str = "pullgate_cache_errors_total";

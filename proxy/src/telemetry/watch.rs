@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use registry::{Class, RegistryHost, Repository, Tag};
 
 use super::Telemetry;
-use super::names::{CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, EVICTIONS, QUARANTINED};
+use super::names::{
+    CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
+};
 use super::series::Side;
-use crate::store::{Kind, TagMove};
+use crate::store::{Kind, Scrubbed, TagMove};
 use crate::watch::{Evicted, FillEnd, FillOutcome, Quarantined, Watch};
 
 impl Watch for Telemetry {
@@ -52,6 +54,11 @@ impl Watch for Telemetry {
 
     fn checking(&self, reason: Quarantined) {
         metrics::counter!(CHECKS, "reason" => reason.as_str()).increment(1);
+    }
+
+    fn scrubbed(&self, progress: &Scrubbed) {
+        metrics::gauge!(SCRUB_PROGRESS).set(progress.ratio());
+        metrics::counter!(SCRUB_ROUNDS).absolute(progress.rounds);
     }
 
     fn disk_failed(&self, error: &io::Error) {
