@@ -262,6 +262,7 @@ fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
     Ok(Settings {
         header_deadline: proxy.header_deadline,
         drain: proxy.drain,
+        client_rate: proxy.client_rate,
         max_connections: proxy.max_connections,
         tls,
         instance: crate::instance(),

@@ -25,6 +25,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hickory-resolver", &["registry"]),
     ("metrics-exporter-prometheus", &["pullgate"]),
     ("memmap2", &["filemap"]),
+    ("governor", &["proxy"]),
     ("libc", &["filemap"]),
 ];
 

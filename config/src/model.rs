@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Proxy {
     pub drain: Duration,
     /// Client connections served at once; more wait in the accept queue.
     pub max_connections: usize,
+    /// Questions for what is not here that one client may send upstream a second.
+    pub client_rate: NonZeroU32,
     /// Where content is kept.
     pub cache: Cache,
 }

@@ -111,6 +111,7 @@ impl List<'_> {
                 ("header_deadline", time(proxy.header_deadline)),
                 ("drain", time(proxy.drain)),
                 ("max_connections", json!(proxy.max_connections)),
+                ("client_rate", json!(proxy.client_rate)),
             ],
         );
         let Cache { dir, max_size, pinned, lock_wait } = &proxy.cache;

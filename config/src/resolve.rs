@@ -1,5 +1,6 @@
 //! From what the file says to what it means: defaults, built-in registries, paths, and rules that span several keys.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,7 @@ impl Resolver<'_> {
             header_deadline: raw.header_deadline.value,
             drain: raw.drain.value,
             max_connections: usize::try_from(raw.max_connections.value).unwrap_or(usize::MAX),
+            client_rate: rate(raw.client_rate.value),
             cache: self.cache(raw.cache.value),
         }
     }
@@ -374,6 +376,11 @@ fn built_in(known: &BuiltIn) -> Upstream {
     let raw = <raw::Upstream as crate::read::Value>::absent().expect("invariant: sections may be absent");
     let reader = &mut Reader::default();
     Resolver { folder: Path::new(""), reader }.upstream(known.id, parse(known.registry), raw)
+}
+
+/// The reader keeps it within its bounds.
+fn rate(number: u64) -> NonZeroU32 {
+    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX)
 }
 
 fn parse(registry: &str) -> RegistryHost {

@@ -33,6 +33,11 @@ where
         Self { running: Arc::default() }
     }
 
+    /// Is the work for `key` under way?
+    pub(crate) fn is_running(&self, key: &K) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// Joins the work for `key`, or begins it as a task of its own.
     pub(crate) async fn run<F>(&self, key: K, work: impl FnOnce() -> F) -> Shareable<V>
     where

@@ -22,6 +22,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ mod body;
 mod coalesce;
 mod complete;
 mod demand;
+mod fairness;
 mod fill;
 pub mod flight;
 mod manifest;
@@ -69,6 +71,7 @@ pub use tls::{ServerTls, TlsError};
 pub use warm::Warmed;
 
 use access::Gate;
+use fairness::Fairness;
 use flight::Flights;
 use manifest::Manifests;
 use mirror::{Mirror, Table};
@@ -87,6 +90,8 @@ pub struct Settings {
     pub header_deadline: Duration,
     /// How long running bodies may go on after the signal to stop.
     pub drain: Duration,
+    /// Questions for what is not here that one client may send upstream a second.
+    pub client_rate: NonZeroU32,
     /// Client connections served at once.
     pub max_connections: usize,
     /// Serve TLS; plain HTTP without.
@@ -107,6 +112,7 @@ impl Proxy {
             store,
             telemetry,
             header_deadline: settings.header_deadline,
+            fairness: Fairness::new(settings.client_rate),
             instance: settings.instance,
             repeats: Repeats::new(),
             touch: if settings.tls.is_some() { Touch::Process } else { Touch::Kernel },

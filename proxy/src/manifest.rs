@@ -340,6 +340,7 @@ impl Manifests {
                 Ok(told)
             }
         };
+        asking.fairness.turn(asking, || self.heads.is_running(&question)).await?;
         together(&self.heads, asking, &question, work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
@@ -371,6 +372,7 @@ impl Manifests {
                 Ok(Fetched { held: keep(&store, &scope, held).await?, at, stale })
             }
         };
+        asking.fairness.turn(asking, || self.fetches.is_running(&question)).await?;
         loop {
             let fetched = together(&self.fetches, asking, &question, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {

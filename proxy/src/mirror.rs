@@ -14,6 +14,7 @@ use registry::{Class, Client, Digest, Error, Evidence, RegistryHost, Stage};
 use tokio::time::{Instant, timeout_at};
 
 use crate::access::{self, Gate, Knock, Pass};
+use crate::fairness::Fairness;
 use crate::flight::Flights;
 use crate::manifest::Manifests;
 use crate::policy::Freshness;
@@ -68,6 +69,7 @@ pub(crate) struct Mirror {
     pub(crate) gate: Gate,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) header_deadline: Duration,
+    pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
     /// Who touches what is answered.
     pub(crate) touch: Touch,
@@ -105,6 +107,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) touch: Touch,
     /// The client; `None` when we pull for ourselves and nobody waits.
     pub(crate) peer: Option<IpAddr>,
+    /// How much of the upstream each client may have.
+    pub(crate) fairness: &'a Fairness,
     /// Wall time of the request, for ages of records.
     pub(crate) now: SystemTime,
 }
@@ -155,6 +159,7 @@ impl Mirror {
             receipts: client.map(|client| (&self.repeats, client)),
             touch: self.touch,
             peer: client,
+            fairness: &self.fairness,
             now,
         };
         // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.

@@ -13,6 +13,7 @@ pub(crate) async fn answer(
     query: Option<&str>,
 ) -> Result<Answer, Failure> {
     let client = &asking.client;
+    asking.fairness.turn(asking, || false).await?;
     let page = client.referrers(&asking.place.repository, digest, query, asking.deadline).await?.value;
     if page.next.is_some() && page.next.as_deref() == query {
         return Err(asking.error(Class::ProtocolGarbage, "a page of referrers links to itself").into());

@@ -88,6 +88,7 @@ impl Bound {
                 _ = tick.tick() => {
                     server.mirror.telemetry.end_quiet_pulls();
                     server.mirror.store.tidy();
+                    server.mirror.fairness.tidy();
                 }
                 (stream, peer, slot) = accept(&listener, &slots) => {
                     connections.spawn(connection(Arc::clone(&server), stream, peer, slot, watched.clone()));

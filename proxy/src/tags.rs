@@ -16,6 +16,7 @@ pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) ->
     let repository = &asking.place.repository;
     // Zero tags is a question about the repository; registries disagree about `n=0`, so one is asked for.
     let asked = with_n(page.clone(), n.map(|n| n.max(1)));
+    asking.fairness.turn(asking, || false).await?;
     let given = asking.client.tags(repository, &asked, asking.deadline).await?.value;
     if given.next.as_ref().is_some_and(|next| is_same(next, &asked)) {
         return Err(asking.error(Class::ProtocolGarbage, "a page of tags links to itself").into());

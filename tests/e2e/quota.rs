@@ -152,3 +152,30 @@ async fn a_century_and_a_page_are_a_sane_pause() {
     let text = pullgate.status().await.to_string();
     assert!(text.contains("rate_burst"), "{text}");
 }
+
+#[tokio::test]
+async fn a_greedy_client_leaves_a_modest_one_its_pull() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    for n in 0..BURST {
+        registry.add_image(&format!("library/app{n}"), "1", &image(n));
+    }
+    registry.set_quota(Some(Quota::of(100).remaining(20)));
+    let config = config(&scratch)
+        + "client_rate = 1\nheader_deadline = \"1s\"\n"
+        + &upstream("test", REGISTRY, &registry.url())
+        + "quota_reserve = 0\n";
+    let pullgate = Pullgate::start(BIN, &scratch, &config).await;
+    let greedy = futures_util::future::join_all(
+        (1..BURST).map(|n| pullgate.get(&format!("/v2/library/app{n}/manifests/1?ns={REGISTRY}")).send()),
+    );
+    let answers = greedy.await;
+    let classes = |class: &str| {
+        answers.iter().filter(|answer| answer.header("x-pullgate-class") == Some(class)).count()
+    };
+    let served = answers.iter().filter(|answer| answer.status.as_u16() == 200).count();
+    assert!((1..20).contains(&served), "{served} of 20 allowed");
+    assert_eq!((served + classes("overloaded")) as u64, BURST - 1, "the rest waited, and was refused by us");
+    let modest = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");
+    let answer = pullgate.get(&modest).from("127.0.0.2".parse().unwrap()).send().await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+}

@@ -1,6 +1,7 @@
 //! A proxy on its own folder, the registry behind it, and a client that shows every byte.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(crate) struct Plan {
     pub(crate) absent_max_age: Duration,
     pub(crate) drain: Duration,
     pub(crate) header_deadline: Duration,
+    pub(crate) client_rate: NonZeroU32,
     pub(crate) max_connections: usize,
     pub(crate) limits: Limits,
     pub(crate) quota_reserve: Reserve,
@@ -53,6 +55,7 @@ impl Default for Plan {
             absent_max_age: Duration::ZERO,
             drain: Duration::from_secs(10),
             header_deadline: Duration::from_secs(5),
+            client_rate: NonZeroU32::MAX,
             max_connections: 100,
             limits: Limits { progress: Duration::from_secs(1), ..Limits::default() },
             quota_reserve: Reserve::default(),
@@ -94,6 +97,7 @@ impl Rig {
         let settings = Settings {
             header_deadline: plan.header_deadline,
             drain: plan.drain,
+            client_rate: plan.client_rate,
             max_connections: plan.max_connections,
             tls: plan.tls.clone(),
             instance: INSTANCE.into(),

@@ -3,6 +3,7 @@
 //! It shares no code with the product, so it cannot share its mistakes.
 
 use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use loadtest::canary::CANARY;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::leaks;
@@ -34,6 +35,7 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
         headers: Vec::new(),
         body: Bytes::new(),
         searched: false,
+        from: None,
     }
 }
 
@@ -66,9 +68,17 @@ pub struct Request {
     headers: Vec<(String, String)>,
     body: Bytes,
     searched: bool,
+    from: Option<IpAddr>,
 }
 
 impl Request {
+    /// Comes from this address of the machine, to be another client.
+    #[must_use]
+    pub fn from(mut self, address: IpAddr) -> Self {
+        self.from = Some(address);
+        self
+    }
+
     /// Adds a header line; the same name may come several times.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -104,7 +114,10 @@ impl Request {
 
     /// Sends it and reads the headers; the body is left for the caller. Dropping the result closes the connection.
     pub async fn open(self) -> Reading {
-        let mut stream = connect(&self.address).await;
+        let mut stream = match self.from {
+            Some(from) => connect_from(from, &self.address).await,
+            None => connect(&self.address).await,
+        };
         stream.write_all(&self.bytes()).await.expect("the request to be taken");
         let mut reading = Reading::begin(stream, self.method == Method::HEAD).await;
         reading.searched = self.searched;
@@ -248,6 +261,13 @@ pub enum End {
 async fn connect(address: &str) -> TcpStream {
     let connected = TcpStream::connect(address).await;
     connected.unwrap_or_else(|error| panic!("no connection to {address}: {error}"))
+}
+
+async fn connect_from(from: IpAddr, address: &str) -> TcpStream {
+    let to: SocketAddr = address.parse().expect("an address and a port");
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
+    socket.bind(SocketAddr::new(from, 0)).unwrap_or_else(|error| panic!("not from {from}: {error}"));
+    socket.connect(to).await.unwrap_or_else(|error| panic!("no connection to {address}: {error}"))
 }
 
 /// Reads what is there; tells when nothing more will come. Panics after 60 s of silence.
