@@ -174,7 +174,11 @@ async fn a_greedy_client_leaves_a_modest_one_its_pull() {
     };
     let served = answers.iter().filter(|answer| answer.status.as_u16() == 200).count();
     assert!((1..20).contains(&served), "{served} of 20 allowed");
-    assert_eq!((served + classes("overloaded")) as u64, BURST - 1, "the rest waited, and was refused by us");
+    let refused = answers.iter().filter(|answer| answer.status.as_u16() == 503).count();
+    assert_eq!((served + refused) as u64, BURST - 1);
+    // Whose turn comes with the last moment of its time is late.
+    assert!(classes("overloaded") + 2 >= refused, "the rest was refused by us, not by the registry");
+    assert!(registry.log().manifest_gets() < 20, "the greedy one left something");
     let modest = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");
     let answer = pullgate.get(&modest).from("127.0.0.2".parse().unwrap()).send().await;
     assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
