@@ -1,5 +1,5 @@
 # Every way to check this project; CI runs these same recipes.
-.PHONY: setup fmt lint test crash ci demo bench
+.PHONY: setup fmt lint test crash day ci demo bench
 
 setup: ## install the real parts that the tests drive, where missing
 	tests/setup
@@ -14,7 +14,10 @@ test: setup ## unit, integration and end-to-end tests with the real parts
 	cargo nextest run --workspace --locked $(NEXTEST)
 
 crash: setup ## 1,000 times kill -9 under load; a failing run prints the SEED to run again
-	KILLS=1000 cargo nextest run --package pullgate --test crash --locked --profile crash --no-capture
+	KILLS=1000 cargo nextest run --package pullgate --test crash --locked --profile long --no-capture
+
+day: setup ## half an hour of a registry's bad day under twenty clients; prints its report
+	DAY=1800 cargo nextest run --package pullgate --test day --locked --profile long --no-capture
 
 ci: fmt lint test ## what CI runs
 

@@ -1,0 +1,68 @@
+//! A bad day at the registry: what a cluster notices of it when pullgate stands between.
+//!
+//! Nineteen plain clients and a real containerd pull all day long, while the upstream's quota runs dry, its token
+//! server goes down, its certificate expires, its blob host is gone, and at last all is well again. `DAY` says how many
+//! seconds the day has: 180 if nothing is said, 1,800 for `make day`, which prints the report.
+//!
+//! - `world`: the registry with its three hosts, pullgate, the images.
+//! - `trouble`: the parts of the day, how each begins and ends, and what may be said of it.
+//! - `client`: pulls, and what came of them.
+//! - `report`: what is counted, what is promised, and the table.
+
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod report;
+#[allow(dead_code)]
+#[path = "../e2e/setup.rs"]
+mod setup;
+mod trouble;
+mod world;
+
+use std::time::Duration;
+
+use report::Report;
+use trouble::Trouble;
+use world::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_cached_fails_on_a_bad_day_and_nobody_asks_twice() {
+    let day = Day::from_env();
+    let world = World::start(day).await;
+    let mut report = Report::default();
+    for trouble in Trouble::ALL {
+        report.add(world.live_through(trouble).await);
+    }
+    world.all_is_as_the_registry_says().await;
+    println!("{report}");
+    report.keeps_the_promises(day);
+}
+
+/// The day's length, and what follows from it.
+#[derive(Clone, Copy, Debug)]
+struct Day(Duration);
+
+impl Day {
+    fn from_env() -> Self {
+        let seconds = std::env::var("DAY").map_or(SECONDS, |text| text.parse().expect("DAY is in seconds"));
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// The day has six parts.
+    fn part(self) -> Duration {
+        self.0 / Trouble::ALL.len() as u32
+    }
+
+    /// `tag_max_age`: five in each part, a minute in half an hour.
+    fn tag_max_age(self) -> Duration {
+        self.part() / 5
+    }
+
+    /// How long a client rests between two pulls, at most.
+    fn rest(self) -> Duration {
+        (self.tag_max_age() / 2).min(Duration::from_secs(5))
+    }
+}
+
+/// In CI.
+const SECONDS: u64 = 180;
