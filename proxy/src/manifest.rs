@@ -195,7 +195,7 @@ impl Manifests {
                 known.held.answer(asking.verb, asking.range, Outcome::Hit, None)
             }
             (Checked::NotNewer, Some(known)) => second_hand(asking, known),
-            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told, demand).await,
+            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told, (known, demand)).await,
             (Checked::Unnamed | Checked::Same | Checked::NotNewer, _) => {
                 self.by_get(asking, tag, known, demand).await
             }
@@ -221,14 +221,15 @@ impl Manifests {
         held.answer(asking.verb, asking.range, outcome, None)
     }
 
-    /// The tag means `digest` now.
+    /// The tag means `digest` now. Whoever could have what it meant before is told of it only once it is here: its layers
+    /// are the upstream's matter, but the manifest must not be one that nobody can get.
     async fn moved(
         &self,
         asking: &Asking<'_>,
         tag: &Tag,
         digest: &Digest,
         told: &Told,
-        demand: Demand,
+        (known, demand): (Option<&Known>, Demand),
     ) -> Result<Answer, Failure> {
         let head = &told.head;
         if head.stale && asking.freshness().second_hand(None, asking.now).is_none() {
@@ -238,7 +239,9 @@ impl Manifests {
         let (held, outcome) = match self.earned(asking, digest, head).await {
             Some(held) => (held, Outcome::Hit),
             None => {
-                if let Some(answer) = announced(asking, digest, head) {
+                if known.is_none()
+                    && let Some(answer) = announced(asking, digest, head)
+                {
                     // Who is told of it will fetch it, as a pull in progress: whether that may be is decided here.
                     let (client, repository) = (asking.client_for(demand), &asking.place.repository);
                     client.afford(repository, &reference, asking.deadline).await?;
