@@ -117,7 +117,13 @@ impl Desk {
     fn readyz(&self) -> Response<Full<Bytes>> {
         let phase = self.readiness.phase();
         let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        text(status, &format!("{}\n", phase.as_str()))
+        text(status, &format!("{}\n{}", phase.as_str(), self.warning()))
+    }
+
+    /// A cache that cannot store is told, and costs no readiness: pulls pass through.
+    fn warning(&self) -> String {
+        let warning = self.observatory.proxy.get().and_then(|proxy| proxy.store().standing().warning);
+        warning.map(|warning| format!("warning: {warning}\n")).unwrap_or_default()
     }
 
     fn status(&self) -> Response<Full<Bytes>> {

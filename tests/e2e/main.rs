@@ -12,6 +12,7 @@
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
 //! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
+//! - `disk`: file systems that are full, cannot be written, or lose the folder, and come back.
 //! - `life`: starting, sharing a cache folder, dying, ending.
 //! - `quota`: what it makes of a registry that limits pulls.
 //! - `reload`: a configuration that changes meanwhile.
@@ -32,6 +33,7 @@ mod bodies;
 mod cache;
 mod commands;
 mod conformance;
+mod disk;
 mod endpoints;
 mod faults;
 mod freshness;

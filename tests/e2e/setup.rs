@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use loadtest::image::{Blob, Image};
 use support::containerd::Options;
@@ -106,6 +107,24 @@ pub(crate) fn each_left_once<'a>(upstream: &DockerRegistry, blobs: impl Iterator
     held.sort();
     assert_eq!(sent, held);
 }
+
+/// Runs the rest of the test named `name` again, where what it mounts is seen by it and its children alone and is gone
+/// with it: inside, this gives `false` back.
+pub(crate) async fn own_mounts(name: &str) -> bool {
+    if std::env::var_os(OWN_MOUNTS).is_some() {
+        return false;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount"]);
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
+    command.env(OWN_MOUNTS, "yes");
+    let ran = support::run(command).await;
+    assert!(ran.succeeded() && ran.stdout().contains("1 passed"), "{ran}");
+    true
+}
+
+/// Set inside [`own_mounts`].
+const OWN_MOUNTS: &str = "PULLGATE_TEST_OWN_MOUNTS";
 
 /// How pullgate answered requests for content so far.
 #[derive(Clone, Debug)]
