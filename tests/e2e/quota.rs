@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loadtest::image::Image;
 use loadtest::registry::{Quota, Registry, Rule, TooMany};
-use support::{Pullgate, Scratch};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
 use tokio::time::Instant;
 
 use crate::setup::{BIN, REGISTRY, config, upstream};
@@ -69,6 +69,31 @@ async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
 
 /// How long the registry allows nothing.
 const GAP: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn containerds_are_carried_over_a_gap_too_with_no_way_around_pullgate() {
+    let (registry, pullgate, scratch) = limited("on_exhausted = \"hold\"\n").await;
+    let hosts = HostsDir::new(&scratch);
+    hosts.only(REGISTRY, &pullgate.url());
+    for (n, release) in [Release::System, Release::V1_7, Release::V2].into_iter().enumerate() {
+        let containerd = Containerd::start(release, &scratch).await;
+        registry.set_quota(Some(Quota::of(100).remaining(0)));
+        registry.clear_log();
+        let back = async {
+            registry.wait_for(|log| log.manifest_heads() >= 2).await;
+            assert_eq!(
+                registry.log().manifest_gets(),
+                0,
+                "{release:?}: who is held asks for nothing that counts"
+            );
+            registry.set_quota(Some(Quota::of(100)));
+        };
+        let name = format!("{REGISTRY}/library/app{n}:1");
+        let (pulled, ()) = tokio::join!(containerd.pull(&name, &hosts), back);
+        pulled.ok();
+        assert_eq!(containerd.files(&name).await, files_of(&image(n as u64)), "{release:?}");
+    }
+}
 
 #[tokio::test]
 async fn a_burst_that_runs_a_quota_dry_is_carried_until_it_comes_back() {
