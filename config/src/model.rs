@@ -50,7 +50,7 @@ pub struct Proxy {
     pub drain: Duration,
     /// Client connections served at once; more wait in the accept queue.
     pub max_connections: usize,
-    /// Questions for what is not here that one client may send upstream a second.
+    /// Requests of one client for what is not here that may go upstream a second.
     pub client_rate: NonZeroU32,
     /// Where content is kept.
     pub cache: Cache,

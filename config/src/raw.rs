@@ -91,7 +91,7 @@ section! {
         drain: Duration = "'30s'", within "0s" .. "1h";
         /// Client connections served at once; more wait.
         max_connections: u64 = "16384", within "1" .. "1000000";
-        /// Questions for manifests and lists that one client may send upstream a second, in the long run; ten times as
+        /// Requests for manifests and lists of one client that may go upstream a second, in the long run; ten times as
         /// many at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or asked
         /// for by another client already, is not counted, nor are layers. A client is an IPv4 address or an IPv6 /64: raise
         /// it where many nodes come from one address.

@@ -1,11 +1,12 @@
 //! Who asks for what is not here, and how often: one client, however busy, leaves room for the others.
 //!
-//! Counted are questions for manifests and lists that would go upstream. Hits cost nothing, nor do questions somebody
+//! Counted are requests for manifests and lists that would go upstream. Hits cost nothing, nor do questions somebody
 //! else is asking already; layers follow from manifests and are bounded by them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -31,21 +32,25 @@ struct Network(IpAddr);
 struct Uptime(Instant);
 
 impl Fairness {
-    /// Lets each client send so many questions upstream a second in the long run, and [`BURST_SECONDS`] times as many at
+    /// Lets so many requests of each client go upstream a second in the long run, and [`BURST_SECONDS`] times as many at
     /// once.
     pub(crate) fn new(rate: NonZeroU32) -> Self {
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST_SECONDS));
         Self(RateLimiter::hashmap_with_clock(quota, Uptime(Instant::now())))
     }
 
-    /// Waits until the client may have its question asked, or somebody else asks it.
+    /// Waits until the client may have its question asked, or somebody else asks it. A request has one turn, however
+    /// many questions it takes.
     ///
     /// # Errors
     /// `overloaded`: not before the deadline.
     pub(crate) async fn turn(&self, asking: &Asking<'_>, is_asked: impl Fn() -> bool) -> Result<(), Error> {
         let Some(network) = asking.peer.map(Network::of) else { return Ok(()) };
-        while !is_asked() {
-            let Err(wait) = self.take(network) else { break };
+        while !asking.has_turn.load(Ordering::Relaxed) && !is_asked() {
+            let Err(wait) = self.take(network) else {
+                asking.has_turn.store(true, Ordering::Relaxed);
+                break;
+            };
             if Instant::now() + wait > asking.deadline {
                 let message = "this client asks the registry for more than its share of this mirror";
                 return Err(asking.error(Class::Overloaded, message));

@@ -90,7 +90,7 @@ pub struct Settings {
     pub header_deadline: Duration,
     /// How long running bodies may go on after the signal to stop.
     pub drain: Duration,
-    /// Questions for what is not here that one client may send upstream a second.
+    /// Requests of one client for what is not here that may go upstream a second.
     pub client_rate: NonZeroU32,
     /// Client connections served at once.
     pub max_connections: usize,

@@ -145,11 +145,6 @@ impl Manifests {
                 return Ok(announced);
             }
         }
-        // Where headers were asked for, they have had their turn.
-        if asking.verb == Verb::Get {
-            let question = self.question(asking, &reference);
-            asking.fairness.turn(asking, || self.fetches.is_running(&(question.clone(), None))).await?;
-        }
         let demand = self.begun.demand(asking, digest).await;
         let (Fetched { held, .. }, outcome) = self.fetch(asking, &reference, demand).await?;
         self.settle(asking, &held).await;
@@ -380,6 +375,7 @@ impl Manifests {
                 Ok(Fetched { held: keep(&store, &scope, held).await?, at, stale })
             }
         };
+        asking.fairness.turn(asking, || self.fetches.is_running(&(question.clone(), None))).await?;
         loop {
             let fetched = together(&self.fetches, asking, &question, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -109,6 +110,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) peer: Option<IpAddr>,
     /// How much of the upstream each client may have.
     pub(crate) fairness: &'a Fairness,
+    /// Was its client's turn taken?
+    pub(crate) has_turn: AtomicBool,
     /// Wall time of the request, for ages of records.
     pub(crate) now: SystemTime,
 }
@@ -160,6 +163,7 @@ impl Mirror {
             touch: self.touch,
             peer: client,
             fairness: &self.fairness,
+            has_turn: AtomicBool::new(false),
             now,
         };
         // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.

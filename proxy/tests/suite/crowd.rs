@@ -1,7 +1,10 @@
 //! Clients that leave, dawdle or say nothing: they cost the others nothing.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use config::Access;
+use futures_util::future::join_all;
 use loadtest::image::{Blob, Image};
 use loadtest::registry::{At, Gate, Rule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,6 +54,27 @@ async fn a_client_that_stops_reading_leaves_little_in_the_kernel() {
     }
     let unsent = unsent(&slow);
     assert!((1..=512 << 10).contains(&unsent), "{unsent} bytes wait for a client that takes nothing");
+}
+
+/// Its manifest is here, but whether each of its repositories has it takes a HEAD, and then a GET where that says too little.
+#[tokio::test]
+async fn a_request_that_takes_two_questions_has_one_turn() {
+    let plan = Plan { access: Access::Shared, client_rate: NonZeroU32::MIN, ..Plan::default() };
+    let rig = Rig::with(plan).await;
+    rig.upstream.fault(Rule::manifest().head().no_header("content-type"));
+    let image = Image::with_layers(50, &[1000]);
+    let paths =
+        (0..BURST).map(|n| (format!("team/app{n}"), format!("team/app{n}/manifests/{}", image.digest())));
+    let (repositories, paths): (Vec<_>, Vec<_>) = paths.unzip();
+    repositories.iter().for_each(|repository| rig.upstream.add_image(repository, "1", &image));
+    assert_eq!(rig.get(&paths[0]).await.status, 200);
+
+    let others = join_all(paths[1..].iter().map(|path| rig.get(path))).await;
+    for (heard, path) in others.iter().zip(&paths[1..]) {
+        assert_eq!((heard.status, heard.class()), (200, "none"), "{path}");
+    }
+    let log = rig.upstream.log();
+    assert_eq!((log.manifest_heads(), log.manifest_gets()), (BURST - 1, BURST), "two questions each");
 }
 
 #[tokio::test]
@@ -108,3 +132,5 @@ fn unsent(client: &TcpStream) -> u64 {
 }
 
 const LONG: Duration = Duration::from_secs(60);
+/// What a client may ask at once at a rate of one a second.
+const BURST: usize = 10;
