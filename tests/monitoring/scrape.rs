@@ -80,7 +80,7 @@ fn may_be(label: &str, value: &str, series: &str) -> bool {
         "kind" if series.contains("upstream") => value.parse::<RequestKind>().is_ok(),
         "kind" => ["ping", "manifest", "blob", "tags", "referrers", "other"].contains(&value),
         "outcome" => {
-            ["hit", "joined", "miss", "stale", "absent", "abandoned", "refused", "failed"].contains(&value)
+            OUTCOMES.contains(&value) || value == "challenged" && series.starts_with("pullgate_pull")
         }
         "code" => value == "other" || (value.len() == 3 && value.parse::<u16>().is_ok()),
         "side" => ["upstream", "client"].contains(&value),
@@ -112,6 +112,9 @@ fn family(series: &str) -> &str {
     let stripped = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| series.strip_suffix(suffix));
     stripped.unwrap_or(series)
 }
+
+/// How requests and pulls end; a pull may also end with the challenge that the node then answers.
+const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "absent", "abandoned", "refused", "failed"];
 
 const LABELS: &[(&str, &str)] = &[
     ("pullgate_build_info", "version"),
