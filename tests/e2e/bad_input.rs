@@ -1,5 +1,8 @@
 //! Requests and documents that are refused: the client is told so, nobody else hears of it, and nothing is kept.
 
+use std::fs;
+use std::path::PathBuf;
+
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, media};
 use loadtest::registry::{Answer, Ask, Registry, Rule};
@@ -215,6 +218,18 @@ async fn is_refused_and_not_kept(class: &str, document: &serde_json::Value) {
         assert_eq!(answer.header("x-pullgate-class"), Some(class), "{}", answer.text());
         assert_eq!(upstream.log().manifest_gets(), round, "asked for anew");
     }
-    let kept = files_below(&cache(&scratch).join("v1"));
+    let kept = content(&scratch);
     assert!(kept.is_empty(), "{kept:?}");
+
+    let good = pullgate.get(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
+    assert_eq!(good.status, 200, "{}", good.text());
+    let kept = content(&scratch);
+    assert_eq!(kept.len(), 3, "a good one, its link and its tag: {kept:?}");
+}
+
+/// Blobs and manifests, links, tags, and what is not whole yet: each kind has a folder. The record of what was hashed
+/// since the boot lies beside them and is no content.
+fn content(scratch: &Scratch) -> Vec<PathBuf> {
+    let kinds = fs::read_dir(cache(scratch).join("v1")).unwrap().map(|kind| kind.unwrap().path());
+    kinds.filter(|kind| kind.is_dir()).flat_map(|kind| files_below(&kind)).collect()
 }
