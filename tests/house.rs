@@ -27,6 +27,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("memmap2", &["filemap"]),
     ("governor", &["proxy"]),
     ("libc", &["filemap"]),
+    ("prost", &["support"]),
+    ("tonic", &["support"]),
 ];
 
 #[test]

@@ -9,7 +9,7 @@
 //! | bob | refused | fetched | refused | from the store |
 //!
 //! Cached means that both tenants have pulled theirs, so that content and both links are in the store.
-//! [`raw`] asks by hand, [`containerd`] with `ctr --user`.
+//! [`raw`] asks by hand, [`containerd`] with `ctr --user` and by CRI.
 
 mod containerd;
 mod hostile;

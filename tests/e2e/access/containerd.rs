@@ -1,6 +1,9 @@
 //! Real containerds that log in with a tenant's secret: right images, few requests, and nothing for who may not.
+//!
+//! With `ctr --user`, and by CRI as the kubelet pulls with a pod's `imagePullSecrets`.
 
-use loadtest::registry::{Exchange, Kind};
+use loadtest::registry::{Exchange, Kind, Log};
+use support::cri::Auth;
 use support::{Containerd, HostsDir, Release, files_of};
 
 use super::*;
@@ -8,64 +11,186 @@ use crate::setup::Answers;
 
 #[tokio::test]
 async fn the_system_containerd_pulls_what_its_tenant_may_see() {
-    pulls_what_its_tenant_may_see(Release::System).await;
+    pulls_what_its_tenant_may_see(Release::System, Client::Ctr).await;
 }
 
 #[tokio::test]
 async fn containerd_1_7_pulls_what_its_tenant_may_see() {
-    pulls_what_its_tenant_may_see(Release::V1_7).await;
+    pulls_what_its_tenant_may_see(Release::V1_7, Client::Ctr).await;
 }
 
 #[tokio::test]
 async fn containerd_2_pulls_what_its_tenant_may_see() {
-    pulls_what_its_tenant_may_see(Release::V2).await;
+    pulls_what_its_tenant_may_see(Release::V2, Client::Ctr).await;
+}
+
+#[tokio::test]
+async fn the_system_containerd_pulls_by_cri_what_the_pods_secret_may_see() {
+    pulls_what_its_tenant_may_see(Release::System, Client::Cri).await;
+}
+
+#[tokio::test]
+async fn containerd_1_7_pulls_by_cri_what_the_pods_secret_may_see() {
+    pulls_what_its_tenant_may_see(Release::V1_7, Client::Cri).await;
+}
+
+#[tokio::test]
+async fn containerd_2_pulls_by_cri_what_the_pods_secret_may_see() {
+    pulls_what_its_tenant_may_see(Release::V2, Client::Cri).await;
 }
 
 /// The eight combinations: each tenant for each repository, cold and then cached.
-async fn pulls_what_its_tenant_may_see(release: Release) {
+async fn pulls_what_its_tenant_may_see(release: Release, client: Client) {
     for asks in Tenant::ALL {
-        let house = House::start().await;
-        let hosts = HostsDir::new(&house.scratch);
-        hosts.mirror(REGISTRY, &house.pullgate.url(), &house.registry.url());
-        let mut containerd = Containerd::start(release, &house.scratch).await;
+        let mut node = Node::start(release, client).await;
         for cached in [false, true] {
             if cached {
-                house.warm().await;
+                node.house.warm().await;
             }
             // The refused first: what it left in the store or in a lease would show.
             for of in if asks == Tenant::Ann { [Tenant::Bob, Tenant::Ann] } else { Tenant::ALL } {
-                house.registry.clear_log();
-                let before = Answers::of(&house.pullgate).await;
-                let name = format!("{REGISTRY}/{}:1", of.repository());
-                let pulled = containerd.pull_with(&name, &hosts, &["--user", &asks.user()]).await;
-                let answers = Answers::of(&house.pullgate).await.since(&before);
-                let told = format!("{release:?} {asks:?} of {of:?}, cached {cached}: {answers:?}");
+                node.house.registry.clear_log();
+                let before = Answers::of(&node.house.pullgate).await;
+                let pulled = node.pull(&image_of(of), asks).await;
+                let answers = Answers::of(&node.house.pullgate).await.since(&before);
+                let told = format!(
+                    "{release:?} {client:?}: {asks:?} of {of:?}, cached {cached}: {pulled:?} {answers:?}"
+                );
                 assert!(
                     answers.of_kind("manifest") <= 4,
                     "two requests for the tag, two for the digest: {told}"
                 );
-                let log = house.registry.log();
+                assert_eq!(pulled.is_ok(), asks == of, "{told}");
                 if asks == of {
-                    pulled.ok();
-                    assert_eq!(containerd.files(&name).await, files_of(&house.image), "{told}");
-                    assert_eq!(answers.of_kind("blob"), house.image.blobs().count() as u64, "{told}");
-                    assert_eq!(log.count(is_direct), 0, "{told}");
-                    let gets =
-                        log.count(|asked| asked.kind == Kind::Blob && asked.method == http::Method::GET);
-                    assert_eq!(gets, if cached { 0 } else { house.image.blobs().count() }, "{told}");
+                    node.has_pulled(of, cached, &answers, &told).await;
                 } else {
-                    pulled.failed();
-                    assert_eq!(
-                        log.count(|asked| asked.status == Some(200) && asked.kind != Kind::Token),
-                        0,
-                        "{told}"
-                    );
-                    assert_eq!(containerd.content().await, Vec::<String>::new(), "{told}");
+                    node.has_got_nothing(&told).await;
                 }
-                containerd.reset().await;
+                node.containerd.reset().await;
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_pod_without_a_secret_pulls_by_cri_what_is_public() {
+    for release in RELEASES {
+        let node = Node::start(release, Client::Cri).await;
+        let name = format!("{REGISTRY}/{OPEN}:1");
+        let pulled = node.containerd.cri().await.pull(&name, None).await;
+        assert_eq!(pulled.expect("a pull"), node.house.image.config.digest, "{release:?}");
+        assert_eq!(node.containerd.files(&name).await, files_of(&node.house.image), "{release:?}");
+        assert_eq!(node.house.registry.log().count(is_direct), 0, "{release:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_worth_nothing_gets_nothing_by_cri_be_it_cached_or_not() {
+    for release in RELEASES {
+        let mut node = Node::start(release, Client::Cri).await;
+        let token = node.house.token(Tenant::Ann, Tenant::Ann.repository());
+        let wrong = Auth { password: Tenant::Bob.password().to_owned(), ..Tenant::Ann.secret() };
+        // One that the registry would take, but containerd passes on no token that came this way.
+        let unused = Auth { registry_token: token.clone(), ..Auth::default() };
+        for cached in [false, true] {
+            if cached {
+                node.house.warm().await;
+            }
+            for (auth, reason) in [
+                (None, "403 Forbidden"),
+                (Some(&wrong), "401 Unauthorized"),
+                (Some(&unused), "403 Forbidden"),
+            ] {
+                node.house.registry.clear_log();
+                let told = format!("{release:?} {auth:?}, cached {cached}");
+                let pulled = node.containerd.cri().await.pull(&image_of(Tenant::Ann), auth.cloned()).await;
+                let refusal = pulled.expect_err(&told);
+                assert!(refusal.message().ends_with(reason), "{told}: {refusal}");
+                node.has_got_nothing(&told).await;
+                node.containerd.reset().await;
+            }
+        }
+        let own = node.house.get(Tenant::Ann.repository(), "manifests/1", Some(&token)).await;
+        assert_eq!(own.status.as_u16(), 200, "the token itself is good");
+    }
+}
+
+const RELEASES: [Release; 3] = [Release::System, Release::V1_7, Release::V2];
+
+/// Who tells containerd to pull.
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    Ctr,
+    Cri,
+}
+
+/// A containerd that pulls by way of the house's pullgate.
+struct Node {
+    containerd: Containerd,
+    hosts: HostsDir,
+    client: Client,
+    house: House,
+}
+
+impl Node {
+    async fn start(release: Release, client: Client) -> Self {
+        let house = House::start().await;
+        let hosts = HostsDir::new(&house.scratch);
+        hosts.mirror(REGISTRY, &house.pullgate.url(), &house.registry.url());
+        let options = Containerd::options(release);
+        let options = match client {
+            Client::Ctr => options,
+            Client::Cri => options.cri(&hosts),
+        };
+        Self { containerd: options.start(&house.scratch).await, hosts, client, house }
+    }
+
+    /// Pulls with the tenant's secret; tells why it failed.
+    async fn pull(&self, image: &str, asks: Tenant) -> Result<(), String> {
+        match self.client {
+            Client::Ctr => {
+                let pulled = self.containerd.pull_with(image, &self.hosts, &["--user", &asks.user()]).await;
+                if pulled.succeeded() { Ok(()) } else { Err(pulled.failed()) }
+            }
+            Client::Cri => {
+                let pulled = self.containerd.cri().await.pull(image, Some(asks.secret())).await;
+                pulled.map(drop).map_err(|refusal| refusal.to_string())
+            }
+        }
+    }
+
+    /// It has all of the tenant's image, each blob asked for once, and none of it from the registry itself.
+    async fn has_pulled(&self, of: Tenant, cached: bool, answers: &Answers, told: &str) {
+        let image = &self.house.image;
+        assert_eq!(self.containerd.files(&image_of(of)).await, files_of(image), "{told}");
+        assert_eq!(answers.of_kind("blob"), image.blobs().count() as u64, "{told}");
+        let log = self.house.registry.log();
+        assert_eq!(log.count(is_direct), 0, "{told}");
+        let gets = log.count(|asked| asked.kind == Kind::Blob && asked.method == http::Method::GET);
+        assert_eq!(gets, if cached { 0 } else { image.blobs().count() }, "{told}");
+    }
+
+    /// Neither pullgate nor the registry itself gave it anything.
+    async fn has_got_nothing(&self, told: &str) {
+        assert_eq!(granted(&self.house.registry.log()), 0, "{told}");
+        assert_eq!(self.containerd.content().await, Vec::<String>::new(), "{told}");
+    }
+}
+
+impl Tenant {
+    /// As the kubelet passes a secret on.
+    fn secret(self) -> Auth {
+        Auth { username: self.name().to_owned(), password: self.password().to_owned(), ..Auth::default() }
+    }
+}
+
+fn image_of(tenant: Tenant) -> String {
+    format!("{REGISTRY}/{}:1", tenant.repository())
+}
+
+/// How often the registry granted anything but a token.
+fn granted(log: &Log) -> usize {
+    log.count(|asked| asked.status == Some(200) && asked.kind != Kind::Token)
 }
 
 /// Did containerd ask the registry itself for content?

@@ -11,7 +11,7 @@
 //! - [`scratch`]: one folder per test, kept with its logs when the test fails.
 //! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses nobody else takes.
 //! - [`parts`]: where the programs are; one that is missing fails the test and says `make setup`.
-//! - [`containerd`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
+//! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
 //! - [`prometheus`], [`alertmanager`]: what operators see, and the page they get.
 //! - [`pullgate`], [`metrics`]: the binary under test and what it says of itself.
 //! - [`leaks`]: after each run, what pullgate showed and kept is searched for the secrets it was told.
@@ -24,6 +24,7 @@
 
 pub mod alertmanager;
 pub mod containerd;
+pub mod cri;
 pub mod docker_registry;
 pub mod hosts;
 pub mod http;
@@ -40,6 +41,7 @@ pub mod wait;
 
 pub use alertmanager::{Alertmanager, Webhook};
 pub use containerd::{Containerd, Release, files_of};
+pub use cri::Cri;
 pub use docker_registry::DockerRegistry;
 pub use hosts::HostsDir;
 pub use metrics::Metrics;

@@ -13,7 +13,7 @@ use loadtest::image::Image;
 pub use options::Options;
 
 use crate::process::{Process, Ran, run};
-use crate::{HostsDir, Scratch, parts};
+use crate::{Cri, HostsDir, Scratch, parts};
 
 /// Which containerd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,7 @@ impl Release {
 pub struct Containerd {
     release: Release,
     folder: PathBuf,
+    namespace: &'static str,
     process: Process,
 }
 
@@ -88,7 +89,7 @@ impl Containerd {
         let script = r#""$@" >/dev/null && cp -a "$MOUNT/." "$COPY/" && umount "$MOUNT""#;
         let mut command = in_own_mounts();
         command.args(["sh", "-ec", script, "sh"]).env("MOUNT", mount.path()).env("COPY", copy.path());
-        command.arg(self.release.program("ctr")).arg("--address").arg(self.socket());
+        self.address(command.arg(self.release.program("ctr")));
         command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
         run(command).await.ok();
         let view = mount.path().display().to_string();
@@ -120,6 +121,11 @@ impl Containerd {
         self.ready().await;
     }
 
+    /// The CRI, when the options turned it on. Panics when its plugin did not load.
+    pub async fn cri(&self) -> Cri {
+        Cri::ready(&self.socket()).await
+    }
+
     /// Its gRPC socket; with CRI on, the CRI is served there too.
     pub fn socket(&self) -> PathBuf {
         self.folder.join("containerd.sock")
@@ -133,13 +139,18 @@ impl Containerd {
     /// Runs `ctr` of the same release against it.
     pub async fn ctr(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new(self.release.program("ctr"));
-        command.arg("--address").arg(self.socket()).args(arguments);
+        self.address(&mut command).args(arguments);
         run(command).await
     }
 
-    async fn launch(release: Release, folder: PathBuf) -> Self {
+    /// Adds where `ctr` finds this containerd and its images.
+    fn address<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.arg("--address").arg(self.socket()).args(["--namespace", self.namespace])
+    }
+
+    async fn launch(release: Release, folder: PathBuf, namespace: &'static str) -> Self {
         let process = launch(release, &folder);
-        let mut containerd = Self { release, folder, process };
+        let mut containerd = Self { release, folder, namespace, process };
         containerd.ready().await;
         containerd
     }

@@ -19,7 +19,7 @@ impl Options {
         Self { release, cri: None, layer_fetch_buffer: None }
     }
 
-    /// Turns the CRI plugin on, with this `config_path`.
+    /// Turns the CRI plugin on, with this `config_path`; `ctr` then looks where the CRI keeps its images.
     #[must_use]
     pub fn cri(mut self, hosts: &HostsDir) -> Self {
         self.cri = Some(hosts.clone());
@@ -37,7 +37,8 @@ impl Options {
     pub async fn start(self, scratch: &Scratch) -> Containerd {
         let folder = scratch.folder("containerd");
         fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
-        Containerd::launch(self.release, folder).await
+        let namespace = if self.cri.is_some() { CRI_NAMESPACE } else { DEFAULT_NAMESPACE };
+        Containerd::launch(self.release, folder, namespace).await
     }
 
     /// The configuration file, in the form that every release reads.
@@ -72,11 +73,16 @@ snapshotter = "{SNAPSHOTTER}"
     }
 }
 
-/// The CRI's part: like the rest, it shares no path and no socket with another instance. 2.x migrates the names.
+/// The CRI's part: like the rest, it shares no path and no socket with another instance. 2.x migrates the names,
+/// but not that of the snapshotter.
 fn cri_config(folder: impl fmt::Display, hosts: &HostsDir) -> String {
     format!(
         r#"[plugins."io.containerd.grpc.v1.cri".registry]
 config_path = {hosts:?}
+[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "{SNAPSHOTTER}"
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "{SNAPSHOTTER}"
 [plugins."io.containerd.grpc.v1.cri".cni]
 conf_dir = "{folder}/cni"
 [plugins."io.containerd.nri.v1.nri"]
@@ -96,6 +102,9 @@ fn go_architecture() -> &'static str {
     }
 }
 
+/// Where containerd keeps what came by CRI, and what came by `ctr`.
+const CRI_NAMESPACE: &str = "k8s.io";
+const DEFAULT_NAMESPACE: &str = "default";
 /// What the CRI is called: one plugin in 1.x, three in 2.x.
 const CRI_PLUGINS: &[&str] =
     &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"];

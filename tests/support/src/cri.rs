@@ -1,0 +1,128 @@
+//! Pulling as the kubelet does: `runtime.v1.ImageService` of a containerd whose CRI plugin is on.
+//!
+//! Messages have the fields that tests use, with the numbers of
+//! [`api.proto`](https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto).
+
+use std::path::Path;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use prost::Message;
+use tokio::time::timeout;
+use tonic::client::Grpc;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
+
+use crate::wait::wait_until;
+
+/// The image service of one containerd.
+#[derive(Debug)]
+pub struct Cri {
+    channel: Channel,
+}
+
+impl Cri {
+    /// Waits until the plugin answers, which it does a moment after containerd has booted.
+    pub(crate) async fn ready(socket: &Path) -> Self {
+        let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).expect("a path in UTF-8");
+        let cri = Self { channel: endpoint.connect_lazy() };
+        wait_until("the CRI to answer", START_LIMIT, || async {
+            let request = ImageStatusRequest { image: Some("none.test/none:1".into()) };
+            match cri.call("ImageStatus", request).await {
+                Ok(()) => Some(()),
+                // Other failures of the start stay: a plugin that was not loaded is unimplemented.
+                Err(status) if status.code() == Code::Unavailable || status.message().contains(NOT_YET) => {
+                    None
+                }
+                Err(status) => panic!("the CRI at {}: {status}", socket.display()),
+            }
+        })
+        .await;
+        cri
+    }
+
+    /// Pulls an image and unpacks it, with the secret of the pod or without one; tells the image's id.
+    pub async fn pull(&self, image: &str, auth: Option<Auth>) -> Result<String, Status> {
+        let request = PullImageRequest { image: Some(image.into()), auth };
+        let response: PullImageResponse = self.call("PullImage", request).await?;
+        Ok(response.image_ref)
+    }
+
+    /// Panics when no answer comes: that is no way to say no.
+    async fn call<T: Message + Default + 'static>(
+        &self,
+        method: &str,
+        message: impl Message + 'static,
+    ) -> Result<T, Status> {
+        let path = PathAndQuery::try_from(format!("/runtime.v1.ImageService/{method}"))
+            .expect("invariant: a valid path");
+        let mut client = Grpc::new(self.channel.clone());
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let answer = client.unary(tonic::Request::new(message), path, ProstCodec::default());
+        let answer = timeout(CALL_LIMIT, answer)
+            .await
+            .unwrap_or_else(|_| panic!("{method}: no end after {CALL_LIMIT:?}"));
+        answer.map(tonic::Response::into_inner)
+    }
+}
+
+/// `AuthConfig`: what the kubelet makes of a pod's secret. It leaves `server_address` empty.
+#[derive(Clone, PartialEq, Message)]
+pub struct Auth {
+    /// The user name.
+    #[prost(string, tag = "1")]
+    pub username: String,
+    /// The password.
+    #[prost(string, tag = "2")]
+    pub password: String,
+    /// Both, `name:password` in base64.
+    #[prost(string, tag = "3")]
+    pub auth: String,
+    /// The registry that it is meant for.
+    #[prost(string, tag = "4")]
+    pub server_address: String,
+    /// A refresh token.
+    #[prost(string, tag = "5")]
+    pub identity_token: String,
+    /// A token to show the registry as it is.
+    #[prost(string, tag = "6")]
+    pub registry_token: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ImageSpec {
+    #[prost(string, tag = "1")]
+    image: String,
+}
+
+impl From<&str> for ImageSpec {
+    fn from(image: &str) -> Self {
+        Self { image: image.to_owned() }
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PullImageRequest {
+    #[prost(message, optional, tag = "1")]
+    image: Option<ImageSpec>,
+    #[prost(message, optional, tag = "2")]
+    auth: Option<Auth>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PullImageResponse {
+    #[prost(string, tag = "1")]
+    image_ref: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ImageStatusRequest {
+    #[prost(message, optional, tag = "1")]
+    image: Option<ImageSpec>,
+}
+
+/// What the plugin answers until it has looked through its state.
+const NOT_YET: &str = "server is not initialized yet";
+const START_LIMIT: Duration = Duration::from_secs(30);
+const CALL_LIMIT: Duration = Duration::from_secs(120);
