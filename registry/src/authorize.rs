@@ -26,7 +26,7 @@ use crate::transport::Ask;
 
 /// What goes into `Authorization`.
 pub(crate) enum Authorization {
-    /// A token; `fresh` ones were exchanged for this very call.
+    /// A token; `fresh` ones were exchanged for this very challenge.
     Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
     /// User name and password.
     Basic(HeaderValue, Credential),
@@ -63,6 +63,14 @@ impl Authorization {
                 token.map(|(_, token)| Secret::new(token)).into_iter().collect()
             }
         }
+    }
+
+    /// A token that no challenge asked for: the registry may want one from elsewhere by now, so a 401 is not final.
+    fn unasked(mut self) -> Self {
+        if let Self::Bearer { fresh, .. } = &mut self {
+            *fresh = false;
+        }
+        self
     }
 
     /// Is a 401 to it the last word? Not for a cached token: that one may just have died.
@@ -103,8 +111,9 @@ impl Walk<'_> {
         Some(&**self.endpoint().credentials.as_ref().or(shared)?)
     }
 
-    /// What is worth sending before any challenge: a cached token, or Basic where the endpoint wanted it before.
-    pub(crate) async fn upfront(&self) -> Result<Option<Authorization>, Error> {
+    /// What is worth sending before any challenge: a cached token, the next one where it was only too old, or Basic where
+    /// the endpoint wanted it before.
+    pub(crate) async fn upfront(&self, account: &mut Account) -> Result<Option<Authorization>, Error> {
         if let Some(caller) = self.caller() {
             return Ok(Some(Authorization::Caller(caller.header())));
         }
@@ -115,8 +124,12 @@ impl Walk<'_> {
             return self.basic().await;
         }
         let Some(key) = self.own_scope().map(|scope| self.key(scope)) else { return Ok(None) };
-        let token = self.inner.outbound.tokens.cached(&key).await;
-        Ok(token.and_then(|token| bearer(key, Grant { token, fresh: false, timings: Timings::default() })))
+        let tokens = &self.inner.outbound.tokens;
+        if let Some(token) = tokens.cached(&key).await {
+            return Ok(bearer(key, Grant { token, fresh: false, timings: Timings::default() }));
+        }
+        let Some(wanted) = tokens.renewal(&key).await else { return Ok(None) };
+        Ok(self.token(&wanted, account).await?.map(Authorization::unasked))
     }
 
     /// The challenge of an answer, if it is one we can meet or at least refuse by name.

@@ -124,7 +124,7 @@ impl Walk<'_> {
 
     /// The question, with as many answers to challenges as decision allows: one for a cached token, one for none.
     async fn ask(&self, account: &mut Account) -> Result<Given, Error> {
-        let mut authorization = self.upfront().await?;
+        let mut authorization = self.upfront(account).await?;
         let mut renewed = false;
         loop {
             let landed = self.follow(authorization.as_ref(), account).await?;

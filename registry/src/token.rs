@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded;
 
+use crate::challenge::Bearer;
 use crate::class::{Class, Stage};
 use crate::classify::{self, Asked};
 use crate::credential::{self, Credential, CredentialSource, Secret, basic_header};
@@ -55,6 +56,18 @@ pub struct Exchange<'a> {
     pub credentials: Option<&'a dyn CredentialSource>,
     /// For which repository, as in image names.
     pub repository: Option<&'a Repository>,
+}
+
+impl Exchange<'_> {
+    /// The challenge that leads here.
+    fn origin(&self, key: &TokenKey) -> Bearer {
+        Bearer {
+            realm: self.realm.to_string(),
+            service: self.service.map(str::to_owned),
+            scope: Some(key.scope.clone()),
+            error: None,
+        }
+    }
 }
 
 /// A token, and what it took.
@@ -117,6 +130,12 @@ impl Tokens {
         self.slots.get(key).await?.state().live(Instant::now())
     }
 
+    /// Where the last token of `key` came from, if only its age ended it: the next one can be had there, without a 401
+    /// of the registry first.
+    pub(crate) async fn renewal(&self, key: &TokenKey) -> Option<Bearer> {
+        self.slots.get(key).await?.state().origin.clone()
+    }
+
     /// The token of `key`: cached, awaited from an exchange under way, or exchanged now.
     ///
     /// Failures are not cached, but all who waited for the failing exchange share its error (stage `token`).
@@ -140,7 +159,7 @@ impl Tokens {
             return settled;
         }
         let result = run(&key.scope, exchange, fetch).await;
-        slot.state().settle(&result, Instant::now());
+        slot.state().settle(&result, exchange.origin(key), Instant::now());
         result.map(|(grant, _)| grant)
     }
 
@@ -190,6 +209,8 @@ struct Slot {
 #[derive(Default)]
 struct State {
     token: Option<(Token, Instant)>,
+    /// Where it came from. Forgotten with the first failure there: the registry may name another place by now.
+    origin: Option<Bearer>,
     /// Counts failed exchanges: who waits sees by it that one failed meanwhile.
     failures: u64,
     last_failure: Option<Error>,
@@ -213,7 +234,8 @@ impl State {
         self.last_failure.clone().filter(|_| self.failures > failures_seen).map(Err)
     }
 
-    fn settle(&mut self, result: &Result<(Grant, Duration), Error>, now: Instant) {
+    fn settle(&mut self, result: &Result<(Grant, Duration), Error>, origin: Bearer, now: Instant) {
+        self.origin = result.is_ok().then_some(origin);
         match result {
             Ok((grant, life)) => {
                 self.token = Some((grant.token.clone(), now + *life));
@@ -227,7 +249,9 @@ impl State {
     }
 
     fn forget(&mut self, token: &Token) {
-        self.token.take_if(|(held, _)| Arc::ptr_eq(&held.0, &token.0));
+        if self.token.take_if(|(held, _)| Arc::ptr_eq(&held.0, &token.0)).is_some() {
+            self.origin = None;
+        }
     }
 }
 
@@ -530,6 +554,24 @@ mod tests {
         assert!(tokens.cached(&key("a")).await.is_none());
         let next = tokens.token(&key("a"), &anonymous(&realm), &endpoint).await.unwrap();
         assert!(next.fresh && next.token.expose() == "t1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_token_is_looked_for_where_a_good_one_came_from() {
+        let (tokens, realm) = (Tokens::new(), realm());
+        let endpoint = endpoint(|number| if number == 1 { says(503, "") } else { issues(number) });
+        let key = key("a");
+        let exchange = anonymous(&realm);
+        assert_eq!(tokens.renewal(&key).await, None, "never exchanged");
+        tokens.token(&key, &exchange, &endpoint).await.unwrap();
+        tokio::time::advance(Duration::from_secs(300)).await;
+        let origin = tokens.renewal(&key).await.unwrap();
+        assert_eq!((&*origin.realm, origin.service.as_deref()), (realm.as_str(), Some("s")));
+        tokens.token(&key, &exchange, &endpoint).await.map(drop).unwrap_err();
+        assert_eq!(tokens.renewal(&key).await, None, "it failed there");
+        let token = tokens.token(&key, &exchange, &endpoint).await.unwrap().token;
+        tokens.invalidate(&key, &token).await;
+        assert_eq!(tokens.renewal(&key).await, None, "the registry refused what came from there");
     }
 
     #[tokio::test(start_paused = true)]

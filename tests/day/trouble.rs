@@ -13,7 +13,7 @@ pub(crate) enum Trouble {
     Morning,
     /// Manifest GETs are refused with 429; HEADs are free.
     QuotaDry,
-    /// The token server refuses connections, and tokens live for a second.
+    /// The token server refuses connections, and the tokens it gave are revoked.
     TokenServerDown,
     /// The registry shows a certificate that expired.
     TlsExpired,

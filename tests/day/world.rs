@@ -56,7 +56,8 @@ impl World {
         let upstream = Registry::start_with(greeting.clone()).await.unwrap();
         let token_host = upstream.start_host("localhost", greeting.clone()).await.unwrap();
         let realm = format!("{}/token", token_host.url());
-        upstream.require(Access::Tokens(Tokens::new().life(Duration::from_secs(60)).realm(&realm)));
+        // A tag is asked about when the token of the last time has just died.
+        upstream.require(Access::Tokens(Tokens::new().life(day.tag_max_age()).realm(&realm)));
         upstream.start_cdn("localhost", greeting, Duration::from_secs(60)).await.unwrap();
         let images = Images::publish(&upstream);
 

@@ -57,6 +57,42 @@ async fn a_cached_token_that_died_costs_one_new_token() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_too_old_is_replaced_before_the_registry_is_asked() {
+    let upstream = guarded(Tokens::new().life(MINUTE)).await;
+    let client = Setup::of(&upstream).client();
+    head(&client, "3.20").await.expect("a head");
+    upstream.clear_log();
+    pass(MINUTE).await;
+    let renewed = head(&client, "3.20").await.expect("a head under a new token");
+    assert_eq!((upstream.log().tokens(), upstream.log().manifest_heads()), (1, 1));
+    assert_eq!(renewed.timings.of(Stage::Challenge), None);
+    assert!(renewed.timings.of(Stage::Token).is_some());
+}
+
+#[tokio::test]
+async fn after_a_failed_renewal_the_registry_is_asked_where_tokens_are() {
+    let upstream = guarded(Tokens::new().life(MINUTE)).await;
+    let client = Setup::of(&upstream).client();
+    head(&client, "3.20").await.expect("a head");
+    pass(MINUTE).await;
+    upstream.clear_log();
+    upstream.fault(Rule::token().times(1).status(404));
+    let error = head(&client, "3.20").await.expect_err("no token");
+    assert_eq!((error.stage, upstream.log().manifest_heads()), (Stage::Token, 0), "{error}");
+    head(&client, "3.20").await.expect("the challenge leads to a token");
+    assert_eq!((upstream.log().tokens(), upstream.log().manifest_heads()), (2, 2));
+}
+
+/// Time goes by while nobody asks.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
 async fn a_401_to_a_fresh_token_is_final() {
     let upstream = guarded(Tokens::new()).await;
     upstream.fault(Rule::manifest().unauthorized(Some("invalid_token")));
