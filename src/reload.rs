@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 use crate::parts::Shared;
 use crate::serve::StartError;
 
-/// Watches the file and puts what it says into effect: upstreams and targets. Listeners and the cache folder need a
-/// restart, and the log says so.
+/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and the
+/// cache folder need a restart, and the log says so.
 pub(crate) struct Reloader {
     path: PathBuf,
     text: Option<String>,
@@ -118,6 +118,8 @@ impl Reloader {
         }
         if let Some(proxy) = &self.proxy {
             proxy.replace_upstreams(served);
+            let cache = &loaded.config.proxy.cache;
+            proxy.allow(cache.max_size, cache.pinned.clone()).await;
         }
         self.shared.upstreams.store(loaded.config.upstreams.clone().into());
         self.tell_what_waits(&loaded);
@@ -127,11 +129,7 @@ impl Reloader {
 
     fn tell_what_waits(&self, loaded: &Loaded) {
         let before = self.loaded.effective();
-        for now in loaded
-            .effective()
-            .iter()
-            .filter(|value| NEEDS_RESTART.iter().any(|part| value.key.starts_with(part)))
-        {
+        for now in loaded.effective().iter().filter(|value| needs_restart(&value.key)) {
             let same = before.iter().any(|value| value.key == now.key && value.value == now.value);
             if !same {
                 tracing::warn!(key = %now.key, "takes effect at the next start");
@@ -148,9 +146,15 @@ pub(crate) async fn ignore_hangups() {
     }
 }
 
+fn needs_restart(key: &str) -> bool {
+    READ_AT_START.iter().any(|section| key.starts_with(section)) && !APPLIED_MEANWHILE.contains(&key)
+}
+
 /// Name of the gauge.
 const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
 /// How often the file is looked at: a Kubernetes ConfigMap takes longer than this to arrive.
 const LOOK: Duration = Duration::from_secs(10);
 /// Sections read only at the start.
-const NEEDS_RESTART: &[&str] = &["proxy.", "admin."];
+const READ_AT_START: &[&str] = &["proxy.", "admin."];
+/// But for these keys.
+const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

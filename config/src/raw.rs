@@ -117,10 +117,11 @@ section! {
         /// The folder. Without it: `pullgate` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), else in the
         /// temporary folder. One instance at a time holds it.
         dir: Option<PathBuf>, example "'/var/lib/pullgate'";
-        /// Content kept at most. Without it: 80 % of the file system.
+        /// Content kept at most. Without it: 80 % of the file system. A change needs no restart: what is too much leaves
+        /// soon.
         max_size: Option<ByteSize>, within "64MiB" .. "1PiB", example "'50GiB'";
         /// Images whose content stays, however full the cache is: as far as it was pulled, and as long as the tag means
-        /// it. `pullgate cache warm` pulls it.
+        /// it. `pullgate cache warm` pulls it. A change needs no restart.
         pinned: Vec<ImageName>, example "['registry.k8s.io/pause:3.10']";
         /// How long to wait, at the start, for another instance to let go of the folder. `0s`: do not wait, exit 2.
         lock_wait: Duration = "'0s'", within "0s" .. "1h";

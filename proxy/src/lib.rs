@@ -128,6 +128,14 @@ impl Proxy {
         mirror.gate.forget();
     }
 
+    /// Keeps content to this budget, and these images whatever comes, from now on; what is too much leaves soon.
+    /// Without a budget: 80 % of the file system.
+    pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
+        let mirror = &self.0.mirror;
+        mirror.store.allow(max_size, pinned).await;
+        mirror.telemetry.cache_limit(mirror.store.standing().limit_bytes);
+    }
+
     /// Listens on `address`; port 0 lets the system choose.
     ///
     /// # Errors

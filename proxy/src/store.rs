@@ -78,7 +78,7 @@ use index::{Index, Lease};
 use layout::Layout;
 use recent::{Changed, Recent};
 use record::Folder;
-use room::Room;
+use room::{Allowance, Room};
 
 /// Content and records on one disk. Clones share it.
 #[derive(Clone)]
@@ -202,8 +202,7 @@ impl Store {
             links: Links::new(folder.clone()),
             tags: Tags::new(folder.clone()),
             recent: Recent::new(),
-            limit,
-            pinned: config.pinned.into(),
+            allowance: Arc::new(Allowance::new(limit, config.pinned)),
             turn: Arc::default(),
             scrub: Arc::default(),
             folder: folder.clone(),
@@ -374,7 +373,7 @@ impl Store {
     pub fn standing(&self) -> Standing {
         let occupied = self.0.index.occupied();
         Standing {
-            limit_bytes: self.0.room.limit,
+            limit_bytes: self.0.room.allowance.limit(),
             reserved_bytes: occupied.reserved,
             partial_bytes: occupied.partial,
             unlinked_bytes: occupied.unlinked,
@@ -383,6 +382,13 @@ impl Store {
             reclaimable: self.0.other_formats.clone(),
             scrubbed: self.0.room.progress(),
         }
+    }
+
+    /// Keeps to this budget and these pins from now on ([`StoreConfig`]); what is too much leaves soon.
+    pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
+        let limit = limit(&self.0.folder, max_size).await;
+        self.0.room.allowance.replace(limit, pinned);
+        self.0.index.concern.notify_one();
     }
 
     /// A part of `digest` is being answered: who reads so comes back, and it stays for a while.

@@ -2,12 +2,15 @@
 
 use loadtest::image::Image;
 use loadtest::registry::Registry;
-use support::{Pullgate, Scratch, wait_until};
+use support::{Metrics, Pullgate, Scratch, wait_until};
 use tokio::time::Duration;
+
+use support::pullgate::command;
 
 use crate::setup::{BIN, REGISTRY, config, pull_by_hand, upstream};
 
 const SUCCESS: &str = "pullgate_config_last_reload_success";
+const LIMIT: &str = "pullgate_cache_limit_bytes";
 
 #[tokio::test]
 async fn a_changed_file_takes_effect_and_a_bad_one_changes_nothing() {
@@ -34,6 +37,61 @@ async fn a_changed_file_takes_effect_and_a_bad_one_changes_nothing() {
     pullgate.reconfigure(&without);
     answers(&pullgate, 404).await;
     pullgate.metrics_when("the good file to be told", |metrics| metrics.value(SUCCESS, &[]) == 1.0).await;
+}
+
+#[tokio::test]
+async fn the_caches_budget_and_pins_change_without_a_restart() {
+    let scratch = Scratch::new();
+    let registry = Registry::start().await.unwrap();
+    let names = ["org/first", "org/second", "org/third"];
+    for (seed, name) in (42..).zip(names) {
+        registry.add_image(name, "1", &Image::builder(seed).plain_layer_of(25 << 20).finish());
+    }
+    let with = |cache: &str| config(&scratch) + cache + &upstream("test", REGISTRY, &registry.url());
+    let roomy = with("cache.max_size = \"128MiB\"\n");
+    let pullgate = Pullgate::start(BIN, &scratch, &roomy).await;
+    let file = scratch.file("cache.toml", &roomy);
+    let cache = async |arguments: &[&str]| {
+        let ran =
+            command(BIN, &[&["cache"], arguments, &["--config", file.to_str().unwrap()]].concat()).await;
+        ran.ok()
+    };
+    for name in names {
+        cache(&["warm", &format!("{REGISTRY}/{name}:1")]).await;
+    }
+    let limit = |limit: u64| move |metrics: &Metrics| metrics.value(LIMIT, &[]) == limit as f64;
+    pullgate.metrics_when("the budget of the start", limit(128 << 20)).await;
+
+    // The oldest would be the first to leave.
+    pullgate.reconfigure(&with(&format!(
+        "cache.max_size = \"64MiB\"\ncache.pinned = [\"{REGISTRY}/org/first:1\"]\n"
+    )));
+    pullgate
+        .metrics_when("the smaller budget to be kept", |metrics| {
+            limit(64 << 20)(metrics) && metrics.sum("pullgate_cache_bytes", &[]) <= (64 << 20) as f64
+        })
+        .await;
+    let listed = cache(&["ls"]).await;
+    let line = |name: &str| listed.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    assert!(line("org/first").contains("complete") && line("org/first").contains("pinned"), "{listed}");
+    assert!(line("org/second").contains("partial"), "{listed}");
+    assert!(line("org/third").contains("complete"), "{listed}");
+    assert!(!pullgate.log().contains("takes effect at the next start"), "{}", pullgate.log());
+
+    // A list without it lets it go.
+    pullgate.reconfigure(&with("cache.max_size = \"64MiB\"\nmax_connections = 7\n"));
+    wait_until("the pin to go", Duration::from_secs(10), || async {
+        (!cache(&["ls"]).await.contains("pinned")).then_some(())
+    })
+    .await;
+    let waits =
+        wait_until("the log to say what a reload does not change", Duration::from_secs(10), || async {
+            let told = pullgate.log();
+            let waits = told.lines().filter(|line| line.contains("takes effect at the next start"));
+            Some(waits.map(str::to_owned).collect::<Vec<_>>()).filter(|waits| !waits.is_empty())
+        })
+        .await;
+    assert!(waits.len() == 1 && waits[0].contains("proxy.max_connections"), "{waits:?}");
 }
 
 async fn answers(pullgate: &Pullgate, status: u16) {

@@ -1,8 +1,10 @@
 //! Room for what comes: the budget, what must stay free on the file system, and who leaves for it.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
+use arc_swap::ArcSwap;
 use registry::{Digest, ImageName};
 use tokio::time::Instant;
 
@@ -27,12 +29,16 @@ pub(super) struct Room {
     pub(super) links: Links,
     pub(super) tags: Tags,
     pub(super) recent: Recent,
-    /// Bytes of content at most.
-    pub(super) limit: u64,
-    pub(super) pinned: Arc<[ImageName]>,
+    pub(super) allowance: Arc<Allowance>,
     /// One eviction at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) scrub: Arc<Progress>,
+}
+
+/// What the configuration lets a store keep; it may change while the store is open.
+pub(super) struct Allowance {
+    limit: AtomicU64,
+    pinned: ArcSwap<Vec<ImageName>>,
 }
 
 /// What must leave before something may come.
@@ -43,22 +49,40 @@ struct Need {
     amount: u64,
 }
 
+impl Allowance {
+    /// At most `limit` bytes of content, and these images whatever comes.
+    pub(super) fn new(limit: u64, pinned: Vec<ImageName>) -> Self {
+        Self { limit: AtomicU64::new(limit), pinned: ArcSwap::from_pointee(pinned) }
+    }
+
+    /// From now on another one.
+    pub(super) fn replace(&self, limit: u64, pinned: Vec<ImageName>) {
+        self.pinned.store(Arc::new(pinned));
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Bytes of content at most.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+}
+
 impl Room {
     /// Speaks for `bytes`, evicting for them; `None` when they cannot be stored.
     pub(super) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        if bytes > self.limit {
-            let limit = self.limit;
+        let limit = self.allowance.limit();
+        if bytes > limit {
             self.health.crowded(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
             return None;
         }
         let occupied = self.index.occupied();
-        if bytes > self.limit.saturating_sub(occupied.reserved + occupied.unlinked) {
+        if bytes > limit.saturating_sub(occupied.reserved + occupied.unlinked) {
             // Nothing that could leave would make enough room.
             self.health.crowded(format!("no room for {bytes} bytes beside the fills under way"));
             return None;
         }
         for _ in 0..ATTEMPTS {
-            let need = match self.index.reserve(bytes, self.limit) {
+            let need = match self.index.reserve(bytes, limit) {
                 Err(amount) => Need { reason: Evicted::Size, amount },
                 Ok(room) => match self.below_floor(bytes).await {
                     None => return Some(room),
@@ -78,9 +102,9 @@ impl Room {
 
     /// Brings the store back within its limits.
     pub(super) async fn settle(&self) {
-        let total = self.index.occupied().total();
-        if total > self.limit {
-            self.evict(Need { reason: Evicted::Size, amount: total - self.limit }).await;
+        let (total, limit) = (self.index.occupied().total(), self.allowance.limit());
+        if total > limit {
+            self.evict(Need { reason: Evicted::Size, amount: total - limit }).await;
         }
         if let Some(need) = self.below_floor(0).await {
             self.evict(need).await;
@@ -89,8 +113,9 @@ impl Room {
 
     /// Refreshes what is pinned.
     pub(super) async fn pin(&self) {
-        if !self.pinned.is_empty() {
-            self.index.pin(pins::closure(&self.folder, &self.tags, &self.pinned).await);
+        let pinned = self.allowance.pinned.load_full();
+        if !pinned.is_empty() || !self.index.pinned().is_empty() {
+            self.index.pin(pins::closure(&self.folder, &self.tags, &pinned).await);
         }
     }
 
