@@ -95,6 +95,34 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         removed
     }
 
+    /// As [`Records::remove`], if `condition`, which may block, says so of what it finds then.
+    pub(super) async fn remove_if(
+        &self,
+        path: PathBuf,
+        condition: impl FnOnce(&dyn Disk, &T) -> bool + Send + 'static,
+    ) -> io::Result<bool> {
+        let folder = self.folder.clone();
+        let mut removed = Ok(false);
+        let told = &mut removed;
+        let entry = self.cache.entry(path.clone());
+        entry
+            .and_compute_with(|present| async move {
+                let present = match present {
+                    Some(entry) => Some(entry.into_value()),
+                    None => folder.load(path.clone()).await,
+                };
+                let Some(record) = present else { return Op::Nop };
+                let disk = folder.disk;
+                *told = off_worker(move || {
+                    if condition(&*disk, &record) { remove_known(&*disk, &path) } else { Ok(false) }
+                })
+                .await;
+                if matches!(told, Ok(true)) { Op::Remove } else { Op::Nop }
+            })
+            .await;
+        removed
+    }
+
     /// Replaces the record by what `next` makes of the present one, or leaves it when that is nothing.
     pub(super) async fn change(&self, path: PathBuf, next: impl FnOnce(Option<T>) -> Option<T> + Send) {
         let folder = self.folder.clone();

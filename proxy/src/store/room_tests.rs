@@ -262,6 +262,12 @@ async fn a_wiped_folder_is_a_cold_cache() {
     assert_eq!(store.explain_digest(&again).await.unwrap().linked, ["docker.io"]);
 }
 
+/// One round, as fast as it goes.
+async fn scrub(store: &Store) {
+    let pace = scrub::Pace { pause: Duration::ZERO, quiet: Duration::ZERO };
+    scrub::round(&store.0.room, pace, &|| false).await;
+}
+
 #[tokio::test]
 async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
     let dir = TempDir::new().unwrap();
@@ -275,11 +281,96 @@ async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
     bytes[500] ^= 1;
     std::fs::write(&path, bytes).unwrap();
 
-    let pace = scrub::Pace { pause: Duration::ZERO, quiet: Duration::ZERO };
-    scrub::round(&store.0.room, pace, &|| false).await;
+    scrub(&store).await;
     assert!(store.blob(&right).await.unwrap().is_some());
     assert!(store.blob(&rotten).await.unwrap().is_none());
     assert_eq!(store.links().get(&scope, Kind::Blob, &rotten).await, Some(link));
     let Scrubbed { objects, bytes, rounds, wrong, .. } = store.standing().scrubbed;
     assert_eq!((objects, bytes, rounds, wrong), (2, 2000, 1, 1));
+}
+
+#[tokio::test]
+async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
+    let dir = TempDir::new().unwrap();
+    let (kept, evicted, rotten) = {
+        let store = open(dir.path(), 10_000).await;
+        let mut tags = Vec::new();
+        for name in ["kept", "evicted", "rotten"] {
+            let bytes = Bytes::from(format!("a manifest of {name}"));
+            let digest = Digest::sha256(&bytes);
+            store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await.unwrap();
+            let image: ImageName = format!("docker.io/org/{name}:1").parse().unwrap();
+            means(&store, &image, &digest).await;
+            tags.push((image, digest));
+        }
+        scrub(&store).await;
+        for (image, _) in &tags {
+            assert!(explained(&store, image).await.is_some(), "{image}");
+        }
+        let [kept, evicted, rotten] = tags.try_into().unwrap();
+        store.0.room.remove(&evicted.1, Evicted::Size).await.unwrap();
+        let path = store.0.folder.layout.blob(&rotten.1);
+        std::fs::write(path, b"no manifest at all").unwrap();
+        (kept, evicted, rotten)
+    };
+
+    // As after a crash: nobody has the tags in memory.
+    let store = open(dir.path(), 10_000).await;
+    scrub(&store).await;
+    assert_eq!(explained(&store, &kept.0).await, Some(kept.1.to_string()));
+    assert_eq!(explained(&store, &evicted.0).await, None);
+    assert_eq!(explained(&store, &rotten.0).await, None, "found in the same round");
+    assert_eq!(store.images().await.unwrap().len(), 1);
+
+    // Pulled again, it is a tag as any other.
+    let bytes = Bytes::from("a manifest of evicted");
+    store.put(Kind::Manifest, bytes.clone(), &evicted.1.verify(&bytes).unwrap()).await.unwrap();
+    means(&store, &evicted.0, &evicted.1).await;
+    scrub(&store).await;
+    assert_eq!(explained(&store, &evicted.0).await, Some(evicted.1.to_string()));
+}
+
+#[tokio::test]
+async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
+    let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
+    let store = faulty::open(&trap, config(dir.path(), 10_000), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    let image: ImageName = "docker.io/org/app:1".parse().unwrap();
+    let bytes = Bytes::from("a manifest");
+    let digest = Digest::sha256(&bytes);
+    store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await.unwrap();
+    means(&store, &image, &digest).await;
+    // As if the scan at the start had been stopped by an error: only the file itself tells that it is here.
+    store.0.index.remove(&digest);
+    const EIO: i32 = 5;
+    let mut looks = 0;
+    loop {
+        trap.set(looks, Fault::Once(EIO));
+        scrub(&store).await;
+        let failed = trap.went_off();
+        trap.set(i64::MAX, Fault::ShortWrite);
+        assert_eq!(store.images().await.unwrap().len(), 1, "after look {looks}");
+        if !failed {
+            break;
+        }
+        looks += 1;
+    }
+    assert!(looks >= 4, "the folders, the record, the manifest: {looks}");
+}
+
+/// From now on a tag means this manifest.
+async fn means(store: &Store, image: &ImageName, digest: &Digest) {
+    let registry::Reference::Tag(tag) = &image.reference else { panic!("{image} is no tag") };
+    let record = TagRecord {
+        digest: digest.clone(),
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        checked_at: SystemTime::now(),
+        gone_at: None,
+    };
+    store.tags().put(&image.registry, &image.repository, tag, record, SystemTime::now()).await;
+}
+
+/// What a tag is known to mean.
+async fn explained(store: &Store, image: &ImageName) -> Option<String> {
+    store.explain_image(image).await.unwrap().digest
 }

@@ -1,4 +1,5 @@
-//! Reads everything again, slowly and while nobody pulls, so that a disk's silent errors are found before a node is.
+//! Reads everything again, slowly and while nobody pulls, so that a disk's silent errors are found before a node is. Then
+//! it sweeps out tags whose manifest has left.
 
 use std::io;
 use std::sync::Mutex;
@@ -76,7 +77,7 @@ pub(super) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
     }
 }
 
-/// Reads every object that is there when it begins.
+/// Reads every object that is there when it begins, then sweeps the tags.
 pub(super) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
     let digests = room.index.digests();
     room.scrubbed(|progress| {
@@ -92,6 +93,9 @@ pub(super) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + S
             }
         }
         room.scrubbed(|progress| progress.objects += 1);
+    }
+    if let Err(error) = room.tags.sweep(|digest| room.index.look(digest).is_none()).await {
+        room.folder.watch.disk_failed(&error);
     }
     room.scrubbed(|progress| progress.rounds += 1);
 }

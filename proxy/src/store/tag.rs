@@ -4,11 +4,13 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use registry::{Digest, ImageName, Reference, RegistryHost, Repository, Tag};
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use super::record::{Folder, Records};
 
 /// What a tag meant.
@@ -110,6 +112,28 @@ impl Tags {
         Ok(())
     }
 
+    /// Forgets tags whose manifest is not on the disk any more: the next who asks for one asks the upstream, as for a new
+    /// tag. `perhaps` spares the look at the disk where the manifest is known to be here. How many were forgotten.
+    ///
+    /// # Errors
+    /// The disk's; what was forgotten before stays so.
+    pub(super) async fn sweep(&self, perhaps: impl Fn(&Digest) -> bool) -> io::Result<u64> {
+        let mut swept = 0;
+        for TagSeen { image, record } in
+            self.all().await?.into_iter().filter(|tag| perhaps(&tag.record.digest))
+        {
+            let Reference::Tag(tag) = &image.reference else { continue };
+            let layout = self.0.layout().clone();
+            let path = layout.tag(&image.registry, &image.repository, tag);
+            // Asked again where no answer can move the tag meanwhile: its manifest is stored before it moves.
+            let is_orphan = move |disk: &dyn Disk, line: &TagLine| {
+                line.digest == record.digest.to_string() && is_missing(disk, &layout.blob(&record.digest))
+            };
+            swept += u64::from(self.0.remove_if(path, is_orphan).await?);
+        }
+        Ok(swept)
+    }
+
     /// Moves or renews a tag with what the upstream said at `record.checked_at`. Its manifest must be stored before. What
     /// it said earlier never replaces what it said later, unless the later was written by a clock ahead of `now`.
     /// A disk failure is told to the watch; the record then holds while it is remembered.
@@ -206,6 +230,11 @@ impl fmt::Debug for Tags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tags")
     }
+}
+
+/// Is it certain that there is no such file?
+fn is_missing(disk: &dyn Disk, path: &Path) -> bool {
+    disk.open(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn milliseconds(at: SystemTime) -> u64 {
