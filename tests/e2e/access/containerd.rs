@@ -2,6 +2,8 @@
 //!
 //! With `ctr --user`, and by CRI as the kubelet pulls with a pod's `imagePullSecrets`.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use loadtest::registry::{Exchange, Kind, Log};
 use support::cri::Auth;
 use support::{Containerd, HostsDir, Release, files_of};
@@ -81,6 +83,32 @@ async fn a_pod_without_a_secret_pulls_by_cri_what_is_public() {
         assert_eq!(pulled.expect("a pull"), node.house.image.config.digest, "{release:?}");
         assert_eq!(node.containerd.files(&name).await, files_of(&node.house.image), "{release:?}");
         assert_eq!(node.house.registry.log().count(is_direct), 0, "{release:?}");
+    }
+}
+
+/// The kubelet gives name and password; the CRI has two more fields that containerd reads.
+#[tokio::test]
+async fn a_secret_in_another_spelling_opens_by_cri_what_it_opens_at_the_registry() {
+    for release in RELEASES {
+        let mut node = Node::start(release, Client::Cri).await;
+        let encoded = Auth { auth: STANDARD.encode(Tenant::Ann.user()), ..Auth::default() };
+        let refresh = Auth { identity_token: Tenant::Ann.password().to_owned(), ..Auth::default() };
+        for (auth, cached) in [(encoded, false), (refresh, true)] {
+            for of in [Tenant::Bob, Tenant::Ann] {
+                node.house.registry.clear_log();
+                let before = Answers::of(&node.house.pullgate).await;
+                let pulled = node.containerd.cri().await.pull(&image_of(of), Some(auth.clone())).await;
+                let answers = Answers::of(&node.house.pullgate).await.since(&before);
+                let told = format!("{release:?} {auth:?} of {of:?}: {pulled:?} {answers:?}");
+                assert_eq!(pulled.is_ok(), of == Tenant::Ann, "{told}");
+                if of == Tenant::Ann {
+                    node.has_pulled(of, cached, &answers, &told).await;
+                } else {
+                    node.has_got_nothing(&told).await;
+                }
+                node.containerd.reset().await;
+            }
+        }
     }
 }
 
