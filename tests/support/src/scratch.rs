@@ -54,8 +54,22 @@ impl Drop for Scratch {
         if std::thread::panicking() {
             let path = dir.keep();
             eprintln!("\nthe scratch folder is kept: {}", path.display());
+            show_scarce_room(&path);
             show_logs(&path);
         }
+    }
+}
+
+/// Says so where a story may have failed for want of room: pullgate fetches anew what it could not keep.
+fn show_scarce_room(folder: &Path) {
+    let Ok(room) = rustix::fs::statvfs(folder) else { return };
+    let percent = |free: u64, all: u64| free.saturating_mul(100).checked_div(all).unwrap_or(100);
+    let (bytes, files) = (percent(room.f_bavail, room.f_blocks), percent(room.f_favail, room.f_files));
+    if bytes.min(files) < SCARCE_PERCENT {
+        eprintln!(
+            "its file system has {bytes} % of its bytes and {files} % of its files left: below 5 % pullgate keeps \
+             nothing, and stories that count requests fail"
+        );
     }
 }
 
@@ -87,5 +101,7 @@ pub(crate) fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
+/// Little enough that pullgate may have kept nothing while a test ran, with what other tests took meanwhile.
+const SCARCE_PERCENT: u64 = 8;
 const SHOWN_LINES: usize = 30;
 const SHOWN_COLUMNS: usize = 300;
