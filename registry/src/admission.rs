@@ -68,9 +68,16 @@ impl Walk<'_> {
         self.inner.outbound.ledger.login_refused(&self.line(), error.class, wait, Instant::now());
     }
 
+    /// After this answer, may the question be put again, to wait until the quota allows it? Where it would not wait, it
+    /// would be put again and again.
+    pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
+        let is_counted = matches!(self.price(self.question.kind), Price::Counted(..));
+        self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
+    }
+
     /// Is a request that the quota does not allow kept waiting? Not where another endpoint is still to be asked, nor where
     /// a stale answer or none at all does as well.
-    pub(crate) fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         let policy = self.inner.upstream.on_exhausted;
         policy == OnExhausted::Hold && self.is_last && self.behalf.demand <= Demand::NewPull
     }

@@ -137,12 +137,12 @@ impl Inner {
 }
 
 impl Walk<'_> {
-    /// One endpoint's turn. A pull that is refused for its quota, of which we knew nothing, is held as the others are, and
-    /// asked for again when there may be quota again.
+    /// One endpoint's turn. A pull that is refused for our quota, of which we knew nothing, is held as the others are, and
+    /// asked for again when there may be quota again. Nothing else is: what no quota counts would not wait for it.
     async fn held_turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         loop {
             match self.turn(&make).await {
-                Err(error) if self.holds() && is_spent(&error) && Instant::now() < self.deadline => {}
+                Err(error) if self.may_ask_again(&error) && Instant::now() < self.deadline => {}
                 result => return result,
             }
         }
@@ -174,11 +174,6 @@ async fn due(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
-}
-
-/// Did the registry itself say that the quota is spent?
-fn is_spent(error: &Error) -> bool {
-    error.class == Class::RatePullQuota && error.evidence.status == Some(429)
 }
 
 /// How far on a pull's way a good answer went.

@@ -110,9 +110,11 @@ impl Standing {
         }
     }
 
-    /// The pull quota is spent, whatever was told before. `wait` is the registry's wish.
+    /// The pull quota is spent, whatever was told before. `wait` is the registry's wish; those held ask again after it, so
+    /// a wish for no time at all is not taken at its word.
     pub(super) fn refused(&mut self, wait: Option<Duration>, now: Instant) {
         let remaining = self.word.as_ref().and_then(|word| word.quota.remaining).unwrap_or(0);
+        let wait = wait.map(|wait| wait.max(QUOTA_PAUSE_MIN));
         let pause = Pause { remaining, ..Pause::new(wait, QUOTA_PAUSE, QUOTA_PAUSE_MAX, now) };
         if let Some(word) = self.word.as_mut().filter(|_| pause.told) {
             word.void = Some(pause.until);
@@ -226,6 +228,8 @@ impl Pause {
 
 /// How long the pull quota is left alone after a refusal that names no time. Free answers may end it before.
 const QUOTA_PAUSE: Duration = Duration::from_secs(60);
+/// However short the registry says: those held ask for a manifest once in this time, however long it goes on refusing.
+const QUOTA_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// However long the registry says: after an hour one request may try.
 const QUOTA_PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// After too many requests at once without a time named.
@@ -352,6 +356,15 @@ mod tests {
         standing.settle(true, now + secs(3), None, now + secs(3));
         standing.succeeded(true);
         assert!(!standing.awaits_trial() && standing.quota.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_for_no_time_at_all_pauses_for_a_second() {
+        let (mut standing, now) = (Standing::default(), Instant::now());
+        standing.refused(Some(Duration::ZERO), now);
+        assert_eq!(standing.quota.map(|pause| pause.until), Some(now + secs(1)));
+        standing.refused(Some(Duration::from_nanos(880_092)), now + secs(1));
+        assert_eq!(standing.quota.map(|pause| pause.until), Some(now + secs(2)));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loadtest::registry::{Access, Quota, Registry, Rule, Tokens, TooMany};
-use registry::{Class, Client, Demand, Error, OnExhausted, Reason, Reserve, Stage};
+use registry::{Caller, Class, Client, Demand, Error, OnExhausted, Reason, Reserve, Stage};
 use tokio::time::Instant;
 
 use crate::setup::*;
@@ -193,4 +193,50 @@ async fn what_can_be_answered_without_it_is_not_held() {
         assert!(asked + Duration::from_secs(10) > Instant::now(), "{demand}");
     }
     get(&client.for_demand(Demand::NewPull), "3.20").await.expect("a new pull may");
+}
+
+/// Time for a few tries a second apart, and for thousands without a pause.
+fn a_moment() -> Instant {
+    Instant::now() + Duration::from_millis(1500)
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_for_zero_seconds_is_asked_by_one_once_a_second() {
+    let (upstream, _image) = good().await;
+    let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota).header("retry-after", "0");
+    upstream.fault(spent);
+    let client = holding(&upstream).client();
+    let pulls: Vec<_> = (0..5).map(|_| tokio::spawn(get_at(client.clone(), a_moment()))).collect();
+    for pull in pulls {
+        let error = pull.await.expect("a task").expect_err("the quota is spent");
+        assert_eq!(error.class, Class::RatePullQuota, "{error}");
+    }
+    let asked = upstream.log().manifest_gets();
+    assert!(asked <= 5 + 1, "{asked} GETs: each pull once, and one of them after a second");
+}
+
+#[tokio::test]
+async fn a_clients_own_quota_is_told_to_the_client_at_once() {
+    let (upstream, _image) = good().await;
+    upstream.fault(Rule::manifest().get().too_many_requests(TooMany::HubQuota));
+    let client = holding(&upstream).client().as_caller(&Caller::bearer("theirs").expect("a token"));
+    let error = get_at(client, a_moment()).await.expect_err("a 429");
+    assert_eq!((error.class, error.evidence.status), (Class::RatePullQuota, Some(429)), "{error}");
+    assert_eq!(upstream.log().manifest_gets(), 1, "a 429 is never retried");
+}
+
+#[tokio::test]
+async fn what_no_quota_counts_is_not_held_for_one() {
+    let (upstream, image) = good().await;
+    upstream.fault(Rule::manifest().head().too_many_requests(TooMany::HubQuota));
+    upstream.fault(Rule::blob().get().too_many_requests(TooMany::HubQuota));
+    let client = holding(&upstream).client();
+    let (repository, digest) = (parsed(REPOSITORY), image.config.digest.clone());
+    let head = client.manifest_head(&repository, &parsed("3.20"), a_moment()).await.map(drop);
+    let blob = client.blob(&repository, &parsed(&digest), None, a_moment()).await.map(drop);
+    for refused in [head, blob] {
+        let error = refused.expect_err("a 429");
+        assert_eq!((error.class, error.evidence.status), (Class::RatePullQuota, Some(429)), "{error}");
+    }
+    assert_eq!((upstream.log().manifest_heads(), upstream.log().blob_gets(&digest)), (1, 1));
 }
