@@ -117,14 +117,9 @@ impl Ledger {
         now: Instant,
     ) -> Result<(), Withheld> {
         let mut lines = self.lines();
-        let counted = matches!(price, Price::Counted(..));
-        if !counted && !lines.contains_key(line) {
-            return Ok(());
-        }
-        let account = lines.entry(line.clone()).or_default();
-        account.release(price, place.map(|place| place.rank), now)?;
-        if counted {
-            account.standing.spend(now);
+        released(&mut lines, line, price, place, now)?;
+        if matches!(price, Price::Counted(..)) {
+            lines.entry(line.clone()).or_default().standing.spend(now);
         }
         Ok(())
     }
@@ -137,8 +132,7 @@ impl Ledger {
         place: Option<&Place<'_>>,
         now: Instant,
     ) -> Result<(), Withheld> {
-        let rank = place.map(|place| place.rank);
-        self.lines().get_mut(line).map_or(Ok(()), |account| account.release(price, rank, now))
+        released(&mut self.lines(), line, price, place, now)
     }
 
     /// A request that was sent at `asked` has ended.
@@ -320,6 +314,18 @@ impl Drop for Place<'_> {
         }
         self.ledger.news.notify_waiters();
     }
+}
+
+/// May a request go out? Where nothing is known of the line, it may.
+fn released(
+    lines: &mut HashMap<Line, Account>,
+    line: &Line,
+    price: Price,
+    place: Option<&Place<'_>>,
+    now: Instant,
+) -> Result<(), Withheld> {
+    let rank = place.map(|place| place.rank);
+    lines.get_mut(line).map_or(Ok(()), |account| account.release(price, rank, now))
 }
 
 /// Its turn comes, one after the other.
