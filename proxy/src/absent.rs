@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use moka::sync::Cache;
 use registry::Error;
 
-use crate::manifest::Question;
+use crate::manifest::questions::Question;
 use crate::policy::Freshness;
 use crate::respond::is_absence;
 

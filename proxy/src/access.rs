@@ -22,7 +22,7 @@ use registry::{Caller, CallerId, Client, Error, Repository};
 use tokio::time::Instant;
 
 use crate::coalesce::Coalesce;
-use crate::manifest::Told;
+use crate::manifest::questions::Told;
 use crate::mirror::Served;
 use crate::respond::Failure;
 use crate::route::{Place, Request};

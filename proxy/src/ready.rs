@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use moka::sync::Cache;
 use registry::Digest;
 
-use crate::manifest::Held;
+use crate::manifest::held::Held;
 use crate::mirror::{Asking, Served};
 use crate::pull::step::names;
 use crate::respond::KnownHeaders;

@@ -7,7 +7,7 @@ use registry::{Class, Client, Digest, Error, Evidence, Reference, Stage};
 use tokio::time::Instant;
 
 use super::lease::Holder;
-use crate::manifest::Told;
+use crate::manifest::questions::Told;
 use crate::route::Request;
 use crate::store::Link;
 
