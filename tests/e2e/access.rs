@@ -20,7 +20,7 @@ use loadtest::registry::{Access, Registry, Tokens};
 use support::http::{Answer, Request};
 use support::{Pullgate, Scratch};
 
-use crate::setup::{BIN, REGISTRY, cache, config, files_below, upstream};
+use crate::setup::{BIN, REGISTRY, cache, config, files_below, upstream, upstream_of_lasting_tags};
 
 /// Who pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,16 @@ impl House {
 
     /// With more lines in the upstream's section.
     async fn with(keys: &str) -> Self {
+        Self::of(|url| upstream("test", REGISTRY, url) + keys).await
+    }
+
+    /// Tags stay fresh: whoever may not see what is cached is refused by pullgate, not by a question about its tag.
+    async fn with_lasting_tags() -> Self {
+        Self::of(|url| upstream_of_lasting_tags("test", REGISTRY, url)).await
+    }
+
+    /// With the section of an upstream that is reached there.
+    async fn of(section: impl Fn(&str) -> String) -> Self {
         let scratch = Scratch::new();
         let registry = Registry::start().await.unwrap();
         let image = Image::with_layers(19, &[300_000, 5_000_000, 20]);
@@ -84,7 +94,7 @@ impl House {
             registry.add_image(repository, "1", &image);
         }
         registry.require(Access::Tokens(tenants()));
-        let section = upstream("test", REGISTRY, &registry.url()) + "access = \"per-client\"\n" + keys;
+        let section = section(&registry.url()) + "access = \"per-client\"\n";
         let talkative = crate::secrets::talkative(&scratch);
         let pullgate =
             Pullgate::start(talkative.to_str().unwrap(), &scratch, &(config(&scratch) + &section)).await;

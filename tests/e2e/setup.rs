@@ -32,9 +32,13 @@ pub(crate) fn cache(scratch: &Scratch) -> PathBuf {
 
 /// The section of an upstream on loopback whose tags are asked for anew each time. More keys may follow it.
 pub(crate) fn upstream(id: &str, registry: &str, url: &str) -> String {
+    upstream_of_lasting_tags(id, registry, url) + "tag_max_age = \"1ms\"\n"
+}
+
+/// As [`upstream`], but its tags are asked for once in the usual time.
+pub(crate) fn upstream_of_lasting_tags(id: &str, registry: &str, url: &str) -> String {
     format!(
-        "[upstreams.{id}]\nregistry = {registry:?}\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n\
-         tag_max_age = \"1ms\"\n"
+        "[upstreams.{id}]\nregistry = {registry:?}\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n"
     )
 }
 

@@ -94,6 +94,9 @@ async fn a_secret_in_another_spelling_opens_by_cri_what_it_opens_at_the_registry
         let encoded = Auth { auth: STANDARD.encode(Tenant::Ann.user()), ..Auth::default() };
         let refresh = Auth { identity_token: Tenant::Ann.password().to_owned(), ..Auth::default() };
         for (auth, cached) in [(encoded, false), (refresh, true)] {
+            if cached {
+                node.house.warm().await;
+            }
             for of in [Tenant::Bob, Tenant::Ann] {
                 node.house.registry.clear_log();
                 let before = Answers::of(&node.house.pullgate).await;
@@ -162,7 +165,7 @@ struct Node {
 
 impl Node {
     async fn start(release: Release, client: Client) -> Self {
-        let house = House::start().await;
+        let house = House::with_lasting_tags().await;
         let hosts = HostsDir::new(&house.scratch);
         hosts.mirror(REGISTRY, &house.pullgate.url(), &house.registry.url());
         let options = Containerd::options(release);
