@@ -4,7 +4,7 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,10 +52,18 @@ pub(crate) enum Told {
     Failed(String),
 }
 
-/// The socket, bound and not yet answering. Its name goes when it is dropped.
+/// The socket, bound and not yet answering.
 pub(crate) struct Control {
+    path: PathBuf,
+    named: Named,
+}
+
+/// A listener with a name in a folder, which goes with it if it still is its own.
+struct Named {
     listener: UnixListener,
     path: PathBuf,
+    /// Device and number of the name's file.
+    file: Option<(u64, u64)>,
 }
 
 /// Where commands find the instance that holds `dir`.
@@ -68,30 +76,23 @@ impl Control {
     /// everything but the commands works, so a failure is only told.
     pub(crate) fn bind(dir: &Path) -> Option<Self> {
         let path = socket(dir);
-        let bound = (|| {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let listener = UnixListener::bind(&path)?;
-            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-            Ok(listener)
-        })();
-        match bound {
-            Ok(listener) => Some(Self { listener, path }),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "no control socket: `pullgate cache` cannot reach this instance");
-                None
-            }
-        }
+        let named = Named::bind(&path).inspect_err(|error| {
+            tracing::warn!(path = %path.display(), %error, "no control socket: `pullgate cache` cannot reach this instance");
+        });
+        Some(Self { named: named.ok()?, path })
     }
 
-    /// Answers until dropped.
-    pub(crate) async fn serve(self, proxy: Proxy) {
+    /// Answers until dropped. A name that is gone, with a folder that somebody wiped, is made anew as soon as the
+    /// folder's lock is.
+    pub(crate) async fn serve(mut self, proxy: Proxy) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(seat) = seats.clone().acquire_owned().await else { return };
-            match self.listener.accept().await {
+            let Ok(accepted) = timeout(LOOK, self.named.listener.accept()).await else {
+                self.look_after_name(&proxy).await;
+                continue;
+            };
+            match accepted {
                 Ok((stream, _)) => {
                     let proxy = proxy.clone();
                     tokio::spawn(async move {
@@ -108,12 +109,46 @@ impl Control {
             }
         }
     }
+
+    /// What cannot be bound is tried again at the next look.
+    async fn look_after_name(&mut self, proxy: &Proxy) {
+        // Asked in this order: in a folder that another instance holds, the name is another's.
+        if self.named.is_there() || !proxy.store().holds_folder().await {
+            return;
+        }
+        if let Ok(named) = Named::bind(&self.path) {
+            self.named = named;
+        }
+    }
 }
 
-impl Drop for Control {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+impl Named {
+    fn bind(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path: path.to_owned(), file: file_at(path) })
     }
+
+    fn is_there(&self) -> bool {
+        self.file.is_some() && file_at(&self.path) == self.file
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if self.is_there() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Asks the instance that holds `dir`; `None` when there is none to ask.
@@ -214,5 +249,7 @@ const CONNECTIONS_MAX: usize = 8;
 const ASK_MAX: u64 = 8192;
 /// For the question; the answer may take as long as a pull.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks at the socket's name while nobody asks.
+const LOOK: Duration = Duration::from_secs(1);
 /// After a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

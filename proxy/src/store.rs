@@ -55,6 +55,7 @@ mod tag;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tag_tests;
+mod tenure;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -72,13 +73,14 @@ use blob::{Committed, off_worker};
 use boot::Boot;
 use buffers::Buffers;
 use check::Checks;
-use disk::{Disk, LocalDisk, Lock};
+use disk::{Disk, LocalDisk};
 use health::Health;
 use index::{Index, Lease};
 use layout::Layout;
 use recent::{Changed, Recent};
 use record::Folder;
 use room::{Allowance, Room};
+use tenure::{HeldDisk, Tenure};
 
 /// Content and records on one disk. Clones share it.
 #[derive(Clone)]
@@ -95,8 +97,21 @@ struct Inner {
     other_formats: Vec<String>,
     /// A sync failed: until then nothing new is stored.
     distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
-    #[allow(dead_code, reason = "held for its lock")]
-    lock: Lock,
+    tenure: Arc<Tenure>,
+}
+
+impl Inner {
+    /// Why content is not stored just now.
+    fn warning(&self) -> Option<String> {
+        let refused = self.tenure.last_known().err().map(|refusal| refusal.to_string());
+        refused.or_else(|| self.room.health.warning())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tenure.release();
+    }
 }
 
 /// Where and how much to store.
@@ -182,18 +197,21 @@ impl Store {
         let health = Arc::new(Health::new(watch));
         let buffers = Buffers::default();
         let layout = Layout::new(config.dir.clone());
-        let folder = Folder { layout, disk, watch: health.clone(), buffers, boot: Arc::new(Boot::current()) };
+        let mut folder =
+            Folder { layout, disk, watch: health.clone(), buffers, boot: Arc::new(Boot::current()) };
         let failed = |source| OpenError::Folder { dir: config.dir.clone(), source };
         let preparing = folder.clone();
         off_worker(move || preparing.disk.make_dir(preparing.layout.dir())).await.map_err(failed)?;
         let lock = recover::lock(&folder.layout, &config).await?;
+        let tenure = Arc::new(Tenure::new(folder.layout.lock(), lock, health.clone()));
+        folder.disk = Arc::new(HeldDisk::new(folder.disk, tenure.clone()));
         let preparing = folder.clone();
         let believed = off_worker(move || {
             recover::sweep(&preparing.layout, &*preparing.disk)?;
             Ok(preparing.boot.recorded(&preparing))
         });
         let believed = believed.await.map_err(failed)?;
-        let limit = limit(&folder, config.max_size).await;
+        let limit = room::limit(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
         let room = Room {
@@ -218,7 +236,7 @@ impl Store {
             other_formats: beside.into_iter().filter(|name| layout::is_other_format(name)).collect(),
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
-            lock,
+            tenure,
         }));
         store.keep_house();
         Ok(store)
@@ -230,8 +248,9 @@ impl Store {
         tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
         let store = Arc::downgrade(&self.0);
         let gone = move || store.strong_count() == 0;
-        tokio::spawn(janitor::run(self.0.room.clone(), gone.clone()));
-        tokio::spawn(scrub::run(self.0.room.clone(), gone));
+        tokio::spawn(janitor::run(self.0.room.clone(), self.0.tenure.foundings(), gone.clone()));
+        tokio::spawn(scrub::run(self.0.room.clone(), gone.clone()));
+        tokio::spawn(tenure::keep(self.0.tenure.clone(), gone));
     }
 
     /// Is it here? By the index, without a look at the disk; by name while the scan at start has not seen all.
@@ -378,7 +397,7 @@ impl Store {
             partial_bytes: occupied.partial,
             unlinked_bytes: occupied.unlinked,
             pinned_objects: self.0.index.pinned().len() as u64,
-            warning: self.0.room.health.warning(),
+            warning: self.0.warning(),
             reclaimable: self.0.other_formats.clone(),
             scrubbed: self.0.room.progress(),
         }
@@ -386,9 +405,15 @@ impl Store {
 
     /// Keeps to this budget and these pins from now on ([`StoreConfig`]); what is too much leaves soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
-        let limit = limit(&self.0.folder, max_size).await;
+        let limit = room::limit(&self.0.folder, max_size).await;
         self.0.room.allowance.replace(limit, pinned);
         self.0.index.concern.notify_one();
+    }
+
+    /// Is the folder still ours to write? A lock that somebody removed is taken anew, unless another instance was faster.
+    pub async fn holds_folder(&self) -> bool {
+        let tenure = self.0.tenure.clone();
+        off_worker(move || tenure.assure()).await.is_ok()
     }
 
     /// A part of `digest` is being answered: who reads so comes back, and it stays for a while.
@@ -449,16 +474,6 @@ impl Store {
         }
         Some(bytes)
     }
-}
-
-/// The budget, or the usual one where none is given.
-async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
-    if let Some(max_size) = max_size {
-        return max_size;
-    }
-    let folder = folder.clone();
-    let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
-    space.as_ref().map_or(u64::MAX, room::usual_limit)
 }
 
 /// Has an open file another size than it was committed with? Empty files are what power losses leave.

@@ -33,6 +33,12 @@ pub trait Watch: Send + Sync + 'static {
     /// A file operation failed; the work went on without the disk where it could.
     fn disk_failed(&self, _error: &io::Error) {}
 
+    /// The cache folder's lock was gone, and is taken anew: what was there is not ours any more, or not there.
+    fn folder_founded(&self) {}
+
+    /// The cache folder's lock was gone and is not ours any more, for this reason: nothing is stored.
+    fn folder_lost(&self, _reason: &str) {}
+
     /// What the store holds of a kind, after it changed.
     fn holds(&self, _kind: Kind, _objects: u64, _bytes: u64) {}
 

@@ -12,7 +12,7 @@
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
 //! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
 //! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
-//! - `disk`: file systems that are full, cannot be written, or lose the folder, and come back.
+//! - `disk`: file systems that are full, cannot be written, and come back.
 //! - `life`: starting, sharing a cache folder, dying, ending.
 //! - `quota`: what it makes of a registry that limits pulls.
 //! - `reload`: a configuration that changes meanwhile.
@@ -23,6 +23,7 @@
 //! - `access`: two tenants and one digest, where each client proves itself.
 //! - `secrets`: where a credential must never appear.
 //! - `trust`: realms, redirects and names that lead astray, and answers that are none.
+//! - `wipe`: a cache folder that somebody empties while pullgate runs.
 //! - `setup`: what they share.
 
 #![allow(clippy::unwrap_used)]
@@ -47,3 +48,4 @@ mod rotation;
 mod secrets;
 mod setup;
 mod trust;
+mod wipe;

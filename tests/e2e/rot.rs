@@ -152,22 +152,3 @@ async fn a_file_removed_or_replaced_under_a_reader_is_read_to_its_end_and_not_be
     }
     assert_eq!(world.quarantined("boot").await, 1.0);
 }
-
-#[tokio::test]
-async fn the_folder_may_be_wiped_while_it_runs() {
-    let world = World::with_layer(6 << 20).await;
-    // What the commit has yet to note may come in between.
-    wait_until("an empty folder", Duration::from_secs(10), || async {
-        for entry in fs::read_dir(setup::cache(&world.scratch)).unwrap() {
-            let path = entry.unwrap().path();
-            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-        }
-        fs::read_dir(setup::cache(&world.scratch)).unwrap().next().is_none().then_some(())
-    })
-    .await;
-    assert!(world.read().await, "from the registry");
-    world.kept().await;
-    assert!(world.read().await);
-    assert_eq!(world.upstream.log().blob_gets(&world.layer().digest), 2);
-    assert!(world.pullgate.readiness().await.status.is_success());
-}

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, IoSliceMut, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +15,10 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// The file calls of the store. All of them block.
 pub(super) trait Disk: fmt::Debug + Send + Sync {
+    /// May files that are open be written on?
+    fn may_write(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Makes a folder and those above it, for this user alone; one that exists is fine.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
     /// Opens a file to read, following no link.
@@ -71,6 +75,8 @@ pub(super) trait File: fmt::Debug + Send + Sync {
     fn is_intact(&self, _length: u64) -> bool {
         false
     }
+    /// Is it what `path` names?
+    fn is_at(&self, path: &Path) -> bool;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// Sets aside space up to `length` without changing the size, where the file system can.
@@ -98,7 +104,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Lock {
     /// We do, until this is dropped.
-    Ours(#[allow(dead_code, reason = "held for its lock")] fs::File),
+    Ours(fs::File),
     /// Another process, as it names itself.
     Theirs(String),
 }
@@ -114,6 +120,8 @@ pub(super) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
         .custom_flags(NO_FOLLOW)
         .open(path)?;
     match file.try_lock() {
+        // Somebody removed it meanwhile.
+        Ok(()) if !is_at(&file, path) => try_lock(path, holder),
         Ok(()) => {
             file.set_len(0)?;
             file.rewind()?;
@@ -126,6 +134,15 @@ pub(super) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
             Ok(Lock::Theirs(if theirs.is_empty() { "another instance".to_owned() } else { theirs }))
         }
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Is `file` what `path` names? If that cannot be told, nothing says that it is not.
+pub(super) fn is_at(file: &fs::File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        (_, Err(error)) => error.kind() != io::ErrorKind::NotFound,
+        (Err(_), _) => true,
     }
 }
 
@@ -262,6 +279,10 @@ impl File for fs::File {
 
     fn is_intact(&self, length: u64) -> bool {
         rustix::fs::fstat(self).is_ok_and(|stat| stat.st_nlink > 0 && stat.st_size as u64 == length)
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        is_at(self, path)
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

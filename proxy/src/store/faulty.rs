@@ -169,6 +169,10 @@ impl File for FaultyFile {
         self.0.read_at(offset, buffer)
     }
 
+    fn is_at(&self, path: &Path) -> bool {
+        self.0.is_at(path)
+    }
+
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self.1.step() {
             None => self.0.write_at(offset, bytes),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::link::Kind;
 use super::scrub::Scrubbed;
 use super::tag::TagMove;
+use super::tenure::is_refusal;
 use crate::watch::{Evicted, FillEnd, Quarantined, Watch};
 
 /// Listens on the way to the watch, and remembers the last trouble until something is stored again.
@@ -70,8 +71,19 @@ impl Watch for Health {
     }
 
     fn disk_failed(&self, error: &io::Error) {
+        if is_refusal(error) {
+            return;
+        }
         self.crowded(format!("the cache's disk failed: {error}; pulls pass through, unstored"));
         self.watch.disk_failed(error);
+    }
+
+    fn folder_founded(&self) {
+        self.watch.folder_founded();
+    }
+
+    fn folder_lost(&self, reason: &str) {
+        self.watch.folder_lost(reason);
     }
 
     fn holds(&self, kind: Kind, objects: u64, bytes: u64) {

@@ -54,6 +54,8 @@ struct Known {
 #[derive(Clone, Copy, Debug)]
 struct Used {
     at: SystemTime,
+    /// The same, or when it was found on the disk, by a clock that nobody sets.
+    seen: Instant,
     /// Does the file say so, too?
     noted: bool,
 }
@@ -90,7 +92,7 @@ impl Index {
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
         known.checked.insert(digest.clone());
-        known.used.insert(digest.clone(), Used { at: SystemTime::now(), noted: true });
+        known.used.insert(digest.clone(), Used::now(true));
         known.lease(digest)
     }
 
@@ -99,7 +101,7 @@ impl Index {
         let mut known = self.known();
         if !known.leaving.contains(digest) {
             known.order.restore(digest.clone(), tier, size, Instant::now());
-            known.used.entry(digest.clone()).or_insert(Used { at: used_at, noted: true });
+            known.used.entry(digest.clone()).or_insert(Used { at: used_at, ..Used::now(true) });
         }
     }
 
@@ -183,15 +185,17 @@ impl Index {
         std::mem::take(&mut self.known().lost)
     }
 
-    /// Forgets what is not among `present`, unless it came or was used after `since`.
-    pub(super) fn retain(&self, present: &HashSet<Digest>, since: SystemTime) {
+    /// Forgets content that is not among `present`, and fills nobody works at that are not among `partials`, unless they
+    /// came or were used after `since`.
+    pub(super) fn retain(&self, present: &HashSet<Digest>, partials: &HashSet<Digest>, since: Instant) {
         let mut known = self.known();
         let gone: Vec<_> = known.order.keys().filter(|digest| !present.contains(*digest)).cloned().collect();
         for digest in gone {
-            if known.used.get(&digest).is_none_or(|used| used.at < since) {
+            if known.used.get(&digest).is_none_or(|used| used.seen < since) {
                 known.remove(&digest);
             }
         }
+        known.partials.retain(|digest, (_, paused)| *paused >= since || partials.contains(digest));
     }
 
     /// Speaks for `bytes` if all that is held and spoken for stays within `limit`; `Err`: bytes too many.
@@ -356,6 +360,12 @@ impl Index {
     }
 }
 
+impl Used {
+    fn now(noted: bool) -> Self {
+        Self { at: SystemTime::now(), seen: Instant::now(), noted }
+    }
+}
+
 impl Known {
     fn lease(&mut self, digest: &Digest) -> Lease {
         let lease = self.leases.get(digest).and_then(Weak::upgrade);
@@ -370,9 +380,9 @@ impl Known {
         self.asked_at = Some(Instant::now());
         self.order.touch(digest, Instant::now());
         if let Some(used) = self.used.get_mut(digest) {
-            *used = Used { at: SystemTime::now(), noted: false };
+            *used = Used::now(false);
         } else if self.order.size(digest).is_some() {
-            self.used.insert(digest.clone(), Used { at: SystemTime::now(), noted: false });
+            self.used.insert(digest.clone(), Used::now(false));
         }
     }
 

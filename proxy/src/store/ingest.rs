@@ -44,6 +44,7 @@ struct Checkpoint {
 /// Writes bytes that lie ahead of the rest. Its method blocks.
 #[derive(Clone)]
 pub(crate) struct Patch {
+    disk: Arc<dyn Disk>,
     file: Arc<dyn File>,
     spans: Arc<Mutex<Spans>>,
 }
@@ -72,7 +73,7 @@ impl Ingest {
 
     /// For bytes that come out of order.
     pub(crate) fn patch(&self) -> Patch {
-        Patch { file: self.file.clone(), spans: self.spans.clone() }
+        Patch { disk: self.folder.disk.clone(), file: self.file.clone(), spans: self.spans.clone() }
     }
 
     /// The size an earlier fill learned.
@@ -148,7 +149,9 @@ impl Ingest {
         let end = self.spans().end();
         // Space set aside for the rest is given back.
         let kept = self.file.truncate(end).and_then(|()| self.checkpoint());
-        self.index.pause(&self.digest, end);
+        if self.has_its_name() {
+            self.index.pause(&self.digest, end);
+        }
         kept
     }
 
@@ -177,11 +180,20 @@ impl Ingest {
         Ok(Blob::new(Arc::new(file), lease))
     }
 
+    /// Or did somebody wipe the folder? What lies there now, if anything, is another's.
+    fn has_its_name(&self) -> bool {
+        self.file.is_at(&self.folder.layout.partial(&self.digest))
+    }
+
     fn checkpoint(&mut self) -> io::Result<()> {
         // Before the sync: what comes meanwhile is not covered.
         let kept = self.spans().clone();
         let total = kept.total();
         self.file.sync_data()?;
+        if !self.has_its_name() {
+            self.kept = total;
+            return Ok(());
+        }
         let checkpoint = Checkpoint { length: self.length, kept };
         let line = serde_json::to_vec(&checkpoint).expect("invariant: a checkpoint is plain data");
         let Folder { layout, disk, .. } = &self.folder;
@@ -204,6 +216,7 @@ impl Patch {
     /// # Errors
     /// [`AppendError::Write`], which leaves what was there readable.
     pub(crate) fn write(&self, at: u64, pieces: &[Bytes]) -> Result<(), AppendError> {
+        self.disk.may_write().map_err(AppendError::Write)?;
         let mut end = at;
         for piece in pieces {
             self.file.write_at(end, piece).map_err(AppendError::Write)?;
@@ -253,6 +266,9 @@ pub(super) fn settle(
 fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &Verified) -> io::Result<()> {
     if file.size()? != verified.length() {
         return Err(io::Error::other("the file is not as long as what was verified"));
+    }
+    if !file.is_at(from) {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "somebody removed the file while it was filled"));
     }
     let shard = parent(to);
     disk.make_dir(shard)?;

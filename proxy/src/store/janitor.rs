@@ -2,24 +2,33 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::blob::off_worker;
+use super::evict::Tier;
+use super::layout::digest_of;
 use super::recover;
 use super::room::Room;
 
-/// Cleans until `gone` says the store is closed.
-pub(super) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
+/// Cleans until `gone` says the store is closed. Each of `foundings` calls for a look at what is there.
+pub(super) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: impl Fn() -> bool + Send) {
     let mut reconciled: Option<Instant> = None;
+    // Whoever wipes a large folder is at it for a while, and removes what comes meanwhile.
+    let mut once_more = false;
     loop {
-        let _due = timeout(PERIOD, room.index.concern.notified()).await;
+        let founded = tokio::select! {
+            _due = timeout(PERIOD, room.index.concern.notified()) => false,
+            changed = foundings.changed() => changed.is_ok(),
+        };
         if gone() {
             return;
         }
-        if reconciled.is_none_or(|last| last.elapsed() >= PERIOD) && room.index.take_lost() {
-            reconciled = Some(Instant::now());
+        let rested = reconciled.is_none_or(|last| last.elapsed() >= PERIOD);
+        if founded || rested && (room.index.take_lost() || once_more) {
+            (reconciled, once_more) = (Some(Instant::now()), founded);
             if let Err(error) = reconcile(&room).await {
                 room.folder.watch.disk_failed(&error);
             }
@@ -32,18 +41,29 @@ pub(super) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
     }
 }
 
-/// Somebody removed files, or the folder: what is not there is forgotten.
+/// Somebody removed files, or the folder, or had it for a while: what is not there is forgotten, what is in memory of
+/// files is read again, and what is new is entered.
 async fn reconcile(room: &Room) -> io::Result<()> {
-    let since = SystemTime::now();
+    // What is evicted meanwhile would be entered again.
+    let _turn = room.turn.lock().await;
+    let since = Instant::now();
+    room.recent.forget_all();
+    room.links.forget_remembered();
+    room.tags.forget_remembered();
     let folder = room.folder.clone();
-    let present: HashSet<_> = off_worker(move || {
+    let (content, partials) = off_worker(move || {
         for needed in folder.layout.folders() {
             folder.disk.make_dir(&needed)?;
         }
-        Ok(recover::content(&folder)?.into_iter().map(|(digest, _)| digest).collect())
+        let partials = folder.disk.names(&folder.layout.partials())?;
+        Ok((recover::content(&folder)?, partials.iter().filter_map(|name| digest_of(name)).collect()))
     })
     .await?;
-    room.index.retain(&present, since);
+    let present: HashSet<_> = content.iter().map(|(digest, _)| digest.clone()).collect();
+    room.index.retain(&present, &partials, since);
+    for (digest, entry) in content {
+        room.index.restore(&digest, Tier::Content, entry.size.unwrap_or_default(), entry.modified);
+    }
     room.index.tell(&*room.folder.watch);
     Ok(())
 }

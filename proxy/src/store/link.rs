@@ -56,6 +56,11 @@ impl Links {
         Self(Records::new(folder, LINKS_REMEMBERED))
     }
 
+    /// Forgets what is in memory: the disk alone tells.
+    pub(super) fn forget_remembered(&self) {
+        self.0.forget_remembered();
+    }
+
     /// May `scope` see `digest` as a `kind`? What cannot be read is no link.
     pub async fn get(&self, scope: &Scope, kind: Kind, digest: &Digest) -> Option<Link> {
         let record = self.0.get(self.0.layout().link(scope, kind, digest)).await?;

@@ -75,6 +75,13 @@ impl Recent {
         self.files.invalidate(digest);
     }
 
+    /// Forgets everything; who reads reads on.
+    pub(super) fn forget_all(&self) {
+        self.departures.fetch_add(1, Ordering::Release);
+        self.small.invalidate_all();
+        self.files.invalidate_all();
+    }
+
     /// How often something was forgotten: while it stands still, what was there is there.
     pub(super) fn departures(&self) -> u64 {
         self.departures.load(Ordering::Acquire)

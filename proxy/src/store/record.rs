@@ -50,6 +50,11 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         &*self.folder.watch
     }
 
+    /// Forgets what is in memory: the disk alone tells.
+    pub(super) fn forget_remembered(&self) {
+        self.cache.invalidate_all();
+    }
+
     pub(super) async fn get(&self, path: PathBuf) -> Option<T> {
         self.cache.optionally_get_with_by_ref(&path, self.folder.load(path.clone())).await
     }

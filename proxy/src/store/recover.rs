@@ -1,6 +1,7 @@
 //! Start-up: whose folder it is, what a crash left behind, and what is there.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::record::Folder;
 use super::{OpenError, StoreConfig};
 
 /// Waits for the folder's lock as long as the configuration allows.
-pub(super) async fn lock(layout: &Layout, config: &StoreConfig) -> Result<Lock, OpenError> {
+pub(super) async fn lock(layout: &Layout, config: &StoreConfig) -> Result<File, OpenError> {
     let until = Instant::now() + config.lock_wait;
     loop {
         let path = layout.lock();
@@ -27,7 +28,7 @@ pub(super) async fn lock(layout: &Layout, config: &StoreConfig) -> Result<Lock, 
         match taken.map_err(|source| OpenError::Folder { dir: dir.clone(), source })? {
             Lock::Theirs(holder) if Instant::now() >= until => return Err(OpenError::Locked { dir, holder }),
             Lock::Theirs(_) => sleep_until(until.min(Instant::now() + LOCK_POLL)).await,
-            ours => return Ok(ours),
+            Lock::Ours(file) => return Ok(file),
         }
     }
 }

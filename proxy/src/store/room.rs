@@ -252,9 +252,14 @@ fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
 }
 
-/// 80 % of the file system at `dir`: the budget when none is given.
-pub(super) fn usual_limit(space: &Space) -> u64 {
-    space.bytes / 100 * USUAL_LIMIT_PERCENT
+/// The budget of content, bytes: `max_size`, or a usual part of the file system where none is given.
+pub(super) async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
+    if let Some(max_size) = max_size {
+        return max_size;
+    }
+    let folder = folder.clone();
+    let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
+    space.as_ref().map_or(u64::MAX, |space| space.bytes / 100 * USUAL_LIMIT_PERCENT)
 }
 
 /// Rounds of making room for one fill: others may take what was freed.

@@ -76,6 +76,11 @@ impl Tags {
         Self(Records::new(folder, TAGS_REMEMBERED))
     }
 
+    /// Forgets what is in memory: the disk alone tells.
+    pub(super) fn forget_remembered(&self) {
+        self.0.forget_remembered();
+    }
+
     /// The record of a tag, if there is one that can be read.
     pub async fn get(
         &self,

@@ -126,6 +126,29 @@ async fn an_emptied_file_is_a_miss_and_can_be_stored_again() {
 }
 
 #[tokio::test]
+async fn what_another_left_under_a_fills_name_is_never_committed_for_it() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    let bytes = Bytes::from_static(b"what was filled");
+    let digest = Digest::sha256(&bytes);
+    let verified = digest.verify(&bytes).unwrap();
+    let room = store.reserve(15).await.unwrap();
+    let mut ingest = store.ingest(&digest).await.unwrap();
+    let partial = store.0.folder.layout.partial(&digest);
+    let committed = tokio::task::spawn_blocking(move || {
+        ingest.expect(15, room).unwrap();
+        ingest.append(0, &[bytes]).unwrap();
+        // The folder was wiped, and an instance that is gone again began the same fill.
+        fs::remove_file(&partial).unwrap();
+        fs::write(&partial, b"what others left").unwrap();
+        ingest.commit(Kind::Blob, &verified).map(drop)
+    });
+    assert!(committed.await.unwrap().is_err());
+    assert!(store.blob(&digest).await.unwrap().is_none());
+    assert!(!path_of(dir.path(), &digest).exists());
+}
+
+#[tokio::test]
 async fn a_link_is_for_its_scope_and_kind_only() {
     let dir = TempDir::new().unwrap();
     let digest = Digest::sha256(b"x");

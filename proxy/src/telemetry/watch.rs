@@ -66,6 +66,16 @@ impl Watch for Telemetry {
         tracing::warn!(%error, "cache folder failed; going on without it");
     }
 
+    fn folder_founded(&self) {
+        tracing::warn!(
+            "the cache folder was wiped: it is taken anew, and what was known of its files is forgotten"
+        );
+    }
+
+    fn folder_lost(&self, reason: &str) {
+        tracing::error!("{reason}");
+    }
+
     fn holds(&self, kind: Kind, objects: u64, bytes: u64) {
         metrics::gauge!(CACHE_OBJECTS, "kind" => kind.as_str()).set(objects as f64);
         metrics::gauge!(CACHE_BYTES, "kind" => kind.as_str()).set(bytes as f64);
