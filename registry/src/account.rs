@@ -15,6 +15,9 @@ pub(crate) struct Account {
     kind: RequestKind,
     pub(crate) timings: Timings,
     pub(crate) quota: Option<Quota>,
+    /// Did the request itself go out, so that it may have been counted? What failed on the way there, or was answered with
+    /// a challenge, has not.
+    pub(crate) sent: bool,
     /// Has the answer been judged good, so that whoever drops the rest of it has no failure to tell?
     pub(crate) good: bool,
     told: bool,
@@ -35,6 +38,7 @@ impl Account {
             kind,
             timings: Timings::default(),
             quota: None,
+            sent: false,
             good: false,
             told: false,
         }

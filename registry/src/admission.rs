@@ -27,11 +27,12 @@ labels! {
     }
 }
 
-/// A request that was let out. Must be settled; one that is dropped may have counted.
+/// A request that was let out. Must be settled, or given back unsent; one that is dropped may have counted.
 pub(crate) struct Pass<'a> {
     ledger: &'a Ledger,
     line: Line,
     counted: bool,
+    /// When it was let out.
     asked: Instant,
     /// Is the quota that answers tell of ours?
     ours: bool,
@@ -43,16 +44,16 @@ impl Walk<'_> {
     pub(crate) async fn admit(&self) -> Result<Pass<'_>, Error> {
         let ledger = &*self.inner.outbound.ledger;
         let (line, price) = (self.line(), self.price(self.question.kind));
-        self.wait(&line, |place| ledger.ask(&line, price, place, Instant::now())).await?;
-        let (counted, asked) = (matches!(price, Price::Counted(..)), Instant::now());
-        Ok(Pass { ledger, line, counted, asked, ours: self.caller().is_none(), open: true })
+        let asked = self.wait(&line, |place, now| ledger.ask(&line, price, place, now)).await?;
+        let (counted, ours) = (price.is_counted(), self.caller().is_none());
+        Ok(Pass { ledger, line, counted, asked, ours, open: true })
     }
 
     /// As [`Walk::admit`] for a counted request that somebody will make next, without spending it.
     pub(crate) async fn afford(&self) -> Result<(), Error> {
         let ledger = &*self.inner.outbound.ledger;
         let (line, price) = (self.line(), self.price(RequestKind::ManifestGet));
-        self.wait(&line, |place| ledger.would(&line, price, place, Instant::now())).await
+        self.wait(&line, |place, now| ledger.would(&line, price, place, now)).await.map(drop)
     }
 
     /// May a token be exchanged now?
@@ -71,7 +72,7 @@ impl Walk<'_> {
     /// After this answer, may the question be put again, to wait until the quota allows it? Where it would not wait, it
     /// would be put again and again.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
-        let is_counted = matches!(self.price(self.question.kind), Price::Counted(..));
+        let is_counted = self.price(self.question.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
     }
 
@@ -82,12 +83,13 @@ impl Walk<'_> {
         policy == OnExhausted::Hold && self.is_last && self.behalf.demand <= Demand::NewPull
     }
 
-    /// Asks until it is let go, or may not wait longer: a moment by any policy, to the deadline where requests are held.
+    /// Asks until it is let go, and says when that was, or may not wait longer: a moment by any policy, to the deadline where
+    /// requests are held.
     async fn wait(
         &self,
         line: &Line,
-        ask: impl Fn(Option<&Place<'_>>) -> Result<(), Withheld>,
-    ) -> Result<(), Error> {
+        ask: impl Fn(Option<&Place<'_>>, Instant) -> Result<(), Withheld>,
+    ) -> Result<Instant, Error> {
         let ledger = &*self.inner.outbound.ledger;
         let hold = self.holds();
         let begun = Instant::now();
@@ -97,8 +99,8 @@ impl Walk<'_> {
             // Before the question, so that nothing learned meanwhile is missed.
             let mut news = std::pin::pin!(ledger.news());
             news.as_mut().enable();
-            let Err(withheld) = ask(place.as_ref()) else { return Ok(()) };
             let now = Instant::now();
+            let Err(withheld) = ask(place.as_ref(), now) else { return Ok(now) };
             let every = if hold { FEEL_HELD } else { FEEL_RELEASED };
             if withheld.may_feel && now < self.deadline && ledger.feel(line, every, now) {
                 self.feel().await;
@@ -120,7 +122,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks for the headers of the manifest, which is free, so that the ledger hears what is left.
+    /// Asks for the headers of the manifest, which is free, so that the ledger hears what is left; unless the endpoint's
+    /// breaker is open.
     async fn feel(&self) {
         let question = Question {
             kind: RequestKind::ManifestHead,
@@ -136,8 +139,7 @@ impl Walk<'_> {
             deadline: self.deadline,
         };
         let walk = self.with(&question);
-        let asked = async { walk.run(walk.admit().await?, |_| Ok(())).await };
-        if let Err(error) = Box::pin(asked).await {
+        if let Err(error) = Box::pin(walk.turn(|_| Ok(()))).await {
             tracing::debug!(registry = %self.inner.upstream.registry, %error, "no word on the quota");
         }
     }
@@ -184,6 +186,14 @@ impl Pass<'_> {
                 self.ledger.refused(&self.line, error.class, error.evidence.retry_after, now);
             }
             _ => {}
+        }
+    }
+
+    /// The request did not go out after all.
+    pub(crate) fn unsent(mut self) {
+        self.open = false;
+        if self.counted {
+            self.ledger.take_back(&self.line, self.asked);
         }
     }
 }

@@ -109,7 +109,11 @@ impl Walk<'_> {
             }
             Err(error) => Err(error),
         };
-        pass.settle(account.quota.as_ref(), ended.as_ref().err());
+        if account.sent {
+            pass.settle(account.quota.as_ref(), ended.as_ref().err());
+        } else {
+            pass.unsent();
+        }
         match ended {
             Ok((value, host, peer)) => {
                 account.good = true;
@@ -147,6 +151,7 @@ impl Walk<'_> {
                 return self.judge(landed, authorization.as_ref(), account).await;
             };
             account.timings.add(Stage::Challenge, waited);
+            account.sent = false;
             // Read to its end, so that the connection can carry the next try.
             drain(landed.reply.response.into_body(), self.deadline).await;
             authorization = Some(self.meet(challenge, authorization, account).await?);
@@ -203,7 +208,9 @@ impl Walk<'_> {
         let ask = self.request(url.clone(), headers);
         let transport = &self.inner.transport;
         if !redirected {
-            let reply = transport.send(&ask, &self.pool, &mut account.timings).await?;
+            let sent = transport.send(&ask, &self.pool, &mut account.timings).await;
+            account.sent |= sent.as_ref().err().is_none_or(|error| error.stage == ask.stage);
+            let reply = sent?;
             *waited += reply.waited;
             return Ok(reply);
         }

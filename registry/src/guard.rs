@@ -86,8 +86,17 @@ impl Guard {
 
     /// Would a request be refused?
     pub(crate) fn refuses(&self, now: Instant) -> bool {
-        self.connections == Connections::Pooled
-            && self.breaker.lock().unwrap_or_else(PoisonError::into_inner).refuses(now)
+        self.refusal(now).is_some()
+    }
+
+    /// As [`Guard::admit`], for who is not ready to ask yet: takes no probe's place.
+    pub(crate) fn check(&self, stage: Stage, now: Instant) -> Result<(), Error> {
+        self.refusal(now).map_or(Ok(()), |paused| Err(self.paused(stage, paused, now)))
+    }
+
+    fn refusal(&self, now: Instant) -> Option<Paused> {
+        let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        breaker.pause().filter(|_| self.connections == Connections::Pooled && breaker.refuses(now))
     }
 
     /// Leave to ask. Clients that walk the whole way each time are probes themselves: they always have it.

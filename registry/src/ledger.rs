@@ -118,7 +118,7 @@ impl Ledger {
     ) -> Result<(), Withheld> {
         let mut lines = self.lines();
         released(&mut lines, line, price, place, now)?;
-        if matches!(price, Price::Counted(..)) {
+        if price.is_counted() {
             lines.entry(line.clone()).or_default().standing.spend(now);
         }
         Ok(())
@@ -133,6 +133,14 @@ impl Ledger {
         now: Instant,
     ) -> Result<(), Withheld> {
         released(&mut self.lines(), line, price, place, now)
+    }
+
+    /// The counted request that was let out at `asked` was not sent.
+    pub(crate) fn take_back(&self, line: &Line, asked: Instant) {
+        if let Some(account) = self.lines().get_mut(line) {
+            account.standing.take_back(asked);
+        }
+        self.news.notify_waiters();
     }
 
     /// A request that was sent at `asked` has ended.
@@ -221,6 +229,13 @@ impl Ledger {
 
     fn lines(&self) -> MutexGuard<'_, HashMap<Line, Account>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Price {
+    /// Does the registry count such requests?
+    pub(crate) fn is_counted(self) -> bool {
+        matches!(self, Self::Counted(..))
     }
 }
 

@@ -148,15 +148,19 @@ impl Walk<'_> {
         }
     }
 
-    /// One endpoint's turn, if its quota and its breaker let it have one. Who waits for quota holds no ticket.
-    async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
+    /// One endpoint's turn, if its breaker and its quota let it have one. Who waits for quota holds no ticket, and whom the
+    /// breaker refuses has spent nothing.
+    pub(crate) async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         let Walk { question, deadline, .. } = *self;
         let guard = &self.inner.guards[self.endpoint];
-        let pass = if guard.refuses(Instant::now()) { None } else { Some(self.admit().await?) };
-        let ticket = guard.admit(question.stage, Instant::now())?;
-        let pass = match pass {
-            Some(pass) => pass,
-            None => self.admit().await?,
+        guard.check(question.stage, Instant::now())?;
+        let pass = self.admit().await?;
+        let ticket = match guard.admit(question.stage, Instant::now()) {
+            Ok(ticket) => ticket,
+            Err(paused) => {
+                pass.unsent();
+                return Err(paused);
+            }
         };
         self.inner.note_request();
         let walked = self.run(pass, make).await;

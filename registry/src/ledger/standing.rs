@@ -88,6 +88,14 @@ impl Standing {
         self.spent.push_back(now);
     }
 
+    /// The counted request that was to go out at `asked` did not.
+    pub(super) fn take_back(&mut self, asked: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(at) = self.spent.iter().rposition(|at| *at == asked) {
+            self.spent.remove(at);
+        }
+    }
+
     /// A request that was sent at `asked` has ended with this word on the quota, or without any.
     pub(super) fn settle(&mut self, counted: bool, asked: Instant, quota: Option<&Quota>, now: Instant) {
         if counted {
@@ -298,6 +306,17 @@ mod tests {
         assert_eq!(standing.left(now), Some(18), "an answer without a word may have counted");
         standing.settle(true, now, Some(&quota(17)), now);
         assert_eq!(standing.left(now), Some(17));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_is_taken_back() {
+        let (mut standing, now) = (Standing::default(), Instant::now());
+        get(&mut standing, 20, now);
+        standing.spend(now + secs(1));
+        standing.spend(now + secs(2));
+        standing.take_back(now + secs(1));
+        assert_eq!((standing.left(now + secs(2)), standing.in_flight()), (Some(19), 1));
+        assert!(standing.spent.iter().eq(&[now, now + secs(2)]), "it does not roll out of the window either");
     }
 
     #[tokio::test]

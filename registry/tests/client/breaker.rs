@@ -10,13 +10,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::setup::*;
 
-/// Longer than any test: what is open stays open.
-const LONG: Pauses =
-    Pauses { failures: 5, first: Duration::from_secs(600), longest: Duration::from_secs(600) };
-/// Over in a moment.
-const SHORT: Pauses =
-    Pauses { failures: 5, first: Duration::from_millis(20), longest: Duration::from_millis(20) };
-
 #[tokio::test]
 async fn after_five_failures_nobody_asks_and_everybody_hears_why() {
     let (upstream, image) = good().await;

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use loadtest::image::Image;
 use loadtest::registry::{Access, Quota, Registry, Rule, Tokens, TooMany};
+use registry::breaker::Pauses;
+use registry::ledger::Outlook;
 use registry::{Caller, Class, Client, Demand, Error, OnExhausted, Reason, Reserve, Stage};
-use tokio::time::Instant;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep};
 
 use crate::setup::*;
 
@@ -239,4 +243,108 @@ async fn what_no_quota_counts_is_not_held_for_one() {
         assert_eq!((error.class, error.evidence.status), (Class::RatePullQuota, Some(429)), "{error}");
     }
     assert_eq!((upstream.log().manifest_heads(), upstream.log().blob_gets(&digest)), (1, 1));
+}
+
+/// A registry that has told of 50 pulls left, and a client that has heard it and holds for quota.
+async fn with_fifty_left(pauses: Pauses) -> (Registry, Image, Setup, Client) {
+    let (upstream, image) = good().await;
+    upstream.set_quota(Some(Quota::of(100).remaining(50)));
+    let mut setup = holding(&upstream);
+    setup.upstream.limits.pauses = pauses;
+    let client = setup.client();
+    head(&client, "3.20").await.expect("headers");
+    (upstream, image, setup, client)
+}
+
+fn outlook(setup: &Setup) -> Outlook {
+    setup.outbound.ledger.outlook(Instant::now()).into_iter().next().expect("a quota that was told")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_outage_spends_nothing_of_the_quota() {
+    let (upstream, _image, setup, client) = with_fifty_left(SHORT).await;
+    upstream.stop().await;
+    for _ in 0..10 {
+        let pulls: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
+        for pull in pulls {
+            let error = pull.await.expect("a task").expect_err("nobody is there");
+            assert!(matches!(error.class, Class::ConnectRefused | Class::UpstreamPaused), "{error}");
+        }
+        sleep(SHORT.longest).await;
+    }
+    let told = outlook(&setup);
+    assert_eq!((told.left, told.queued, told.empty_in), (Some(50), 0, None));
+    upstream.restart().expect("its port");
+    while get(&client, "3.20").await.is_err() {
+        sleep(SHORT.longest).await;
+    }
+    assert_eq!(outlook(&setup).left, Some(49));
+}
+
+#[tokio::test]
+async fn those_an_open_breaker_stops_on_their_way_out_spend_nothing() {
+    let (upstream, _image, setup, client) = with_fifty_left(LONG).await;
+    upstream.fault(Rule::manifest().once().too_many_requests(TooMany::RetryAfter(2)));
+    assert_eq!(head(&client, "3.20").await.expect_err("a 429").class, Class::RateBurst);
+    let pulls: Vec<_> = (0..10).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
+    while outlook(&setup).held < 10 {
+        yield_now().await;
+    }
+    upstream.fault(Rule::any().unavailable(503));
+    let mut somebody = Setup::of(&upstream).with_user("ann", "right");
+    somebody.upstream.limits = setup.upstream.limits;
+    let somebody = Setup { outbound: setup.outbound.clone(), ..somebody }.client();
+    while head(&somebody, "3.20").await.expect_err("an outage").class != Class::UpstreamPaused {}
+    for pull in pulls {
+        let error = pull.await.expect("a task").expect_err("the endpoint is left alone");
+        assert_eq!(error.class, Class::UpstreamPaused, "{error}");
+    }
+    assert_eq!((outlook(&setup).left, upstream.log().manifest_gets()), (Some(50), 0));
+}
+
+#[tokio::test]
+async fn who_gets_no_token_spends_nothing_and_who_gets_no_answer_may_have() {
+    let (upstream, _image, setup, client) = with_fifty_left(LONG).await;
+    upstream.require(Access::Tokens(Tokens::new()));
+    let no_tokens = upstream.fault(Rule::token().manifest_unknown());
+    for _ in 0..3 {
+        let error = get(&client, "3.20").await.expect_err("no token");
+        assert_eq!(error.stage, Stage::Token, "{error}");
+    }
+    assert_eq!(outlook(&setup).left, Some(50));
+    upstream.clear(no_tokens);
+    upstream.fault(Rule::manifest().get().with_header("authorization").close());
+    get(&client, "3.20").await.expect_err("an answer");
+    assert_eq!(outlook(&setup).left, Some(49));
+}
+
+#[tokio::test]
+async fn the_quota_is_not_felt_for_where_a_breaker_is_open() {
+    let (upstream, image, _setup, client) = with_fifty_left(LONG).await;
+    upstream.set_quota(Some(Quota::of(100).remaining(0)));
+    head(&client, "3.20").await.expect("headers");
+    let pull = tokio::spawn(get_at(client.clone(), Instant::now() + Duration::from_millis(2500)));
+    upstream.wait_for(|log| log.manifest_heads() == 3).await;
+    upstream.fault(Rule::blob().unavailable(503));
+    while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
+    upstream.clear_log();
+    assert_withheld(pull.await.expect("a task"), Class::RatePullQuota);
+    assert_eq!(upstream.log().iter().count(), 0, "nothing is asked for while the endpoint is left alone");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_quota_leaves_the_probe_to_others() {
+    let (upstream, image, setup, client) = with_fifty_left(SHORT).await;
+    upstream.set_quota(Some(Quota::of(100).remaining(0)));
+    head(&client, "3.20").await.expect("headers");
+    let outage = upstream.fault(Rule::blob().unavailable(503));
+    while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
+    upstream.clear(outage);
+    sleep(SHORT.longest).await;
+    let pull = tokio::spawn(get_at(client.clone(), a_moment()));
+    while outlook(&setup).held == 0 {
+        yield_now().await;
+    }
+    blob(&client, &image.config.digest).await.expect("the probe, and its success");
+    assert_withheld(pull.await.expect("a task"), Class::RatePullQuota);
 }

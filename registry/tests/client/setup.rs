@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper_util::client::proxy::matcher::Matcher;
 use loadtest::image::Image;
 use loadtest::registry::Registry;
-use registry::breaker::State;
+use registry::breaker::{Pauses, State};
 use registry::client::{Answer, Connections};
 use registry::credential::{Credential, CredentialError, CredentialFuture, CredentialSource};
 use registry::dns::Resolver;
@@ -25,6 +25,13 @@ use tokio::time::Instant;
 
 /// The repository all tests pull from.
 pub(crate) const REPOSITORY: &str = "library/alpine";
+
+/// Longer than any test: what is open stays open.
+pub(crate) const LONG: Pauses =
+    Pauses { failures: 5, first: Duration::from_secs(600), longest: Duration::from_secs(600) };
+/// Over in a moment.
+pub(crate) const SHORT: Pauses =
+    Pauses { failures: 5, first: Duration::from_millis(20), longest: Duration::from_millis(20) };
 
 /// An upstream to be adjusted, then asked through [`Setup::client`].
 pub(crate) struct Setup {
