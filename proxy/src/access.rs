@@ -205,7 +205,8 @@ pub(crate) fn scope(served: &Served, repository: &Repository) -> Scope {
     Scope { registry: served.registry.clone(), repository }
 }
 
-/// Does an upstream's failure speak for the identity alone that met it, so that another may fare better?
+/// May an upstream's failure speak for the identity alone that met it, so that another fares better? Any 4xx may: a
+/// quota is an account's, and what one may not see is absent to them.
 pub(crate) fn is_of_identity(error: &Error) -> bool {
-    matches!(error.evidence.status, Some(401 | 403 | 404)) || lease::refuses(error.class)
+    matches!(error.evidence.status, Some(400..=499)) || lease::refuses(error.class)
 }

@@ -118,7 +118,10 @@ impl Manifests {
             self.ready.keep(asking, &known.held, Some(&known.record), departures);
             return known.held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
-        let result = match self.questions.head(asking, &Reference::Tag(tag.clone())).await {
+        let told = self.questions.head(asking, &Reference::Tag(tag.clone())).await;
+        // What it fails to show after that is a manifest by digest, not the tag.
+        let has_tag = told.as_ref().is_ok_and(|told| told.head.digest.is_some() && !told.head.stale);
+        let result = match told {
             Ok(told) => {
                 let demand = self.rank(asking, known.as_ref()).await;
                 self.checked(asking, tag, known.as_ref(), &told, demand).await
@@ -127,7 +130,7 @@ impl Manifests {
         };
         match (result, known) {
             (Err(Failure::Upstream(error)), Some(known)) if !asking.is_refused(&error) => {
-                self.excused(asking, known, error).await
+                self.excused(asking, known, error, has_tag).await
             }
             (result, _) => result,
         }
@@ -216,16 +219,29 @@ impl Manifests {
     }
 
     /// The upstream failed: what is known is answered, if it is young enough and can be pulled to its end.
-    async fn excused(&self, asking: &Asking<'_>, known: Known, error: Error) -> Result<Answer, Failure> {
-        match self.excuse(asking, &known, &error).await {
+    async fn excused(
+        &self,
+        asking: &Asking<'_>,
+        known: Known,
+        error: Error,
+        has_tag: bool,
+    ) -> Result<Answer, Failure> {
+        match self.excuse(asking, &known, &error, has_tag).await {
             Some(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
             None => Err(error.into()),
         }
     }
 
     /// How stale the answer would be that is given although the upstream said `error`; `None` when none may be given.
-    async fn excuse(&self, asking: &Asking<'_>, known: &Known, error: &Error) -> Option<Staleness> {
-        let staleness = asking.freshness().excuse(&known.record, error, asking.now)?;
+    /// `has_tag`: the upstream just said that the tag is there.
+    async fn excuse(
+        &self,
+        asking: &Asking<'_>,
+        known: &Known,
+        error: &Error,
+        has_tag: bool,
+    ) -> Option<Staleness> {
+        let staleness = asking.freshness().excuse(&known.record, error, has_tag, asking.now)?;
         let Held { media_type, bytes, .. } = &known.held;
         let whole = falls_back_by_blob(asking.user_agent)
             || is_complete(&self.store, &asking.scope(), media_type, bytes).await;
@@ -236,7 +252,7 @@ impl Manifests {
     async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
         let spent = asking.error(Class::RatePullQuota, "not asked");
         match known {
-            Some(known) if self.excuse(asking, known, &spent).await.is_some() => Demand::Revalidation,
+            Some(known) if self.excuse(asking, known, &spent, false).await.is_some() => Demand::Revalidation,
             _ => Demand::NewPull,
         }
     }

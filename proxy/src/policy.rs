@@ -53,9 +53,17 @@ impl Freshness {
     /// How a record may be answered although the upstream said `error`; `None` when it may not.
     ///
     /// An upstream's own "not found", now or the last time it spoke, is believed, unless the operator wants what was
-    /// removed kept. Its refusal of our identity is not: the client might be entitled.
-    pub(crate) fn excuse(&self, record: &TagRecord, error: &Error, now: SystemTime) -> Option<Staleness> {
-        if is_absence(error) || record.gone_at.is_some() {
+    /// removed kept. Its refusal of our identity is not: the client might be entitled. Nor is the "not found" of a
+    /// manifest that it just said the tag means, `has_tag`: a replica of it lags behind.
+    pub(crate) fn excuse(
+        &self,
+        record: &TagRecord,
+        error: &Error,
+        has_tag: bool,
+        now: SystemTime,
+    ) -> Option<Staleness> {
+        let is_removed = is_absence(error) && !has_tag || record.gone_at.is_some();
+        if is_removed {
             let staleness = Staleness { age: Some(age(record, now)), why: Stale::Removed(error.class) };
             return self.keep_removed.then_some(staleness);
         }
@@ -179,8 +187,8 @@ mod tests {
     fn a_failing_upstream_is_covered_up_to_stale_limit() {
         let failing = error(Class::Registry5xx, Some(500));
         let covered = staleness(3600, Stale::Failing(Class::Registry5xx));
-        assert_eq!(FRESHNESS.excuse(&record(0), &failing, at(3600)), covered);
-        assert_eq!(FRESHNESS.excuse(&record(0), &failing, at(3601)), None);
+        assert_eq!(FRESHNESS.excuse(&record(0), &failing, false, at(3600)), covered);
+        assert_eq!(FRESHNESS.excuse(&record(0), &failing, false, at(3601)), None);
     }
 
     #[test]
@@ -199,16 +207,28 @@ mod tests {
         for class in
             [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns]
         {
-            assert!(FRESHNESS.excuse(&record(0), &error(class, Some(401)), at(1)).is_some(), "{class}");
+            assert!(
+                FRESHNESS.excuse(&record(0), &error(class, Some(401)), false, at(1)).is_some(),
+                "{class}"
+            );
         }
         let absent = error(Class::ManifestUnknown, Some(404));
-        assert_eq!(FRESHNESS.excuse(&record(0), &absent, at(1)), None);
+        assert_eq!(FRESHNESS.excuse(&record(0), &absent, false, at(1)), None);
+    }
+
+    #[test]
+    fn a_manifest_that_lags_behind_its_tag_is_a_failure_and_no_removal() {
+        let lagging = error(Class::DigestGone, Some(404));
+        let covered = staleness(3600, Stale::Failing(Class::DigestGone));
+        assert_eq!(FRESHNESS.excuse(&record(0), &lagging, true, at(3600)), covered);
+        assert_eq!(FRESHNESS.excuse(&record(0), &lagging, true, at(3601)), None);
+        assert_eq!(FRESHNESS.excuse(&gone(0), &lagging, true, at(1)), None);
     }
 
     #[test]
     fn an_outage_does_not_bring_back_what_the_upstream_said_was_gone() {
         let failing = error(Class::Registry5xx, Some(500));
-        assert_eq!(FRESHNESS.excuse(&gone(0), &failing, at(1)), None);
+        assert_eq!(FRESHNESS.excuse(&gone(0), &failing, false, at(1)), None);
     }
 
     #[test]
@@ -216,10 +236,10 @@ mod tests {
         let keeping = Freshness { keep_removed: true, ..FRESHNESS };
         let absent = error(Class::ManifestUnknown, Some(404));
         let kept = staleness(1_000_000, Stale::Removed(Class::ManifestUnknown));
-        assert_eq!(keeping.excuse(&record(0), &absent, at(1_000_000)), kept);
+        assert_eq!(keeping.excuse(&record(0), &absent, false, at(1_000_000)), kept);
         let failing = error(Class::Registry5xx, Some(500));
-        assert_eq!(keeping.excuse(&record(0), &failing, at(1_000_000)), None);
-        assert!(keeping.excuse(&gone(0), &failing, at(1_000_000)).is_some());
+        assert_eq!(keeping.excuse(&record(0), &failing, false, at(1_000_000)), None);
+        assert!(keeping.excuse(&gone(0), &failing, false, at(1_000_000)).is_some());
     }
 
     #[test]

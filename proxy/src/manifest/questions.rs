@@ -199,7 +199,7 @@ pub(super) fn question(asking: &Asking<'_>, reference: &Reference) -> Question {
 }
 
 /// One request for all who ask the same. What failed for the identity of who led it is tried once more with our own: an
-/// expired token says nothing of anybody else's.
+/// expired token or a spent quota says nothing of anybody else's.
 async fn together<V, F>(
     work: &Coalesce<Work, Result<V, Error>>,
     asking: &Asking<'_>,
@@ -213,7 +213,9 @@ where
     let shared = work.run((question.clone(), None), &begin).await;
     let own = asking.pass.as_ref().map(Pass::identity);
     match (&shared.value, own) {
-        (Some(Err(error)), Some(own)) if !shared.led && access::is_of_identity(error) => {
+        (Some(Err(error)), Some(own))
+            if !shared.led && (access::is_of_identity(error) || is_withheld(error)) =>
+        {
             work.run((question.clone(), Some(own)), &begin).await
         }
         _ => shared,

@@ -178,6 +178,6 @@ const ENDPOINTS: usize = Endpoint::ALL.len();
 const OUTCOMES: usize = Outcome::ALL.len();
 const PULL_OUTCOMES: usize = PullOutcome::ALL.len();
 /// The status codes we send; 0 stands for any other.
-const CODES: [u16; 9] = [200, 206, 400, 403, 404, 405, 416, 503, 0];
+const CODES: [u16; 11] = [200, 206, 400, 401, 403, 404, 405, 416, 431, 503, 0];
 /// Below this the time of a transfer says nothing about throughput, bytes.
 const LAYER_MIN: u64 = 64 * 1024;

@@ -136,6 +136,28 @@ async fn an_outage_does_not_bring_back_what_was_removed_before_it() {
     assert_eq!(rig.get(TAG).await.outcome(), "stale");
 }
 
+/// Its replicas disagree: one has the tag's new meaning, the other not yet the manifest.
+#[tokio::test]
+async fn a_tag_whose_new_manifest_is_not_everywhere_yet_keeps_its_old_meaning_as_stale() {
+    for (stale_limit, status) in [(Duration::from_secs(3600), 200), (Duration::ZERO, 404)] {
+        let rig = Rig::with(Plan { stale_limit, ..Plan::default() }).await;
+        let (old, new) = (image(1), image(2));
+        rig.upstream.add_image("org/app", "1", &old);
+        assert_eq!(rig.get(TAG).await.status, 200);
+        rig.upstream.add_image("org/app", "1", &new);
+        rig.upstream.fault(Rule::manifest().get().reference(new.digest()).status(404));
+        for heard in [rig.head(TAG).await, rig.get(TAG).await] {
+            assert_eq!((heard.status, heard.class()), (status, "digest_gone"), "{heard:?}");
+            if status == 200 {
+                assert_eq!(heard.outcome(), "stale");
+                assert_eq!(heard.header("docker-content-digest"), Some(old.digest()));
+            }
+        }
+        rig.upstream.clear_faults();
+        assert_eq!(rig.get(TAG).await.header("docker-content-digest"), Some(new.digest()));
+    }
+}
+
 #[tokio::test]
 async fn what_is_kept_though_removed_says_so_also_while_the_registry_is_down() {
     let plan = Plan { keep_removed: true, stale_limit: Duration::ZERO, ..Plan::default() };

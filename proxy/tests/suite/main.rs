@@ -14,4 +14,5 @@ mod outages;
 mod pulls;
 mod ranges;
 mod rig;
+mod tenants;
 mod tls;

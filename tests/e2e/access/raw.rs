@@ -88,6 +88,8 @@ async fn nobody_is_told_where_to_get_a_token_and_the_registry_is_asked_once() {
         (2, 1, 3),
         "the anonymous dance, once"
     );
+    let challenged = house.pullgate.metrics().await.sum("pullgate_proxy_requests_total", &[("code", "401")]);
+    assert_eq!(challenged, 2.0 * house.parts().len() as f64, "counted as what they are");
     assert_eq!(
         house.pullgate.get("/v2/").send().await.header("www-authenticate"),
         None,
