@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::Config;
 use proxy::Warmed;
 use proxy::store::inventory::{Explanation, Image, Purged};
-use proxy::store::{OpenError, Store, StoreConfig};
+use proxy::store::{CLOCK_STEP, OpenError, Store, StoreConfig};
 use proxy::watch::Unwatched;
 use registry::ImageName;
 use serde::Serialize;
@@ -128,11 +128,12 @@ fn explain(config: &Config, subject: &str, document: Value, output: Output) -> E
         subject.parse::<ImageName>().ok()
     };
     let upstream = image.as_ref().and_then(|image| config.upstream(&image.registry));
+    let is_ahead = known.checked_at.is_some_and(|at| at > now() + CLOCK_STEP.as_secs());
     let until = |age: Duration| Some(known.checked_at? + age.as_secs());
     let explained = Explained {
         kept_removed: known.gone_at.is_some() && upstream.is_some_and(|upstream| upstream.keep_removed),
         fresh_until: upstream
-            .filter(|_| known.gone_at.is_none())
+            .filter(|_| known.gone_at.is_none() && !is_ahead)
             .and_then(|upstream| until(upstream.tag_max_age)),
         stale_until: upstream.and_then(|upstream| until(upstream.stale_limit)),
         fetched_from: image.as_ref().map(|_| {

@@ -66,8 +66,7 @@ pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
 pub use scrub::Scrubbed;
-pub(crate) use tag::CLOCK_STEP;
-pub use tag::{TagMove, TagRecord, Tags};
+pub use tag::{CLOCK_STEP, TagMove, TagRecord, Tags};
 
 use blob::{Committed, off_worker};
 use boot::Boot;

@@ -10,6 +10,7 @@
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `conformance`: the distribution specification, case by case.
 //! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
+//! - `clock`: times in the folder that a wrong clock wrote.
 //! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
 //! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
 //! - `disk`: file systems that are full, cannot be written, and come back.
@@ -32,6 +33,7 @@ mod access;
 mod bad_input;
 mod bodies;
 mod cache;
+mod clock;
 mod commands;
 mod conformance;
 mod disk;

@@ -188,7 +188,8 @@ impl Hearing {
         if let ((registry, repository, Reference::Tag(tag)), Err(error)) = (question, answered)
             && is_absence(error)
         {
-            self.store.tags().gone(registry, repository, tag, self.at).await;
+            // The answer took seconds at most: the time of the question is as good as now.
+            self.store.tags().gone(registry, repository, tag, self.at, self.at).await;
         }
     }
 }

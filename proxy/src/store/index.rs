@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Usage;
 use super::evict::{Order, Tier};
 use super::link::Kind;
+use super::tag::CLOCK_STEP;
 use crate::watch::Watch;
 
 /// The index of one store, shared by all who read, fill and clean.
@@ -96,12 +97,23 @@ impl Index {
         known.lease(digest)
     }
 
-    /// The scan at start found content, the longest unused first.
-    pub(super) fn restore(&self, digest: &Digest, tier: Tier, size: u64, used_at: SystemTime) {
+    /// A scan at `now` found content, the longest unused first. What a clock ahead called used tomorrow is used now, and
+    /// its file is told: it would be the last to leave after each start.
+    pub(super) fn restore(
+        &self,
+        digest: &Digest,
+        tier: Tier,
+        size: u64,
+        used_at: SystemTime,
+        now: SystemTime,
+    ) {
         let mut known = self.known();
         if !known.leaving.contains(digest) {
             known.order.restore(digest.clone(), tier, size, Instant::now());
-            known.used.entry(digest.clone()).or_insert(Used { at: used_at, ..Used::now(true) });
+            known
+                .used
+                .entry(digest.clone())
+                .or_insert(Used { at: used_at.min(now), ..Used::now(used_at <= now + CLOCK_STEP) });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -62,7 +62,8 @@ async fn reconcile(room: &Room) -> io::Result<()> {
     let present: HashSet<_> = content.iter().map(|(digest, _)| digest.clone()).collect();
     room.index.retain(&present, &partials, since);
     for (digest, entry) in content {
-        room.index.restore(&digest, Tier::Content, entry.size.unwrap_or_default(), entry.modified);
+        let size = entry.size.unwrap_or_default();
+        room.index.restore(&digest, Tier::Content, size, entry.modified, SystemTime::now());
     }
     room.index.tell(&*room.folder.watch);
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use registry::Digest;
 use registry::digest::Algorithm;
@@ -56,14 +56,14 @@ pub(super) fn sweep(layout: &Layout, disk: &dyn Disk) -> io::Result<()> {
 
 /// Enters every committed file into the index, by its name and size, the longest unused first, and what fills left.
 pub(super) fn scan(folder: &Folder, index: &Index) {
-    if let Err(error) = scan_all(folder, index) {
+    if let Err(error) = scan_all(folder, index, SystemTime::now()) {
         folder.watch.disk_failed(&error);
     }
     index.complete();
     index.tell(&*folder.watch);
 }
 
-fn scan_all(folder: &Folder, index: &Index) -> io::Result<()> {
+fn scan_all(folder: &Folder, index: &Index, now: SystemTime) -> io::Result<()> {
     for entry in folder.disk.list(&folder.layout.partials())? {
         if let (Some(digest), Some(size), false) =
             (digest_of(&entry.name), entry.size, is_checkpoint(&entry.name))
@@ -76,7 +76,7 @@ fn scan_all(folder: &Folder, index: &Index) -> io::Result<()> {
     found.sort_unstable_by_key(|(_, entry)| entry.modified);
     for (digest, entry) in found {
         let tier = if manifests.contains(&digest) { Tier::Manifest } else { Tier::Content };
-        index.restore(&digest, tier, entry.size.unwrap_or_default(), entry.modified);
+        index.restore(&digest, tier, entry.size.unwrap_or_default(), entry.modified, now);
     }
     Ok(())
 }

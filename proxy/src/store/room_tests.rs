@@ -221,6 +221,30 @@ async fn after_a_restart_what_was_used_last_stays_longest() {
 }
 
 #[tokio::test]
+async fn what_a_clock_a_day_ahead_wrote_is_not_the_last_to_leave_for_ever() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let ahead = fill(&store, 0, 1000).await.unwrap();
+    let path = store.0.folder.layout.blob(&ahead);
+    store.0.folder.disk.note_use(&path, SystemTime::now() + Duration::from_secs(86_400)).unwrap();
+    drop(store);
+
+    let store = open(dir.path(), 10_000).await;
+    while std::fs::metadata(&path).unwrap().modified().unwrap() > SystemTime::now() {
+        tokio::task::yield_now().await;
+    }
+    for seed in 1..10 {
+        fill(&store, seed, 1000).await.unwrap();
+    }
+    drop(store);
+
+    let store = open(dir.path(), 10_000).await;
+    fill(&store, 100, 1000).await.unwrap();
+    assert!(!is_here(&store, &ahead).await, "the longest unused");
+    assert_eq!(store.usage().objects, 10);
+}
+
+#[tokio::test]
 async fn a_purge_takes_one_image_its_tag_and_its_links_and_says_so_before() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;

@@ -177,12 +177,22 @@ impl Tags {
         }
     }
 
-    /// At `at` the upstream said that it has no such tag. What is known of it is kept, with that.
-    pub async fn gone(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag, at: SystemTime) {
-        let at = milliseconds(at);
+    /// At `at` the upstream said that it has no such tag. What is known of it is kept, with that. As for [`Tags::put`], what
+    /// it said later stands, unless that was written by a clock ahead of `now`.
+    pub async fn gone(
+        &self,
+        registry: &RegistryHost,
+        repository: &Repository,
+        tag: &Tag,
+        at: SystemTime,
+        now: SystemTime,
+    ) {
+        let (at, now) = (milliseconds(at), milliseconds(now));
         let next = |present: Option<TagLine>| {
-            let present =
-                present.filter(|present| present.gone_at_ms.is_none() && present.checked_at_ms <= at);
+            let present = present.filter(|present| {
+                let later = present.checked_at_ms > at && !is_ahead(present.checked_at_ms, now);
+                present.gone_at_ms.is_none() && !later
+            });
             present.map(|present| TagLine { gone_at_ms: Some(at), ..present })
         };
         self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
@@ -202,7 +212,7 @@ impl TagLine {
     /// This record after the upstream said `new`; `None` if it said something later already, or this is that answer.
     fn followed_by(self, new: Self, now_ms: u64) -> Option<Self> {
         let told_at = self.gone_at_ms.unwrap_or_default().max(self.checked_at_ms);
-        if told_at > new.checked_at_ms && told_at <= now_ms.saturating_add(CLOCK_STEP.as_millis() as u64) {
+        if told_at > new.checked_at_ms && !is_ahead(told_at, now_ms) {
             return None;
         }
         if told_at == new.checked_at_ms && self.digest == new.digest && self.gone_at_ms.is_none() {
@@ -242,6 +252,11 @@ fn is_missing(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
+/// Was `at_ms` written by a clock that was wrong?
+fn is_ahead(at_ms: u64, now_ms: u64) -> bool {
+    at_ms > now_ms.saturating_add(CLOCK_STEP.as_millis() as u64)
+}
+
 fn milliseconds(at: SystemTime) -> u64 {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -253,7 +268,7 @@ fn time(milliseconds: u64) -> SystemTime {
 }
 
 /// A record that is further ahead of the clock than this was written by a clock that was wrong.
-pub(crate) const CLOCK_STEP: Duration = Duration::from_secs(60);
+pub const CLOCK_STEP: Duration = Duration::from_secs(60);
 /// Tags kept in memory: some 500 bytes each.
 const TAGS_REMEMBERED: u64 = 10_000;
 /// Moves kept of a tag: with the longest names and digests a record stays below its limit.

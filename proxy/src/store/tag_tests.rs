@@ -58,8 +58,8 @@ impl OneTag {
         self.store.tags().put(&self.registry, &self.repository, &self.tag, record, at(now)).await;
     }
 
-    async fn gone(&self, seconds: u64) {
-        self.store.tags().gone(&self.registry, &self.repository, &self.tag, at(seconds)).await;
+    async fn gone(&self, seconds: u64, now: u64) {
+        self.store.tags().gone(&self.registry, &self.repository, &self.tag, at(seconds), at(now)).await;
     }
 
     async fn moves(&self) -> Vec<TagMove> {
@@ -117,6 +117,17 @@ async fn a_record_that_a_clock_ahead_wrote_gives_way() {
     tag.put(means("tomorrow", 86_400), 86_400).await;
     tag.put(means("today", 10), 10).await;
     assert_eq!(tag.get().await, Some(means("today", 10)));
+}
+
+#[tokio::test]
+async fn a_tag_that_a_clock_ahead_knew_is_gone_when_the_registry_says_so_today() {
+    let dir = TempDir::new().unwrap();
+    let tag = OneTag::open(dir.path()).await;
+    tag.put(means("tomorrow", 86_400), 86_400).await;
+    tag.gone(10, 10).await;
+    assert_eq!(tag.get().await.unwrap().gone_at, Some(at(10)));
+    tag.put(means("today", 11), 11).await;
+    assert_eq!(tag.get().await, Some(means("today", 11)));
 }
 
 /// Counts what it is told of tags.
@@ -181,13 +192,13 @@ async fn a_record_of_an_earlier_version_is_read() {
 async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
-    tag.gone(1).await;
+    tag.gone(1, 4).await;
     assert_eq!(tag.get().await, None, "nothing to keep");
     tag.put(means("a", 2), 2).await;
-    tag.gone(1).await;
+    tag.gone(1, 4).await;
     assert_eq!(tag.get().await, Some(means("a", 2)), "it was there later");
-    tag.gone(3).await;
-    tag.gone(4).await;
+    tag.gone(3, 4).await;
+    tag.gone(4, 4).await;
     let gone = TagRecord { gone_at: Some(at(3)), ..means("a", 2) };
     assert_eq!(tag.get().await, Some(gone.clone()), "since the first time");
     tag.put(means("a", 2), 5).await;
@@ -221,7 +232,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
         let question = open.swap_remove(random.usize(0..open.len()));
         match &asked[&question] {
             Some(content) => tag.put(means(content, question), now).await,
-            None => tag.gone(question).await,
+            None => tag.gone(question, now).await,
         }
         if question > latest {
             match (&asked[&question], &mut expected) {

@@ -1,0 +1,212 @@
+//! The clock of the machine was a day ahead, or a day behind, when pullgate last ran, and is right now. What it wrote down
+//! is a day off in the folder that it finds: each time in a record, and those of the files.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use loadtest::image::Image;
+use loadtest::registry::Registry;
+use serde_json::Value;
+use support::pullgate::command;
+use support::{Pullgate, Scratch, wait_until};
+
+use crate::setup::{self, Answers, BIN, REGISTRY, files_below, pull_by_hand};
+
+/// How the clock was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Was {
+    Ahead,
+    Behind,
+}
+
+/// Pullgate before a registry with one image, which it has pulled.
+struct World {
+    pullgate: Pullgate,
+    upstream: Registry,
+    image: Image,
+    config: String,
+    scratch: Scratch,
+}
+
+impl World {
+    /// Pulled while the clock was wrong; right from now on.
+    async fn after_a_clock(was: Was, stale_limit: &str) -> Self {
+        let scratch = Scratch::new();
+        let upstream = Registry::start().await.unwrap();
+        let image = Image::builder(71).plain_layer_of(5 << 20).finish();
+        upstream.add_image("library/app", "1", &image);
+        let section = setup::upstream("test", REGISTRY, &upstream.url()).replace("\"1ms\"", "\"1h\"");
+        let config = setup::config(&scratch)
+            + &section
+            + &format!("stale_limit = {stale_limit:?}\nabsent_max_age = \"0s\"\n");
+        let pullgate = Pullgate::start(BIN, &scratch, &config).await;
+        pull_by_hand(&pullgate, &image).await;
+        let mut world = Self { pullgate, upstream, image, config, scratch };
+        wait_until("the image to be kept", LIMIT, || async {
+            let kept = files_below(&setup::cache(&world.scratch).join("v1/blobs"));
+            (kept.len() == 3).then_some(())
+        })
+        .await;
+        world.pullgate.stop().await;
+        world.put_the_folder_off(was);
+        world.pullgate.start_again().await;
+        world.upstream.clear_log();
+        world
+    }
+
+    fn put_the_folder_off(&self, was: Was) {
+        let off = |time: u64, day: u64| if was == Was::Ahead { time + day } else { time - day };
+        let record = self.tag_record();
+        let mut line: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+        line["checked_at_ms"] = off(line["checked_at_ms"].as_u64().unwrap(), 1000 * DAY).into();
+        fs::write(&record, line.to_string()).unwrap();
+        for path in files_below(&setup::cache(&self.scratch).join("v1")) {
+            let file = File::open(path).unwrap();
+            let written = file.metadata().unwrap().modified().unwrap();
+            let written = written.duration_since(UNIX_EPOCH).unwrap().as_secs();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(off(written, DAY))).unwrap();
+        }
+    }
+
+    fn tag_record(&self) -> PathBuf {
+        let records = files_below(&setup::cache(&self.scratch).join("v1/tags"));
+        let [record] = <[_; 1]>::try_from(records).unwrap();
+        record
+    }
+
+    /// When the registry last confirmed the tag, as the record has it: a minute ago at most.
+    fn confirmed_just_now(&self) {
+        let line: Value = serde_json::from_slice(&fs::read(self.tag_record()).unwrap()).unwrap();
+        let at = UNIX_EPOCH + Duration::from_millis(line["checked_at_ms"].as_u64().unwrap());
+        let age = SystemTime::now().duration_since(at).unwrap();
+        assert!(age < Duration::from_secs(60), "{age:?}");
+    }
+
+    /// Asks for the tag: status, outcome, and which manifest it is.
+    async fn ask(&self) -> (u16, String, Option<String>) {
+        let path = format!("/v2/library/app/manifests/1?ns={REGISTRY}");
+        let answer = self.pullgate.get(&path).send().await;
+        let header = |name| answer.header(name).map(str::to_owned);
+        let outcome = header("x-pullgate-outcome").unwrap();
+        (answer.status.as_u16(), outcome, header("docker-content-digest"))
+    }
+
+    fn means(&self, outcome: &str) -> (u16, String, Option<String>) {
+        (200, outcome.to_owned(), Some(self.image.manifest.digest.clone()))
+    }
+}
+
+#[tokio::test]
+async fn tags_are_asked_about_once_and_are_fresh_by_the_right_clock_then() {
+    for was in [Was::Ahead, Was::Behind] {
+        let world = World::after_a_clock(was, "7d").await;
+        // Content needs no clock.
+        let layer = world.image.largest_layer();
+        let blob = format!("/v2/library/app/blobs/{}?ns={REGISTRY}", layer.digest);
+        let hit = world.pullgate.get(&blob).send().await;
+        assert!(hit.header("x-pullgate-outcome") == Some("hit") && hit.body == layer.bytes, "{was:?}");
+        assert_eq!(world.upstream.log().iter().count(), 0, "{was:?}");
+
+        assert_eq!(world.ask().await, world.means("hit"), "{was:?}");
+        assert_eq!(world.upstream.log().manifest_heads(), 1, "{was:?}: asked first");
+        world.confirmed_just_now();
+        for _ in 0..3 {
+            assert_eq!(world.ask().await, world.means("hit"), "{was:?}");
+        }
+        assert_eq!(world.upstream.log().manifest_heads(), 1, "{was:?}: fresh for an hour");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_moved_meanwhile_moves() {
+    for was in [Was::Ahead, Was::Behind] {
+        let mut world = World::after_a_clock(was, "7d").await;
+        world.image = Image::builder(72).plain_layer_of(5 << 20).finish();
+        world.upstream.add_image("library/app", "1", &world.image);
+        assert_eq!(world.ask().await, world.means("miss"), "{was:?}");
+        world.confirmed_just_now();
+        // Also for who comes after a restart.
+        pull_by_hand(&world.pullgate, &world.image).await;
+        world.upstream.stop().await;
+        world.pullgate.stop().await;
+        world.pullgate.start_again().await;
+        assert_eq!(world.ask().await, world.means("hit"), "{was:?}");
+    }
+}
+
+#[tokio::test]
+async fn while_the_registry_is_down_what_is_within_its_limit_is_served_and_nothing_has_expired_for_good() {
+    // What was written by a clock ahead is of unknown age, and counts as new.
+    for (was, stale_limit, covered) in [
+        (Was::Ahead, "7d", true),
+        (Was::Ahead, "1h", true),
+        (Was::Behind, "7d", true),
+        (Was::Behind, "1h", false),
+    ] {
+        let world = World::after_a_clock(was, stale_limit).await;
+        world.upstream.stop().await;
+        let (status, outcome, digest) = world.ask().await;
+        match covered {
+            true => assert_eq!((status, outcome, digest), world.means("stale"), "{was:?} {stale_limit}"),
+            false => assert_eq!((status, outcome.as_str()), (503, "failed"), "{was:?} {stale_limit}"),
+        }
+
+        world.upstream.restart().unwrap();
+        wait_until("the registry to be asked again", LIMIT, || async {
+            (world.ask().await == world.means("hit")).then_some(())
+        })
+        .await;
+        world.confirmed_just_now();
+        world.upstream.stop().await;
+        assert_eq!(world.ask().await, world.means("hit"), "fresh");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_was_removed_meanwhile_does_not_come_back_with_an_outage() {
+    for was in [Was::Ahead, Was::Behind] {
+        let world = World::after_a_clock(was, "7d").await;
+        world.upstream.remove("library/app", "1");
+        assert_eq!(world.ask().await.0, 404, "{was:?}");
+        world.upstream.stop().await;
+        assert_eq!(world.ask().await.0, 503, "{was:?}");
+
+        world.upstream.restart().unwrap();
+        world.upstream.add_image("library/app", "1", &world.image);
+        wait_until("the tag to be there again", LIMIT, || async {
+            (world.ask().await == world.means("hit")).then_some(())
+        })
+        .await;
+        world.confirmed_just_now();
+    }
+}
+
+#[tokio::test]
+async fn no_command_and_no_page_stumbles_over_a_time_that_is_yet_to_come() {
+    for was in [Was::Ahead, Was::Behind] {
+        let world = World::after_a_clock(was, "7d").await;
+        let before = Answers::of(&world.pullgate).await;
+        let file = world.scratch.file("cache.toml", &world.config);
+        let ask = async |arguments: &[&str]| {
+            let all = [&["cache"], arguments, &["--config", file.to_str().unwrap()]].concat();
+            command(BIN, &all).await.ok()
+        };
+        assert!(ask(&["ls"]).await.contains("library/app:1"), "{was:?}");
+        let image = format!("{REGISTRY}/library/app:1");
+        assert!(ask(&["explain", &image]).await.contains("complete"), "{was:?}");
+        let told: Value = serde_json::from_str(&ask(&["explain", &image, "-o", "json"]).await).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        // As who asks for it finds out.
+        assert!(told["fresh_until"].as_u64().is_none_or(|until| until <= now), "{was:?}: {told}");
+        let page = support::http::get(world.pullgate.admin(), "/").send().await;
+        assert_eq!(page.status, 200, "{was:?}");
+        assert_eq!(world.pullgate.status().await["proxy"]["cache"]["objects"], 3, "{was:?}");
+        assert!(Answers::of(&world.pullgate).await.since(&before).outcomes().is_empty());
+        assert!(!world.pullgate.log().contains("panicked"), "{}", world.pullgate.log());
+    }
+}
+
+/// Seconds.
+const DAY: u64 = 86_400;
+const LIMIT: Duration = Duration::from_secs(20);
