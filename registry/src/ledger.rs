@@ -184,8 +184,7 @@ impl Ledger {
 
     /// The token endpoint refused with `class`.
     pub(crate) fn login_refused(&self, line: &Line, class: Class, wait: Option<Duration>, now: Instant) {
-        let default = if class == Class::RateLogin { LOGIN_PAUSE } else { TOKEN_PAUSE };
-        self.lines().entry(line.clone()).or_default().standing.login_refused(default, wait, now);
+        self.lines().entry(line.clone()).or_default().standing.login_refused(class, wait, now);
     }
 
     /// Takes the right to find out, by a free request, whether there is quota again: one asks, at most every `every`.
@@ -254,15 +253,14 @@ impl Account {
         let paused = |pause: Option<Pause>| pause.filter(|pause| now < pause.until);
         let (demand, reserve) = match price {
             Price::Login => {
-                return paused(standing.login)
-                    .map_or(Ok(()), |pause| Err(stay_away(Class::RateLogin, pause)));
+                return paused(standing.login).map_or(Ok(()), |pause| Err(stay_away(pause)));
             }
-            _ if let Some(pause) = paused(standing.burst) => return Err(stay_away(Class::RateBurst, pause)),
+            _ if let Some(pause) = paused(standing.burst) => return Err(stay_away(pause)),
             Price::Free => return self.paced(rank, now),
             Price::Counted(demand, reserve) => (demand, reserve),
         };
         if let Some(pause) = paused(standing.quota) {
-            return Err(stay_away(Class::RatePullQuota, pause));
+            return Err(stay_away(pause));
         }
         let limit = standing.word().and_then(|word| word.quota.limit);
         let floor = demand.floor(reserve.of(limit));
@@ -294,14 +292,11 @@ impl Account {
     fn outlook(&self, line: &Line, now: Instant) -> Outlook {
         let held = self.waiting.len() as u64;
         let queued = held + self.standing.in_flight();
-        let pauses = [
-            (Class::RateBurst, self.standing.burst),
-            (Class::RatePullQuota, self.standing.quota),
-            (Class::RateLogin, self.standing.login),
-        ];
+        let pauses = [self.standing.burst, self.standing.quota, self.standing.login];
         let longest = pauses
             .into_iter()
-            .filter_map(|(class, pause)| Some((class, pause?.until.checked_duration_since(now)?)))
+            .flatten()
+            .filter_map(|pause| Some((pause.class, pause.until.checked_duration_since(now)?)))
             .filter(|(_, time)| !time.is_zero())
             .max_by_key(|(_, time)| *time);
         Outlook {
@@ -349,14 +344,14 @@ fn not_yet(until: Instant) -> Withheld {
     Withheld { until: Some(until), on_trial: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 
-fn stay_away(class: Class, pause: Pause) -> Withheld {
+fn stay_away(pause: Pause) -> Withheld {
     let whose = if pause.told { "the registry asked us to stay away" } else { "the registry refused lately" };
-    let may_feel = class == Class::RatePullQuota && !pause.told;
+    let may_feel = pause.class == Class::RatePullQuota && !pause.told;
     Withheld {
         until: Some(pause.until),
         told: pause.told,
         may_feel,
-        ..Withheld::new(class, whose.to_owned())
+        ..Withheld::new(pause.class, whose.to_owned())
     }
 }
 
@@ -377,10 +372,6 @@ fn too_little(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> 
 
 /// Between two of those who waited.
 const RELEASE_EVERY: Duration = Duration::from_millis(20);
-/// After a refused login without a time named: Docker Hub locks a user name for about ten minutes.
-const LOGIN_PAUSE: Duration = Duration::from_secs(600);
-/// After too many anonymous tokens without a time named.
-const TOKEN_PAUSE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -439,8 +430,20 @@ mod tests {
         let ledger = Ledger::default();
         ledger.login_refused(&line(), Class::RateLogin, wait, now);
         assert_eq!(paused(&ledger), [None, None, Some(Class::RateLogin)]);
+        assert_eq!(ledger.outlook(now)[0].paused, Some((Class::RateLogin, Duration::from_secs(5))));
         let other = Line { identity: "dockerhub".to_owned(), ..line() };
         assert!(ledger.would(&other, Price::Login, None, now).is_ok(), "only of this identity");
+    }
+
+    #[tokio::test]
+    async fn a_pause_of_token_exchanges_has_the_class_and_the_length_of_its_refusal() {
+        let now = Instant::now();
+        for (refused, seconds) in [(Class::RateLogin, 600), (Class::RateBurst, 2)] {
+            let ledger = Ledger::default();
+            ledger.login_refused(&line(), refused, None, now);
+            assert_eq!(class(ledger.would(&line(), Price::Login, None, now)), Some(refused));
+            assert_eq!(ledger.outlook(now)[0].paused, Some((refused, Duration::from_secs(seconds))));
+        }
     }
 
     #[tokio::test]

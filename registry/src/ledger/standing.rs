@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::class::Class;
 use crate::quota::Quota;
 
 /// One quota of one identity at one endpoint.
@@ -46,6 +47,8 @@ pub(super) struct Word {
 /// How long to stay away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pause {
+    /// Of the refusal that began it.
+    pub(super) class: Class,
     pub(super) until: Instant,
     /// Did the registry name the time, or is it our guess?
     pub(super) told: bool,
@@ -123,7 +126,8 @@ impl Standing {
     pub(super) fn refused(&mut self, wait: Option<Duration>, now: Instant) {
         let remaining = self.word.as_ref().and_then(|word| word.quota.remaining).unwrap_or(0);
         let wait = wait.map(|wait| wait.max(QUOTA_PAUSE_MIN));
-        let pause = Pause { remaining, ..Pause::new(wait, QUOTA_PAUSE, QUOTA_PAUSE_MAX, now) };
+        let until = now + wait.unwrap_or(QUOTA_PAUSE).min(QUOTA_PAUSE_MAX);
+        let pause = Pause { remaining, ..Pause::of(Class::RatePullQuota, wait, until) };
         if let Some(word) = self.word.as_mut().filter(|_| pause.told) {
             word.void = Some(pause.until);
         }
@@ -138,12 +142,15 @@ impl Standing {
             self.strikes += 1;
         }
         let default = BURST_PAUSE * (1 << self.strikes.saturating_sub(1).min(10));
-        self.burst = Some(Pause::new(wait, default, BURST_PAUSE_MAX, now).later(self.burst));
+        let until = now + wait.unwrap_or(default).min(BURST_PAUSE_MAX);
+        self.burst = Some(Pause::of(Class::RateBurst, wait, until).later(self.burst));
     }
 
-    /// Too many logins.
-    pub(super) fn login_refused(&mut self, default: Duration, wait: Option<Duration>, now: Instant) {
-        self.login = Some(Pause::new(wait, default, LOGIN_PAUSE_MAX, now).later(self.login));
+    /// The token endpoint refused with `class`: too many logins, or too many anonymous tokens.
+    pub(super) fn login_refused(&mut self, class: Class, wait: Option<Duration>, now: Instant) {
+        let default = if class == Class::RateLogin { LOGIN_PAUSE } else { TOKEN_PAUSE };
+        let until = now + wait.unwrap_or(default).min(LOGIN_PAUSE_MAX);
+        self.login = Some(Pause::of(class, wait, until).later(self.login));
     }
 
     /// Must a counted request wait for the answer to another, which will tell whether there is quota again?
@@ -220,9 +227,8 @@ impl Standing {
 }
 
 impl Pause {
-    fn new(wait: Option<Duration>, default: Duration, most: Duration, now: Instant) -> Self {
-        let until = now + wait.unwrap_or(default).min(most);
-        Self { until, told: wait.is_some(), remaining: 0 }
+    fn of(class: Class, wait: Option<Duration>, until: Instant) -> Self {
+        Self { class, until, told: wait.is_some(), remaining: 0 }
     }
 
     /// Refusals that overtook each other do not shorten what one of them asked for.
@@ -244,6 +250,10 @@ const QUOTA_PAUSE_MAX: Duration = Duration::from_secs(3600);
 const BURST_PAUSE: Duration = Duration::from_secs(1);
 /// However long the registry says: it is a limit per minute, everywhere it is documented.
 const BURST_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// After a refused login without a time named: Docker Hub locks a user name for about ten minutes.
+const LOGIN_PAUSE: Duration = Duration::from_secs(600);
+/// After too many anonymous tokens without a time named.
+const TOKEN_PAUSE: Duration = Duration::from_secs(2);
 /// However long the registry says.
 const LOGIN_PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// How long a word is believed that names no window.
@@ -403,7 +413,7 @@ mod tests {
         let century = Some(secs(100 * 365 * 86_400));
         standing.refused(century, now);
         standing.too_fast(century, now);
-        standing.login_refused(secs(1), century, now);
+        standing.login_refused(Class::RateLogin, century, now);
         let waits = [standing.quota, standing.burst, standing.login].map(|it| it.map(|it| it.until - now));
         assert_eq!(waits, [Some(secs(3600)), Some(secs(60)), Some(secs(3600))]);
     }

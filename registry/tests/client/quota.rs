@@ -106,6 +106,22 @@ async fn a_refused_login_stops_logins_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn too_many_anonymous_tokens_are_no_failed_login() {
+    let (upstream, _image) = good().await;
+    upstream.require(Access::Tokens(Tokens::new()));
+    upstream.fault(Rule::token().too_many_requests(TooMany::RetryAfter(30)));
+    let setup = Setup::of(&upstream);
+    let client = setup.client();
+    assert_eq!(head(&client, "3.20").await.expect_err("a 429").class, Class::RateBurst);
+    let tokens = upstream.log().tokens();
+    let error = head(&client, "3.20").await.expect_err("not asked");
+    assert_eq!(error.stage, Stage::Token);
+    assert_withheld::<()>(Err(error), Class::RateBurst);
+    assert_eq!(upstream.log().tokens(), tokens);
+    assert_eq!(outlook(&setup).paused.map(|(class, _)| class), Some(Class::RateBurst));
+}
+
+#[tokio::test]
 async fn what_one_client_learns_another_knows() {
     let (upstream, _image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
