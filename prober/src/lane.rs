@@ -7,7 +7,7 @@ use registry::{Client, RegistryHost};
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::probe::{Known, Seen, Walk, reach};
+use crate::probe::{Learned, Seen, Walk, reach};
 use crate::schedule::{Due, Pace};
 use crate::status::Board;
 use crate::telemetry::Telemetry;
@@ -34,7 +34,7 @@ pub struct Lane {
 struct Seat {
     /// None is the reach probe.
     target: Option<Target>,
-    known: Option<Known>,
+    learned: Learned,
     due: Due,
     verdict: Verdict,
 }
@@ -47,7 +47,7 @@ impl Lane {
             if plan.targets.is_empty() { vec![None] } else { plan.targets.into_iter().map(Some).collect() };
         let seat = |target: Option<Target>| Seat {
             target,
-            known: None,
+            learned: Learned::default(),
             due: Due::first(start, pace.interval, fastrand::f64()),
             verdict: Verdict::Pending,
         };
@@ -92,9 +92,9 @@ impl Lane {
     }
 
     async fn probe(&mut self, at: usize, now: Instant) {
-        let known = self.seats[at].known.take();
-        let (seen, known) = match &self.seats[at].target {
-            None => (self.reach().await, None),
+        let learned = self.seats[at].learned.clone();
+        let (seen, learned) = match &self.seats[at].target {
+            None => (self.reach().await, learned),
             Some(target) => {
                 let walk = Walk::new(
                     &self.client,
@@ -104,11 +104,11 @@ impl Lane {
                     self.pace,
                     now,
                 );
-                walk.run(known).await
+                walk.run(learned).await
             }
         };
         let seat = &mut self.seats[at];
-        seat.known = known;
+        seat.learned = learned;
         seat.due = seat.due.after(now, &seen.verdict, seen.retry_after, self.pace.interval, fastrand::f64());
         let before = std::mem::replace(&mut seat.verdict, seen.verdict.clone());
         self.telemetry.probed(seat.target.as_ref(), &before, &seen);

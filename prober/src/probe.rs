@@ -43,8 +43,18 @@ pub struct Seen {
 }
 
 /// What earlier probes learned of a target: the reason that most ticks need no counted request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Learned {
+    /// What was last proven.
+    proof: Option<Proof>,
+    /// The index last read, and whose manifest it names for our platform. That never changes, so that a share which
+    /// pays for one manifest at a time comes to the end of the way too.
+    named: Option<(Digest, Digest)>,
+}
+
+/// A manifest that was fetched.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+struct Proof {
     digest: Digest,
     /// What to sample, none of an image without layers; or what is wrong with the very content of this digest.
     found: Result<Option<Child>, Error>,
@@ -77,8 +87,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks, and says what it saw and what the next walk may rely on.
-    pub(crate) async fn run(mut self, mut known: Option<Known>) -> (Seen, Option<Known>) {
-        let walked = self.walk(&mut known).await;
+    pub(crate) async fn run(mut self, mut learned: Learned) -> (Seen, Learned) {
+        let walked = self.walk(&mut learned).await;
         let (verdict, retry_after) = match walked {
             Ok(depth) => (Verdict::of_success(depth, self.quota.as_ref()), None),
             Err(error) => {
@@ -86,20 +96,18 @@ impl<'a> Walk<'a> {
                 (Verdict::of_error(&error), error.evidence.retry_after)
             }
         };
-        (Seen { verdict, timings: self.timings, quota: self.quota, retry_after }, known)
+        (Seen { verdict, timings: self.timings, quota: self.quota, retry_after }, learned)
     }
 
-    async fn walk(&mut self, known: &mut Option<Known>) -> Result<Depth, Error> {
+    async fn walk(&mut self, learned: &mut Learned) -> Result<Depth, Error> {
         let digest = self.resolve().await?;
         if let Some(digest) = &digest
-            && !self.proven(known.as_ref(), digest)
-            && self.may_spend(digest).await
+            && !self.proven(learned.proof.as_ref(), digest)
         {
-            *known = None;
-            *known = self.look_into(digest).await?;
+            self.look_into(digest, learned).await?;
         }
-        let current = known.as_ref().filter(|known| digest.as_ref() == Some(&known.digest));
-        match current.map(|known| &known.found) {
+        let current = learned.proof.as_ref().filter(|proof| digest.as_ref() == Some(&proof.digest));
+        match current.map(|proof| &proof.found) {
             Some(Ok(Some(layer))) => self.first_bytes(layer).await.map(|()| Depth::Pullable),
             Some(Ok(None)) => Ok(Depth::Pullable),
             Some(Err(error)) => Err(error.clone()),
@@ -107,17 +115,23 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fetches what `digest` names. `None`: not all of it was worth its price now.
-    async fn look_into(&mut self, digest: &Digest) -> Result<Option<Known>, Error> {
-        let found = match self.largest_layer(digest).await {
-            Ok(layer) => layer.map(Ok),
+    /// Fetches what `digest` names. What was proven before stands where not all of it was worth its price now, and falls
+    /// when a manifest cannot be had.
+    async fn look_into(&mut self, digest: &Digest, learned: &mut Learned) -> Result<(), Error> {
+        let found = match self.largest_layer(digest, &mut learned.named).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(layer)) => Ok(layer),
             Err(error) if is_of_content(error.class) => {
                 self.timings.merge(&error.timings);
-                Some(Err(error.with_timings(Timings::default())))
+                Err(error.with_timings(Timings::default()))
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                learned.proof = None;
+                return Err(error);
+            }
         };
-        Ok(found.map(|found| Known { digest: digest.clone(), found, fetched: self.now }))
+        learned.proof = Some(Proof { digest: digest.clone(), found, fetched: self.now });
+        Ok(())
     }
 
     /// The digest the tag names now, by a HEAD that no registry counts as a pull.
@@ -129,30 +143,47 @@ impl<'a> Walk<'a> {
 
     /// Was this very manifest fetched not long ago? What is gone may be pushed again, so that is asked as often as the
     /// budget allows.
-    fn proven(&self, known: Option<&Known>, digest: &Digest) -> bool {
-        known.is_some_and(|known| {
-            known.digest == *digest
-                && !matches!(&known.found, Err(error) if error.class == Class::DigestGone)
-                && self.now.saturating_duration_since(known.fetched) < self.pace.manifest_max_age
+    fn proven(&self, proof: Option<&Proof>, digest: &Digest) -> bool {
+        proof.is_some_and(|proof| {
+            proof.digest == *digest
+                && !matches!(&proof.found, Err(error) if error.class == Class::DigestGone)
+                && self.now.saturating_duration_since(proof.fetched) < self.pace.manifest_max_age
         })
     }
 
     /// Fetches the manifest, and the platform's if it is an index, and picks what will take longest to pull.
-    /// `None`: the child's manifest was not worth its price now. `Some(None)`: an image without layers.
-    async fn largest_layer(&mut self, digest: &Digest) -> Result<Option<Option<Child>>, Error> {
-        let manifests = match self.manifest(digest).await?.kind {
-            Kind::Image { config, layers } => return Ok(Some(largest(config, layers))),
-            Kind::Index { manifests } => manifests,
+    /// `None`: one of the two was not worth its price now. `Some(None)`: an image without layers.
+    async fn largest_layer(
+        &mut self,
+        digest: &Digest,
+        named: &mut Option<(Digest, Digest)>,
+    ) -> Result<Option<Option<Child>>, Error> {
+        let child = match named {
+            Some((index, child)) if index == digest => child.clone(),
+            _ => {
+                let manifests = match self.afforded(digest).await? {
+                    None => return Ok(None),
+                    Some(Kind::Image { config, layers }) => return Ok(Some(largest(config, layers))),
+                    Some(Kind::Index { manifests }) => manifests,
+                };
+                let child = manifests.into_iter().find(|child| self.fits(child));
+                let child = child.ok_or_else(|| self.platform_missing())?.digest;
+                named.insert((digest.clone(), child)).1.clone()
+            }
         };
-        let child =
-            manifests.into_iter().find(|child| self.fits(child)).ok_or_else(|| self.platform_missing())?;
-        if !self.may_spend(&child.digest).await {
+        Ok(match self.afforded(&child).await? {
+            None => None,
+            Some(Kind::Image { config, layers }) => Some(largest(config, layers)),
+            Some(Kind::Index { .. }) => Some(None),
+        })
+    }
+
+    /// The manifest, if it is worth its price now.
+    async fn afforded(&mut self, digest: &Digest) -> Result<Option<Kind>, Error> {
+        if !self.may_spend(digest).await {
             return Ok(None);
         }
-        match self.manifest(&child.digest).await?.kind {
-            Kind::Image { config, layers } => Ok(Some(largest(config, layers))),
-            Kind::Index { .. } => Ok(Some(None)),
-        }
+        self.manifest(digest).await.map(|manifest| Some(manifest.kind))
     }
 
     /// Takes one counted request off the prober's share, if the registry has that much to spare for nobody's pull.

@@ -7,6 +7,7 @@ use loadtest::image::{Image, Index};
 use loadtest::registry::{Access, At, Greeting, Quota, Registry, Rule, Tokens, TooMany};
 use loadtest::sockets::{Blackhole, Port};
 use loadtest::tls::Authority;
+use prober::verdict::Depth;
 use prober::{Lane, Pace, Plan, Platform, Target, Traffic};
 use registry::client::Connections;
 use registry::observe::Deaf;
@@ -85,6 +86,11 @@ impl Probing {
         self.board.entries().remove(0)
     }
 
+    /// How far each target was followed.
+    fn depths(&self) -> Vec<Option<Depth>> {
+        self.board.entries().iter().map(|entry| entry.depth).collect()
+    }
+
     /// Lets the schedule's clock run for `time`, as fast as the probes are.
     async fn run_for(&mut self, time: Duration) -> usize {
         self.clock += time;
@@ -145,11 +151,63 @@ async fn a_tag_that_moves_all_the_time_stays_within_five_percent() {
 
     assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, however often the tag moves");
     let entry = probing.board.entries().remove(0);
-    assert_eq!(
-        entry.depth,
-        Some(prober::verdict::Depth::Resolved),
-        "what was not looked into is not called pullable"
-    );
+    assert_eq!(entry.depth, Some(Depth::Resolved), "what was not looked into is not called pullable");
+}
+
+/// An index for two platforms; ours is `linux/amd64`.
+fn index(seed: u64) -> Index {
+    let of =
+        |seed, architecture| Image::builder(seed).platform("linux", architecture).layer_of(1000).finish();
+    Index::oci(vec![of(seed, "arm64"), of(seed + 1, "amd64")])
+}
+
+#[tokio::test]
+async fn a_share_of_one_manifest_in_two_windows_comes_to_the_end_of_an_index_too() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(10)));
+    registry.add_index("library/both", "1", &index(1));
+    let mut probing = Probing::of(&registry.url(), &["library/both:1"]);
+
+    probing.run_for(11 * HOUR).await;
+    assert_eq!((probing.depths(), registry.log().manifest_gets()), (vec![Some(Depth::Resolved)], 1));
+    for windows in 1..3 {
+        probing.run_for(12 * HOUR).await;
+        assert_eq!(probing.depths(), [Some(Depth::Pullable)], "the platform's manifest follows");
+        assert_eq!(registry.log().manifest_gets(), 1 + windows, "within the share all the time");
+    }
+}
+
+#[tokio::test]
+async fn what_was_proven_stands_while_the_share_pays_for_half_a_refresh() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100)));
+    let images = ["library/a:1", "library/b:1", "library/c:1"];
+    for (seed, image) in (1..).step_by(10).zip(images) {
+        registry.add_index(image.trim_end_matches(":1"), "1", &index(seed));
+    }
+    let mut probing = Probing::of(&registry.url(), &images);
+    let mut pullable = 0;
+    for hour in 1..=13 {
+        probing.run_for(HOUR).await;
+        let now = probing.depths().iter().filter(|depth| **depth == Some(Depth::Pullable)).count();
+        assert!(now >= pullable, "hour {hour}: {now} are pullable, and {pullable} were");
+        pullable = now;
+        let spent = registry.log().manifest_gets();
+        assert!(spent <= 5 * (hour / 6 + 1), "hour {hour}: {spent} counted requests");
+    }
+    assert_eq!(pullable, 3);
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_had_any_more_disproves_the_one_of_before() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(20)));
+    let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+    probing.run_for(HOUR).await;
+    assert_eq!(probing.depths(), [Some(Depth::Pullable)]);
+    registry.fault(Rule::manifest().get().unavailable(503));
+    probing.run_for(6 * HOUR).await;
+    assert_eq!(probing.depths(), [Some(Depth::Resolved)], "no share is left to find out more");
 }
 
 #[tokio::test]
@@ -165,8 +223,7 @@ async fn what_pulls_need_is_not_spent_on_probes() {
             "{left} left, a reserve of ten, probes stop at twice it"
         );
         assert_eq!(entry.verdict, "ok", "{entry:?}");
-        let depth =
-            if gets == 0 { prober::verdict::Depth::Resolved } else { prober::verdict::Depth::Pullable };
+        let depth = if gets == 0 { Depth::Resolved } else { Depth::Pullable };
         assert_eq!(entry.depth, Some(depth), "what was not looked into is not called pullable");
     }
 }
@@ -214,7 +271,7 @@ async fn a_healthy_image_is_pullable_with_every_stage_timed() {
     let registry = serving().await;
     registry.require(Access::Tokens(Tokens::new()));
     let entry = Probing::of(&registry.url(), &["library/app:1"]).round().await;
-    assert_eq!((entry.verdict, entry.depth), ("ok", Some(prober::verdict::Depth::Pullable)), "{entry:?}");
+    assert_eq!((entry.verdict, entry.depth), ("ok", Some(Depth::Pullable)), "{entry:?}");
     for stage in
         ["connect", "challenge", "token", "manifest_head", "manifest_get", "blob_first_byte", "blob_transfer"]
     {
@@ -238,7 +295,7 @@ async fn without_targets_a_registry_is_reachable_and_never_called_pullable() {
     let registry = serving().await;
     registry.require(Access::Tokens(Tokens::new()));
     let entry = Probing::of(&registry.url(), &[]).round().await;
-    assert_eq!((entry.verdict, entry.depth), ("ok", Some(prober::verdict::Depth::Reachable)));
+    assert_eq!((entry.verdict, entry.depth), ("ok", Some(Depth::Reachable)));
     assert_eq!(registry.log().tokens(), 0, "a reach probe ends at the challenge");
 }
 
