@@ -52,8 +52,9 @@ impl Due {
     ) -> Self {
         let failures = if matches!(verdict, Verdict::Failed(_)) { self.failures + 1 } else { 0 };
         let asked = retry_after.unwrap_or_default().min(DELAY_MAX);
-        let delay = interval.mul_f64(backoff(verdict, failures)).min(DELAY_MAX.max(interval)).max(asked);
-        Self { at: now + delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance), failures }
+        let delay = interval.mul_f64(backoff(verdict, failures)).min(DELAY_MAX.max(interval));
+        let varied = delay.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance);
+        Self { at: now + varied.max(asked), failures }
     }
 }
 
@@ -116,6 +117,16 @@ mod tests {
     fn retry_after_is_obeyed_within_reason() {
         assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 5), 2), [300, 300]);
         assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 60 * 24 * 365), 1), [1800]);
+    }
+
+    #[test]
+    fn nobody_comes_before_the_time_a_registry_asked_for() {
+        let due = Due::first(Instant::now(), MINUTE, 0.0);
+        let busy = failed(Class::Registry5xx);
+        for (chance, seconds) in [(0.0, 60), (0.5, 60), (1.0, 66)] {
+            let next = due.after(due.at, &busy, Some(MINUTE), MINUTE, chance);
+            assert_eq!((next.at - due.at).as_secs(), seconds, "by a chance of {chance}");
+        }
     }
 
     #[test]
