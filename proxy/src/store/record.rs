@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::Op;
 use serde::Serialize;
@@ -111,12 +112,8 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         let told = &mut removed;
         let entry = self.cache.entry(path.clone());
         entry
-            .and_compute_with(|present| async move {
-                let present = match present {
-                    Some(entry) => Some(entry.into_value()),
-                    None => folder.load(path.clone()).await,
-                };
-                let Some(record) = present else { return Op::Nop };
+            .and_compute_with(|remembered| async move {
+                let Some(record) = folder.present(remembered, &path).await else { return Op::Nop };
                 let disk = folder.disk;
                 *told = off_worker(move || {
                     if condition(&*disk, &record) { remove_known(&*disk, &path) } else { Ok(false) }
@@ -133,11 +130,8 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         let folder = self.folder.clone();
         let entry = self.cache.entry(path.clone());
         entry
-            .and_compute_with(|present| async move {
-                let present = match present {
-                    Some(entry) => Some(entry.into_value()),
-                    None => folder.load(path.clone()).await,
-                };
+            .and_compute_with(|remembered| async move {
+                let present = folder.present(remembered, &path).await;
                 let Some(record) = next(present) else { return Op::Nop };
                 folder.save(path, &record).await;
                 Op::Put(record)
@@ -150,6 +144,18 @@ impl Folder {
     /// Opens a file to write, making its folder if somebody wiped it.
     pub(super) fn open_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         open_new(&*self.disk, path)
+    }
+
+    /// The record at `path`: as it is remembered, else as it lies there.
+    async fn present<T: DeserializeOwned + Send + 'static>(
+        &self,
+        remembered: Option<Entry<PathBuf, T>>,
+        path: &Path,
+    ) -> Option<T> {
+        match remembered {
+            Some(entry) => Some(entry.into_value()),
+            None => self.load(path.to_owned()).await,
+        }
     }
 
     async fn load<T: DeserializeOwned + Send + 'static>(&self, path: PathBuf) -> Option<T> {
