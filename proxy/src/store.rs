@@ -29,6 +29,7 @@ mod blob;
 mod boot;
 mod buffers;
 mod check;
+mod condemned;
 mod disk;
 mod evict;
 #[cfg(test)]
@@ -263,6 +264,9 @@ impl Store {
     /// # Errors
     /// The disk's, already told to the watch. Treat them as a miss.
     pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
+        if self.0.index.condemned.holds(digest) {
+            return Ok(None);
+        }
         let known = self.0.index.opening(digest);
         match self.0.recent.file(digest) {
             Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
@@ -321,13 +325,12 @@ impl Store {
         self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
         let (folder, verified) = (self.0.folder.clone(), verified.clone());
         let (index, digest) = (&self.0.index, verified.digest().clone());
-        let size = verified.length();
+        let (size, checked) = (verified.length(), index.is_checked(&digest));
         let written = off_worker(move || {
             let target = folder.layout.blob(verified.digest());
-            match folder.disk.open(&target).and_then(|file| file.size()) {
-                Ok(present) if present == verified.length() => return Ok(false),
-                Ok(_) => folder.disk.remove(&target)?,
-                Err(_) => {}
+            let present = || folder.disk.open(&target).and_then(|file| file.size()).ok();
+            if checked && present() == Some(verified.length()) {
+                return Ok(false);
             }
             let temporary = folder.layout.temporary();
             let settled = folder.open_new(&temporary).and_then(|file| {

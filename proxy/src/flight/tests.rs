@@ -12,7 +12,7 @@ use super::scripted::{Answer, Part, Scripted};
 use super::*;
 use crate::reader::Cut;
 use crate::store::StoreConfig;
-use crate::store::faulty::{self, Fault, Trap};
+use crate::store::faulty::{self, Call, Fault, Trap};
 use crate::store::inventory::Purge;
 use crate::watch::{FillEnd, FillOutcome, Quarantined};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use filemap::FileMap;
-use rustix::fs::{CWD, FallocateFlags, RenameFlags};
+use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// The file calls of the store. All of them block.
@@ -25,9 +25,7 @@ pub(super) trait Disk: fmt::Debug + Send + Sync {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Opens a file to read and write, made if missing, following no link.
     fn open_partial(&self, path: &Path) -> io::Result<Arc<dyn File>>;
-    /// Renames without replacing: `false`, and nothing done, when `to` exists.
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<bool>;
-    /// Renames, replacing what was there.
+    /// Renames, replacing what was there; who has that open reads on.
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file; one that is not there is fine.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -175,18 +173,6 @@ impl Disk for LocalDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         Ok(Arc::new(options.mode(FILE_MODE).custom_flags(NO_FOLLOW).open(path)?))
-    }
-
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            // A file system without the flag. What exists under a digest's name is the same content anyway.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.try_exists()? => {
-                fs::rename(from, to).map(|()| true)
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {

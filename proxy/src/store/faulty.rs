@@ -1,5 +1,6 @@
 //! A disk whose n-th operation fails, for tests.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,38 +29,83 @@ pub(crate) enum Fault {
 }
 
 /// Counts operations down to a fault.
-#[derive(Clone, Debug)]
-pub(crate) struct Trap(Arc<(AtomicI64, Mutex<Fault>, Mutex<Option<Space>>)>);
+#[derive(Clone)]
+pub(crate) struct Trap(Arc<State>);
+
+struct State {
+    left: AtomicI64,
+    fault: Mutex<Fault>,
+    space: Mutex<Option<Space>>,
+    rule: Mutex<Option<Rule>>,
+}
+
+/// What is about to happen to a path, or did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// It is opened to read.
+    Open,
+    /// It is made, written or replaced.
+    Change,
+    /// It is removed.
+    Remove,
+    /// It is removed now; failing changes nothing any more.
+    Removed,
+}
+
+/// Says which calls fail, and may do something at one of them.
+type Rule = Arc<dyn Fn(Call, &Path) -> io::Result<()> + Send + Sync>;
 
 impl Trap {
     /// A trap that is not set.
     pub(crate) fn unset() -> Self {
-        Self(Arc::new((AtomicI64::new(i64::MAX), Mutex::new(Fault::ShortWrite), Mutex::new(None))))
+        Self(Arc::new(State {
+            left: AtomicI64::new(i64::MAX),
+            fault: Mutex::new(Fault::ShortWrite),
+            space: Mutex::default(),
+            rule: Mutex::default(),
+        }))
     }
 
     /// The operation after `operations` more fails.
     pub(crate) fn set(&self, operations: i64, fault: Fault) {
-        *self.0.1.lock().unwrap() = fault;
-        self.0.0.store(operations, Ordering::SeqCst);
+        *self.0.fault.lock().unwrap() = fault;
+        self.0.left.store(operations, Ordering::SeqCst);
     }
 
     /// From now on the file system says it has this much.
     pub(super) fn says(&self, space: Space) {
-        *self.0.2.lock().unwrap() = Some(space);
+        *self.0.space.lock().unwrap() = Some(space);
+    }
+
+    /// From now on `rule` is asked before each call that names a path.
+    pub(crate) fn rule(&self, rule: impl Fn(Call, &Path) -> io::Result<()> + Send + Sync + 'static) {
+        *self.0.rule.lock().unwrap() = Some(Arc::new(rule));
+    }
+
+    /// The file system is mounted read-only, until [`Trap::unruled`].
+    pub(crate) fn read_only(&self) {
+        self.rule(
+            |call, _| if call == Call::Open { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) },
+        );
+    }
+
+    /// No rule any more.
+    pub(crate) fn unruled(&self) {
+        *self.0.rule.lock().unwrap() = None;
     }
 
     /// Did it go off since it was set?
     pub(crate) fn went_off(&self) -> bool {
-        self.0.0.load(Ordering::SeqCst) < 0
+        self.0.left.load(Ordering::SeqCst) < 0
     }
 
     /// The fault of this operation, if it is to fail.
     fn step(&self) -> Option<Fault> {
-        let fault = *self.0.1.lock().unwrap();
+        let fault = *self.0.fault.lock().unwrap();
         if matches!(fault, Fault::Reads(_)) {
             return None;
         }
-        let left = self.0.0.fetch_sub(1, Ordering::SeqCst);
+        let left = self.0.left.fetch_sub(1, Ordering::SeqCst);
         match fault {
             Fault::Always(_) => (left <= 0).then_some(fault),
             _ => (left == 0).then_some(fault),
@@ -67,13 +113,24 @@ impl Trap {
     }
 
     fn pass_read(&self) -> io::Result<()> {
-        let fault = *self.0.1.lock().unwrap();
+        let fault = *self.0.fault.lock().unwrap();
         match fault {
-            Fault::Reads(errno) if self.0.0.fetch_sub(1, Ordering::SeqCst) > 0 => {
+            Fault::Reads(errno) if self.0.left.fetch_sub(1, Ordering::SeqCst) > 0 => {
                 Err(io::Error::from_raw_os_error(errno))
             }
             _ => self.pass(),
         }
+    }
+
+    fn call(&self, call: Call, path: &Path) -> io::Result<()> {
+        self.pass()?;
+        self.ask(call, path)
+    }
+
+    fn ask(&self, call: Call, path: &Path) -> io::Result<()> {
+        // Not held meanwhile: the rule may make calls itself.
+        let rule = self.0.rule.lock().unwrap().clone();
+        rule.map_or(Ok(()), |rule| rule(call, path))
     }
 
     fn pass(&self) -> io::Result<()> {
@@ -97,6 +154,12 @@ pub(crate) async fn open(
     Store::open_on(Arc::new(FaultyDisk(trap.clone())), config, watch).await
 }
 
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trap")
+    }
+}
+
 #[derive(Debug)]
 struct FaultyDisk(Trap);
 
@@ -110,28 +173,24 @@ impl Disk for FaultyDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        self.0.pass()?;
+        self.0.call(Call::Open, path)?;
         Ok(Arc::new(FaultyFile(LocalDisk.open(path)?, self.0.clone())))
     }
 
     fn open_partial(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        self.0.pass()?;
+        self.0.call(Call::Change, path)?;
         Ok(Arc::new(FaultyFile(LocalDisk.open_partial(path)?, self.0.clone())))
     }
 
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        self.0.pass()?;
-        LocalDisk.publish(from, to)
-    }
-
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.pass()?;
+        self.0.call(Call::Change, to)?;
         LocalDisk.replace(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.pass()?;
-        LocalDisk.remove(path)
+        self.0.call(Call::Remove, path)?;
+        LocalDisk.remove(path)?;
+        self.0.ask(Call::Removed, path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
@@ -150,13 +209,13 @@ impl Disk for FaultyDisk {
     }
 
     fn note_use(&self, path: &Path, at: SystemTime) -> io::Result<()> {
-        self.0.pass()?;
+        self.0.call(Call::Change, path)?;
         LocalDisk.note_use(path, at)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.0.pass()?;
-        match *self.0.0.2.lock().unwrap() {
+        match *self.0.0.space.lock().unwrap() {
             Some(space) => Ok(space),
             None => LocalDisk.space(path),
         }

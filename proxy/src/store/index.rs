@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::Usage;
+use super::condemned::Condemned;
 use super::evict::{Order, Tier};
 use super::link::Kind;
 use super::tag::CLOCK_STEP;
@@ -21,6 +22,7 @@ pub(super) struct Index {
     known: Mutex<Known>,
     /// There may be too much, or less than believed: the janitor should look.
     pub(super) concern: Notify,
+    pub(super) condemned: Condemned,
     scanned: watch::Sender<bool>,
 }
 
@@ -89,6 +91,7 @@ pub(super) enum Victim {
 impl Index {
     /// Content was committed.
     pub(super) fn add(&self, digest: &Digest, kind: Kind, size: u64) -> Lease {
+        self.condemned.pardon(digest);
         let mut known = self.known();
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
@@ -108,7 +111,7 @@ impl Index {
         now: SystemTime,
     ) {
         let mut known = self.known();
-        if !known.leaving.contains(digest) {
+        if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
             known.order.restore(digest.clone(), tier, size, Instant::now());
             known
                 .used
@@ -161,7 +164,7 @@ impl Index {
     /// Content that was not known was opened.
     pub(super) fn found(&self, digest: &Digest, size: u64) -> Lease {
         let mut known = self.known();
-        if !known.leaving.contains(digest) {
+        if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
             known.order.restore(digest.clone(), Tier::Content, size, Instant::now());
             known.touch(digest);
         }
@@ -181,6 +184,14 @@ impl Index {
     /// Content is gone, or is being removed; who reads it keeps its bytes on the disk.
     pub(super) fn remove(&self, digest: &Digest) -> Option<u64> {
         self.known().remove(digest)
+    }
+
+    /// Content is wrong, and the disk would not remove it.
+    pub(super) fn condemn(&self, digest: &Digest) {
+        let mut known = self.known();
+        self.condemned.add(digest);
+        // Somebody may have opened it meanwhile.
+        known.remove(digest);
     }
 
     /// Known content was not there: others may be gone, too.

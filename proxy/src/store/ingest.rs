@@ -162,7 +162,7 @@ impl Ingest {
         disk.remove(&layout.partial(&self.digest))
     }
 
-    /// Commits: data synced, renamed without replacing, folder synced.
+    /// Commits: data synced, renamed into place, folder synced.
     ///
     /// # Errors
     /// As [`Ingest::append`]; the partial file's name is gone then.
@@ -272,9 +272,8 @@ fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &
     }
     let shard = parent(to);
     disk.make_dir(shard)?;
-    if !disk.publish(from, to)? {
-        disk.remove(from)?;
-    }
+    // What lies there, if anything, could not be opened, or is wrong and could not be removed: this was verified.
+    disk.replace(from, to)?;
     disk.sync_dir(shard)?;
     disk.sync_dir(parent(shard))
 }

@@ -140,15 +140,15 @@ impl Room {
         Ok(bytes)
     }
 
-    /// Takes content that is not what its name says out of reach; who has it open reads on. Its links stay: it is
-    /// fetched again for whoever could see it.
+    /// Takes content that is not what its name says out of reach, also where the disk will not remove it; who has it
+    /// open reads on. Its links stay: it is fetched again for whoever could see it.
     pub(super) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
         self.recent.forget(digest).await;
         self.index.remove(digest);
         self.index.tell(&*self.folder.watch);
         self.folder.watch.quarantined(reason);
-        let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
-        if let Err(error) = off_worker(move || disk.remove(&path)).await {
+        if let Err(error) = self.remove_file(digest).await {
+            self.index.condemn(digest);
             self.folder.watch.disk_failed(&error);
         }
     }
@@ -229,9 +229,15 @@ impl Room {
 
     async fn unlink(&self, digest: &Digest) -> io::Result<()> {
         self.recent.forget(digest).await;
+        self.remove_file(digest).await?;
+        self.links.revoke(digest).await?;
+        Ok(())
+    }
+
+    async fn remove_file(&self, digest: &Digest) -> io::Result<()> {
         let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
         off_worker(move || disk.remove(&path)).await?;
-        self.links.revoke(digest).await?;
+        self.index.condemned.pardon(digest);
         Ok(())
     }
 

@@ -168,11 +168,6 @@ impl Disk for HeldDisk {
         self.disk.open_partial(path)
     }
 
-    fn publish(&self, from: &Path, to: &Path) -> io::Result<bool> {
-        self.tenure.assure()?;
-        self.disk.publish(from, to)
-    }
-
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.tenure.assure()?;
         self.disk.replace(from, to)

@@ -88,6 +88,73 @@ async fn a_small_blob_that_rotted_before_a_boot_is_a_miss() {
     assert_eq!(quarantined(&world), [Quarantined::Boot]);
 }
 
+/// A file system is often mounted read-only by the very crash that left wrong content on it.
+#[tokio::test(start_paused = true)]
+async fn what_rotted_and_cannot_be_removed_passes_through_until_right_content_can_take_its_place() {
+    for size in [MIB, 6 * MIB] {
+        let world = after_a_boot(size, Some(0)).await;
+        world.trap.read_only();
+        let first = world.read().await;
+        assert_eq!(first.is_ok(), size == MIB, "the beginning of a large blob has left when it is found out");
+        for _ in 0..3 {
+            let opened = world.open().await.unwrap();
+            assert_eq!(opened.outcome, Origination::Miss);
+            assert!(whole(opened).await.unwrap() == world.content);
+            world.landed().await;
+        }
+        assert_eq!(quarantined(&world), [Quarantined::Boot]);
+
+        world.trap.unruled();
+        assert!(world.read().await.unwrap() == world.content);
+        world.landed().await;
+        assert!(world.committed_is_right().await);
+        let hit = world.open().await.unwrap();
+        assert_eq!(hit.outcome, Origination::Hit);
+        assert!(whole(hit).await.unwrap() == world.content);
+        assert_eq!(checks(&world), [Quarantined::Boot], "what was fetched anew is believed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_rotted_and_cannot_be_removed_is_replaced_by_what_is_put() {
+    let world = after_a_boot(MIB, Some(0)).await;
+    let (digest, store) = (world.source().digest, &world.flights.store);
+    world.trap.read_only();
+    assert_eq!(store.read_small(&digest).await, None);
+    assert_eq!(store.read_small(&digest).await, None);
+    assert_eq!(quarantined(&world), [Quarantined::Boot]);
+
+    world.trap.unruled();
+    let verified = digest.verify(&world.content).unwrap();
+    store.put(Kind::Manifest, world.content.clone(), &verified).await.unwrap();
+    assert!(world.committed_is_right().await);
+}
+
+/// What was there was never looked at: what comes instead is verified, and is what is believed.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_meanwhile() {
+    for size in [MIB, 6 * MIB] {
+        let world = after_a_boot(size, Some(0)).await;
+        world.trap.rule(|call, path| match call {
+            Call::Open if path.iter().any(|part| part == "blobs") => {
+                Err(std::io::Error::from_raw_os_error(EMFILE))
+            }
+            _ => Ok(()),
+        });
+        let opened = world.open().await.unwrap();
+        assert_eq!(opened.outcome, Origination::Miss);
+        assert!(whole(opened).await.unwrap() == world.content);
+        world.landed().await;
+
+        world.trap.unruled();
+        let hit = world.open().await.unwrap();
+        assert_eq!(hit.outcome, Origination::Hit);
+        assert!(whole(hit).await.unwrap() == world.content);
+        assert!(world.committed_is_right().await);
+        assert_eq!((checks(&world), quarantined(&world)), (vec![], vec![]));
+    }
+}
+
 /// Nobody can judge a part; but who asks for one has the whole looked at.
 #[tokio::test(start_paused = true)]
 async fn a_part_is_served_at_once_and_what_it_is_of_is_looked_at() {
@@ -142,3 +209,5 @@ async fn what_a_client_comes_back_for_and_is_wrong_is_fetched_anew() {
     assert!(whole(again().await.unwrap()).await.unwrap() == world.content);
     assert_eq!(world.upstream.requests(), [0, 0]);
 }
+
+const EMFILE: i32 = 24;
