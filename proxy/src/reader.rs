@@ -107,10 +107,15 @@ impl Reader {
         if range.is_empty() {
             return Ok(());
         }
-        let end = held_from(blob, self.check.as_ref(), false).filter(|held| *held > start);
-        match (blob.window(start, end.unwrap_or(u64::MAX).min(range.end), touch).await, self.rescue.take()) {
+        let held = held_from(blob, self.check.as_ref(), false);
+        let end = held.filter(|held| *held > start).unwrap_or(u64::MAX).min(range.end);
+        match (blob.window(start, end, touch).await, self.rescue.take()) {
             (Err(_), Some(rescue)) => *self = rescue.run(start).await?.touched_by(touch),
-            (first, rescue) => (self.first, self.rescue) = (first.ok(), rescue),
+            (first, rescue) => {
+                // What is held back is read again once it is known to be right.
+                self.first = first.ok().filter(|_| held.is_none_or(|held| start < held));
+                self.rescue = rescue;
+            }
         }
         Ok(())
     }

@@ -175,6 +175,25 @@ async fn the_rest_of_a_body_waits_for_the_verdict_like_the_whole() {
     assert!(matches!(rest.collect().await, Err(Cut::Wrong)));
 }
 
+/// As a client does that was given all but the held piece and did not wait for it.
+#[tokio::test(start_paused = true)]
+async fn the_held_piece_alone_waits_for_the_verdict_too() {
+    for (rotted, past_the_hold) in [(Some(0), 0), (Some(0), 9), (None, 0), (None, 9)] {
+        let world = after_a_boot(6 * MIB, rotted).await;
+        let mut opened = world.open().await.unwrap();
+        let range = opened.length - 64 * 1024 + past_the_hold..opened.length;
+        opened.reader.probe(range.clone()).await.unwrap();
+        let mut body = opened.reader.body(range.clone());
+        if rotted.is_some() {
+            let first = body.frame().await.unwrap();
+            assert!(matches!(first, Err(Cut::Wrong)), "not one unverified byte leaves");
+            assert_eq!(quarantined(&world), [Quarantined::Boot]);
+        } else {
+            assert!(body.collect().await.unwrap().to_bytes() == world.content[range.start as usize..]);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_breaks_off_before_it_was_checked_is_not_continued_from_elsewhere() {
     let world = after_a_boot(6 * MIB, Some(0)).await;
