@@ -60,6 +60,7 @@ mod tenure;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod writers;
 
 pub use blob::{Blob, Content, Touch};
 pub(crate) use check::Check;
@@ -370,8 +371,14 @@ impl Store {
     }
 
     /// Begins, or goes on with, content that comes in pieces.
+    ///
+    /// # Errors
+    /// `ResourceBusy` while somebody writes it; the disk's, already told to the watch.
     pub(crate) async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
-        let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone());
+        let Some(writer) = self.0.index.writers.admit(digest) else {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        };
+        let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone(), writer);
         begun.await.map_err(|error| self.told(error))
     }
 

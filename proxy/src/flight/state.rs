@@ -278,15 +278,15 @@ impl Table {
         self.flights().is_empty()
     }
 
-    fn retire(&self, flight: &Arc<Flight>) {
-        let mut flights = self.flights();
-        if flights.get(&flight.digest).is_some_and(|present| Arc::ptr_eq(present, flight)) {
-            flights.remove(&flight.digest);
-        }
-    }
-
     fn flights(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Flight>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes `flight` out of `flights`, unless another has its place there.
+fn retire(flights: &mut HashMap<Digest, Arc<Flight>>, flight: &Arc<Flight>) {
+    if flights.get(&flight.digest).is_some_and(|present| Arc::ptr_eq(present, flight)) {
+        flights.remove(&flight.digest);
     }
 }
 
@@ -306,7 +306,7 @@ impl Lead {
 
     /// New requests begin another flight; who is aboard stays.
     pub(crate) fn close(&self) {
-        self.table.retire(&self.flight);
+        retire(&mut self.table.flights(), &self.flight);
     }
 
     /// Is nobody aboard just now?
@@ -320,7 +320,7 @@ impl Lead {
         if !self.is_deserted() {
             return false;
         }
-        flights.remove(&self.flight.digest);
+        retire(&mut flights, &self.flight);
         self.flight.update(|progress| progress.phase = Phase::Dissolved);
         true
     }

@@ -14,12 +14,15 @@ use super::condemned::Condemned;
 use super::evict::{Order, Tier};
 use super::link::Kind;
 use super::tag::CLOCK_STEP;
+use super::writers::Writers;
 use crate::watch::Watch;
 
 /// The index of one store, shared by all who read, fill and clean.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     known: Mutex<Known>,
+    /// Who writes partial files.
+    pub(super) writers: Writers,
     /// There may be too much, or less than believed: the janitor should look.
     pub(super) concern: Notify,
     pub(super) condemned: Condemned,

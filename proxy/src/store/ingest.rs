@@ -13,9 +13,10 @@ use super::disk::{Disk, File, parent, read_whole};
 use super::index::{Index, Reservation};
 use super::link::Kind;
 use super::record::{Folder, write_record};
+use super::writers::Writer;
 use crate::spans::Spans;
 
-/// One content on its way into the store. There is at most one for a digest: flights see to that.
+/// One content on its way into the store. There is at most one for a digest: flights see to that, and its [`Writer`].
 ///
 /// Its methods block, but for [`Ingest::begin`]. Dropped, it leaves what its last checkpoint covers.
 pub(crate) struct Ingest {
@@ -31,6 +32,7 @@ pub(crate) struct Ingest {
     kept: u64,
     /// Its part of the budget.
     room: Reservation,
+    writer: Arc<Writer>,
 }
 
 /// Which bytes of a partial file are durable.
@@ -47,11 +49,18 @@ pub(crate) struct Patch {
     disk: Arc<dyn Disk>,
     file: Arc<dyn File>,
     spans: Arc<Mutex<Spans>>,
+    #[allow(dead_code, reason = "held so that nobody else writes the file while a write is under way")]
+    writer: Arc<Writer>,
 }
 
 impl Ingest {
     /// Opens the partial file of `digest`, with what an earlier fill left in it.
-    pub(super) async fn begin(folder: Folder, index: Arc<Index>, digest: Digest) -> io::Result<Self> {
+    pub(super) async fn begin(
+        folder: Folder,
+        index: Arc<Index>,
+        digest: Digest,
+        writer: Writer,
+    ) -> io::Result<Self> {
         off_worker(move || {
             let file = folder.open_new(&folder.layout.partial(&digest))?;
             let room = index.resume(&digest);
@@ -61,7 +70,8 @@ impl Ingest {
             file.truncate(spans.end())?;
             let kept = spans.total();
             let spans = Arc::new(Mutex::new(spans));
-            Ok(Self { folder, index, digest, file, length: checkpoint.length, spans, kept, room })
+            let (length, writer) = (checkpoint.length, Arc::new(writer));
+            Ok(Self { folder, index, digest, file, length, spans, kept, room, writer })
         })
         .await
     }
@@ -73,7 +83,8 @@ impl Ingest {
 
     /// For bytes that come out of order.
     pub(crate) fn patch(&self) -> Patch {
-        Patch { disk: self.folder.disk.clone(), file: self.file.clone(), spans: self.spans.clone() }
+        let Self { folder, file, spans, writer, .. } = self;
+        Patch { disk: folder.disk.clone(), file: file.clone(), spans: spans.clone(), writer: writer.clone() }
     }
 
     /// The size an earlier fill learned.

@@ -188,3 +188,20 @@ async fn any_part_of_content_can_be_read_and_nothing_beyond() {
     assert_eq!(read(10, 0).await.unwrap(), "");
     assert_eq!(read(9, 2).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }
+
+#[tokio::test]
+async fn one_content_is_written_by_one_at_a_time() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    let (digest, other) = (Digest::sha256(b"content"), Digest::sha256(b"other"));
+    let first = store.ingest(&digest).await.unwrap();
+    let patch = first.patch();
+    patch.write(0, &[Bytes::from_static(b"con")]).unwrap();
+    let refused = async || store.ingest(&digest).await.err().map(|error| error.kind());
+    assert_eq!(refused().await, Some(io::ErrorKind::ResourceBusy));
+    assert!(store.ingest(&other).await.is_ok());
+    first.keep().unwrap();
+    assert_eq!(refused().await, Some(io::ErrorKind::ResourceBusy), "a write of it may be under way");
+    drop(patch);
+    assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 3);
+}

@@ -84,5 +84,46 @@ fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
     assert!((at - (64 << 20)..=at).contains(&resumed), "resumed at {resumed}");
 }
 
+/// A fill without a file loses bytes that newcomers would need, so it is closed to them and they begin another, which
+/// has a file once there is space again.
+#[tokio::test(start_paused = true)]
+async fn a_closed_fill_that_is_left_takes_nobody_elses_place() {
+    let (never, gate, at) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), 6 * MIB as u64);
+    let mut spilled = vec![Part::Send(MIB as u64); 6];
+    spilled.push(Part::Await(never));
+    let stored = Answer::of([Part::Send(at), Part::Await(gate.clone()), Part::Rest]);
+    let world = World::new(20 * MIB, [Answer::of(spilled), stored]).await;
+    world.trap.set(0, Fault::Always(ENOSPC));
+    let mut first = world.open().await.unwrap().reader.body(0..20 * MIB as u64);
+    read_up_to(&mut first, 6 * MIB).await;
+    world.trap.set(i64::MAX, Fault::Always(ENOSPC));
+
+    let second = world.open().await.unwrap();
+    assert_eq!(second.outcome, Origination::Miss, "the first lost bytes");
+    let mut second = second.reader.body(0..20 * MIB as u64);
+    read_up_to(&mut second, 6 * MIB).await;
+    drop(first);
+    while world.told.ends.lock().unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let third = world.open().await.unwrap();
+    assert_eq!(third.outcome, Origination::Joined);
+    gate.add_permits(1);
+    assert!(whole(third).await.unwrap() == world.content);
+    assert!(second.collect().await.unwrap().to_bytes() == world.content[6 * MIB..]);
+    world.landed().await;
+    assert_eq!(world.upstream.requests(), [0, 0]);
+    assert!(world.committed_is_right().await);
+    assert_eq!(world.open().await.unwrap().outcome, Origination::Hit);
+}
+
+async fn read_up_to(body: &mut crate::reader::Body, end: usize) {
+    let mut read = 0;
+    while read < end {
+        read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(read, end);
+}
+
 const ENOSPC: i32 = 28;
 const EACCES: i32 = 13;
