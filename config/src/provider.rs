@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use registry::credential::CredentialError;
-use registry::{Credential, Secret};
+use registry::{Credential, Secret, go_duration};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -115,7 +115,7 @@ impl Response {
 
     /// Absent, or no duration: what the configuration says. Zero: not to be kept, that is for the requests of one pull.
     fn life(&self, otherwise: Duration) -> Duration {
-        let stated = self.cache_duration.as_deref().and_then(go_duration);
+        let stated = self.cache_duration.as_deref().and_then(|text| go_duration::parse(text.trim()));
         stated.unwrap_or(otherwise).max(LIFE_MIN)
     }
 
@@ -124,33 +124,6 @@ impl Response {
             |auth: Auth| Credential::Basic { username: auth.username, password: Secret::new(auth.password) };
         self.auth.unwrap_or_default().into_iter().map(|(key, auth)| (key, basic(auth))).collect()
     }
-}
-
-/// A duration as Go writes it: `12h0m0s`, `1.5h`, `0s`, `0`.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut seconds = 0.0;
-    if rest == "0" {
-        return Some(Duration::ZERO);
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        let unit = &rest[end..];
-        let length = unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len());
-        seconds += number
-            * match &unit[..length] {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "\u{b5}s" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
-        rest = &unit[length..];
-    }
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.trim().is_empty())
 }
 
 /// The one version spoken.

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
+use crate::go_duration;
+
 /// The wish in an answer's `Retry-After` (RFC 9110, 10.2.3: seconds or a date), else in its `message` (GHCR). At most
 /// [`WAIT_MAX`].
-pub fn read(headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn read(headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
     let wish = match headers.get(RETRY_AFTER) {
         Some(value) => from_header(value.to_str().ok()?.trim(), headers, now),
         None => in_message(message),
@@ -29,38 +31,12 @@ fn from_header(text: &str, headers: &HeaderMap, now: SystemTime) -> Option<Durat
 fn in_message(message: &str) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     let (_, rest) = lower.split_once("retry-after:")?;
-    go_duration(rest.trim_start().split([',', ' ', '"', ';']).next()?)
-}
-
-/// A duration as Go prints it: numbers with a unit, one after another.
-fn go_duration(mut text: &str) -> Option<Duration> {
-    let mut total = 0.0;
-    while !text.is_empty() {
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, rest) = text.split_at(digits);
-        let length = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (unit, rest) = rest.split_at(length);
-        total += number.parse::<f64>().ok()? * unit_seconds(unit)?;
-        text = rest;
-    }
-    Duration::try_from_secs_f64(total).ok().filter(|wish| !wish.is_zero())
-}
-
-fn unit_seconds(unit: &str) -> Option<f64> {
-    match unit {
-        "ns" => Some(1e-9),
-        // both code points that look like a small mu
-        "us" | "\u{b5}s" | "\u{3bc}s" => Some(1e-6),
-        "ms" => Some(1e-3),
-        "s" => Some(1.0),
-        "m" => Some(60.0),
-        "h" => Some(3600.0),
-        _ => None,
-    }
+    let wish = rest.trim_start().split([',', ' ', '"', ';']).next()?;
+    go_duration::parse(wish).filter(|wish| !wish.is_zero())
 }
 
 /// Longest wait believed: a server that names a century has a broken clock, not a plan.
-pub const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -124,6 +100,7 @@ mod tests {
             ("retry-after: NaNs", None),
             ("retry-after: 5 parsecs", None),
             ("retry-after: 5", None),
+            ("retry-after: 0s", None),
             ("retry-after: -5s", None),
             ("retry-after:", None),
             ("too many requests", None),
