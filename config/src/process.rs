@@ -23,7 +23,7 @@ pub(crate) enum RunError {
     #[error("{0}")]
     Failed(ExitStatus),
     /// It wrote more than [`OUTPUT_MAX`] bytes.
-    #[error("the answer is larger than 64 KiB")]
+    #[error("the answer is larger than {} KiB", OUTPUT_MAX / 1024)]
     TooLarge,
     /// What it wrote cannot be read.
     #[error("the answer cannot be read: {0}")]

@@ -41,7 +41,7 @@ pub struct Pauses {
 
 /// The health of one endpoint, as its answers tell it.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     phase: Phase,
     /// Counts changes of phase: what was asked in an earlier one fails nobody now.
     era: u64,
@@ -50,7 +50,7 @@ pub struct Breaker {
 /// Leave to ask, to be given back with [`Breaker::settle`].
 #[derive(Debug)]
 #[must_use]
-pub struct Pass {
+pub(crate) struct Pass {
     era: u64,
     probe: bool,
 }
@@ -77,7 +77,7 @@ pub struct Trouble {
 
 /// What an answer, or the lack of one, says about the endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
+pub(crate) enum Health {
     /// It answers.
     Well,
     /// It fails whoever asks.
@@ -107,7 +107,7 @@ impl Default for Pauses {
 
 impl Breaker {
     /// Closed, open or half open.
-    pub fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         match self.phase {
             Phase::Closed { .. } => State::Closed,
             Phase::Open { .. } => State::Open,
@@ -116,7 +116,7 @@ impl Breaker {
     }
 
     /// Why nobody but a probe may ask; `None` while closed.
-    pub fn pause(&self) -> Option<Paused> {
+    pub(crate) fn pause(&self) -> Option<Paused> {
         match self.phase {
             Phase::Closed { .. } => None,
             Phase::Open { trouble, until, .. } | Phase::HalfOpen { trouble, until, .. } => {
@@ -126,7 +126,7 @@ impl Breaker {
     }
 
     /// Would [`Breaker::admit`] refuse?
-    pub fn refuses(&self, now: Instant) -> bool {
+    pub(crate) fn refuses(&self, now: Instant) -> bool {
         match self.phase {
             Phase::Closed { .. } => false,
             Phase::Open { until, .. } => now < until,
@@ -138,7 +138,7 @@ impl Breaker {
     ///
     /// # Errors
     /// Why the endpoint is left alone, and until when.
-    pub fn admit(&mut self, now: Instant) -> Result<Pass, Paused> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Pass, Paused> {
         if let Some(paused) = self.pause().filter(|_| self.refuses(now)) {
             return Err(paused);
         }
@@ -154,7 +154,7 @@ impl Breaker {
     /// What came of an admitted request. `jitter`, from 0 to 1, spreads the pauses of many instances.
     ///
     /// A failure counts in the phase it was asked in; a success closes whenever it comes.
-    pub fn settle(&mut self, pass: Pass, health: Health, now: Instant, pauses: Pauses, jitter: f64) {
+    pub(crate) fn settle(&mut self, pass: Pass, health: Health, now: Instant, pauses: Pauses, jitter: f64) {
         match health {
             Health::Well => self.close(),
             Health::Ill(class, stage) if pass.era == self.era => {
@@ -165,9 +165,9 @@ impl Breaker {
         }
     }
 
-    /// Somebody who needs no leave got an answer of `kind`: enough to close, unless the trouble began farther on the
-    /// way than that answer went.
-    pub fn witness(&mut self, farthest: Stage) {
+    /// A request made without leave was answered, as far as `farthest`: closes, unless the trouble began later on the
+    /// way.
+    pub(crate) fn witness(&mut self, farthest: Stage) {
         if self.pause().is_none_or(|paused| paused.trouble.stage <= farthest) {
             self.close();
         }
@@ -220,7 +220,7 @@ impl Health {
     ///
     /// An endpoint that says no is well. So is one whose blob host fails, and a mirror that says its own upstream
     /// does. A token server that is down fails whoever needs a token, so it counts.
-    pub fn of(error: &Error, given: Duration) -> Self {
+    pub(crate) fn of(error: &Error, given: Duration) -> Self {
         let answered = error.evidence.status.is_some();
         let mirrored = error.evidence.reason == Some(Reason::MirrorFailed);
         match error.class {

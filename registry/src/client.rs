@@ -147,7 +147,7 @@ impl Client {
         &self.inner.upstream.registry
     }
 
-    /// May a request that failed be sent once more? Takes it out of the upstream's [`RetryBudget`].
+    /// May a request that failed be sent once more? Takes it out of the upstream's retry budget.
     pub fn may_retry(&self) -> bool {
         self.inner.may_retry()
     }

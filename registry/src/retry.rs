@@ -2,8 +2,9 @@
 //!
 //! Counted are requests sent again after the same request failed: a fill's second try after a reset, its further tries
 //! without progress, the second asking for an expired blob URL, a hedge. Not counted, because nothing is repeated or it
-//! is bounded otherwise: the next endpoint, the answer to a challenge, a pooled connection found dead (each costs one of
-//! those there were), the first request for the rest of a body that brought bytes, and what a breaker kept from going out.
+//! is bounded otherwise: the next endpoint, the answer to a challenge, a pooled connection found dead (at most one for
+//! each idle connection), the first request for the rest of a body that brought bytes, and what a breaker kept from
+//! going out.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 /// The budget of one upstream, over the last [`RetryBudget::WINDOW`]; time is an argument.
 #[derive(Debug, Default)]
-pub struct RetryBudget {
+pub(crate) struct RetryBudget {
     /// By tenths of the window, oldest first.
     slots: VecDeque<Slot>,
 }
@@ -26,19 +27,19 @@ struct Slot {
 
 impl RetryBudget {
     /// Over which requests and retries are compared.
-    pub const WINDOW: Duration = Duration::from_secs(10);
+    pub(crate) const WINDOW: Duration = Duration::from_secs(10);
     /// Retries in a window that are allowed however little is asked.
-    pub const FLOOR: u64 = 3;
+    pub(crate) const FLOOR: u64 = 3;
     /// One retry for so many requests.
-    pub const REQUESTS_PER_RETRY: u64 = 10;
+    pub(crate) const REQUESTS_PER_RETRY: u64 = 10;
 
     /// Takes note of a request.
-    pub fn request(&mut self, now: Instant) {
+    pub(crate) fn request(&mut self, now: Instant) {
         self.slot(now).requests += 1;
     }
 
     /// Takes one retry out of the budget; `false`: it is spent, do not ask again.
-    pub fn spend(&mut self, now: Instant) -> bool {
+    pub(crate) fn spend(&mut self, now: Instant) -> bool {
         self.slot(now);
         let (requests, retries) =
             self.slots.iter().fold((0, 0), |sum, it| (sum.0 + it.requests, sum.1 + it.retries));

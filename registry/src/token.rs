@@ -381,7 +381,8 @@ fn read(answer: &TokenAnswer, host: &str, identified: bool) -> Result<(Token, Du
         Error::new(Class::ProtocolGarbage, Stage::Token, evidence)
     };
     if answer.too_large {
-        return Err(garbage(Reason::TooLarge, "the token endpoint's answer is larger than 64 KiB"));
+        let message = format!("the token endpoint's answer is larger than {} KiB", TOKEN_BODY_MAX / 1024);
+        return Err(garbage(Reason::TooLarge, &message));
     }
     // serde's own message could repeat a piece of the token, so it is not passed on.
     let body: TokenBody = serde_json::from_slice(&answer.body)
