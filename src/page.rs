@@ -76,6 +76,7 @@ fn verdict(probe: &Entry) -> Markup {
             span class={ "mark " (probe_mark(probe)) } { (probe.verdict) }
             @if let Some(depth) = probe.depth { " " span class="dim" { (format!("{depth:?}").to_lowercase()) } }
             @if let Some(image) = &probe.image { " " code { (image) } }
+            @if let Some(platform) = &probe.platform { " " span class="dim" { (platform) } }
             @if let Some(evidence) = &probe.evidence { div class="evidence" { (evidence) } }
             @if let Some(fix) = probe.fix { div class="dim" { "→ " (fix) } }
         }

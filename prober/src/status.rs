@@ -13,7 +13,10 @@ use crate::verdict::{Depth, Verdict};
 
 /// The last verdict on every target.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<BTreeMap<(String, Option<String>), Entry>>);
+pub struct Board(Mutex<BTreeMap<Key, Entry>>);
+
+/// What a line is about: registry, and image and platform of a target.
+type Key = (String, Option<(String, String)>);
 
 /// One line of the board.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +26,9 @@ pub struct Entry {
     /// The image; none for a reach probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// The platform its manifest is probed for; none for a reach probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
     /// `pending`, `ok`, or the failure class.
     pub verdict: &'static str,
     /// How far a successful probe went.
@@ -46,7 +52,7 @@ pub struct Entry {
 }
 
 impl Board {
-    /// All lines, by registry and image.
+    /// All lines, by registry, image and platform.
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().values().cloned().collect()
     }
@@ -82,7 +88,7 @@ impl Board {
         board.insert(key(registry, target), entry);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, Option<String>), Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,6 +102,7 @@ impl Entry {
         Self {
             registry: registry.as_str().to_owned(),
             image: target.map(|target| target.image.to_string()),
+            platform: target.map(|target| target.platform.0.clone()),
             verdict: verdict.as_str(),
             depth: if let Verdict::Ok(depth) = verdict { Some(*depth) } else { None },
             stage: failed.map(|failed| failed.stage.as_str()),
@@ -108,6 +115,7 @@ impl Entry {
     }
 }
 
-fn key(registry: &RegistryHost, target: Option<&Target>) -> (String, Option<String>) {
-    (registry.as_str().to_owned(), target.map(|target| target.image.to_string()))
+fn key(registry: &RegistryHost, target: Option<&Target>) -> Key {
+    let target = target.map(|target| (target.image.to_string(), target.platform.0.clone()));
+    (registry.as_str().to_owned(), target)
 }

@@ -97,12 +97,14 @@ impl Telemetry {
     fn tell(&self, target: Option<&Target>, before: &Verdict, after: &Verdict) {
         let registry = self.registry.as_str();
         let image = target.map_or_else(|| "(reach)".to_owned(), |target| target.image.to_string());
+        let platform = target.map(|target| target.platform.0.as_str());
         let (before, now) = (before.as_str(), after.as_str());
         match after {
             Verdict::Failed(failed) => {
                 tracing::warn!(
                     registry,
                     image,
+                    platform,
                     before,
                     verdict = now,
                     stage = failed.stage.as_str(),
@@ -111,7 +113,7 @@ impl Telemetry {
                     "verdict changed"
                 );
             }
-            _ => tracing::info!(registry, image, before, verdict = now, "verdict changed"),
+            _ => tracing::info!(registry, image, platform, before, verdict = now, "verdict changed"),
         }
     }
 }

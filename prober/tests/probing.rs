@@ -34,6 +34,7 @@ impl Traffic for Silence {
 }
 
 impl Probing {
+    /// Of images as `repository:tag`, or `repository:tag os/architecture`.
     fn of(url: &str, images: &[&str]) -> Self {
         Self::with(url, images, |_| {})
     }
@@ -63,9 +64,12 @@ impl Probing {
         adjust(&mut upstream);
         let outbound = Outbound::from_env(Arc::new(Deaf), "a prober under test");
         let ledger = Arc::clone(&outbound.ledger);
-        let target = |image: &&str| Target {
-            image: format!("{registry}/{image}").parse().expect("an image name"),
-            platform: Platform("linux/amd64".to_owned()),
+        let target = |target: &&str| {
+            let (image, platform) = target.split_once(' ').unwrap_or((target, "linux/amd64"));
+            Target {
+                image: format!("{registry}/{image}").parse().expect("an image name"),
+                platform: Platform(platform.to_owned()),
+            }
         };
         let plan = Plan {
             registry: registry.clone(),
@@ -288,6 +292,26 @@ async fn an_index_is_followed_to_the_platform_or_named_as_lacking_it() {
     registry.add_index("library/arm", "1", &Index::oci(vec![arm]));
     assert_eq!(Probing::of(&registry.url(), &["library/both:1"]).round().await.verdict, "ok");
     assert_eq!(Probing::of(&registry.url(), &["library/arm:1"]).round().await.verdict, "platform_missing");
+}
+
+#[tokio::test]
+async fn an_image_probed_for_two_platforms_has_a_verdict_on_each() {
+    let registry = serving().await;
+    let arm = Image::builder(1).platform("linux", "arm64").layer_of(1000).finish();
+    registry.add_index("library/arm", "1", &Index::oci(vec![arm]));
+    let mut probing =
+        Probing::of(&registry.url(), &["library/arm:1 linux/arm64", "library/arm:1 linux/amd64"]);
+    let host: RegistryHost = registry.authority().parse().expect("a host");
+    assert_eq!(probing.board.verdicts(&host), ["pending", "pending"]);
+
+    for minute in 0..5 {
+        probing.run_for(Duration::from_secs(60)).await;
+        let lines: Vec<_> = probing.board.entries();
+        let lines: Vec<_> = lines.iter().map(|it| (it.platform.as_deref(), it.verdict)).collect();
+        let both = [(Some("linux/amd64"), "platform_missing"), (Some("linux/arm64"), "ok")];
+        assert_eq!(lines, both, "minute {minute}");
+        assert_eq!(probing.board.verdicts(&host), ["platform_missing", "ok"], "what the state set counts");
+    }
 }
 
 #[tokio::test]

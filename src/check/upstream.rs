@@ -68,7 +68,10 @@ fn report(entries: &[Entry], output: Output) -> Exit {
 }
 
 fn line(entry: &Entry) -> String {
-    let what = entry.image.as_deref().unwrap_or(&entry.registry);
+    let what = match (&entry.image, &entry.platform) {
+        (Some(image), Some(platform)) => format!("{image} ({platform})"),
+        _ => entry.registry.clone(),
+    };
     let order = registry::Stage::ALL.iter();
     let stages: Vec<_> = order
         .filter_map(|stage| Some(format!("{stage} {:.1} ms", entry.stages.get(stage.as_str())? * 1000.0)))
