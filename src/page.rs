@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
 
-use crate::status::{BudgetSeen, PausedSeen, Registry, Status};
+use crate::status::{PausedSeen, QuotaSeen, Registry, Status};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -111,18 +111,18 @@ fn quota(registry: &Registry) -> Markup {
             }
             None => span class="dim" { "none stated" },
         }
-        @for budget in &registry.budgets { (budget_line(budget)) }
+        @for quota in &registry.quotas { (counted(quota)) }
     }
 }
 
 /// What our own count adds to what the registry said.
-fn budget_line(budget: &BudgetSeen) -> Markup {
+fn counted(quota: &QuotaSeen) -> Markup {
     html! {
-        @if let Some(left) = budget.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (budget.identity) ")" } }
-        @if let (Some(class), Some(left)) = (budget.paused, budget.paused_seconds) {
+        @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }
+        @if let (Some(class), Some(left)) = (quota.paused, quota.paused_seconds) {
             div class="bad" { (class) ": paused for " (age(left)) }
         }
-        @if budget.held > 0 { div { (budget.held) " held" } }
+        @if quota.held > 0 { div { (quota.held) " held" } }
     }
 }
 

@@ -61,9 +61,9 @@ pub(crate) struct Registry {
     pub(crate) probes: Vec<prober::status::Entry>,
     /// What it last said it would allow.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) quota: Option<QuotaSeen>,
+    pub(crate) quota: Option<QuotaStated>,
     /// What is left of it by our own count, for each identity and endpoint.
-    pub(crate) budgets: Vec<BudgetSeen>,
+    pub(crate) quotas: Vec<QuotaSeen>,
     /// The certificate that ends first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<CertificateSeen>,
@@ -91,7 +91,7 @@ pub(crate) struct PausedSeen {
 
 /// Quota headers as last seen.
 #[derive(Serialize)]
-pub(crate) struct QuotaSeen {
+pub(crate) struct QuotaStated {
     /// Pulls in a window.
     pub(crate) limit: Option<u64>,
     /// Pulls left.
@@ -104,7 +104,7 @@ pub(crate) struct QuotaSeen {
 
 /// One identity's quota at one endpoint, as we keep it.
 #[derive(Serialize)]
-pub(crate) struct BudgetSeen {
+pub(crate) struct QuotaSeen {
     /// `anonymous`, or the upstream's short id.
     pub(crate) identity: String,
     /// Host and port.
@@ -168,13 +168,13 @@ impl Observatory {
             paused: upstream.endpoints.iter().filter_map(|it| self.paused(upstream, it)).collect(),
             access: upstream.access.as_str(),
             probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
-            quota: glance.quota.map(|quota| QuotaSeen {
+            quota: glance.quota.map(|quota| QuotaStated {
                 limit: quota.limit,
                 remaining: quota.remaining,
                 window_seconds: quota.window.map(|window| window.as_secs()),
                 source: quota.source,
             }),
-            budgets: outlook.iter().filter(|it| it.line.registry == upstream.registry).map(budget).collect(),
+            quotas: outlook.iter().filter(|it| it.line.registry == upstream.registry).map(quota).collect(),
             certificate: glance.certificate.map(|seen| CertificateSeen {
                 host: seen.host,
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
@@ -201,9 +201,9 @@ impl Observatory {
     }
 }
 
-fn budget(outlook: &Outlook) -> BudgetSeen {
+fn quota(outlook: &Outlook) -> QuotaSeen {
     let Outlook { line, left, empty_in, queued, held, paused, .. } = outlook;
-    BudgetSeen {
+    QuotaSeen {
         identity: line.identity.clone(),
         endpoint: line.endpoint.clone(),
         left: *left,
