@@ -6,7 +6,7 @@
 //!            └── report: every problem of the file, in one run, with its place and what to write
 //! ```
 //!
-//! The sections and keys are defined once, in `raw`. From there come the reader's messages and the [`reference`] page
+//! The sections and keys are defined once, in `raw`. From there come the reader's messages and the [`mod@reference`] page
 //! and example alike. `values`, `address`, `lists` and [`units`] parse what stands behind a key into types that cannot be wrong; `resolve`
 //! adds defaults, the registries of `builtin`, and the rules that span keys (credentials need a named access). Other
 //! crates see [`Config`] only.

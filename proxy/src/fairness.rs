@@ -52,7 +52,7 @@ impl Fairness {
                 break;
             };
             if Instant::now() + wait > asking.deadline {
-                let message = "this client asks the registry for more than its share of this mirror";
+                let message = "this client asks for more than client_rate allows; raise it if many nodes share this address";
                 return Err(asking.error(Class::Overloaded, message));
             }
             sleep(wait).await;

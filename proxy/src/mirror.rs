@@ -135,6 +135,9 @@ impl Mirror {
         if passed(&via, &self.instance) || agent.contains(&*self.instance) {
             return Err(Failure::Loop(place.registry.clone()));
         }
+        if via.split(',').count() > MIRRORS_MAX {
+            return Err(Failure::TooManyMirrors(place.registry.clone()));
+        }
         let (range, now) = (Asked::read(&head.headers), SystemTime::now());
         let deadline = Instant::now() + self.header_deadline;
         let ours = served.client.on_behalf(&via);
@@ -241,16 +244,16 @@ fn via(headers: &HeaderMap) -> String {
     lines.join(", ")
 }
 
-/// Has the request passed us before, or more mirrors than anybody would put in a row?
+/// Has the request passed us before?
 fn passed(via: &str, instance: &str) -> bool {
-    via.split(',').any(|passed| passed.trim() == instance) || via.split(',').count() > MIRRORS_MAX
+    via.split(',').any(|passed| passed.trim() == instance)
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// Most mirrors one request may pass before us.
-const MIRRORS_MAX: usize = 8;
+/// Most mirrors one request may pass before us: more than anybody would put in a row.
+pub(crate) const MIRRORS_MAX: usize = 8;
 /// How far an answer may overrun its deadline before it is given up.
 const OVERRUN: Duration = Duration::from_millis(500);

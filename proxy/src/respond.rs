@@ -5,6 +5,7 @@
 //! 408 or 500 would make it hammer, stall or give up. No answer carries a challenge of ours: it would be answered with
 //! the pull secrets of whoever asks. The one `WWW-Authenticate` there is relays that of a `per-client` upstream.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use registry::{Class, Digest, Error, RegistryHost, Stage};
 use crate::access::challenge::Challenge;
 use crate::access::presented::BadAuthorization;
 use crate::body::Body;
+use crate::mirror::MIRRORS_MAX;
 use crate::range::{Part, RangeError};
 use crate::route::{Refusal, Request, Routed, Verb};
 
@@ -140,6 +142,12 @@ pub(crate) enum Failure {
     /// The request came from ourselves.
     #[error("request to {0} came back to this mirror")]
     Loop(RegistryHost),
+    /// The request came through more mirrors than anybody would put in a row.
+    #[error(
+        "request to {0} passed more than {max} mirrors; the chain of endpoints is too long or a circle",
+        max = MIRRORS_MAX
+    )]
+    TooManyMirrors(RegistryHost),
     /// The upstream, or our way to it.
     #[error("{0}")]
     Upstream(#[from] Error),
@@ -180,7 +188,7 @@ impl Failure {
             }
             Self::Challenge(_) | Self::Authorization(_) => Outcome::Refused,
             Self::Upstream(error) if is_absence(error) => Outcome::Miss,
-            Self::Loop(_) | Self::Upstream(_) => Outcome::Failed,
+            Self::Loop(_) | Self::TooManyMirrors(_) | Self::Upstream(_) => Outcome::Failed,
         }
     }
 
@@ -192,7 +200,7 @@ impl Failure {
             Self::NotConfigured(_) => Some(Class::NotConfigured),
             Self::Challenge(challenge) if challenge.again => Some(Class::AuthRejected),
             Self::PerClient(_) | Self::Challenge(_) => Some(Class::AuthMissing),
-            Self::Loop(_) => Some(Class::Loop),
+            Self::Loop(_) | Self::TooManyMirrors(_) => Some(Class::Loop),
             Self::Upstream(error) => Some(error.class),
         }
     }
@@ -216,7 +224,7 @@ impl Failure {
             Self::PerClient(_) => (StatusCode::FORBIDDEN, "DENIED"),
             Self::Challenge(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Authorization(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
-            Self::Loop(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Loop(_) | Self::TooManyMirrors(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
             Self::Upstream(error) if is_absence(error) => (StatusCode::NOT_FOUND, unknown_code(request)),
             Self::Upstream(error) => of_class(error.class),
         }
@@ -225,12 +233,26 @@ impl Failure {
     /// What the kubelet shows: registry, stage, class and what to do.
     fn message(&self, request: Option<&Request>) -> String {
         let place = request.and_then(Request::place);
-        match (self, place, self.class()) {
-            (Self::Upstream(error), Some(place), _) => {
-                format!("pullgate: {}: {error}: {}", place.registry, error.class.fix())
+        match (self, place, self.advice()) {
+            (Self::Upstream(error), Some(place), Some(advice)) => {
+                format!("pullgate: {}: {error}: {advice}", place.registry)
             }
-            (_, Some(_), Some(class)) => format!("pullgate: {self}: {}", class.fix()),
+            (_, Some(_), Some(advice)) => format!("pullgate: {self}: {advice}"),
             _ => format!("pullgate: {self}"),
+        }
+    }
+
+    /// What to do next: what its class says, but where the credentials are the client's own or no endpoint of ours is wrong.
+    fn advice(&self) -> Option<Cow<'static, str>> {
+        let of_client = |registry: &RegistryHost| format!("give the pod an imagePullSecret for {registry}");
+        match self {
+            Self::Challenge(challenge) if challenge.again => {
+                Some(format!("correct the pod's imagePullSecret for {}", challenge.registry).into())
+            }
+            Self::Challenge(challenge) => Some(of_client(&challenge.registry).into()),
+            Self::PerClient(registry) => Some(of_client(registry).into()),
+            Self::TooManyMirrors(_) => Some("correct `endpoints` of the mirrors on the way".into()),
+            _ => self.class().map(|class| class.fix().into()),
         }
     }
 

@@ -143,7 +143,7 @@ impl Class {
             Self::TrustRefused => "if it is right, allow it with the key named here",
             Self::Loop => "an endpoint points at this mirror: correct `endpoints`",
             Self::UpstreamPaused => "wait: one probe goes out when the pause ends",
-            Self::Overloaded => "raise limits or add a replica",
+            Self::Overloaded => "raise the limit named here, or add a replica",
             Self::NotConfigured => "add an [upstreams.*] section, or pull without the mirror",
             Self::DiskFull => "free space; the mirror passes content through meanwhile",
             Self::CriDown => "check the runtime's service on the node",

@@ -96,7 +96,7 @@ impl Walk<'_> {
         let failed = |class, evidence| Some(Error::new(class, self.question.stage, evidence));
         if parts.headers.get(CLASS_HEADER).is_some_and(|class| class == Class::Loop.as_str()) {
             let message = format!(
-                "{} leads back to a mirror that the request had passed: correct `endpoints` of the upstream {}",
+                "{} leads back to a mirror that the request had passed, or through too many: correct `endpoints` of the upstream {}",
                 evidence.host, self.inner.upstream.registry
             );
             return failed(Class::Loop, evidence.clone().saying(&message));

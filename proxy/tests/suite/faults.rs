@@ -223,6 +223,11 @@ async fn a_request_of_our_own_is_a_loop() {
     assert_eq!(rig.upstream.log().connections(), 0);
     let others = rig.ask("GET", "org/app/manifests/1", "X-Pullgate-Via: other\r\n").await;
     assert_eq!(others.status, 200);
+    let nine = format!("X-Pullgate-Via: {}\r\n", ["other"; 9].join(", "));
+    let heard = rig.ask("GET", "org/app/manifests/1", &nine).await;
+    assert_eq!((heard.status, heard.class()), (503, "loop"));
+    let text = String::from_utf8_lossy(&heard.body);
+    assert!(text.contains("passed more than 8 mirrors"), "{text}");
 }
 
 #[tokio::test]

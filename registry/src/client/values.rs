@@ -17,7 +17,7 @@ pub struct Answer<T> {
     pub timings: Timings,
     /// Quota headers, if any came.
     pub quota: Option<Quota>,
-    /// Index into [`Upstream::endpoints`] of the one that answered.
+    /// Index into [`crate::Upstream::endpoints`] of the one that answered.
     pub endpoint: usize,
     /// Host that sent the answer, after redirects.
     pub host: String,
@@ -65,7 +65,7 @@ pub struct ByteRange {
 pub struct Rest {
     /// The answer that broke off. `If-Range` goes to its host alone.
     pub validator: Option<Validator>,
-    /// The endpoint to ask first, an index into [`Upstream::endpoints`]; the others follow, round.
+    /// The endpoint to ask first, an index into [`crate::Upstream::endpoints`]; the others follow, round.
     pub first_endpoint: usize,
 }
 

@@ -80,6 +80,8 @@ async fn nobody_is_told_where_to_get_a_token_and_the_registry_is_asked_once() {
             let challenge =
                 format!("Bearer realm=\"{realm}\",service=\"loadtest\",scope=\"repository:team/a:pull\"");
             assert_eq!(got.header("www-authenticate"), Some(&*challenge), "no error in a first challenge");
+            let advice = "give the pod an imagePullSecret for registry.test";
+            assert!(method == "HEAD" || got.text().contains(advice), "{}", got.text());
         }
     }
     let log = house.registry.log();
