@@ -13,6 +13,7 @@ mod check;
 mod cli;
 mod control;
 mod demo;
+mod descriptors;
 mod exit;
 mod page;
 mod page_proxy;
@@ -38,6 +39,9 @@ use crate::serve::Roles;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     trace::install(cli.common.log, usual_log(cli.command.as_ref()));
+    if let Err(error) = descriptors::raise() {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().event_interval(POLLS_PER_LOOK).enable_all().build();
     let runtime = match runtime {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::admin::{Admin, Desk};
 use crate::control::Control;
+use crate::descriptors;
 use crate::exit::Exit;
 use crate::parts::Shared;
 use crate::readiness::{Phase, Readiness};
@@ -222,6 +223,7 @@ async fn bind_proxy(
     background: &mut JoinSet<()>,
 ) -> Result<(Proxy, proxy::Bound), StartError> {
     let served = shared.served(config)?;
+    descriptors::assure(config.proxy.max_connections);
     let telemetry = Telemetry::new();
     let settings = settings(&config.proxy)?;
     if let Some(tls) = settings.tls.clone() {

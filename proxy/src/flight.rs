@@ -12,7 +12,7 @@ use crate::access::Identity;
 use crate::fill;
 use crate::origin::Origin;
 use crate::reader::{Reader, Rescue};
-use crate::store::{Kind, Link, Scope, Store};
+use crate::store::{Kind, Link, Scope, Store, Verdict};
 use crate::watch::Watch;
 
 #[cfg(test)]
@@ -181,10 +181,12 @@ impl Flights {
     ) -> Result<Option<Opened>, Error> {
         let Ok(Some(blob)) = self.store.blob(&source.digest).await else { return Ok(None) };
         let check = self.store.check(&source.digest, &blob, source.repeated);
-        if let Some(check) = check.as_ref().filter(|_| blob.length() <= SMALL_MAX)
-            && !timeout_at(deadline, check.is_right()).await.unwrap_or(false)
-        {
-            return Ok(None);
+        if let Some(check) = check.as_ref().filter(|_| blob.length() <= SMALL_MAX) {
+            match timeout_at(deadline, check.verdict()).await {
+                Ok(Verdict::Right) => {}
+                Ok(Verdict::Unknown) => return Err(unreadable(source.origin.registry())),
+                Ok(Verdict::Wrong) | Err(_) => return Ok(None),
+            }
         }
         if !linked {
             self.size(source, deadline).await?;
@@ -195,8 +197,9 @@ impl Flights {
         Ok(Some(Opened { outcome: Origination::Hit, length, reader: reader.rescued_by(rescue) }))
     }
 
-    /// A committed blob could not be read at `at`: if another descriptor cannot read it there either, the file is out
-    /// of the way from now on, and a fill takes its place. Boxed, since opening may reopen.
+    /// A committed blob could not be read at `at`: if another descriptor cannot read it there either, and not for want
+    /// of something else, the file is out of the way from now on, and a fill takes its place. Boxed, since opening may
+    /// reopen.
     fn reopen<O: Origin>(
         self,
         source: Source<O>,
@@ -211,7 +214,8 @@ impl Flights {
                         let check = self.store.check(&source.digest, &blob, false);
                         return Ok(Reader::committed(blob).checked_by(check));
                     }
-                    Err(error) => self.store.cannot_read(&source.digest, error).await,
+                    Err(error) if self.store.cannot_read(&source.digest, &error).await => {}
+                    Err(_) => return Err(unreadable(source.origin.registry())),
                 }
             }
             let registry = source.origin.registry().clone();
@@ -273,6 +277,13 @@ fn at_deadline<O: Origin>(outcome: Origination, seat: Seat, source: &Source<O>) 
 fn other_length(registry: &RegistryHost) -> Error {
     let evidence = Evidence::host(registry.as_str()).because(Reason::LengthMismatch);
     Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
+}
+
+/// The disk would not give content back that may be right: who asks again may have it.
+fn unreadable(registry: &RegistryHost) -> Error {
+    let evidence =
+        Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
+    Error::new(Class::Overloaded, Stage::BlobTransfer, evidence)
 }
 
 fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::flight::state::{Failure, HELD_BACK, Phase, Seat};
 use crate::repeats::Receipt;
-use crate::store::{Blob, Check, Content, Touch};
+use crate::store::{Blob, Check, Content, Touch, Verdict};
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
 #[derive(Debug)]
@@ -298,8 +298,12 @@ impl Cursor {
             return Ok(self.end.min(held));
         }
         match self.check.take() {
-            Some(check) if !check.is_right().await => Err(Cut::Wrong),
-            _ => Ok(self.end),
+            None => Ok(self.end),
+            Some(check) => match check.verdict().await {
+                Verdict::Right => Ok(self.end),
+                Verdict::Wrong => Err(Cut::Wrong),
+                Verdict::Unknown => Err(Cut::Disk(std::io::Error::other("the content could not be checked"))),
+            },
         }
     }
 

@@ -63,7 +63,7 @@ mod tests;
 mod writers;
 
 pub use blob::{Blob, Content, Touch};
-pub(crate) use check::Check;
+pub(crate) use check::{Check, Verdict};
 pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};
 pub use link::{Kind, Link, Links, Scope};
@@ -452,10 +452,9 @@ impl Store {
         error
     }
 
-    /// The disk will not give committed content back: it is taken out of reach.
-    pub(crate) async fn cannot_read(&self, digest: &Digest, error: io::Error) {
-        self.told(error);
-        self.quarantine(digest, Quarantined::Unreadable).await;
+    /// The disk would not give committed content back: if the content is to blame, it is taken out of reach. Was it?
+    pub(crate) async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
+        self.0.room.cannot_read(digest, error).await
     }
 
     /// Takes content that is not what its name says out of reach; who has it open reads on.

@@ -21,12 +21,25 @@ use crate::watch::Quarantined;
 
 /// A check under way, or its verdict.
 #[derive(Clone, Debug)]
-pub(crate) struct Check(watch::Receiver<Option<bool>>);
+pub(crate) struct Check(watch::Receiver<Option<Verdict>>);
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It hashes to its name.
+    Right,
+    /// It does not, or cannot be read any more: it is quarantined.
+    Wrong,
+    /// It could not be read, for reasons that are not its own; it stays.
+    Unknown,
+}
 
 impl Check {
-    /// Waits for the verdict. A check that was given up, as at the end of the process, is none.
-    pub(crate) async fn is_right(&self) -> bool {
-        self.0.clone().wait_for(Option::is_some).await.is_ok_and(|verdict| *verdict == Some(true))
+    /// Waits for the verdict. A check that was given up, as at the end of the process, has none.
+    pub(crate) async fn verdict(&self) -> Verdict {
+        let mut told = self.0.clone();
+        let verdict = told.wait_for(Option::is_some).await;
+        verdict.ok().and_then(|verdict| *verdict).unwrap_or(Verdict::Unknown)
     }
 }
 
@@ -74,14 +87,14 @@ impl Checks {
         room.folder.watch.checking(reason);
         let (checks, room, digest, blob) = (Arc::clone(self), room.clone(), digest.clone(), blob.clone());
         tokio::spawn(async move {
-            let right = checks.judge(&room, &digest, &blob, reason).await;
+            let verdict = checks.judge(&room, &digest, &blob, reason).await;
             checks.running().remove(&digest);
-            told.send_replace(Some(right));
+            told.send_replace(Some(verdict));
         });
         Check(check)
     }
 
-    async fn judge(&self, room: &Room, digest: &Digest, blob: &Blob, reason: Quarantined) -> bool {
+    async fn judge(&self, room: &Room, digest: &Digest, blob: &Blob, reason: Quarantined) -> Verdict {
         // Small content is waited for before headers leave: it need not queue.
         let _turn = match blob.length() > SMALL_MAX {
             true => self.turns.acquire().await.ok(),
@@ -91,17 +104,14 @@ impl Checks {
             Ok(true) => {
                 blob.believe();
                 room.hashed(digest).await;
-                true
+                Verdict::Right
             }
             Ok(false) => {
                 room.quarantine(digest, reason).await;
-                false
+                Verdict::Wrong
             }
-            Err(error) => {
-                room.folder.watch.disk_failed(&error);
-                room.quarantine(digest, Quarantined::Unreadable).await;
-                false
-            }
+            Err(error) if room.cannot_read(digest, &error).await => Verdict::Wrong,
+            Err(_) => Verdict::Unknown,
         }
     }
 

@@ -311,6 +311,13 @@ pub(super) fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result
     Ok(bytes)
 }
 
+/// Does `error` say that the content is rotten, which another try will not change? All others are trouble of this process
+/// or machine (no descriptors, no memory, no permission): the content may be right.
+pub(super) fn is_rot(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+        || matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::BADMSG | Errno::UCLEAN))
+}
+
 /// File systems whose files another machine or process may cut, or whose pages wait for one.
 fn is_remote(kind: rustix::fs::FsWord) -> bool {
     REMOTE.contains(&(kind as u32))

@@ -9,7 +9,7 @@ use registry::{Digest, ImageName};
 use tokio::time::Instant;
 
 use super::blob::off_worker;
-use super::disk::Space;
+use super::disk::{Space, is_rot};
 use super::health::Health;
 use super::index::{Index, Reservation, Victim};
 use super::link::Links;
@@ -151,6 +151,16 @@ impl Room {
             self.index.condemn(digest);
             self.folder.watch.disk_failed(&error);
         }
+    }
+
+    /// The disk would not give content back: told, and quarantined if the content is to blame. Was it?
+    pub(super) async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
+        self.folder.watch.disk_failed(error);
+        let rotten = is_rot(error);
+        if rotten {
+            self.quarantine(digest, Quarantined::Unreadable).await;
+        }
+        rotten
     }
 
     /// Content was hashed and is right: believed until the machine starts again.

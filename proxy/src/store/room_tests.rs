@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 use super::disk::Space;
-use super::faulty::{self, Fault, Trap};
+use super::faulty::{self, Call, Fault, Trap};
 use super::*;
 use crate::watch::{Evicted, Unwatched};
 
@@ -311,6 +311,57 @@ async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
     assert_eq!(store.links().get(&scope, Kind::Blob, &rotten).await, Some(link));
     let Scrubbed { objects, bytes, rounds, wrong, .. } = store.standing().scrubbed;
     assert_eq!((objects, bytes, rounds, wrong), (2, 2000, 1, 1));
+}
+
+/// A scrub round over twenty objects that cannot be opened, or else not read: how many were found wrong, and how many
+/// are still there.
+async fn scrubbed_while(opens: bool, errno: i32) -> (u64, usize) {
+    let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
+    let store = faulty::open(&trap, config(dir.path(), 100_000), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    let mut digests = Vec::new();
+    for seed in 0..20 {
+        digests.push(fill(&store, seed, 1000).await.unwrap());
+    }
+    if opens {
+        trap.rule(move |call, _| match call {
+            Call::Open => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
+        });
+    } else {
+        trap.set(i64::MAX, Fault::Reads(errno));
+    }
+    scrub(&store).await;
+    trap.unruled();
+    trap.set(i64::MAX, Fault::ShortWrite);
+    let mut left = 0;
+    for digest in &digests {
+        left += usize::from(store.blob(digest).await.unwrap().is_some());
+    }
+    (store.standing().scrubbed.wrong, left)
+}
+
+#[tokio::test]
+async fn a_scrub_without_descriptors_memory_or_permission_removes_nothing() {
+    const ENOMEM: i32 = 12;
+    const EACCES: i32 = 13;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    for errno in [ENOMEM, EACCES, ENFILE, EMFILE] {
+        assert_eq!(scrubbed_while(true, errno).await, (0, 20), "opens: {errno}");
+        assert_eq!(scrubbed_while(false, errno).await, (0, 20), "reads: {errno}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_disk_itself_gave_up_is_quarantined_by_the_scrub() {
+    const EIO: i32 = 5;
+    const EBADMSG: i32 = 74;
+    const EUCLEAN: i32 = 117;
+    for errno in [EIO, EBADMSG, EUCLEAN] {
+        assert_eq!(scrubbed_while(true, errno).await, (20, 0), "opens: {errno}");
+        assert_eq!(scrubbed_while(false, errno).await, (20, 0), "reads: {errno}");
+    }
 }
 
 #[tokio::test]

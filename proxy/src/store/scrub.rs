@@ -10,13 +10,14 @@ use tokio::time::sleep;
 
 use super::blob::off_worker;
 use super::check::hash_piece;
+use super::disk::is_rot;
 use super::room::Room;
 use crate::watch::Quarantined;
 
 /// How far the present round is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scrubbed {
-    /// Objects read in this round.
+    /// Objects looked at in this round.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -43,7 +44,7 @@ pub(super) type Progress = Mutex<Scrubbed>;
 pub(super) struct Pace {
     /// After each piece.
     pub(super) pause: Duration,
-    /// Nothing is read until requests were silent for so long.
+    /// Nothing is read until requests were silent for so long, nor so soon after an object could not be read.
     pub(super) quiet: Duration,
 }
 
@@ -59,6 +60,8 @@ enum Verdict {
     Wrong(Quarantined),
     /// It left meanwhile.
     Gone,
+    /// It cannot be read just now, for reasons that are not its own.
+    Unknown,
 }
 
 /// Scrubs round after round until `gone` says the store is closed.
@@ -87,6 +90,7 @@ pub(super) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + S
         match check(room, pace, &digest, gone).await {
             Verdict::Gone if gone() => return,
             Verdict::Right | Verdict::Gone => {}
+            Verdict::Unknown => sleep(pace.quiet).await,
             Verdict::Wrong(reason) => {
                 room.quarantine(&digest, reason).await;
                 room.scrubbed(|progress| progress.wrong += 1);
@@ -101,6 +105,8 @@ pub(super) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + S
 }
 
 async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bool + Send)) -> Verdict {
+    // Waited for before anything is opened, too: a busy process needs its descriptors for those who pull.
+    silence(room, pace, gone).await;
     let (disk, path) = (room.folder.disk.clone(), room.folder.layout.blob(digest));
     let file = match off_worker(move || disk.open(&path)).await {
         Ok(file) => file,
@@ -108,9 +114,7 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
     };
     let mut verifier = Verifier::new(digest.clone());
     loop {
-        while !room.index.is_quiet(pace.quiet) && !gone() {
-            sleep(pace.quiet).await;
-        }
+        silence(room, pace, gone).await;
         if gone() {
             return Verdict::Gone;
         }
@@ -133,12 +137,19 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
     Verdict::Right
 }
 
+/// Returns when nobody pulls, or when the store is closed.
+async fn silence(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
+    while !room.index.is_quiet(pace.quiet) && !gone() {
+        sleep(pace.quiet).await;
+    }
+}
+
 fn unreadable(room: &Room, error: &io::Error) -> Verdict {
     if error.kind() == io::ErrorKind::NotFound {
         return Verdict::Gone;
     }
     room.folder.watch.disk_failed(error);
-    Verdict::Wrong(Quarantined::Unreadable)
+    if is_rot(error) { Verdict::Wrong(Quarantined::Unreadable) } else { Verdict::Unknown }
 }
 
 /// From the start to the first round.

@@ -207,6 +207,22 @@ async fn a_file_that_breaks_off_before_it_was_checked_is_not_continued_from_else
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_checked_for_want_of_memory_stays_and_is_whole_for_nobody() {
+    for size in [MIB, 6 * MIB] {
+        let world = after_a_boot(size, None).await;
+        world.trap.set(i64::MAX, Fault::Reads(ENOMEM));
+        match world.open().await {
+            Ok(opened) => drop(whole(opened).await.unwrap_err()),
+            Err(error) => assert_eq!(error.class, Class::Overloaded),
+        }
+        world.trap.set(i64::MAX, Fault::ShortWrite);
+        assert!(world.read().await.unwrap() == world.content);
+        assert!(quarantined(&world).is_empty());
+        assert_eq!(world.upstream.requests(), [0], "{size}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_comes_back_for_the_whole_has_it_checked_once_an_hour() {
     let world = committed(6 * MIB).await;
     let again = || world.open_from(Source { repeated: true, ..world.source() });
@@ -229,4 +245,5 @@ async fn what_a_client_comes_back_for_and_is_wrong_is_fetched_anew() {
     assert_eq!(world.upstream.requests(), [0, 0]);
 }
 
+const ENOMEM: i32 = 12;
 const EMFILE: i32 = 24;

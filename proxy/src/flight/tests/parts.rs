@@ -39,6 +39,20 @@ async fn a_file_that_cannot_be_read_is_out_of_the_way_and_its_readers_see_a_paus
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_read_for_want_of_memory_stays() {
+    let world = committed(6 * MIB).await;
+    let mut opened = world.open().await.unwrap();
+    world.trap.set(i64::MAX, Fault::Reads(ENOMEM));
+    let error = opened.reader.probe(0..6 * MIB as u64).await.unwrap_err();
+    assert_eq!(error.class, Class::Overloaded);
+    assert!(whole(world.open().await.unwrap()).await.is_err(), "a body that has begun is cut");
+    world.trap.set(i64::MAX, Fault::ShortWrite);
+    assert!(world.read().await.unwrap() == world.content);
+    assert!(world.told.quarantined.lock().unwrap().is_empty());
+    assert_eq!(world.upstream.requests(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_at_its_beginning_is_a_miss_before_headers_leave() {
     let world = committed(6 * MIB).await;
     let mut opened = world.open().await.unwrap();
@@ -102,3 +116,5 @@ fn a_kill_costs_at_most_64_mib_in_whatever_order_bytes_came() {
     let again = world.upstream.sent() - world.content.len();
     assert!(again <= 64 * MIB, "{again} bytes came twice");
 }
+
+const ENOMEM: i32 = 12;

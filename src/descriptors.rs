@@ -1,0 +1,62 @@
+//! How many files and sockets the process may have open: as many as the system lets it.
+//!
+//! Usual shells and containers start a process with 1024, far fewer than the connections the mirror takes.
+
+use rustix::io;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the soft limit on open files (RLIMIT_NOFILE) to the hard one; what it is now, `None` being no limit.
+///
+/// # Errors
+/// The system's; the limit is as it was.
+pub(crate) fn raise() -> io::Result<Option<u64>> {
+    let limits = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits })?;
+    Ok(limits.maximum)
+}
+
+/// Says so in the log if fewer descriptors may be open than `connections` of clients can need.
+pub(crate) fn assure(connections: usize) {
+    let allowed = getrlimit(Resource::Nofile).current;
+    if let Some((allowed, needed)) = shortage(allowed, connections) {
+        tracing::warn!(
+            allowed,
+            needed,
+            "proxy.max_connections ({connections}) can need more open files than this process may have: raise the limit \
+             (LimitNOFILE of systemd, ulimit -Hn) or lower max_connections"
+        );
+    }
+}
+
+/// What is allowed and what is needed, if that is more.
+fn shortage(allowed: Option<u64>, connections: usize) -> Option<(u64, u64)> {
+    let needed = (connections as u64).saturating_mul(FOR_A_CONNECTION).saturating_add(BESIDE);
+    allowed.filter(|allowed| *allowed < needed).map(|allowed| (allowed, needed))
+}
+
+/// A client's socket, and the file it reads: at worst each reads another.
+const FOR_A_CONNECTION: u64 = 2;
+/// Fills, upstreams, records and the process itself.
+const BESIDE: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let before = getrlimit(Resource::Nofile);
+        if let Some(hard) = before.maximum {
+            setrlimit(Resource::Nofile, Rlimit { current: Some(hard.min(256)), ..before }).unwrap();
+        }
+        assert_eq!(raise().unwrap(), before.maximum);
+        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
+    }
+
+    #[test]
+    fn a_shortage_is_told_by_what_connections_need() {
+        assert_eq!(shortage(Some(1024), 16384), Some((1024, 33_792)));
+        assert_eq!(shortage(Some(33_792), 16384), None);
+        assert_eq!(shortage(None, usize::MAX), None);
+    }
+}
