@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use prober::{Board, Plan, Prober};
+use prober::{Board, Memory, Plan, Prober};
 use proxy::Served;
 use registry::breaker::{Paused, State};
 use registry::client::Connections;
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Board>,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
+    /// What probing has spent and learned.
+    probed: Arc<Memory>,
     traffic: Arc<FreshTraffic>,
     outbound: Outbound,
 }
@@ -33,6 +35,7 @@ impl Shared {
         let observed = Arc::new(Upstreams::default());
         Self {
             board: Arc::default(),
+            probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),
             outbound: Outbound::from_env(observed.clone(), crate::instance()),
@@ -72,7 +75,7 @@ impl Shared {
     /// A prober that follows `plans` at the configuration's pace. Wipes the board.
     pub(crate) fn prober(&self, plans: Vec<Plan>, config: &config::Config) -> Prober {
         let traffic: Arc<dyn prober::Traffic> = self.traffic.clone();
-        Prober::new(plans, plans::pace(config), &traffic, self.board.clone())
+        Prober::new(plans, plans::pace(config), &traffic, self.board.clone(), self.probed.clone())
     }
 
     /// The upstreams of this configuration as the proxy serves them. What their clients see counts as fresh traffic.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use registry::{Client, RegistryHost};
 use tokio::time::Instant;
 
-use crate::budget::Budget;
-use crate::probe::{Learned, Seen, Walk, reach};
+use crate::memory::Memory;
+use crate::probe::{Seen, Walk, reach};
 use crate::schedule::{Due, Pace};
 use crate::status::Board;
 use crate::telemetry::Telemetry;
@@ -24,9 +24,10 @@ pub trait Traffic: Send + Sync {
 pub struct Lane {
     client: Client,
     seats: Vec<Seat>,
-    budget: Budget,
     pace: Pace,
+    start: Instant,
     board: Arc<Board>,
+    memory: Arc<Memory>,
     traffic: Arc<dyn Traffic>,
     telemetry: Telemetry,
 }
@@ -34,20 +35,25 @@ pub struct Lane {
 struct Seat {
     /// None is the reach probe.
     target: Option<Target>,
-    learned: Learned,
     due: Due,
     verdict: Verdict,
 }
 
 impl Lane {
     /// A lane whose first probes are due within seconds of `start`.
-    pub fn new(plan: Plan, pace: Pace, board: Arc<Board>, traffic: Arc<dyn Traffic>, start: Instant) -> Self {
+    pub fn new(
+        plan: Plan,
+        pace: Pace,
+        board: Arc<Board>,
+        memory: Arc<Memory>,
+        traffic: Arc<dyn Traffic>,
+        start: Instant,
+    ) -> Self {
         let mut telemetry = Telemetry::new(&plan.registry);
         let targets: Vec<_> =
             if plan.targets.is_empty() { vec![None] } else { plan.targets.into_iter().map(Some).collect() };
         let seat = |target: Option<Target>| Seat {
             target,
-            learned: Learned::default(),
             due: Due::first(start, pace.interval, fastrand::f64()),
             verdict: Verdict::Pending,
         };
@@ -56,7 +62,7 @@ impl Lane {
             board.pending(&plan.registry, seat.target.as_ref());
         }
         telemetry.states(&board.verdicts(&plan.registry));
-        Self { client: plan.client, seats, budget: Budget::default(), pace, board, traffic, telemetry }
+        Self { client: plan.client, seats, pace, start, board, memory, traffic, telemetry }
     }
 
     /// When the next probe is due.
@@ -92,28 +98,23 @@ impl Lane {
     }
 
     async fn probe(&mut self, at: usize, now: Instant) {
-        let learned = self.seats[at].learned.clone();
-        let (seen, learned) = match &self.seats[at].target {
-            None => (self.reach().await, learned),
-            Some(target) => {
-                let walk = Walk::new(
-                    &self.client,
-                    &target.image,
-                    &target.platform,
-                    &mut self.budget,
-                    self.pace,
-                    now,
-                );
-                walk.run(learned).await
-            }
+        let seen = match &self.seats[at].target {
+            None => self.reach().await,
+            Some(target) => self.walk(target, now).await,
         };
         let seat = &mut self.seats[at];
-        seat.learned = learned;
         seat.due = seat.due.after(now, &seen.verdict, seen.retry_after, self.pace.interval, fastrand::f64());
         let before = std::mem::replace(&mut seat.verdict, seen.verdict.clone());
-        self.telemetry.probed(seat.target.as_ref(), &before, &seen);
         self.board.record(self.client.registry(), seat.target.as_ref(), &seen);
+        self.telemetry.probed(seat.target.as_ref(), &before, &seen);
         self.telemetry.states(&self.board.verdicts(self.client.registry()));
+    }
+
+    async fn walk(&self, target: &Target, now: Instant) -> Seen {
+        let walk = Walk::new(&self.client, target, &self.memory, self.pace, self.start, now);
+        let (seen, learned) = walk.run(self.memory.recall(target)).await;
+        self.memory.keep(target, learned);
+        seen
     }
 
     async fn reach(&self) -> Seen {

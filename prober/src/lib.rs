@@ -3,7 +3,7 @@
 //! Each registry has a [`lane`]: its targets, probed one after another, oldest first, on a jittered [`schedule`].
 //! A probe walks what a node walks ([`probe`]): the manifest by tag, the manifest by digest when that is worth its
 //! price, the first bytes of the largest layer. [`verdict`] turns what was seen into one word of a closed list,
-//! [`budget`] keeps the counted requests below what the registry would miss, and [`telemetry`] tells metrics and log.
+//! [`budget`] keeps the counted requests below what the registry would miss, [`memory`] carries it over reloads, and [`telemetry`] tells metrics and log.
 //!
 //! ```text
 //!   Prober ── lane (one per registry) ── schedule: when
@@ -17,6 +17,7 @@
 
 mod budget;
 mod lane;
+mod memory;
 pub mod probe;
 mod schedule;
 pub mod status;
@@ -29,13 +30,14 @@ use registry::{Client, ImageName, RegistryHost};
 use tokio::task::JoinSet;
 
 pub use lane::{Lane, Traffic};
+pub use memory::Memory;
 pub use probe::Platform;
 pub use schedule::Pace;
 pub use status::Board;
 pub use verdict::Verdict;
 
 /// An image to probe.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// What a pod would pull.
     pub image: ImageName,
@@ -44,6 +46,7 @@ pub struct Target {
 }
 
 /// What one registry's lane needs.
+#[derive(Clone)]
 pub struct Plan {
     /// The registry.
     pub registry: RegistryHost,
@@ -61,11 +64,18 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Plans lanes that write on `board`; sends nothing yet.
-    pub fn new(plans: Vec<Plan>, pace: Pace, traffic: &Arc<dyn Traffic>, board: Arc<Board>) -> Self {
+    /// Plans lanes that write on `board` and go on from `memory`; sends nothing yet.
+    pub fn new(
+        plans: Vec<Plan>,
+        pace: Pace,
+        traffic: &Arc<dyn Traffic>,
+        board: Arc<Board>,
+        memory: Arc<Memory>,
+    ) -> Self {
         board.clear();
+        memory.keep_only(&plans);
         let start = tokio::time::Instant::now();
-        let lane = |plan| Lane::new(plan, pace, board.clone(), traffic.clone(), start);
+        let lane = |plan| Lane::new(plan, pace, board.clone(), memory.clone(), traffic.clone(), start);
         Self { lanes: plans.into_iter().map(lane).collect() }
     }
 

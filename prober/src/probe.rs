@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use registry::client::{Answer, ByteRange};
 use registry::manifest::{Child, Kind};
-use registry::{
-    Class, Client, Digest, Error, Evidence, ImageName, Manifest, Quota, Reference, Stage, Timings,
-};
+use registry::{Class, Client, Digest, Error, Evidence, Manifest, Quota, Reference, Stage, Timings};
 use tokio::time::Instant;
 
-use crate::budget::Budget;
+use crate::Target;
+use crate::memory::Memory;
 use crate::schedule::Pace;
 use crate::verdict::{Depth, Verdict};
 
 /// `os/architecture[/variant]`, as an index names its children.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Platform(pub String);
 
 impl Default for Platform {
@@ -64,10 +63,12 @@ struct Proof {
 /// One walk along one target.
 pub(crate) struct Walk<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) image: &'a ImageName,
-    pub(crate) platform: &'a Platform,
-    pub(crate) budget: &'a mut Budget,
+    pub(crate) target: &'a Target,
+    pub(crate) memory: &'a Memory,
     pub(crate) pace: Pace,
+    /// When the lane began. What was proven before was proven by another configuration: it stands, and is looked into
+    /// again as soon as the budget allows.
+    pub(crate) since: Instant,
     /// When the probe began, on the schedule's clock (simulated in tests).
     pub(crate) now: Instant,
     timings: Timings,
@@ -77,13 +78,13 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(crate) fn new(
         client: &'a Client,
-        image: &'a ImageName,
-        platform: &'a Platform,
-        budget: &'a mut Budget,
+        target: &'a Target,
+        memory: &'a Memory,
         pace: Pace,
+        since: Instant,
         now: Instant,
     ) -> Self {
-        Self { client, image, platform, budget, pace, now, timings: Timings::default(), quota: None }
+        Self { client, target, memory, pace, since, now, timings: Timings::default(), quota: None }
     }
 
     /// Walks, and says what it saw and what the next walk may rely on.
@@ -136,8 +137,10 @@ impl<'a> Walk<'a> {
 
     /// The digest the tag names now, by a HEAD that no registry counts as a pull.
     async fn resolve(&mut self) -> Result<Option<Digest>, Error> {
-        let answer =
-            self.client.manifest_head(&self.image.repository, &self.image.reference, self.deadline()).await?;
+        let answer = self
+            .client
+            .manifest_head(&self.target.image.repository, &self.target.image.reference, self.deadline())
+            .await?;
         Ok(self.take(answer).digest)
     }
 
@@ -147,6 +150,7 @@ impl<'a> Walk<'a> {
         proof.is_some_and(|proof| {
             proof.digest == *digest
                 && !matches!(&proof.found, Err(error) if error.class == Class::DigestGone)
+                && proof.fetched >= self.since
                 && self.now.saturating_duration_since(proof.fetched) < self.pace.manifest_max_age
         })
     }
@@ -187,15 +191,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes one counted request off the prober's share, if the registry has that much to spare for nobody's pull.
-    async fn may_spend(&mut self, digest: &Digest) -> bool {
+    async fn may_spend(&self, digest: &Digest) -> bool {
         let reference = Reference::Digest(digest.clone());
-        let spare = self.client.afford(&self.image.repository, &reference, self.deadline()).await;
-        spare.is_ok() && self.budget.spend(self.now)
+        let spare = self.client.afford(&self.target.image.repository, &reference, self.deadline()).await;
+        spare.is_ok() && self.memory.spend(self.client.registry(), self.now)
     }
 
     async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
         let reference = Reference::Digest(digest.clone());
-        let answer = self.client.manifest(&self.image.repository, &reference, self.deadline()).await?;
+        let answer = self.client.manifest(&self.target.image.repository, &reference, self.deadline()).await?;
         let host = answer.host.clone();
         let raw = self.take(answer);
         Manifest::parse(&raw.media_type, &raw.bytes).map_err(|error| {
@@ -206,7 +210,8 @@ impl<'a> Walk<'a> {
     async fn first_bytes(&mut self, layer: &Child) -> Result<(), Error> {
         let range =
             (layer.size > 0).then(|| ByteRange { start: 0, end: Some(SAMPLE_BYTES.min(layer.size) - 1) });
-        let answer = self.client.blob(&self.image.repository, &layer.digest, range, self.deadline()).await?;
+        let answer =
+            self.client.blob(&self.target.image.repository, &layer.digest, range, self.deadline()).await?;
         let mut blob = self.take(answer);
         let begun = Instant::now();
         let mut left = SAMPLE_BYTES;
@@ -220,21 +225,22 @@ impl<'a> Walk<'a> {
     }
 
     fn fits(&self, child: &Child) -> bool {
-        let wanted = self.platform.0.as_str();
+        let wanted = self.target.platform.0.as_str();
         child.platform.as_deref().is_some_and(|platform| {
             platform == wanted || platform.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
         })
     }
 
     fn platform_missing(&self) -> Error {
-        let message = format!("the index of {} has no manifest for {}", self.image, self.platform.0);
-        let evidence = Evidence::host(self.image.registry.as_str()).saying(&message);
+        let message =
+            format!("the index of {} has no manifest for {}", self.target.image, self.target.platform.0);
+        let evidence = Evidence::host(self.target.image.registry.as_str()).saying(&message);
         Error::new(Class::PlatformMissing, Stage::ManifestGet, evidence)
     }
 
     fn take<T>(&mut self, answer: Answer<T>) -> T {
         self.timings.merge(&answer.timings);
-        self.budget.learn(answer.quota.as_ref());
+        self.memory.learn(self.client.registry(), answer.quota.as_ref());
         self.quota = answer.quota.or(self.quota.take());
         answer.value
     }

@@ -23,6 +23,8 @@ struct Probing {
     lane: Lane,
     clock: tokio::time::Instant,
     board: Arc<prober::Board>,
+    memory: Arc<prober::Memory>,
+    plan: Plan,
 }
 
 struct Silence;
@@ -79,10 +81,15 @@ impl Probing {
             identity: "anonymous".to_owned(),
             targets: images.iter().map(target).collect(),
         };
-        let board = Arc::new(prober::Board::default());
-        let pace = Pace { call_timeout: Duration::from_secs(2), ..Pace::default() };
-        let now = tokio::time::Instant::now();
-        Self { ledger, lane: Lane::new(plan, pace, board.clone(), Arc::new(Silence), now), clock: now, board }
+        let (board, memory) = (Arc::<prober::Board>::default(), Arc::<prober::Memory>::default());
+        let clock = tokio::time::Instant::now();
+        let lane = lane(&plan, &board, &memory, clock);
+        Self { ledger, lane, clock, board, memory, plan }
+    }
+
+    /// Builds the lane anew, as a reload does.
+    fn reload(&mut self) {
+        self.lane = lane(&self.plan, &self.board, &self.memory, self.clock);
     }
 
     async fn round(&mut self) -> prober::status::Entry {
@@ -106,6 +113,16 @@ impl Probing {
         }
         ticks
     }
+}
+
+fn lane(
+    plan: &Plan,
+    board: &Arc<prober::Board>,
+    memory: &Arc<prober::Memory>,
+    start: tokio::time::Instant,
+) -> Lane {
+    let pace = Pace { call_timeout: Duration::from_secs(2), ..Pace::default() };
+    Lane::new(plan.clone(), pace, board.clone(), memory.clone(), Arc::new(Silence), start)
 }
 
 fn image() -> Image {
@@ -200,6 +217,20 @@ async fn what_was_proven_stands_while_the_share_pays_for_half_a_refresh() {
         assert!(spent <= 5 * (hour / 6 + 1), "hour {hour}: {spent} counted requests");
     }
     assert_eq!(pullable, 3);
+}
+
+#[tokio::test]
+async fn reloads_grant_no_share_again_and_forget_nothing_it_paid_for() {
+    let registry = serving().await;
+    registry.set_quota(Some(Quota::of(100)));
+    let mut probing = Probing::of(&registry.url(), &["library/app:1"]);
+    for reloads in 0..20 {
+        probing.run_for(Duration::from_secs(120)).await;
+        let looked = registry.log().manifest_gets();
+        assert_eq!(looked, 5.min(reloads + 1), "each reload looks anew while the share lasts: {reloads}");
+        assert_eq!(probing.depths(), [Some(Depth::Pullable)], "{reloads}");
+        probing.reload();
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,8 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
         }
     };
     let board = Arc::new(prober::Board::default());
-    let mut prober = prober::Prober::new(plans, plans::pace(config), &plans::no_traffic(), board.clone());
+    let (pace, traffic, memory) = (plans::pace(config), plans::no_traffic(), Arc::default());
+    let mut prober = prober::Prober::new(plans, pace, &traffic, board.clone(), memory);
     prober.round().await;
     report(&board.entries(), output)
 }

@@ -1,7 +1,7 @@
 //! A configuration that changes while pullgate runs.
 
 use loadtest::image::Image;
-use loadtest::registry::Registry;
+use loadtest::registry::{Quota, Registry};
 use support::{Metrics, Pullgate, Scratch, wait_until};
 use tokio::time::Duration;
 
@@ -92,6 +92,25 @@ async fn the_caches_budget_and_pins_change_without_a_restart() {
         })
         .await;
     assert!(waits.len() == 1 && waits[0].contains("proxy.max_connections"), "{waits:?}");
+}
+
+#[tokio::test]
+async fn reloads_give_the_prober_no_more_of_a_registrys_quota() {
+    let scratch = Scratch::new();
+    let registry = Registry::start().await.unwrap();
+    registry.set_quota(Some(Quota::of(100)));
+    registry.add_image("library/app", "1", &Image::with_layers(46, &[1000]));
+    let target = format!("[[prober.targets]]\nimage = \"{REGISTRY}/library/app:1\"\n");
+    let configured = config(&scratch) + &upstream("test", REGISTRY, &registry.url()) + &target;
+    let pullgate = Pullgate::start(BIN, &scratch, &configured).await;
+    for reloads in 0..7 {
+        let probed = |metrics: &Metrics| metrics.sum("pullgate_probes_total", &[]) > f64::from(reloads);
+        pullgate.metrics_when("another probe", probed).await;
+        let probe = &pullgate.status().await["registries"][0]["probes"][0];
+        assert_eq!((&probe["verdict"], &probe["depth"]), (&"ok".into(), &"pullable".into()), "{probe}");
+        pullgate.reconfigure(&configured);
+    }
+    assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, however often it is reloaded");
 }
 
 async fn answers(pullgate: &Pullgate, status: u16) {

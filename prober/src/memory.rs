@@ -1,0 +1,49 @@
+//! What outlives a lane: a reload builds lanes anew, and must neither grant them each share again nor forget what it paid for.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use registry::{Quota, RegistryHost};
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::probe::Learned;
+use crate::{Plan, Target};
+
+/// What all lanes have spent and learned since the process started.
+#[derive(Debug, Default)]
+pub struct Memory {
+    budgets: Mutex<HashMap<RegistryHost, Budget>>,
+    learned: Mutex<HashMap<Target, Learned>>,
+}
+
+impl Memory {
+    /// Takes note of the quota an answer of `registry` stated.
+    pub(crate) fn learn(&self, registry: &RegistryHost, quota: Option<&Quota>) {
+        locked(&self.budgets).entry(registry.clone()).or_default().learn(quota);
+    }
+
+    /// Spends one counted request if that stays within the share of `registry`; `false` means: do without.
+    pub(crate) fn spend(&self, registry: &RegistryHost, now: Instant) -> bool {
+        locked(&self.budgets).entry(registry.clone()).or_default().spend(now)
+    }
+
+    /// What earlier probes learned of `target`.
+    pub(crate) fn recall(&self, target: &Target) -> Learned {
+        locked(&self.learned).get(target).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn keep(&self, target: &Target, learned: Learned) {
+        locked(&self.learned).insert(target.clone(), learned);
+    }
+
+    /// Forgets the targets that nobody plans to probe. What was spent stays spent.
+    pub(crate) fn keep_only(&self, plans: &[Plan]) {
+        let planned: HashSet<_> = plans.iter().flat_map(|plan| &plan.targets).collect();
+        locked(&self.learned).retain(|target, _| planned.contains(target));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
