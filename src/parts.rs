@@ -69,7 +69,7 @@ impl Shared {
         registry: &RegistryHost,
         endpoint: &config::Endpoint,
     ) -> (State, Option<Paused>) {
-        self.outbound.breakers.look(registry, &endpoint.url)
+        self.outbound.breakers.state(registry, &endpoint.url)
     }
 
     /// A prober that follows `plans` at the configuration's pace. Wipes the board.

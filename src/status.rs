@@ -174,7 +174,7 @@ impl Observatory {
                 window_seconds: quota.window.map(|window| window.as_secs()),
                 source: quota.source,
             }),
-            quotas: outlook.iter().filter(|it| it.line.registry == upstream.registry).map(quota).collect(),
+            quotas: outlook.iter().filter(|it| it.key.registry == upstream.registry).map(quota).collect(),
             certificate: glance.certificate.map(|seen| CertificateSeen {
                 host: seen.host,
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
@@ -202,10 +202,10 @@ impl Observatory {
 }
 
 fn quota(outlook: &Outlook) -> QuotaSeen {
-    let Outlook { line, left, empty_in, queued, held, paused, .. } = outlook;
+    let Outlook { key, left, empty_in, queued, held, paused, .. } = outlook;
     QuotaSeen {
-        identity: line.identity.clone(),
-        endpoint: line.endpoint.clone(),
+        identity: key.identity.clone(),
+        endpoint: key.endpoint.clone(),
         left: *left,
         empty_in_seconds: empty_in.map(|time| time.as_secs()),
         queued: *queued,

@@ -217,7 +217,7 @@ impl Series {
     fn forecast(&mut self, registry: &RegistryHost, outlook: &[Outlook], now: Instant) {
         self.quotas.retain(|(identity, source), series| {
             let ours =
-                outlook.iter().filter(|it| it.line.registry == *registry && it.line.identity == *identity);
+                outlook.iter().filter(|it| it.key.registry == *registry && it.key.identity == *identity);
             let current = ours.filter(|it| {
                 let stated = it.stated.as_ref().and_then(|quota| quota.source.as_deref());
                 stated.unwrap_or_default() == source.as_str()

@@ -271,7 +271,7 @@ async fn what_a_probe_sees_is_known_to_all_at_once() {
     let entry = probing.round().await;
     assert_eq!((entry.verdict, registry.log().manifest_gets()), ("rate_pull_quota", 0));
     let outlook = probing.ledger.outlook(tokio::time::Instant::now()).remove(0);
-    assert_eq!((outlook.left, outlook.line.identity.as_str()), (Some(0), "anonymous"));
+    assert_eq!((outlook.left, outlook.key.identity.as_str()), (Some(0), "anonymous"));
 
     registry.fault(Rule::manifest().too_many_requests(TooMany::RetryAfter(20)));
     assert_eq!(probing.round().await.verdict, "rate_burst");

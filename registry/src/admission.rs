@@ -13,7 +13,7 @@ use crate::demand::Demand;
 use crate::dial::Target;
 use crate::error::{Error, Evidence, Reason};
 use crate::labels;
-use crate::ledger::{Ledger, Line, Place, Price, Withheld};
+use crate::ledger::{Ledger, Price, QuotaKey, Waiting, Withheld};
 use crate::observe::RequestKind;
 use crate::quota::Quota;
 
@@ -27,38 +27,39 @@ labels! {
     }
 }
 
-/// A request that was let out. Must be settled, or given back unsent; one that is dropped may have counted.
-pub(crate) struct Pass<'a> {
+/// A request that the ledger let out. It must be settled, or given back unsent; one that is dropped counts as sent.
+pub(crate) struct Admitted<'a> {
     ledger: &'a Ledger,
-    line: Line,
+    key: QuotaKey,
     counted: bool,
     /// When it was let out.
     asked: Instant,
-    /// Is the quota that answers tell of ours?
+    /// Is the quota its answer tells of ours, not the caller's?
     ours: bool,
+    /// Neither settled nor given back.
     open: bool,
 }
 
 impl Walk<'_> {
     /// Lets the walk's question out, now or within its deadline.
-    pub(crate) async fn admit(&self) -> Result<Pass<'_>, Error> {
+    pub(crate) async fn admit(&self) -> Result<Admitted<'_>, Error> {
         let ledger = &*self.inner.outbound.ledger;
-        let (line, price) = (self.line(), self.price(self.question.kind));
-        let asked = self.wait(&line, |place, now| ledger.ask(&line, price, place, now)).await?;
+        let (key, price) = (self.quota_key(), self.price(self.question.kind));
+        let asked = self.wait(&key, |waiting, now| ledger.ask(&key, price, waiting, now)).await?;
         let (counted, ours) = (price.is_counted(), self.caller().is_none());
-        Ok(Pass { ledger, line, counted, asked, ours, open: true })
+        Ok(Admitted { ledger, key, counted, asked, ours, open: true })
     }
 
     /// As [`Walk::admit`] for a counted request that somebody will make next, without spending it.
     pub(crate) async fn afford(&self) -> Result<(), Error> {
         let ledger = &*self.inner.outbound.ledger;
-        let (line, price) = (self.line(), self.price(RequestKind::ManifestGet));
-        self.wait(&line, |place, now| ledger.would(&line, price, place, now)).await.map(drop)
+        let (key, price) = (self.quota_key(), self.price(RequestKind::ManifestGet));
+        self.wait(&key, |waiting, now| ledger.would(&key, price, waiting, now)).await.map(drop)
     }
 
     /// May a token be exchanged now?
     pub(crate) fn admit_login(&self) -> Result<(), Error> {
-        let asked = self.inner.outbound.ledger.would(&self.line(), Price::Login, None, Instant::now());
+        let asked = self.inner.outbound.ledger.would(&self.quota_key(), Price::Login, None, Instant::now());
         asked.map_err(|withheld| self.withheld(withheld, Stage::Token))
     }
 
@@ -66,11 +67,11 @@ impl Walk<'_> {
     pub(crate) fn exchanged(&self, error: Option<&Error>) {
         let Some(error) = error.filter(|error| error.evidence.status == Some(429)) else { return };
         let wait = error.evidence.retry_after;
-        self.inner.outbound.ledger.login_refused(&self.line(), error.class, wait, Instant::now());
+        self.inner.outbound.ledger.login_refused(&self.quota_key(), error.class, wait, Instant::now());
     }
 
-    /// After this answer, may the question be put again, to wait until the quota allows it? Where it would not wait, it
-    /// would be put again and again.
+    /// After this refusal, may the request wait for quota and be sent again? Not where it would not wait: it would be sent
+    /// again and again.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
         let is_counted = self.price(self.question.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
@@ -83,48 +84,47 @@ impl Walk<'_> {
         policy == OnExhausted::Hold && self.is_last && self.behalf.demand <= Demand::NewPull
     }
 
-    /// Asks until it is let go, and says when that was, or may not wait longer: a moment by any policy, to the deadline where
-    /// requests are held.
+    /// Asks the ledger until it lets the request out, and returns when that was. Waits [`BRIEF`] at most; to the deadline,
+    /// where requests are held.
     async fn wait(
         &self,
-        line: &Line,
-        ask: impl Fn(Option<&Place<'_>>, Instant) -> Result<(), Withheld>,
+        key: &QuotaKey,
+        ask: impl Fn(Option<&Waiting<'_>>, Instant) -> Result<(), Withheld>,
     ) -> Result<Instant, Error> {
         let ledger = &*self.inner.outbound.ledger;
         let hold = self.holds();
         let begun = Instant::now();
         let patience = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
-        let mut place = None;
+        let mut waiting = None;
         loop {
             // Before the question, so that nothing learned meanwhile is missed.
             let mut news = std::pin::pin!(ledger.news());
             news.as_mut().enable();
             let now = Instant::now();
-            let Err(withheld) = ask(place.as_ref(), now) else { return Ok(now) };
-            let every = if hold { FEEL_HELD } else { FEEL_RELEASED };
-            if withheld.may_feel && now < self.deadline && ledger.feel(line, every, now) {
-                self.feel().await;
+            let Err(withheld) = ask(waiting.as_ref(), now) else { return Ok(now) };
+            let every = if hold { LOOK_HELD } else { LOOK_RELEASED };
+            if withheld.may_look && now < self.deadline && ledger.take_look(key, every, now) {
+                self.look().await;
                 continue;
             }
-            let passes = withheld.on_trial || withheld.until.is_some_and(|until| until <= patience);
+            let passes = withheld.after_others || withheld.until.is_some_and(|until| until <= patience);
             let hopeless = if hold { withheld.told && !passes } else { !passes };
             if hopeless || now >= patience {
                 let observer = &self.inner.outbound.observer;
-                observer.withheld(&line.registry, withheld.class, self.behalf.demand);
+                observer.withheld(&key.registry, withheld.class, self.behalf.demand);
                 return Err(self.withheld(withheld, self.question.stage));
             }
-            place.get_or_insert_with(|| ledger.queue(line, self.behalf.demand));
-            let next_look = withheld.until.unwrap_or(now + FEEL_HELD).min(now + FEEL_HELD).min(patience);
+            waiting.get_or_insert_with(|| ledger.queue(key, self.behalf.demand));
+            let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(patience);
             tokio::select! {
                 () = news => {}
-                () = sleep_until(next_look) => {}
+                () = sleep_until(wake) => {}
             }
         }
     }
 
-    /// Asks for the headers of the manifest, which is free, so that the ledger hears what is left; unless the endpoint's
-    /// breaker is open.
-    async fn feel(&self) {
+    /// Asks for the manifest's headers, which is free, so that the ledger hears what is left. An open breaker is heeded.
+    async fn look(&self) {
         let question = Question {
             kind: RequestKind::ManifestHead,
             stage: Stage::ManifestHead,
@@ -140,7 +140,7 @@ impl Walk<'_> {
         };
         let walk = self.with(&question);
         if let Err(error) = Box::pin(walk.turn(|_| Ok(()))).await {
-            tracing::debug!(registry = %self.inner.upstream.registry, %error, "no word on the quota");
+            tracing::debug!(registry = %self.inner.upstream.registry, %error, "the quota could not be read");
         }
     }
 
@@ -154,8 +154,8 @@ impl Walk<'_> {
         }
     }
 
-    fn line(&self) -> Line {
-        Line {
+    fn quota_key(&self) -> QuotaKey {
+        QuotaKey {
             registry: self.inner.upstream.registry.clone(),
             identity: self.identity().to_owned(),
             endpoint: self.host(),
@@ -174,16 +174,16 @@ impl Walk<'_> {
     }
 }
 
-impl Pass<'_> {
+impl Admitted<'_> {
     /// The request ended: with this word on the quota, and perhaps refused.
     pub(crate) fn settle(mut self, quota: Option<&Quota>, error: Option<&Error>) {
         self.open = false;
         let now = Instant::now();
-        self.ledger.settle(&self.line, self.counted, self.asked, quota.filter(|_| self.ours), now);
+        self.ledger.settle(&self.key, self.counted, self.asked, quota.filter(|_| self.ours), now);
         match error {
-            None => self.ledger.succeeded(&self.line, self.counted),
+            None => self.ledger.succeeded(&self.key, self.counted),
             Some(error) if is_refusal(error) && (self.ours || error.class == Class::RateBurst) => {
-                self.ledger.refused(&self.line, error.class, error.evidence.retry_after, now);
+                self.ledger.refused(&self.key, error.class, error.evidence.retry_after, now);
             }
             _ => {}
         }
@@ -193,15 +193,15 @@ impl Pass<'_> {
     pub(crate) fn unsent(mut self) {
         self.open = false;
         if self.counted {
-            self.ledger.take_back(&self.line, self.asked);
+            self.ledger.take_back(&self.key, self.asked);
         }
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Admitted<'_> {
     fn drop(&mut self) {
         if self.open {
-            self.ledger.settle(&self.line, self.counted, self.asked, None, Instant::now());
+            self.ledger.settle(&self.key, self.counted, self.asked, None, Instant::now());
         }
     }
 }
@@ -213,9 +213,11 @@ fn is_refusal(error: &Error) -> bool {
         && error.evidence.status == Some(429)
 }
 
-/// Waited for whatever the policy says: nobody notices, and a pull is saved.
+/// Waited for by any policy: nobody notices, and a pull is saved.
 const BRIEF: Duration = Duration::from_secs(1);
-/// Between two free questions for the quota while requests are held.
-const FEEL_HELD: Duration = Duration::from_secs(1);
-/// Between two while requests are refused.
-const FEEL_RELEASED: Duration = Duration::from_secs(30);
+/// Between two looks at the quota while requests are held.
+const LOOK_HELD: Duration = Duration::from_secs(1);
+/// Between two looks at the quota while requests are refused.
+const LOOK_RELEASED: Duration = Duration::from_secs(30);
+/// Longest sleep of a waiting request: quota that rolls out of the window is told by nobody.
+const WAKE_EVERY: Duration = Duration::from_secs(1);

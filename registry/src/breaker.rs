@@ -43,14 +43,14 @@ pub struct Pauses {
 #[derive(Debug)]
 pub(crate) struct Breaker {
     phase: Phase,
-    /// Counts changes of phase: what was asked in an earlier one fails nobody now.
+    /// Counts changes of phase: a failure counts only in the phase in which the request went out.
     era: u64,
 }
 
 /// Leave to ask, to be given back with [`Breaker::settle`].
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Pass {
+pub(crate) struct Leave {
     era: u64,
     probe: bool,
 }
@@ -138,29 +138,29 @@ impl Breaker {
     ///
     /// # Errors
     /// Why the endpoint is left alone, and until when.
-    pub(crate) fn admit(&mut self, now: Instant) -> Result<Pass, Paused> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Leave, Paused> {
         if let Some(paused) = self.pause().filter(|_| self.refuses(now)) {
             return Err(paused);
         }
         let (Phase::Open { trouble, until, pauses } | Phase::HalfOpen { trouble, until, pauses, .. }) =
             self.phase
         else {
-            return Ok(Pass { era: self.era, probe: false });
+            return Ok(Leave { era: self.era, probe: false });
         };
         self.enter(Phase::HalfOpen { trouble, until, pauses, probing: true });
-        Ok(Pass { era: self.era, probe: true })
+        Ok(Leave { era: self.era, probe: true })
     }
 
     /// What came of an admitted request. `jitter`, from 0 to 1, spreads the pauses of many instances.
     ///
-    /// A failure counts in the phase it was asked in; a success closes whenever it comes.
-    pub(crate) fn settle(&mut self, pass: Pass, health: Health, now: Instant, pauses: Pauses, jitter: f64) {
+    /// A failure counts only in the phase in which the request went out; a success closes whenever it comes.
+    pub(crate) fn settle(&mut self, leave: Leave, health: Health, now: Instant, pauses: Pauses, jitter: f64) {
         match health {
             Health::Well => self.close(),
-            Health::Ill(class, stage) if pass.era == self.era => {
+            Health::Ill(class, stage) if leave.era == self.era => {
                 self.fail(Trouble { since: now, class, stage }, pauses, jitter);
             }
-            Health::Unknown if pass.probe && pass.era == self.era => self.free_the_place(),
+            Health::Unknown if leave.probe && leave.era == self.era => self.free_the_probe(),
             Health::Ill(..) | Health::Unknown => {}
         }
     }
@@ -196,7 +196,7 @@ impl Breaker {
         }
     }
 
-    fn free_the_place(&mut self) {
+    fn free_the_probe(&mut self) {
         if let Phase::HalfOpen { probing, .. } = &mut self.phase {
             *probing = false;
         }
@@ -278,13 +278,13 @@ mod tests {
 
         fn ask(&mut self, health: Health, times: u32) {
             for _ in 0..times {
-                let pass = self.breaker.admit(self.now).unwrap();
-                self.settle(pass, health);
+                let leave = self.breaker.admit(self.now).unwrap();
+                self.settle(leave, health);
             }
         }
 
-        fn settle(&mut self, pass: Pass, health: Health) {
-            self.breaker.settle(pass, health, self.now, PAUSES, 1.0);
+        fn settle(&mut self, leave: Leave, health: Health) {
+            self.breaker.settle(leave, health, self.now, PAUSES, 1.0);
         }
 
         fn wait(&mut self, time: Duration) {
@@ -369,8 +369,8 @@ mod tests {
     fn a_crowd_that_fails_together_opens_once_and_lengthens_no_pause() {
         let mut bench = Bench::new();
         let crowd: Vec<_> = (0..100).map(|_| bench.breaker.admit(bench.now).unwrap()).collect();
-        for pass in crowd {
-            bench.settle(pass, REFUSED);
+        for leave in crowd {
+            bench.settle(leave, REFUSED);
         }
         assert_eq!(bench.next_probe_in(), Duration::from_secs(1));
     }
@@ -451,7 +451,7 @@ mod tests {
 
     /// What the model knows of a request under way.
     struct Request {
-        pass: Pass,
+        leave: Leave,
         probe: bool,
     }
 
@@ -473,13 +473,13 @@ mod tests {
                     let refused = bench.breaker.refuses(bench.now);
                     let admitted = bench.breaker.admit(bench.now);
                     assert_eq!(admitted.is_err(), refused, "seed {seed} step {step}");
-                    out.extend(admitted.map(|pass| Request { probe: pass.probe, pass }));
+                    out.extend(admitted.map(|leave| Request { probe: leave.probe, leave }));
                 }
                 5..=7 if !out.is_empty() => {
                     let request = out.swap_remove(random.usize(0..out.len()));
                     let health = random.choice([Health::Well, REFUSED, REFUSED, Health::Unknown]).unwrap();
                     (succeeded, ill) = (health == Health::Well, health == REFUSED);
-                    bench.breaker.settle(request.pass, health, bench.now, PAUSES, random.f64());
+                    bench.breaker.settle(request.leave, health, bench.now, PAUSES, random.f64());
                 }
                 8 => {
                     bench.breaker.witness(Stage::BlobTransfer);
@@ -494,7 +494,7 @@ mod tests {
             assert!(after != State::HalfOpen || before != State::Closed, "{context}");
             if after == State::HalfOpen {
                 let era = bench.breaker.era;
-                let probes = out.iter().filter(|it| it.probe && it.pass.era == era).count();
+                let probes = out.iter().filter(|it| it.probe && it.leave.era == era).count();
                 assert!(probes <= 1, "{context}: {probes} probes");
                 assert_eq!(probes == 1, bench.breaker.refuses(bench.now), "{context}");
             }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::account::Account;
-use crate::admission::Pass;
+use crate::admission::Admitted;
 use crate::authorize::Authorization;
 use crate::class::{Class, Stage};
 use crate::classify::Asked;
@@ -98,7 +98,7 @@ impl Walk<'_> {
     /// Asks, having been let out.
     pub(crate) async fn run<T>(
         &self,
-        pass: Pass<'_>,
+        admitted: Admitted<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
         let mut account = self.account(self.question.kind);
@@ -110,9 +110,9 @@ impl Walk<'_> {
             Err(error) => Err(error),
         };
         if account.sent {
-            pass.settle(account.quota.as_ref(), ended.as_ref().err());
+            admitted.settle(account.quota.as_ref(), ended.as_ref().err());
         } else {
-            pass.unsent();
+            admitted.unsent();
         }
         match ended {
             Ok((value, host, peer)) => {

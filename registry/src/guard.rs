@@ -1,4 +1,4 @@
-//! The breakers of all endpoints, shared by every client of the process, and the tickets requests hold.
+//! The breakers of all endpoints, shared by every client of the process, and what one request tells its endpoint's breaker.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::breaker::{Breaker, Health, Pass, Paused, Pauses, State};
+use crate::breaker::{Breaker, Health, Leave, Paused, Pauses, State};
 use crate::class::{Class, Stage};
 use crate::client::Connections;
 use crate::dial::Target;
@@ -22,7 +22,7 @@ pub struct Breakers(Mutex<Table>);
 
 type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;
 
-/// One endpoint's breaker, as far as one client goes by it.
+/// One endpoint's breaker as one client uses it.
 pub(crate) struct Guard {
     breaker: Arc<Mutex<Breaker>>,
     registry: RegistryHost,
@@ -33,17 +33,17 @@ pub(crate) struct Guard {
     connections: Connections,
 }
 
-/// Leave to ask an endpoint. Dropped without a word, nothing was learnt.
+/// A request to an endpoint, for its breaker to hear how it ended. Dropped: nothing was learnt.
 pub(crate) struct Ticket<'a> {
     guard: &'a Guard,
-    /// `None`: asks whatever the breaker says.
-    pass: Option<Pass>,
+    /// `None`: it needed none, and goes whatever the breaker says.
+    leave: Option<Leave>,
     begun: Instant,
 }
 
 impl Breakers {
     /// State of the endpoint at `url`, and why it is left alone, if it is. Closed for one never asked.
-    pub fn look(&self, registry: &RegistryHost, url: &Url) -> (State, Option<Paused>) {
+    pub fn state(&self, registry: &RegistryHost, url: &Url) -> (State, Option<Paused>) {
         let known = self.lock().get(&(registry.clone(), url.clone())).cloned();
         known.map_or((State::Closed, None), |breaker| {
             let breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,7 @@ impl Breakers {
 }
 
 impl Guard {
-    /// The guard of one of `upstream`'s endpoints; whoever keeps count hears at once in which state it is.
+    /// The guard of one of `upstream`'s endpoints. The observer is told its state at once.
     pub(crate) fn new(
         upstream: &Upstream,
         endpoint: &Endpoint,
@@ -89,7 +89,7 @@ impl Guard {
         self.refusal(now).is_some()
     }
 
-    /// As [`Guard::admit`], for who is not ready to ask yet: takes no probe's place.
+    /// As [`Guard::admit`], for a request that has yet to wait for quota: it does not become the probe.
     pub(crate) fn check(&self, stage: Stage, now: Instant) -> Result<(), Error> {
         self.refusal(now).map_or(Ok(()), |paused| Err(self.paused(stage, paused, now)))
     }
@@ -99,17 +99,18 @@ impl Guard {
         breaker.pause().filter(|_| self.connections == Connections::Pooled && breaker.refuses(now))
     }
 
-    /// Leave to ask. Clients that walk the whole way each time are probes themselves: they always have it.
+    /// Lets a request ask the endpoint. Clients with fresh connections walk the whole way each time, as probes do: they are
+    /// never refused.
     ///
     /// # Errors
     /// `upstream_paused` in `stage`: since when, because of what, and when the next probe goes out.
     pub(crate) fn admit(&self, stage: Stage, now: Instant) -> Result<Ticket<'_>, Error> {
-        let pass = match self.connections {
+        let leave = match self.connections {
             Connections::Pooled => Some(self.change(|breaker| breaker.admit(now))),
             Connections::Fresh => None,
         };
-        let pass = pass.transpose().map_err(|paused| self.paused(stage, paused, now))?;
-        Ok(Ticket { guard: self, pass, begun: now })
+        let leave = leave.transpose().map_err(|paused| self.paused(stage, paused, now))?;
+        Ok(Ticket { guard: self, leave, begun: now })
     }
 
     fn paused(&self, stage: Stage, paused: Paused, now: Instant) -> Error {
@@ -145,8 +146,8 @@ impl Guard {
 
 impl Ticket<'_> {
     /// The endpoint gave what was asked for, as far on the way as `farthest`.
-    pub(crate) fn succeeded(self, farthest: Stage) {
-        if self.pass.is_some() {
+    pub(crate) fn succeeded(mut self, farthest: Stage) {
+        if self.leave.is_some() {
             self.settle(Health::Well);
         } else {
             self.guard.change(|breaker| breaker.witness(farthest));
@@ -154,24 +155,21 @@ impl Ticket<'_> {
     }
 
     /// The endpoint failed, or said no. `deadline` is when its time was up.
-    pub(crate) fn failed(self, error: &Error, deadline: Instant) {
+    pub(crate) fn failed(mut self, error: &Error, deadline: Instant) {
         let given = deadline.saturating_duration_since(self.begun);
         self.settle(Health::of(error, given));
     }
 
-    fn settle(mut self, health: Health) {
-        self.give_back(health);
-    }
-
-    fn give_back(&mut self, health: Health) {
-        let Some(pass) = self.pass.take() else { return };
+    /// Gives the leave back, if there is one still.
+    fn settle(&mut self, health: Health) {
+        let Some(leave) = self.leave.take() else { return };
         let Guard { pauses, .. } = *self.guard;
-        self.guard.change(|breaker| breaker.settle(pass, health, Instant::now(), pauses, fastrand::f64()));
+        self.guard.change(|breaker| breaker.settle(leave, health, Instant::now(), pauses, fastrand::f64()));
     }
 }
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        self.give_back(Health::Unknown);
+        self.settle(Health::Unknown);
     }
 }

@@ -1,8 +1,8 @@
-//! What every upstream will still allow us, in one place for all who ask it: proxy and prober alike.
+//! What every upstream will still allow us, kept in one place for proxy and prober.
 //!
-//! Fed with each answer's [`Quota`] and each refusal, asked before each request. One line per registry, identity and
-//! endpoint; whom the registry counts (the source) is known only from its answers, and another source is another quota.
-//! Every method takes the time; nothing here waits. Who waits is in `admission`.
+//! The ledger is told each answer's [`Quota`] and each refusal, and is asked before each request. It has one entry for
+//! each registry, identity and endpoint. Whom the registry counts (the source) is known only from its answers; another
+//! source is another quota. Every method takes the time and none waits: waiting is in `admission`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,16 +21,16 @@ mod standing;
 
 use standing::{Pause, Standing};
 
-/// The quotas of all upstreams; one per process. Holds as many lines as are configured.
+/// The quotas of all upstreams; one per process. Bounded by what is configured.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    lines: Mutex<HashMap<Line, Account>>,
+    entries: Mutex<HashMap<QuotaKey, Entry>>,
     news: Notify,
 }
 
 /// Whose quota, where.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Line {
+pub struct QuotaKey {
     /// The registry as configured.
     pub registry: RegistryHost,
     /// `anonymous`, or the upstream's short id.
@@ -39,14 +39,14 @@ pub struct Line {
     pub endpoint: String,
 }
 
-/// What a request may cost.
+/// What a request costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Price {
-    /// Docker Hub counts manifest GETs, nothing else.
+    /// A manifest GET: the one request Docker Hub counts (docs.docker.com, usage limits).
     Counted(Demand, Reserve),
-    /// Only refused while the registry refuses everything.
+    /// Any other request: refused only in the pause after too many at once.
     Free,
-    /// A token exchange.
+    /// A token exchange: refused only in the pause after a refused one.
     Login,
 }
 
@@ -55,14 +55,14 @@ pub(crate) enum Price {
 pub(crate) struct Withheld {
     /// The class the registry gave, or would give.
     pub(crate) class: Class,
-    /// When it is worth looking again.
+    /// When to ask again, if that is known.
     pub(crate) until: Option<Instant>,
     /// Did the registry itself name that time?
     pub(crate) told: bool,
-    /// Is the answer to a request under way all that is waited for?
-    pub(crate) on_trial: bool,
-    /// May a free request find out that there is quota again?
-    pub(crate) may_feel: bool,
+    /// Does it wait for nothing but other requests: their answer, or their turn before it?
+    pub(crate) after_others: bool,
+    /// May a free HEAD read whether there is quota again?
+    pub(crate) may_look: bool,
     /// In words.
     pub(crate) message: String,
 }
@@ -71,8 +71,8 @@ pub(crate) struct Withheld {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outlook {
     /// Whose it is.
-    pub line: Line,
-    /// The registry's last word, if there was one.
+    pub key: QuotaKey,
+    /// What the registry last stated, if it did.
     pub stated: Option<Quota>,
     /// Counted requests that may still go out, by our own count.
     pub left: Option<u64>,
@@ -86,40 +86,42 @@ pub struct Outlook {
     pub paused: Option<(Class, Duration)>,
 }
 
-/// A place in the line of those who wait; gives it up when dropped.
+/// A request's place in the queue for a quota; given up when dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Waiting<'a> {
     ledger: &'a Ledger,
-    line: Line,
+    key: QuotaKey,
     rank: Rank,
 }
 
 /// The more urgent demand first, then who came first.
 type Rank = (Demand, u64);
 
+/// One quota, and the requests that wait for it.
 #[derive(Debug, Default)]
-struct Account {
+struct Entry {
     standing: Standing,
     waiting: BTreeSet<Rank>,
     arrivals: u64,
-    /// Those who waited go one by one, not before this.
+    /// Requests that waited go one by one: the next not before this.
     next_release: Option<Instant>,
-    felt: Option<Instant>,
+    /// When a free request last went out to read the quota.
+    looked: Option<Instant>,
 }
 
 impl Ledger {
-    /// Lets a request out, or says why not. A counted one is spent by that; it must be settled.
+    /// Lets a request out, or says why not. A counted one is spent by that, and must be settled or taken back.
     pub(crate) fn ask(
         &self,
-        line: &Line,
+        key: &QuotaKey,
         price: Price,
-        place: Option<&Place<'_>>,
+        waiting: Option<&Waiting<'_>>,
         now: Instant,
     ) -> Result<(), Withheld> {
-        let mut lines = self.lines();
-        released(&mut lines, line, price, place, now)?;
+        let mut entries = self.entries();
+        release(&mut entries, key, price, waiting, now)?;
         if price.is_counted() {
-            lines.entry(line.clone()).or_default().standing.spend(now);
+            entries.entry(key.clone()).or_default().standing.spend(now);
         }
         Ok(())
     }
@@ -127,18 +129,18 @@ impl Ledger {
     /// Could a request go out now? Spends nothing.
     pub(crate) fn would(
         &self,
-        line: &Line,
+        key: &QuotaKey,
         price: Price,
-        place: Option<&Place<'_>>,
+        waiting: Option<&Waiting<'_>>,
         now: Instant,
     ) -> Result<(), Withheld> {
-        released(&mut self.lines(), line, price, place, now)
+        release(&mut self.entries(), key, price, waiting, now)
     }
 
     /// The counted request that was let out at `asked` was not sent.
-    pub(crate) fn take_back(&self, line: &Line, asked: Instant) {
-        if let Some(account) = self.lines().get_mut(line) {
-            account.standing.take_back(asked);
+    pub(crate) fn take_back(&self, key: &QuotaKey, asked: Instant) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.standing.take_back(asked);
         }
         self.news.notify_waiters();
     }
@@ -146,68 +148,69 @@ impl Ledger {
     /// A request that was sent at `asked` has ended.
     pub(crate) fn settle(
         &self,
-        line: &Line,
+        key: &QuotaKey,
         counted: bool,
         asked: Instant,
         quota: Option<&Quota>,
         now: Instant,
     ) {
-        let mut lines = self.lines();
-        if quota.is_none() && !lines.contains_key(line) {
+        let mut entries = self.entries();
+        if quota.is_none() && !entries.contains_key(key) {
             return;
         }
-        lines.entry(line.clone()).or_default().standing.settle(counted, asked, quota, now);
-        drop(lines);
+        entries.entry(key.clone()).or_default().standing.settle(counted, asked, quota, now);
+        drop(entries);
         self.news.notify_waiters();
     }
 
     /// A request was answered well.
-    pub(crate) fn succeeded(&self, line: &Line, counted: bool) {
-        if let Some(account) = self.lines().get_mut(line) {
-            account.standing.succeeded(counted);
+    pub(crate) fn succeeded(&self, key: &QuotaKey, counted: bool) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.standing.succeeded(counted);
         }
         self.news.notify_waiters();
     }
 
     /// The registry refused with `class`; `wait` is how long it asks us to stay away.
-    pub(crate) fn refused(&self, line: &Line, class: Class, wait: Option<Duration>, now: Instant) {
-        let mut lines = self.lines();
-        let standing = &mut lines.entry(line.clone()).or_default().standing;
+    pub(crate) fn refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant) {
+        let mut entries = self.entries();
+        let standing = &mut entries.entry(key.clone()).or_default().standing;
         match class {
             Class::RatePullQuota => standing.refused(wait, now),
             Class::RateBurst => standing.too_fast(wait, now),
             _ => {}
         }
-        drop(lines);
+        drop(entries);
         self.news.notify_waiters();
     }
 
     /// The token endpoint refused with `class`.
-    pub(crate) fn login_refused(&self, line: &Line, class: Class, wait: Option<Duration>, now: Instant) {
-        self.lines().entry(line.clone()).or_default().standing.login_refused(class, wait, now);
+    pub(crate) fn login_refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant) {
+        self.entries().entry(key.clone()).or_default().standing.login_refused(class, wait, now);
     }
 
-    /// Takes the right to find out, by a free request, whether there is quota again: one asks, at most every `every`.
-    pub(crate) fn feel(&self, line: &Line, every: Duration, now: Instant) -> bool {
-        let mut lines = self.lines();
-        let Some(account) = lines.get_mut(line) else { return false };
-        let heard = account.standing.word().map(|word| word.heard);
+    /// May the caller send a free HEAD now to read the quota? `true` to one caller in `every`, and to none where an
+    /// answer told of the quota within `every`.
+    pub(crate) fn take_look(&self, key: &QuotaKey, every: Duration, now: Instant) -> bool {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(key) else { return false };
+        let heard = entry.standing.word().map(|word| word.heard);
         let is_due = |at: Option<Instant>| at.is_none_or(|at| now.saturating_duration_since(at) >= every);
-        let due = is_due(account.felt) && is_due(heard);
+        let due = is_due(entry.looked) && is_due(heard);
         if due {
-            account.felt = Some(now);
+            entry.looked = Some(now);
         }
         due
     }
 
-    /// Takes a place behind those of the same demand.
-    pub(crate) fn queue(&self, line: &Line, demand: Demand) -> Place<'_> {
-        let mut lines = self.lines();
-        let account = lines.entry(line.clone()).or_default();
-        account.arrivals += 1;
-        let rank = (demand, account.arrivals);
-        account.waiting.insert(rank);
-        Place { ledger: self, line: line.clone(), rank }
+    /// Queues a request behind those of the same demand.
+    pub(crate) fn queue(&self, key: &QuotaKey, demand: Demand) -> Waiting<'_> {
+        let mut entries = self.entries();
+        let entry = entries.entry(key.clone()).or_default();
+        entry.arrivals += 1;
+        let rank = (demand, entry.arrivals);
+        entry.waiting.insert(rank);
+        Waiting { ledger: self, key: key.clone(), rank }
     }
 
     /// Completes when something was learned that may let a waiting request out.
@@ -217,17 +220,17 @@ impl Ledger {
 
     /// Every quota that something is known of, by registry, identity and endpoint.
     pub fn outlook(&self, now: Instant) -> Vec<Outlook> {
-        let lines = self.lines();
+        let entries = self.entries();
         let tells =
             |outlook: &Outlook| outlook.stated.is_some() || outlook.paused.is_some() || outlook.held > 0;
-        let all = lines.iter().map(|(line, account)| account.outlook(line, now));
+        let all = entries.iter().map(|(key, entry)| entry.outlook(key, now));
         let mut all: Vec<_> = all.filter(tells).collect();
-        all.sort_by(|one, other| one.line.cmp(&other.line));
+        all.sort_by(|one, other| one.key.cmp(&other.key));
         all
     }
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<Line, Account>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, HashMap<QuotaKey, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -238,7 +241,7 @@ impl Price {
     }
 }
 
-impl Account {
+impl Entry {
     /// Lets a request go, and those who wait behind it a moment later.
     fn release(&mut self, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         self.judge(price, rank, now)?;
@@ -270,12 +273,12 @@ impl Account {
         if standing.awaits_trial() {
             let message =
                 "the registry refused lately: one request finds out whether it still does".to_owned();
-            return Err(Withheld { on_trial: true, ..Withheld::new(Class::RatePullQuota, message) });
+            return Err(Withheld { after_others: true, ..Withheld::new(Class::RatePullQuota, message) });
         }
         self.in_turn(rank, now)
     }
 
-    /// Who did not wait does not overtake those who do, and these go one by one.
+    /// A request that did not wait does not overtake those that do, and these go one by one.
     fn in_turn(&self, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let ahead = match rank {
             Some(rank) => self.waiting.first().is_some_and(|first| *first < rank),
@@ -284,12 +287,13 @@ impl Account {
         if ahead { Err(not_yet(now + RELEASE_EVERY)) } else { self.paced(rank, now) }
     }
 
+    /// Lets requests that waited go one by one.
     fn paced(&self, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let next = self.next_release.filter(|at| rank.is_some() && now < *at);
         next.map_or(Ok(()), |at| Err(not_yet(at)))
     }
 
-    fn outlook(&self, line: &Line, now: Instant) -> Outlook {
+    fn outlook(&self, key: &QuotaKey, now: Instant) -> Outlook {
         let held = self.waiting.len() as u64;
         let queued = held + self.standing.in_flight();
         let pauses = [self.standing.burst, self.standing.quota, self.standing.login];
@@ -300,7 +304,7 @@ impl Account {
             .filter(|(_, time)| !time.is_zero())
             .max_by_key(|(_, time)| *time);
         Outlook {
-            line: line.clone(),
+            key: key.clone(),
             stated: self.standing.word().map(|word| word.quota.clone()),
             left: self.standing.left(now),
             empty_in: self.standing.empty_in(held, now),
@@ -313,45 +317,46 @@ impl Account {
 
 impl Withheld {
     fn new(class: Class, message: String) -> Self {
-        Self { class, until: None, told: false, on_trial: false, may_feel: false, message }
+        Self { class, until: None, told: false, after_others: false, may_look: false, message }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(account) = self.ledger.lines().get_mut(&self.line) {
-            account.waiting.remove(&self.rank);
+        if let Some(entry) = self.ledger.entries().get_mut(&self.key) {
+            entry.waiting.remove(&self.rank);
         }
         self.ledger.news.notify_waiters();
     }
 }
 
-/// May a request go out? Where nothing is known of the line, it may.
-fn released(
-    lines: &mut HashMap<Line, Account>,
-    line: &Line,
+/// Lets a request go, or says why not. It may go where nothing is known of the quota.
+fn release(
+    entries: &mut HashMap<QuotaKey, Entry>,
+    key: &QuotaKey,
     price: Price,
-    place: Option<&Place<'_>>,
+    waiting: Option<&Waiting<'_>>,
     now: Instant,
 ) -> Result<(), Withheld> {
-    let rank = place.map(|place| place.rank);
-    lines.get_mut(line).map_or(Ok(()), |account| account.release(price, rank, now))
+    let rank = waiting.map(|waiting| waiting.rank);
+    entries.get_mut(key).map_or(Ok(()), |entry| entry.release(price, rank, now))
 }
 
-/// Its turn comes, one after the other.
+/// Its turn comes after others that wait.
 fn not_yet(until: Instant) -> Withheld {
     let message = "others have waited longer for this registry".to_owned();
-    Withheld { until: Some(until), on_trial: true, ..Withheld::new(Class::RatePullQuota, message) }
+    Withheld { until: Some(until), after_others: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 
 fn stay_away(pause: Pause) -> Withheld {
-    let whose = if pause.told { "the registry asked us to stay away" } else { "the registry refused lately" };
-    let may_feel = pause.class == Class::RatePullQuota && !pause.told;
+    let message =
+        if pause.told { "the registry asked us to stay away" } else { "the registry refused lately" };
+    let may_look = pause.class == Class::RatePullQuota && !pause.told;
     Withheld {
         until: Some(pause.until),
         told: pause.told,
-        may_feel,
-        ..Withheld::new(pause.class, whose.to_owned())
+        may_look,
+        ..Withheld::new(pause.class, message.to_owned())
     }
 }
 
@@ -367,10 +372,10 @@ fn too_little(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> 
     };
     let message =
         format!("the registry allows {left}{limit} pulls{source}; {what} wants more than {floor} left");
-    Withheld { may_feel: true, ..Withheld::new(Class::RatePullQuota, message) }
+    Withheld { may_look: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 
-/// Between two of those who waited.
+/// Between two requests that waited.
 const RELEASE_EVERY: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
@@ -379,9 +384,9 @@ mod tests {
 
     const RESERVE: Reserve = Reserve::Percent(10);
 
-    fn line() -> Line {
+    fn key() -> QuotaKey {
         let registry = "registry.test".parse().expect("a registry");
-        Line { registry, identity: "anonymous".to_owned(), endpoint: "registry.test".to_owned() }
+        QuotaKey { registry, identity: "anonymous".to_owned(), endpoint: "registry.test".to_owned() }
     }
 
     fn counted(demand: Demand) -> Price {
@@ -395,7 +400,7 @@ mod tests {
 
     fn told(remaining: u64, now: Instant) -> Ledger {
         let ledger = Ledger::default();
-        ledger.settle(&line(), false, now, Some(&quota(remaining)), now);
+        ledger.settle(&key(), false, now, Some(&quota(remaining)), now);
         ledger
     }
 
@@ -408,9 +413,9 @@ mod tests {
         let now = Instant::now();
         for (left, allowed) in [(21, 4), (20, 3), (11, 3), (10, 2), (3, 2), (2, 1), (1, 1), (0, 0)] {
             let ledger = told(left, now);
-            let goes = |demand: &&Demand| ledger.would(&line(), counted(**demand), None, now).is_ok();
+            let goes = |demand: &&Demand| ledger.would(&key(), counted(**demand), None, now).is_ok();
             assert_eq!(Demand::ALL.iter().filter(goes).count(), allowed, "{left} left");
-            assert!(ledger.ask(&line(), Price::Free, None, now).is_ok(), "HEADs and blobs are free");
+            assert!(ledger.ask(&key(), Price::Free, None, now).is_ok(), "HEADs and blobs are free");
         }
     }
 
@@ -419,19 +424,19 @@ mod tests {
         let (now, wait) = (Instant::now(), Some(Duration::from_secs(5)));
         let paused = |ledger: &Ledger| {
             let prices = [counted(Demand::InProgress), Price::Free, Price::Login];
-            prices.map(|price| class(ledger.would(&line(), price, None, now)))
+            prices.map(|price| class(ledger.would(&key(), price, None, now)))
         };
         let ledger = Ledger::default();
-        ledger.refused(&line(), Class::RatePullQuota, wait, now);
+        ledger.refused(&key(), Class::RatePullQuota, wait, now);
         assert_eq!(paused(&ledger), [Some(Class::RatePullQuota), None, None]);
         let ledger = Ledger::default();
-        ledger.refused(&line(), Class::RateBurst, wait, now);
+        ledger.refused(&key(), Class::RateBurst, wait, now);
         assert_eq!(paused(&ledger), [Some(Class::RateBurst), Some(Class::RateBurst), None]);
         let ledger = Ledger::default();
-        ledger.login_refused(&line(), Class::RateLogin, wait, now);
+        ledger.login_refused(&key(), Class::RateLogin, wait, now);
         assert_eq!(paused(&ledger), [None, None, Some(Class::RateLogin)]);
         assert_eq!(ledger.outlook(now)[0].paused, Some((Class::RateLogin, Duration::from_secs(5))));
-        let other = Line { identity: "dockerhub".to_owned(), ..line() };
+        let other = QuotaKey { identity: "dockerhub".to_owned(), ..key() };
         assert!(ledger.would(&other, Price::Login, None, now).is_ok(), "only of this identity");
     }
 
@@ -440,8 +445,8 @@ mod tests {
         let now = Instant::now();
         for (refused, seconds) in [(Class::RateLogin, 600), (Class::RateBurst, 2)] {
             let ledger = Ledger::default();
-            ledger.login_refused(&line(), refused, None, now);
-            assert_eq!(class(ledger.would(&line(), Price::Login, None, now)), Some(refused));
+            ledger.login_refused(&key(), refused, None, now);
+            assert_eq!(class(ledger.would(&key(), Price::Login, None, now)), Some(refused));
             assert_eq!(ledger.outlook(now)[0].paused, Some((refused, Duration::from_secs(seconds))));
         }
     }
@@ -450,11 +455,11 @@ mod tests {
     async fn those_who_waited_go_by_demand_and_arrival_one_by_one() {
         let now = Instant::now();
         let ledger = told(50, now);
-        let first = ledger.queue(&line(), Demand::NewPull);
-        let warming = ledger.queue(&line(), Demand::WarmUp);
-        let begun = ledger.queue(&line(), Demand::InProgress);
-        fn goes(ledger: &Ledger, demand: Demand, place: Option<&Place<'_>>, at: Instant) -> bool {
-            ledger.ask(&line(), counted(demand), place, at).is_ok()
+        let first = ledger.queue(&key(), Demand::NewPull);
+        let warming = ledger.queue(&key(), Demand::WarmUp);
+        let begun = ledger.queue(&key(), Demand::InProgress);
+        fn goes(ledger: &Ledger, demand: Demand, waiting: Option<&Waiting<'_>>, at: Instant) -> bool {
+            ledger.ask(&key(), counted(demand), waiting, at).is_ok()
         }
         assert!(!goes(&ledger, Demand::NewPull, Some(&first), now), "a pull in progress goes before");
         assert!(!goes(&ledger, Demand::NewPull, None, now), "nobody overtakes those who wait");
@@ -473,23 +478,23 @@ mod tests {
         let now = Instant::now();
         let ledger = Ledger::default();
         let price = counted(Demand::NewPull);
-        ledger.refused(&line(), Class::RatePullQuota, Some(Duration::from_secs(3)), now);
+        ledger.refused(&key(), Class::RatePullQuota, Some(Duration::from_secs(3)), now);
         let later = now + Duration::from_secs(3);
-        assert!(ledger.ask(&line(), price, None, later).is_ok());
-        let waits = ledger.ask(&line(), price, None, later).expect_err("one is on its way");
-        assert!(waits.on_trial);
-        ledger.settle(&line(), true, later, None, later);
-        ledger.succeeded(&line(), true);
-        assert!(ledger.ask(&line(), price, None, later).is_ok());
+        assert!(ledger.ask(&key(), price, None, later).is_ok());
+        let waits = ledger.ask(&key(), price, None, later).expect_err("one is on its way");
+        assert!(waits.after_others);
+        ledger.settle(&key(), true, later, None, later);
+        ledger.succeeded(&key(), true);
+        assert!(ledger.ask(&key(), price, None, later).is_ok());
     }
 
     #[tokio::test]
     async fn the_outlook_says_what_is_left_held_and_paused() {
         let now = Instant::now();
         let ledger = told(30, now);
-        assert!(ledger.ask(&line(), counted(Demand::NewPull), None, now).is_ok());
-        ledger.refused(&line(), Class::RateBurst, Some(Duration::from_secs(7)), now);
-        let _held = ledger.queue(&line(), Demand::NewPull);
+        assert!(ledger.ask(&key(), counted(Demand::NewPull), None, now).is_ok());
+        ledger.refused(&key(), Class::RateBurst, Some(Duration::from_secs(7)), now);
+        let _held = ledger.queue(&key(), Demand::NewPull);
         let outlook = ledger.outlook(now).remove(0);
         assert_eq!((outlook.left, outlook.queued, outlook.held), (Some(29), 2, 1));
         assert_eq!(outlook.paused, Some((Class::RateBurst, Duration::from_secs(7))));

@@ -148,22 +148,22 @@ impl Walk<'_> {
         }
     }
 
-    /// One endpoint's turn, if its breaker and its quota let it have one. Who waits for quota holds no ticket, and whom the
-    /// breaker refuses has spent nothing.
+    /// One endpoint's turn, if its breaker and its quota let it have one. A request that waits for quota is not the breaker's
+    /// probe, and one that the breaker refuses has spent nothing.
     pub(crate) async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         let Walk { question, deadline, .. } = *self;
         let guard = &self.inner.guards[self.endpoint];
         guard.check(question.stage, Instant::now())?;
-        let pass = self.admit().await?;
+        let admitted = self.admit().await?;
         let ticket = match guard.admit(question.stage, Instant::now()) {
             Ok(ticket) => ticket,
             Err(paused) => {
-                pass.unsent();
+                admitted.unsent();
                 return Err(paused);
             }
         };
         self.inner.note_request();
-        let walked = self.run(pass, make).await;
+        let walked = self.run(admitted, make).await;
         match &walked {
             Ok(_) => ticket.succeeded(farthest(question)),
             Err(error) => ticket.failed(error, deadline),

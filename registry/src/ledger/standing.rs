@@ -1,4 +1,4 @@
-//! What is known of one quota: the registry's last word, what was spent since, and how long it wants to be left alone.
+//! What is known of one quota: what the registry last stated, what was spent since, and how long we stay away.
 //! Pure: every method takes the time.
 
 use std::collections::VecDeque;
@@ -21,13 +21,13 @@ pub(super) struct Standing {
     in_flight: u64,
     /// Counted requests sent since the last word, whose answers said nothing of the quota: they may have counted.
     unsettled: u64,
-    /// No counted request.
+    /// While it lasts, no counted request goes out.
     pub(super) quota: Option<Pause>,
-    /// No request at all.
+    /// While it lasts, nothing but token exchanges goes out.
     pub(super) burst: Option<Pause>,
-    /// No token exchange.
+    /// While it lasts, no token is exchanged.
     pub(super) login: Option<Pause>,
-    /// Refusals in a row of requests that came too fast, none of which named a time.
+    /// Refusals in a row because requests came too fast, without a time named.
     strikes: u32,
     /// After a refusal: one counted request at a time, until one is answered well.
     on_trial: bool,
@@ -40,7 +40,7 @@ pub(super) struct Word {
     /// When the request was sent that it answered.
     asked: Instant,
     pub(super) heard: Instant,
-    /// From when on it no longer counts, because the registry promised that something changes then.
+    /// When it ceases to hold: the end of the pause that the registry asked for afterwards.
     void: Option<Instant>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Pause {
     pub(super) until: Instant,
     /// Did the registry name the time, or is it our guess?
     pub(super) told: bool,
-    /// What was left when it refused: a word of more than that ends a pause of the quota.
+    /// Of the quota's pause: what was left when the registry refused. A word of more than that ends it.
     remaining: u64,
 }
 
@@ -188,7 +188,7 @@ impl Standing {
             .then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// The newest question's answer counts. Of answers that overtook each other, the one that leaves less.
+    /// The answer to the latest request counts; of answers that overtook each other, the one that leaves less.
     fn hear(&mut self, quota: &Quota, asked: Instant, now: Instant) {
         let other_source = self.word.as_ref().is_some_and(|word| word.quota.source != quota.source);
         if other_source {
@@ -213,6 +213,7 @@ impl Standing {
         }
     }
 
+    /// Forgets what is too old to matter.
     fn forget(&mut self, now: Instant) {
         let window = self.word.as_ref().and_then(|word| word.quota.window).unwrap_or(WORD_AGE_MAX);
         // Twice the window: what has rolled out of it after the last word is still needed to say so.

@@ -335,7 +335,7 @@ async fn who_gets_no_token_spends_nothing_and_who_gets_no_answer_may_have() {
 }
 
 #[tokio::test]
-async fn the_quota_is_not_felt_for_where_a_breaker_is_open() {
+async fn no_look_at_the_quota_where_a_breaker_is_open() {
     let (upstream, image, _setup, client) = with_fifty_left(LONG).await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     head(&client, "3.20").await.expect("headers");
