@@ -93,8 +93,9 @@ section! {
         max_connections: u64 = "16384", within "1" .. "1000000";
         /// Requests for manifests and lists of one client that may go upstream a second, in the long run; ten times as
         /// many at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or asked
-        /// for by another client already, is not counted, nor are layers. A client is an IPv4 address or an IPv6 /64: raise
-        /// it where many nodes come from one address.
+        /// for by another client already, is not counted, nor are layers. Where access is `per-client`, a token not seen
+        /// lately is asked about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes
+        /// come from one address.
         client_rate: u64 = "50", within "1" .. "1000000";
         /// Where content is kept.
         cache: Cache;
@@ -176,7 +177,8 @@ section! {
         /// header deadline, until there is quota again: in order
         /// of urgency and arrival, one by one. Where the upstream itself names a later time, nobody is held.
         on_exhausted: OnExhausted = "'release'";
-        /// Go on serving, marked stale, a tag the upstream says it no longer has.
+        /// Go on serving, marked stale, a tag the upstream says it no longer has. Where access is `per-client`, only until
+        /// the client's right is asked for again, within 5 minutes: the upstream then answers that there is no such tag.
         keep_removed: bool = "false";
         /// How long the upstream's answer that it has no such manifest is given without asking again: what is pushed
         /// meanwhile is found after so long. `0s`: asked each time.

@@ -10,11 +10,10 @@
 //!               ── else ───► 400                                                      ┘
 //! ```
 //!
-//! [`presented`] reads what a client shows, [`verify`] asks the upstream about it, [`lease`] says how long that holds,
+//! [`presented`] reads what a client shows, [`question`] says who wants to see what, [`verify`] asks the upstream about
+//! it, in the client's turn, [`lease`] says of what its word holds and for how long,
 //! and [`challenge`] tells a client who may yet prove itself where to get a token. Bytes are shared, access never is: a
 //! lease is for one caller and one repository, and what was fetched with a caller's token is linked to that repository.
-
-use std::time::SystemTime;
 
 use config::Access;
 use http::HeaderMap;
@@ -23,18 +22,20 @@ use tokio::time::Instant;
 
 use crate::coalesce::Coalesce;
 use crate::manifest::questions::Told;
-use crate::mirror::Served;
+use crate::mirror::{Asking, Served};
 use crate::respond::Failure;
-use crate::route::{Place, Request};
+use crate::route::Place;
 use crate::store::{Scope, Store};
 
 pub(crate) mod challenge;
 mod lease;
 pub(crate) mod presented;
+mod question;
 mod verify;
 
-use lease::{Holder, Leases, Refused, Verdict};
-use verify::{Content, Question, Seen};
+use lease::{Era, Leases, Refused, Verdict};
+use question::{Content, Holder, Question};
+use verify::Seen;
 
 /// The door of per-client upstreams: what they said of whom.
 pub(crate) struct Gate {
@@ -43,20 +44,9 @@ pub(crate) struct Gate {
     checks: Coalesce<Question, Result<Seen, Error>>,
 }
 
-/// A request on its way in.
-pub(crate) struct Knock<'a> {
-    pub(crate) served: &'a Served,
-    pub(crate) place: &'a Place,
-    pub(crate) request: &'a Request,
-    pub(crate) headers: &'a HeaderMap,
-    /// Asks the upstream on behalf of the request, as ourselves.
-    pub(crate) client: &'a Client,
-    pub(crate) deadline: Instant,
-    pub(crate) now: SystemTime,
-}
-
 /// Leave to see a repository of a per-client upstream.
 pub(crate) struct Pass {
+    holder: Holder,
     /// Who asks; `None` is nobody in particular.
     caller: Option<Caller>,
     /// What the upstream said of the manifest asked for, if it was asked just now.
@@ -77,42 +67,46 @@ impl Gate {
         Self { store, leases: Leases::new(), checks: Coalesce::new() }
     }
 
-    /// What a request may see; `None` where everybody sees the same.
+    /// When a request begins; to be read before its upstream is looked up.
+    pub(crate) fn era(&self) -> Era {
+        self.leases.era()
+    }
+
+    /// What a request of `era` may see; `None` where everybody sees the same.
     ///
     /// # Errors
     /// The request's refusal, or the upstream's failure to say.
-    pub(crate) async fn admit(&self, knock: &Knock<'_>) -> Result<Option<Pass>, Failure> {
-        if knock.served.access != Access::PerClient {
+    pub(crate) async fn admit(
+        &self,
+        asking: &Asking<'_>,
+        headers: &HeaderMap,
+        era: Era,
+    ) -> Result<Option<Pass>, Failure> {
+        if asking.served.access != Access::PerClient {
             return Ok(None);
         }
-        let caller = presented::read(knock.headers, &knock.served.registry)?;
-        let pass = Pass { caller, told: None };
-        // Lists are not kept: each is the upstream's own answer to this caller.
-        let Some(content) = Content::of(knock.request) else { return Ok(Some(pass)) };
-        match self.leases.get(&pass.holder(knock.place), Instant::now()) {
+        let pass = Pass::new(asking, presented::read(headers, &asking.served.registry)?, era);
+        let Some(question) = pass.question(asking) else { return Ok(Some(pass)) };
+        match self.leases.get(&question, Instant::now()) {
             Some(Verdict::Allowed) => Ok(Some(pass)),
-            Some(Verdict::Refused(refused, error)) => {
-                Err(self.refusal(knock.served, knock.place, refused, error))
-            }
-            None => self.check(knock, pass, content).await.map(Some),
+            Some(Verdict::Refused(refused, error)) => Err(refusal(asking, refused, error)),
+            None => self.check(asking, pass, question).await.map(Some),
         }
     }
 
-    /// The failure of an answer as this caller is told it: an upstream that refuses the caller ends the lease.
-    pub(crate) fn judged(
-        &self,
-        pass: Option<&Pass>,
-        served: &Served,
-        place: &Place,
-        failure: Failure,
-    ) -> Failure {
-        match (pass, failure) {
-            (Some(pass), Failure::Upstream(error)) => match pass.refused(&error) {
-                Some(refused) => self.refused(pass, served, place, refused, error),
-                None => Failure::Upstream(error),
-            },
-            (_, failure) => failure,
+    /// The failure of an answer as this caller is told it. A 401 to content ends the lease; lists may want more than the
+    /// right to pull, and say nothing of it.
+    pub(crate) fn judged(&self, asking: &Asking<'_>, failure: Failure) -> Failure {
+        let Some(pass) = &asking.pass else { return failure };
+        let Failure::Upstream(error) = failure else { return failure };
+        let now = Instant::now();
+        let Some(refused) = pass.refused(&error).filter(|_| !self.is_absence(pass, &error, now)) else {
+            return Failure::Upstream(error);
+        };
+        if let Some(question) = pass.question(asking).filter(|_| error.evidence.status == Some(401)) {
+            self.leases.refuse(&question, refused, error.clone(), now);
         }
+        refusal(asking, refused, error)
     }
 
     /// Forgets every verdict: the upstreams have changed.
@@ -121,53 +115,49 @@ impl Gate {
     }
 
     /// Asks the upstream for the headers of what this caller wants to see: its 200 is the lease.
-    async fn check(&self, knock: &Knock<'_>, pass: Pass, content: Content) -> Result<Pass, Failure> {
-        let question = Question { holder: pass.holder(knock.place), content };
-        let (client, deadline) = (pass.client(knock.client), knock.deadline);
+    async fn check(&self, asking: &Asking<'_>, pass: Pass, question: Question) -> Result<Pass, Failure> {
+        asking.fairness.turn(asking, || self.checks.is_running(&question)).await?;
+        let (client, deadline) = (pass.client(&asking.client), asking.deadline);
         let work = || verify::ask(client, question.clone(), deadline);
-        let seen = self
-            .checks
-            .run(question.clone(), work)
-            .await
-            .value
-            .unwrap_or_else(|| Err(verify::broken(&question)));
-        match seen {
+        let checked = self.checks.run(question.clone(), work).await.value;
+        match checked.unwrap_or_else(|| Err(verify::broken(&question))) {
             Ok(seen) => {
                 let life = pass.caller.as_ref().and_then(Caller::expires);
-                self.leases.allow(question.holder.clone(), life, knock.now, Instant::now());
-                self.earn(knock, &question.content, &seen).await;
-                Ok(Pass { told: seen.told(knock.now), ..pass })
+                self.leases.allow(question.holder, life, asking.now, Instant::now());
+                self.earn(asking, &question.content, &seen).await;
+                Ok(Pass { told: seen.told(asking.now), ..pass })
             }
-            Err(error) => Err(self.judged(Some(&pass), knock.served, knock.place, Failure::Upstream(error))),
+            Err(error) => Err(match pass.refused(&error) {
+                Some(refused) => {
+                    self.leases.refuse(&question, refused, error.clone(), Instant::now());
+                    refusal(asking, refused, error)
+                }
+                None => Failure::Upstream(error),
+            }),
         }
     }
 
     /// The upstream showed a blob in this repository: that is its link.
-    async fn earn(&self, knock: &Knock<'_>, content: &Content, seen: &Seen) {
+    async fn earn(&self, asking: &Asking<'_>, content: &Content, seen: &Seen) {
         if let (Content::Blob(digest), Some(link)) = (content, seen.link()) {
-            let scope = scope(knock.served, &knock.place.repository);
-            self.store.links().put(&scope, crate::store::Kind::Blob, digest, link).await;
+            self.store.links().put(&asking.scope(), crate::store::Kind::Blob, digest, link).await;
         }
     }
 
-    fn refused(
-        &self,
-        pass: &Pass,
-        served: &Served,
-        place: &Place,
-        refused: Refused,
-        error: Error,
-    ) -> Failure {
-        self.leases.refuse(pass.holder(place), refused, error.clone(), Instant::now());
-        self.refusal(served, place, refused, error)
-    }
-
-    fn refusal(&self, served: &Served, place: &Place, refused: Refused, error: Error) -> Failure {
-        challenge::answer(&served.client, &place.repository, refused, error)
+    /// Is that a "not found" to one who may see the repository?
+    fn is_absence(&self, pass: &Pass, error: &Error, now: Instant) -> bool {
+        error.evidence.status == Some(404) && self.leases.is_allowed(&pass.holder, now)
     }
 }
 
 impl Pass {
+    fn new(asking: &Asking<'_>, caller: Option<Caller>, era: Era) -> Self {
+        let Place { registry, repository, .. } = asking.place;
+        let identity = caller.as_ref().map_or(Identity::Anonymous, |caller| Identity::Caller(caller.id()));
+        let holder = Holder { era, registry: registry.clone(), repository: repository.clone(), identity };
+        Self { holder, caller, told: None }
+    }
+
     /// `client`, asking as this caller.
     pub(crate) fn client(&self, client: &Client) -> Client {
         self.caller.as_ref().map_or_else(|| client.clone(), |caller| client.as_caller(caller))
@@ -180,7 +170,7 @@ impl Pass {
 
     /// As whom.
     pub(crate) fn identity(&self) -> Identity {
-        self.caller.as_ref().map_or(Identity::Anonymous, |caller| Identity::Caller(caller.id()))
+        self.holder.identity
     }
 
     /// Does the error refuse this caller, rather than say something of the content or the upstream?
@@ -192,10 +182,14 @@ impl Pass {
         Refused::of(error, self.identity())
     }
 
-    fn holder(&self, place: &Place) -> Holder {
-        let Place { registry, repository, .. } = place;
-        Holder { registry: registry.clone(), repository: repository.clone(), identity: self.identity() }
+    /// What the request wants to see, where a verdict on it can be had and kept.
+    fn question(&self, asking: &Asking<'_>) -> Option<Question> {
+        Some(Question { holder: self.holder.clone(), content: Content::of(asking.request)? })
     }
+}
+
+fn refusal(asking: &Asking<'_>, refused: Refused, error: Error) -> Failure {
+    challenge::answer(&asking.served.client, &asking.place.repository, refused, error)
 }
 
 /// Where a link of `repository` is looked for and earned: content of a public upstream is public as a whole, any other

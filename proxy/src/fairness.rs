@@ -1,7 +1,8 @@
 //! Who asks for what is not here, and how often: one client, however busy, leaves room for the others.
 //!
-//! Counted are requests for manifests and lists that would go upstream. Hits cost nothing, nor do questions somebody
-//! else is asking already; layers follow from manifests and are bounded by them.
+//! Counted are requests for manifests and lists that would go upstream, and those of whose right to see it the upstream
+//! must be asked. Hits cost nothing, nor do questions somebody else is asking already; layers follow from manifests and
+//! are bounded by them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

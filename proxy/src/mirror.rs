@@ -14,7 +14,7 @@ use http::{HeaderMap, header};
 use registry::{Class, Client, Digest, Error, Evidence, RegistryHost, Stage};
 use tokio::time::{Instant, timeout_at};
 
-use crate::access::{self, Gate, Knock, Pass};
+use crate::access::{self, Gate, Pass};
 use crate::fairness::Fairness;
 use crate::flight::Flights;
 use crate::manifest::Manifests;
@@ -127,6 +127,7 @@ impl Mirror {
         ready: Option<&Ready>,
     ) -> Result<Answer, Failure> {
         let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
+        let era = self.gate.era();
         let table = self.table.load();
         let served =
             table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
@@ -140,19 +141,12 @@ impl Mirror {
         }
         let (range, now) = (Asked::read(&head.headers), SystemTime::now());
         let deadline = Instant::now() + self.header_deadline;
-        let ours = served.client.on_behalf(&via);
-        let (request, headers) = (&*routed.request, &head.headers);
-        let knock = Knock { served, place, request, headers, client: &ours, deadline, now };
-        let pass = self.gate.admit(&knock).await?;
-        if let Some(ready) = ready.filter(|ready| ready.holds(served, self.store.departures(), now)) {
-            return ready.held.answer(routed.verb, range, Outcome::Hit, None);
-        }
-        let asking = Asking {
+        let mut asking = Asking {
             served,
             request: &routed.request,
             target: head.uri.path_and_query().map_or("", PathAndQuery::as_str),
-            client: pass.as_ref().map_or_else(|| ours.clone(), |pass| pass.client(&ours)),
-            pass,
+            client: served.client.on_behalf(&via),
+            pass: None,
             place,
             verb: routed.verb,
             range,
@@ -169,9 +163,16 @@ impl Mirror {
             has_turn: AtomicBool::new(false),
             now,
         };
+        asking.pass = self.gate.admit(&asking, &head.headers, era).await?;
+        if let Some(ready) = ready.filter(|ready| ready.holds(served, self.store.departures(), now)) {
+            return ready.held.answer(routed.verb, range, Outcome::Hit, None);
+        }
+        if let Some(client) = asking.pass.as_ref().map(|pass| pass.client(&asking.client)) {
+            asking.client = client;
+        }
         // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
         match timeout_at(asking.deadline + OVERRUN, self.dispatch(&asking, &routed.request)).await {
-            Ok(Err(failure)) => Err(self.gate.judged(asking.pass.as_ref(), served, place, failure)),
+            Ok(Err(failure)) => Err(self.gate.judged(&asking, failure)),
             Ok(result) => result,
             Err(_) => Err(asking.error(Class::Stalled, "no answer within the header deadline").into()),
         }

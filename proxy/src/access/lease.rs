@@ -1,21 +1,20 @@
 //! For how long an upstream's word on a caller holds: pure, the time is an argument.
 
+use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
-use registry::{Class, Error, RegistryHost, Repository};
+use registry::{Class, Error};
 use tokio::time::Instant;
 
 use super::Identity;
+use super::question::{Holder, Question};
 
-/// Who was judged, and for what.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Holder {
-    pub(crate) registry: RegistryHost,
-    pub(crate) repository: Repository,
-    pub(crate) identity: Identity,
-}
+/// Between two changes of the upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Era(u64);
 
 /// What the upstream said.
 #[derive(Clone, Debug)]
@@ -38,7 +37,13 @@ pub(crate) enum Refused {
 }
 
 /// Verdicts that hold, the least used leave first.
-pub(super) struct Leases(Cache<Holder, Arc<Lease>>);
+pub(super) struct Leases {
+    era: AtomicU64,
+    /// What may be said of all that the holder asks for.
+    holders: Cache<Holder, Arc<Lease>>,
+    /// What was refused alone: a scanner's "no" to one image says nothing of the others.
+    contents: Cache<Question, Arc<Lease>>,
+}
 
 #[derive(Debug)]
 struct Lease {
@@ -64,31 +69,61 @@ impl Refused {
 
 impl Leases {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(LEASES_MAX).time_to_live(LEASE_MAX).build())
+        Self { era: AtomicU64::default(), holders: cache(), contents: cache() }
     }
 
-    /// The verdict on `holder`, while it holds.
-    pub(super) fn get(&self, holder: &Holder, now: Instant) -> Option<Verdict> {
-        self.0.get(holder).filter(|lease| now < lease.until).map(|lease| lease.verdict.clone())
+    /// To be read before the upstream that is to be asked is looked up.
+    pub(super) fn era(&self) -> Era {
+        Era(self.era.load(Ordering::SeqCst))
+    }
+
+    /// The verdict on `question`, while it holds.
+    pub(super) fn get(&self, question: &Question, now: Instant) -> Option<Verdict> {
+        let of_holder = || self.holders.get(&question.holder).and_then(|lease| lease.verdict(now));
+        of_holder().or_else(|| self.contents.get(question)?.verdict(now))
+    }
+
+    /// Did the upstream show `holder` something of the repository lately?
+    pub(super) fn is_allowed(&self, holder: &Holder, now: Instant) -> bool {
+        let lease = self.holders.get(holder);
+        matches!(lease.and_then(|lease| lease.verdict(now)), Some(Verdict::Allowed))
     }
 
     /// The upstream showed `holder` something; their token `expires` then, if it says so.
     pub(super) fn allow(&self, holder: Holder, expires: Option<SystemTime>, wall: SystemTime, now: Instant) {
-        self.put(holder, Verdict::Allowed, now + term(expires, wall));
+        let lease = Lease { verdict: Verdict::Allowed, until: now + term(expires, wall) };
+        self.holders.insert(holder, Arc::new(lease));
     }
 
-    /// The upstream refused `holder`.
-    pub(super) fn refuse(&self, holder: Holder, refused: Refused, error: Error, now: Instant) {
-        self.put(holder, Verdict::Refused(refused, error), now + REFUSED_FOR);
+    /// The upstream refused what `question` asks for. A 401 speaks of the caller and ends their lease, a 404 of nothing
+    /// that lasts, and any other refusal of this content alone.
+    pub(super) fn refuse(&self, question: &Question, refused: Refused, error: Error, now: Instant) {
+        let status = error.evidence.status;
+        let verdict = Verdict::Refused(refused, error);
+        let lease = Arc::new(Lease { verdict, until: now + REFUSED_FOR });
+        match status {
+            Some(401) => self.holders.insert(question.holder.clone(), lease),
+            Some(404) => {}
+            _ => self.contents.insert(question.clone(), lease),
+        }
     }
 
+    /// The upstreams have changed: what is still being said by the old ones is for nobody.
     pub(super) fn forget(&self) {
-        self.0.invalidate_all();
+        self.era.fetch_add(1, Ordering::SeqCst);
+        self.holders.invalidate_all();
+        self.contents.invalidate_all();
     }
+}
 
-    fn put(&self, holder: Holder, verdict: Verdict, until: Instant) {
-        self.0.insert(holder, Arc::new(Lease { verdict, until }));
+impl Lease {
+    fn verdict(&self, now: Instant) -> Option<Verdict> {
+        (now < self.until).then(|| self.verdict.clone())
     }
+}
+
+fn cache<K: Eq + Hash + Send + Sync + 'static>() -> Cache<K, Arc<Lease>> {
+    Cache::builder().max_capacity(LEASES_MAX).time_to_live(LEASE_MAX).build()
 }
 
 /// Is this class a refusal of an identity?
@@ -115,7 +150,7 @@ const LEASE_USUAL: Duration = Duration::from_secs(60);
 /// How long a refusal is repeated without asking: a node that is challenged comes back with a token, which is another
 /// holder.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
-/// Leases held; some 300 bytes each.
+/// Verdicts of each kind held; some 300 bytes each.
 const LEASES_MAX: u64 = 20_000;
 
 #[cfg(test)]
@@ -124,6 +159,7 @@ mod tests {
     use registry::{Caller, Evidence, Stage};
 
     use super::*;
+    use crate::access::question::Content;
 
     fn caller(token: &str) -> Identity {
         Identity::Caller(Caller::bearer(token).unwrap().id())
@@ -131,7 +167,12 @@ mod tests {
 
     fn holder(repository: &str, identity: Identity) -> Holder {
         let registry = "registry.test".parse().unwrap();
-        Holder { registry, repository: repository.parse().unwrap(), identity }
+        Holder { era: Era(0), registry, repository: repository.parse().unwrap(), identity }
+    }
+
+    fn tag(holder: &Holder, tag: &str) -> Question {
+        let content = Content::Manifest(registry::Reference::Tag(tag.parse().unwrap()));
+        Question { holder: holder.clone(), content }
     }
 
     fn error(class: Class, status: Option<u16>) -> Error {
@@ -163,7 +204,10 @@ mod tests {
         let ann = holder("team/a", caller("ann"));
         leases.allow(ann.clone(), after(1010), after(1000).unwrap(), now);
         let allowed = |holder: &Holder, seconds| {
-            matches!(leases.get(holder, now + Duration::from_secs(seconds)), Some(Verdict::Allowed))
+            let now = now + Duration::from_secs(seconds);
+            let verdict = leases.get(&tag(holder, "1"), now);
+            assert_eq!(matches!(verdict, Some(Verdict::Allowed)), leases.is_allowed(holder, now));
+            verdict.is_some()
         };
         assert!(allowed(&ann, 0) && allowed(&ann, 9) && !allowed(&ann, 10));
         for other in [
@@ -178,13 +222,47 @@ mod tests {
     }
 
     #[test]
-    fn the_last_verdict_holds_and_a_refusal_not_for_long() {
+    fn a_401_ends_the_lease_and_no_other_refusal_does() {
+        let now = Instant::now();
+        for (class, status, ends) in [
+            (Class::AuthRejected, Some(401), true),
+            (Class::RepoUnknownOrPrivate, Some(401), true),
+            (Class::ForbiddenPolicy, Some(403), false),
+            (Class::RepoUnknownOrPrivate, Some(404), false),
+        ] {
+            let (leases, ann) = (Leases::new(), holder("team/a", caller("ann")));
+            leases.allow(ann.clone(), None, after(0).unwrap(), now);
+            leases.refuse(&tag(&ann, "1"), Refused::Token, error(class, status), now);
+            for name in ["1", "2"] {
+                let verdict = leases.get(&tag(&ann, name), now);
+                assert_eq!(matches!(verdict, Some(Verdict::Refused(..))), ends, "{status:?}");
+                assert_eq!(matches!(verdict, Some(Verdict::Allowed)), !ends, "{status:?}");
+            }
+            assert_eq!(leases.get(&tag(&ann, "1"), now + REFUSED_FOR).is_none(), ends, "not for long");
+        }
+    }
+
+    #[test]
+    fn without_a_lease_a_403_is_repeated_for_what_it_refused_and_a_404_never() {
         let (leases, now) = (Leases::new(), Instant::now());
         let ann = holder("team/a", caller("ann"));
-        leases.allow(ann.clone(), None, after(0).unwrap(), now);
-        leases.refuse(ann.clone(), Refused::Token, error(Class::AuthRejected, Some(401)), now);
-        assert!(matches!(leases.get(&ann, now), Some(Verdict::Refused(Refused::Token, _))));
-        assert!(leases.get(&ann, now + REFUSED_FOR).is_none());
+        leases.refuse(&tag(&ann, "1"), Refused::Right, error(Class::ForbiddenPolicy, Some(403)), now);
+        assert!(matches!(leases.get(&tag(&ann, "1"), now), Some(Verdict::Refused(Refused::Right, _))));
+        assert!(leases.get(&tag(&ann, "1"), now + REFUSED_FOR).is_none());
+        assert!(leases.get(&tag(&ann, "2"), now).is_none());
+        let absent = error(Class::RepoUnknownOrPrivate, Some(404));
+        leases.refuse(&tag(&ann, "2"), Refused::Anonymous, absent, now);
+        assert!(leases.get(&tag(&ann, "2"), now).is_none());
+    }
+
+    #[test]
+    fn what_was_said_in_another_era_is_for_nobody() {
+        let (leases, now) = (Leases::new(), Instant::now());
+        let before = holder("team/a", caller("ann"));
+        leases.forget();
+        leases.allow(before.clone(), None, after(0).unwrap(), now);
+        let after = Holder { era: leases.era(), ..before };
+        assert!(leases.get(&tag(&after, "1"), now).is_none());
     }
 
     #[test]

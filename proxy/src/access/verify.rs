@@ -3,43 +3,18 @@
 use std::time::SystemTime;
 
 use registry::client::ManifestHead;
-use registry::{Class, Client, Digest, Error, Evidence, Reference, Stage};
+use registry::{Class, Client, Error, Evidence, Stage};
 use tokio::time::Instant;
 
-use super::lease::Holder;
+use super::question::{Content, Question};
 use crate::manifest::questions::Told;
-use crate::route::Request;
 use crate::store::Link;
-
-/// May they see that? Who asks the same at the same time shares the answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Question {
-    pub(super) holder: Holder,
-    pub(super) content: Content,
-}
-
-/// What is asked for, where a verdict on it can be had by HEAD.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Content {
-    Manifest(Reference),
-    Blob(Digest),
-}
 
 /// What the upstream showed.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     Manifest(ManifestHead),
     Blob(Option<u64>),
-}
-
-impl Content {
-    pub(super) fn of(request: &Request) -> Option<Self> {
-        match request {
-            Request::Manifest { reference, .. } => Some(Self::Manifest(reference.clone())),
-            Request::Blob { digest, .. } => Some(Self::Blob(digest.clone())),
-            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
-        }
-    }
 }
 
 impl Seen {
