@@ -7,8 +7,9 @@ setup: ## install the real parts that the tests drive, where missing
 fmt: ## check the formatting
 	cargo fmt --all --check
 
-lint: ## clippy over everything, warnings are errors
+lint: ## clippy and the documentation's links over everything, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 test: setup ## unit, integration and end-to-end tests with the real parts
 	cargo nextest run --workspace --locked $(NEXTEST)
@@ -19,7 +20,8 @@ crash: setup ## 1,000 times kill -9 under load; a failing run prints the SEED to
 day: setup ## half an hour of a registry's bad day under twenty clients; prints its report
 	DAY=1800 cargo nextest run --package pullgate --test day --locked --profile long --no-capture
 
-ci: fmt lint test ## what CI runs
+ci: ## what CI runs
+	.ci/run
 
 demo: ## a registry that fails and a mirror that copes, in one process
 	cargo run --locked -- demo

@@ -91,8 +91,8 @@ section! {
         drain: Duration = "'30s'", within "0s" .. "1h";
         /// Client connections served at once; more wait.
         max_connections: u64 = "16384", within "1" .. "1000000";
-        /// Requests for manifests and lists of one client that may go upstream a second, in the long run; ten times as
-        /// many at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or asked
+        /// How many manifest and list requests a second one client may cause upstream, on average; ten seconds' worth may
+        /// come at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or asked
         /// for by another client already, is not counted, nor are layers. Where access is `per-client`, a token not seen
         /// lately is asked about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes
         /// come from one address.
@@ -173,9 +173,9 @@ section! {
         /// new pulls at a quarter of it, and the rest is for pulls that have begun. An upstream that states no quota
         /// has no reserve.
         quota_reserve: Reserve = "'10%'", example "25";
-        /// When the upstream's quota is spent: `release` nodes to the registry itself at once, or `hold` them, within the
-        /// header deadline, until there is quota again: in order
-        /// of urgency and arrival, one by one. Where the upstream itself names a later time, nobody is held.
+        /// When the upstream's quota is spent: `release` nodes to the registry itself at once, or `hold` them until there is
+        /// quota again. Requests are held up to `header_deadline`, the most urgent and oldest first, and let go one by one.
+        /// Nobody is held when the registry names a time (`Retry-After`) beyond that deadline.
         on_exhausted: OnExhausted = "'release'";
         /// Go on serving, marked stale, a tag the upstream says it no longer has. Where access is `per-client`, only until
         /// the client's right is asked for again, within 5 minutes: the upstream then answers that there is no such tag.
@@ -226,12 +226,13 @@ section! {
         /// for 30 s.
         helper: Option<HelperName>;
         /// Credential-provider plugin of the kubelet (`credentialprovider.kubelet.k8s.io/v1`): its path, or its name in the
-        /// search path. It runs for at most 30 s and sees of our environment the search path, proxies, and what begins with
-        /// `AWS_`, `AZURE_` or `GOOGLE_`. Its answer is used for the image, registry or everything, and as long, as it says.
+        /// search path. It runs for at most 30 s and sees of our environment `PATH`, `HOME`, `TMPDIR`, `LANG`, `TZ`,
+        /// `SSL_CERT_FILE`, `SSL_CERT_DIR`, `CLOUDSDK_CONFIG`, the proxies, and what begins with `AWS_`, `AZURE_` or
+        /// `GOOGLE_`. Its answer is used for the image, registry or everything, and as long, as it says.
         provider: Option<ProgramName>, example "'ecr-credential-provider'";
         /// Arguments of `provider`.
         args: Vec<Argument>, example "['get-credentials']";
-        /// Variables for `provider`, besides.
+        /// More variables for `provider`.
         env: Variables, example "{ AWS_PROFILE = 'pull' }";
         /// How long an answer of `provider` is used that states no lifetime (the kubelet's `defaultCacheDuration`).
         default_lifetime: Duration = "'10m'", within "10s" .. "24h";
