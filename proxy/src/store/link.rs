@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use registry::{Digest, RegistryHost, Repository};
 use serde::{Deserialize, Serialize};
@@ -87,10 +88,8 @@ impl Links {
     /// # Errors
     /// The disk's.
     pub(super) async fn revoke(&self, digest: &Digest) -> io::Result<()> {
-        for scope in self.0.names(self.0.layout().links()).await? {
-            for kind in Kind::ALL {
-                self.0.remove(self.0.layout().link_of(&scope, *kind, digest)).await?;
-            }
+        for path in self.paths_of(digest).await? {
+            self.0.remove(path).await?;
         }
         Ok(())
     }
@@ -114,11 +113,9 @@ impl Links {
     /// The disk's.
     pub(super) async fn of(&self, digest: &Digest) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for scope in self.0.names(self.0.layout().links()).await? {
-            for kind in Kind::ALL {
-                if let Some(record) = self.0.get(self.0.layout().link_of(&scope, *kind, digest)).await {
-                    names.push(record.place());
-                }
+        for path in self.paths_of(digest).await? {
+            if let Some(record) = self.0.get(path).await {
+                names.push(record.place());
             }
         }
         names.sort();
@@ -160,6 +157,15 @@ impl Links {
             }
         }
         Ok(scopes)
+    }
+
+    /// Where the links of `digest` are.
+    async fn paths_of(&self, digest: &Digest) -> io::Result<Vec<PathBuf>> {
+        let scopes = self.0.names(self.0.layout().links()).await?;
+        let of = |scope: &String| {
+            Kind::ALL.iter().map(|kind| self.0.layout().link_of(scope, *kind, digest)).collect()
+        };
+        self.0.present(scopes.iter().flat_map(|scope| -> Vec<_> { of(scope) }).collect()).await
     }
 
     async fn linked_in(&self, scope: &str) -> io::Result<Vec<(Digest, Kind)>> {

@@ -66,6 +66,19 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         off_worker(move || disk.names(&folder)).await
     }
 
+    /// Those of `paths` where a record is, on the disk or in memory: one look at the disk, however many they are.
+    pub(super) async fn present(&self, paths: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
+        let (disk, cache) = (self.folder.disk.clone(), self.cache.clone());
+        off_worker(move || {
+            let is_missing = |path: &Path| {
+                let found = disk.open(path);
+                found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            };
+            Ok(paths.into_iter().filter(|path| !is_missing(path) || cache.contains_key(path)).collect())
+        })
+        .await
+    }
+
     /// Every record that can be read in `top` and the folders below it.
     pub(super) async fn below(&self, top: PathBuf) -> io::Result<Vec<T>> {
         let disk = self.folder.disk.clone();
