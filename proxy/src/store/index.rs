@@ -46,7 +46,8 @@ struct Known {
     /// Removed while somebody read: their bytes are free when the last reader is gone.
     unlinked: Vec<(Weak<()>, u64)>,
     pinned: Arc<HashSet<Digest>>,
-    /// Taken out by an eviction and perhaps not yet removed: opening them enters nothing.
+    /// Taken out by an eviction and perhaps not yet removed, or out while the scan at start may still have them on its
+    /// list: opening them enters nothing, nor does the scan.
     leaving: HashSet<Digest>,
     lost: bool,
     /// Hashed since the machine started.
@@ -337,6 +338,8 @@ impl Index {
     pub(super) fn complete(&self) {
         let mut known = self.known();
         known.complete = true;
+        // Evictions wait for the scan: what is left here is what left during it.
+        known.leaving.clear();
         let Known { checked, order, .. } = &mut *known;
         checked.retain(|digest| order.size(digest).is_some());
         drop(known);
@@ -414,6 +417,9 @@ impl Known {
 
     fn remove(&mut self, digest: &Digest) -> Option<u64> {
         self.checked.remove(digest);
+        if !self.complete {
+            self.leaving.insert(digest.clone());
+        }
         let size = self.order.remove(digest)?;
         if let Some(lease) = self.leases.get(digest).filter(|lease| lease.strong_count() > 0) {
             self.unlinked.push((lease.clone(), size));

@@ -175,11 +175,12 @@ impl Store {
     }
 
     /// Takes content, its links and tags out; with `dry_run` it only says what it would take. Pinned content goes, too:
-    /// who asks by name means it. Who reads it reads on.
+    /// who asks by name means it. Who reads it reads on. Waits for the scan at start: what it has not seen would stay.
     ///
     /// # Errors
     /// The disk's; what was taken out before stays out.
     pub async fn purge(&self, what: &Purge, dry_run: bool) -> io::Result<Purged> {
+        self.scanned().await;
         let (tags, digests) = self.doomed(what).await?;
         let mut purged =
             Purged { tags: tags.iter().map(|seen| seen.image.to_string()).collect(), ..Purged::default() };
@@ -243,6 +244,8 @@ impl Store {
         digest: Option<Digest>,
         media_type: &str,
     ) -> io::Result<Explanation> {
+        // Else content that is here would be called missing.
+        self.scanned().await;
         self.0.room.pin().await;
         let mut explained = Explanation {
             subject,

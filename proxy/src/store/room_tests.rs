@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 use super::disk::Space;
+use super::evict::Tier;
 use super::faulty::{self, Call, Fault, Trap};
 use super::*;
 use crate::watch::{Evicted, Unwatched};
@@ -448,4 +449,72 @@ async fn means(store: &Store, image: &ImageName, digest: &Digest) {
 /// What a tag is known to mean.
 async fn explained(store: &Store, image: &ImageName) -> Option<String> {
     store.explain_image(image).await.unwrap().digest
+}
+
+#[tokio::test]
+async fn what_is_purged_is_linked_nowhere_and_nothing_else_is_touched() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 10_000).await;
+    let (purged, kept) = (fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap());
+    let scopes: Vec<_> = (0..50)
+        .map(|n| Scope {
+            registry: "docker.io".parse().unwrap(),
+            repository: Some(format!("org/app{n}").parse().unwrap()),
+        })
+        .collect();
+    for digest in [&purged, &kept] {
+        for (scope, kind) in scopes.iter().zip(Kind::ALL.iter().cycle()) {
+            store.links().put(scope, *kind, digest, Link { media_type: None, size: 1000 }).await;
+        }
+    }
+    // As after a restart, in part: what is linked is on the disk, in memory, or both.
+    store.links().forget_remembered();
+    store.links().get(&scopes[7], Kind::ALL[7 % 2], &purged).await.unwrap();
+    std::fs::remove_file(store.0.folder.layout.link(&scopes[7], Kind::ALL[7 % 2], &purged)).unwrap();
+
+    store.purge(&inventory::Purge::Digest(purged.clone()), false).await.unwrap();
+    let mut linked = [0, 0];
+    for (scope, kind) in scopes.iter().zip(Kind::ALL.iter().cycle()) {
+        for (count, digest) in linked.iter_mut().zip([&purged, &kept]) {
+            *count += usize::from(store.links().get(scope, *kind, digest).await.is_some());
+        }
+    }
+    assert_eq!(linked, [0, 50]);
+    assert_eq!(store.explain_digest(&kept).await.unwrap().linked.len(), 50);
+    assert!(store.explain_digest(&purged).await.unwrap().linked.is_empty());
+}
+
+#[tokio::test]
+async fn a_purge_that_comes_during_the_scan_takes_what_the_scan_has_yet_to_see() {
+    let dir = TempDir::new().unwrap();
+    let layout = Layout::new(dir.path().to_owned());
+    for n in 0..300 {
+        let bytes = format!("object {n}");
+        let path = layout.blob(&Digest::sha256(bytes.as_bytes()));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let store = Store::open(config(dir.path(), 100_000), Arc::new(Unwatched)).await.unwrap();
+    let purged = store.purge(&inventory::Purge::All, false).await.unwrap();
+    assert_eq!(purged.objects.len(), 300);
+    assert_eq!(recover::content(&store.0.folder).unwrap().len(), 0);
+    assert_eq!(store.usage(), Usage { objects: 0, bytes: 0, complete: true });
+}
+
+#[test]
+fn what_left_during_the_scan_is_not_entered_by_it_and_may_come_back() {
+    let index = Arc::new(Index::default());
+    let [gone, back] = [b"gone", b"back"].map(|bytes| Digest::sha256(bytes));
+    for digest in [&gone, &back] {
+        index.remove(digest);
+    }
+    let _lease = index.add(&back, Kind::Blob, 4);
+    for digest in [&gone, &back] {
+        index.restore(digest, Tier::Content, 4, SystemTime::now(), SystemTime::now());
+    }
+    index.complete();
+    assert_eq!(index.look(&gone), None);
+    assert_eq!(index.look(&back), Some((4, Kind::Blob)));
+    index.found(&gone, 4);
+    assert_eq!(index.look(&gone), Some((4, Kind::Blob)), "it is no longer spoken of as leaving");
 }
