@@ -6,7 +6,6 @@ use std::time::Duration;
 use loadtest::image::Image;
 use loadtest::registry::{Quota, Registry, Rule, TooMany};
 use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
-use tokio::time::Instant;
 
 use crate::setup::{BIN, REGISTRY, config, upstream};
 
@@ -53,14 +52,12 @@ async fn pull(pullgate: &Pullgate, n: u64) {
 async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
     let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
     registry.set_quota(Some(Quota::of(100).remaining(0)));
-    let begun = Instant::now();
     let back = async {
         tokio::time::sleep(GAP).await;
         assert_eq!(registry.log().manifest_gets(), 0, "who is held asks for nothing that counts");
         registry.set_quota(Some(Quota::of(100)));
     };
     tokio::join!(burst(&pullgate), back);
-    assert!(begun.elapsed() >= GAP, "nobody got through the gap");
     let log = registry.log();
     assert_eq!(log.manifest_gets() as u64, BURST, "each manifest was counted once");
     let free = log.manifest_heads() as u64;

@@ -158,7 +158,7 @@ async fn a_url_that_expired_is_asked_for_once_more() {
 }
 
 #[tokio::test]
-async fn an_hour_of_expired_urls_is_within_the_retry_budget() {
+async fn a_hundred_expired_urls_are_within_the_retry_budget() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.expect("a port");
     let client = Setup::of(&upstream).client();
@@ -178,9 +178,9 @@ async fn a_slow_endpoint_is_hedged_when_that_is_asked_for() {
     let mut setup = setup(&[slow.url(), quick.url()], LONG);
     setup.upstream.limits.hedge_after = Some(Duration::from_millis(20));
     let client = setup.client();
-    let begun = Instant::now();
     assert_eq!(head(&client, "3.20").await.expect("the second answers").endpoint, 1);
-    assert!(begun.elapsed() < Duration::from_secs(5), "its share of the deadline is 10 s");
+    let failed = setup.ears.heard().into_iter().find(|heard| heard.class.is_some());
+    assert!(failed.is_none(), "the first was not waited for until it failed: {failed:?}");
     assert_eq!(setup.ears.states(), [State::Closed; 2], "who lost the race has not failed");
 }
 
@@ -198,10 +198,14 @@ async fn hedges_are_within_the_retry_budget() {
     }
     let fourth = tokio::spawn(async move { head(&client, "3.20").await });
     gate.arrived(4).await;
-    sleep(Duration::from_millis(100)).await;
+    // The time of a hedge comes; one that was sent would be there before the question after it.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(100)).await;
+    tokio::time::resume();
+    head(&Setup::of(&quick).client(), "3.20").await.expect("an answer");
     gate.open();
     assert_eq!(fourth.await.expect("no panic").expect("an answer").endpoint, 0);
-    assert_eq!(quick.log().manifest_heads(), 3);
+    assert_eq!(quick.log().manifest_heads(), 3 + 1, "three hedges, and a question of our own");
 }
 
 #[tokio::test]

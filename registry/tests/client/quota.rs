@@ -194,9 +194,7 @@ async fn for_a_century_nobody_is_held() {
     let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota);
     upstream.fault(spent.header("retry-after", "3155760000"));
     let setup = holding(&upstream);
-    let asked = Instant::now();
-    assert_withheld(get_at(setup.client(), soon()).await, Class::RatePullQuota);
-    assert!(asked + Duration::from_secs(10) > Instant::now());
+    assert_withheld(get_at(setup.client(), never()).await, Class::RatePullQuota);
     let paused = setup.outbound.ledger.outlook(Instant::now()).remove(0).paused.expect("a pause");
     assert!(paused.1 <= Duration::from_secs(3600), "{paused:?}");
 }
@@ -208,9 +206,7 @@ async fn what_can_be_answered_without_it_is_not_held() {
     let client = holding(&upstream).client();
     head(&client, "3.20").await.expect("headers");
     for demand in [Demand::Revalidation, Demand::WarmUp] {
-        let asked = Instant::now();
-        assert_withheld(get(&client.for_demand(demand), "3.20").await, Class::RatePullQuota);
-        assert!(asked + Duration::from_secs(10) > Instant::now(), "{demand}");
+        assert_withheld(get_at(client.for_demand(demand), never()).await, Class::RatePullQuota);
     }
     get(&client.for_demand(Demand::NewPull), "3.20").await.expect("a new pull may");
 }

@@ -212,6 +212,11 @@ pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
+/// Never, as far as a test is concerned: what waits for it hangs, and the test does not end.
+pub(crate) fn never() -> Instant {
+    Instant::now() + Duration::from_secs(600)
+}
+
 pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a name")
 }
