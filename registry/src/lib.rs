@@ -6,8 +6,8 @@
 //!
 //! ```text
 //!   client ── turns ── call ── transport (pool) ── dial (forward) ── dns
-//!     │  (guard, retry) │ │                         │   └─────────── authorities, tls
-//!     │                 │ └── authorize: challenge, token            │
+//!     │  (guard, retry, │ │                         │   └─────────── authorities, tls
+//!     │   failures)     │ └── authorize: challenge, token            │
 //!     │                 └──── judge: classify              trust: may we follow this realm, redirect, address?
 //!     │                 └──── admission: ledger, demand: does the registry's quota allow it?
 //!     └── answer: good answers to values, body: bytes that keep their promise
@@ -35,6 +35,7 @@ mod dial;
 pub mod digest;
 pub mod dns;
 pub mod error;
+mod failures;
 mod forward;
 pub mod go_duration;
 pub mod guard;

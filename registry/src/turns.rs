@@ -1,19 +1,18 @@
-//! Whom a question is put to: endpoints in their order, one deadline over all, and whose "no" counts.
+//! Whom a question is put to: endpoints in their order, one deadline over all, and a hedge beside the first.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
 use crate::call::{Given, Question, Walk, Walked};
 use crate::class::{Class, Stage};
 use crate::client::{Behalf, Connections, Inner};
 use crate::error::{Error, Evidence, Reason};
+use crate::failures::Failures;
 use crate::observe::RequestKind;
 use crate::pool::Pool;
-use crate::upstream::Endpoint;
 
 impl Inner {
     /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
@@ -23,40 +22,32 @@ impl Inner {
         question: &Question<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
-        let own = self.own_endpoint();
-        let mut told: Option<Error> = None;
+        let mut failures = Failures::of(&self.upstream);
         let mut left: Vec<usize> = self.order(question).rev().collect();
         let mut asked = FuturesUnordered::new();
         let mut hedge = self.hedge_at(question);
+        let ask = |endpoint, left: &[usize]| self.turn(behalf, question, endpoint, left, &make);
         loop {
             if asked.is_empty() {
                 let Some(endpoint) = left.pop() else { break };
-                let seat = (endpoint, self.share(question.deadline, &left), left.is_empty());
-                asked.push(self.turn(behalf, question, seat, &make));
+                asked.push(ask(endpoint, &left));
             }
-            let (endpoint, error) = tokio::select! {
+            tokio::select! {
                 Some((endpoint, ended)) = asked.next() => match ended {
                     Ok(walked) => return Ok(walked),
-                    Err(error) => (endpoint, error),
+                    Err(error) => {
+                        tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
+                        failures.add(endpoint, error)?;
+                    }
                 },
                 () = due(hedge) => {
                     hedge = None;
-                    let next = left.pop_if(|next| self.may_hedge(*next));
-                    let seat = next.map(|next| (next, self.share(question.deadline, &left), left.is_empty()));
-                    asked.extend(seat.map(|seat| self.turn(behalf, question, seat, &make)));
-                    continue;
+                    let beside = left.pop_if(|next| self.may_hedge(*next));
+                    asked.extend(beside.map(|endpoint| ask(endpoint, &left)));
                 }
-            };
-            tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
-            if endpoint == own && is_verdict(&error) {
-                return Err(error);
-            }
-            // Of several failures the registry's own is told: a mirror knows less.
-            if endpoint == own || told.is_none() {
-                told = Some(error);
             }
         }
-        Err(told.unwrap_or_else(|| {
+        Err(failures.into_told().unwrap_or_else(|| {
             let host = self.upstream.registry.as_str();
             let evidence = Evidence::host(host).because(Reason::EndpointsExhausted).saying("no endpoint");
             Error::new(Class::NotConfigured, question.stage, evidence)
@@ -88,17 +79,19 @@ impl Inner {
         !self.guards[endpoint].refuses(Instant::now()) && self.may_retry()
     }
 
-    /// One endpoint's turn and whose it was: an index, when its time is up, and whether nobody comes after it.
-    async fn turn<T>(
-        &self,
-        behalf: &Behalf,
-        question: &Question<'_>,
-        (endpoint, deadline, is_last): (usize, Instant, bool),
-        make: impl Fn(Given) -> Result<T, Error>,
-    ) -> (usize, Result<Walked<T>, Error>) {
-        let pool = self.pool_for_call();
-        let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
-        (endpoint, walk.held_turn(make).await)
+    /// One endpoint's turn, before the `others` still to be asked, and whose it was.
+    fn turn<'a, T, M: Fn(Given) -> Result<T, Error>>(
+        &'a self,
+        behalf: &'a Behalf,
+        question: &'a Question<'a>,
+        endpoint: usize,
+        others: &[usize],
+        make: &'a M,
+    ) -> impl Future<Output = (usize, Result<Walked<T>, Error>)> + use<'a, T, M> {
+        let (pool, deadline) = (self.pool_for_call(), self.share(question.deadline, others));
+        let walk =
+            Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last: others.is_empty() };
+        async move { (endpoint, walk.held_turn(make).await) }
     }
 
     /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
@@ -114,18 +107,6 @@ impl Inner {
         let others = others.iter().filter(|other| !self.guards[**other].refuses(now)).count();
         let parts = u32::try_from(others + 1).unwrap_or(u32::MAX);
         now + deadline.saturating_duration_since(now) / parts
-    }
-
-    /// The endpoint whose "no" counts: the first within the registry's own domain, else the last.
-    fn own_endpoint(&self) -> usize {
-        let registry = psl::domain_str(self.upstream.registry.host());
-        let endpoints = &self.upstream.endpoints;
-        let own = |endpoint: &Endpoint| {
-            let host = endpoint.url.host_str();
-            host == Some(self.upstream.registry.host())
-                || registry.is_some() && host.and_then(psl::domain_str) == registry
-        };
-        endpoints.iter().position(own).unwrap_or(endpoints.len().saturating_sub(1))
     }
 
     fn pool_for_call(&self) -> Arc<Pool> {
@@ -183,12 +164,4 @@ async fn due(instant: Option<Instant>) {
 /// How far on a pull's way a good answer went.
 fn farthest(question: &Question<'_>) -> Stage {
     if question.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
-}
-
-/// An answer that stands whoever else is asked: the registry knows us and says no, or does not have it. What its blob
-/// host says is no such answer.
-fn is_verdict(error: &Error) -> bool {
-    let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
-    let refused = |status: u16| (400..500).contains(&status) && !too_busy.contains(&status);
-    error.class != Class::BlobHost && error.evidence.status.is_some_and(refused)
 }
