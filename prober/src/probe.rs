@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
         self.manifest(digest).await.map(|manifest| Some(manifest.kind))
     }
 
-    /// Takes one counted request off the prober's share, if the registry has that much to spare for nobody's pull.
+    /// Spends one counted request, if the prober's share and the quota allow.
     async fn may_spend(&self, digest: &Digest) -> bool {
         let reference = Reference::Digest(digest.clone());
         let spare = self.client.afford(&self.target.image.repository, &reference, self.deadline()).await;
