@@ -375,9 +375,7 @@ impl Store {
     /// # Errors
     /// `ResourceBusy` while somebody writes it; the disk's, already told to the watch.
     pub(crate) async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
-        let Some(writer) = self.0.index.writers.admit(digest) else {
-            return Err(io::ErrorKind::ResourceBusy.into());
-        };
+        let writer = self.0.index.writers.admit(digest).ok_or(io::ErrorKind::ResourceBusy)?;
         let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone(), writer);
         begun.await.map_err(|error| self.told(error))
     }
