@@ -140,14 +140,23 @@ impl<O: Origin> Fill<O> {
         match self.next(at) {
             Next::Here => Ok(self.catch_up().await),
             Next::Coming => Ok(self.follow().await),
-            Next::Free(wall) => self.transfer(at, wall, deadline).await,
+            Next::Free(wall) => self.ask(at, wall, deadline).await,
         }
     }
 
-    /// One request to the upstream, from the front to the next bytes that are there, or to where it ends or breaks.
-    async fn transfer(&mut self, at: u64, wall: Option<u64>, deadline: Instant) -> Result<Ended, Error> {
+    /// One request to the upstream, from the front to the next bytes that are there. Readers know what it is to bring.
+    async fn ask(&mut self, at: u64, wall: Option<u64>, deadline: Instant) -> Result<Ended, Error> {
         let cell = self.in_cells.then(|| cell_end(at));
         let until = [cell, wall].into_iter().flatten().min();
+        let asked = until.map(|until| (until, Instant::now()));
+        self.lead.flight.update(|progress| progress.asked = asked);
+        let ended = self.transfer(at, until, deadline).await;
+        self.lead.flight.update(|progress| progress.asked = None);
+        ended
+    }
+
+    /// Asks and takes what comes, up to `until` or to where it breaks.
+    async fn transfer(&mut self, at: u64, until: Option<u64>, deadline: Instant) -> Result<Ended, Error> {
         let last = until.into_iter().chain(self.length).min().map(|end| end - 1);
         let range = (at > 0 || until.is_some()).then_some(ByteRange { start: at, end: last });
         let Source { origin, repository, digest, .. } = &self.source;

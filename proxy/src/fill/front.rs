@@ -107,7 +107,9 @@ impl<O: Origin> Fill<O> {
             return;
         }
         for at in wanted {
-            if at > self.taken() && self.segments.claims().len() < SEGMENTS_MAX {
+            // What was far when its reader said so may have come close.
+            let far = self.lead.flight.progress.borrow().is_far(at);
+            if far && at > self.taken() && self.segments.claims().len() < SEGMENTS_MAX {
                 self.begin_segment(|map| map.around(at));
             }
         }

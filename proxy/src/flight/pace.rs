@@ -37,16 +37,31 @@ impl Pace {
         let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING);
         match elapsed {
             None => gap > FAR_WHEN_UNKNOWN,
-            Some(elapsed) => {
-                let within = PATIENCE.as_secs_f64() / elapsed.as_secs_f64() * self.bytes as f64;
-                gap > NEAR && gap as f64 > within
-            }
+            Some(elapsed) => gap > NEAR && !self.comes_within(PATIENCE, gap, elapsed),
         }
+    }
+
+    /// The same of bytes that the fill asked for at `asked` in a request of its own, and so may have been sent already:
+    /// another request would have them sent twice. They are far if nothing has come for a moment, or if they would
+    /// take really long.
+    pub(crate) fn is_far_in_answer(&self, gap: u64, asked: Instant) -> bool {
+        if gap <= NEAR || asked.elapsed() < PATIENCE {
+            return false;
+        }
+        let Some((since, last)) = self.since.zip(self.last) else { return true };
+        last.max(asked).elapsed() >= PATIENCE || !self.comes_within(ANSWER_PATIENCE, gap, since.elapsed())
+    }
+
+    /// Do `gap` bytes come within `time`, as fast as the last ones, which took `elapsed`?
+    fn comes_within(&self, time: Duration, gap: u64, elapsed: Duration) -> bool {
+        gap as f64 <= time.as_secs_f64() / elapsed.as_secs_f64() * self.bytes as f64
     }
 }
 
 /// How long a reader waits for the fill to come by.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for bytes that are asked for already.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Over which the speed is taken.
 const WINDOW: Duration = Duration::from_secs(2);
 /// After which a speed says something.
@@ -72,6 +87,36 @@ mod tests {
         }
         assert!(!pace.is_far(18 * MIB));
         assert!(pace.is_far(23 * MIB));
+    }
+
+    /// The first moments of a transfer, or of a busy machine, say little.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_is_waited_for_while_it_comes() {
+        let (mut pace, asked) = (Pace::default(), Instant::now());
+        let mut came = 0;
+        while came < 7 * MIB {
+            assert!(!pace.is_far_in_answer(8 * MIB - came, asked), "{came}");
+            pace.add(MIB / 4);
+            came += MIB / 4;
+            tokio::time::advance(Duration::from_millis(150)).await;
+        }
+        assert!(pace.is_far(4 * MIB) && !pace.is_far_in_answer(4 * MIB, asked));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_is_not_waited_for_if_it_stands_still_or_trickles() {
+        let (mut pace, asked) = (Pace::default(), Instant::now());
+        pace.add(7 * MIB);
+        tokio::time::advance(Duration::from_millis(1900)).await;
+        assert!(!pace.is_far_in_answer(4 * MIB, asked));
+        tokio::time::advance(Duration::from_millis(100)).await;
+        assert!(pace.is_far_in_answer(4 * MIB, asked) && !pace.is_far_in_answer(MIB, asked));
+        assert!(!pace.is_far_in_answer(4 * MIB, Instant::now()), "asked for anew");
+        for _ in 0..80 {
+            pace.add(MIB / 20);
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(pace.is_far_in_answer(4 * MIB, asked) && !pace.is_far_in_answer(2 * MIB, asked));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use registry::{Caller, Class, Digest, Error, Evidence, Repository, Stage};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::tail::Tail;
@@ -47,6 +48,8 @@ pub(crate) struct Progress {
     pub(crate) ahead: Spans,
     /// How fast the bytes from the beginning on come.
     pub(crate) pace: Pace,
+    /// Where those end that the fill has asked for in one piece, and when it did.
+    pub(crate) asked: Option<(u64, Instant)>,
     /// The growing file.
     pub(crate) content: Option<Content>,
     /// Where the file ends and the tail in memory begins, once the disk has failed.
@@ -104,6 +107,7 @@ impl Progress {
             written: 0,
             ahead: Spans::default(),
             pace: Pace::default(),
+            asked: None,
             content: None,
             spilled_at: None,
         }
@@ -133,7 +137,12 @@ impl Progress {
     /// Would a reader at `at` wait too long for the fill to come by?
     pub(crate) fn is_far(&self, at: u64) -> bool {
         let running = matches!(self.phase, Phase::Running) && self.length.is_some_and(|it| it > SMALL_MAX);
-        running && self.spilled_at.is_none() && self.pace.is_far(at.saturating_sub(self.written))
+        let gap = at.saturating_sub(self.written);
+        let far = || match self.asked {
+            Some((end, asked)) if at < end => self.pace.is_far_in_answer(gap, asked),
+            _ => self.pace.is_far(gap),
+        };
+        running && self.spilled_at.is_none() && far()
     }
 
     pub(crate) fn gate(&self) -> Gate {
