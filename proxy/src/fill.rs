@@ -220,10 +220,17 @@ impl<O: Origin> Fill<O> {
     /// The upstream gave this party the blob: it earns the link, and readers may be answered.
     async fn open_gate(&mut self, length: Option<u64>) {
         self.length = length;
-        let content = self.content();
         if let Some(size) = length {
             self.link(size).await;
-            self.reserve(size).await;
+        }
+        self.publish().await;
+    }
+
+    /// Sets space aside and tells readers what is here to begin with.
+    async fn publish(&mut self) {
+        let (length, content) = (self.length, self.content());
+        if let Some(length) = length {
+            self.reserve(length).await;
         }
         let (written, ahead) = (self.taken(), self.spans());
         let spilled_at = self.content().is_none().then_some(written);

@@ -10,18 +10,43 @@ use crate::store::{AppendError, Ingest};
 use crate::watch::{FillOutcome, Quarantined};
 
 impl<O: Origin> Fill<O> {
-    /// Puts the bytes away for the next request. `false`: somebody came meanwhile.
+    /// Puts the bytes away for the next request and ends. `false`: somebody came meanwhile, and it goes on.
     pub(super) async fn pause(&mut self) -> bool {
         self.segments.stop().await;
-        if let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
-            self.put_away(ingest, Ingest::keep).await;
+        if self.content().is_none() {
+            return self.dissolve_if_deserted();
         }
-        if self.lead.dissolve_if_deserted() {
-            self.tally.end(FillOutcome::Paused);
+        let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) else { return false };
+        let kept = self.put_away(ingest, Ingest::keep).await;
+        if self.dissolve_if_deserted() {
             return true;
         }
-        self.sink = Some(Sink::begin(&self.store, &self.source.digest).await);
+        let read = self.lead.flight.progress.borrow().written;
+        if kept || read == 0 {
+            self.sink = Some(Sink::begin(&self.store, &self.source.digest).await);
+        }
+        if self.taken() < read {
+            // What is fetched in their place need not be the same, and would be hashed without those that were read.
+            self.lose().await;
+            return true;
+        }
+        self.publish().await;
         false
+    }
+
+    fn dissolve_if_deserted(&mut self) -> bool {
+        let deserted = self.lead.dissolve_if_deserted();
+        if deserted {
+            self.tally.end(FillOutcome::Paused);
+        }
+        deserted
+    }
+
+    /// Ends the flight, since the disk lost bytes of it.
+    async fn lose(&mut self) {
+        self.give_up_file().await;
+        self.lead.end(Phase::Failed(Failure::Disk));
+        self.tally.end(FillOutcome::Failed(Class::DiskFull));
     }
 
     /// All bytes are here: verdict, delivery, commit.
@@ -64,8 +89,7 @@ impl<O: Origin> Fill<O> {
                 if !lost {
                     return self.deliver();
                 }
-                self.lead.end(Phase::Failed(Failure::Disk));
-                self.tally.end(FillOutcome::Failed(Class::DiskFull));
+                self.lose().await;
             }
         }
     }
@@ -97,9 +121,9 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    pub(super) async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) {
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || how(ingest)).await {
-            self.store.told(error);
-        }
+    /// Does `how` with the file; was it done?
+    pub(super) async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) -> bool {
+        let done = tokio::task::spawn_blocking(move || how(ingest)).await;
+        done.is_ok_and(|done| done.map_err(|error| self.store.told(error)).is_ok())
     }
 }

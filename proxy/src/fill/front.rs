@@ -238,6 +238,10 @@ impl<O: Origin> Fill<O> {
             progress.content = progress.content.take().filter(|_| !lost);
         });
         self.give_up_file().await;
+        if lost {
+            // Whoever comes now would miss bytes.
+            self.lead.close();
+        }
     }
 
     /// Passes bytes the disk did not take through memory.

@@ -54,6 +54,7 @@ impl Tail {
     pub(crate) fn begin(&self, offset: u64) {
         let mut window = self.window();
         (window.start, window.end) = (offset, offset);
+        window.pieces.clear();
     }
 
     /// Adds bytes at the end. When the window is full, waits for the slowest reader, but only so long: then it

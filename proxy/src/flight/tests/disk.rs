@@ -1,6 +1,10 @@
 //! A disk that fails, and a process that is killed.
 
+use std::io;
+use std::sync::mpsc;
+
 use super::*;
+use crate::store::faulty::Call;
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_costs_the_copy_not_the_pull() {
@@ -123,6 +127,72 @@ async fn read_up_to(body: &mut crate::reader::Body, end: usize) {
         read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
     }
     assert_eq!(read, end);
+}
+
+/// The next such call waits until it is told how to end; a permit says that it is waiting.
+fn hold(world: &World, held: Call) -> (Arc<Semaphore>, mpsc::Sender<io::Result<()>>) {
+    let (waiting, (release, released)) = (Arc::new(Semaphore::new(0)), mpsc::channel());
+    let (reached, once) = (waiting.clone(), Mutex::new(Some(released)));
+    world.trap.rule(move |call, _| {
+        let released = if call == held { once.lock().unwrap().take() } else { None };
+        released.map_or(Ok(()), |released| {
+            reached.add_permits(1);
+            released.recv().unwrap()
+        })
+    });
+    (waiting, release)
+}
+
+/// A fill of 70 MiB that everybody left after `mibs`, and who came while it was putting its bytes away.
+async fn left_and_joined(mibs: usize, held: Call, then: io::Result<()>) -> (World, Opened) {
+    let mut parts = vec![Part::Send(MIB as u64); mibs];
+    parts.push(Part::Await(Arc::new(Semaphore::new(0))));
+    let world = World::new(70 * MIB, [Answer::of(parts)]).await;
+    let mut body = world.open().await.unwrap().reader.body(0..70 * MIB as u64);
+    read_up_to(&mut body, mibs * MIB).await;
+    let (waiting, release) = hold(&world, held);
+    drop(body);
+    waiting.acquire().await.unwrap().forget();
+    let joined = world.open().await.unwrap();
+    assert_eq!(joined.outcome, Origination::Joined);
+    release.send(then).unwrap();
+    (world, joined)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_a_fill_pauses_has_it_go_on() {
+    for (mibs, held) in [(0, Call::Remove), (3, Call::Change)] {
+        let (world, joined) = left_and_joined(mibs, held, Ok(())).await;
+        let mut body = joined.reader.body(0..joined.length);
+        read_up_to(&mut body, mibs * MIB).await;
+        body.frame().await.unwrap().unwrap();
+        let reserved = world.flights.store.standing().reserved_bytes;
+        assert_eq!(reserved, 70 * MIB as u64, "space is set aside for all of it");
+        body.collect().await.unwrap();
+        world.landed().await;
+        assert_eq!(world.upstream.requests(), [0, (mibs * MIB) as u64]);
+        assert!(whole(world.open().await.unwrap()).await.unwrap() == world.content);
+        assert_eq!(world.told.ends.lock().unwrap()[0].outcome, FillOutcome::Committed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_while_a_fill_pauses_loses_nothing_if_it_cannot_be_stored_any_more() {
+    let (world, joined) = left_and_joined(0, Call::Remove, Ok(())).await;
+    world.trap.set(0, Fault::Always(ENOSPC));
+    assert!(whole(joined).await.unwrap() == world.content);
+    world.landed().await;
+    assert_eq!(world.told.ends.lock().unwrap()[0].outcome, FillOutcome::PassedThrough);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_lost_while_a_fill_pauses_are_made_up_for_nobody_who_may_have_read_them() {
+    let (world, joined) = left_and_joined(3, Call::Change, Err(io::ErrorKind::StorageFull.into())).await;
+    assert!(matches!(whole(joined).await, Err(Cut::Disk(_))));
+    assert!(world.read().await.unwrap() == world.content);
+    world.landed().await;
+    assert!(world.committed_is_right().await);
+    assert_eq!(world.open().await.unwrap().outcome, Origination::Hit);
 }
 
 const ENOSPC: i32 = 28;
