@@ -6,7 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+/// How long all may still be kept waiting.
+#[derive(Debug)]
+struct Patience {
+    left: Duration,
+    /// From this offset on there is as much again.
+    renewed_at: u64,
+}
 
 /// A window over the newest bytes, and how far each reader is.
 #[derive(Debug, Default)]
@@ -21,6 +29,8 @@ struct Window {
     start: u64,
     end: u64,
     pieces: VecDeque<Bytes>,
+    /// What is left of the patience with slow readers, for as many bytes as the window holds.
+    patience: Patience,
     /// Where each reader will read next; those left behind are waited for no more.
     cursors: HashMap<u64, u64>,
     next_cursor: u64,
@@ -55,18 +65,22 @@ impl Tail {
         let mut window = self.window();
         (window.start, window.end) = (offset, offset);
         window.pieces.clear();
+        window.patience = Patience::from(offset);
     }
 
-    /// Adds bytes at the end. When the window is full, waits for the slowest reader, but only so long: then it
-    /// loses bytes that reader has not had. Returns whether any bytes were dropped.
+    /// Adds bytes at the end. When the window is full, waits for the slowest reader, but only so long for as many bytes
+    /// as it holds: then it loses bytes that reader has not had. Returns whether any bytes were dropped.
     pub(crate) async fn push(&self, piece: Bytes) -> bool {
-        let patience = timeout(PATIENCE, async {
+        let (left, began) = (self.window().patience.left, Instant::now());
+        let room = timeout(left, async {
             while self.window().lacks_room() {
                 self.moved.notified().await;
             }
         });
-        let impatient = patience.await.is_err();
+        let impatient = room.await.is_err();
         let mut window = self.window();
+        let end = window.end;
+        window.patience.spend(began.elapsed(), end);
         window.end += piece.len() as u64;
         window.pieces.push_back(piece);
         window.trim(impatient)
@@ -90,6 +104,26 @@ impl Tail {
 
     fn window(&self) -> MutexGuard<'_, Window> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Patience {
+    fn from(offset: u64) -> Self {
+        Self { left: PATIENCE, renewed_at: offset + CAPACITY }
+    }
+
+    /// All were kept waiting for so long, with the window's end at `offset`.
+    fn spend(&mut self, waited: Duration, offset: u64) {
+        self.left = self.left.saturating_sub(waited);
+        if offset >= self.renewed_at {
+            *self = Self::from(offset);
+        }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self::from(0)
     }
 }
 
@@ -126,7 +160,8 @@ impl Window {
 
 /// Bytes kept for readers: a whole small blob, and room to flow for larger ones.
 const CAPACITY: u64 = 5 << 20;
-/// How long all wait for one slow reader before it is left behind.
+/// How long all wait for slow readers, in the time as many bytes pass as the window holds: who takes less than 512 KiB
+/// a second is left behind.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -166,7 +201,7 @@ mod tests {
         let tail = Tail::default();
         let _stopped = tail.enter();
         tail.begin(0);
-        let before = tokio::time::Instant::now();
+        let before = Instant::now();
         for _ in 0..12 {
             tail.push(Bytes::from(vec![0; 1 << 20])).await;
         }
@@ -174,4 +209,42 @@ mod tests {
         assert_eq!(tail.slice(0, 1), None);
         assert!(tail.slice(11 << 20, 1).is_some());
     }
+
+    /// A reader that takes some of each piece, and never stops for long.
+    async fn dawdle(tail: &Tail, every: Duration, until: u64) -> bool {
+        let (cursor, mut at) = (tail.enter(), 0);
+        while at < until {
+            tokio::time::sleep(every).await;
+            let Some(read) = tail.slice(at, PIECE) else { return false };
+            at += read.len() as u64;
+            tail.advance(cursor, at);
+        }
+        true
+    }
+
+    async fn pass(tail: &Tail, bytes: u64) -> Duration {
+        let began = Instant::now();
+        for _ in 0..bytes / PIECE {
+            tail.push(Bytes::from(vec![0; PIECE as usize])).await;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_always_takes_a_little_does_not_set_everyones_pace() {
+        let (tail, length) = (Tail::default(), 20 << 20);
+        let slow = dawdle(&tail, Duration::from_secs(9), length);
+        let (kept_up, took) = tokio::join!(slow, pass(&tail, length));
+        assert!(!kept_up && took <= 2 * PATIENCE, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_a_megabyte_a_second_is_waited_for_all_the_way() {
+        let (tail, length) = (Tail::default(), 40 << 20);
+        let steady = dawdle(&tail, Duration::from_millis(15), length);
+        let (kept_up, took) = tokio::join!(steady, pass(&tail, length));
+        assert!(kept_up && took > 3 * PATIENCE, "{took:?}");
+    }
+
+    const PIECE: u64 = 16 << 10;
 }
