@@ -205,3 +205,21 @@ async fn one_content_is_written_by_one_at_a_time() {
     drop(patch);
     assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 3);
 }
+
+#[tokio::test]
+async fn a_fill_that_begins_anew_leaves_no_word_of_what_it_cut_off() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path()).await;
+    let digest = Digest::sha256(b"content");
+    let mut kept = store.ingest(&digest).await.unwrap();
+    kept.append(0, &[Bytes::from_static(b"wrong")]).unwrap();
+    kept.keep().unwrap();
+
+    let mut anew = store.ingest(&digest).await.unwrap();
+    assert_eq!(anew.spans().total(), 5);
+    anew.cut(0).unwrap();
+    anew.patch().write(6, &[Bytes::from_static(b"t")]).unwrap();
+    // Dropped, as when the process is killed: what no checkpoint covers is not there.
+    drop(anew);
+    assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 0);
+}
