@@ -43,6 +43,12 @@ impl Check {
     }
 }
 
+/// A check's place among those under way; given up however it ends, so that another may begin.
+struct Place {
+    checks: Arc<Checks>,
+    digest: Digest,
+}
+
 /// The checks of one store.
 #[derive(Debug)]
 pub(super) struct Checks {
@@ -87,8 +93,9 @@ impl Checks {
         room.folder.watch.checking(reason);
         let (checks, room, digest, blob) = (Arc::clone(self), room.clone(), digest.clone(), blob.clone());
         tokio::spawn(async move {
-            let verdict = checks.judge(&room, &digest, &blob, reason).await;
-            checks.running().remove(&digest);
+            let place = Place { checks, digest };
+            let verdict = place.checks.judge(&room, &place.digest, &blob, reason).await;
+            drop(place);
             told.send_replace(Some(verdict));
         });
         Check(check)
@@ -117,6 +124,12 @@ impl Checks {
 
     fn running(&self) -> MutexGuard<'_, HashMap<Digest, Check>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.checks.running().remove(&self.digest);
     }
 }
 

@@ -223,3 +223,30 @@ async fn a_fill_that_begins_anew_leaves_no_word_of_what_it_cut_off() {
     drop(anew);
     assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 0);
 }
+
+/// Panics when it is first told of wrong content.
+#[derive(Default)]
+struct PanicsOnce(std::sync::atomic::AtomicBool);
+
+impl Watch for PanicsOnce {
+    fn quarantined(&self, _: Quarantined) {
+        assert!(self.0.swap(true, std::sync::atomic::Ordering::SeqCst), "the first time");
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_panicked_makes_way_for_another() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(config(dir.path()), Arc::new(PanicsOnce::default())).await.unwrap();
+    let digest = Digest::sha256(b"right");
+    let path = path_of(dir.path(), &digest);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, b"wrong").unwrap();
+    let check = async || {
+        let blob = store.blob(&digest).await.unwrap().expect("nobody took it away yet");
+        store.check(&digest, &blob, false).unwrap().verdict().await
+    };
+    assert_eq!(check().await, Verdict::Unknown);
+    assert_eq!(check().await, Verdict::Wrong);
+    assert!(store.blob(&digest).await.unwrap().is_none());
+}
