@@ -93,7 +93,8 @@ section! {
         max_connections: u64 = "16384", within "1" .. "1000000";
         /// How many manifest and list requests a second one client may cause upstream, on average; ten seconds' worth may
         /// come at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or asked
-        /// for by another client already, is not counted, nor are layers. Where access is `per-client`, a token not seen
+        /// for by another client already, is not counted, nor are layers, unless the client asked for
+        /// blobs that the upstream lacks within the last minute. Where access is `per-client`, a token not seen
         /// lately is asked about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes
         /// come from one address.
         client_rate: u64 = "50", within "1" .. "1000000";
@@ -180,7 +181,7 @@ section! {
         /// Go on serving, marked stale, a tag the upstream says it no longer has. Where access is `per-client`, only until
         /// the client's right is asked for again, within 5 minutes: the upstream then answers that there is no such tag.
         keep_removed: bool = "false";
-        /// How long the upstream's answer that it has no such manifest is given without asking again: what is pushed
+        /// How long the upstream's answer that it has no such manifest or blob is given without asking again: what is pushed
         /// meanwhile is found after so long. `0s`: asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";
         /// Connections to fetch one layer of 32 MiB or more by, where the upstream answers ranges. More than 1 helps

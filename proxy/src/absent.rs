@@ -12,7 +12,8 @@ use crate::manifest::questions::Question;
 use crate::policy::Freshness;
 use crate::respond::is_absence;
 
-/// Absent manifests of all upstreams, by tag or digest.
+/// Absent manifests of all upstreams, by tag or digest, or absent blobs: not both, for a digest may be the one and not the
+/// other.
 #[derive(Clone)]
 pub(crate) struct Absences(Cache<Question, (Error, SystemTime)>);
 

@@ -1,21 +1,24 @@
 //! Blobs: from the store, from the flight of their digest, or headers alone.
 
-use registry::{Class, Digest};
+use registry::{Class, Digest, Reference};
 
+use crate::absent::Absences;
 use crate::access::Pass;
 use crate::body::Body;
 use crate::flight::{Flights, Origination, Source};
 use crate::mirror::Asking;
 use crate::range::Part;
 use crate::repeats::Receipt;
-use crate::respond::{Answer, Content, Failure, Outcome};
-use crate::route::Verb;
+use crate::respond::{Answer, Content, Failure, Outcome, is_absence};
+use crate::route::{Place, Verb};
 use crate::store::Store;
 
-/// Answers GET and HEAD of a blob.
+/// Answers GET and HEAD of a blob. One that the upstream just said it lacks is not asked for again; who asks for such
+/// takes turns for others.
 pub(crate) async fn answer(
     store: &Store,
     flights: &Flights,
+    absences: &Absences,
     asking: &Asking<'_>,
     digest: &Digest,
 ) -> Result<Answer, Failure> {
@@ -32,10 +35,31 @@ pub(crate) async fn answer(
         identity: asking.pass.as_ref().map(Pass::identity),
         caller: asking.pass.as_ref().and_then(Pass::caller).cloned(),
     };
-    match asking.verb {
+    let Place { registry, repository, .. } = asking.place;
+    let question = || (registry.clone(), repository.clone(), Reference::Digest(digest.clone()));
+    if !store.holds(digest).await {
+        if let Some(error) = absences.get(&question(), asking.freshness(), asking.now) {
+            asking.fairness.guessed(asking);
+            return Err(error.into());
+        }
+        if asking.fairness.is_guessing(asking) {
+            asking.fairness.turn(asking, || false).await?;
+        }
+    }
+    let answered = match asking.verb {
         Verb::Get => get(store, flights, asking, source, receipt).await,
         Verb::Head => head(flights, asking, source).await,
+    };
+    if let Err(Failure::Upstream(error)) = &answered
+        && is_absence(error)
+    {
+        asking.fairness.guessed(asking);
+        // Where each is asked as themselves, a no is for one alone.
+        if asking.pass.is_none() {
+            absences.note::<()>(&question(), &Err(error.clone()), asking.now);
+        }
     }
+    answered
 }
 
 async fn get(

@@ -2,7 +2,8 @@
 //!
 //! Counted are requests for manifests and lists that would go upstream, and those of whose right to see it the upstream
 //! must be asked. Hits cost nothing, nor do questions somebody else is asking already; layers follow from manifests and
-//! are bounded by them.
+//! are bounded by them. Who asks for blobs that an upstream lacks does not follow manifests, and for a while each blob of
+//! theirs that is not here counts, too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,13 +15,18 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+use moka::sync::Cache;
 use registry::{Class, Error};
 use tokio::time::{Instant, sleep};
 
 use crate::mirror::Asking;
 
 /// The clients of one server, and what each has asked lately.
-pub(crate) struct Fairness(Limiter);
+pub(crate) struct Fairness {
+    limiter: Limiter,
+    /// Who lately asked for a blob that an upstream lacks.
+    guessing: Cache<Network, ()>,
+}
 
 type Limiter = RateLimiter<Network, HashMapStateStore<Network>, Uptime, NoOpMiddleware<Duration>>;
 
@@ -37,7 +43,9 @@ impl Fairness {
     /// once.
     pub(crate) fn new(rate: NonZeroU32) -> Self {
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST_SECONDS));
-        Self(RateLimiter::hashmap_with_clock(quota, Uptime(Instant::now())))
+        let limiter = RateLimiter::hashmap_with_clock(quota, Uptime(Instant::now()));
+        let guessing = Cache::builder().max_capacity(GUESSING_MAX).time_to_live(GUESSING_FOR).build();
+        Self { limiter, guessing }
     }
 
     /// Waits until the client may have its question asked, or somebody else asks it. A request has one turn, however
@@ -61,14 +69,26 @@ impl Fairness {
         Ok(())
     }
 
+    /// The client asked for a blob that an upstream lacks, which no pull does.
+    pub(crate) fn guessed(&self, asking: &Asking<'_>) {
+        if let Some(network) = asking.peer.map(Network::of) {
+            self.guessing.insert(network, ());
+        }
+    }
+
+    /// Did it lately?
+    pub(crate) fn is_guessing(&self, asking: &Asking<'_>) -> bool {
+        asking.peer.is_some_and(|peer| self.guessing.contains_key(&Network::of(peer)))
+    }
+
     /// Forgets clients that have asked nothing for as long as it takes to be as good as new.
     pub(crate) fn tidy(&self) {
-        self.0.retain_recent();
+        self.limiter.retain_recent();
     }
 
     fn take(&self, network: Network) -> Result<(), Duration> {
-        let now = self.0.clock().now();
-        self.0.check_key(&network).map_err(|not_yet| not_yet.wait_time_from(now))
+        let now = self.limiter.clock().now();
+        self.limiter.check_key(&network).map_err(|not_yet| not_yet.wait_time_from(now))
     }
 }
 
@@ -91,12 +111,16 @@ impl Clock for Uptime {
 
 impl fmt::Debug for Fairness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fairness({} clients)", self.0.len())
+        write!(f, "Fairness({} clients)", self.limiter.len())
     }
 }
 
 /// A burst is what the rate allows in so many seconds: a node that comes up pulls all its images at once.
 const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(10).expect("invariant: ten is not zero");
+/// How long the blobs of a client are counted after one that an upstream lacks.
+const GUESSING_FOR: Duration = Duration::from_secs(60);
+/// Such clients remembered: some 100 bytes each.
+const GUESSING_MAX: u64 = 10_000;
 /// A /64: one host has all of it.
 const HOST_PREFIX: u128 = !0 << 64;
 
@@ -127,10 +151,10 @@ mod tests {
         for n in 0..1000_u32 {
             assert_eq!(fairness.take(Network(IpAddr::V4(n.into()))), Ok(()));
         }
-        assert_eq!(fairness.0.len(), 1000);
+        assert_eq!(fairness.limiter.len(), 1000);
         tokio::time::advance(Duration::from_secs(60)).await;
         fairness.tidy();
-        assert_eq!(fairness.0.len(), 0);
+        assert_eq!(fairness.limiter.len(), 0);
     }
 
     #[test]

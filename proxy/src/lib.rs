@@ -70,6 +70,7 @@ pub use telemetry::Telemetry;
 pub use tls::{ServerTls, TlsError};
 pub use warm::Warmed;
 
+use absent::Absences;
 use access::Gate;
 use fairness::Fairness;
 use flight::Flights;
@@ -107,6 +108,7 @@ impl Proxy {
         let mirror = Mirror {
             table: ArcSwap::from_pointee(table(upstreams, &telemetry)),
             flights: Flights::new(store.clone(), Arc::<Telemetry>::clone(&telemetry)),
+            absences: Absences::new(),
             manifests: Manifests::new(store.clone()),
             gate: Gate::new(store.clone()),
             store,

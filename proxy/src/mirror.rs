@@ -14,6 +14,7 @@ use http::{HeaderMap, header};
 use registry::{Class, Client, Digest, Error, Evidence, RegistryHost, Stage};
 use tokio::time::{Instant, timeout_at};
 
+use crate::absent::Absences;
 use crate::access::{self, Gate, Pass};
 use crate::fairness::Fairness;
 use crate::flight::Flights;
@@ -66,6 +67,8 @@ pub(crate) struct Mirror {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) store: Store,
     pub(crate) flights: Flights,
+    /// Blobs that upstreams just said they do not have.
+    pub(crate) absences: Absences,
     pub(crate) manifests: Manifests,
     pub(crate) gate: Gate,
     pub(crate) telemetry: Arc<Telemetry>,
@@ -197,7 +200,9 @@ impl Mirror {
         match request {
             Request::Ping => Ok(Answer::Pong),
             Request::Manifest { reference, .. } => self.manifests.answer(asking, reference).await,
-            Request::Blob { digest, .. } => blob::answer(&self.store, &self.flights, asking, digest).await,
+            Request::Blob { digest, .. } => {
+                blob::answer(&self.store, &self.flights, &self.absences, asking, digest).await
+            }
             Request::Tags { n, page, .. } => tags::answer(asking, *n, page).await,
             Request::Referrers { digest, query, .. } => {
                 referrers::answer(asking, digest, query.as_deref()).await

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use config::Access;
 use futures_util::future::join_all;
+use http::Method;
 use loadtest::image::{Blob, Image};
-use loadtest::registry::{At, Gate, Rule};
+use loadtest::registry::{At, Gate, Kind, Rule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -75,6 +76,41 @@ async fn a_request_that_takes_two_questions_has_one_turn() {
     }
     let log = rig.upstream.log();
     assert_eq!((log.manifest_heads(), log.manifest_gets()), (BURST - 1, BURST), "two questions each");
+}
+
+/// A pull asks for nothing that the registry lacks; who guesses digests waits for turns, as for manifests.
+#[tokio::test]
+async fn guessed_blobs_take_turns_and_the_layers_of_a_pull_do_not() {
+    let plan =
+        Plan { client_rate: NonZeroU32::MIN, header_deadline: Duration::from_secs(2), ..Plan::default() };
+    let rig = Rig::with(plan).await;
+    let image = Image::with_layers(70, &[1000; 100]);
+    rig.upstream.add_image("org/app", "1", &image);
+    let layers = join_all(image.layers.iter().map(|layer| async { rig.get(&path(layer)).await }));
+    for (heard, layer) in layers.await.iter().zip(&image.layers) {
+        assert!(heard.is_whole() && heard.body == layer.bytes);
+    }
+
+    let guess = |n: u32| format!("org/app/blobs/{}", registry::Digest::sha256(&n.to_be_bytes()));
+    assert_eq!(rig.get(&guess(0)).await.status, 404);
+    let paths: Vec<_> = (1..=5 * BURST as u32).map(guess).collect();
+    let others = join_all(paths.iter().map(|path| rig.get(path))).await;
+    assert!(others.iter().all(|heard| matches!(heard.status, 404 | 503)));
+    let asked = rig.upstream.log().of(Kind::Blob, &Method::GET) - 101;
+    // The burst, and what a second or two add to it.
+    assert!((BURST..4 * BURST).contains(&asked), "{asked} of {}", paths.len());
+    assert!(rig.get(&path(&image.layers[0])).await.is_whole(), "what is here costs no turn");
+}
+
+#[tokio::test]
+async fn a_blob_that_the_registry_lacks_is_asked_for_once_in_a_while() {
+    let rig = Rig::with(Plan { absent_max_age: Duration::from_secs(600), ..Plan::default() }).await;
+    let blob = Image::with_layers(71, &[1000]).layers[0].clone();
+    rig.upstream.add_image("org/other", "1", &Image::with_layers(72, &[1000]));
+    for _ in 0..5 {
+        assert_eq!(rig.get(&path(&blob)).await.status, 404);
+    }
+    assert_eq!(rig.upstream.log().blob_gets(&blob.digest), 1);
 }
 
 #[tokio::test]
