@@ -377,7 +377,11 @@ async fn a_callers_dead_token_ends_the_fill_for_them_and_for_nobody_else() {
         gate.add_permits(1);
     };
     let ann = world.open_from(world.asked_by("team/a", "ann"));
-    let bob = world.open_from(world.asked_by("team/a", "bob"));
+    let bob = async {
+        // Hers is the fill.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.open_from(world.asked_by("team/a", "bob")).await
+    };
     let (ann, bob, ()) = tokio::join!(ann, bob, release);
     assert_eq!(ann.unwrap_err().class, Class::AuthRejected);
     assert!(whole(bob.unwrap()).await.unwrap() == world.content);
