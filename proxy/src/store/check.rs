@@ -46,13 +46,16 @@ impl Check {
 /// A check's place among those under way; given up however it ends, so that another may begin.
 struct Place {
     checks: Arc<Checks>,
-    digest: Digest,
+    key: Key,
 }
+
+/// A digest, and which of the files that had its name one after another is being checked.
+type Key = (Digest, Option<(u64, u64)>);
 
 /// The checks of one store.
 #[derive(Debug)]
 pub(super) struct Checks {
-    running: Mutex<HashMap<Digest, Check>>,
+    running: Mutex<HashMap<Key, Check>>,
     /// When content was last checked because a client came back for it.
     repeated: Mutex<HashMap<Digest, Instant>>,
     turns: Semaphore,
@@ -84,17 +87,18 @@ impl Checks {
         blob: &Blob,
         reason: Quarantined,
     ) -> Check {
+        let key = (digest.clone(), blob.content().file().id());
         let mut running = self.running();
-        if let Some(check) = running.get(digest) {
+        if let Some(check) = running.get(&key) {
             return check.clone();
         }
         let (told, check) = watch::channel(None);
-        running.insert(digest.clone(), Check(check.clone()));
+        running.insert(key.clone(), Check(check.clone()));
         room.folder.watch.checking(reason);
         let (checks, room, digest, blob) = (Arc::clone(self), room.clone(), digest.clone(), blob.clone());
         tokio::spawn(async move {
-            let place = Place { checks, digest };
-            let verdict = place.checks.judge(&room, &place.digest, &blob, reason).await;
+            let place = Place { checks, key };
+            let verdict = place.checks.judge(&room, &digest, &blob, reason).await;
             drop(place);
             told.send_replace(Some(verdict));
         });
@@ -107,30 +111,47 @@ impl Checks {
             true => self.turns.acquire().await.ok(),
             false => None,
         };
-        match hash(blob.content().file(), digest).await {
+        let hashed = hash(blob.content().file(), digest).await;
+        // What has taken its place meanwhile is checked by itself.
+        let in_place = is_in_place(room, digest, blob).await;
+        match hashed {
             Ok(true) => {
                 blob.believe();
-                room.hashed(digest).await;
+                if in_place {
+                    room.hashed(digest).await;
+                }
                 Verdict::Right
             }
             Ok(false) => {
-                room.quarantine(digest, reason).await;
+                if in_place {
+                    room.quarantine(digest, reason).await;
+                }
                 Verdict::Wrong
+            }
+            Err(error) if !in_place => {
+                room.folder.watch.disk_failed(&error);
+                Verdict::Unknown
             }
             Err(error) if room.cannot_read(digest, &error).await => Verdict::Wrong,
             Err(_) => Verdict::Unknown,
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<Digest, Check>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<Key, Check>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.checks.running().remove(&self.digest);
+        self.checks.running().remove(&self.key);
     }
+}
+
+/// Is `blob` what lies under its name?
+async fn is_in_place(room: &Room, digest: &Digest, blob: &Blob) -> bool {
+    let (file, path) = (Arc::clone(blob.content().file()), room.folder.layout.blob(digest));
+    off_worker(move || Ok(file.is_at(&path))).await.unwrap_or(true)
 }
 
 /// Does all of `file` hash to `digest`?

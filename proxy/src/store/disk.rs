@@ -73,6 +73,8 @@ pub(super) trait File: fmt::Debug + Send + Sync {
     fn is_intact(&self, _length: u64) -> bool {
         false
     }
+    /// Which file it is, whatever its name: device and inode number. Does not block.
+    fn id(&self) -> Option<(u64, u64)>;
     /// Is it what `path` names?
     fn is_at(&self, path: &Path) -> bool;
     /// Writes all of `bytes` at `offset`.
@@ -265,6 +267,11 @@ impl File for fs::File {
 
     fn is_intact(&self, length: u64) -> bool {
         rustix::fs::fstat(self).is_ok_and(|stat| stat.st_nlink > 0 && stat.st_size as u64 == length)
+    }
+
+    fn id(&self) -> Option<(u64, u64)> {
+        let stat = rustix::fs::fstat(self).ok()?;
+        Some((stat.st_dev, stat.st_ino))
     }
 
     fn is_at(&self, path: &Path) -> bool {

@@ -228,6 +228,10 @@ impl File for FaultyFile {
         self.0.read_at(offset, buffer)
     }
 
+    fn id(&self) -> Option<(u64, u64)> {
+        self.0.id()
+    }
+
     fn is_at(&self, path: &Path) -> bool {
         self.0.is_at(path)
     }

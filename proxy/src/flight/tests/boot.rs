@@ -1,6 +1,7 @@
 //! Content that a boot, or a client that comes back, makes doubtful.
 
 use super::*;
+use crate::store::Verdict;
 
 /// A committed blob whose store was opened again after the machine started anew, with one bit turned meanwhile where
 /// `rotted`.
@@ -23,10 +24,14 @@ async fn committed(size: usize) -> World {
     world
 }
 
+fn file(world: &World) -> std::path::PathBuf {
+    let hex = world.source().digest.hex().to_owned();
+    world.dir.path().join("v1/blobs/sha256").join(&hex[..2]).join(hex)
+}
+
 fn rot(world: &World, at: Option<usize>) {
     let Some(at) = at else { return };
-    let hex = world.source().digest.hex().to_owned();
-    let path = world.dir.path().join("v1/blobs/sha256").join(&hex[..2]).join(hex);
+    let path = file(world);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[at] ^= 1;
     // In place: who has the file open reads the same bytes.
@@ -153,6 +158,33 @@ async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_m
         assert!(world.committed_is_right().await);
         assert_eq!((checks(&world), quarantined(&world)), (vec![], vec![]));
     }
+}
+
+/// The check has begun, and has read nothing yet, when another file takes the name.
+async fn replaced_while_it_is_checked(before: Option<usize>, after: Option<usize>) -> World {
+    let world = after_a_boot(6 * MIB, before).await;
+    let (digest, store) = (world.source().digest, &world.flights.store);
+    let blob = store.blob(&digest).await.unwrap().unwrap();
+    let check = store.check(&digest, &blob, false).unwrap();
+    let (path, beside) = (file(&world), world.dir.path().join("beside"));
+    let mut bytes = world.content.to_vec();
+    after.into_iter().for_each(|at| bytes[at] ^= 1);
+    std::fs::write(&beside, bytes).unwrap();
+    std::fs::rename(beside, path).unwrap();
+    let verdict = if before.is_none() { Verdict::Right } else { Verdict::Wrong };
+    assert_eq!(check.verdict().await, verdict);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_replaced_another_while_that_was_checked_is_judged_by_itself() {
+    let world = replaced_while_it_is_checked(Some(0), None).await;
+    assert!(world.read().await.unwrap() == world.content);
+    assert_eq!((quarantined(&world), world.upstream.requests()), (vec![], vec![0]));
+
+    let world = replaced_while_it_is_checked(None, Some(0)).await;
+    assert!(matches!(world.read().await, Err(Cut::Wrong)));
+    assert_eq!(quarantined(&world), [Quarantined::Boot]);
 }
 
 /// Nobody can judge a part; but who asks for one has the whole looked at.
