@@ -43,6 +43,7 @@ mod janitor;
 mod layout;
 mod link;
 mod mapped;
+mod partials;
 mod pins;
 mod recent;
 mod record;
@@ -343,12 +344,7 @@ impl Store {
         });
         if written.await.map_err(|error| self.told(error))? {
             index.add(&digest, kind, size);
-            let (folder, digest) = (self.0.folder.clone(), digest.clone());
-            let noted = off_worker(move || {
-                folder.boot.note(&folder, &digest);
-                Ok(())
-            });
-            let _ = noted.await;
+            self.0.room.note(&digest).await;
             self.0.folder.watch.committed(kind, size);
             index.tell(&*self.0.folder.watch);
         }

@@ -2,7 +2,7 @@
 //! never asked whether content exists: opening goes by name.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use registry::Digest;
@@ -13,6 +13,8 @@ use super::Usage;
 use super::condemned::Condemned;
 use super::evict::{Order, Tier};
 use super::link::Kind;
+use super::partials::Partials;
+use super::room::Victim;
 use super::tag::CLOCK_STEP;
 use super::writers::Writers;
 use crate::watch::Watch;
@@ -26,6 +28,8 @@ pub(super) struct Index {
     /// There may be too much, or less than believed: the janitor should look.
     pub(super) concern: Notify,
     pub(super) condemned: Condemned,
+    /// A partial file that was to leave has left, or could not.
+    parted: Condvar,
     scanned: watch::Sender<bool>,
 }
 
@@ -39,8 +43,7 @@ struct Known {
     used: HashMap<Digest, Used>,
     /// Served by range lately: whoever reads so comes back for the next part.
     ranged: HashMap<Digest, Instant>,
-    /// Bytes of fills that nobody works at.
-    partials: HashMap<Digest, (u64, Instant)>,
+    partials: Partials,
     /// Bytes running fills may still write, and what they wrote.
     reserved: u64,
     /// Removed while somebody read: their bytes are free when the last reader is gone.
@@ -81,15 +84,6 @@ pub(super) struct Occupied {
     pub(super) reserved: u64,
     pub(super) partial: u64,
     pub(super) unlinked: u64,
-}
-
-/// What an eviction takes.
-#[derive(Debug)]
-pub(super) enum Victim {
-    /// Committed content, which has left the index; [`Index::has_left`] when it is removed.
-    Content(Digest, u64),
-    /// A fill nobody works at.
-    Partial(Digest, u64),
 }
 
 impl Index {
@@ -222,7 +216,7 @@ impl Index {
                 known.remove(&digest);
             }
         }
-        known.partials.retain(|digest, (_, paused)| *paused >= since || partials.contains(digest));
+        known.partials.retain(partials, since);
     }
 
     /// Speaks for `bytes` if all that is held and spoken for stays within `limit`; `Err`: bytes too many.
@@ -236,19 +230,19 @@ impl Index {
         Ok(Reservation { index: self.clone(), bytes })
     }
 
-    /// A fill begins with what an earlier one left.
+    /// A fill begins with what an earlier one left. Blocks while that is being removed.
     pub(super) fn resume(self: &Arc<Self>, digest: &Digest) -> Reservation {
-        let mut known = self.known();
-        let bytes = known.partials.remove(digest).map_or(0, |(bytes, _)| bytes);
+        let is_leaving = |known: &mut Known| known.partials.is_leaving(digest);
+        let stayed = self.parted.wait_while(self.known(), is_leaving);
+        let mut known = stayed.unwrap_or_else(PoisonError::into_inner);
+        let bytes = known.partials.resume(digest);
         known.reserved += bytes;
         Reservation { index: self.clone(), bytes }
     }
 
     /// A fill was left with `bytes` on the disk.
     pub(super) fn pause(&self, digest: &Digest, bytes: u64) {
-        if bytes > 0 {
-            self.known().partials.insert(digest.clone(), (bytes, Instant::now()));
-        }
+        self.known().partials.pause(digest, bytes);
     }
 
     /// Takes out what leaves next. Fills nobody works at go first, the oldest of them, but for fresh ones, which go
@@ -256,11 +250,9 @@ impl Index {
     pub(super) fn evict(&self, now: Instant) -> Option<Victim> {
         let mut known = self.known();
         let fresh = |since: Instant| now.saturating_duration_since(since) < IN_USE;
-        let oldest = known.partials.iter().min_by_key(|(_, (_, since))| *since);
-        let oldest = oldest.map(|(digest, (bytes, since))| (digest.clone(), *bytes, fresh(*since)));
-        if let Some((digest, bytes, false)) = &oldest {
-            known.partials.remove(digest);
-            return Some(Victim::Partial(digest.clone(), *bytes));
+        let oldest = known.partials.oldest();
+        if let Some((digest, _)) = oldest.as_ref().filter(|(_, paused_at)| !fresh(*paused_at)) {
+            return known.partials.evict(digest);
         }
         let Known { order, leases, ranged, pinned, .. } = &mut *known;
         let spared = |digest: &Digest| {
@@ -273,15 +265,20 @@ impl Index {
             known.leaving.insert(digest.clone());
             return Some(Victim::Content(digest, size));
         }
-        let (digest, bytes, _) = oldest?;
-        known.partials.remove(&digest);
-        Some(Victim::Partial(digest, bytes))
+        known.partials.evict(&oldest?.0)
     }
 
-    /// Takes out every fill that nobody works at.
-    pub(super) fn take_partials(&self) -> Vec<Victim> {
-        let partials = std::mem::take(&mut self.known().partials);
-        partials.into_iter().map(|(digest, (bytes, _))| Victim::Partial(digest, bytes)).collect()
+    /// Takes out a fill that nobody works at.
+    pub(super) fn evict_partial(&self) -> Option<Victim> {
+        let mut known = self.known();
+        let (digest, _) = known.partials.oldest()?;
+        known.partials.evict(&digest)
+    }
+
+    /// A fill that was taken out is `removed`, or is there still.
+    pub(super) fn has_parted(&self, digest: &Digest, removed: bool) {
+        self.known().partials.has_left(digest, removed);
+        self.parted.notify_all();
     }
 
     /// What [`Index::evict`] took is removed.
@@ -440,7 +437,7 @@ impl Known {
         Occupied {
             committed: self.order.holds(Tier::Content).1 + self.order.holds(Tier::Manifest).1,
             reserved: self.reserved,
-            partial: self.partials.values().map(|(bytes, _)| bytes).sum(),
+            partial: self.partials.bytes(),
             unlinked: self.unlinked.iter().map(|(_, bytes)| bytes).sum(),
         }
     }

@@ -62,18 +62,25 @@ impl Ingest {
         writer: Writer,
     ) -> io::Result<Self> {
         off_worker(move || {
-            let file = folder.open_new(&folder.layout.partial(&digest))?;
+            // Before it is opened: from here on nobody evicts it.
             let room = index.resume(&digest);
-            let checkpoint = Checkpoint::load(&*folder.disk, &folder.layout.checkpoint(&digest));
-            let mut spans = checkpoint.kept;
-            spans.cut(file.size()?);
-            file.truncate(spans.end())?;
+            let opened = Self::open(&folder, &digest).inspect_err(|_| index.pause(&digest, room.bytes()));
+            let (file, Checkpoint { length, kept: spans }) = opened?;
             let kept = spans.total();
             let spans = Arc::new(Mutex::new(spans));
-            let (length, writer) = (checkpoint.length, Arc::new(writer));
+            let writer = Arc::new(writer);
             Ok(Self { folder, index, digest, file, length, spans, kept, room, writer })
         })
         .await
+    }
+
+    /// The partial file of `digest`, and which bytes of it are of use.
+    fn open(folder: &Folder, digest: &Digest) -> io::Result<(Arc<dyn File>, Checkpoint)> {
+        let file = folder.open_new(&folder.layout.partial(digest))?;
+        let mut checkpoint = Checkpoint::load(&*folder.disk, &folder.layout.checkpoint(digest));
+        checkpoint.kept.cut(file.size()?);
+        file.truncate(checkpoint.kept.end())?;
+        Ok((file, checkpoint))
     }
 
     /// Which bytes are in the file. Those an earlier fill left are unverified like the rest.

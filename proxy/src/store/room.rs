@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::blob::off_worker;
 use super::disk::{Space, is_rot};
 use super::health::Health;
-use super::index::{Index, Reservation, Victim};
+use super::index::{Index, Reservation};
 use super::link::Links;
 use super::pins;
 use super::recent::Recent;
@@ -47,6 +47,15 @@ struct Need {
     reason: Evicted,
     /// Bytes, or files where those are short.
     amount: u64,
+}
+
+/// What an eviction takes.
+#[derive(Debug)]
+pub(super) enum Victim {
+    /// Committed content, which has left the index; [`super::index::Index::has_left`] when it is removed.
+    Content(Digest, u64),
+    /// A fill nobody works at, which nobody goes on with until [`super::index::Index::has_parted`].
+    Partial(Digest, u64),
 }
 
 impl Allowance {
@@ -134,7 +143,7 @@ impl Room {
     pub(super) async fn clear_partials(&self) -> io::Result<u64> {
         let _turn = self.turn.lock().await;
         let mut bytes = 0;
-        for partial in self.index.take_partials() {
+        while let Some(partial) = self.index.evict_partial() {
             bytes += self.let_go(partial, Evicted::Purge).await?;
         }
         Ok(bytes)
@@ -169,6 +178,11 @@ impl Room {
             return;
         }
         self.index.hashed(digest);
+        self.note(digest).await;
+    }
+
+    /// Records that content was hashed.
+    pub(super) async fn note(&self, digest: &Digest) {
         let (folder, digest) = (self.folder.clone(), digest.clone());
         let noted = off_worker(move || {
             folder.boot.note(&folder, &digest);
@@ -215,10 +229,13 @@ impl Room {
     async fn let_go(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
         let bytes = match victim {
             Victim::Partial(digest, bytes) => {
-                let (disk, layout) = (self.folder.disk.clone(), self.folder.layout.clone());
+                let (index, Folder { disk, layout, .. }) = (self.index.clone(), self.folder.clone());
+                // Whatever becomes of us: a fill may wait to begin where this one left off.
                 off_worker(move || {
-                    disk.remove(&layout.checkpoint(&digest))?;
-                    disk.remove(&layout.partial(&digest))
+                    let checkpoint = disk.remove(&layout.checkpoint(&digest));
+                    let removed = checkpoint.and_then(|()| disk.remove(&layout.partial(&digest)));
+                    index.has_parted(&digest, removed.is_ok());
+                    removed
                 })
                 .await?;
                 bytes
@@ -238,10 +255,10 @@ impl Room {
     }
 
     async fn unlink(&self, digest: &Digest) -> io::Result<()> {
-        self.recent.forget(digest).await;
-        self.remove_file(digest).await?;
+        // Links first: one that is put from here on belongs to content that is fetched anew.
         self.links.revoke(digest).await?;
-        Ok(())
+        self.recent.forget(digest).await;
+        self.remove_file(digest).await
     }
 
     async fn remove_file(&self, digest: &Digest) -> io::Result<()> {

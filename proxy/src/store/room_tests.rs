@@ -518,3 +518,100 @@ fn what_left_during_the_scan_is_not_entered_by_it_and_may_come_back() {
     index.found(&gone, 4);
     assert_eq!(index.look(&gone), Some((4, Kind::Blob)), "it is no longer spoken of as leaving");
 }
+
+/// As many bytes of a fill as `size`, left for the next.
+async fn pause(store: &Store, seed: u8, size: usize) -> (Digest, Bytes) {
+    let bytes = Bytes::from(vec![seed; size]);
+    let digest = Digest::sha256(&bytes);
+    let mut ingest = store.ingest(&digest).await.unwrap();
+    let piece = bytes.clone();
+    let kept = tokio::task::spawn_blocking(move || {
+        ingest.append(0, &[piece]).unwrap();
+        ingest.keep()
+    });
+    kept.await.unwrap().unwrap();
+    (digest, bytes)
+}
+
+#[tokio::test]
+async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_the_same() {
+    let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
+    let store = faulty::open(&trap, config(dir.path(), 10_000), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    let (digest, bytes) = pause(&store, 1, 1000).await;
+    let partial = store.0.folder.layout.partial(&digest);
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let (begun, filling) = (std::sync::Mutex::new(Some(begun)), (store.clone(), digest.clone()));
+    let runtime = tokio::runtime::Handle::current();
+    trap.rule(move |call, path| {
+        if (call, path) == (Call::Remove, &*partial)
+            && let Some(begun) = begun.lock().unwrap().take()
+        {
+            let ((store, digest), (opened, is_open)) = (filling.clone(), std::sync::mpsc::channel());
+            runtime.spawn(async move {
+                let _ = begun.send(store.ingest(&digest).await.unwrap());
+                let _ = opened.send(());
+            });
+            // It has every chance to open the file that is about to go.
+            let _ = is_open.recv_timeout(Duration::from_millis(200));
+        }
+        Ok(())
+    });
+    store.purge(&inventory::Purge::All, false).await.unwrap();
+
+    let mut ingest = beginning.await.unwrap();
+    assert_eq!(ingest.spans().total(), 0, "it begins anew");
+    let verified = digest.verify(&bytes).unwrap();
+    let committed = tokio::task::spawn_blocking(move || {
+        ingest.append(0, &[bytes]).unwrap();
+        ingest.commit(Kind::Blob, &verified).map(drop)
+    });
+    committed.await.unwrap().unwrap();
+    assert!(is_here(&store, &digest).await);
+}
+
+#[tokio::test]
+async fn what_a_fill_left_counts_until_it_is_removed() {
+    let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
+    let store = faulty::open(&trap, config(dir.path(), 10_000), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    let (digest, _) = pause(&store, 1, 1000).await;
+    trap.read_only();
+    assert!(store.purge(&inventory::Purge::All, false).await.is_err());
+    assert_eq!(store.standing().partial_bytes, 1000, "not removed");
+    assert!(store.ingest(&digest).await.is_err());
+    assert_eq!(store.standing().partial_bytes, 1000, "not gone on with");
+
+    trap.unruled();
+    let purged = store.purge(&inventory::Purge::All, false).await.unwrap();
+    assert_eq!((purged.partial_bytes, store.standing().partial_bytes), (1000, 0));
+}
+
+#[tokio::test]
+async fn what_is_fetched_anew_as_soon_as_it_has_left_keeps_its_new_link() {
+    let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
+    let store = faulty::open(&trap, config(dir.path(), 10_000), Arc::new(Unwatched)).await.unwrap();
+    scanned(&store).await;
+    let digest = fill(&store, 1, 1000).await.unwrap();
+    let scope = Scope { registry: "docker.io".parse().unwrap(), repository: None };
+    let link = Link { media_type: None, size: 1000 };
+    store.links().put(&scope, Kind::Blob, &digest, link.clone()).await;
+
+    let path = store.0.folder.layout.blob(&digest);
+    let refetch = std::sync::Mutex::new(Some((store.clone(), scope.clone(), digest.clone(), link.clone())));
+    let runtime = tokio::runtime::Handle::current();
+    trap.rule(move |call, removed| {
+        if (call, removed) == (Call::Removed, &*path)
+            && let Some((store, scope, digest, link)) = refetch.lock().unwrap().take()
+        {
+            runtime.block_on(async {
+                store.links().put(&scope, Kind::Blob, &digest, link).await;
+                fill(&store, 1, 1000).await.unwrap();
+            });
+        }
+        Ok(())
+    });
+    store.purge(&inventory::Purge::Digest(digest.clone()), false).await.unwrap();
+    assert!(store.blob(&digest).await.unwrap().is_some());
+    assert_eq!(store.links().get(&scope, Kind::Blob, &digest).await, Some(link));
+}
