@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use moka::sync::Cache;
 use registry::{Digest, Verifier};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -35,6 +36,10 @@ pub(crate) enum Verdict {
 }
 
 impl Check {
+    fn of(verdict: Verdict) -> Self {
+        Self(watch::channel(Some(verdict)).1)
+    }
+
     /// Waits for the verdict. A check that was given up, as at the end of the process, has none.
     pub(crate) async fn verdict(&self) -> Verdict {
         let mut told = self.0.clone();
@@ -56,6 +61,8 @@ type Key = (Digest, Option<(u64, u64)>);
 #[derive(Debug)]
 pub(super) struct Checks {
     running: Mutex<HashMap<Key, Check>>,
+    /// Files that were found right lately: who opened one before that need not ask again.
+    right: Cache<Key, ()>,
     /// When content was last checked because a client came back for it.
     repeated: Mutex<HashMap<Digest, Instant>>,
     turns: Semaphore,
@@ -64,7 +71,12 @@ pub(super) struct Checks {
 impl Checks {
     /// Nothing is being checked.
     pub(super) fn none() -> Self {
-        Self { running: Mutex::default(), repeated: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+        Self {
+            running: Mutex::default(),
+            right: Cache::new(RIGHT_MAX),
+            repeated: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// May content be checked because a client came back for it? At most once in [`REPEATED_EVERY`], and then not again.
@@ -92,20 +104,25 @@ impl Checks {
         if let Some(check) = running.get(&key) {
             return check.clone();
         }
+        if reason == Quarantined::Boot && self.right.contains_key(&key) {
+            blob.believe();
+            return Check::of(Verdict::Right);
+        }
         let (told, check) = watch::channel(None);
         running.insert(key.clone(), Check(check.clone()));
         room.folder.watch.checking(reason);
-        let (checks, room, digest, blob) = (Arc::clone(self), room.clone(), digest.clone(), blob.clone());
+        let (checks, room, blob) = (Arc::clone(self), room.clone(), blob.clone());
         tokio::spawn(async move {
             let place = Place { checks, key };
-            let verdict = place.checks.judge(&room, &digest, &blob, reason).await;
+            let verdict = place.checks.judge(&room, &place.key, &blob, reason).await;
             drop(place);
             told.send_replace(Some(verdict));
         });
         Check(check)
     }
 
-    async fn judge(&self, room: &Room, digest: &Digest, blob: &Blob, reason: Quarantined) -> Verdict {
+    async fn judge(&self, room: &Room, key: &Key, blob: &Blob, reason: Quarantined) -> Verdict {
+        let (digest, file) = key;
         // Small content is waited for before headers leave: it need not queue.
         let _turn = match blob.length() > SMALL_MAX {
             true => self.turns.acquire().await.ok(),
@@ -117,6 +134,9 @@ impl Checks {
         match hashed {
             Ok(true) => {
                 blob.believe();
+                if file.is_some() {
+                    self.right.insert(key.clone(), ());
+                }
                 if in_place {
                     room.hashed(digest).await;
                 }
@@ -185,6 +205,8 @@ pub(super) async fn hash_piece(
 const PIECE: usize = 1 << 20;
 /// Large content hashed at a time, so that those who come after a boot are also served.
 const AT_ONCE: usize = 2;
+/// Files remembered as right, at most: all that may be open while they are checked, and more.
+const RIGHT_MAX: u64 = 4096;
 /// How often one content is checked because clients come back for it.
 const REPEATED_EVERY: Duration = Duration::from_secs(3600);
 /// Contents checked so within that time, at most.
