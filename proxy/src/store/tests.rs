@@ -238,6 +238,7 @@ impl Watch for PanicsOnce {
 async fn a_check_that_panicked_makes_way_for_another() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(config(dir.path()), Arc::new(PanicsOnce::default())).await.unwrap();
+    store.scanned().await;
     let digest = Digest::sha256(b"right");
     let path = path_of(dir.path(), &digest);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
