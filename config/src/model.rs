@@ -119,7 +119,7 @@ pub struct Upstream {
     /// Connections one layer may be fetched by at a time, where the upstream answers ranges; 1 to 16.
     pub parallel: usize,
     /// Connections blobs are fetched by at a time, all layers together; 1 to 1024.
-    pub max_connections: usize,
+    pub blob_connections: usize,
     /// When the next endpoint is asked too, for HEAD of a manifest; zero: never.
     pub hedge_after: Duration,
 }

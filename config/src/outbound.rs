@@ -21,7 +21,7 @@ impl Upstream {
             zone: self.zone.clone(),
             ca_file: self.ca_file.clone(),
             limits: Limits {
-                blob_connections: self.max_connections,
+                blob_connections: self.blob_connections,
                 hedge_after: (!self.hedge_after.is_zero()).then_some(self.hedge_after),
                 ..Limits::default()
             },

@@ -154,7 +154,7 @@ impl List<'_> {
                 ("keep_removed", json!(upstream.keep_removed)),
                 ("absent_max_age", time(upstream.absent_max_age)),
                 ("parallel", json!(upstream.parallel)),
-                ("max_connections", json!(upstream.max_connections)),
+                ("blob_connections", json!(upstream.blob_connections)),
                 ("hedge_after", time(upstream.hedge_after)),
             ],
         );

@@ -189,7 +189,7 @@ section! {
         parallel: u64 = "1", within "1" .. "16";
         /// Connections blobs are fetched by at a time, all layers together; more wait, within the deadline, and are
         /// then answered 503 (`overloaded`). Manifests need none of them.
-        max_connections: u64 = "64", within "1" .. "1024";
+        blob_connections: u64 = "64", within "1" .. "1024";
         /// With several endpoints: ask the next one too when HEAD of a manifest has had no answer for this long, and
         /// take the answer that comes first. `0s`: never. Counts as a repetition, of which there may be one in ten.
         hedge_after: Duration = "'0s'", within "0s" .. "10s", example "'500ms'";

@@ -215,7 +215,7 @@ impl Resolver<'_> {
             keep_removed: raw.keep_removed.value,
             absent_max_age: raw.absent_max_age.value,
             parallel: usize::try_from(raw.parallel.value).unwrap_or(1),
-            max_connections: usize::try_from(raw.max_connections.value).unwrap_or(1),
+            blob_connections: usize::try_from(raw.blob_connections.value).unwrap_or(1),
             hedge_after: raw.hedge_after.value,
             registry,
         }

@@ -244,7 +244,7 @@ async fn blobs_wait_for_a_connection_and_manifests_do_not() {
     let soon = Instant::now() + Duration::from_millis(50);
     let refused = client.blob(&parsed(REPOSITORY), &parsed(layer), None, soon).await;
     let error = assert_failed_as(refused, Class::Overloaded);
-    assert!(error.to_string().contains("max_connections"), "{error}");
+    assert!(error.to_string().contains("blob_connections"), "{error}");
     assert_eq!(upstream.log().blob_gets(layer), 2, "nothing was asked");
 
     let waiting = tokio::spawn({
