@@ -120,7 +120,7 @@ fn counted(quota: &QuotaSeen) -> Markup {
     html! {
         @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }
         @if let (Some(class), Some(left)) = (quota.paused, quota.paused_seconds) {
-            div class="bad" { (class) ": paused for " (age(left)) }
+            div class="mark bad" { (class) ": paused for " (age(left)) }
         }
         @if quota.held > 0 { div { (quota.held) " held" } }
     }
