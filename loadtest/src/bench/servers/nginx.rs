@@ -60,6 +60,7 @@ fn config(kind: Kind, folder: &Path, port: u16, setting: &Setting) -> String {
          location / {{\n\
          proxy_pass http://registry; proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
          proxy_cache cache; proxy_cache_key $uri; proxy_cache_valid 200 1h;\n\
+         proxy_ignore_headers Set-Cookie; proxy_hide_header Set-Cookie;\n\
          }} }} }}\n",
         workers = setting.cores.server_count(),
         upstream = setting.upstream.trim_start_matches("http://"),
