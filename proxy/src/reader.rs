@@ -73,6 +73,12 @@ impl Reader {
         Self { check, ..self }
     }
 
+    /// What it waits for, if it is being checked.
+    #[cfg(test)]
+    pub(crate) fn check(&self) -> Option<Check> {
+        self.check.clone()
+    }
+
     /// The same, with a way on when the file cannot be read.
     pub(crate) fn rescued_by(self, rescue: Rescue) -> Self {
         Self { rescue: Some(rescue), ..self }
