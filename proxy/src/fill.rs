@@ -47,7 +47,7 @@ pub(crate) async fn run<O: Origin>(
     deadline: Instant,
 ) {
     // The blob may have been committed between the look into the store and the seat on this flight.
-    if let Ok(Some(_)) = store.blob(&source.digest).await {
+    if store.holds(&source.digest).await && matches!(store.blob(&source.digest).await, Ok(Some(_))) {
         return lead.end(Phase::Dissolved);
     }
     let sink = Sink::begin(&store, &source.digest).await;
@@ -220,18 +220,16 @@ impl<O: Origin> Fill<O> {
     /// The upstream gave this party the blob: it earns the link, and readers may be answered.
     async fn open_gate(&mut self, length: Option<u64>) {
         self.length = length;
-        if let Some(size) = length {
-            self.link(size).await;
+        if let Some(length) = length {
+            let linked = self.link(length);
+            tokio::join!(linked, self.reserve(length));
         }
-        self.publish().await;
+        self.publish();
     }
 
-    /// Sets space aside and tells readers what is here to begin with.
-    async fn publish(&mut self) {
+    /// Tells readers what is here to begin with.
+    fn publish(&self) {
         let (length, content) = (self.length, self.content());
-        if let Some(length) = length {
-            self.reserve(length).await;
-        }
         let (written, ahead) = (self.taken(), self.spans());
         let spilled_at = self.content().is_none().then_some(written);
         self.lead.flight.tail.begin(written);
@@ -310,9 +308,11 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    async fn link(&self, size: u64) {
+    fn link(&self, size: u64) -> impl Future<Output = ()> + use<O> {
+        let (links, scope, digest) =
+            (self.store.links().clone(), self.source.scope.clone(), self.source.digest.clone());
         let link = Link { media_type: None, size };
-        self.store.links().put(&self.source.scope, Kind::Blob, &self.source.digest, link).await;
+        async move { links.put(&scope, Kind::Blob, &digest, link).await }
     }
 
     fn taken(&self) -> u64 {

@@ -12,7 +12,7 @@ use crate::access::Identity;
 use crate::fill;
 use crate::origin::Origin;
 use crate::reader::{Reader, Rescue};
-use crate::store::{Kind, Link, Scope, Store, Verdict};
+use crate::store::{Blob, Kind, Link, Scope, Store, Verdict};
 use crate::watch::Watch;
 
 #[cfg(test)]
@@ -105,10 +105,13 @@ impl Flights {
     /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
-        let mut linked = self.link(&source).await.is_some();
-        let mut spare = SECOND_TRIES;
+        let (mut linked, mut spare) = (false, SECOND_TRIES);
         while Instant::now() < deadline {
-            if let Some(hit) = self.hit(&source, linked, deadline).await? {
+            let (link, blob) = tokio::join!(self.link(&source), self.store.blob(&source.digest));
+            linked |= link.is_some();
+            if let Ok(Some(blob)) = blob
+                && let Some(hit) = self.hit(&source, blob, linked, deadline).await?
+            {
                 return Ok(hit);
             }
             let Some((outcome, mut seat)) = self.board(&source, &party, linked, deadline) else {
@@ -173,13 +176,14 @@ impl Flights {
         Ok(size)
     }
 
+    /// What is in the store, unless a check says that it is wrong.
     async fn hit<O: Origin>(
         &self,
         source: &Source<O>,
+        blob: Blob,
         linked: bool,
         deadline: Instant,
     ) -> Result<Option<Opened>, Error> {
-        let Ok(Some(blob)) = self.store.blob(&source.digest).await else { return Ok(None) };
         let check = self.store.check(&source.digest, &blob, source.repeated);
         if let Some(check) = check.as_ref().filter(|_| blob.length() <= SMALL_MAX) {
             match timeout_at(deadline, check.verdict()).await {

@@ -30,7 +30,10 @@ impl<O: Origin> Fill<O> {
             self.lose().await;
             return true;
         }
-        self.publish().await;
+        if let Some(length) = self.length {
+            self.reserve(length).await;
+        }
+        self.publish();
         false
     }
 

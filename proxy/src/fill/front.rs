@@ -7,7 +7,7 @@ use registry::{Class, Error, Reason};
 use tokio::time::sleep;
 
 use super::grid::{Map, Next};
-use super::intake::{Batch, Intake, clip};
+use super::intake::{Batch, Intake, clip, split_front};
 use super::segments::{Miss, Segment};
 use super::sink::Absorbed;
 use super::{Ended, Fill, resumable};
@@ -189,7 +189,18 @@ impl<O: Origin> Fill<O> {
     }
 
     /// Hashes and stores `pieces` and tells the flight. `None`: the runtime is going down.
-    async fn absorb(&mut self, pieces: Vec<Bytes>) -> Result<Option<()>, Error> {
+    async fn absorb(&mut self, mut pieces: Vec<Bytes>) -> Result<Option<()>, Error> {
+        // Readers wait for the very first bytes: those are not kept back for a whole batch.
+        if self.taken() == 0 && self.length.is_some_and(|length| length > SMALL_MAX) {
+            let first = split_front(&mut pieces, FIRST_BATCH);
+            if self.absorb_batch(first).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.absorb_batch(pieces).await
+    }
+
+    async fn absorb_batch(&mut self, pieces: Vec<Bytes>) -> Result<Option<()>, Error> {
         if pieces.is_empty() {
             return Ok(Some(()));
         }
@@ -275,6 +286,8 @@ fn size_of(pieces: &[Bytes]) -> u64 {
     pieces.iter().map(|piece| piece.len() as u64).sum()
 }
 
+/// Bytes written at once at the beginning of a fill.
+const FIRST_BATCH: usize = 16 << 10;
 /// After which an answer that brings nothing is looked at, where others may be fetching beside it.
 const STILL: Duration = Duration::from_millis(250);
 /// Segments for readers far ahead, at a time.

@@ -72,5 +72,10 @@ pub(super) fn clip(pieces: &mut Vec<Bytes>, mut most: u64) {
     });
 }
 
+/// Takes at most `most` bytes off the front of `pieces`, of the first piece alone.
+pub(super) fn split_front(pieces: &mut [Bytes], most: usize) -> Vec<Bytes> {
+    pieces.first_mut().map(|piece| piece.split_to(most.min(piece.len()))).into_iter().collect()
+}
+
 /// Bytes written at a time, when they come fast enough.
 const BATCH: usize = 1 << 20;

@@ -32,6 +32,9 @@ impl Sink {
     pub(super) async fn begin(store: &Store, digest: &Digest) -> Self {
         let verifier = Verifier::new(digest.clone());
         let sink = Self { digest: digest.clone(), verifier, ingest: store.ingest(digest).await.ok() };
+        if sink.spans().total() == 0 {
+            return sink;
+        }
         let bare = Self { digest: digest.clone(), verifier: Verifier::new(digest.clone()), ingest: None };
         let hashed = sink.job(|sink| {
             let hashed = sink.hash_kept();

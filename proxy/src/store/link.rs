@@ -76,9 +76,9 @@ impl Links {
             media_type: link.media_type,
             size: link.size,
         };
-        let unlike = |present: Option<LinkRecord>| match present {
+        let unlike = move |present: Option<LinkRecord>| match present {
             Some(present) if present.media_type == record.media_type && present.size == record.size => None,
-            _ => Some(record),
+            _ => Some((record, ())),
         };
         self.0.change(self.0.layout().link(scope, kind, digest), unlike).await;
     }

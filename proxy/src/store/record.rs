@@ -138,18 +138,28 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         removed
     }
 
-    /// Replaces the record by what `next` makes of the present one, or leaves it when that is nothing.
-    pub(super) async fn change(&self, path: PathBuf, next: impl FnOnce(Option<T>) -> Option<T> + Send) {
+    /// Replaces the record by what `next`, which may block, makes of the present one, or leaves it when that is
+    /// nothing. What else `next` says is given back.
+    pub(super) async fn change<R: Send + 'static>(
+        &self,
+        path: PathBuf,
+        next: impl FnOnce(Option<T>) -> Option<(T, R)> + Send + 'static,
+    ) -> Option<R> {
         let folder = self.folder.clone();
+        let mut told = None;
+        let tell = &mut told;
         let entry = self.cache.entry(path.clone());
         entry
             .and_compute_with(|remembered| async move {
-                let present = folder.present(remembered, &path).await;
-                let Some(record) = next(present) else { return Op::Nop };
-                folder.save(path, &record).await;
+                let remembered = remembered.map(Entry::into_value);
+                // One job for the look and the write: a fill's first byte waits for it.
+                let changed = off_worker(move || Ok(folder.change(remembered, &path, next))).await;
+                let Ok(Some((record, said))) = changed else { return Op::Nop };
+                *tell = Some(said);
                 Op::Put(record)
             })
             .await;
+        told
     }
 }
 
@@ -172,8 +182,13 @@ impl Folder {
     }
 
     async fn load<T: DeserializeOwned + Send + 'static>(&self, path: PathBuf) -> Option<T> {
-        let disk = self.disk.clone();
-        match off_worker(move || read_whole(&*disk, &path, RECORD_MAX)).await {
+        let folder = self.clone();
+        off_worker(move || Ok(folder.read(&path))).await.ok().flatten()
+    }
+
+    /// The record at `path`. Blocks.
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        match read_whole(&*self.disk, path, RECORD_MAX) {
             Ok(line) => serde_json::from_slice(&line).ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -183,13 +198,19 @@ impl Folder {
         }
     }
 
-    async fn save<T: Serialize>(&self, path: PathBuf, record: &T) {
-        let line = serde_json::to_vec(record).expect("invariant: records are plain data");
-        let (disk, temporary) = (self.disk.clone(), self.layout.temporary());
-        let saved = off_worker(move || write_record(&*disk, &temporary, &path, &line)).await;
-        if let Err(error) = saved {
+    /// Writes what `next` makes of the record that is remembered, or lies at `path`; both of what it says. Blocks.
+    fn change<T: DeserializeOwned + Serialize, R>(
+        &self,
+        remembered: Option<T>,
+        path: &Path,
+        next: impl FnOnce(Option<T>) -> Option<(T, R)>,
+    ) -> Option<(T, R)> {
+        let (record, said) = next(remembered.or_else(|| self.read(path)))?;
+        let line = serde_json::to_vec(&record).expect("invariant: records are plain data");
+        if let Err(error) = write_record(&*self.disk, &self.layout.temporary(), path, &line) {
             self.watch.disk_failed(&error);
         }
+        Some((record, said))
     }
 }
 

@@ -160,19 +160,15 @@ impl Tags {
             gone_at_ms: None,
             moves: Vec::new(),
         };
-        let mut moved = None;
-        let told = &mut moved;
-        let next = move |present: Option<TagLine>| match present {
-            Some(present) => {
-                let moves = present.digest != line.digest;
-                let next = present.followed_by(line, milliseconds(now))?;
-                *told = next.moves().pop().filter(|_| moves);
-                Some(next)
-            }
-            None => Some(line),
+        let next = move |present: Option<TagLine>| {
+            let Some(present) = present else { return Some((line, None)) };
+            let moves = present.digest != line.digest;
+            let next = present.followed_by(line, milliseconds(now))?;
+            let moved = next.moves().pop().filter(|_| moves);
+            Some((next, moved))
         };
-        self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
-        if let Some(moved) = moved {
+        let moved = self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
+        if let Some(Some(moved)) = moved {
             self.0.watch().tag_moved(registry, repository, tag, &moved);
         }
     }
@@ -188,12 +184,12 @@ impl Tags {
         now: SystemTime,
     ) {
         let (at, now) = (milliseconds(at), milliseconds(now));
-        let next = |present: Option<TagLine>| {
+        let next = move |present: Option<TagLine>| {
             let present = present.filter(|present| {
                 let later = present.checked_at_ms > at && !is_ahead(present.checked_at_ms, now);
                 present.gone_at_ms.is_none() && !later
             });
-            present.map(|present| TagLine { gone_at_ms: Some(at), ..present })
+            present.map(|present| (TagLine { gone_at_ms: Some(at), ..present }, ()))
         };
         self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
     }
