@@ -43,6 +43,7 @@ mod manifest;
 mod mirror;
 pub mod origin;
 mod policy;
+mod portion;
 mod pull;
 mod range;
 pub mod reader;

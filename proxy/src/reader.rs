@@ -12,11 +12,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::flight::state::{Failure, HELD_BACK, Phase, Seat};
+use crate::portion::Portion;
 use crate::repeats::Receipt;
-use crate::store::{Blob, Check, Content, Touch, Verdict};
+use crate::store::{Blob, Check, Content, SMALL_WINDOW, Touch, Verdict};
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
 #[derive(Debug)]
@@ -114,7 +115,8 @@ impl Reader {
             return Ok(());
         }
         let held = held_from(blob, self.check.as_ref(), false);
-        let end = held.filter(|held| *held > start).unwrap_or(u64::MAX).min(range.end);
+        let portion = if touch == Touch::Kernel { u64::MAX } else { start + SMALL_WINDOW };
+        let end = held.filter(|held| *held > start).unwrap_or(u64::MAX).min(range.end).min(portion);
         match (blob.window(start, end, touch).await, self.rescue.take()) {
             (Err(_), Some(rescue)) => *self = rescue.run(start).await?.touched_by(touch),
             (first, rescue) => {
@@ -145,7 +147,8 @@ impl Reader {
         }
         let Self { view, rescue, check, first, touch } = self;
         let Range { start, end } = range;
-        let cursor = Cursor { view, rescue, check, first, touch, start, at: start, end, few };
+        let portion = Portion::default();
+        let cursor = Cursor { view, rescue, check, first, touch, start, at: start, end, few, portion };
         let windows = stream::unfold(Some(cursor), |cursor| async move {
             let mut cursor = cursor?;
             match cursor.window().await {
@@ -228,6 +231,7 @@ struct Cursor {
     end: u64,
     /// Is it a part that can be no whole?
     few: bool,
+    portion: Portion,
 }
 
 /// Where the next bytes are.
@@ -245,17 +249,22 @@ impl Cursor {
         if self.at >= self.end {
             return Ok(None);
         }
+        let large = self.portion.is_large(Instant::now());
+        let portion = if large { self.end } else { self.at + SMALL_WINDOW };
         let bytes = loop {
             if let Some(bytes) = self.first.take() {
                 break bytes;
             }
             match self.next()? {
-                Next::File(content, end) => match read(&content, self.at..end.min(self.end)).await {
-                    Ok(bytes) => break bytes,
-                    Err(cut) => self.go_on_elsewhere(cut).await?,
-                },
+                Next::File(content, end) => {
+                    match read(&content, self.at..end.min(self.end).min(portion)).await {
+                        Ok(bytes) => break bytes,
+                        Err(cut) => self.go_on_elsewhere(cut).await?,
+                    }
+                }
                 Next::Window(blob) => {
-                    let end = self.free_end(&blob).await?;
+                    let free = self.free_end(&blob).await?;
+                    let end = if self.touch == Touch::Kernel { free } else { free.min(portion) };
                     match blob.window(self.at, end, self.touch).await {
                         Ok(bytes) => break bytes,
                         Err(error) => self.go_on_elsewhere(Cut::Disk(error)).await?,
@@ -267,6 +276,7 @@ impl Cursor {
             }
         };
         self.at += bytes.len() as u64;
+        self.portion.hand(bytes.len() as u64, Instant::now());
         if let View::Growing(seat) = &self.view {
             seat.flight.tail.advance(seat.cursor, self.at);
         }

@@ -64,6 +64,7 @@ mod tests;
 mod writers;
 
 pub use blob::{Blob, Content, Touch};
+pub(crate) use buffers::SMALL_WINDOW;
 pub(crate) use check::{Check, Verdict};
 pub(crate) use index::Reservation;
 pub(crate) use ingest::{AppendError, Ingest, Patch};

@@ -1,7 +1,7 @@
 //! Buffers for windows that must be copied (TLS, content still on its way), from one budget for all readers.
 //!
-//! A window waits in its connection until the client takes it, and a thousand slow clients would each hold a whole
-//! one. So windows shrink as the budget is used up: few readers get large ones, many get small ones, none gets none.
+//! A window waits in its connection until the client takes it. Everybody may have a small one; larger ones come out of
+//! the budget and shrink as it is used up: few readers get large ones, many get small ones, none gets none.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ pub(super) struct Buffers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Bytes in windows that are read into, or wait to be taken.
+    /// Bytes in windows above the smallest that are read into, or wait to be taken.
     out: AtomicUsize,
     /// Buffers to use again, of [`LARGEST`] bytes.
     spare: Mutex<Vec<Box<[u8]>>>,
@@ -45,7 +45,7 @@ impl Buffers {
         let spare = if length > LARGEST / 2 && length <= LARGEST { self.spare().pop() } else { None };
         let size = if length > LARGEST / 2 { length.max(LARGEST) } else { length };
         let bytes = spare.unwrap_or_else(|| vec![0; size].into_boxed_slice());
-        self.0.out.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.0.out.fetch_add(counted(&bytes), Ordering::Relaxed);
         Buffer { bytes, length, home: self.clone() }
     }
 
@@ -84,7 +84,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        self.home.0.out.fetch_sub(bytes.len(), Ordering::Relaxed);
+        self.home.0.out.fetch_sub(counted(&bytes), Ordering::Relaxed);
         if bytes.len() == LARGEST {
             let mut spare = self.home.spare();
             if spare.len() < SPARE_MAX {
@@ -94,7 +94,12 @@ impl Drop for Buffer {
     }
 }
 
-/// Bytes in windows at which they are down to the smallest.
+/// What a buffer takes of the budget, bytes.
+fn counted(buffer: &[u8]) -> usize {
+    if buffer.len() > SMALLEST { buffer.len() } else { 0 }
+}
+
+/// Bytes in larger windows at which they are down to the smallest.
 const BUDGET: usize = 32 << 20;
 /// A window gets at most this part of what is left of the budget.
 const SHARES: usize = 32;
@@ -102,6 +107,8 @@ const SHARES: usize = 32;
 pub(super) const LARGEST: usize = 256 << 10;
 /// Smallest, bytes: one TLS record.
 const SMALLEST: usize = 16 << 10;
+/// A window that everybody may have, bytes.
+pub(crate) const SMALL_WINDOW: u64 = SMALLEST as u64;
 /// Large buffers kept for the next window.
 const SPARE_MAX: usize = 16;
 
@@ -119,6 +126,15 @@ mod tests {
         assert_eq!(buffers.window(LARGEST).len(), SMALLEST, "everybody gets something");
         drop(held);
         assert_eq!(buffers.window(LARGEST).len(), LARGEST);
+    }
+
+    #[test]
+    fn small_windows_leave_the_large_ones_to_others() {
+        let buffers = Buffers::default();
+        let held: Vec<Bytes> = (0..10_000).map(|_| buffers.window(SMALLEST).freeze()).collect();
+        assert_eq!(buffers.window(LARGEST).len(), LARGEST);
+        drop(held);
+        assert_eq!(buffers.0.out.load(Ordering::Relaxed), 0);
     }
 
     #[test]

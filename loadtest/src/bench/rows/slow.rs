@@ -21,17 +21,19 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     );
     let how = "Readers take 8 KiB a second each, from receive buffers of 16 KiB; the healthy client copies, 256 KiB at a time";
     let mut section = Section::new(title, how);
-    cached(lab, "cached, plain HTTP", false, &mut section)?;
+    cached(lab, Kind::Pullgate, "cached, plain HTTP", false, &mut section)?;
     in_flight(lab, "in flight, plain HTTP", &mut section)?;
-    cached(lab, "cached, TLS", true, &mut section)?;
+    cached(lab, Kind::Pullgate, "cached, TLS", true, &mut section)?;
+    cached(lab, Kind::NginxCopy, "nginx: cached, plain HTTP", false, &mut section)?;
+    cached(lab, Kind::NginxCopy, "nginx: cached, TLS", true, &mut section)?;
     section.note("The cgroup is the server's own only where the benchmark runs in one of its own; else it holds the neighbours too.");
     Ok(vec![section.finish(lab)])
 }
 
-fn cached(lab: &Lab<'_>, name: &str, tls: bool, section: &mut Section) -> Result<(), Error> {
+fn cached(lab: &Lab<'_>, kind: Kind, name: &str, tls: bool, section: &mut Section) -> Result<(), Error> {
     let mut upstream = Upstream::start(&Offer { images: 1, layer: lab.layer_bytes(), rate: 0 })?;
     let setting = Setting { tls, ..Setting::plain(CORES, &upstream) };
-    let server = Kind::Pullgate.start(lab, &setting)?;
+    let server = kind.start(lab, &setting)?;
     let content = upstream.contents()[0].clone();
     server.warm(&content, &mut upstream)?;
     let alone = healthy(lab, &server, &content)?;
@@ -42,7 +44,11 @@ fn cached(lab: &Lab<'_>, name: &str, tls: bool, section: &mut Section) -> Result
     let beside = healthy(lab, &server, &content)?;
     let memory = memory.max(server.process().anonymous_bytes());
     let (working_set, kernel) = (usage::cgroup_working_set(server.process().id()), usage::tcp_bytes());
-    tell(name, &Seen { idle, memory, working_set, kernel, alone, beside, held: readers.stop() }, section);
+    let seen = Seen { idle, memory, working_set, kernel, alone, beside, held: readers.stop() };
+    tell(name, &seen, section);
+    if kind == Kind::Pullgate {
+        judge(name, &seen, section);
+    }
     Ok(())
 }
 
@@ -70,7 +76,9 @@ fn in_flight(lab: &Lab<'_>, name: &str, section: &mut Section) -> Result<(), Err
         let around = (usage::cgroup_working_set(server.process().id()), usage::tcp_bytes());
         Ok::<_, Error>((beside, memory, around, readers.stop()))
     })?;
-    tell(name, &Seen { idle, memory, working_set, kernel, alone, beside, held }, section);
+    let seen = Seen { idle, memory, working_set, kernel, alone, beside, held };
+    tell(name, &seen, section);
+    judge(name, &seen, section);
     Ok(())
 }
 
@@ -93,6 +101,9 @@ fn tell(name: &str, seen: &Seen, section: &mut Section) {
     section.add(name, HELD, seen.held as f64);
     section.add(name, ALONE, seen.alone);
     section.add(name, BESIDE, seen.beside);
+}
+
+fn judge(name: &str, seen: &Seen, section: &mut Section) {
     section.ratio(format!("{name}: RssAnon MiB"), seen.memory as f64 / MEBI, Goal::AtMost(150.0));
     section.ratio(
         format!("{name}: healthy client, beside / alone"),
