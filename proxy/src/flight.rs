@@ -144,18 +144,19 @@ impl Flights {
         Ok(self.look(source, deadline).await?.0)
     }
 
-    /// As [`Flights::size`], and whether the blob is here for `source.scope`.
+    /// As [`Flights::size`], and whether the blob is here for `source.scope`. A link alone says too little: what it
+    /// knows of the size is what an upstream once claimed.
     pub(crate) async fn look<O: Origin>(
         &self,
         source: &Source<O>,
         deadline: Instant,
     ) -> Result<(Option<u64>, Origination), Error> {
-        let stored = self.store.blob(&source.digest).await.ok().flatten().map(|blob| blob.length());
-        let found = if stored.is_some() { Origination::Hit } else { Origination::Miss };
-        match self.link(source).await {
-            Some(link) => Ok((Some(stored.unwrap_or(link.size)), found)),
-            None => Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss)),
+        let (blob, link) = tokio::join!(self.store.blob(&source.digest), self.link(source));
+        let stored = blob.ok().flatten().map(|blob| blob.length());
+        if stored.is_some() && link.is_some() {
+            return Ok((stored, Origination::Hit));
         }
+        Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss))
     }
 
     /// Asks the upstream, which earns the link.

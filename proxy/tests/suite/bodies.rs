@@ -88,6 +88,17 @@ async fn a_length_that_is_not_true_costs_one_try() {
 }
 
 #[tokio::test]
+async fn a_length_that_was_not_true_is_not_told_again() {
+    let rig = Rig::start().await;
+    let (layer, path) = add_layer(&rig, 1);
+    let length = layer.bytes.len() as u64;
+    rig.upstream.fault(Rule::blob().get().claim_length(length - 10));
+    assert_no_lie(&rig.get(&path).await, &layer, "told shorter");
+    let told = rig.head(&path).await;
+    assert_eq!((told.status, told.header("content-length")), (200, Some(length.to_string().as_str())));
+}
+
+#[tokio::test]
 async fn wrong_bytes_are_whole_for_nobody_and_right_for_the_next() {
     let faults: [Fault<Blob>; 3] = [
         ("the first byte", |rule, _| rule.flip(At::Byte(0))),
