@@ -115,8 +115,8 @@ impl Reader {
             return Ok(());
         }
         let held = held_from(blob, self.check.as_ref(), false);
-        let portion = if touch == Touch::Kernel { u64::MAX } else { start + SMALL_WINDOW };
-        let end = held.filter(|held| *held > start).unwrap_or(u64::MAX).min(range.end).min(portion);
+        let free = held.filter(|held| *held > start).unwrap_or(u64::MAX).min(range.end);
+        let end = window_end(touch, free, start + SMALL_WINDOW);
         match (blob.window(start, end, touch).await, self.rescue.take()) {
             (Err(_), Some(rescue)) => *self = rescue.run(start).await?.touched_by(touch),
             (first, rescue) => {
@@ -264,7 +264,7 @@ impl Cursor {
                 }
                 Next::Window(blob) => {
                     let free = self.free_end(&blob).await?;
-                    let end = if self.touch == Touch::Kernel { free } else { free.min(portion) };
+                    let end = window_end(self.touch, free, portion);
                     match blob.window(self.at, end, self.touch).await {
                         Ok(bytes) => break bytes,
                         Err(error) => self.go_on_elsewhere(Cut::Disk(error)).await?,
@@ -361,6 +361,12 @@ impl Cursor {
 /// Where the piece begins that waits for `check`, if any does: who reads but a `few` bytes waits for nothing.
 fn held_from(blob: &Blob, check: Option<&Check>, few: bool) -> Option<u64> {
     check.filter(|_| !few).map(|_| blob.length().saturating_sub(HELD_BACK))
+}
+
+/// Where a window of a committed blob ends at the latest. Portions are for copies: pages of the file take none of our
+/// memory while they wait for a client.
+fn window_end(touch: Touch, free: u64, portion: u64) -> u64 {
+    if touch == Touch::Kernel { free } else { free.min(portion) }
 }
 
 /// A window at the beginning of `range`.

@@ -167,8 +167,8 @@ impl Tags {
             let moved = next.moves().pop().filter(|_| moves);
             Some((next, moved))
         };
-        let moved = self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
-        if let Some(Some(moved)) = moved {
+        let moved = self.0.change(self.0.layout().tag(registry, repository, tag), next).await.flatten();
+        if let Some(moved) = moved {
             self.0.watch().tag_moved(registry, repository, tag, &moved);
         }
     }
