@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use config::Config;
+use oci::ImageName;
 use proxy::Warmed;
-use proxy::store::inventory::{Explanation, Image, Purged};
-use proxy::store::{CLOCK_STEP, OpenError, Store, StoreConfig};
-use proxy::watch::Unwatched;
-use registry::ImageName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use store::events::NoEvents;
+use store::inventory::{Explanation, Image, Purged};
+use store::{CLOCK_STEP, OpenError, Store, StoreConfig};
 
 use crate::cli::{Cache, Output};
 use crate::control::{self, Ask, Told};
@@ -73,7 +73,7 @@ async fn tell(config: &Config, ask: &Ask) -> Result<Told, String> {
         pinned: cache.pinned.clone(),
         lock_wait: Duration::ZERO,
     };
-    let store = Store::open(opening, Arc::new(Unwatched)).await.map_err(|error| match error {
+    let store = Store::open(opening, Arc::new(NoEvents)).await.map_err(|error| match error {
         OpenError::Locked { dir, holder } => {
             let dir = dir.display();
             format!("{holder} holds {dir} but has no control socket there; its log says why")

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy::store::Store;
-use proxy::store::inventory::Purge;
+use oci::{Digest, ImageName, RegistryHost};
 use proxy::{Proxy, Warmed};
-use registry::{Digest, ImageName, RegistryHost};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::Store;
+use store::inventory::Purge;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;

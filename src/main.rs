@@ -26,6 +26,7 @@ mod signal;
 mod status;
 mod telemetry;
 mod trace;
+mod upstream;
 
 use std::process::ExitCode;
 use std::sync::Arc;

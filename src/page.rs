@@ -96,9 +96,8 @@ fn pause(paused: &PausedSeen) -> Markup {
 }
 
 fn stages(probe: &Entry) -> Markup {
-    let order = registry::Stage::ALL
-        .iter()
-        .filter_map(|stage| Some((stage.as_str(), *probe.stages.get(stage.as_str())?)));
+    let order =
+        oci::Stage::ALL.iter().filter_map(|stage| Some((stage.as_str(), *probe.stages.get(stage.as_str())?)));
     html! { @for (stage, seconds) in order { div { (stage) " " (format!("{:.1} ms", seconds * 1000.0)) } } }
 }
 

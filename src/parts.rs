@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use oci::RegistryHost;
 use prober::{Board, Memory, Plan, Prober};
 use proxy::Served;
+use registry::Client;
 use registry::breaker::{Paused, State};
 use registry::client::Connections;
 use registry::upstream::Outbound;
-use registry::{Client, RegistryHost};
 
 use crate::plans;
 use crate::serve::StartError;
 use crate::telemetry::{FreshTraffic, Upstreams};
+use crate::upstream::Origins;
 
 /// What outlives a reload of the configuration.
 #[derive(Clone)]
@@ -26,6 +28,7 @@ pub(crate) struct Shared {
     /// What probing has spent and learned.
     probed: Arc<Memory>,
     traffic: Arc<FreshTraffic>,
+    origins: Arc<Origins>,
     outbound: Outbound,
 }
 
@@ -39,6 +42,7 @@ impl Shared {
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),
             outbound: Outbound::from_env(observed.clone(), crate::instance()),
+            origins: Arc::default(),
             observed,
         }
     }
@@ -46,6 +50,11 @@ impl Shared {
     /// We accept clients here: no upstream may lead to it.
     pub(crate) fn listens(&self, address: std::net::SocketAddr) {
         self.outbound.listening.add(address);
+    }
+
+    /// What credential programs answered for an earlier configuration is no longer used.
+    pub(crate) fn forget_answers(&self) {
+        self.origins.forget();
     }
 
     /// What each registry still allows, by our own count.
@@ -60,7 +69,12 @@ impl Shared {
                 || config.prober.targets.iter().any(|target| target.image.registry == *registry)
         };
         let registries = config.upstreams.iter().map(|upstream| upstream.registry.clone());
-        Ok(plans::plans(config, &registries.filter(targeted).collect::<Vec<_>>(), &self.outbound)?)
+        Ok(plans::plans(
+            config,
+            &registries.filter(targeted).collect::<Vec<_>>(),
+            &self.origins,
+            &self.outbound,
+        )?)
     }
 
     /// Is `endpoint` of `registry` asked, and why not?
@@ -81,12 +95,12 @@ impl Shared {
     /// The upstreams of this configuration as the proxy serves them. What their clients see counts as fresh traffic.
     pub(crate) fn served(&self, config: &config::Config) -> Result<Vec<Served>, StartError> {
         let outbound = Outbound { observer: self.traffic.clone(), ..self.outbound.clone() };
-        config.upstreams.iter().map(|upstream| served(upstream, &outbound)).collect()
+        config.upstreams.iter().map(|upstream| served(upstream, &self.origins, &outbound)).collect()
     }
 }
 
-fn served(upstream: &config::Upstream, outbound: &Outbound) -> Result<Served, StartError> {
-    let client = Client::new(upstream.for_client(), outbound.clone(), Connections::Pooled)
+fn served(upstream: &config::Upstream, origins: &Origins, outbound: &Outbound) -> Result<Served, StartError> {
+    let client = Client::new(origins.client_upstream(upstream), outbound.clone(), Connections::Pooled)
         .map_err(|source| StartError::Upstream { id: upstream.id.clone(), source })?;
     Ok(Served {
         id: upstream.id.clone(),

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oci::{Demand, OnExhausted, RegistryHost};
 use prober::{Pace, Plan, Platform, Target, Traffic};
+use registry::Client;
 use registry::client::{BuildError, Connections};
 use registry::upstream::Outbound;
-use registry::{Client, Demand, OnExhausted, RegistryHost};
+
+use crate::upstream::Origins;
 
 /// A plan for each of `registries`; every call opens its own connection, so that a probe walks all stages.
 pub(crate) fn plans(
     config: &config::Config,
     registries: &[RegistryHost],
+    origins: &Origins,
     outbound: &Outbound,
 ) -> Result<Vec<Plan>, BuildError> {
     let counted = Arc::new(prober::telemetry::Counted::new(outbound.observer.clone()));
     let outbound = Outbound { observer: counted, ..outbound.clone() };
     let chosen = config.upstreams.iter().filter(|upstream| registries.contains(&upstream.registry));
-    chosen.map(|upstream| plan(config, upstream, &outbound)).collect()
+    chosen.map(|upstream| plan(config, upstream, origins, &outbound)).collect()
 }
 
 /// How often to probe.
@@ -37,11 +41,13 @@ pub(crate) fn no_traffic() -> Arc<dyn Traffic> {
 fn plan(
     config: &config::Config,
     upstream: &config::Upstream,
+    origins: &Origins,
     outbound: &Outbound,
 ) -> Result<Plan, BuildError> {
     let targets = config.prober.targets.iter().filter(|target| target.image.registry == upstream.registry);
     // Nobody waits for a probe, so none is held.
-    let asked_by_nobody = registry::Upstream { on_exhausted: OnExhausted::Release, ..upstream.for_client() };
+    let asked_by_nobody =
+        registry::Upstream { on_exhausted: OnExhausted::Release, ..origins.client_upstream(upstream) };
     Ok(Plan {
         registry: upstream.registry.clone(),
         client: Client::new(asked_by_nobody, outbound.clone(), Connections::Fresh)?

@@ -110,6 +110,7 @@ impl Reloader {
 
     async fn reload(&mut self) -> Result<(), ReloadError> {
         let loaded = Config::load(Some(&self.path))?;
+        self.shared.forget_answers();
         // Whatever can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
         let plans = self.shared.plans(&loaded.config)?;

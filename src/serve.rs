@@ -11,9 +11,9 @@ use std::time::Duration;
 use config::Loaded;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prober::{Board, Prober};
-use proxy::store::{Store, StoreConfig};
 use proxy::{Proxy, ServerTls, Settings, Telemetry};
 use registry::client::BuildError;
+use store::{Store, StoreConfig};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -81,7 +81,7 @@ pub(crate) enum StartError {
     Plan(#[from] BuildError),
     /// The cache folder.
     #[error(transparent)]
-    Store(#[from] proxy::store::OpenError),
+    Store(#[from] store::OpenError),
     /// The proxy's certificate.
     #[error(transparent)]
     Tls(#[from] proxy::TlsError),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
+use oci::Class;
+use registry::RequestKind;
 use registry::breaker::Paused;
 use registry::ledger::Outlook;
-use registry::{Class, RequestKind};
 use serde::Serialize;
 use tokio::time::Instant;
 

@@ -8,10 +8,11 @@ use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use oci::{Class, Demand, RegistryHost, Stage};
 use registry::breaker::State;
 use registry::ledger::Outlook;
 use registry::observe::Certificate;
-use registry::{Class, Demand, Observation, Observer, Quota, RegistryHost, RequestKind, Stage};
+use registry::{Observation, Observer, Quota, RequestKind};
 use tokio::time::Instant;
 
 /// Installs the process's recorder and describes every series. Once per process.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use registry::RegistryHost;
+use oci::RegistryHost;
 use url::Url;
 
 use crate::advice;

@@ -18,26 +18,18 @@
 
 mod address;
 mod advice;
-mod answers;
 mod builtin;
-mod docker_config;
-mod helper;
-mod keyring;
 mod lists;
 mod load;
 mod mask;
 pub mod model;
-mod outbound;
 mod paths;
 mod print;
-mod process;
-mod provider;
 mod raw;
 mod read;
 pub mod reference;
 pub mod report;
 mod resolve;
-mod secret;
 pub mod units;
 mod values;
 

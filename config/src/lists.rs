@@ -1,7 +1,7 @@
 //! Lists, sections by id, and what may be left out.
 
-use registry::ImageName;
-use registry::upstream::RepositoryPattern;
+use oci::ImageName;
+use oci::RepositoryPattern;
 use url::Url;
 
 use crate::address::AddressRange;

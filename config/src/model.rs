@@ -6,13 +6,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use registry::trust::Zone;
-use registry::upstream::RepositoryPattern;
-use registry::{Credential, ImageName, OnExhausted, RegistryHost, Reserve};
+use oci::RepositoryPattern;
+use oci::zone::Zone;
+use oci::{ImageName, OnExhausted, RegistryHost, Reserve};
 use url::Url;
-
-use crate::answers::Answers;
-use crate::provider::Keyring;
 
 /// The whole configuration. [`Config::default`] is what runs with no file at all.
 #[derive(Clone, Debug)]
@@ -184,8 +181,6 @@ pub enum Credentials {
 pub struct Helper {
     /// The `<name>`.
     pub name: String,
-    /// What it answered lately.
-    pub(crate) answers: Answers<Credential>,
 }
 
 /// A credential-provider plugin of the kubelet, as its `CredentialProviderConfig` describes one.
@@ -199,15 +194,6 @@ pub struct Provider {
     pub environment: Vec<(String, String)>,
     /// How long an answer is used that states no lifetime.
     pub lifetime: Duration,
-    /// What it answered lately.
-    pub(crate) answers: Answers<Keyring>,
-}
-
-impl Helper {
-    /// Nothing asked yet.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), answers: Answers::default() }
-    }
 }
 
 impl fmt::Debug for Provider {
@@ -216,7 +202,7 @@ impl fmt::Debug for Provider {
         let names: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
         let mut shown = f.debug_struct("Provider");
         shown.field("program", &self.program).field("arguments", &self.arguments);
-        shown.field("environment", &names).field("lifetime", &self.lifetime).finish_non_exhaustive()
+        shown.field("environment", &names).field("lifetime", &self.lifetime).finish()
     }
 }
 

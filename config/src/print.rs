@@ -128,9 +128,8 @@ impl List<'_> {
         let built_in = BUILT_IN.iter().find(|known| known.registry == upstream.registry.as_str());
         let header = format!("upstreams.{}", upstream.id);
         let known = if built_in.is_some() { "built in" } else { DEFAULT };
-        let hosts = |hosts: &[registry::trust::HostPattern]| {
-            json!(hosts.iter().map(|host| &host.0).collect::<Vec<_>>())
-        };
+        let hosts =
+            |hosts: &[oci::zone::HostPattern]| json!(hosts.iter().map(|host| &host.0).collect::<Vec<_>>());
         for (name, value) in [
             ("registry", text(&upstream.registry)),
             ("endpoints", upstream.endpoints.iter().map(endpoint).collect()),
@@ -207,7 +206,7 @@ fn provider(from: &Provider) -> Json {
     })
 }
 
-fn addresses(addresses: &registry::trust::Addresses) -> Json {
+fn addresses(addresses: &oci::zone::Addresses) -> Json {
     let public = addresses.public.then(|| json!("public"));
     public.into_iter().chain(addresses.ranges.iter().map(text)).collect()
 }
@@ -220,10 +219,10 @@ fn time(duration: Duration) -> Json {
     Json::String(units::show_duration(duration))
 }
 
-fn reserve(reserve: registry::Reserve) -> Json {
+fn reserve(reserve: oci::Reserve) -> Json {
     match reserve {
-        registry::Reserve::Percent(percent) => json!(format!("{percent}%")),
-        registry::Reserve::Count(count) => json!(count),
+        oci::Reserve::Percent(percent) => json!(format!("{percent}%")),
+        oci::Reserve::Count(count) => json!(count),
     }
 }
 

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use registry::upstream::RepositoryPattern;
-use registry::{ImageName, OnExhausted, RegistryHost, Reserve};
+use oci::RepositoryPattern;
+use oci::{ImageName, OnExhausted, RegistryHost, Reserve};
 use url::Url;
 
 use crate::address::AddressRange;

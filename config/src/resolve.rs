@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use registry::RegistryHost;
-use registry::trust::{Addresses, HostPattern, Zone};
+use oci::RegistryHost;
+use oci::zone::{Addresses, HostPattern, Zone};
 use url::Url;
 
 use crate::address::AddressRange;
@@ -290,14 +290,13 @@ impl Resolver<'_> {
             return self.password(raw, span);
         }
         let docker_config = raw.docker_config.value.map(|file| Credentials::DockerConfig(self.path(file)));
-        let helper = raw.helper.value.map(|name| Credentials::Helper(Helper::new(name.0)));
+        let helper = raw.helper.value.map(|name| Credentials::Helper(Helper { name: name.0 }));
         let provider = raw.provider.value.map(|program| {
             Credentials::Provider(Provider {
                 program: program.0,
                 arguments: raw.args.value.into_iter().map(|argument| argument.0).collect(),
                 environment: raw.env.value.0,
                 lifetime: raw.default_lifetime.value,
-                answers: Default::default(),
             })
         });
         docker_config.or(helper).or(provider)

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use registry::trust::HostPattern;
-use registry::upstream::RepositoryPattern;
-use registry::{ImageName, OnExhausted, RegistryHost, Repository, Reserve};
+use oci::RepositoryPattern;
+use oci::credential::is_helper_name;
+use oci::zone::HostPattern;
+use oci::{ImageName, OnExhausted, RegistryHost, Repository, Reserve};
 use toml::Spanned;
 
 use crate::model::{Access, Platform};
 use crate::read::{Node, Reader, Value, short};
-use crate::{advice, helper, units};
+use crate::{advice, units};
 
 /// A size in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -80,11 +81,11 @@ text_value!(Prefix, "repository path, such as docker-hub/", |text| {
     Some(Self(format!("{path}/")))
 });
 text_value!(HelperName, "name of a docker credential helper, such as ecr-login", |text| {
-    helper::is_name(text).then(|| Self(text.to_owned()))
+    is_helper_name(text).then(|| Self(text.to_owned()))
 });
 text_value!(ProgramName, "program, such as ecr-credential-provider or /usr/libexec/provider", |text| {
     // Neither here nor there: below which folder would a relative path be?
-    let good = if text.starts_with('/') { !text.ends_with('/') } else { helper::is_name(text) };
+    let good = if text.starts_with('/') { !text.ends_with('/') } else { is_helper_name(text) };
     (good && !text.contains('\0')).then(|| Self(text.into()))
 });
 text_value!(Argument, "argument of a program", |text| (!text.contains('\0')).then(|| Self(text.to_owned())));

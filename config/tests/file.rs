@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{Access, Config, Credentials, Helper, Loaded, Report, parse};
-use registry::{OnExhausted, Reserve};
+use oci::{OnExhausted, Reserve};
 
 fn good(text: &str) -> Loaded {
     parse(text, Path::new("/etc/pullgate/pullgate.toml")).unwrap_or_else(|report| panic!("{report}"))
@@ -120,7 +120,7 @@ fn endpoints_are_addresses_or_tables() {
     };
     assert_eq!((plain.url.as_str(), plain.send_ns), ("http://mirror:5000/", false));
     assert_eq!((table.prefix.as_deref(), table.send_ns), (Some("docker-hub/"), true));
-    assert_eq!(table.credentials, Some(Credentials::Helper(Helper::new("ecr-login"))));
+    assert_eq!(table.credentials, Some(Credentials::Helper(Helper { name: "ecr-login".into() })));
 }
 
 #[test]

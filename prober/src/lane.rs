@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Client, RegistryHost};
+use oci::RegistryHost;
+use registry::Client;
 use tokio::time::Instant;
 
 use crate::memory::Memory;

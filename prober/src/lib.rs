@@ -26,7 +26,8 @@ pub mod verdict;
 
 use std::sync::Arc;
 
-use registry::{Client, ImageName, RegistryHost};
+use oci::{ImageName, RegistryHost};
+use registry::Client;
 use tokio::task::JoinSet;
 
 pub use lane::{Lane, Traffic};

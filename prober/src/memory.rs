@@ -3,7 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use registry::{Quota, RegistryHost};
+use oci::RegistryHost;
+use registry::Quota;
 use tokio::time::Instant;
 
 use crate::budget::Budget;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use oci::manifest::{Child, Kind};
+use oci::{Class, Digest, Manifest, Reference, Stage};
 use registry::client::{Answer, ByteRange};
-use registry::manifest::{Child, Kind};
-use registry::{Class, Client, Digest, Error, Evidence, Manifest, Quota, Reference, Stage, Timings};
+use registry::{Client, Error, Evidence, Quota, Timings};
 use tokio::time::Instant;
 
 use crate::Target;

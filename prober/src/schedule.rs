@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::Class;
+use oci::Class;
 use tokio::time::Instant;
 
 use crate::verdict::Verdict;
@@ -84,7 +84,7 @@ const JITTER: f64 = 0.1;
 mod tests {
     use super::*;
     use crate::verdict::{Depth, Failed};
-    use registry::Stage;
+    use oci::Stage;
 
     const MINUTE: Duration = Duration::from_secs(60);
 

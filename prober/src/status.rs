@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use registry::RegistryHost;
+use oci::RegistryHost;
 use serde::Serialize;
 
 use crate::Target;

@@ -8,8 +8,9 @@ use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
+use oci::{Class, Demand, RegistryHost, Stage};
 use registry::observe::Certificate;
-use registry::{Class, Demand, Observation, Observer, RegistryHost, Stage};
+use registry::{Observation, Observer};
 
 use crate::Target;
 use crate::probe::Seen;

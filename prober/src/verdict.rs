@@ -1,6 +1,7 @@
 //! From what a probe saw to one word: pure.
 
-use registry::{Class, Error, Quota, Stage};
+use oci::{Class, Stage};
+use registry::{Error, Quota};
 use serde::Serialize;
 
 /// What a probe concluded.

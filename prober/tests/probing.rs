@@ -7,13 +7,15 @@ use loadtest::image::{Image, Index};
 use loadtest::registry::{Access, At, Greeting, Quota, Registry, Rule, Tokens, TooMany};
 use loadtest::sockets::{Blackhole, Port};
 use loadtest::tls::Authority;
+use oci::RepositoryPattern;
+use oci::zone::Zone;
+use oci::{Demand, OnExhausted, RegistryHost, Reserve};
 use prober::verdict::Depth;
 use prober::{Lane, Pace, Plan, Platform, Target, Traffic};
+use registry::Client;
 use registry::client::Connections;
 use registry::observe::Deaf;
-use registry::trust::Zone;
-use registry::upstream::{Endpoint, Limits, Outbound, RepositoryPattern, Upstream};
-use registry::{Client, Demand, OnExhausted, RegistryHost, Reserve};
+use registry::upstream::{Endpoint, Limits, Outbound, Upstream};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -276,7 +278,7 @@ async fn what_a_probe_sees_is_known_to_all_at_once() {
     registry.fault(Rule::manifest().too_many_requests(TooMany::RetryAfter(20)));
     assert_eq!(probing.round().await.verdict, "rate_burst");
     let paused = probing.ledger.outlook(tokio::time::Instant::now()).remove(0).paused;
-    assert_eq!(paused.map(|(class, _)| class), Some(registry::Class::RateBurst));
+    assert_eq!(paused.map(|(class, _)| class), Some(oci::Class::RateBurst));
 }
 
 #[tokio::test]

@@ -17,7 +17,9 @@
 
 use config::Access;
 use http::HeaderMap;
-use registry::{Caller, CallerId, Client, Error, Repository};
+use oci::Repository;
+use registry::{Caller, CallerId, Client, Error};
+use store::{Scope, Store};
 use tokio::time::Instant;
 
 use crate::coalesce::Coalesce;
@@ -25,7 +27,6 @@ use crate::manifest::questions::Told;
 use crate::mirror::{Asking, Served};
 use crate::respond::Failure;
 use crate::route::Place;
-use crate::store::{Scope, Store};
 
 pub(crate) mod challenge;
 mod lease;
@@ -140,7 +141,7 @@ impl Gate {
     /// The upstream showed a blob in this repository: that is its link.
     async fn earn(&self, asking: &Asking<'_>, content: &Content, seen: &Seen) {
         if let (Content::Blob(digest), Some(link)) = (content, seen.link()) {
-            self.store.links().put(&asking.scope(), crate::store::Kind::Blob, digest, link).await;
+            self.store.links().put(&asking.scope(), store::Kind::Blob, digest, link).await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Blobs: from the store, from the flight of their digest, or headers alone.
 
-use registry::{Class, Digest, Reference};
+use oci::{Class, Digest, Reference};
+use store::Store;
 
 use crate::absent::Absences;
 use crate::access::Pass;
@@ -11,7 +12,6 @@ use crate::range::Part;
 use crate::repeats::Receipt;
 use crate::respond::{Answer, Content, Failure, Outcome, is_absence};
 use crate::route::{Place, Verb};
-use crate::store::Store;
 
 /// Answers GET and HEAD of a blob. One that the upstream just said it lacks is not asked for again; who asks for such
 /// takes turns for others.

@@ -1,9 +1,8 @@
 //! Can a cached manifest be pulled to its end without the upstream (design decision 14)?
 
-use registry::manifest::{Child, Kind as Shape};
-use registry::{Digest, Manifest};
-
-use crate::store::{Kind, Scope, Store};
+use oci::manifest::{Child, Kind as Shape};
+use oci::{Digest, Manifest};
+use store::{Kind, Scope, Store};
 
 /// An image is complete when config and layers are here; an index when at least one child is here, and every child
 /// that is here is complete.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use moka::future::Cache;
-use registry::manifest::Kind;
-use registry::{Client, Demand, Digest, Manifest, Reference, RegistryHost, Repository};
+use oci::manifest::Kind;
+use oci::{Demand, Digest, Manifest, Reference, RegistryHost, Repository};
+use registry::Client;
 
 use crate::body::Body;
 use crate::mirror::Asking;

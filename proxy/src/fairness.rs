@@ -16,7 +16,8 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use moka::sync::Cache;
-use registry::{Class, Error};
+use oci::Class;
+use registry::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::mirror::Asking;

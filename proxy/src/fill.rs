@@ -10,17 +10,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oci::{Class, Stage};
 use registry::client::{ByteRange, Rest};
-use registry::{Class, Error, Evidence, Reason, Stage};
+use registry::{Error, Evidence, Reason};
+use store::spans::Spans;
+use store::{Content, Kind, Link, Store};
 use tokio::time::{Instant, sleep};
 
 use crate::access::is_of_identity;
+use crate::flight::Events;
 use crate::flight::Source;
 use crate::flight::state::{Lead, Phase};
 use crate::origin::{Answered, Origin};
-use crate::spans::Spans;
-use crate::store::{Content, Kind, Link, Store};
-use crate::watch::Watch;
 
 mod ending;
 mod front;
@@ -42,7 +43,7 @@ use tally::Tally;
 pub(crate) async fn run<O: Origin>(
     lead: Lead,
     store: Store,
-    watch: Arc<dyn Watch>,
+    events: Arc<dyn Events>,
     source: Source<O>,
     deadline: Instant,
 ) {
@@ -51,12 +52,12 @@ pub(crate) async fn run<O: Origin>(
         return lead.end(Phase::Dissolved);
     }
     let sink = Sink::begin(&store, &source.digest).await;
-    let tally = Tally::new(watch.clone(), source.origin.registry().clone());
+    let tally = Tally::new(events.clone(), source.origin.registry().clone());
     let fill = Fill {
         in_cells: source.in_part || source.parallel > 1,
         lead,
         store,
-        watch,
+        events,
         source,
         sink: Some(sink),
         length: None,
@@ -73,7 +74,7 @@ pub(crate) async fn run<O: Origin>(
 struct Fill<O> {
     lead: Lead,
     store: Store,
-    watch: Arc<dyn Watch>,
+    events: Arc<dyn Events>,
     source: Source<O>,
     /// Absent only while a job has it, or after it.
     sink: Option<Sink>,
@@ -120,7 +121,7 @@ impl<O: Origin> Fill<O> {
                 }
                 Err(error) => match self.retry_in(&error, &mut patience) {
                     Some(pause) => {
-                        self.watch.fill_resumed(self.source.origin.registry(), error.class);
+                        self.events.fill_resumed(self.source.origin.registry(), error.class);
                         sleep(pause).await;
                     }
                     None => return self.fail(error).await,

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use moka::future::Cache;
-use registry::{Caller, Class, Client, Digest, Error, Evidence, Reason, RegistryHost, Repository, Stage};
+use oci::{Class, Digest, RegistryHost, Repository, Stage};
+use registry::{Caller, Client, Error, Evidence, Reason};
+use store::{Blob, Kind, Link, SMALL_MAX, Scope, Store, Verdict};
 use tokio::time::{Instant, timeout_at};
 
 use crate::access::Identity;
 use crate::fill;
 use crate::origin::Origin;
 use crate::reader::{Reader, Rescue};
-use crate::store::{Blob, Kind, Link, Scope, Store, Verdict};
-use crate::watch::Watch;
 
+mod events;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod killed;
@@ -28,13 +29,14 @@ pub(crate) mod tail;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use state::{Boarded, Failure, Gate, Party, SMALL_MAX, Seat, Table};
+pub use events::{Events, FillEnd, FillOutcome};
+use state::{Boarded, Failure, Gate, Party, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
 pub struct Flights {
     store: Store,
-    watch: Arc<dyn Watch>,
+    events: Arc<dyn Events>,
     table: Arc<Table>,
     /// Sizes asked of upstreams just now: one HEAD for all who ask together.
     sizes: Cache<(Party, Digest), Option<u64>>,
@@ -76,7 +78,7 @@ pub struct Opened {
     pub reader: Reader,
 }
 
-registry::labels! {
+oci::labels! {
     /// Where an answer's bytes come from.
     Origination {
         /// From the store.
@@ -90,9 +92,9 @@ registry::labels! {
 
 impl Flights {
     /// Flights into `store`.
-    pub fn new(store: Store, watch: Arc<dyn Watch>) -> Self {
+    pub fn new(store: Store, events: Arc<dyn Events>) -> Self {
         let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
-        Self { store, watch, table: Arc::default(), sizes }
+        Self { store, events, table: Arc::default(), sizes }
     }
 
     /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
@@ -244,8 +246,8 @@ impl Flights {
                 Some((Origination::Joined, seat))
             }
             Boarded::Leader(lead, seat) => {
-                let (store, watch) = (self.store.clone(), self.watch.clone());
-                tokio::spawn(fill::run(lead, store, watch, source.clone(), deadline));
+                let (store, events) = (self.store.clone(), self.events.clone());
+                tokio::spawn(fill::run(lead, store, events, source.clone(), deadline));
                 Some((Origination::Miss, seat))
             }
             Boarded::Unlinked => None,

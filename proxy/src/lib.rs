@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use registry::ImageName;
+use oci::ImageName;
 
 mod absent;
 mod access;
@@ -53,15 +53,12 @@ mod repeats;
 mod respond;
 mod route;
 mod server;
-mod spans;
 mod status;
-pub mod store;
 mod tags;
 mod telemetry;
 mod tls;
 mod visit;
 mod warm;
-pub mod watch;
 mod wire;
 
 pub use mirror::Served;
@@ -71,6 +68,8 @@ pub use telemetry::Telemetry;
 pub use tls::{ServerTls, TlsError};
 pub use warm::Warmed;
 
+use ::store::{Store, Touch};
+
 use absent::Absences;
 use access::Gate;
 use fairness::Fairness;
@@ -79,7 +78,6 @@ use manifest::Manifests;
 use mirror::{Mirror, Table};
 use repeats::Repeats;
 use server::Server;
-use store::{Store, Touch};
 
 /// The mirror, built and not yet listening. Clones share it.
 #[derive(Clone)]

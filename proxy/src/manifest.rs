@@ -20,8 +20,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use moka::future::Cache;
+use oci::{Class, Demand, Digest, Reference, Tag};
+use registry::Error;
 use registry::client::ManifestHead;
-use registry::{Class, Demand, Digest, Error, Reference, Tag};
+use store::{Store, TagRecord};
 
 use crate::body::Body;
 use crate::complete::is_complete;
@@ -32,7 +34,6 @@ use crate::range::Part;
 use crate::ready::{Ready, ReadyAnswers};
 use crate::respond::{Answer, Content, Failure, Outcome, Stale, Staleness};
 use crate::route::Verb;
-use crate::store::{Store, TagRecord};
 
 pub(crate) mod held;
 pub(crate) mod questions;

@@ -11,7 +11,9 @@ use config::Access;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
-use registry::{Class, Client, Digest, Error, Evidence, RegistryHost, Stage};
+use oci::{Class, Digest, RegistryHost, Stage};
+use registry::{Client, Error, Evidence};
+use store::{Scope, Store, Touch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::absent::Absences;
@@ -25,7 +27,6 @@ use crate::ready::Ready;
 use crate::repeats::{Receipt, Repeats};
 use crate::respond::{Answer, Failure, Outcome};
 use crate::route::{Place, Request, Routed, Verb};
-use crate::store::{Scope, Store, Touch};
 use crate::telemetry::Telemetry;
 use crate::{blob, referrers, tags};
 

@@ -3,8 +3,9 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use oci::{Digest, RegistryHost, Repository};
 use registry::client::{ByteRange, Rest, Validator};
-use registry::{Caller, Client, Digest, Error, RegistryHost, Repository};
+use registry::{Caller, Client, Error};
 use tokio::time::Instant;
 
 /// An upstream as fills see it. Clones share connections.

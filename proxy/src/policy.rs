@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use oci::Digest;
+use registry::Error;
 use registry::client::ManifestHead;
-use registry::{Digest, Error};
+use store::{CLOCK_STEP, TagRecord};
 
 use crate::respond::{Stale, Staleness, is_absence};
-use crate::store::{CLOCK_STEP, TagRecord};
 
 /// How long an upstream's word on a tag holds.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +123,8 @@ pub(crate) fn falls_back_by_blob(user_agent: &str) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use registry::{Class, Evidence, Stage};
+    use oci::{Class, Stage};
+    use registry::Evidence;
 
     use super::*;
 

@@ -16,12 +16,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Digest, RegistryHost, Repository};
+use oci::{Digest, RegistryHost, Repository};
 use tokio::time::Instant;
 
 use crate::respond::Outcome;
 
-registry::labels! {
+oci::labels! {
     /// How a pull ended: the worst that any of its requests met, in rising order.
     PullOutcome {
         /// Asked for a token, which the client did not bring.

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
+use store::{Blob, Check, Content, SMALL_WINDOW, Touch, Verdict};
 use tokio::time::{Instant, timeout};
 
 use crate::flight::state::{Failure, HELD_BACK, Phase, Seat};
 use crate::portion::Portion;
 use crate::repeats::Receipt;
-use crate::store::{Blob, Check, Content, SMALL_WINDOW, Touch, Verdict};
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
 #[derive(Debug)]

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
-use registry::Digest;
+use oci::Digest;
+use store::TagRecord;
 
 use crate::manifest::held::Held;
 use crate::mirror::{Asking, Served};
 use crate::pull::step::names;
 use crate::respond::KnownHeaders;
 use crate::route::Request;
-use crate::store::TagRecord;
 
 /// Answers by target.
 #[derive(Clone)]

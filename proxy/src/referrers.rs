@@ -1,6 +1,6 @@
 //! Referrers, relayed. An upstream without the API stays without it: clients then take the fallback tag.
 
-use registry::{Class, Digest};
+use oci::{Class, Digest};
 use url::form_urlencoded;
 
 use crate::mirror::Asking;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use registry::Digest;
+use oci::Digest;
 use tokio::time::Instant;
 
 /// A lossy memory of bounded size, without a lock: a slot holds what came last. Forgetting, or taking one client for

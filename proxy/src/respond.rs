@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use registry::name::NameError;
-use registry::{Class, Digest, Error, RegistryHost, Stage};
+use oci::name::NameError;
+use oci::{Class, Digest, RegistryHost, Stage};
+use registry::Error;
 
 use crate::access::challenge::Challenge;
 use crate::access::presented::BadAuthorization;
@@ -24,7 +25,7 @@ use crate::route::{Refusal, Request, Routed, Verb};
 /// An HTTP response of ours.
 pub(crate) type Response = http::Response<Body>;
 
-registry::labels! {
+oci::labels! {
     /// How a request was answered.
     Outcome {
         /// From the store.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri, header};
-use registry::name::{NameError, names_registry};
-use registry::{Digest, Reference, RegistryHost, Repository};
+use oci::name::{NameError, names_registry};
+use oci::{Digest, Reference, RegistryHost, Repository};
 use url::form_urlencoded;
 
 /// A request that can be answered.

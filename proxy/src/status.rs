@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
+use store::{Scrubbed, Store};
 
 use crate::mirror::{Mirror, Served};
 use crate::respond::Outcome;
-use crate::store::{Scrubbed, Store};
 use crate::telemetry::Series;
 
 /// The proxy as a whole.

@@ -2,8 +2,8 @@
 //!
 //! What an upstream's link holds comes back to it as it was: `last` need not be a tag, and there may be more than `last`.
 
+use oci::{Class, Tag};
 use registry::client::TagsPage;
-use registry::{Class, Tag};
 use serde_json::json;
 use url::form_urlencoded;
 

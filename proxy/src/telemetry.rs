@@ -8,16 +8,16 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use registry::RegistryHost;
+use oci::RegistryHost;
+use store::events::{Evicted, Quarantined};
 use tokio::time::Instant;
 
 use crate::pull::{Pulls, Record};
-use crate::watch::{Evicted, Quarantined};
 
+mod events;
 mod exchange;
 mod names;
 mod series;
-mod watch;
 
 pub(crate) use exchange::{Endpoint, Exchange, Told};
 pub(crate) use series::Series;

@@ -2,8 +2,8 @@
 
 use http::request::Parts;
 use http_body_util::BodyExt;
-use registry::manifest::{Child, Kind as Shape};
-use registry::{Digest, ImageName, Manifest};
+use oci::manifest::{Child, Kind as Shape};
+use oci::{Digest, ImageName, Manifest};
 use serde::{Deserialize, Serialize};
 
 use crate::body::Body;

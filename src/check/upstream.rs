@@ -3,14 +3,15 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use oci::RegistryHost;
 use prober::status::Entry;
-use registry::RegistryHost;
 use registry::observe::Deaf;
 use registry::upstream::Outbound;
 
 use crate::cli::Output;
 use crate::exit::Exit;
 use crate::plans;
+use crate::upstream::Origins;
 
 /// Probes the named registries (all when none is named) and prints what it saw.
 pub(crate) async fn upstream(config: &config::Config, names: &[String], output: Output) -> Exit {
@@ -22,7 +23,7 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
         }
     };
     let outbound = Outbound::from_env(Arc::new(Deaf), crate::instance());
-    let plans = match plans::plans(config, &chosen, &outbound) {
+    let plans = match plans::plans(config, &chosen, &Origins::default(), &outbound) {
         Ok(plans) => plans,
         Err(error) => {
             eprintln!("pullgate: {error}");
@@ -73,7 +74,7 @@ fn line(entry: &Entry) -> String {
         (Some(image), Some(platform)) => format!("{image} ({platform})"),
         _ => entry.registry.clone(),
     };
-    let order = registry::Stage::ALL.iter();
+    let order = oci::Stage::ALL.iter();
     let stages: Vec<_> = order
         .filter_map(|stage| Some(format!("{stage} {:.1} ms", entry.stages.get(stage.as_str())? * 1000.0)))
         .collect();

@@ -12,8 +12,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use registry::manifest::Kind;
-use registry::{Digest, ImageName, Manifest};
+use oci::manifest::Kind;
+use oci::{Digest, ImageName, Manifest};
 
 /// How a pull went.
 pub(crate) struct Pulled {

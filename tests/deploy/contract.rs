@@ -1,6 +1,6 @@
 //! The names that rules and dashboards may rely on: the metrics contract, in one place.
 
-use registry::Class;
+use oci::Class;
 
 /// How a series looks to Prometheus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

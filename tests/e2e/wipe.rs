@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Gate, Registry, Rule};
-use registry::Digest;
+use oci::Digest;
 use support::http::End;
 use support::process::{Ran, Signal};
 use support::pullgate::command;

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use registry::{Class, Demand, RequestKind, Stage};
+use oci::{Class, Demand, Stage};
+use registry::RequestKind;
 use support::Metrics;
 use support::prometheus::check_metrics;
 

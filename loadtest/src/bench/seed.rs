@@ -1,6 +1,6 @@
 //! Fills a cache folder as months of pulls would, in seconds: without asking, hashing twice or syncing.
 //!
-//! This knows pullgate's format 1 from its documentation in `proxy::store` (design decision 2). It proves itself: the
+//! This knows pullgate's format 1 from its documentation in `store` (design decision 2). It proves itself: the
 //! upstream of the rows that use it knows none of this content, so what is not found in the store is an error.
 
 use std::{

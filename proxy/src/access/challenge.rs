@@ -3,8 +3,9 @@
 //! The realm is the upstream's own, judged as if we were to follow it: a client would carry its pull secret there. What
 //! comes back to us is a token for one repository, which lives for minutes. Nothing here ever asks for a password.
 
+use oci::{RegistryHost, Repository};
 use registry::challenge::Wanted;
-use registry::{Client, Error, RegistryHost, Repository};
+use registry::{Client, Error};
 use url::Url;
 
 use super::lease::Refused;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
-use registry::{Class, Error};
+use oci::Class;
+use registry::Error;
 use tokio::time::Instant;
 
 use super::Identity;
@@ -156,7 +157,8 @@ const LEASES_MAX: u64 = 20_000;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use registry::{Caller, Evidence, Stage};
+    use oci::Stage;
+    use registry::{Caller, Evidence};
 
     use super::*;
     use crate::access::question::Content;
@@ -171,7 +173,7 @@ mod tests {
     }
 
     fn tag(holder: &Holder, tag: &str) -> Question {
-        let content = Content::Manifest(registry::Reference::Tag(tag.parse().unwrap()));
+        let content = Content::Manifest(oci::Reference::Tag(tag.parse().unwrap()));
         Question { holder: holder.clone(), content }
     }
 

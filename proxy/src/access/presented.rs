@@ -1,7 +1,8 @@
 //! What a client shows of itself: nothing, or a bearer token.
 
 use http::{HeaderMap, header};
-use registry::{Caller, RegistryHost};
+use oci::RegistryHost;
+use registry::Caller;
 
 use crate::respond::Failure;
 

@@ -1,6 +1,6 @@
 //! Who wants to see what.
 
-use registry::{Digest, Reference, RegistryHost, Repository};
+use oci::{Digest, Reference, RegistryHost, Repository};
 
 use super::Identity;
 use super::lease::Era;

@@ -2,13 +2,14 @@
 
 use std::time::SystemTime;
 
+use oci::{Class, Stage};
 use registry::client::ManifestHead;
-use registry::{Class, Client, Error, Evidence, Stage};
+use registry::{Client, Error, Evidence};
+use store::Link;
 use tokio::time::Instant;
 
 use super::question::{Content, Question};
 use crate::manifest::questions::Told;
-use crate::store::Link;
 
 /// What the upstream showed.
 #[derive(Clone, Debug)]

@@ -1,13 +1,15 @@
 //! How a fill ends: paused, committed, passed through or failed, and what becomes of its bytes.
 
-use registry::{Class, Error, Reason, Verified};
+use oci::{Class, Verified};
+use registry::{Error, Reason};
+use store::events::Quarantined;
+use store::{AppendError, Ingest};
 
 use super::Fill;
 use super::sink::{self, Sink};
+use crate::flight::FillOutcome;
 use crate::flight::state::{Failure, Phase};
 use crate::origin::Origin;
-use crate::store::{AppendError, Ingest};
-use crate::watch::{FillOutcome, Quarantined};
 
 impl<O: Origin> Fill<O> {
     /// Puts the bytes away for the next request and ends. `false`: somebody came meanwhile, and it goes on.
@@ -118,7 +120,7 @@ impl<O: Origin> Fill<O> {
     }
 
     async fn discard(&self, ingest: Option<Ingest>) {
-        self.watch.quarantined(Quarantined::Fill);
+        self.events.quarantined(Quarantined::Fill);
         if let Some(ingest) = ingest {
             self.put_away(ingest, Ingest::discard).await;
         }

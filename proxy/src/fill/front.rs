@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use registry::{Class, Error, Reason};
+use oci::Class;
+use registry::{Error, Reason};
+use store::SMALL_MAX;
+use store::{AppendError, Ingest};
 use tokio::time::sleep;
 
 use super::grid::{Map, Next};
@@ -11,9 +14,7 @@ use super::intake::{Batch, Intake, clip, split_front};
 use super::segments::{Miss, Segment};
 use super::sink::Absorbed;
 use super::{Ended, Fill, resumable};
-use crate::flight::state::SMALL_MAX;
 use crate::origin::Origin;
-use crate::store::{AppendError, Ingest};
 
 /// Why the front looks up from gathering.
 enum Woken {
@@ -150,7 +151,7 @@ impl<O: Origin> Fill<O> {
     async fn missed(&mut self, miss: Miss) {
         match miss {
             Miss::Upstream(error) if resumable(error.class) => {
-                self.watch.fill_resumed(self.source.origin.registry(), error.class);
+                self.events.fill_resumed(self.source.origin.registry(), error.class);
             }
             Miss::Upstream(_) | Miss::Ignored => self.segments.close(),
             Miss::Disk(error) => self.lose_file(self.taken(), error).await,

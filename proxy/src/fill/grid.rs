@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::spans::Spans;
+use store::spans::Spans;
 
 /// One look at a blob under way.
 pub(super) struct Map<'a> {

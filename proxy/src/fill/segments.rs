@@ -6,8 +6,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use oci::{Class, Stage};
 use registry::client::{ByteRange, Rest};
-use registry::{Class, Error, Evidence, Reason, Stage};
+use registry::{Error, Evidence, Reason};
+use store::{AppendError, Patch};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -17,7 +19,6 @@ use super::intake::{Batch, Intake, clip};
 use crate::flight::Source;
 use crate::flight::state::Flight;
 use crate::origin::Origin;
-use crate::store::{AppendError, Patch};
 
 /// The segments of one fill. Dropped, they end; [`Segments::stop`] also waits until none writes any more.
 pub(super) struct Segments {

@@ -3,11 +3,10 @@
 use std::io;
 
 use bytes::Bytes;
-use registry::digest::Mismatch;
-use registry::{Digest, Verified, Verifier};
-
-use crate::spans::Spans;
-use crate::store::{AppendError, Blob, Content, Ingest, Kind, Store};
+use oci::digest::Mismatch;
+use oci::{Digest, Verified, Verifier};
+use store::spans::Spans;
+use store::{AppendError, Blob, Content, Ingest, Kind, Store};
 
 /// Hashes and writes, off the workers, a batch at a time. Bytes pass the hash in order, whatever the disk does.
 pub(super) struct Sink {

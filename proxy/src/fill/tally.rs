@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Class, RegistryHost};
+use oci::{Class, RegistryHost};
 use tokio::time::Instant;
 
-use crate::watch::{FillEnd, FillOutcome, Watch};
+use crate::flight::{Events, FillEnd, FillOutcome};
 
 /// Counts one fill. Dropped before its end, the fill has failed.
 pub(super) struct Tally {
-    watch: Arc<dyn Watch>,
+    events: Arc<dyn Events>,
     registry: RegistryHost,
     bytes: u64,
     began: Option<Instant>,
@@ -20,9 +20,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(watch: Arc<dyn Watch>, registry: RegistryHost) -> Self {
-        watch.fill_started(&registry);
-        Self { watch, registry, bytes: 0, began: None, took: None, ended: false }
+    pub(super) fn new(events: Arc<dyn Events>, registry: RegistryHost) -> Self {
+        events.fill_started(&registry);
+        Self { events, registry, bytes: 0, began: None, took: None, ended: false }
     }
 
     /// The first headers were judged.
@@ -47,7 +47,7 @@ impl Tally {
         self.ended = true;
         let so_far = || self.began.map(|began| began.elapsed());
         let transfer = self.took.or_else(so_far).unwrap_or_default();
-        self.watch.fill_ended(&self.registry, &FillEnd { outcome, bytes: self.bytes, transfer });
+        self.events.fill_ended(&self.registry, &FillEnd { outcome, bytes: self.bytes, transfer });
     }
 }
 

@@ -12,15 +12,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use registry::{Class, Digest, Error};
+use oci::{Class, Digest};
+use registry::Error;
+use store::events::NoEvents;
+use store::faulty::{self, Fault, Trap};
+use store::{Kind, Link, Scope, Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::scripted::{Answer, Part, Scripted};
 use super::{Flights, Opened, Source};
-use crate::store::faulty::{self, Fault, Trap};
-use crate::store::{Kind, Link, Scope, Store, StoreConfig};
-use crate::watch::Unwatched;
 
 #[test]
 fn killed_at_whichever_operation_what_is_kept_is_right_and_what_was_done_stays_done() {
@@ -78,7 +79,7 @@ fn one_life(folder: &Path, operation: i64) -> ExitStatus {
 async fn live(folder: &Path, operation: i64) {
     let trap = Trap::unset();
     trap.set(operation, Fault::Kill);
-    let store = faulty::open(&trap, config(folder), Arc::new(Unwatched)).await.unwrap();
+    let store = faulty::open(&trap, config(folder), Arc::new(NoEvents)).await.unwrap();
     let small = Digest::sha256(SMALL);
     store.put(Kind::Manifest, Bytes::from_static(SMALL), &small.verify(SMALL).unwrap()).await.unwrap();
     Deed::Put.done(folder);
@@ -89,7 +90,7 @@ async fn live(folder: &Path, operation: i64) {
     let breaks =
         [Answer::of([Part::Send(HALF), Part::Break(Class::Stalled)]), Answer::refusal(Class::RateBurst)];
     let upstream = Scripted::new(content(), breaks);
-    let flights = Flights::new(store, Arc::new(Unwatched));
+    let flights = Flights::new(store, Arc::new(NoEvents));
     read(&flights, &upstream).await.unwrap_err();
     landed(&flights).await;
     Deed::Paused.done(folder);
@@ -103,7 +104,7 @@ async fn look_at_what_is_left(folder: &Path, operation: i64) {
         let bytes = std::fs::read(&file).unwrap();
         assert_eq!(Digest::sha256(&bytes).hex(), file.file_name().unwrap(), "operation {operation}");
     }
-    let store = Store::open(config(folder), Arc::new(Unwatched)).await.unwrap();
+    let store = Store::open(config(folder), Arc::new(NoEvents)).await.unwrap();
     let small = Digest::sha256(SMALL);
     let (kept, link) =
         (store.read_small(&small).await, store.links().get(&scope(), Kind::Manifest, &small).await);
@@ -111,7 +112,7 @@ async fn look_at_what_is_left(folder: &Path, operation: i64) {
     assert!(!Deed::Linked.is_done(folder) || link.is_some(), "operation {operation}");
 
     let upstream = Scripted::new(content(), []);
-    let flights = Flights::new(store, Arc::new(Unwatched));
+    let flights = Flights::new(store, Arc::new(NoEvents));
     assert!(read(&flights, &upstream).await.unwrap() == content(), "operation {operation}");
     landed(&flights).await;
     let asked = upstream.requests();

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use oci::{Class, Digest, RegistryHost, Repository, Stage};
 use registry::client::{ByteRange, Rest};
-use registry::{Caller, CallerId, Class, Digest, Error, Evidence, RegistryHost, Repository, Stage};
+use registry::{Caller, CallerId, Error, Evidence};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 

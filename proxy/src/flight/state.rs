@@ -3,15 +3,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use registry::{Caller, Class, Digest, Error, Evidence, Repository, Stage};
+use oci::{Class, Digest, Repository, Stage};
+use registry::{Caller, Error, Evidence};
+use store::SMALL_MAX;
+use store::spans::Spans;
+use store::{Blob, Content, Scope};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::tail::Tail;
 use crate::access::Identity;
-use crate::spans::Spans;
-use crate::store::{Blob, Content, Scope};
 
 /// On whose permission, and from where, a fill fetches. A failure before headers speaks for this party alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -347,8 +349,6 @@ impl Drop for Lead {
     }
 }
 
-/// Blobs up to this size leave only when verified, bytes.
-pub(crate) const SMALL_MAX: u64 = 4 << 20;
 /// The end of a larger blob that is held back until the hash agrees, bytes.
 pub(crate) const HELD_BACK: u64 = 64 << 10;
 /// Callers that are remembered to go on with, the latest first.

@@ -5,16 +5,17 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use store::StoreConfig;
+use store::events::Quarantined;
+use store::faulty::{self, Call, Fault, Trap};
+use store::inventory::Purge;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
 use super::scripted::{Answer, Part, Scripted};
 use super::*;
+use crate::flight::{FillEnd, FillOutcome};
 use crate::reader::Cut;
-use crate::store::StoreConfig;
-use crate::store::faulty::{self, Call, Fault, Trap};
-use crate::store::inventory::Purge;
-use crate::watch::{FillEnd, FillOutcome, Quarantined};
 
 mod boot;
 mod disk;
@@ -33,13 +34,16 @@ struct Told {
     disk: Mutex<Vec<std::io::ErrorKind>>,
 }
 
-impl Watch for Told {
+impl Events for Told {
     fn fill_ended(&self, _: &RegistryHost, end: &FillEnd) {
         self.ends.lock().unwrap().push(*end);
     }
     fn fill_resumed(&self, _: &RegistryHost, class: Class) {
         self.resumes.lock().unwrap().push(class);
     }
+}
+
+impl store::Events for Told {
     fn quarantined(&self, reason: Quarantined) {
         self.quarantined.lock().unwrap().push(reason);
     }

@@ -1,14 +1,15 @@
 //! A manifest in hand, and in the store: its bytes, and the link that says who may see it.
 
 use bytes::Bytes;
+use oci::{Class, Digest, Stage};
 use registry::client::ManifestHead;
-use registry::{Class, Digest, Error, Evidence, Reason, Stage};
+use registry::{Error, Evidence, Reason};
+use store::{Kind, Link, Scope, Store};
 
 use crate::body::Body;
 use crate::range::{Asked, Part};
 use crate::respond::{Answer, Content, Failure, Outcome, Staleness};
 use crate::route::Verb;
-use crate::store::{Kind, Link, Scope, Store};
 
 /// A manifest in hand.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ impl Held {
         }
         let bytes = store.read_small(digest).await?;
         let held = Self { digest: digest.clone(), media_type: head.media_type.clone()?, bytes };
-        registry::Manifest::parse(&held.media_type, &held.bytes).ok()?;
+        oci::Manifest::parse(&held.media_type, &held.bytes).ok()?;
         held.link(store, scope).await;
         Some(held)
     }

@@ -5,8 +5,10 @@ use std::time::SystemTime;
 
 use config::Access;
 use moka::future::Cache;
+use oci::{Class, Demand, Reference, RegistryHost, Repository, Stage};
 use registry::client::ManifestHead;
-use registry::{Class, Client, Demand, Error, Evidence, Reason, Reference, RegistryHost, Repository, Stage};
+use registry::{Client, Error, Evidence, Reason};
+use store::Store;
 use tokio::time::Instant;
 
 use super::held::Held;
@@ -16,7 +18,6 @@ use crate::coalesce::{Coalesce, Shareable};
 use crate::mirror::Asking;
 use crate::policy::Freshness;
 use crate::respond::{Outcome, is_absence};
-use crate::store::Store;
 
 /// What is being asked, and what was answered lately.
 pub(super) struct Questions {
@@ -232,7 +233,7 @@ async fn ask(
 ) -> Result<(Held, bool), Error> {
     let answer = client.manifest(repository, reference, deadline).await?;
     let raw = answer.value;
-    if let Err(refused) = registry::Manifest::parse(&raw.media_type, &raw.bytes) {
+    if let Err(refused) = oci::Manifest::parse(&raw.media_type, &raw.bytes) {
         let evidence = Evidence::host(answer.host).saying(&refused.to_string());
         return Err(Error::new(Class::MediaType, Stage::ManifestGet, evidence));
     }

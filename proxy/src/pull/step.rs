@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use registry::{Digest, Manifest, manifest};
+use oci::{Digest, Manifest, manifest};
 use tokio::time::Instant;
 
 use crate::body::Body;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use registry::{Class, Stage};
+use oci::{Class, Stage};
 use tokio::time::Instant;
 
 use super::series::{Series, Side};
@@ -15,7 +15,7 @@ use crate::reader::Cut;
 use crate::respond::Outcome;
 use crate::route::Request;
 
-registry::labels! {
+oci::labels! {
     /// What was asked for.
     Endpoint {
         /// `/v2/`.

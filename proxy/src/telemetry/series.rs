@@ -148,7 +148,7 @@ impl Default for Series {
         Self::new("other")
     }
 }
-registry::labels! {
+oci::labels! {
     /// On which side of us bytes moved.
     Side {
         /// From the registry to us.

@@ -91,7 +91,7 @@ async fn guessed_blobs_take_turns_and_the_layers_of_a_pull_do_not() {
         assert!(heard.is_whole() && heard.body == layer.bytes);
     }
 
-    let guess = |n: u32| format!("org/app/blobs/{}", registry::Digest::sha256(&n.to_be_bytes()));
+    let guess = |n: u32| format!("org/app/blobs/{}", oci::Digest::sha256(&n.to_be_bytes()));
     assert_eq!(rig.get(&guess(0)).await.status, 404);
     let paths: Vec<_> = (1..=5 * BURST as u32).map(guess).collect();
     let others = join_all(paths.iter().map(|path| rig.get(path))).await;

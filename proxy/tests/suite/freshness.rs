@@ -5,7 +5,7 @@ use std::time::Duration;
 use config::Access;
 use loadtest::image::Image;
 use loadtest::registry::{Answer, Rule};
-use proxy::store::TagRecord;
+use store::TagRecord;
 
 use crate::rig::{Plan, REGISTRY, Rig};
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use config::Access;
 use loadtest::registry::Registry;
-use proxy::store::{Store, StoreConfig};
+use oci::zone::{Addresses, Zone};
+use oci::{OnExhausted, Reserve};
 use proxy::{Proxy, Served, ServerTls, Settings, Telemetry};
 use registry::client::Connections;
 use registry::observe::Deaf;
-use registry::trust::{Addresses, Zone};
 use registry::upstream::Limits;
-use registry::{Client, Endpoint, OnExhausted, Outbound, Reserve, Upstream};
+use registry::{Client, Endpoint, Outbound, Upstream};
+use store::{Store, StoreConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

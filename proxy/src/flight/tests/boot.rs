@@ -1,7 +1,8 @@
 //! Content that a boot, or a client that comes back, makes doubtful.
 
+use store::Verdict;
+
 use super::*;
-use crate::store::Verdict;
 
 /// A committed blob whose store was opened again after the machine started anew, with one bit turned meanwhile where
 /// `rotted`.

@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::mpsc;
 
+use store::faulty::Call;
+
 use super::*;
-use crate::store::faulty::Call;
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_costs_the_copy_not_the_pull() {

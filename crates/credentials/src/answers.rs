@@ -1,0 +1,223 @@
+//! What programs answered, kept for its lifetime; one run at a time for each turn.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oci::credential::CredentialError;
+use tokio::time::Instant;
+
+/// An answer, and where and how long it may be kept.
+pub(crate) struct Answer<T> {
+    /// What was answered.
+    pub(crate) value: T,
+    /// For which of the places asked for it holds.
+    pub(crate) place: String,
+    /// How long.
+    pub(crate) life: Duration,
+}
+
+/// Answers by place. Not part of what is configured: any two are equal, and nothing of them is shown.
+pub(crate) struct Answers<T>(Arc<Mutex<State<T>>>);
+
+struct State<T> {
+    kept: HashMap<String, Kept<T>>,
+    turns: HashMap<String, Arc<Turn>>,
+}
+
+struct Kept<T> {
+    value: Arc<T>,
+    since: Instant,
+    until: Instant,
+}
+
+/// Who holds it runs the program; the others wait, and share a failure that came after they began to.
+#[derive(Default)]
+struct Turn {
+    running: tokio::sync::Mutex<Option<(Instant, CredentialError)>>,
+}
+
+impl<T: Send + Sync + 'static> Answers<T> {
+    /// The answer kept at the first of `places` that has one, else what `run` gives. Runs of one `turn` follow one
+    /// another, and go on when whoever asked has left: the next finds their answer.
+    pub(crate) async fn get(
+        &self,
+        places: Vec<String>,
+        turn: String,
+        run: impl Future<Output = Result<Answer<T>, CredentialError>> + Send + 'static,
+    ) -> Result<Arc<T>, CredentialError> {
+        if let Some(kept) = self.kept(&places) {
+            return Ok(kept);
+        }
+        let (answers, asked) = (self.clone(), Instant::now());
+        let turn = Arc::clone(self.state().turns.entry(turn).or_default());
+        let running = tokio::spawn(async move { answers.run(&places, &turn, asked, run).await });
+        running.await.unwrap_or_else(|_| Err(CredentialError("the runtime is stopping".to_owned())))
+    }
+
+    async fn run(
+        &self,
+        places: &[String],
+        turn: &Turn,
+        asked: Instant,
+        run: impl Future<Output = Result<Answer<T>, CredentialError>>,
+    ) -> Result<Arc<T>, CredentialError> {
+        let mut last_failure = turn.running.lock().await;
+        if let Some(kept) = self.kept(places) {
+            return Ok(kept);
+        }
+        if let Some((_, error)) = last_failure.as_ref().filter(|(ended, _)| *ended > asked) {
+            return Err(error.clone());
+        }
+        match run.await {
+            Ok(answer) => Ok(self.keep(answer)),
+            Err(error) => {
+                *last_failure = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// What is kept at these places was refused: it is asked for anew, unless it is younger than [`YOUNG`].
+    pub(crate) fn forget(&self, places: &[String]) {
+        let mut state = self.state();
+        for place in places {
+            if state.kept.get(place).is_some_and(|kept| kept.since.elapsed() >= YOUNG) {
+                state.kept.remove(place);
+            }
+        }
+    }
+
+    fn kept(&self, places: &[String]) -> Option<Arc<T>> {
+        let (state, now) = (self.state(), Instant::now());
+        let mut live =
+            places.iter().filter_map(|place| state.kept.get(place)).filter(|kept| now < kept.until);
+        live.next().map(|kept| Arc::clone(&kept.value))
+    }
+
+    fn keep(&self, answer: Answer<T>) -> Arc<T> {
+        let (value, now) = (Arc::new(answer.value), Instant::now());
+        let until = now + answer.life.min(LIFE_MAX);
+        let mut state = self.state();
+        state.kept.retain(|_, kept| now < kept.until);
+        state.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        if state.kept.len() < KEPT_MAX {
+            state.kept.insert(answer.place, Kept { value: Arc::clone(&value), since: now, until });
+        }
+        value
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Answers<T> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(State { kept: HashMap::new(), turns: HashMap::new() })))
+    }
+}
+
+impl<T> Clone for Answers<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> PartialEq for Answers<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Answers<T> {}
+
+impl<T> std::fmt::Debug for Answers<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Answers(..)")
+    }
+}
+
+/// Younger answers are not asked for anew when they are refused: the program would say the same.
+const YOUNG: Duration = Duration::from_secs(5);
+/// Longest use of an answer, whatever was promised.
+const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Most answers kept; beyond it programs run again.
+const KEPT_MAX: usize = 1024;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Program(Arc<AtomicUsize>);
+
+    impl Program {
+        /// Takes a second; fails when `place` is empty.
+        fn run(
+            &self,
+            place: &str,
+            life: u64,
+        ) -> impl Future<Output = Result<Answer<usize>, CredentialError>> + use<> {
+            let (count, place) = (Arc::clone(&self.0), place.to_owned());
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let value = count.fetch_add(1, Ordering::SeqCst);
+                if place.is_empty() {
+                    return Err(CredentialError(format!("failure {value}")));
+                }
+                Ok(Answer { value, place, life: Duration::from_secs(life) })
+            }
+        }
+    }
+
+    fn places() -> Vec<String> {
+        vec!["image".to_owned(), "registry".to_owned()]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_run_serves_all_who_ask_until_its_life_ends() {
+        let (answers, program) = (Answers::default(), Program::default());
+        let asks = (0..20).map(|_| answers.get(places(), "turn".into(), program.run("registry", 60)));
+        let all = futures_util::future::join_all(asks).await;
+        assert!(all.into_iter().all(|answer| *answer.unwrap() == 0));
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(*answers.get(places(), "turn".into(), program.run("image", 60)).await.unwrap(), 0);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(*answers.get(places(), "turn".into(), program.run("image", 60)).await.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_shared_by_those_who_waited_and_not_kept() {
+        let (answers, program) = (Answers::<usize>::default(), Program::default());
+        let asks = (0..5).map(|_| answers.get(places(), "turn".into(), program.run("", 60)));
+        let all = futures_util::future::join_all(asks).await;
+        assert!(all.iter().all(|answer| answer.as_ref().err().unwrap().0 == "failure 0"));
+        assert_eq!(*answers.get(places(), "turn".into(), program.run("image", 60)).await.unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_outlives_who_asked_for_it() {
+        let (answers, program) = (Answers::default(), Program::default());
+        let patience = Duration::from_millis(100);
+        let ask = answers.get(places(), "turn".into(), program.run("image", 60));
+        assert!(tokio::time::timeout(patience, ask).await.is_err());
+        assert_eq!(*answers.get(places(), "turn".into(), program.run("image", 60)).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_refused_is_asked_for_anew_but_not_at_once() {
+        let (answers, program) = (Answers::default(), Program::default());
+        let ask = || answers.get(places(), "turn".into(), program.run("image", 60));
+        assert_eq!(*ask().await.unwrap(), 0);
+        answers.forget(&places());
+        assert_eq!(*ask().await.unwrap(), 0);
+        tokio::time::advance(YOUNG).await;
+        answers.forget(&places());
+        assert_eq!(*ask().await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,23 @@
+//! Where the credential of a registry comes from, read anew whenever a token is needed.
+//!
+//! ```text
+//!   Origin ── source ── docker_config ── keyring: which entry is for which image
+//!               │
+//!               └── helper, provider ── process: programs, run under a time limit
+//!                        └── answers: what they said, kept for its lifetime
+//! ```
+//!
+//! An [`Origin`] names files and programs and never holds a secret; [`Origin::source`] makes the live
+//! [`oci::CredentialSource`] of it. Errors name files, entries and programs, never contents.
+
+mod answers;
+mod docker_config;
+mod helper;
+mod keyring;
+mod origin;
+mod process;
+mod provider;
+mod source;
+
+pub use origin::{Helper, Origin, Provider};
+pub use source::Place;

@@ -1,0 +1,188 @@
+//! Programs that know credentials, run to their end: bounded in time and output, in a process group of their own.
+
+use std::ffi::OsStr;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use oci::Secret;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+/// A program did not give an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// It could not be started.
+    #[error("{0}")]
+    Start(io::Error),
+    /// It was killed, with whatever it had started.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimeLimit(Duration),
+    /// It failed by itself.
+    #[error("{0}")]
+    Failed(ExitStatus),
+    /// It wrote more than [`OUTPUT_MAX`] bytes.
+    #[error("the answer is larger than {} KiB", OUTPUT_MAX / 1024)]
+    TooLarge,
+    /// What it wrote cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(io::Error),
+}
+
+/// Runs `program` with `input` on its standard input, and gives what it wrote to standard output.
+///
+/// Its standard error is dropped: such programs may write there what they should not. Beyond `limit`, or when the future
+/// is dropped, it is killed together with its whole process group.
+pub(crate) async fn run(
+    program: impl AsRef<OsStr>,
+    arguments: &[String],
+    environment: &Environment,
+    input: &[u8],
+    limit: Duration,
+) -> Result<Secret, RunError> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Environment::Only(variables) = environment {
+        command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+    }
+    let child = command.process_group(0).kill_on_drop(true).spawn().map_err(RunError::Start)?;
+    // Dropped in this order: the group while its leader is not yet reaped, so that its id is still its own.
+    let mut child = child;
+    let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+    let answer = tokio::time::timeout(limit, answer(&mut child, input)).await;
+    if matches!(answer, Ok(Ok(_))) {
+        group.0 = None;
+    }
+    answer.unwrap_or(Err(RunError::TimeLimit(limit)))
+}
+
+/// What a program finds in its environment.
+pub(crate) enum Environment {
+    /// Ours.
+    Inherited,
+    /// This and nothing else.
+    Only(Vec<(String, String)>),
+}
+
+async fn answer(child: &mut Child, input: &[u8]) -> Result<Secret, RunError> {
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that never reads its question may still answer.
+        let _ = stdin.write_all(input).await;
+    }
+    let mut answer = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(OUTPUT_MAX + 1).read_to_end(&mut answer).await.map_err(RunError::Unreadable)?;
+    }
+    if answer.len() as u64 > OUTPUT_MAX {
+        return Err(RunError::TooLarge);
+    }
+    let status = child.wait().await.map_err(RunError::Unreadable)?;
+    if !status.success() {
+        return Err(RunError::Failed(status));
+    }
+    let text =
+        String::from_utf8(answer).map_err(|_| RunError::Unreadable(io::ErrorKind::InvalidData.into()))?;
+    Ok(Secret::new(text))
+}
+
+/// Ends a process group when dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Gone already: nothing is left to end.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Largest answer, bytes.
+const OUTPUT_MAX: u64 = 64 * 1024;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// One at a time: a fork of another thread would inherit the script open for writing, and its start fail.
+    pub(crate) static FORKS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+    /// A folder with a program that runs `body`, and its path.
+    pub(crate) fn program(body: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (dir, path)
+    }
+
+    async fn ran(path: &Path, limit: Duration) -> Result<Secret, RunError> {
+        run(path, &["one".to_owned()], &Environment::Inherited, b"question\n", limit).await
+    }
+
+    #[tokio::test]
+    async fn question_arguments_and_answer_are_passed() {
+        let _alone = FORKS.lock().await;
+        let (_dir, path) = program("read asked; echo \"$1 $asked\"");
+        assert_eq!(ran(&path, LONG).await.unwrap().expose(), "one question\n");
+    }
+
+    #[tokio::test]
+    async fn a_failing_program_tells_its_status_and_nothing_it_printed() {
+        let _alone = FORKS.lock().await;
+        let (_dir, path) = program("echo canary; echo canary >&2; exit 3");
+        assert_eq!(ran(&path, LONG).await.err().unwrap().to_string(), "exit status: 3");
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_cut_off() {
+        let _alone = FORKS.lock().await;
+        let (_dir, path) = program("exec yes canary");
+        assert!(matches!(ran(&path, LONG).await, Err(RunError::TooLarge)));
+        let (_dir, path) = program("printf '\\377'");
+        assert!(matches!(ran(&path, LONG).await, Err(RunError::Unreadable(_))));
+    }
+
+    #[tokio::test]
+    async fn at_the_limit_the_whole_group_is_killed() {
+        let _alone = FORKS.lock().await;
+        let (dir, path) = program("cd \"$(dirname \"$0\")\"; sleep 600 & echo $! >part; mv part child; wait");
+        let child = dir.path().join("child");
+        let running = tokio::spawn(async move { ran(&path, Duration::from_secs(2)).await });
+        let id: i32 = loop {
+            match std::fs::read_to_string(&child) {
+                Ok(text) => break text.trim().parse().unwrap(),
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        assert!(matches!(running.await.unwrap(), Err(RunError::TimeLimit(_))));
+        // Reaped by whoever adopted it, or at least dead.
+        let ended = || match std::fs::read_to_string(format!("/proc/{id}/stat")) {
+            Ok(stat) => stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'),
+            Err(_) => true,
+        };
+        let waited = async {
+            while !ended() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(LONG, waited).await.expect("the grandchild was killed");
+    }
+
+    #[tokio::test]
+    async fn nothing_but_what_is_given_is_in_the_environment() {
+        let _alone = FORKS.lock().await;
+        let (_dir, path) = program("/usr/bin/env | /usr/bin/sort");
+        let only = Environment::Only(vec![("GIVEN".to_owned(), "yes".to_owned())]);
+        let seen = run(&path, &[], &only, b"", LONG).await.unwrap();
+        let names: Vec<_> = seen.expose().lines().filter_map(|line| line.split('=').next()).collect();
+        assert!(names.contains(&"GIVEN") && !names.contains(&"HOME"), "{names:?}");
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+}

@@ -1,0 +1,83 @@
+//! Secrets, and where they come from.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::name::Repository;
+
+/// A secret text. It cannot be printed, compared or serialised; [`Secret::expose`] is the one way in.
+#[derive(Clone)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Takes a text as secret.
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself. Callers put it on the wire to its own host and nowhere else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What proves who we are to one registry.
+#[derive(Clone)]
+pub enum Credential {
+    /// User name and password (or access token).
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// An OAuth2 refresh token (docker's `identitytoken`).
+    IdentityToken(Secret),
+    /// A token for the registry itself (docker's `registrytoken`): never exchanged.
+    RegistryToken(Secret),
+}
+
+impl Credential {
+    /// Every text of it that must not be seen, also as it goes on the wire.
+    pub fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Basic { username, password } => {
+                vec![password.clone(), Secret::new(pair(username, password))]
+            }
+            Self::IdentityToken(token) => vec![token.clone(), Secret::new(pair("", token))],
+            Self::RegistryToken(token) => vec![token.clone()],
+        }
+    }
+}
+
+/// The future of [`CredentialSource::credential`].
+pub type CredentialFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Credential>, CredentialError>> + Send + 'a>>;
+
+/// Where the credential of an upstream comes from; asked anew whenever a token is needed, so that changed files count.
+pub trait CredentialSource: Send + Sync {
+    /// The credential for `repository` (as in image names) as of now; `None` means anonymous.
+    fn credential<'a>(&'a self, repository: Option<&'a Repository>) -> CredentialFuture<'a>;
+
+    /// The registry refused what [`CredentialSource::credential`] gave: a source that keeps answers asks anew.
+    fn refused(&self, _repository: Option<&Repository>) {}
+}
+
+/// A credential could not be had. The message names files and programs, never contents.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CredentialError(pub String);
+
+/// `user:password` in base64: the text behind `Basic` (RFC 7617).
+pub fn pair(username: &str, password: &Secret) -> String {
+    BASE64_STANDARD.encode(format!("{username}:{}", password.expose()))
+}
+
+/// Can `name` only mean the program `docker-credential-<name>` in the search path?
+pub fn is_helper_name(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !name.is_empty() && name.bytes().all(good)
+}

@@ -1,0 +1,71 @@
+//! One request's observation, told at most once: when it failed, when its last byte came, or when nobody wanted more.
+
+use std::sync::Arc;
+
+use oci::class::Class;
+use oci::name::RegistryHost;
+
+use crate::observe::{Observation, Observer, RequestKind, Timings};
+use crate::quota::Quota;
+
+/// What one request let us learn so far.
+pub(crate) struct Account {
+    observer: Arc<dyn Observer>,
+    registry: RegistryHost,
+    identity: String,
+    kind: RequestKind,
+    pub(crate) timings: Timings,
+    pub(crate) quota: Option<Quota>,
+    /// Did the request itself go out, so that it may have been counted? What failed on the way there, or was answered with
+    /// a challenge, has not.
+    pub(crate) sent: bool,
+    /// Has the answer been judged good, so that whoever drops the rest of it has no failure to tell?
+    pub(crate) good: bool,
+    told: bool,
+}
+
+impl Account {
+    pub(crate) fn new(
+        observer: Arc<dyn Observer>,
+        registry: RegistryHost,
+        identity: &str,
+        kind: RequestKind,
+    ) -> Self {
+        let identity = identity.to_owned();
+        Self {
+            observer,
+            registry,
+            identity,
+            kind,
+            timings: Timings::default(),
+            quota: None,
+            sent: false,
+            good: false,
+            told: false,
+        }
+    }
+
+    /// Tells the observer how it ended; only the first call counts.
+    pub(crate) fn tell(&mut self, class: Option<Class>) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        self.observer.observe(&Observation {
+            registry: &self.registry,
+            identity: &self.identity,
+            kind: self.kind,
+            class,
+            timings: &self.timings,
+            quota: self.quota.as_ref(),
+        });
+    }
+}
+
+impl Drop for Account {
+    /// A call given up before its answer learnt nothing and tells nothing.
+    fn drop(&mut self) {
+        if self.good {
+            self.tell(None);
+        }
+    }
+}

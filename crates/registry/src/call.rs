@@ -1,0 +1,365 @@
+//! The walk of one question to one endpoint: challenge and token, redirects by hand, one judgement at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use oci::class::{Class, Stage};
+use oci::credential::Secret;
+use oci::name::Repository;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::account::Account;
+use crate::admission::Admitted;
+use crate::authorize::Authorization;
+use crate::classify::Asked;
+use crate::client::{Behalf, Inner, Rest, VIA};
+use crate::dial::Target;
+use crate::error::{Error, Evidence, Reason};
+use crate::judge::drain;
+use crate::observe::{Peer, RequestKind, Timings};
+use crate::pool::Pool;
+use crate::transport::{Ask, Reply};
+use crate::trust::Follow;
+use crate::upstream::Endpoint;
+
+/// One question to an upstream.
+pub(crate) struct Question<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) stage: Stage,
+    pub(crate) asked: Asked,
+    pub(crate) method: Method,
+    pub(crate) repository: Option<&'a Repository>,
+    /// Beneath the repository, such as `manifests/latest`.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    /// `Accept`, `Range` and their like.
+    pub(crate) headers: HeaderMap,
+    /// What the request asks for the rest of.
+    pub(crate) rest: Option<&'a Rest>,
+    /// Read the body before answering, up to this many bytes.
+    pub(crate) read: Option<usize>,
+    pub(crate) deadline: Instant,
+}
+
+/// What an endpoint gave.
+pub(crate) struct Given {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Host and address that answered.
+    pub(crate) evidence: Evidence,
+    pub(crate) peer: Option<Peer>,
+    /// Read as far as the question says.
+    pub(crate) body: Bytes,
+    /// What is still on the wire.
+    pub(crate) incoming: Option<Incoming>,
+    pub(crate) stage: Stage,
+}
+
+/// What was made of it, and the observation that is still open.
+pub(crate) struct Walked<T> {
+    pub(crate) value: T,
+    pub(crate) endpoint: usize,
+    pub(crate) host: String,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) account: Account,
+}
+
+/// One endpoint under one question.
+pub(crate) struct Walk<'a> {
+    pub(crate) inner: &'a Inner,
+    pub(crate) behalf: &'a Behalf,
+    pub(crate) question: &'a Question<'a>,
+    /// Index into the upstream's endpoints.
+    pub(crate) endpoint: usize,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) deadline: Instant,
+    /// Is there no other endpoint to ask after this one?
+    pub(crate) is_last: bool,
+}
+
+/// An answer that is not a redirect we follow.
+pub(crate) struct Landed {
+    pub(crate) reply: Reply,
+    /// From another host than the endpoint's.
+    pub(crate) redirected: bool,
+    /// Of the address it came from.
+    pub(crate) signatures: Vec<Secret>,
+}
+
+impl Walk<'_> {
+    /// The same walk with another question.
+    pub(crate) fn with<'a>(&'a self, question: &'a Question<'a>) -> Walk<'a> {
+        Walk { question, pool: Arc::clone(&self.pool), ..*self }
+    }
+
+    /// Asks, having been let out.
+    pub(crate) async fn run<T>(
+        &self,
+        admitted: Admitted<'_>,
+        make: impl Fn(Given) -> Result<T, Error>,
+    ) -> Result<Walked<T>, Error> {
+        let mut account = self.account(self.question.kind);
+        let ended = match self.ask(&mut account).await {
+            Ok(given) => {
+                let (host, peer) = (given.evidence.host.clone(), given.peer);
+                make(given).map(|value| (value, host, peer))
+            }
+            Err(error) => Err(error),
+        };
+        if account.sent {
+            admitted.settle(account.quota.as_ref(), ended.as_ref().err());
+        } else {
+            admitted.unsent();
+        }
+        match ended {
+            Ok((value, host, peer)) => {
+                account.good = true;
+                Ok(Walked { value, endpoint: self.endpoint, host, peer, account })
+            }
+            Err(error) => {
+                account.tell(Some(error.class));
+                Err(error.with_timings(account.timings))
+            }
+        }
+    }
+
+    /// The question, with as many answers to challenges as decision allows: one for a cached token, one for none.
+    async fn ask(&self, account: &mut Account) -> Result<Given, Error> {
+        let mut authorization = self.upfront(account).await?;
+        let mut renewed = false;
+        loop {
+            let landed = self.follow(authorization.as_ref(), account).await?;
+            if self.is_expired(&landed) && !std::mem::replace(&mut renewed, true) && self.inner.may_retry() {
+                drain(landed.reply.response.into_body(), self.deadline).await;
+                continue;
+            }
+            let waited = landed.reply.waited;
+            let refused = landed.reply.response.status() == StatusCode::UNAUTHORIZED && !landed.redirected;
+            if refused {
+                self.note_challenge(landed.reply.response.headers());
+            }
+            let is_final = authorization.as_ref().is_some_and(Authorization::is_final);
+            if !refused || is_final || self.question.kind == RequestKind::Ping {
+                account.timings.add(self.question.stage, waited);
+                return self.judge(landed, authorization.as_ref(), account).await;
+            }
+            let Some(challenge) = self.challenge(landed.reply.response.headers()) else {
+                account.timings.add(self.question.stage, waited);
+                return self.judge(landed, authorization.as_ref(), account).await;
+            };
+            account.timings.add(Stage::Challenge, waited);
+            account.sent = false;
+            // Read to its end, so that the connection can carry the next try.
+            drain(landed.reply.response.into_body(), self.deadline).await;
+            authorization = Some(self.meet(challenge, authorization, account).await?);
+        }
+    }
+
+    /// Does a blob host refuse a URL that the registry has just signed? Another may do (design decision 18).
+    fn is_expired(&self, landed: &Landed) -> bool {
+        let status = landed.reply.response.status();
+        landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
+    }
+
+    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host.
+    async fn follow(
+        &self,
+        authorization: Option<&Authorization>,
+        account: &mut Account,
+    ) -> Result<Landed, Error> {
+        let mut url = self.url();
+        let origin = url.origin();
+        let mut waited = Duration::ZERO;
+        let mut hop = 0;
+        loop {
+            let redirected = url.origin() != origin;
+            let authorization = authorization.filter(|_| !redirected);
+            let mut reply = self.hop(&url, redirected, authorization, &mut waited, account).await?;
+            if !is_redirect(reply.response.status()) {
+                reply.waited = waited;
+                let signatures = if redirected { signatures(&url) } else { Vec::new() };
+                return Ok(Landed { reply, redirected, signatures });
+            }
+            let next = self.judge_redirect(&url, &reply, hop)?;
+            drain(reply.response.into_body(), self.deadline).await;
+            url = next;
+            hop += 1;
+        }
+    }
+
+    /// One request of the question. What happens at another host is part of waiting for the answer, not of the way
+    /// to the registry.
+    async fn hop(
+        &self,
+        url: &Url,
+        redirected: bool,
+        authorization: Option<&Authorization>,
+        waited: &mut Duration,
+        account: &mut Account,
+    ) -> Result<Reply, Error> {
+        let mut headers = self.headers();
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization.header());
+        }
+        headers.extend(self.if_range(url).map(|tag| (header::IF_RANGE, tag)));
+        let ask = self.request(url.clone(), headers);
+        let transport = &self.inner.transport;
+        if !redirected {
+            let sent = transport.send(&ask, &self.pool, &mut account.timings).await;
+            account.sent |= sent.as_ref().err().is_none_or(|error| error.stage == ask.stage);
+            let reply = sent?;
+            *waited += reply.waited;
+            return Ok(reply);
+        }
+        let begun = Instant::now();
+        let sent = transport.send(&ask, &self.pool, &mut Timings::default()).await;
+        *waited += begun.elapsed();
+        sent.map_err(|error| {
+            account.timings.add(self.question.stage, *waited);
+            self.elsewhere(error)
+        })
+    }
+
+    /// The tag of the transfer that broke off, if this is the host that gave it.
+    fn if_range(&self, url: &Url) -> Option<HeaderValue> {
+        let validator = self.question.rest?.validator.as_ref()?;
+        let same = Target::of(url)?.authority() == validator.host;
+        HeaderValue::from_str(&validator.etag).ok().filter(|_| same)
+    }
+
+    fn judge_redirect(&self, from: &Url, reply: &Reply, hop: usize) -> Result<Url, Error> {
+        let evidence = self.evidence(reply);
+        let garbage = |reason, message: &str| {
+            let evidence = evidence.clone().because(reason).saying(message);
+            Err(Error::new(Class::ProtocolGarbage, self.question.stage, evidence))
+        };
+        if hop == REDIRECTS_MAX {
+            return garbage(Reason::RedirectLimit, &format!("more than {REDIRECTS_MAX} redirects"));
+        }
+        let location = reply.response.headers().get(header::LOCATION).and_then(|it| it.to_str().ok());
+        let Some(location) = location else {
+            return garbage(Reason::BadRedirect, "a redirect without a readable Location");
+        };
+        let upstream = &self.inner.upstream;
+        upstream.zone.judge_redirect(&upstream.registry, from, location).map_err(|refusal| {
+            let host = from.join(location).ok().as_ref().and_then(Target::of).map(|it| it.authority());
+            let evidence =
+                Evidence { status: evidence.status, ..Evidence::host(host.unwrap_or(evidence.host)) };
+            let evidence = evidence.because(refusal.reason).saying(&refusal.message);
+            Error::new(Class::TrustRefused, self.question.stage, evidence)
+        })
+    }
+
+    /// A failure of a host the registry sent us to: for blobs that is a class of its own, the cause stays readable.
+    fn elsewhere(&self, error: Error) -> Error {
+        let blob = matches!(self.question.kind, RequestKind::BlobGet | RequestKind::BlobHead);
+        if !blob || error.class == Class::TrustRefused {
+            let evidence = error.evidence.clone();
+            return Error::new(error.class, self.question.stage, evidence);
+        }
+        let message = error.evidence.message.as_deref().unwrap_or_default();
+        let evidence = error.evidence.clone().saying(&format!("{}: {message}", error.class));
+        Error::new(Class::BlobHost, self.question.stage, evidence)
+    }
+
+    pub(crate) fn account(&self, kind: RequestKind) -> Account {
+        let observer = Arc::clone(&self.inner.outbound.observer);
+        Account::new(observer, self.inner.upstream.registry.clone(), self.identity(), kind)
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.inner.upstream.endpoints[self.endpoint]
+    }
+
+    /// The repository as this endpoint names it.
+    pub(crate) fn repository(&self) -> Option<String> {
+        let prefix = self.endpoint().prefix.as_deref().unwrap_or_default();
+        self.question.repository.map(|repository| format!("{prefix}{repository}"))
+    }
+
+    pub(crate) fn request(&self, url: Url, headers: HeaderMap) -> Ask {
+        Ask {
+            endpoint: self.endpoint,
+            method: self.question.method.clone(),
+            url,
+            headers,
+            body: Bytes::new(),
+            stage: self.question.stage,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Headers every request of ours carries.
+    pub(crate) fn own_headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        // Mirrors that drop headers they do not know often keep this one.
+        let agent = format!("{USER_AGENT} ({})", self.inner.outbound.instance);
+        headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (header::USER_AGENT, agent)));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers
+    }
+
+    /// Host, address and status of an answer.
+    pub(crate) fn evidence(&self, reply: &Reply) -> Evidence {
+        let status = Some(reply.response.status().as_u16());
+        Evidence { address: reply.peer, status, ..Evidence::host(reply.target.authority()) }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = self.own_headers();
+        headers.extend(self.question.headers.clone());
+        let instance = &self.inner.outbound.instance;
+        let via = match &*self.behalf.via {
+            "" => instance.to_string(),
+            via => format!("{via}, {instance}"),
+        };
+        if let Ok(value) = HeaderValue::from_str(&via) {
+            headers.insert(VIA, value);
+        }
+        headers
+    }
+
+    fn url(&self) -> Url {
+        let mut url = bare(self.endpoint().url.clone());
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&match self.repository() {
+            Some(repository) => format!("{base}/v2/{repository}/{}", self.question.path),
+            None => format!("{base}/v2/"),
+        });
+        for (name, value) in &self.question.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        if self.endpoint().send_ns {
+            url.query_pairs_mut().append_pair("ns", self.inner.upstream.registry.as_str());
+        }
+        url
+    }
+}
+
+/// The URL without user name and password, which are configured elsewhere.
+fn bare(mut url: Url) -> Url {
+    // Fails only for URLs that cannot have them.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url
+}
+
+/// What signs an address: whoever has it may fetch, so no error may repeat it. Blob hosts do, in their refusals.
+fn signatures(url: &Url) -> Vec<Secret> {
+    let values = url.query_pairs().map(|(_, value)| value.into_owned());
+    values.filter(|value| value.len() >= SIGNATURE_MIN).map(Secret::new).collect()
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Shorter values of a query sign nothing.
+const SIGNATURE_MIN: usize = 12;
+/// Most redirects followed for one question.
+const REDIRECTS_MAX: usize = 3;
+/// Who we say we are.
+const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,262 @@
+//! What went wrong on the way to a registry: stage, class, and the evidence for both.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use oci::class::{Class, Stage};
+use oci::credential::Secret;
+use oci::labels;
+
+use crate::credential;
+use crate::observe::Timings;
+
+/// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`Failure`].
+#[derive(Clone, Debug)]
+pub struct Error(Box<Failure>);
+
+/// The parts of an [`Error`].
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The named cause.
+    pub class: Class,
+    /// Where on the way it happened.
+    pub stage: Stage,
+    /// What was seen.
+    pub evidence: Evidence,
+    /// How long each stage took until the failure, the failing one included.
+    pub timings: Timings,
+}
+
+/// What a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Host (and port, unless it is the scheme's) that failed us, or that we refused to follow to.
+    pub host: String,
+    /// The address dialled or refused.
+    pub address: Option<SocketAddr>,
+    /// HTTP status of the answer judged.
+    pub status: Option<u16>,
+    /// The finer cause.
+    pub reason: Option<Reason>,
+    /// First OCI error code of the answer's body, as sent.
+    pub code: Option<String>,
+    /// The server's or library's message, at most [`Evidence::MESSAGE_MAX`] bytes, control characters replaced.
+    pub message: Option<String>,
+    /// How long the server asks us to stay away.
+    pub retry_after: Option<Duration>,
+}
+
+labels! {
+    /// Finer causes, as evidence beside a class; a closed list.
+    Reason {
+        /// Plain HTTP came back on a TLS port.
+        PlainHttpOnTls = "plain_http_on_tls";
+        /// The peer sent a TLS alert.
+        TlsAlert = "tls_alert";
+        /// No common TLS version or cipher.
+        TlsIncompatible = "tls_incompatible";
+        /// The peer closed in the handshake.
+        TlsClosed = "tls_closed";
+        /// The certificate is broken in another way (usage, signature, encoding).
+        BadCertificate = "bad_certificate";
+        /// The name does not exist (NXDOMAIN).
+        NameUnknown = "name_unknown";
+        /// The name has no address (NODATA).
+        NameEmpty = "name_empty";
+        /// The name server failed or refused (SERVFAIL, REFUSED).
+        NameServerFailed = "name_server_failed";
+        /// No name server answered.
+        NameServerSilent = "name_server_silent";
+        /// The connection closed before any byte of the answer.
+        ClosedBeforeAnswer = "closed_before_answer";
+        /// Headers did not come in time.
+        HeaderTimeout = "header_timeout";
+        /// HTML where JSON or content belongs.
+        Html = "html";
+        /// The body is not the JSON it should be.
+        BadJson = "bad_json";
+        /// The answer is not HTTP.
+        NotHttp = "not_http";
+        /// An announced length contradicts another.
+        LengthMismatch = "length_mismatch";
+        /// Body shorter than announced.
+        ShortBody = "short_body";
+        /// Body longer than announced.
+        LongBody = "long_body";
+        /// The content hashes to another digest.
+        WrongDigest = "wrong_digest";
+        /// The answer names another digest than was asked for.
+        DigestHeader = "digest_header";
+        /// No byte within the progress timeout.
+        NoProgress = "no_progress";
+        /// Bytes come below the minimum rate.
+        SlowDrip = "slow_drip";
+        /// The answer is compressed though we asked for identity.
+        Encoded = "encoded";
+        /// A range was answered with something else.
+        RangeIgnored = "range_ignored";
+        /// A fixed limit on sizes was passed (manifest, token body, tag list).
+        TooLarge = "too_large";
+        /// More redirects than we follow.
+        RedirectLimit = "redirect_limit";
+        /// A redirect without a usable target.
+        BadRedirect = "bad_redirect";
+        /// The redirect's host is not trusted.
+        RedirectHost = "redirect_host";
+        /// From https to http.
+        Downgrade = "downgrade";
+        /// The token realm's host is not trusted.
+        RealmHost = "realm_host";
+        /// The challenge cannot be read or names no realm.
+        BadChallenge = "bad_challenge";
+        /// The address lies outside the upstream's zone.
+        AddressOutsideZone = "address_outside_zone";
+        /// Loopback, link-local, metadata, unspecified or multicast.
+        AddressForbidden = "address_forbidden";
+        /// The address is where we listen ourselves.
+        OwnAddress = "own_address";
+        /// The token endpoint refused a credential.
+        TokenRefused = "token_refused";
+        /// A token was refused by the registry.
+        TokenNotAccepted = "token_not_accepted";
+        /// The registry did not say what the token lacks.
+        InsufficientScope = "insufficient_scope";
+        /// The credential could not be read.
+        CredentialUnreadable = "credential_unreadable";
+        /// A server error status.
+        ServerError = "server_error";
+        /// A mirror of ours before us answered that what is behind it fails.
+        MirrorFailed = "mirror_failed";
+        /// Not asked: by what the registry said, it would refuse, or what it still allows is kept for others.
+        OwnBudget = "own_budget";
+        /// Every endpoint was tried.
+        EndpointsExhausted = "endpoints_exhausted";
+    }
+}
+
+/// Who has to act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The registry or the network towards it.
+    Upstream,
+    /// Who asked.
+    Client,
+    /// This process, its configuration or its machine.
+    Ours,
+}
+
+impl Error {
+    /// A failure of `class` in `stage`, on `evidence`.
+    pub fn new(class: Class, stage: Stage, evidence: Evidence) -> Self {
+        Self(Box::new(Failure { class, stage, evidence, timings: Timings::default() }))
+    }
+
+    /// The same with the stage times known so far.
+    #[must_use]
+    pub fn with_timings(mut self, timings: Timings) -> Self {
+        self.0.timings = timings;
+        self
+    }
+
+    /// The same, with stars for secrets that a server repeated to us.
+    #[must_use]
+    pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
+        let evidence = &mut self.0.evidence;
+        for told in [&mut evidence.message, &mut evidence.code].into_iter().flatten() {
+            if let Some(clean) = credential::without(told, secrets) {
+                *told = clean;
+            }
+        }
+        self
+    }
+
+    /// Who has to act on it.
+    pub fn side(&self) -> Side {
+        match self.class {
+            Class::NameInvalid
+            | Class::NeverPolicy
+            | Class::PlatformMissing
+            | Class::MediaType
+            | Class::ManifestUnknown => Side::Client,
+            Class::AuthMissing
+            | Class::AuthRejected
+            | Class::AuthPoisoned
+            | Class::TrustRefused
+            | Class::Loop
+            | Class::UpstreamPaused
+            | Class::Overloaded
+            | Class::NotConfigured
+            | Class::DiskFull
+            | Class::CriDown => Side::Ours,
+            _ => Side::Upstream,
+        }
+    }
+}
+
+impl std::ops::Deref for Error {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Failure {
+        &mut self.0
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    /// `class at stage: host [address] [status] [reason] [message]`, without advice (that is [`Class::fix`]).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let evidence = &self.evidence;
+        write!(f, "{} at {}: {}", self.class, self.stage, evidence.host)?;
+        if let Some(address) = evidence.address.filter(|address| address.to_string() != evidence.host) {
+            write!(f, " ({address})")?;
+        }
+        if let Some(status) = evidence.status {
+            write!(f, " answered {status}")?;
+        }
+        if let Some(reason) = evidence.reason {
+            write!(f, " [{reason}]")?;
+        }
+        match &evidence.message {
+            Some(message) => write!(f, " {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Evidence {
+    /// Longest message kept, in bytes.
+    pub const MESSAGE_MAX: usize = 300;
+
+    /// Evidence that is only a host.
+    pub fn host(host: impl Into<String>) -> Self {
+        Self { host: host.into(), ..Self::default() }
+    }
+
+    /// The same with a reason.
+    #[must_use]
+    pub fn because(mut self, reason: Reason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// The same with a message, cut and cleaned for logs and headers.
+    #[must_use]
+    pub fn saying(mut self, message: &str) -> Self {
+        let cleaned: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut text = cleaned.trim().to_owned();
+        if text.len() > Self::MESSAGE_MAX {
+            let end = (0..=Self::MESSAGE_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(end);
+        }
+        self.message = (!text.is_empty()).then_some(text);
+        self
+    }
+}

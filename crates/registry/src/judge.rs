@@ -1,0 +1,234 @@
+//! What an answer means: failures by class, successes with the body the question wants.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use oci::class::Class;
+use tokio::time::{Instant, timeout_at};
+
+use crate::account::Account;
+use crate::authorize::Authorization;
+use crate::body::{Body, Promise};
+use crate::call::{Given, Landed, Walk};
+use crate::classify::{self, BODY_PREFIX, Context};
+use crate::credential::scrubbed;
+use crate::error::{Error, Evidence, Reason};
+use crate::observe::{Peer, RequestKind};
+use crate::quota::Quota;
+
+/// The body of a judged answer: read, or still on the wire.
+enum Held {
+    Read(Bytes),
+    Wire(Incoming),
+}
+
+impl Walk<'_> {
+    /// What the answer means; reads the body when the question wants it, or when it explains a failure.
+    pub(crate) async fn judge(
+        &self,
+        landed: Landed,
+        authorization: Option<&Authorization>,
+        account: &mut Account,
+    ) -> Result<Given, Error> {
+        let Landed { reply, redirected, signatures } = landed;
+        let evidence = self.evidence(&reply);
+        let (parts, incoming) = reply.response.into_parts();
+        account.quota = Quota::from_headers(&parts.headers);
+        let begun = Instant::now();
+        let body = self.hold(&parts, incoming, &evidence).await;
+        if self.question.read.is_some() {
+            account.timings.add(self.question.stage, begun.elapsed());
+        }
+        let mut body = body?;
+        let mut secrets = authorization.map(Authorization::secrets).unwrap_or_default();
+        secrets.extend(signatures);
+        if !parts.status.is_success() {
+            body = Held::Read(scrubbed(body.into_bytes(), &secrets));
+        }
+        let context = Context {
+            stage: self.question.stage,
+            asked: self.question.asked,
+            host: &evidence.host,
+            address: reply.peer,
+            identified: authorization.is_some() && (self.credentials().is_some() || self.caller().is_some()),
+            redirected,
+            now: SystemTime::now(),
+        };
+        match self.refusal(&parts, &context, &evidence, body.bytes()) {
+            Some(error) => {
+                self.refused(&error, authorization);
+                Err(error.without(&secrets))
+            }
+            None => Ok(self.given(parts, evidence, reply.peer, body)),
+        }
+    }
+
+    /// A source that keeps what a program answered shall ask it anew.
+    fn refused(&self, error: &Error, authorization: Option<&Authorization>) {
+        if error.class == Class::AuthRejected
+            && let Some(Authorization::Basic(..)) = authorization
+            && let Some(source) = self.credentials()
+        {
+            source.refused(self.question.repository);
+        }
+    }
+
+    async fn hold(&self, parts: &Parts, incoming: Incoming, evidence: &Evidence) -> Result<Held, Error> {
+        match self.question.read {
+            _ if !parts.status.is_success() => Ok(Held::Read(prefix(incoming, self.deadline).await)),
+            Some(limit) => self.read(incoming, &parts.headers, limit, evidence).await.map(Held::Read),
+            None => Ok(Held::Wire(incoming)),
+        }
+    }
+
+    fn refusal(
+        &self,
+        parts: &Parts,
+        context: &Context<'_>,
+        evidence: &Evidence,
+        body: &[u8],
+    ) -> Option<Error> {
+        let failed = |class, evidence| Some(Error::new(class, self.question.stage, evidence));
+        if parts.headers.get(CLASS_HEADER).is_some_and(|class| class == Class::Loop.as_str()) {
+            let message = format!(
+                "{} leads back to a mirror that the request had passed, or through too many: correct `endpoints` of the upstream {}",
+                evidence.host, self.inner.upstream.registry
+            );
+            return failed(Class::Loop, evidence.clone().saying(&message));
+        }
+        if parts.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let message = "the forward proxy wants other credentials";
+            return failed(Class::HttpProxy, evidence.clone().saying(message));
+        }
+        let is_ping = self.question.kind == RequestKind::Ping;
+        if is_ping && parts.status == StatusCode::UNAUTHORIZED && self.challenge(&parts.headers).is_some() {
+            return None;
+        }
+        let mut error = classify::answer(context, parts.status, &parts.headers, body);
+        if let Some(error) = &mut error
+            && error.class == Class::Registry5xx
+            && parts.headers.contains_key(CLASS_HEADER)
+        {
+            error.evidence.reason = Some(Reason::MirrorFailed);
+        }
+        if error.is_none() && is_encoded(&parts.headers) {
+            let message = "a Content-Encoding that was not asked for";
+            let evidence = evidence.clone().because(Reason::Encoded).saying(message);
+            return failed(Class::ProtocolGarbage, evidence);
+        }
+        error
+    }
+
+    fn given(&self, parts: Parts, evidence: Evidence, peer: Option<Peer>, body: Held) -> Given {
+        let (body, incoming) = match body {
+            Held::Read(bytes) => (bytes, None),
+            Held::Wire(incoming) => (Bytes::new(), Some(incoming)),
+        };
+        let stage = self.question.stage;
+        Given { status: parts.status, headers: parts.headers, evidence, peer, body, incoming, stage }
+    }
+
+    /// The whole body, at most `limit` bytes, by the deadline.
+    async fn read(
+        &self,
+        incoming: Incoming,
+        headers: &HeaderMap,
+        limit: usize,
+        evidence: &Evidence,
+    ) -> Result<Bytes, Error> {
+        let upstream = &self.inner.upstream;
+        let promise = Promise {
+            length: (self.question.method != Method::HEAD).then(|| content_length(headers)).flatten(),
+            limits: upstream.limits,
+            registry: upstream.registry.clone(),
+            observer: Arc::clone(&self.inner.outbound.observer),
+            account: None,
+            slot: None,
+            evidence: Evidence { status: None, ..evidence.clone() },
+            stage: self.question.stage,
+        };
+        let failed = |class, reason, message: &str| {
+            let evidence = evidence.clone().because(reason).saying(message);
+            Err(Error::new(class, self.question.stage, evidence))
+        };
+        let mut body = Body::new(incoming, promise);
+        let mut whole = BytesMut::new();
+        loop {
+            let Ok(next) = timeout_at(self.deadline, body.next()).await else {
+                return failed(Class::Stalled, Reason::NoProgress, "the body did not end by the deadline");
+            };
+            match next {
+                None => return Ok(whole.freeze()),
+                Some(bytes) => whole.extend_from_slice(&bytes?),
+            }
+            if whole.len() > limit {
+                let message = format!("the body is larger than {limit} bytes");
+                let class = match self.question.kind {
+                    RequestKind::ManifestGet => Class::MediaType,
+                    _ => Class::ProtocolGarbage,
+                };
+                return failed(class, Reason::TooLarge, &message);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Wire(_) => &[],
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Wire(_) => Bytes::new(),
+        }
+    }
+}
+
+/// Reads what is left of an answer nobody wants, so that its connection can be used again.
+pub(crate) async fn drain(incoming: Incoming, deadline: Instant) {
+    prefix(incoming, deadline).await;
+}
+
+/// `Content-Length`, if it is a number.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The beginning of a body that explains a failure; whatever came when it broke or time ran out.
+async fn prefix(incoming: Incoming, deadline: Instant) -> Bytes {
+    limited(incoming, BODY_PREFIX, deadline.min(Instant::now() + EXPLANATION_MAX)).await.0
+}
+
+/// At most `limit` bytes of a body, and whether there was more; whatever came when it broke or time ran out.
+pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Instant) -> (Bytes, bool) {
+    let mut read = BytesMut::new();
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await {
+        if let Some(bytes) = frame.data_ref() {
+            read.extend_from_slice(bytes);
+        }
+        if read.len() > limit {
+            read.truncate(limit);
+            return (read.freeze(), true);
+        }
+    }
+    (read.freeze(), false)
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity")
+}
+
+/// How long the body of a failure may take: it only explains what the status already says.
+const EXPLANATION_MAX: Duration = Duration::from_secs(2);
+/// In which a pullgate upstream of us names the class of its failure.
+const CLASS_HEADER: &str = "x-pullgate-class";

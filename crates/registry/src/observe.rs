@@ -1,0 +1,123 @@
+//! What a call to an upstream let us learn, told to whoever keeps count.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use oci::class::{Class, Stage};
+use oci::demand::Demand;
+use oci::labels;
+use oci::name::RegistryHost;
+
+use crate::breaker::State;
+use crate::quota::Quota;
+
+/// Takes observations. Called on the path of a request: must not block.
+pub trait Observer: Send + Sync {
+    /// One request to an upstream ended.
+    fn observe(&self, observation: &Observation<'_>);
+
+    /// A TLS handshake showed this certificate chain, verified or not.
+    fn certificate(&self, registry: &RegistryHost, certificate: &Certificate);
+
+    /// A request was not sent, because of what the registry still allows; nobody listens by default.
+    fn withheld(&self, _registry: &RegistryHost, _class: Class, _demand: Demand) {}
+
+    /// Body bytes came in.
+    fn received(&self, registry: &RegistryHost, bytes: u64);
+
+    /// The breaker of `endpoint` (host and, unless it is the scheme's, port) is in this state now.
+    fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State);
+}
+
+/// One request to an upstream, as it ended.
+#[derive(Clone, Debug)]
+pub struct Observation<'a> {
+    /// The registry asked.
+    pub registry: &'a RegistryHost,
+    /// Under which identity: `anonymous`, the upstream's short id, or `client` for all who showed a token of their own.
+    pub identity: &'a str,
+    /// What was asked for.
+    pub kind: RequestKind,
+    /// The failure class, none on success.
+    pub class: Option<Class>,
+    /// Time of each stage this request went through (stages of a reused connection are absent).
+    pub timings: &'a Timings,
+    /// Quota headers of the answer.
+    pub quota: Option<&'a Quota>,
+}
+
+/// What a peer's certificate said, even when verification failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Host it was asked of.
+    pub host: String,
+    /// Earliest end of validity over the chain.
+    pub not_after: SystemTime,
+    /// Did verification succeed?
+    pub verified: bool,
+}
+
+labels! {
+    /// Kinds of request to an upstream.
+    RequestKind {
+        /// `GET /v2/`.
+        Ping = "ping";
+        /// Token exchange.
+        Token = "token";
+        /// Manifest, headers only: free of quota at Docker Hub.
+        ManifestHead = "manifest_head";
+        /// Manifest with body: what Docker Hub counts as a pull.
+        ManifestGet = "manifest_get";
+        /// Blob, headers only.
+        BlobHead = "blob_head";
+        /// Blob with body, whole or a range.
+        BlobGet = "blob_get";
+        /// Tag list.
+        Tags = "tags";
+        /// Referrers of a digest.
+        Referrers = "referrers";
+    }
+}
+
+/// Time spent in each stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings([Option<Duration>; Stage::ALL.len()]);
+
+impl Timings {
+    /// Adds `time` to `stage`.
+    pub fn add(&mut self, stage: Stage, time: Duration) {
+        let slot = &mut self.0[stage as usize];
+        *slot = Some(slot.unwrap_or_default() + time);
+    }
+
+    /// The time of `stage`, if the call went through it.
+    pub fn of(&self, stage: Stage) -> Option<Duration> {
+        self.0[stage as usize]
+    }
+
+    /// Stages gone through, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Stage, Duration)> + '_ {
+        Stage::ALL.iter().filter_map(|stage| Some((*stage, self.of(*stage)?)))
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (stage, time) in other.iter() {
+            self.add(stage, time);
+        }
+    }
+}
+
+/// The address a connection went to, for evidence and status.
+pub type Peer = SocketAddr;
+
+/// An observer that forgets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Deaf;
+
+impl Observer for Deaf {
+    fn observe(&self, _: &Observation<'_>) {}
+    fn certificate(&self, _: &RegistryHost, _: &Certificate) {}
+    fn received(&self, _: &RegistryHost, _: u64) {}
+    fn breaker(&self, _: &RegistryHost, _: &str, _: State) {}
+}

@@ -1,0 +1,80 @@
+//! The events of the store: commits, evictions, quarantine, disk trouble.
+
+use std::io;
+
+use oci::{RegistryHost, Repository, Tag};
+
+use crate::{Kind, Scrubbed, TagMove};
+
+/// Takes the store's events. Called on the path of a byte: must not block.
+pub trait Events: Send + Sync + 'static {
+    /// Content came to rest in the store.
+    fn committed(&self, _kind: Kind, _bytes: u64) {}
+
+    /// Content that did not hash to its name was taken out of reach.
+    fn quarantined(&self, _reason: Quarantined) {}
+
+    /// Committed content is hashed again, and quarantined for `reason` if it is wrong.
+    fn checking(&self, _reason: Quarantined) {}
+
+    /// The scrub went on.
+    fn scrubbed(&self, _progress: &Scrubbed) {}
+
+    /// A file operation failed; the work went on without the disk where it could.
+    fn disk_failed(&self, _error: &io::Error) {}
+
+    /// The cache folder's lock was gone, and is taken anew: what was there is not ours any more, or not there.
+    fn folder_founded(&self) {}
+
+    /// The cache folder's lock was gone and is not ours any more, for this reason: nothing is stored.
+    fn folder_lost(&self, _reason: &str) {}
+
+    /// What the store holds of a kind, after it changed.
+    fn holds(&self, _kind: Kind, _objects: u64, _bytes: u64) {}
+
+    /// Content left the store.
+    fn evicted(&self, _reason: Evicted, _bytes: u64) {}
+
+    /// The upstream says that a tag means something else now, and that is stored.
+    fn tag_moved(&self, _registry: &RegistryHost, _repository: &Repository, _tag: &Tag, _move: &TagMove) {}
+}
+
+oci::labels! {
+    /// Why content was quarantined.
+    Quarantined {
+        /// A fill's bytes did not hash to the digest asked for.
+        Fill = "fill";
+        /// A committed file has another size than it was committed with.
+        Size = "size";
+        /// A committed file did not hash to its name when the scrub came by.
+        Scrub = "scrub";
+        /// A committed file did not hash to its name when it was first asked for after the machine started.
+        Boot = "boot";
+        /// A manifest did not hash to its name when it was read into memory.
+        Read = "read";
+        /// A committed file did not hash to its name when a client that had all of it asked for it again.
+        Repeat = "repeat";
+        /// The disk would not give a committed file back.
+        Unreadable = "unreadable";
+    }
+}
+
+oci::labels! {
+    /// Why content left the store.
+    Evicted {
+        /// The budget is spent.
+        Size = "size";
+        /// The file system has too few bytes left.
+        FreeBytes = "free_bytes";
+        /// The file system can take too few files more.
+        FreeFiles = "free_inodes";
+        /// Somebody asked for it.
+        Purge = "purge";
+    }
+}
+
+/// A sink that forgets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoEvents;
+
+impl Events for NoEvents {}

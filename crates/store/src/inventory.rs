@@ -1,0 +1,321 @@
+//! What is here, for people to ask: images by tag, what is known of a digest, and taking things out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use oci::{Digest, ImageName, Reference, RegistryHost};
+use serde::{Deserialize, Serialize};
+
+use super::pins::{children, is_manifest};
+use super::tag::{TagMove, TagSeen};
+use super::{Kind, Store};
+use crate::events::Evicted;
+
+/// An image that a tag means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// `registry/repository:tag`.
+    pub image: String,
+    /// Digest of the manifest the tag means.
+    pub digest: String,
+    /// Bytes of it that are here, layers shared with other images among them.
+    pub bytes: u64,
+    /// Can it be pulled to its end without the registry, on the platforms that were pulled?
+    pub complete: bool,
+    /// Does the configuration pin it?
+    pub pinned: bool,
+    /// When the registry last confirmed the tag, seconds since 1970.
+    pub checked_at: u64,
+    /// When any of it was last asked for, seconds since 1970.
+    pub used_at: Option<u64>,
+}
+
+/// What is known of an image or a digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked about.
+    pub subject: String,
+    /// Its digest; none for a tag we have no record of.
+    pub digest: Option<String>,
+    /// Is that digest's content here?
+    pub here: bool,
+    /// `manifest` or `blob`, if it is here.
+    pub kind: Option<String>,
+    /// Bytes of that content alone.
+    pub bytes: Option<u64>,
+    /// Of a manifest: can it be pulled to its end without the registry, on the platforms that were pulled?
+    pub complete: Option<bool>,
+    /// Of a manifest: what it names that is not here. Of an index, the children nobody pulled are not among them.
+    pub missing: Vec<String>,
+    /// Who may see it: registries, or repositories of them.
+    pub linked: Vec<String>,
+    /// When the registry last confirmed the tag, seconds since 1970.
+    pub checked_at: Option<u64>,
+    /// Since when the registry says that it no longer has the tag, seconds since 1970.
+    pub gone_at: Option<u64>,
+    /// What the tag meant before, oldest first; the last few moves.
+    pub moves: Vec<Moved>,
+    /// When it was last asked for, seconds since 1970.
+    pub used_at: Option<u64>,
+    /// Is it kept because the configuration pins it?
+    pub pinned: bool,
+    /// Is it being read just now?
+    pub in_use: bool,
+}
+
+/// A change of what a tag means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The digest it meant before.
+    pub from: String,
+    /// The digest it meant then.
+    pub to: String,
+    /// When the registry said so first, seconds since 1970.
+    pub at: u64,
+}
+
+/// What to take out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// A tag, its manifest, and what no other tag's image shares with it.
+    Image(ImageName),
+    /// One content.
+    Digest(Digest),
+    /// Everything of a registry that no other registry has.
+    Registry(RegistryHost),
+    /// Everything.
+    All,
+}
+
+/// What was, or would be, taken out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// Tags forgotten.
+    pub tags: Vec<String>,
+    /// Content removed, by digest, with its bytes.
+    pub objects: BTreeMap<String, u64>,
+    /// Of those bytes, what stays on the disk until its last reader is gone.
+    pub in_use_bytes: u64,
+    /// Bytes of fills that were paused or broke: they go when everything goes.
+    #[serde(default)]
+    pub partial_bytes: u64,
+}
+
+/// A manifest, and what it names as far as it matters.
+struct Tree {
+    /// All that is here, the manifest among them.
+    present: HashSet<Digest>,
+    /// What is missing of what was pulled.
+    missing: Vec<Digest>,
+    complete: bool,
+}
+
+impl Store {
+    /// Every image that a tag means, by name.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn images(&self) -> io::Result<Vec<Image>> {
+        self.0.room.pin().await;
+        let pinned = self.0.index.pinned();
+        let mut images = Vec::new();
+        for TagSeen { image, record } in self.tags().all().await? {
+            let tree = self.tree(&record.digest, &record.media_type).await;
+            images.push(Image {
+                image: image.to_string(),
+                digest: record.digest.to_string(),
+                bytes: tree.present.iter().filter_map(|digest| Some(self.0.index.look(digest)?.0)).sum(),
+                complete: tree.complete,
+                pinned: pinned.contains(&record.digest),
+                checked_at: seconds(record.checked_at),
+                used_at: tree
+                    .present
+                    .iter()
+                    .filter_map(|digest| self.0.index.used_at(digest))
+                    .max()
+                    .map(seconds),
+            });
+        }
+        images.sort_by(|one, other| one.image.cmp(&other.image));
+        Ok(images)
+    }
+
+    /// What is known of an image.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn explain_image(&self, image: &ImageName) -> io::Result<Explanation> {
+        let tag = match &image.reference {
+            Reference::Digest(digest) => {
+                return self.explain(image.to_string(), Some(digest.clone()), "").await;
+            }
+            Reference::Tag(tag) => tag,
+        };
+        let (registry, repository) = (&image.registry, &image.repository);
+        let Some(record) = self.tags().get(registry, repository, tag).await else {
+            return self.explain(image.to_string(), None, "").await;
+        };
+        let moves = self.tags().moves(registry, repository, tag).await;
+        let explained = self.explain(image.to_string(), Some(record.digest), &record.media_type).await?;
+        Ok(Explanation {
+            checked_at: Some(seconds(record.checked_at)),
+            gone_at: record.gone_at.map(seconds),
+            moves: moves.into_iter().map(Moved::from).collect(),
+            ..explained
+        })
+    }
+
+    /// What is known of a digest.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn explain_digest(&self, digest: &Digest) -> io::Result<Explanation> {
+        self.explain(digest.to_string(), Some(digest.clone()), "").await
+    }
+
+    /// Takes content, its links and tags out; with `dry_run` it only says what it would take. Pinned content goes, too:
+    /// who asks by name means it. Who reads it reads on. Waits for the scan at start: what it has not seen would stay.
+    ///
+    /// # Errors
+    /// The disk's; what was taken out before stays out.
+    pub async fn purge(&self, what: &Purge, dry_run: bool) -> io::Result<Purged> {
+        self.scanned().await;
+        let (tags, digests) = self.doomed(what).await?;
+        let mut purged =
+            Purged { tags: tags.iter().map(|seen| seen.image.to_string()).collect(), ..Purged::default() };
+        if !dry_run {
+            for seen in &tags {
+                self.tags().forget(&seen.image).await?;
+            }
+        }
+        for digest in digests {
+            let known = self.0.index.look(&digest);
+            if !dry_run {
+                self.0.room.remove(&digest, Evicted::Purge).await?;
+            }
+            let Some((bytes, _)) = known else { continue };
+            purged.in_use_bytes += if self.0.index.is_read(&digest) { bytes } else { 0 };
+            purged.objects.insert(digest.to_string(), bytes);
+        }
+        if let Purge::All = what {
+            purged.partial_bytes = match dry_run {
+                true => self.0.index.occupied().partial,
+                false => self.0.room.clear_partials().await?,
+            };
+        }
+        if !dry_run && let Purge::Registry(registry) = what {
+            self.links().revoke_all(registry).await?;
+        }
+        Ok(purged)
+    }
+
+    async fn doomed(&self, what: &Purge) -> io::Result<(Vec<TagSeen>, HashSet<Digest>)> {
+        let all = self.tags().all().await?;
+        match what {
+            Purge::All => Ok((all, self.0.index.digests().into_iter().collect())),
+            Purge::Digest(digest) => Ok((Vec::new(), HashSet::from([digest.clone()]))),
+            Purge::Registry(registry) => {
+                let (theirs, others) = self.links().by_registry(registry).await?;
+                let digests = theirs.difference(&others).cloned().collect();
+                Ok((all.into_iter().filter(|seen| seen.image.registry == *registry).collect(), digests))
+            }
+            Purge::Image(image) => {
+                let (tags, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|seen| seen.image == *image);
+                let mut digests = HashSet::new();
+                if let Reference::Digest(digest) = &image.reference {
+                    digests = self.tree(digest, "").await.present;
+                }
+                for seen in &tags {
+                    digests.extend(self.tree(&seen.record.digest, &seen.record.media_type).await.present);
+                }
+                for seen in rest {
+                    let shared = self.tree(&seen.record.digest, &seen.record.media_type).await.present;
+                    digests.retain(|digest| !shared.contains(digest));
+                }
+                Ok((tags, digests))
+            }
+        }
+    }
+
+    async fn explain(
+        &self,
+        subject: String,
+        digest: Option<Digest>,
+        media_type: &str,
+    ) -> io::Result<Explanation> {
+        // Else content that is here would be called missing.
+        self.scanned().await;
+        self.0.room.pin().await;
+        let mut explained = Explanation {
+            subject,
+            digest: digest.as_ref().map(Digest::to_string),
+            here: false,
+            kind: None,
+            bytes: None,
+            complete: None,
+            missing: Vec::new(),
+            linked: Vec::new(),
+            checked_at: None,
+            gone_at: None,
+            moves: Vec::new(),
+            used_at: None,
+            pinned: false,
+            in_use: false,
+        };
+        let Some(digest) = digest else { return Ok(explained) };
+        explained.linked = self.links().of(&digest).await?;
+        explained.pinned = self.0.index.pinned().contains(&digest);
+        let Some((bytes, kind)) = self.0.index.look(&digest) else { return Ok(explained) };
+        (explained.here, explained.bytes, explained.kind) = (true, Some(bytes), Some(kind.to_string()));
+        explained.used_at = self.0.index.used_at(&digest).map(seconds);
+        explained.in_use = self.0.index.is_read(&digest);
+        if kind == Kind::Manifest {
+            let tree = self.tree(&digest, media_type).await;
+            explained.complete = Some(tree.complete);
+            explained.missing = tree.missing.iter().map(Digest::to_string).collect();
+        }
+        Ok(explained)
+    }
+
+    /// Looks at a manifest as design decision 14 does: an index is what was pulled of it.
+    async fn tree(&self, digest: &Digest, media_type: &str) -> Tree {
+        let here = |digest: &Digest| self.0.index.look(digest).is_some();
+        let mut tree = Tree { present: HashSet::new(), missing: Vec::new(), complete: false };
+        if !here(digest) {
+            tree.missing.push(digest.clone());
+            return tree;
+        }
+        tree.present.insert(digest.clone());
+        let parts = children(&self.0.folder, digest, media_type).await;
+        let (manifests, blobs): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|part| part.platform.is_some() || is_manifest(&part.media_type));
+        let mut named: Vec<_> =
+            blobs.into_iter().filter(|blob| !blob.foreign).map(|blob| blob.digest).collect();
+        for child in manifests.iter().filter(|child| here(&child.digest)) {
+            tree.present.insert(child.digest.clone());
+            let parts = children(&self.0.folder, &child.digest, &child.media_type).await;
+            named.extend(parts.into_iter().filter(|part| !part.foreign).map(|part| part.digest));
+        }
+        tree.complete = !named.is_empty();
+        for digest in named {
+            if here(&digest) {
+                tree.present.insert(digest);
+            } else {
+                tree.complete = false;
+                tree.missing.push(digest);
+            }
+        }
+        tree
+    }
+}
+
+impl From<TagMove> for Moved {
+    fn from(moved: TagMove) -> Self {
+        Self { from: moved.from.to_string(), to: moved.to.to_string(), at: seconds(moved.at) }
+    }
+}
+
+fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}
