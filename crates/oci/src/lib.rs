@@ -5,6 +5,7 @@
 //! - [`name`]: registries, repositories, tags and references, parsed once into types that cannot be wrong.
 //! - [`digest`]: digests, and the proof [`Verified`] that only a finished [`Verifier`] can make.
 //! - [`manifest`]: the lenient, bounded reading of foreign manifests.
+//! - [`platform`]: platforms, and which child of an index runs on one.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
 //! - [`credential`]: secrets, and where the credential of a registry comes from.
 //! - [`zone`] and [`demand`]: what an operator decides about a registry: whom it may lead us to, what its quota is kept for.
@@ -18,6 +19,7 @@ pub mod go_duration;
 pub mod labels;
 pub mod manifest;
 pub mod name;
+pub mod platform;
 pub mod zone;
 
 pub use class::{Class, Stage};
@@ -26,3 +28,4 @@ pub use demand::{Demand, OnExhausted, Reserve};
 pub use digest::{Digest, Verified, Verifier};
 pub use manifest::Manifest;
 pub use name::{ImageName, Reference, RegistryHost, Repository, RepositoryPattern, Tag};
+pub use platform::{Platform, PlatformError};
