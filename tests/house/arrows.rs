@@ -1,0 +1,70 @@
+//! Who may know whom: the arrows of ARCHITECTURE.md, checked over `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::workspace::{Package, packages};
+
+/// What each package may depend on among ours. Dev-dependencies are free: tests may borrow the misbehaving registry.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("oci", &[]),
+    ("filemap", &[]),
+    ("registry", &["oci"]),
+    ("store", &["filemap", "oci"]),
+    ("credentials", &["oci"]),
+    ("config", &["oci"]),
+    ("proxy", &["config", "oci", "registry", "store"]),
+    ("prober", &["oci", "registry"]),
+    ("loadtest", &[]),
+    ("bench", &["loadtest"]),
+    ("support", &["loadtest"]),
+    ("pullgate", &["config", "credentials", "loadtest", "oci", "prober", "proxy", "registry", "store"]),
+];
+
+/// What only some packages may use: protocols and libraries that would blur a boundary elsewhere.
+const RESERVED: &[(&str, &[&str])] = &[
+    ("metrics", &["prober", "proxy", "pullgate"]),
+    ("clap", &["bench", "pullgate"]),
+    ("toml", &["config"]),
+    ("http", &["bench", "loadtest", "proxy", "pullgate", "registry", "support"]),
+    ("hyper", &["bench", "loadtest", "proxy", "pullgate", "registry", "support"]),
+    ("hickory-resolver", &["registry"]),
+    ("metrics-exporter-prometheus", &["pullgate"]),
+    ("memmap2", &["filemap"]),
+    ("governor", &["proxy"]),
+    ("libc", &["filemap"]),
+    ("prost", &["support"]),
+    ("tonic", &["support"]),
+];
+
+#[test]
+fn packages_depend_only_where_the_arrows_point() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        ARROWS.iter().map(|(name, arrows)| (*name, arrows.iter().copied().collect())).collect();
+    for Package { name: package, dependencies, .. } in packages() {
+        let arrows =
+            allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} has no line in ARROWS"));
+        let ours = dependencies.iter().map(String::as_str).filter(|name| allowed.contains_key(name));
+        for name in ours {
+            assert!(arrows.contains(name), "{package} must not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn libraries_that_mark_a_boundary_stay_behind_it() {
+    for Package { name: package, dependencies, .. } in packages() {
+        for (library, homes) in RESERVED {
+            let used = dependencies.contains(*library);
+            assert!(!used || homes.contains(&package.as_str()), "{package} must not use {library}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden_but_in_the_crate_that_maps_files() {
+    for package in packages() {
+        let text = std::fs::read_to_string(&package.manifest).expect("every package has a manifest");
+        let workspace_lints = text.contains("[lints]\nworkspace = true");
+        assert_eq!(workspace_lints, package.name != "filemap", "{}: lints", package.name);
+    }
+}
