@@ -4,8 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::process::Process;
-use crate::{Port, Scratch, parts};
+use crate::host::parts;
+use crate::host::ports::Port;
+use crate::host::process::Process;
+use crate::host::scratch::Scratch;
 
 /// A running `docker-registry` that keeps its address across restarts.
 #[derive(Debug)]

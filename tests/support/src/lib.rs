@@ -22,22 +22,16 @@
 
 #![allow(clippy::unwrap_used, reason = "the harness fails the test, with a cause")]
 
-pub mod alertmanager;
-pub mod containerd;
-pub mod cri;
+mod clients;
 pub mod docker_registry;
-pub mod hosts;
-pub mod http;
-pub mod leaks;
-pub mod metrics;
-pub mod parts;
-pub mod ports;
-pub mod process;
-pub mod prometheus;
-pub mod pullgate;
-pub mod scratch;
-pub mod skopeo;
-pub mod wait;
+mod host;
+mod monitoring;
+mod subject;
+
+pub use clients::{containerd, cri, hosts, http, skopeo};
+pub use host::{parts, ports, process, scratch, wait};
+pub use monitoring::{alertmanager, metrics, prometheus};
+pub use subject::{leaks, pullgate};
 
 pub use alertmanager::{Alertmanager, Webhook};
 pub use containerd::{Containerd, Release, files_of};

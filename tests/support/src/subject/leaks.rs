@@ -74,7 +74,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scratch;
+    use crate::host::scratch::Scratch;
 
     #[test]
     #[should_panic(expected = "a secret stands in")]

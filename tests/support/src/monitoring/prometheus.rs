@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Process, Ran, run};
-use crate::{Scratch, http, parts, wait_until};
+use crate::clients::http;
+use crate::host::parts;
+use crate::host::process::{Process, Ran, run};
+use crate::host::scratch::Scratch;
+use crate::host::wait::wait_until;
 
 /// A running Prometheus.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! Real containerds of several releases, each on folders and a socket of its own.
 
-mod options;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,29 +8,20 @@ use std::process::Command;
 use bytes::Bytes;
 use loadtest::image::Image;
 
-pub use options::Options;
+use super::options::Options;
+use super::release::{Release, SNAPSHOTTER};
+use crate::clients::cri::Cri;
+use crate::clients::hosts::HostsDir;
+use crate::host::parts;
+use crate::host::process::{Process, Ran, run};
+use crate::host::scratch::Scratch;
 
-use crate::process::{Process, Ran, run};
-use crate::{Cri, HostsDir, Scratch, parts};
-
-/// Which containerd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// The one that the machine's own distribution brings: 1.6 on Debian 12.
-    System,
-    /// 1.7, unpacked beside.
-    V1_7,
-    /// 2.1 or later, unpacked beside; it pulls with its transfer service.
-    V2,
-}
-
-impl Release {
-    fn program(self, name: &str) -> PathBuf {
-        match self {
-            Self::System => parts::installed(name),
-            Self::V1_7 => parts::unpacked("containerd-1.7", name),
-            Self::V2 => parts::unpacked("containerd-2", name),
-        }
+impl Options {
+    /// Starts it.
+    pub async fn start(self, scratch: &Scratch) -> Containerd {
+        let folder = scratch.folder("containerd");
+        fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
+        Containerd::launch(self.release, folder, self.namespace()).await
     }
 }
 
@@ -194,6 +183,3 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, Bytes>) {
         }
     }
 }
-
-/// Copies instead of overlaying: it works on every file system, inside containers too.
-const SNAPSHOTTER: &str = "native";

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use loadtest::image::Image;
 
-use crate::process::{Ran, run};
-use crate::{Scratch, parts};
+use crate::host::parts;
+use crate::host::process::{Ran, run};
+use crate::host::scratch::Scratch;
 
 /// Skopeo with settings of its own; nothing of the user's is read.
 #[derive(Debug)]

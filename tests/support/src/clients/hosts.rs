@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Scratch;
+use crate::host::scratch::Scratch;
 
 /// A folder of `<registry>/hosts.toml` files, as containerd reads it on every pull.
 #[derive(Debug, Clone)]

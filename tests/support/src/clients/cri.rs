@@ -14,7 +14,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_prost::ProstCodec;
 
-use crate::wait::wait_until;
+use crate::host::wait::wait_until;
 
 /// The image service of one containerd.
 #[derive(Debug)]

@@ -1,15 +1,15 @@
 //! What a test may choose about a containerd, and the configuration file that says it.
 
 use std::path::Path;
-use std::{fmt, fs};
+use std::fmt;
 
-use super::{Containerd, Release, SNAPSHOTTER};
-use crate::{HostsDir, Scratch};
+use super::release::{Release, SNAPSHOTTER};
+use crate::clients::hosts::HostsDir;
 
 /// What a test may change before the start.
 #[derive(Debug, Clone)]
 pub struct Options {
-    release: Release,
+    pub(super) release: Release,
     cri: Option<HostsDir>,
     layer_fetch_buffer: Option<usize>,
 }
@@ -33,16 +33,13 @@ impl Options {
         self
     }
 
-    /// Starts it.
-    pub async fn start(self, scratch: &Scratch) -> Containerd {
-        let folder = scratch.folder("containerd");
-        fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
-        let namespace = if self.cri.is_some() { CRI_NAMESPACE } else { DEFAULT_NAMESPACE };
-        Containerd::launch(self.release, folder, namespace).await
+    /// The namespace of containerd's images: content that came by CRI, or by `ctr`.
+    pub(super) fn namespace(&self) -> &'static str {
+        if self.cri.is_some() { CRI_NAMESPACE } else { DEFAULT_NAMESPACE }
     }
 
     /// The configuration file, in the form that every release reads.
-    fn config(&self, folder: &Path) -> String {
+    pub(super) fn config(&self, folder: &Path) -> String {
         let platform = format!("linux/{}", go_architecture());
         let folder = folder.display();
         let mut text = format!(
@@ -102,9 +99,9 @@ fn go_architecture() -> &'static str {
     }
 }
 
-/// Where containerd keeps what came by CRI, and what came by `ctr`.
-const CRI_NAMESPACE: &str = "k8s.io";
-const DEFAULT_NAMESPACE: &str = "default";
 /// What the CRI is called: one plugin in 1.x, three in 2.x.
 const CRI_PLUGINS: &[&str] =
     &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"];
+/// Where containerd keeps what came by CRI, and what came by `ctr`.
+const CRI_NAMESPACE: &str = "k8s.io";
+const DEFAULT_NAMESPACE: &str = "default";

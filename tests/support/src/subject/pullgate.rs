@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::process::{Process, Ran, Signal, run};
-use crate::{Metrics, Scratch, http, leaks, wait_until};
+use crate::clients::http;
+use crate::host::process::{Process, Ran, Signal, run};
+use crate::host::scratch::Scratch;
+use crate::host::wait::wait_until;
+use crate::monitoring::metrics::Metrics;
+use crate::subject::leaks;
 
 /// A running `pullgate`.
 #[derive(Debug)]
@@ -141,7 +145,7 @@ impl Pullgate {
     }
 
     /// Starts it again with the same configuration and cache, after [`Self::stop`] or [`Self::kill`].
-    /// On port 0 it gets new addresses; a test that needs the old ones configures a [`crate::Port`].
+    /// On port 0 it gets new addresses; a test that needs the old ones configures a [`crate::host::ports::Port`].
     pub async fn start_again(&mut self) {
         assert!(self.process.has_ended(), "pullgate still runs");
         self.process = launch(&self.binary, &self.arguments, &self.folder);
@@ -202,7 +206,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::Webhook;
+    use crate::monitoring::alertmanager::Webhook;
 
     /// A program that announces listeners as pullgate does; the webhook behind them says 200 to everything.
     fn stand_in(scratch: &Scratch, webhook: &Webhook) -> PathBuf {

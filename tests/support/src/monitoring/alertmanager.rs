@@ -15,9 +15,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::process::{Process, Ran, run};
-use crate::prometheus::listening_address;
-use crate::{Scratch, parts};
+use crate::host::parts;
+use crate::host::process::{Process, Ran, run};
+use crate::host::scratch::Scratch;
+use crate::monitoring::prometheus::listening_address;
 
 /// A running Alertmanager.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 pub use rustix::process::Signal;
 
-use crate::scratch::tail;
-use crate::wait::wait_until;
+use crate::host::scratch::tail;
+use crate::host::wait::wait_until;
 
 /// A daemon. Dropping it ends it: politely first, then for good.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ const DROP_GRACE: Duration = Duration::from_secs(3);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scratch;
+    use crate::host::scratch::Scratch;
 
     #[tokio::test]
     async fn a_dropped_process_is_gone_even_if_it_ignores_the_polite_signal() {

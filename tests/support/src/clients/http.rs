@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::leaks;
+use crate::subject::leaks;
 
 /// Begins a GET of `path` from `address` (`127.0.0.1:5000`).
 pub fn get(address: &str, path: &str) -> Request {

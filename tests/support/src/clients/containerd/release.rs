@@ -1,0 +1,29 @@
+//! The releases of containerd that the tests drive.
+
+use std::path::PathBuf;
+
+use crate::host::parts;
+
+/// Which containerd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The one that the machine's own distribution brings: 1.6 on Debian 12.
+    System,
+    /// 1.7, unpacked beside.
+    V1_7,
+    /// 2.1 or later, unpacked beside; it pulls with its transfer service.
+    V2,
+}
+
+impl Release {
+    pub(super) fn program(self, name: &str) -> PathBuf {
+        match self {
+            Self::System => parts::installed(name),
+            Self::V1_7 => parts::unpacked("containerd-1.7", name),
+            Self::V2 => parts::unpacked("containerd-2", name),
+        }
+    }
+}
+
+/// Copies instead of overlaying: it works on every file system, inside containers too.
+pub(super) const SNAPSHOTTER: &str = "native";

@@ -1,0 +1,4 @@
+//! The binary under test.
+
+pub mod leaks;
+pub mod pullgate;
