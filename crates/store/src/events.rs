@@ -4,7 +4,9 @@ use std::io;
 
 use oci::{RegistryHost, Repository, Tag};
 
-use crate::{Kind, Scrubbed, TagMove};
+use crate::checks::progress::Scrubbed;
+use crate::records::scope::Kind;
+use crate::records::tag_record::TagMove;
 
 /// Takes the store's events. Called on the path of a byte: must not block.
 pub trait Events: Send + Sync + 'static {

@@ -7,10 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use oci::{Digest, ImageName, Reference, RegistryHost};
 use serde::{Deserialize, Serialize};
 
-use super::pins::{children, is_manifest};
-use super::tag::{TagMove, TagSeen};
-use super::{Kind, Store};
 use crate::events::Evicted;
+use crate::records::pins::{children, is_manifest};
+use crate::records::scope::Kind;
+use crate::records::tag::TagSeen;
+use crate::records::tag_record::TagMove;
+use crate::store::Store;
 
 /// An image that a tag means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
