@@ -24,6 +24,7 @@ use crate::space::health::Health;
 use crate::space::room::Room;
 use crate::space::{janitor, room};
 use crate::store::{Inner, Store};
+use crate::tier::second::NoTier;
 
 impl Store {
     /// Takes the folder's lock, waiting up to `lock_wait`, and begins to index what is there in the background.
@@ -82,6 +83,7 @@ impl Store {
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
             tenure,
+            tier: Arc::new(NoTier),
         }));
         store.keep_house();
         Ok(store)

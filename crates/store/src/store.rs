@@ -14,21 +14,22 @@ use crate::content::blob::{Blob, Committed, Content};
 use crate::content::ingest::Ingest;
 use crate::content::limits::SMALL_MAX;
 use crate::content::recent::{Changed, Recent};
-use crate::content::settle;
-use crate::content::settle::AppendError;
+
+use crate::content::settle::{self, AppendError};
 use crate::disk::blocking::off_worker;
 use crate::disk::tenure::Tenure;
 use crate::events::Quarantined;
 use crate::records::folder::Folder;
 use crate::records::link::Links;
-use crate::records::scope::Kind;
+use crate::records::scope::{Kind, Link};
 use crate::records::tag::Tags;
 use crate::space::index::{Index, Reservation};
 use crate::space::lease::Lease;
-use crate::space::room;
-use crate::space::room::Room;
+
+use crate::space::room::{self, Room};
 use crate::space::standing::Standing;
 use crate::space::usage::Usage;
+use crate::tier::second::{Recalled, SecondTier};
 
 /// Content and records on one disk. Clones share it.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     /// A sync failed: until then nothing new is stored.
     pub(crate) distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     pub(crate) tenure: Arc<Tenure>,
+    /// Where content may come from when this disk does not have it.
+    pub(crate) tier: Arc<dyn SecondTier>,
 }
 
 impl Inner {
@@ -118,6 +121,14 @@ impl Store {
             true => return None,
         };
         Some(self.0.checks.begin(&self.0.room, digest, blob, reason))
+    }
+
+    /// Asks the second tier for content. `_earned` is the link that lets the repository see the digest (design decision
+    /// 8); the caller has looked for the content on this disk and missed ([`Store::blob`]). The bytes that come are
+    /// unverified, and go the way of a fill. A tier that fails counts as one that misses.
+    pub async fn recall(&self, digest: &Digest, _earned: &Link) -> Option<Recalled> {
+        let opened = self.0.tier.open(digest).await;
+        opened.inspect_err(|error| tracing::debug!(%digest, %error, "the second tier failed")).ok().flatten()
     }
 
     /// Content of at most 4 MiB, from memory if it was asked for lately, else hashed before it is given. Unreadable is

@@ -1,78 +1,67 @@
-//! Which bytes of a blob are there: disjoint intervals, in order.
+//! The bytes of a blob that are there: disjoint intervals, in order, in a [`RangeSet`].
 
 use std::ops::Range;
 
+use rangemap::RangeSet;
 use serde::{Deserialize, Serialize};
 
-/// A set of bytes, as intervals that neither overlap nor touch.
+/// A set of bytes, as intervals that neither overlap nor touch. On disk it is a list of pairs of start and end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
-pub struct Spans(Vec<(u64, u64)>);
+pub struct Spans(RangeSet<u64>);
 
 impl Spans {
     /// Adds the bytes of `range`.
     pub fn insert(&mut self, range: Range<u64>) {
-        if range.is_empty() {
-            return;
+        if !range.is_empty() {
+            self.0.insert(range);
         }
-        let first = self.0.partition_point(|(_, end)| *end < range.start);
-        let last = self.0.partition_point(|(start, _)| *start <= range.end);
-        let touched = &self.0[first..last];
-        let start = touched.first().map_or(range.start, |(start, _)| range.start.min(*start));
-        let end = touched.last().map_or(range.end, |(_, end)| range.end.max(*end));
-        self.0.splice(first..last, [(start, end)]);
     }
 
     /// Forgets every byte from `end` on.
     pub fn cut(&mut self, end: u64) {
-        self.0.retain(|(start, _)| *start < end);
-        if let Some((_, last)) = self.0.last_mut() {
-            *last = end.min(*last);
+        if end < u64::MAX {
+            self.0.remove(end..u64::MAX);
         }
     }
 
-    /// Where the bytes that are there from `at` on without a gap end; `at` itself if there are none.
+    /// The end of the bytes that are there from `at` on without a gap; `at` itself if there are none.
     pub fn end_from(&self, at: u64) -> u64 {
-        let next = self.0.partition_point(|(_, end)| *end <= at);
-        self.0.get(next).filter(|(start, _)| *start <= at).map_or(at, |(_, end)| *end)
+        self.0.get(&at).map_or(at, |span| span.end)
     }
 
-    /// Where the next interval that begins after `at` begins.
+    /// The start of the next interval that begins after `at`.
     pub fn next_after(&self, at: u64) -> Option<u64> {
-        self.0.get(self.0.partition_point(|(start, _)| *start <= at)).map(|(start, _)| *start)
+        self.0.overlapping(at..u64::MAX).map(|span| span.start).find(|start| *start > at)
     }
 
-    /// Where the last interval that ends at or before `at` ends.
+    /// The end of the last interval that ends at or before `at`; 0 if there is none.
     pub fn last_before(&self, at: u64) -> u64 {
-        let after = self.0.partition_point(|(_, end)| *end <= at);
-        after.checked_sub(1).map_or(0, |before| self.0[before].1)
+        self.0.overlapping(0..at).map(|span| span.end).rev().find(|end| *end <= at).unwrap_or(0)
     }
 
-    /// How many bytes are there.
+    /// The number of bytes that are there.
     pub fn total(&self) -> u64 {
-        self.0.iter().map(|(start, end)| end - start).sum()
+        self.0.iter().map(|span| span.end - span.start).sum()
     }
 
-    /// Where the last byte ends.
+    /// The end of the last byte that is there; 0 if there is none.
     pub fn end(&self) -> u64 {
-        self.0.last().map_or(0, |(_, end)| *end)
+        self.0.last().map_or(0, |span| span.end)
     }
 }
 
-/// What a file said: any list of intervals is read as the bytes in it.
+/// Any list of intervals is read as the bytes in it: it comes from a file, which may be broken.
 impl From<Vec<(u64, u64)>> for Spans {
     fn from(intervals: Vec<(u64, u64)>) -> Self {
-        let mut spans = Self::default();
-        for (start, end) in intervals {
-            spans.insert(start..end);
-        }
-        spans
+        let spans = intervals.into_iter().map(|(start, end)| start..end);
+        Self(spans.filter(|span| !span.is_empty()).collect())
     }
 }
 
 impl From<Spans> for Vec<(u64, u64)> {
     fn from(spans: Spans) -> Self {
-        spans.0
+        spans.0.into_iter().map(|span| (span.start, span.end)).collect()
     }
 }
 

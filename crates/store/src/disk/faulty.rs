@@ -75,6 +75,7 @@ impl Trap {
     }
 
     /// From now on the file system says it has this much.
+    #[cfg(test)]
     pub(crate) fn says(&self, space: Space) {
         *self.0.space.lock().unwrap() = Some(space);
     }
