@@ -1,4 +1,4 @@
-//! How a store is opened, and why it may not open.
+//! The configuration of a store, and the reasons why it may not open.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oci::ImageName;
 
-/// Where and how much to store.
+/// The folder of a store, its budget and its pins.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// The cache folder; created with mode 0700 when missing.
@@ -15,7 +15,7 @@ pub struct StoreConfig {
     pub max_size: Option<u64>,
     /// Images whose content is never evicted while their tags mean it.
     pub pinned: Vec<ImageName>,
-    /// How long to wait for another instance to let go of the folder.
+    /// Time to wait for another instance to let go of the folder.
     pub lock_wait: Duration,
 }
 
@@ -27,7 +27,7 @@ pub enum OpenError {
     Locked {
         /// The folder.
         dir: PathBuf,
-        /// What the holder wrote into the lock file (process id and host).
+        /// The text that the holder left in the lock file (process id and host).
         holder: String,
     },
     /// The folder cannot be created or written.
@@ -35,7 +35,7 @@ pub enum OpenError {
     Folder {
         /// The folder.
         dir: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

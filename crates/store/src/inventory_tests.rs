@@ -1,4 +1,4 @@
-//! A purge takes what it names, says so before, and misses nothing.
+//! A purge takes the content it names, lists it before if asked to, and misses nothing.
 
 use std::fs;
 use std::sync::Arc;
@@ -52,6 +52,6 @@ async fn a_purge_that_comes_during_the_scan_takes_what_the_scan_has_yet_to_see()
     let store = Store::open(config(dir.path(), 100_000), Arc::new(NoEvents)).await.unwrap();
     let purged = store.purge(&inventory::Purge::All, false).await.unwrap();
     assert_eq!(purged.objects.len(), 300);
-    assert_eq!(recover::content(&store.0.folder).unwrap().len(), 0);
+    assert_eq!(recover::committed(&store.0.folder).unwrap().len(), 0);
     assert_eq!(store.usage(), Usage { objects: 0, bytes: 0, complete: true });
 }

@@ -15,13 +15,8 @@
 //!
 //! The rooms, each with a map of its own, from the top down:
 //!
-//! - [`Store`] (`store.rs`) is what the proxy holds; `open.rs` puts its parts together, `inventory.rs` lists and purges
-//! - `tier/`: the seam of a second tier below this disk
-//! - `checks/`: what lies on the disk is compared with its name
-//! - `space/`: how much the store may hold, and what leaves
-//! - `content/`: bytes on their way in and out
-//! - `records/`: links, tags, pins, and the paths of all files
-//! - `disk/`: the file calls, and the lock of the folder
+//! - [`Store`] (`store.rs`) is the handle of the proxy; `open.rs` puts its parts together, `inventory.rs` lists and
+//! purges
 
 mod checks;
 mod config;

@@ -1,4 +1,4 @@
-//! Opens a store: its folder, its lock, its parts, and what runs beside the requests.
+//! Opens a store: takes its folder and lock, puts its parts together, and begins the jobs that run beside the requests.
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ use crate::store::{Inner, Store};
 use crate::tier::second::NoTier;
 
 impl Store {
-    /// Takes the folder's lock, waiting up to `lock_wait`, and begins to index what is there in the background.
+    /// Takes the folder's lock, waiting up to `lock_wait`, and begins to index the folder in the background.
     ///
     /// # Errors
-    /// [`OpenError::Locked`] when the wait is over, [`OpenError::Folder`] when the folder cannot be used.
+    /// [`OpenError::Locked`] after the wait, [`OpenError::Folder`] when the folder cannot be used.
     pub async fn open(config: StoreConfig, events: Arc<dyn Events>) -> Result<Self, OpenError> {
         Self::open_on(Arc::new(LocalDisk), config, events).await
     }
@@ -89,7 +89,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Begins what runs beside the requests: the scan at start, then the janitor and the scrub. None holds the folder's lock.
+    /// Begins the jobs that run beside the requests: the scan at start, the janitor and the scrub. None of them holds
+    /// the folder's lock.
     fn keep_house(&self) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
         tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));

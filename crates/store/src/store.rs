@@ -44,15 +44,15 @@ pub(crate) struct Inner {
     pub(crate) room: Room,
     pub(crate) checks: Arc<Checks>,
     pub(crate) other_formats: Vec<String>,
-    /// A sync failed: until then nothing new is stored.
+    /// Nothing new is stored until then, because a sync failed.
     pub(crate) distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     pub(crate) tenure: Arc<Tenure>,
-    /// Where content may come from when this disk does not have it.
+    /// The second tier, asked for content that this disk does not have.
     pub(crate) tier: Arc<dyn SecondTier>,
 }
 
 impl Inner {
-    /// Why content is not stored just now.
+    /// The reason why content is not stored now, if there is one.
     fn warning(&self) -> Option<String> {
         let refused = self.tenure.last_known().err().map(|refusal| refusal.to_string());
         refused.or_else(|| self.room.health.warning())
@@ -66,7 +66,8 @@ impl Drop for Inner {
 }
 
 impl Store {
-    /// Is it here? By the index, without a look at the disk; by name while the scan at start has not seen all.
+    /// True if the content is stored. The index answers without a look at the disk; while the scan at start has not
+    /// seen everything, the file is opened by name.
     pub async fn holds(&self, digest: &Digest) -> bool {
         self.0.index.look(digest).is_some()
             || !self.0.index.usage().complete && matches!(self.blob(digest).await, Ok(Some(_)))
@@ -75,7 +76,7 @@ impl Store {
     /// Opens committed content; `None` when it is not there.
     ///
     /// # Errors
-    /// The disk's, already told to the sink. Treat them as a miss.
+    /// The disk's, already reported to the sink. The caller treats them as a miss.
     pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
         if self.0.index.condemned.holds(digest) {
             return Ok(None);
@@ -84,7 +85,7 @@ impl Store {
         match self.0.recent.file(digest) {
             Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
             Ok(None) => {}
-            // What lies there now, if anything, was put there by somebody else.
+            // Another file that lies there now was put there by somebody else.
             Err(Changed) => self.0.index.doubt(digest),
         }
         let (folder, path) = (self.0.folder.clone(), self.0.folder.layout.blob(digest));
@@ -112,8 +113,8 @@ impl Store {
         }
     }
 
-    /// What must be waited for before all of `blob` may leave: a look at it, if it was not hashed since the machine
-    /// started, or if the client has `repeated` its request for all of it. `None`: nothing.
+    /// The check that must end before all of `blob` may leave: one is needed if the content was not hashed since the
+    /// machine started, or if the client has `repeated` its request for all of it. `None`: no check is needed.
     pub fn check(&self, digest: &Digest, blob: &Blob, repeated: bool) -> Option<Check> {
         let reason = match blob.is_checked() {
             false => Quarantined::Boot,
@@ -131,17 +132,16 @@ impl Store {
         opened.inspect_err(|error| tracing::debug!(%digest, %error, "the second tier failed")).ok().flatten()
     }
 
-    /// Content of at most 4 MiB, from memory if it was asked for lately, else hashed before it is given. Unreadable is
-    /// `None`.
+    /// Content of at most 4 MiB, from memory, or read and hashed. Content that cannot be read is `None`.
     pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
         self.0.index.touch(digest);
         self.0.recent.small(digest, self.load_small(digest)).await
     }
 
-    /// Commits small content that was verified; in memory it is kept even if the disk fails.
+    /// Commits small content that was verified. Memory keeps it even if the disk fails.
     ///
     /// # Errors
-    /// The disk's, already told to the sink.
+    /// The disk's, already reported to the sink.
     pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
         self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
         let (folder, verified) = (self.0.folder.clone(), verified.clone());
@@ -170,25 +170,25 @@ impl Store {
         Ok(())
     }
 
-    /// Which scope may see which digest.
+    /// The links: a scope may see a digest.
     pub fn links(&self) -> &Links {
         &self.0.links
     }
 
-    /// What tags meant when last asked.
+    /// The records of tags.
     pub fn tags(&self) -> &Tags {
         &self.0.tags
     }
 
-    /// What it holds.
+    /// The committed content.
     pub fn usage(&self) -> Usage {
         self.0.index.usage()
     }
 
-    /// Begins, or goes on with, content that comes in pieces.
+    /// Begins content that comes in pieces, or goes on with it.
     ///
     /// # Errors
-    /// `ResourceBusy` while somebody writes it; the disk's, already told to the sink.
+    /// `ResourceBusy` while another writer has it; the disk's, already reported to the sink.
     pub async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
         let writer = self.0.index.writers.admit(digest).ok_or(io::ErrorKind::ResourceBusy)?;
         let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone(), writer);
@@ -200,7 +200,7 @@ impl Store {
         self.0.index.scanned().await;
     }
 
-    /// How often something left: while this stands still, what was there is there.
+    /// Number of times content left: while this stands still, content that was there is there.
     pub fn departures(&self) -> u64 {
         self.0.recent.departures()
     }
@@ -210,7 +210,7 @@ impl Store {
         self.0.recent.tidy();
     }
 
-    /// What it may hold, what else takes space, and what is wrong.
+    /// The limit, the space taken, and the trouble of the store.
     pub fn standing(&self) -> Standing {
         let occupied = self.0.index.occupied();
         Standing {
@@ -225,33 +225,35 @@ impl Store {
         }
     }
 
-    /// Keeps to this budget and these pins from now on ([`StoreConfig`]); what is too much leaves soon.
+    /// Sets the budget and the pins ([`StoreConfig`]); content beyond the budget leaves soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
         let limit = room::limit(&self.0.folder, max_size).await;
         self.0.room.allowance.replace(limit, pinned);
         self.0.index.concern.notify_one();
     }
 
-    /// Is the folder still ours to write? A lock that somebody removed is taken anew, unless another instance was faster.
+    /// True if the folder may still be written. A lock that somebody removed is taken anew, unless another instance was
+    /// faster.
     pub async fn holds_folder(&self) -> bool {
         let tenure = self.0.tenure.clone();
         off_worker(move || tenure.assure()).await.is_ok()
     }
 
-    /// A part of `digest` is being answered: who reads so comes back, and it stays for a while.
+    /// Notes that a part of `digest` is being served: its reader comes back for the rest, so the content stays for a
+    /// while.
     pub fn served_by_range(&self, digest: &Digest) {
         self.0.index.ranged(digest);
     }
 
-    /// Room for `bytes` more, on a disk that can be trusted; what has been of least use leaves for it. `None`: they
-    /// are not to be stored.
+    /// Reserves `bytes`, on a disk that can be trusted; the least useful content leaves for them. `None`: the bytes are
+    /// not to be stored.
     pub async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let trusted = self.0.distrusted_until.borrow().is_none_or(|until| Instant::now() >= until);
         if trusted { self.0.room.reserve(bytes).await } else { None }
     }
 
-    /// The disk failed a fill. After a failed sync nothing new is stored for a while: every fill would end the same
-    /// way, after its readers had begun.
+    /// Reports that the disk failed a fill. After a failed sync nothing new is stored for a while: each further fill
+    /// would end the same way, after its readers had begun.
     pub fn lost_faith(&self, error: AppendError) {
         if matches!(error, AppendError::Sync(_)) {
             self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
@@ -259,18 +261,19 @@ impl Store {
         self.told(error.into_disk());
     }
 
-    /// Tells the sink of `error` and gives it back.
+    /// Reports `error` to the sink and returns it.
     pub fn told(&self, error: io::Error) -> io::Error {
         self.0.folder.events.disk_failed(&error);
         error
     }
 
-    /// The disk would not give committed content back: if the content is to blame, it is taken out of reach. Was it?
+    /// Reports that the disk did not give committed content back, and quarantines the content if it is to blame. True
+    /// if it was.
     pub async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
         self.0.room.cannot_read(digest, error).await
     }
 
-    /// Takes content that is not what its name says out of reach; who has it open reads on.
+    /// Takes wrong content out of reach; its readers read on.
     async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
         self.0.room.quarantine(digest, reason).await;
     }
@@ -297,7 +300,7 @@ impl Store {
     }
 }
 
-/// Has an open file another size than it was committed with? Empty files are what power losses leave.
+/// True if an open file has another size than its content was committed with. Power losses leave empty files.
 fn is_wrong(length: u64, digest: &Digest, known: Option<u64>) -> bool {
     known.is_some_and(|known| known != length) || length == 0 && digest.verify(b"").is_err()
 }
@@ -308,5 +311,5 @@ impl fmt::Debug for Store {
     }
 }
 
-/// How long a disk is left alone after a failed sync.
+/// Time for which a disk is not written after a failed sync.
 const DISTRUST: Duration = Duration::from_secs(30);

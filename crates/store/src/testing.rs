@@ -1,4 +1,4 @@
-//! What the tests of several rooms share: stores on real folders, and content to put into them.
+//! Helpers of several rooms' tests: stores on real folders, and content to put into them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,8 +1,10 @@
-//! Does committed content still hash to its name? Looked at once for all who ask, beside those who read it.
+//! Compares committed content with its name. One check serves everybody who asks meanwhile, and runs beside the
+//! readers.
 //!
-//! Hits trust the commit (design decision 6). What was committed before the machine last started is hashed when it is
-//! first asked for, and so is what the same client fetches whole again at once: it may have found it wrong. Readers go
-//! on meanwhile, at the disk's speed, but for the last piece of a whole body, which waits for the verdict.
+//! Hits trust the commit (design decision 6), with two exceptions. Content that was committed before the machine last
+//! started is hashed when a client first asks for it. So is content that the same client fetches whole a second time at
+//! once: the client may have found it wrong. Readers go on meanwhile at the disk's speed; only the last piece of a
+//! whole body waits for the verdict.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,14 +27,14 @@ use crate::space::room::Room;
 #[derive(Clone, Debug)]
 pub struct Check(watch::Receiver<Option<Verdict>>);
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It hashes to its name.
+    /// The content hashes to its name.
     Right,
-    /// It does not, or cannot be read any more: it is quarantined.
+    /// The content does not hash to its name, or cannot be read any more: it is quarantined.
     Wrong,
-    /// It could not be read, for reasons that are not its own; it stays.
+    /// The content could not be read, for reasons that are not its own; it stays.
     Unknown,
 }
 
@@ -41,36 +43,36 @@ impl Check {
         Self(watch::channel(Some(verdict)).1)
     }
 
-    /// Waits for the verdict. A check that was given up, as at the end of the process, has none.
+    /// Waits for the verdict. A check that was abandoned, as at the end of the process, ends as [`Verdict::Unknown`].
     pub async fn verdict(&self) -> Verdict {
-        let mut told = self.0.clone();
-        let verdict = told.wait_for(Option::is_some).await;
+        let mut result = self.0.clone();
+        let verdict = result.wait_for(Option::is_some).await;
         verdict.ok().and_then(|verdict| *verdict).unwrap_or(Verdict::Unknown)
     }
 }
 
-/// A check's place among those under way; given up however it ends, so that another may begin.
-struct Place {
+/// The entry of a check among those under way. It is removed however the check ends, so that another may begin.
+struct Slot {
     checks: Arc<Checks>,
     key: Key,
 }
 
-/// A digest, and which of the files that had its name one after another is being checked.
+/// A digest, and the identity of the file that has its name: files may replace each other under one name.
 type Key = (Digest, Option<(u64, u64)>);
 
 /// The checks of one store.
 #[derive(Debug)]
 pub(crate) struct Checks {
     running: Mutex<HashMap<Key, Check>>,
-    /// Files that were found right lately: who opened one before that need not ask again.
+    /// Files that were found right lately: a reader that opened one before the check ended asks for no second one.
     right: Cache<Key, ()>,
-    /// When content was last checked because a client came back for it.
+    /// When content was last checked because a client repeated its request.
     repeated: Mutex<HashMap<Digest, Instant>>,
     turns: Semaphore,
 }
 
 impl Checks {
-    /// Nothing is being checked.
+    /// A table in which no check is under way.
     pub(crate) fn none() -> Self {
         Self {
             running: Mutex::default(),
@@ -80,7 +82,8 @@ impl Checks {
         }
     }
 
-    /// May content be checked because a client came back for it? At most once in [`REPEATED_EVERY`], and then not again.
+    /// True if content may be checked because a client repeated its request. The answer is yes at most once in
+    /// [`REPEATED_EVERY`]; asking uses it up.
     pub(crate) fn is_due(&self, digest: &Digest, now: Instant) -> bool {
         let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
         repeated.retain(|_, at| now.saturating_duration_since(*at) < REPEATED_EVERY);
@@ -91,8 +94,8 @@ impl Checks {
         true
     }
 
-    /// Has `blob` hashed, unless somebody began before; it is not evicted meanwhile. What is wrong is quarantined for
-    /// `reason` before anybody hears of it.
+    /// Begins to hash `blob`, or joins the check that is under way. The content is not evicted meanwhile. Wrong content
+    /// is quarantined for `reason` before anybody learns the verdict.
     pub(crate) fn begin(
         self: &Arc<Self>,
         room: &Room,
@@ -109,28 +112,28 @@ impl Checks {
             blob.believe();
             return Check::of(Verdict::Right);
         }
-        let (told, check) = watch::channel(None);
+        let (result, check) = watch::channel(None);
         running.insert(key.clone(), Check(check.clone()));
         room.folder.events.checking(reason);
         let (checks, room, blob) = (Arc::clone(self), room.clone(), blob.clone());
         tokio::spawn(async move {
-            let place = Place { checks, key };
-            let verdict = place.checks.judge(&room, &place.key, &blob, reason).await;
-            drop(place);
-            told.send_replace(Some(verdict));
+            let slot = Slot { checks, key };
+            let verdict = slot.checks.run(&room, &slot.key, &blob, reason).await;
+            drop(slot);
+            result.send_replace(Some(verdict));
         });
         Check(check)
     }
 
-    async fn judge(&self, room: &Room, key: &Key, blob: &Blob, reason: Quarantined) -> Verdict {
+    async fn run(&self, room: &Room, key: &Key, blob: &Blob, reason: Quarantined) -> Verdict {
         let (digest, file) = key;
-        // Small content is waited for before headers leave: it need not queue.
+        // The headers of an answer wait for small content, so it does not queue.
         let _turn = match blob.length() > SMALL_MAX {
             true => self.turns.acquire().await.ok(),
             false => None,
         };
         let hashed = hash(blob.content().file(), digest).await;
-        // What has taken its place meanwhile is checked by itself.
+        // Content that has taken its place meanwhile is checked by itself.
         let in_place = is_in_place(room, digest, blob).await;
         match hashed {
             Ok(true) => {
@@ -163,19 +166,19 @@ impl Checks {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.checks.running().remove(&self.key);
     }
 }
 
-/// Is `blob` what lies under its name?
+/// True if `blob` is the file that lies under the name of `digest`.
 async fn is_in_place(room: &Room, digest: &Digest, blob: &Blob) -> bool {
     let (file, path) = (Arc::clone(blob.content().file()), room.folder.layout.blob(digest));
     off_worker(move || Ok(file.is_at(&path))).await.unwrap_or(true)
 }
 
-/// Does all of `file` hash to `digest`?
+/// True if all of `file` hashes to `digest`.
 async fn hash(file: &Arc<dyn File>, digest: &Digest) -> io::Result<bool> {
     let mut verifier = Verifier::new(digest.clone());
     loop {
@@ -187,7 +190,7 @@ async fn hash(file: &Arc<dyn File>, digest: &Digest) -> io::Result<bool> {
     }
 }
 
-/// Reads the next piece and hashes it, where it may block; 0 bytes at the end.
+/// Reads the next piece and hashes it on the blocking pool; 0 bytes at the end.
 pub(crate) async fn hash_piece(
     file: &Arc<dyn File>,
     mut verifier: Verifier,
@@ -202,13 +205,13 @@ pub(crate) async fn hash_piece(
     .await
 }
 
-/// Read at a time, bytes.
+/// Bytes read at a time.
 const PIECE: usize = 1 << 20;
-/// Large content hashed at a time, so that those who come after a boot are also served.
+/// Large contents that are hashed at the same time. The limit leaves the disk to those who read.
 const AT_ONCE: usize = 2;
-/// Files remembered as right, at most: all that may be open while they are checked, and more.
+/// Files remembered as right, at most: more than may be open while they are checked.
 const RIGHT_MAX: u64 = 4096;
-/// How often one content is checked because clients come back for it.
+/// Shortest time between two checks of one content that clients asked for by repeating.
 const REPEATED_EVERY: Duration = Duration::from_secs(3600);
-/// Contents checked so within that time, at most.
+/// Contents that may be checked so within that time, at most.
 const REPEATED_MAX: usize = 4096;

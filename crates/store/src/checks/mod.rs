@@ -1,8 +1,6 @@
-//! Checks: what lies on the disk is compared with its name.
+//! Checks: files on the disk are compared with their names.
 //!
-//! - [`recover`]: at the start, what a crash left behind and what is there
-//! - [`check`]: one content, when a client asks for it after a boot or repeats its request (design decision 6)
-//! - [`scrub`]: everything, slowly, while nobody pulls; its [`progress`] is for people to see
+//! - [`recover`]: at the start, removes the leftovers of a crash and indexes the files
 
 pub(crate) mod check;
 pub(crate) mod progress;

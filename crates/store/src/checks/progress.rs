@@ -2,27 +2,27 @@
 
 use std::sync::Mutex;
 
-/// How far the present round is.
+/// Progress of the present round of the scrub.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scrubbed {
-    /// Objects looked at in this round.
+    /// Objects read in this round.
     pub objects: u64,
-    /// Their bytes.
+    /// Bytes read in this round.
     pub bytes: u64,
-    /// Objects this round began with.
+    /// Objects that were there when this round began.
     pub of_objects: u64,
-    /// Rounds that came to their end since the start.
+    /// Rounds that ended since the process started.
     pub rounds: u64,
-    /// Objects found wrong since the start.
+    /// Objects found wrong since the process started.
     pub wrong: u64,
 }
 
 impl Scrubbed {
-    /// How much of the round is done, from 0 to 1; 1 when nothing is to be done.
+    /// Part of the round that is done, from 0 to 1; 1 when there is nothing to do.
     pub fn ratio(&self) -> f64 {
         if self.of_objects == 0 { 1.0 } else { self.objects as f64 / self.of_objects as f64 }
     }
 }
 
-/// The progress of a store's scrub.
+/// The progress of a store's scrub, shared between the scrub and those who show it.
 pub(crate) type Progress = Mutex<Scrubbed>;

@@ -1,4 +1,4 @@
-//! Start-up: whose folder it is, what a crash left behind, and what is there.
+//! The start of a store: it waits for the folder's lock, removes what a crash left behind, and indexes what is there.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::disk::lock::Lock;
 use crate::records::folder::Folder;
 use crate::records::layout::{Layout, digest_of, is_checkpoint, linked};
 use crate::records::scope::Kind;
-use crate::space::evict::Tier;
+use crate::space::evict::Rank;
 use crate::space::index::Index;
 
 /// Waits for the folder's lock as long as the configuration allows.
@@ -35,7 +35,7 @@ pub(crate) async fn lock(layout: &Layout, config: &StoreConfig) -> Result<File, 
     }
 }
 
-/// Removes what no one will finish: temporaries, and partial fills without a checkpoint.
+/// Removes files that nobody will finish: temporary files, and partial files without a checkpoint.
 pub(crate) fn sweep(layout: &Layout, disk: &dyn Disk) -> io::Result<()> {
     for folder in layout.folders() {
         disk.make_dir(&folder)?;
@@ -56,7 +56,8 @@ pub(crate) fn sweep(layout: &Layout, disk: &dyn Disk) -> io::Result<()> {
     Ok(())
 }
 
-/// Enters every committed file into the index, by its name and size, the longest unused first, and what fills left.
+/// Enters every committed file into the index by its name and size, the longest unused first. Enters partial files,
+/// too.
 pub(crate) fn scan(folder: &Folder, index: &Index) {
     if let Err(error) = scan_all(folder, index, SystemTime::now()) {
         folder.events.disk_failed(&error);
@@ -74,17 +75,17 @@ fn scan_all(folder: &Folder, index: &Index, now: SystemTime) -> io::Result<()> {
         }
     }
     let manifests = manifests(folder)?;
-    let mut found = content(folder)?;
+    let mut found = committed(folder)?;
     found.sort_unstable_by_key(|(_, entry)| entry.modified);
     for (digest, entry) in found {
-        let tier = if manifests.contains(&digest) { Tier::Manifest } else { Tier::Content };
-        index.restore(&digest, tier, entry.size.unwrap_or_default(), entry.modified, now);
+        let rank = if manifests.contains(&digest) { Rank::Manifest } else { Rank::Blob };
+        index.restore(&digest, rank, entry.size.unwrap_or_default(), entry.modified, now);
     }
     Ok(())
 }
 
-/// Every committed file.
-pub(crate) fn content(folder: &Folder) -> io::Result<Vec<(Digest, Entry)>> {
+/// Every committed file, with its digest.
+pub(crate) fn committed(folder: &Folder) -> io::Result<Vec<(Digest, Entry)>> {
     let mut found = Vec::new();
     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
         let top = folder.layout.blobs(algorithm);
@@ -100,7 +101,7 @@ pub(crate) fn content(folder: &Folder) -> io::Result<Vec<(Digest, Entry)>> {
     Ok(found)
 }
 
-/// What links call a manifest: content does not tell.
+/// The digests that a link calls a manifest: the content alone does not tell.
 fn manifests(folder: &Folder) -> io::Result<HashSet<Digest>> {
     let mut manifests = HashSet::new();
     let links = folder.layout.links();
@@ -114,5 +115,5 @@ fn manifests(folder: &Folder) -> io::Result<HashSet<Digest>> {
     Ok(manifests)
 }
 
-/// How often a held lock is tried again.
+/// Time between two tries for a lock that another instance holds.
 const LOCK_POLL: Duration = Duration::from_millis(250);

@@ -1,5 +1,5 @@
-//! Reads everything again, slowly and while nobody pulls, so that a disk's silent errors are found before a node is. Then
-//! it sweeps out tags whose manifest has left.
+//! Reads everything again, slowly and while nobody pulls, so that the store finds a disk's silent errors before a node
+//! does. Each round ends with forgetting the tags whose manifest has left.
 
 use std::io;
 
@@ -14,12 +14,13 @@ use crate::disk::rot::is_rot;
 use crate::events::Quarantined;
 use crate::space::room::Room;
 
-/// How fast to read.
+/// The speed of the scrub.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// After each piece.
+    /// The pause after each piece.
     pub(crate) pause: Duration,
-    /// Nothing is read until requests were silent for so long, nor so soon after an object could not be read.
+    /// The scrub reads only after requests were silent for so long. It also waits so long after an object that could
+    /// not be read.
     pub(crate) quiet: Duration,
 }
 
@@ -28,22 +29,22 @@ impl Pace {
     pub(crate) const IDLE: Self = Self { pause: Duration::from_millis(125), quiet: Duration::from_secs(2) };
 }
 
-/// What reading an object again came to.
+/// The result of reading an object again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Finding {
     Right,
     Wrong(Quarantined),
-    /// It left meanwhile.
+    /// The object left meanwhile.
     Gone,
-    /// It cannot be read just now, for reasons that are not its own.
+    /// The object cannot be read now, for reasons that are not its own.
     Unknown,
 }
 
-/// Scrubs round after round until `gone` says the store is closed.
+/// Scrubs round after round until `gone` returns true: the store is closed.
 pub(crate) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
     let mut wait = FIRST_AFTER;
     loop {
-        // Looks up now and then, so that a store that is closed is let go of.
+        // Wakes up now and then, so that a closed store is let go of.
         for _ in 0..wait.as_secs() / LOOK_UP.as_secs() {
             sleep(LOOK_UP).await;
             if gone() {
@@ -55,7 +56,7 @@ pub(crate) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
     }
 }
 
-/// Reads every object that is there when it begins, then sweeps the tags.
+/// Reads every object that is there at the beginning, then forgets the tags whose manifest has left.
 pub(crate) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
     let digests = room.index.digests();
     room.scrubbed(|progress| {
@@ -63,10 +64,10 @@ pub(crate) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + S
     });
     for digest in digests {
         match check(room, pace, &digest, gone).await {
-            Verdict::Gone if gone() => return,
-            Verdict::Right | Verdict::Gone => {}
-            Verdict::Unknown => sleep(pace.quiet).await,
-            Verdict::Wrong(reason) => {
+            Finding::Gone if gone() => return,
+            Finding::Right | Finding::Gone => {}
+            Finding::Unknown => sleep(pace.quiet).await,
+            Finding::Wrong(reason) => {
                 room.quarantine(&digest, reason).await;
                 room.scrubbed(|progress| progress.wrong += 1);
             }
@@ -79,8 +80,8 @@ pub(crate) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + S
     room.scrubbed(|progress| progress.rounds += 1);
 }
 
-async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bool + Send)) -> Verdict {
-    // Waited for before anything is opened, too: a busy process needs its descriptors for those who pull.
+async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bool + Send)) -> Finding {
+    // The silence is awaited before the file is opened, too: a busy process needs its open files for those who pull.
     silence(room, pace, gone).await;
     let (disk, path) = (room.folder.disk.clone(), room.folder.layout.blob(digest));
     let file = match off_worker(move || disk.open(&path)).await {
@@ -91,7 +92,7 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
     loop {
         silence(room, pace, gone).await;
         if gone() {
-            return Verdict::Gone;
+            return Finding::Gone;
         }
         match hash_piece(&file, verifier).await {
             Err(error) => return unreadable(room, &error),
@@ -106,10 +107,10 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
         sleep(pace.pause).await;
     }
     if verifier.finish().is_err() {
-        return Verdict::Wrong(Quarantined::Scrub);
+        return Finding::Wrong(Quarantined::Scrub);
     }
     room.hashed(digest).await;
-    Verdict::Right
+    Finding::Right
 }
 
 /// Returns when nobody pulls, or when the store is closed.
@@ -119,17 +120,17 @@ async fn silence(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
     }
 }
 
-fn unreadable(room: &Room, error: &io::Error) -> Verdict {
+fn unreadable(room: &Room, error: &io::Error) -> Finding {
     if error.kind() == io::ErrorKind::NotFound {
-        return Verdict::Gone;
+        return Finding::Gone;
     }
     room.folder.events.disk_failed(error);
-    if is_rot(error) { Verdict::Wrong(Quarantined::Unreadable) } else { Verdict::Unknown }
+    if is_rot(error) { Finding::Wrong(Quarantined::Unreadable) } else { Finding::Unknown }
 }
 
-/// From the start to the first round.
+/// Time from the start of the process to the first round.
 const FIRST_AFTER: Duration = Duration::from_secs(3600);
-/// From the end of a round to the next.
+/// Time from the end of a round to the next.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(24 * 3600);
-/// How soon a closed store is let go of.
+/// Longest time until a closed store is let go of.
 const LOOK_UP: Duration = Duration::from_secs(60);

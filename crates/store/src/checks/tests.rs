@@ -19,7 +19,7 @@ use crate::records::tag_record::TagRecord;
 use crate::store::Store;
 use crate::testing::{config, fill, open, open_trapped, path_of};
 
-/// Panics when it is first told of wrong content.
+/// Panics when wrong content is first reported.
 #[derive(Default)]
 struct PanicsOnce(std::sync::atomic::AtomicBool);
 
@@ -47,7 +47,7 @@ async fn a_check_that_panicked_makes_way_for_another() {
     assert!(store.blob(&digest).await.unwrap().is_none());
 }
 
-/// One round, as fast as it goes.
+/// Runs one round of the scrub without pauses.
 async fn scrub(store: &Store) {
     let pace = scrub::Pace { pause: Duration::ZERO, quiet: Duration::ZERO };
     scrub::round(&store.0.room, pace, &|| false).await;
@@ -74,8 +74,8 @@ async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
     assert_eq!((objects, bytes, rounds, wrong), (2, 2000, 1, 1));
 }
 
-/// A scrub round over twenty objects that cannot be opened, or else not read: how many were found wrong, and how many
-/// are still there.
+/// Runs a scrub round over twenty objects that cannot be opened, or cannot be read. Returns how many were found wrong,
+/// and how many are still there.
 async fn scrubbed_while(opens: bool, errno: i32) -> (u64, usize) {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 100_000, &trap).await;
@@ -102,7 +102,7 @@ async fn scrubbed_while(opens: bool, errno: i32) -> (u64, usize) {
 }
 
 #[tokio::test]
-async fn a_scrub_without_descriptors_memory_or_permission_removes_nothing() {
+async fn a_scrub_without_open_files_memory_or_permission_removes_nothing() {
     const ENOMEM: i32 = 12;
     const EACCES: i32 = 13;
     const ENFILE: i32 = 23;
@@ -149,7 +149,7 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
         (kept, evicted, rotten)
     };
 
-    // As after a crash: nobody has the tags in memory.
+    // No tag is in memory, as after a crash.
     let store = open(dir.path(), 10_000).await;
     scrub(&store).await;
     assert_eq!(explained(&store, &kept.0).await, Some(kept.1.to_string()));
@@ -157,7 +157,7 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
     assert_eq!(explained(&store, &rotten.0).await, None, "found in the same round");
     assert_eq!(store.images().await.unwrap().len(), 1);
 
-    // Pulled again, it is a tag as any other.
+    // After another pull it is a tag like any other.
     let bytes = Bytes::from("a manifest of evicted");
     store.put(Kind::Manifest, bytes.clone(), &evicted.1.verify(&bytes).unwrap()).await.unwrap();
     means(&store, &evicted.0, &evicted.1).await;
@@ -174,7 +174,7 @@ async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
     let digest = Digest::sha256(&bytes);
     store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await.unwrap();
     means(&store, &image, &digest).await;
-    // As if the scan at the start had been stopped by an error: only the file itself tells that it is here.
+    // The index does not hold it, as if the scan at start had failed: only the file tells that it is stored.
     store.0.index.remove(&digest);
     const EIO: i32 = 5;
     let mut looks = 0;
@@ -192,7 +192,7 @@ async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
     assert!(looks >= 4, "the folders, the record, the manifest: {looks}");
 }
 
-/// From now on a tag means this manifest.
+/// Gives a tag this manifest.
 async fn means(store: &Store, image: &ImageName, digest: &Digest) {
     let oci::Reference::Tag(tag) = &image.reference else { panic!("{image} is no tag") };
     let record = TagRecord {
@@ -204,7 +204,7 @@ async fn means(store: &Store, image: &ImageName, digest: &Digest) {
     store.tags().put(&image.registry, &image.repository, tag, record, SystemTime::now()).await;
 }
 
-/// What a tag is known to mean.
+/// The digest that a tag is known to mean.
 async fn explained(store: &Store, image: &ImageName) -> Option<String> {
     store.explain_image(image).await.unwrap().digest
 }

@@ -12,9 +12,10 @@ use crate::disk::blocking::off_worker;
 use crate::disk::io::File;
 use crate::space::lease::Lease;
 
-/// An open committed file. Clones share it; reading goes on after the file is removed.
+/// An open committed file. Clones share it; reading goes on after the file's name is removed.
 ///
-/// While one is held, its content is not evicted: who remembers files must remember [`Committed`] alone.
+/// While a `Blob` is held, its content is not evicted. A cache of open files therefore holds [`Committed`] without the
+/// lease.
 #[derive(Clone, Debug)]
 pub struct Blob {
     file: Arc<Committed>,
@@ -22,12 +23,12 @@ pub struct Blob {
     lease: Lease,
 }
 
-/// Who touches the bytes of a window.
+/// The reader that touches the bytes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
-    /// The kernel alone, on their way to a plain socket: windows may be pages of the file itself.
+    /// The kernel alone, which copies them to a plain socket: windows may be pages of the file itself.
     Kernel,
-    /// This process, to encrypt or to hash: windows are copies.
+    /// This process, which encrypts or hashes them: windows are copies.
     Process,
 }
 
@@ -36,22 +37,22 @@ impl Blob {
         Self { file, lease }
     }
 
-    /// Its size, bytes.
+    /// Size of the content, bytes.
     pub fn length(&self) -> u64 {
         self.file.length
     }
 
-    /// Its bytes, to read by position.
+    /// The bytes, to be read by position.
     pub fn content(&self) -> &Content {
         &self.file.content
     }
 
-    /// Was it hashed since the machine started?
+    /// True if the content was hashed since the machine started.
     pub(crate) fn is_checked(&self) -> bool {
         self.file.checked.load(Ordering::Relaxed)
     }
 
-    /// It was hashed just now.
+    /// Notes that the content was hashed and is right.
     pub(crate) fn believe(&self) {
         self.file.checked.store(true, Ordering::Relaxed);
     }
@@ -68,19 +69,19 @@ impl Blob {
     }
 }
 
-/// A file whose content will not change.
+/// A file whose content does not change any more.
 #[derive(Debug)]
 pub(crate) struct Committed {
     content: Content,
     length: u64,
     mapped: Option<Arc<Mapped>>,
-    /// Was it hashed since the machine started?
+    /// True if the content was hashed since the machine started.
     checked: AtomicBool,
 }
 
 impl Committed {
-    /// A file with its size, and whether it was hashed since the machine started. It is mapped if that is any good; may
-    /// block.
+    /// A file with its size. `checked` says whether it was hashed since the machine started. The file is mapped where
+    /// that works. May block.
     pub(crate) fn new(content: Content, length: u64, checked: bool) -> Self {
         let mapped = content.file.map(length).ok().map(|map| Arc::new(Mapped::new(map, length)));
         Self { content, length, mapped, checked: AtomicBool::new(checked) }
@@ -90,13 +91,13 @@ impl Committed {
         self.length
     }
 
-    /// Can it be served again without a look at its path? Does not block.
+    /// True if the file can be served again without a look at its path. Does not block.
     pub(crate) fn is_intact(&self) -> bool {
         self.mapped.is_some() && self.content.file.is_intact(self.length)
     }
 }
 
-/// Bytes of a file that is committed or grows.
+/// The bytes of a file that is committed, or still grows.
 #[derive(Clone, Debug)]
 pub struct Content {
     file: Arc<dyn File>,
@@ -112,10 +113,11 @@ impl Content {
         &self.file
     }
 
-    /// Reads `length` bytes at `offset`: at once what the kernel has in memory, off the workers what it must fetch.
+    /// Reads `length` bytes at `offset`. Bytes that the kernel has in memory are read at once, others on the blocking
+    /// pool.
     ///
     /// # Errors
-    /// The disk's; `UnexpectedEof` when the file is shorter, which committed files never are.
+    /// The disk's; `UnexpectedEof` when the file is shorter, as committed files never are.
     pub async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         self.read_into(self.buffers.of(length), offset).await
     }

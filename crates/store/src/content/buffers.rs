@@ -1,7 +1,8 @@
-//! Buffers for windows that must be copied (TLS, content still on its way), from one budget for all readers.
+//! Buffers for windows that must be copied (to TLS, or of content that still grows), from one budget for all readers.
 //!
-//! A window waits in its connection until the client takes it. Everybody may have a small one; larger ones come out of
-//! the budget and shrink as it is used up: few readers get large ones, many get small ones, none gets none.
+//! A window waits in its connection until the client takes it. Every reader gets at least a small window. Larger
+//! windows come out of the budget and shrink as it is used up: few readers get large windows, many readers get small
+//! ones.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,9 +16,9 @@ pub(crate) struct Buffers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Bytes in windows above the smallest that are read into, or wait to be taken.
+    /// Bytes of windows larger than [`SMALLEST`] that are being read into or wait for a client.
     out: AtomicUsize,
-    /// Buffers to use again, of [`LARGEST`] bytes.
+    /// Buffers of [`LARGEST`] bytes, to be used again.
     spare: Mutex<Vec<Box<[u8]>>>,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffers {
-    /// A buffer of `wanted` bytes, or of as many as the budget has for one window now; never of none.
+    /// A buffer of `wanted` bytes, or of fewer if the budget is short; never an empty one unless `wanted` is 0.
     pub(crate) fn window(&self, wanted: usize) -> Buffer {
         let left = BUDGET.saturating_sub(self.0.out.load(Ordering::Relaxed));
         let most = match left / SHARES {
@@ -40,7 +41,7 @@ impl Buffers {
         self.of(wanted.min(most))
     }
 
-    /// A buffer of `length` bytes, whatever the budget says.
+    /// A buffer of `length` bytes, even beyond the budget.
     pub(crate) fn of(&self, length: usize) -> Buffer {
         let spare = if length > LARGEST / 2 && length <= LARGEST { self.spare().pop() } else { None };
         let size = if length > LARGEST / 2 { length.max(LARGEST) } else { length };
@@ -55,7 +56,7 @@ impl Buffers {
 }
 
 impl Buffer {
-    /// The window, read in full.
+    /// The window as bytes, after it was read in full.
     pub(crate) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -94,22 +95,22 @@ impl Drop for Buffer {
     }
 }
 
-/// What a buffer takes of the budget, bytes.
+/// Bytes that a buffer takes of the budget.
 fn counted(buffer: &[u8]) -> usize {
     if buffer.len() > SMALLEST { buffer.len() } else { 0 }
 }
 
-/// Bytes in larger windows at which they are down to the smallest.
+/// The budget, bytes: with so many in larger windows, further windows are of the smallest size.
 const BUDGET: usize = 32 << 20;
-/// A window gets at most this part of what is left of the budget.
+/// A window gets at most one part in so many of what is left of the budget.
 const SHARES: usize = 32;
-/// Largest window, bytes: within the processor's cache.
+/// Largest window, bytes: it fits into the processor's cache.
 pub(crate) const LARGEST: usize = 256 << 10;
-/// Smallest, bytes: one TLS record.
+/// Smallest window, bytes: one TLS record.
 const SMALLEST: usize = 16 << 10;
-/// A window that everybody may have, bytes.
+/// Size of a window that every reader may have, bytes.
 pub const SMALL_WINDOW: u64 = SMALLEST as u64;
-/// Large buffers kept for the next window.
+/// Large buffers that are kept for the next window.
 const SPARE_MAX: usize = 16;
 
 #[cfg(test)]

@@ -19,9 +19,9 @@ use crate::records::folder::Folder;
 use crate::records::scope::Kind;
 use crate::space::index::{Index, Reservation};
 
-/// One content on its way into the store. There is at most one for a digest: flights see to that, and its [`Writer`].
+/// One content on its way into the store. There is at most one for a digest; its [`Writer`] sees to that.
 ///
-/// Its methods block, but for [`Ingest::begin`]. Dropped, it leaves what its last checkpoint covers.
+/// All methods block except [`Ingest::begin`]. A dropped ingest leaves what its last checkpoint covers.
 pub struct Ingest {
     folder: Folder,
     index: Arc<Index>,
@@ -29,16 +29,16 @@ pub struct Ingest {
     file: Arc<dyn File>,
     /// Total size, once known.
     length: Option<u64>,
-    /// Bytes in the file.
+    /// The bytes that are in the file.
     spans: Arc<Mutex<Spans>>,
-    /// How many of them the checkpoint covers.
+    /// Number of bytes that the last checkpoint covers.
     kept: u64,
-    /// Its part of the budget.
+    /// The part of the store's budget that this content has.
     room: Reservation,
     writer: Arc<Writer>,
 }
 
-/// Which bytes of a partial file are durable.
+/// The bytes of a partial file that are durable.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Checkpoint {
     length: Option<u64>,
@@ -57,7 +57,7 @@ pub struct Patch {
 }
 
 impl Ingest {
-    /// Opens the partial file of `digest`, with what an earlier fill left in it.
+    /// Opens the partial file of `digest`, with the bytes that an earlier fill left in it.
     pub(crate) async fn begin(
         folder: Folder,
         index: Arc<Index>,
@@ -65,7 +65,7 @@ impl Ingest {
         writer: Writer,
     ) -> io::Result<Self> {
         off_worker(move || {
-            // Before it is opened: from here on nobody evicts it.
+            // The reservation comes before the file is opened: from here on nobody evicts it.
             let room = index.resume(&digest);
             let opened = Self::open(&folder, &digest).inspect_err(|_| index.pause(&digest, room.bytes()));
             let (file, Checkpoint { length, kept: spans }) = opened?;
@@ -77,7 +77,7 @@ impl Ingest {
         .await
     }
 
-    /// The partial file of `digest`, and which bytes of it are of use.
+    /// The partial file of `digest`, and its checkpoint.
     fn open(folder: &Folder, digest: &Digest) -> io::Result<(Arc<dyn File>, Checkpoint)> {
         let file = folder.open_new(&folder.layout.partial(digest))?;
         let mut checkpoint = Checkpoint::load(&*folder.disk, &folder.layout.checkpoint(digest));
@@ -86,31 +86,31 @@ impl Ingest {
         Ok((file, checkpoint))
     }
 
-    /// Which bytes are in the file. Those an earlier fill left are unverified like the rest.
+    /// The bytes that are in the file. Those that an earlier fill left are unverified like the rest.
     pub fn spans(&self) -> MutexGuard<'_, Spans> {
         held(&self.spans)
     }
 
-    /// For bytes that come out of order.
+    /// A writer for bytes that come out of order.
     pub fn patch(&self) -> Patch {
         let Self { folder, file, spans, writer, .. } = self;
         Patch { disk: folder.disk.clone(), file: file.clone(), spans: spans.clone(), writer: writer.clone() }
     }
 
-    /// The size an earlier fill learned.
+    /// The total size in bytes, if an earlier fill or [`Ingest::expect`] learned it.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// The growing file, for readers.
+    /// The growing file, to be read.
     pub fn content(&self) -> Content {
         Content::new(self.file.clone(), &self.folder.buffers)
     }
 
-    /// Cuts the file to `end`, which lies in it.
+    /// Cuts the file to `end` bytes; `end` lies within the file.
     pub fn cut(&mut self, end: u64) -> io::Result<()> {
         if end == 0 {
-            // First: a checkpoint that outlived this would call holes before later bytes covered.
+            // The checkpoint is removed first: one that outlives the cut would cover holes before later bytes.
             let Folder { layout, disk, .. } = &self.folder;
             disk.remove(&layout.checkpoint(&self.digest))?;
         }
@@ -121,35 +121,34 @@ impl Ingest {
         Ok(())
     }
 
-    /// Bytes of the budget it has.
+    /// Bytes of the store's budget that this content has.
     pub fn room(&self) -> u64 {
         self.room.bytes()
     }
 
-    /// Learns the total size, takes its part of the budget and sets space aside, so that a full disk is known before
-    /// the transfer.
+    /// Learns the total size, takes `room` and sets disk space aside, so that a full disk shows before the transfer.
     pub fn expect(&mut self, length: u64, room: Reservation) -> io::Result<()> {
         self.length = Some(length);
         self.room.join(room);
         self.file.reserve(length)
     }
 
-    /// Reads what is there already, to hash it.
+    /// Reads bytes that are in the file already, so that they can be hashed.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read_at(offset, buffer)
     }
 
-    /// Writes `pieces` at `at`; every 64 MiB a checkpoint is made. After an error the file holds what it held.
+    /// Writes `pieces` one after another from `at` on. A checkpoint is made after every 64 MiB.
     ///
     /// # Errors
-    /// [`AppendError::Write`] leaves what was there readable; after [`AppendError::Sync`] nothing in the file may
-    /// be trusted.
+    /// [`AppendError::Write`] leaves earlier bytes readable; after [`AppendError::Sync`] no byte in the file may be
+    /// trusted.
     pub fn append(&mut self, at: u64, pieces: &[Bytes]) -> Result<(), AppendError> {
         self.patch().write(at, pieces)?;
         self.checkpoint_if_due()
     }
 
-    /// Did 64 MiB come since the last checkpoint?
+    /// True if 64 MiB came since the last checkpoint.
     pub fn is_checkpoint_due(&self) -> bool {
         self.spans().total() - self.kept >= CHECKPOINT_EVERY
     }
@@ -167,13 +166,13 @@ impl Ingest {
         self.checkpoint().map_err(AppendError::Sync)
     }
 
-    /// Makes what is there durable and leaves it for the next fill.
+    /// Makes the bytes durable and leaves them for the next fill.
     pub fn keep(mut self) -> io::Result<()> {
         if self.spans().total() == 0 {
             return self.discard();
         }
         let end = self.spans().end();
-        // Space set aside for the rest is given back.
+        // The truncation gives back space that was set aside for the rest.
         let kept = self.file.truncate(end).and_then(|()| self.checkpoint());
         if self.has_its_name() {
             self.index.pause(&self.digest, end);
@@ -181,7 +180,7 @@ impl Ingest {
         kept
     }
 
-    /// Removes the file; who has it open reads on.
+    /// Removes the file. Readers that have it open read on.
     pub fn discard(self) -> io::Result<()> {
         let Folder { layout, disk, .. } = &self.folder;
         disk.remove(&layout.checkpoint(&self.digest))?;
@@ -191,7 +190,7 @@ impl Ingest {
     /// Commits: data synced, renamed into place, folder synced.
     ///
     /// # Errors
-    /// As [`Ingest::append`]; the partial file's name is gone then.
+    /// As [`Ingest::append`]; the partial file is removed then.
     pub fn commit(self, kind: Kind, verified: &Verified) -> Result<Blob, AppendError> {
         let Folder { layout, disk, events, .. } = &self.folder;
         let partial = layout.partial(&self.digest);
@@ -206,13 +205,13 @@ impl Ingest {
         Ok(Blob::new(Arc::new(file), lease))
     }
 
-    /// Or did somebody wipe the folder? What lies there now, if anything, is another's.
+    /// True if the partial file still has its name. If somebody wiped the folder, a file of that name is another's.
     fn has_its_name(&self) -> bool {
         self.file.is_at(&self.folder.layout.partial(&self.digest))
     }
 
     fn checkpoint(&mut self) -> io::Result<()> {
-        // Before the sync: what comes meanwhile is not covered.
+        // The spans are copied before the sync: bytes that come meanwhile are not covered.
         let kept = self.spans().clone();
         let total = kept.total();
         self.file.sync_data()?;
@@ -240,7 +239,7 @@ impl Patch {
     /// Writes `pieces` at `at`.
     ///
     /// # Errors
-    /// [`AppendError::Write`], which leaves what was there readable.
+    /// [`AppendError::Write`], which leaves earlier bytes readable.
     pub fn write(&self, at: u64, pieces: &[Bytes]) -> Result<(), AppendError> {
         self.disk.may_write().map_err(AppendError::Write)?;
         let mut end = at;
@@ -257,7 +256,7 @@ fn held(spans: &Mutex<Spans>) -> MutexGuard<'_, Spans> {
     spans.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// At most so many bytes are fetched again after a crash (design decision 4).
+/// Bytes between two checkpoints: at most so many are fetched again after a crash (design decision 4).
 const CHECKPOINT_EVERY: u64 = 64 << 20;
-/// Longest checkpoint, bytes: room for more intervals than any blob has cells.
+/// Longest checkpoint that is read, bytes: more than the intervals of the largest blob take.
 const CHECKPOINT_MAX: u64 = 1 << 20;

@@ -1,9 +1,9 @@
-//! Windows of a committed file for the kernel to send: mapped, and in memory before they are handed out.
+//! Windows of a committed file for the kernel to send. They are mapped, and in memory before they are handed out.
 //!
-//! A window that is not in memory would stop the worker that writes it until the disk has answered, and with it every
-//! other client of that worker. So the kernel is asked first; what is missing is brought in on the blocking pool. A
-//! stretch that was in memory a moment ago is believed to be there still: a page that left within [`WARM_FOR`] costs
-//! one wait.
+//! A window that is not in memory would stop the worker thread that sends it until the disk has answered, and with it
+//! every other client of that thread. So the kernel is asked first, and missing pages are brought in on the blocking
+//! pool. A stretch that was in memory a moment ago counts as still there for [`WARM_FOR`]: a page that left within that
+//! time costs one wait.
 
 use std::io;
 use std::ops::Range;
@@ -24,7 +24,8 @@ pub(crate) struct Mapped {
     map: FileMap,
     length: u64,
     since: Instant,
-    /// By stretch: when all of it was last seen in memory, in seconds after `since`, plus one. 0: never.
+    /// For each stretch: the time at which all of it was last seen in memory, in seconds after `since` plus one. 0
+    /// means never.
     warm: Box<[AtomicU32]>,
 }
 
@@ -34,7 +35,7 @@ impl Mapped {
         Self { map, length, since: Instant::now(), warm: (0..stretches).map(|_| AtomicU32::new(0)).collect() }
     }
 
-    /// The window at `start`, which must lie before `end`: as long as windows are, aligned, and within `end`.
+    /// The window at `start`, which must lie before `end`. It ends at the next multiple of [`WINDOW`], or at `end`.
     pub(crate) async fn window(
         self: &Arc<Self>,
         file: &Arc<dyn File>,
@@ -63,7 +64,7 @@ impl Mapped {
         self.map.is_resident(positions(window))
     }
 
-    /// Brings in what is wanted of the stretch around `start`, and has the kernel begin with the next ones.
+    /// Brings in the wanted part of the stretch around `start`, and has the kernel begin with the next stretches.
     fn warm_up(&self, file: &dyn File, start: u64, end: u64) -> io::Result<()> {
         let wanted = start..end.min(self.stretch(start).end);
         let ahead = wanted.end..end.min(wanted.end + AHEAD);
@@ -83,7 +84,7 @@ impl Mapped {
     }
 }
 
-/// Kernels that cannot populate a mapping have its pages all the same once they were read.
+/// Reads the range by position. Kernels that cannot populate a mapping then have its pages in memory all the same.
 fn read_through(file: &dyn File, range: &Range<u64>) -> io::Result<()> {
     let mut buffer = vec![0; (range.end - range.start) as usize];
     match file.read_at(range.start, &mut buffer)? {
@@ -92,18 +93,18 @@ fn read_through(file: &dyn File, range: &Range<u64>) -> io::Result<()> {
     }
 }
 
-/// A mapping is never longer than the address space.
+/// The range as positions in memory. A mapping is never longer than the address space.
 fn positions(range: &Range<u64>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
-/// Bytes handed out at a time: still in the processor's cache when the receiver copies them.
+/// Bytes handed out at a time: they are still in the processor's cache when the receiver copies them.
 const WINDOW: u64 = 256 << 10;
-/// Bytes looked at, or brought in, at a time; whole windows.
+/// Bytes looked at, or brought in, at a time; a multiple of [`WINDOW`].
 const STRETCH: u64 = 1 << 20;
-/// Bytes the kernel is told to begin with while those before them are sent.
+/// Bytes that the kernel is told to read ahead.
 const AHEAD: u64 = 2 * STRETCH;
-/// How long a stretch that was in memory is believed to be.
+/// Time for which a stretch that was in memory counts as still there.
 const WARM_FOR: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Content: from a partial file to a committed one, and from there to whoever reads it.
+//! Content: its way from a partial file to a committed one, and on to its readers.
 //!
 //! - [`ingest`]: one content on its way in, with its [`spans`] and its one [`writers::Writer`]
 //! - [`settle`]: the commit, crash-safely (design decision 4)

@@ -1,5 +1,5 @@
-//! What was used lately, kept so that a hit needs no path and no call that may block: small content in memory, committed
-//! files open and mapped.
+//! Content that was used lately: small content in memory, committed files open and mapped. A hit among them needs no
+//! path and no call that may block.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use oci::Digest;
 
 use super::blob::Committed;
 
-/// What was used lately. Clones share it.
+/// The content that was used lately. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Recent {
     small: future::Cache<Digest, Bytes>,
@@ -19,7 +19,7 @@ pub(crate) struct Recent {
     departures: Arc<AtomicU64>,
 }
 
-/// A committed file changed behind our back.
+/// A committed file was changed by somebody else.
 #[derive(Debug)]
 pub(crate) struct Changed;
 
@@ -33,7 +33,7 @@ impl Recent {
         }
     }
 
-    /// Small content, loaded if it is not in memory.
+    /// Small content, from memory or else by `load`.
     pub(crate) async fn small(
         &self,
         digest: &Digest,
@@ -50,7 +50,7 @@ impl Recent {
     /// The file of `digest`, if it is open.
     ///
     /// # Errors
-    /// It is not what was opened any more: somebody removed its name, or cut it.
+    /// [`Changed`] when somebody removed the file's name or cut it.
     pub(crate) fn file(&self, digest: &Digest) -> Result<Option<Arc<Committed>>, Changed> {
         let Some(file) = self.files.get(digest) else { return Ok(None) };
         if file.is_intact() {
@@ -61,33 +61,33 @@ impl Recent {
         Err(Changed)
     }
 
-    /// Keeps `file` open, if looking at it cannot block.
+    /// Keeps `file` open if looking at it cannot block.
     pub(crate) fn keep_file(&self, digest: &Digest, file: &Arc<Committed>) {
         if file.is_intact() {
             self.files.insert(digest.clone(), Arc::clone(file));
         }
     }
 
-    /// Forgets what leaves the store; who reads it reads on.
+    /// Forgets content that leaves the store; its readers read on.
     pub(crate) async fn forget(&self, digest: &Digest) {
         self.departures.fetch_add(1, Ordering::Release);
         self.small.invalidate(digest).await;
         self.files.invalidate(digest);
     }
 
-    /// Forgets everything; who reads reads on.
+    /// Forgets all content; its readers read on.
     pub(crate) fn forget_all(&self) {
         self.departures.fetch_add(1, Ordering::Release);
         self.small.invalidate_all();
         self.files.invalidate_all();
     }
 
-    /// How often something was forgotten: while it stands still, what was there is there.
+    /// Number of times content was forgotten: while it stands still, content that was there is there.
     pub(crate) fn departures(&self) -> u64 {
         self.departures.load(Ordering::Acquire)
     }
 
-    /// Closes files that nobody asked for lately: a mapping's pages count as ours where memory is accounted.
+    /// Closes files that nobody asked for lately. Their mapped pages would count as this process's memory.
     pub(crate) fn tidy(&self) {
         self.files.run_pending_tasks();
     }
@@ -97,5 +97,5 @@ impl Recent {
 const SMALL_REMEMBERED: u64 = 64 << 20;
 /// Files kept open.
 const FILES_MAX: u64 = 512;
-/// How long an unused one is kept.
+/// Time after which an unused file is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! The commit of a file: its data synced, its name replaced, its folders synced (design decision 4).
+//! The commit of a file: its data is synced, its name replaced, its folders synced (design decision 4).
 
 use std::io;
 use std::path::Path;
@@ -8,19 +8,19 @@ use oci::Verified;
 use crate::disk::files::parent;
 use crate::disk::io::{Disk, File};
 
-/// Why pieces could not be appended.
+/// The reason why pieces could not be written or committed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// A write failed; what was written before stands.
+    /// A write failed; bytes that were written before stand.
     #[error("writing: {0}")]
     Write(io::Error),
-    /// A sync failed; the pages before it may be lost.
+    /// A sync failed; bytes that were written before may be lost.
     #[error("syncing: {0}")]
     Sync(io::Error),
 }
 
 impl AppendError {
-    /// What the disk said.
+    /// The disk's error.
     pub fn into_disk(self) -> io::Error {
         match self {
             Self::Write(error) | Self::Sync(error) => error,
@@ -49,7 +49,7 @@ fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &
     }
     let shard = parent(to);
     disk.make_dir(shard)?;
-    // What lies there, if anything, could not be opened, or is wrong and could not be removed: this was verified.
+    // A file that lies at `to` could not be opened, or is wrong and could not be removed; the new one was verified.
     disk.replace(from, to)?;
     disk.sync_dir(shard)?;
     disk.sync_dir(parent(shard))

@@ -91,12 +91,12 @@ async fn a_fill_that_begins_anew_leaves_no_word_of_what_it_cut_off() {
     assert_eq!(anew.spans().total(), 5);
     anew.cut(0).unwrap();
     anew.patch().write(6, &[Bytes::from_static(b"t")]).unwrap();
-    // Dropped, as when the process is killed: what no checkpoint covers is not there.
+    // The drop stands for the end of the process: bytes that no checkpoint covers are lost.
     drop(anew);
     assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 0);
 }
 
-/// As many bytes of a fill as `size`, left for the next.
+/// Leaves `size` bytes of a fill for the next one.
 async fn pause(store: &Store, seed: u8, size: usize) -> (Digest, Bytes) {
     let bytes = Bytes::from(vec![seed; size]);
     let digest = Digest::sha256(&bytes);
@@ -128,7 +128,7 @@ async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_t
                 let _ = begun.send(store.ingest(&digest).await.unwrap());
                 let _ = opened.send(());
             });
-            // It has every chance to open the file that is about to go.
+            // The fill gets time to open the file that is about to go.
             let _ = is_open.recv_timeout(Duration::from_millis(200));
         }
         Ok(())

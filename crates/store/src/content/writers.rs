@@ -1,15 +1,15 @@
-//! Which contents are being written into their partial files: one writer for each.
+//! The digests whose partial files are being written: each has one writer.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oci::Digest;
 
-/// The digests somebody writes. Clones share them.
+/// The digests that have a writer. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writers(Arc<Mutex<HashSet<Digest>>>);
 
-/// The right to write one partial file; given up when dropped.
+/// The right to write one partial file; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Writer {
     writers: Writers,
@@ -17,7 +17,7 @@ pub(crate) struct Writer {
 }
 
 impl Writers {
-    /// The right to write `digest`, unless somebody has it.
+    /// The right to write the partial file of `digest`, unless somebody has it.
     pub(crate) fn admit(&self, digest: &Digest) -> Option<Writer> {
         let admitted = self.held().insert(digest.clone());
         admitted.then(|| Writer { writers: self.clone(), digest: digest.clone() })

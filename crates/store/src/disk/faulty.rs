@@ -1,4 +1,4 @@
-//! A disk whose n-th operation fails, for tests.
+//! A disk that fails or delays chosen operations, for tests.
 
 use std::fmt;
 use std::io;
@@ -15,18 +15,18 @@ use crate::config::{OpenError, StoreConfig};
 use crate::events::Events;
 use crate::store::Store;
 
-/// What a failing operation does.
+/// The effect of a failing operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// Fails with this error number; later ones succeed.
     Once(i32),
     /// Fails with this error number, and so does every later one.
     Always(i32),
-    /// So many reads fail with this error number, and nothing else does.
+    /// Reads fail with this error number, as many as were set; other operations succeed.
     Reads(i32),
     /// A write stores half of its bytes, then fails for want of space.
     ShortWrite,
-    /// The process is killed on the spot (SIGKILL) instead; in the middle of a write.
+    /// The operation does not return: the process is killed (SIGKILL), in the middle of a write.
     Kill,
 }
 
@@ -41,24 +41,24 @@ struct State {
     rule: Mutex<Option<Rule>>,
 }
 
-/// What is about to happen to a path, or did.
+/// A call that names a path, before or after it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// It is opened to read.
+    /// The path is about to be opened to read.
     Open,
-    /// It is made, written or replaced.
+    /// The path is about to be made, written or replaced.
     Change,
-    /// It is removed.
+    /// The path is about to be removed.
     Remove,
-    /// It is removed now; failing changes nothing any more.
+    /// The path was removed; an error changes nothing any more.
     Removed,
 }
 
-/// Says which calls fail, and may do something at one of them.
+/// A function that lets calls fail, or acts at one of them.
 type Rule = Arc<dyn Fn(Call, &Path) -> io::Result<()> + Send + Sync>;
 
 impl Trap {
-    /// A trap that is not set.
+    /// A trap that lets every operation pass.
     pub fn unset() -> Self {
         Self(Arc::new(State {
             left: AtomicI64::new(i64::MAX),
@@ -74,7 +74,7 @@ impl Trap {
         self.0.left.store(operations, Ordering::SeqCst);
     }
 
-    /// From now on the file system says it has this much.
+    /// From now on the file system reports this space.
     #[cfg(test)]
     pub(crate) fn says(&self, space: Space) {
         *self.0.space.lock().unwrap() = Some(space);
@@ -85,24 +85,24 @@ impl Trap {
         *self.0.rule.lock().unwrap() = Some(Arc::new(rule));
     }
 
-    /// The file system is mounted read-only, until [`Trap::unruled`].
+    /// From now on the file system is read-only, until [`Trap::unruled`].
     pub fn read_only(&self) {
         self.rule(
             |call, _| if call == Call::Open { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) },
         );
     }
 
-    /// No rule any more.
+    /// Removes the rule.
     pub fn unruled(&self) {
         *self.0.rule.lock().unwrap() = None;
     }
 
-    /// Did it go off since it was set?
+    /// True if the fault happened since the trap was set.
     pub fn went_off(&self) -> bool {
         self.0.left.load(Ordering::SeqCst) < 0
     }
 
-    /// The fault of this operation, if it is to fail.
+    /// The fault of this operation, if it fails.
     fn step(&self) -> Option<Fault> {
         let fault = *self.0.fault.lock().unwrap();
         if matches!(fault, Fault::Reads(_)) {
@@ -131,7 +131,7 @@ impl Trap {
     }
 
     fn ask(&self, call: Call, path: &Path) -> io::Result<()> {
-        // Not held meanwhile: the rule may make calls itself.
+        // The lock is not held while the rule runs: the rule may make calls itself.
         let rule = self.0.rule.lock().unwrap().clone();
         rule.map_or(Ok(()), |rule| rule(call, path))
     }

@@ -1,4 +1,4 @@
-//! Every call to the file system, behind a trait where tests put faults.
+//! The file system of this machine.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, IoSliceMut};
@@ -164,16 +164,16 @@ impl File for fs::File {
     }
 }
 
-/// File systems whose files another machine or process may cut, or whose pages wait for one.
+/// True for file systems whose files another machine may cut, or whose pages wait for another machine or process.
 fn is_remote(kind: rustix::fs::FsWord) -> bool {
     REMOTE.contains(&(kind as u32))
 }
 
-/// Files are for this user alone.
+/// Mode of files: they are for this user alone.
 pub(crate) const FILE_MODE: u32 = 0o600;
-/// No file of ours is a link; one that is was put there by somebody else.
+/// Links are not followed: the store makes none, so somebody else made it.
 pub(crate) const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-/// Linux, `magic.h`: NFS, SMB, CIFS, SMB2, FUSE, Ceph, 9p, AFS, Lustre.
+/// The types of such file systems (Linux, `magic.h`): NFS, SMB, CIFS, SMB2, FUSE, Ceph, 9p, AFS, Lustre.
 const REMOTE: [u32; 9] = [
     0x6969,
     0x517b,

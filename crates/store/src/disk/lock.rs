@@ -8,16 +8,16 @@ use std::path::Path;
 use super::io::File;
 use super::local::{FILE_MODE, NO_FOLLOW};
 
-/// Who has a lock file.
+/// The holder of a lock file.
 #[derive(Debug)]
 pub(crate) enum Lock {
-    /// We do, until this is dropped.
+    /// This process holds it, until the file is dropped.
     Ours(fs::File),
-    /// Another process, as it names itself.
+    /// Another process holds it, named by the text that it left in the file.
     Theirs(String),
 }
 
-/// Tries for the lock at `path`, leaving `holder` in it for others to read.
+/// Tries for the lock at `path`, and leaves `holder` in the file for others to read.
 pub(crate) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -28,7 +28,7 @@ pub(crate) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
         .custom_flags(NO_FOLLOW)
         .open(path)?;
     match file.try_lock() {
-        // Somebody removed it meanwhile.
+        // Somebody removed the file meanwhile: the lock is on a file without a name.
         Ok(()) if !is_at(&file, path) => try_lock(path, holder),
         Ok(()) => {
             file.set_len(0)?;
@@ -45,16 +45,16 @@ pub(crate) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
     }
 }
 
-/// True if `file` is what `path` names, or if that cannot be told.
+/// True if `file` is the file at `path`, or if that cannot be found out.
 pub(crate) fn is_at(file: &fs::File, path: &Path) -> bool {
     File::is_at(file, path)
 }
 
-/// How this process names itself in a lock file.
+/// The text by which this process names itself in a lock file.
 pub(crate) fn holder() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("process {} on {}", std::process::id(), host.trim())
 }
 
-/// Longest holder's name read from a lock file, bytes.
+/// Longest text that is read from a lock file, bytes.
 const HOLDER_MAX: u64 = 200;

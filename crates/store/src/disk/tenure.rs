@@ -1,5 +1,5 @@
-//! Whose folder it is, as long as the process runs. Somebody may wipe it, the lock too, and start another instance there:
-//! whoever does not hold the lock at its path writes nothing.
+//! The hold on the cache folder, as long as the process runs. Somebody may wipe the folder with its lock and start
+//! another instance there. An instance that does not hold the lock at its path writes nothing.
 
 use std::fmt;
 use std::fs;
@@ -22,15 +22,15 @@ use crate::events::Events;
 /// The hold on a folder, until [`Tenure::release`].
 pub(crate) struct Tenure {
     path: PathBuf,
-    /// The lock file, while it is ours. One look at a time.
+    /// The lock file, while this process holds it. The mutex admits one look at a time.
     lock: Mutex<Option<fs::File>>,
-    /// What the last look found; never held across one.
+    /// The reason why the folder may not be written, as the last look found it. Never locked during a look.
     refusal: Mutex<Option<Refusal>>,
     foundings: watch::Sender<u64>,
     events: Arc<dyn Events>,
 }
 
-/// Why nothing is written.
+/// The reason why nothing is written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
     #[error(
@@ -50,11 +50,11 @@ impl Tenure {
         Self { path, lock, refusal, foundings: watch::Sender::new(0), events }
     }
 
-    /// Sees to it that the lock at its path is ours: one that is gone is taken anew, and what is known of the folder's
-    /// files is then of no worth ([`Tenure::foundings`]). Blocks.
+    /// Makes sure that this process holds the lock at its path. A lock that is gone is taken anew; all that is known of
+    /// the folder's files is then void ([`Tenure::foundings`]). Blocks.
     ///
     /// # Errors
-    /// Another instance has it, or the disk's: nothing may be written.
+    /// Another instance holds the lock, or the disk failed: nothing may be written.
     pub(crate) fn assure(&self) -> io::Result<()> {
         let mut lock = held(&self.lock);
         if lock.as_ref().is_some_and(|file| lock::is_at(file, &self.path)) {
@@ -81,20 +81,20 @@ impl Tenure {
         }
     }
 
-    /// Was it ours when last looked at?
+    /// Succeeds if this process held the lock at the last look.
     ///
     /// # Errors
-    /// Why it is not.
+    /// The reason why it did not.
     pub(crate) fn last_known(&self) -> io::Result<()> {
         self.refusal().map_or(Ok(()), |refusal| Err(io::Error::other(refusal)))
     }
 
-    /// Changes each time the folder was begun anew.
+    /// A counter that changes each time the folder was begun anew.
     pub(crate) fn foundings(&self) -> watch::Receiver<u64> {
         self.foundings.subscribe()
     }
 
-    /// Lets go of the folder, for good.
+    /// Lets go of the folder for good.
     pub(crate) fn release(&self) {
         let mut lock = held(&self.lock);
         *held(&self.refusal) = Some(Refusal::Released);
@@ -124,23 +124,23 @@ impl fmt::Debug for Tenure {
     }
 }
 
-/// Looks at the lock now and then, until `gone` says the store is closed: a folder that is wiped while nobody writes is
-/// not free for another instance.
+/// Looks at the lock now and then, until `gone` returns true: the store is closed. A folder that is wiped while nobody
+/// writes is taken again before another instance takes it for free.
 pub(crate) async fn keep(tenure: Arc<Tenure>, gone: impl Fn() -> bool + Send) {
     while !gone() {
         let looking = tenure.clone();
-        // Who has something to write is told why it cannot be.
+        // The refusal is kept; later writes fail with it.
         let _ = off_worker(move || looking.assure()).await;
         sleep(LOOK).await;
     }
 }
 
-/// Is this no failure of a disk, but that the folder is not ours to write?
+/// True if `error` is no failure of a disk but says that the folder may not be written.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Refusal>())
 }
 
-/// A disk that changes nothing in a folder that is not ours.
+/// A disk that refuses to change anything while the folder's lock is not held.
 #[derive(Debug)]
 pub(crate) struct HeldDisk {
     disk: Arc<dyn Disk>,
@@ -204,5 +204,5 @@ impl Disk for HeldDisk {
     }
 }
 
-/// Between two looks at a lock that nobody needs.
+/// Time between two looks at the lock.
 const LOOK: Duration = Duration::from_secs(1);

@@ -1,10 +1,10 @@
-//! What was hashed since the machine started: believed until it starts again (design decision 6).
+//! The digests that were hashed since the machine started. They are believed until it starts again (design decision 6).
 //!
-//! A machine that went down hard may come up with anything in files that were written before. So content committed
-//! before the boot is hashed once more when it is first asked for ([`super::check`]), and a record says what was hashed
-//! since, so that a restart of the process alone costs nothing. The record's first line names the boot, each other line
-//! a digest. It is never synced: what could harm it begins another boot. Where the system does not name its boots,
-//! nothing is recorded, and each start of the process counts as one.
+//! A machine that crashed may come up with anything in files that were written before. So content that was committed
+//! before the boot is hashed once more when a client first asks for it ([`crate::checks::check`]). A record holds the
+//! digests that were hashed since, so that a restart of the process alone costs nothing. The first line of the record
+//! names the boot, each other line a digest. The record is never synced: an event that could harm it begins another
+//! boot. Where the system does not name its boots, nothing is recorded, and each start of the process counts as a boot.
 
 use std::collections::HashSet;
 use std::fs;
@@ -23,7 +23,7 @@ pub(crate) struct Boot {
     layout: Layout,
     disk: Arc<dyn Disk>,
     header: Option<String>,
-    /// Digests in the file, some of them of content that has left.
+    /// Number of digests in the file; the content of some has left.
     lines: Mutex<usize>,
 }
 
@@ -33,7 +33,7 @@ impl Boot {
         Self { layout, disk, header: boot_id().map(|id| format!("boot {id}\n")), lines: Mutex::default() }
     }
 
-    /// What was hashed in this boot, by an earlier life of the process. What cannot be read was not.
+    /// The digests that an earlier process hashed in this boot. A record that cannot be read counts as empty.
     pub(crate) fn recorded(&self) -> HashSet<Digest> {
         let Some(header) = &self.header else { return HashSet::new() };
         let path = self.layout.checked();
@@ -42,14 +42,14 @@ impl Boot {
         let digests: HashSet<Digest> =
             known.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect();
         if known.is_none() {
-            // Of another boot: begun anew. If that fails, the old one stands, and it names the other boot.
+            // The record is of another boot and begins anew. If that fails, the old one stays and names the other boot.
             let _ = self.rewrite(HashSet::new);
         }
         self.count(digests.len());
         digests
     }
 
-    /// Records that `digest` was hashed. Failing costs one hash after a restart, so nobody is told.
+    /// Records that `digest` was hashed. A failure costs one hash after a restart, so it is not reported.
     pub(crate) fn note(&self, digest: &Digest) {
         let Some(header) = &self.header else { return };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,16 +60,16 @@ impl Boot {
         *lines += usize::from(noted.is_ok());
     }
 
-    /// Writes the record anew when most of its lines are of no use.
+    /// Writes the record anew when most of its lines are of content that has left.
     ///
     /// # Errors
-    /// The disk's; the record is then as it was.
+    /// The disk's; the record then stays as it was.
     pub(crate) fn tidy(&self, live: usize, digests: impl FnOnce() -> HashSet<Digest>) -> io::Result<()> {
         let lines = *self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines <= 2 * live + SLACK { Ok(()) } else { self.rewrite(digests) }
     }
 
-    /// `digests` is asked while nothing can be noted, so that nothing is lost between.
+    /// Calls `digests` while no other call can add a line, so that none is lost between.
     fn rewrite(&self, digests: impl FnOnce() -> HashSet<Digest>) -> io::Result<()> {
         let Some(header) = &self.header else { return Ok(()) };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,10 +91,10 @@ impl Boot {
 
 /// Longest record read, bytes: some three million digests.
 const RECORD_MAX: u64 = 256 << 20;
-/// Lines of no use that are not worth writing it anew.
+/// Useless lines that do not make it worthwhile to write the record anew.
 const SLACK: usize = 4096;
 
-/// What tells one start of this machine from the next, where the system says (Linux, `random(4)`).
+/// The identity of this start of the machine, where the system gives one (Linux, `random(4)`).
 pub(crate) fn boot_id() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())

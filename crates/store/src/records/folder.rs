@@ -11,20 +11,23 @@ use crate::disk::files::open_new;
 use crate::disk::io::{Disk, File};
 use crate::events::Events;
 
-/// What records need of the store.
+/// The parts of a store that all its rooms share. Clones share them, too.
 #[derive(Clone)]
 pub(crate) struct Folder {
+    /// The paths.
     pub(crate) layout: Layout,
+    /// The file calls.
     pub(crate) disk: Arc<dyn Disk>,
+    /// The sink of events.
     pub(crate) events: Arc<dyn Events>,
-    /// For what is read of files.
+    /// Buffers for bytes that are read from files.
     pub(crate) buffers: Buffers,
-    /// What was hashed since the machine started.
+    /// The record of the digests that were hashed since the machine started.
     pub(crate) boot: Arc<Boot>,
 }
 
 impl Folder {
-    /// Opens a file to write, making its folder if somebody wiped it.
+    /// Opens a file to write, and makes its folder if somebody wiped it.
     pub(crate) fn open_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         open_new(&*self.disk, path)
     }

@@ -1,4 +1,4 @@
-//! Where things lie in the cache folder. Paths are made of digests and hashes only, never of text from outside.
+//! The paths in a cache folder. They are made of digests and hashes only, never of text from outside.
 
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ impl Layout {
         self.partials().join(format!("{}{CHECKPOINT_SUFFIX}", file_name(digest)))
     }
 
-    /// What was hashed since the machine started.
+    /// The record of the digests that were hashed since the machine started.
     pub(crate) fn checked(&self) -> PathBuf {
         self.format().join("checked")
     }
@@ -69,7 +69,7 @@ impl Layout {
         self.format().join("links")
     }
 
-    /// The link of a digest in the scope whose folder has this name.
+    /// The link of a digest in the scope whose folder is named `scope`.
     pub(crate) fn link_of(&self, scope: &str, kind: Kind, digest: &Digest) -> PathBuf {
         self.links().join(scope).join(shard(digest.hex())).join(format!("{}-{kind}", file_name(digest)))
     }
@@ -84,37 +84,38 @@ impl Layout {
         folder.join(Digest::sha256(tag.as_str().as_bytes()).hex())
     }
 
-    /// Every folder that must be there before anything is stored.
+    /// The folders that must exist before anything is stored.
     pub(crate) fn folders(&self) -> [PathBuf; 4] {
         [self.blobs(Algorithm::Sha256), self.blobs(Algorithm::Sha512), self.partials(), self.temporaries()]
     }
 
-    /// The number of the format is a sub-folder, so that another version can live beside it (design decision 20).
+    /// The folder of this format. Its name is the format's number, so that another version can live beside it (design
+    /// decision 20).
     fn format(&self) -> PathBuf {
         self.dir.join(FORMAT)
     }
 }
 
-/// Is `name` in the cache folder the store of another version?
+/// True if `name` in the cache folder is the store of another version.
 pub(crate) fn is_other_format(name: &str) -> bool {
     let number = name.strip_prefix('v').filter(|number| !number.is_empty());
     name != FORMAT && number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The digest a link is for, and as what.
+/// The digest and the kind that the file name of a link stands for.
 pub(crate) fn linked(file: &str) -> Option<(Digest, Kind)> {
     let (name, kind) = file.rsplit_once('-')?;
     let kind = Kind::ALL.iter().find(|known| known.as_str() == kind)?;
     Some((digest_of(name)?, *kind))
 }
 
-/// The digest a partial or a checkpoint belongs to.
+/// The digest that a partial file or its checkpoint belongs to.
 pub(crate) fn digest_of(file: &str) -> Option<Digest> {
     let name = file.strip_suffix(CHECKPOINT_SUFFIX).unwrap_or(file);
     name.replacen('-', ":", 1).parse().ok()
 }
 
-/// Is this the name of a checkpoint beside a partial file?
+/// True if this is the name of a checkpoint beside a partial file.
 pub(crate) fn is_checkpoint(file: &str) -> bool {
     file.ends_with(CHECKPOINT_SUFFIX)
 }
@@ -123,13 +124,13 @@ fn file_name(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm().as_str(), digest.hex())
 }
 
-/// Hashed names: they may hold `/` and be longer than a file name.
+/// The folder name of a scope: a hash, since names may hold `/` and be longer than file names.
 fn place(registry: &RegistryHost, repository: Option<&Repository>) -> String {
     let repository = repository.map_or("", Repository::as_str);
     Digest::sha256(format!("{registry}\n{repository}").as_bytes()).hex()[..32].to_owned()
 }
 
-/// 256 sub-folders keep each of them short.
+/// The sub-folder of a hash. There are 256, which keeps each of them short.
 fn shard(hex: &str) -> &str {
     &hex[..2]
 }

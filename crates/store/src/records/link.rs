@@ -1,4 +1,4 @@
-//! Which scope may see which digest (design decision 8), and what it is there.
+//! Links: a scope may see a digest (design decision 8), with the media type and size it has there.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -13,11 +13,12 @@ use super::layout::linked;
 use super::record::Records;
 use super::scope::{Kind, Link, Scope};
 
-/// The links of a store. A digest known as manifest and as blob has two: the one never stands for the other.
+/// The links of a store. A digest that is known as a manifest and as a blob has two links; neither stands for the
+/// other.
 #[derive(Clone)]
 pub struct Links(Records<LinkRecord>);
 
-/// A link as it lies on disk; the names are there for people, the path alone decides.
+/// A link as it lies on disk. The names are there for people; the path alone decides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct LinkRecord {
     registry: String,
@@ -31,18 +32,19 @@ impl Links {
         Self(Records::new(folder, LINKS_REMEMBERED))
     }
 
-    /// Forgets what is in memory: the disk alone tells.
+    /// Forgets the records in memory: from now on the disk alone tells.
     pub(crate) fn forget_remembered(&self) {
         self.0.forget_remembered();
     }
 
-    /// May `scope` see `digest` as a `kind`? What cannot be read is no link.
+    /// The link by which `scope` may see `digest` as a `kind`. A record that cannot be read is no link.
     pub async fn get(&self, scope: &Scope, kind: Kind, digest: &Digest) -> Option<Link> {
         let record = self.0.get(self.0.layout().link(scope, kind, digest)).await?;
         Some(Link { media_type: record.media_type, size: record.size })
     }
 
-    /// Records that it may. A disk failure is told to the sink; the link then holds while it is remembered.
+    /// Records that `scope` may see `digest`. A disk failure is reported to the sink; the link then holds while it is
+    /// in memory.
     pub async fn put(&self, scope: &Scope, kind: Kind, digest: &Digest, link: Link) {
         let record = LinkRecord {
             registry: scope.registry.to_string(),
@@ -57,7 +59,7 @@ impl Links {
         self.0.change(self.0.layout().link(scope, kind, digest), unlike).await;
     }
 
-    /// Takes every link of `digest` back.
+    /// Removes every link of `digest`.
     ///
     /// # Errors
     /// The disk's.
@@ -68,7 +70,7 @@ impl Links {
         Ok(())
     }
 
-    /// Takes every link of `registry` back.
+    /// Removes every link of `registry`.
     ///
     /// # Errors
     /// The disk's.
@@ -81,7 +83,7 @@ impl Links {
         Ok(())
     }
 
-    /// Who may see `digest`: registries, or repositories of them, by name.
+    /// The scopes that may see `digest`, by name: registries, or repositories of them.
     ///
     /// # Errors
     /// The disk's.
@@ -116,7 +118,8 @@ impl Links {
         Ok((theirs, others))
     }
 
-    /// The scopes of a registry, each with what is linked there. The names of folders are hashes: a record tells.
+    /// The scopes of a registry, each with the digests linked there. The names of folders are hashes, so a record in
+    /// each tells its registry.
     async fn scopes_of(&self, registry: &RegistryHost) -> io::Result<Vec<(String, Vec<(Digest, Kind)>)>> {
         let mut scopes = Vec::new();
         for scope in self.0.names(self.0.layout().links()).await? {
@@ -133,7 +136,7 @@ impl Links {
         Ok(scopes)
     }
 
-    /// Where the links of `digest` are.
+    /// The paths of the links of `digest`.
     async fn paths_of(&self, digest: &Digest) -> io::Result<Vec<PathBuf>> {
         let scopes = self.0.names(self.0.layout().links()).await?;
         let of = |scope: &String| {
@@ -152,7 +155,7 @@ impl Links {
 }
 
 impl LinkRecord {
-    /// The registry, or the repository of it.
+    /// The name of the scope: a registry, or a repository of it.
     fn place(&self) -> String {
         match &self.repository {
             Some(repository) => format!("{}/{repository}", self.registry),

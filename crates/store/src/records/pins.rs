@@ -1,4 +1,4 @@
-//! What must stay: the images that the configuration pins, as far as they are here.
+//! The digests of the images that the configuration pins: they are never evicted.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::content::limits::SMALL_MAX;
 use crate::disk::blocking::off_worker;
 use crate::disk::files::read_whole;
 
-/// Every digest of the pinned images: manifests, and what they name, be it here or not.
+/// Every digest of the pinned images: manifests and the content they name, stored or not.
 pub(crate) async fn closure(folder: &Folder, tags: &Tags, pinned: &[ImageName]) -> HashSet<Digest> {
     let mut all = HashSet::new();
     for image in pinned {
@@ -22,7 +22,7 @@ pub(crate) async fn closure(folder: &Folder, tags: &Tags, pinned: &[ImageName]) 
     all
 }
 
-/// The manifest an image name means, and its media type as far as it is known.
+/// The digest of the manifest that an image name means, and its media type as far as it is known.
 async fn named(tags: &Tags, image: &ImageName) -> Option<(Digest, String)> {
     match &image.reference {
         Reference::Digest(digest) => Some((digest.clone(), String::new())),
@@ -33,7 +33,7 @@ async fn named(tags: &Tags, image: &ImageName) -> Option<(Digest, String)> {
     }
 }
 
-/// Adds a manifest and what it names. An index within an index is not looked into.
+/// Adds a manifest and the digests it names. An index within an index is not read.
 async fn add(folder: &Folder, all: &mut HashSet<Digest>, digest: Digest, media_type: &str) {
     let children = children(folder, &digest, media_type).await;
     all.insert(digest);
@@ -46,7 +46,7 @@ async fn add(folder: &Folder, all: &mut HashSet<Digest>, digest: Digest, media_t
     }
 }
 
-/// What a manifest names; nothing when it is not here or cannot be read.
+/// The descriptors that a manifest names; none when it is not stored or cannot be read.
 pub(crate) async fn children(folder: &Folder, digest: &Digest, media_type: &str) -> Vec<Child> {
     let (disk, path) = (folder.disk.clone(), folder.layout.blob(digest));
     let read = off_worker(move || read_whole(&*disk, &path, SMALL_MAX)).await;
@@ -58,7 +58,7 @@ pub(crate) async fn children(folder: &Folder, digest: &Digest, media_type: &str)
     }
 }
 
-/// Is this the type of a manifest or an index?
+/// True if this is the media type of a manifest or an index.
 pub(crate) fn is_manifest(media_type: &str) -> bool {
     media_type.contains("manifest") || media_type.contains("image.index")
 }

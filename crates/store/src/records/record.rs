@@ -1,6 +1,6 @@
-//! Small records: one line of JSON each, replaced whole, read when asked for, kept in memory within a bound.
+//! Small records: one line of JSON each, replaced whole, read on demand, kept in memory within a bound.
 //!
-//! A record is renamed into place but not synced: after a power loss it may be missing or empty, which means absent.
+//! A record is renamed into place but not synced: after a power loss it may be missing or empty. Both count as absent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         &*self.folder.events
     }
 
-    /// Forgets what is in memory: the disk alone tells.
+    /// Forgets the records in memory: from now on the disk alone tells.
     pub(crate) fn forget_remembered(&self) {
         self.cache.invalidate_all();
     }
@@ -53,7 +53,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         off_worker(move || disk.names(&folder)).await
     }
 
-    /// Those of `paths` where a record is, on the disk or in memory: one look at the disk, however many they are.
+    /// The paths among `paths` that hold a record, on the disk or in memory. All are looked at in one job.
     pub(crate) async fn present(&self, paths: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
         let (disk, cache) = (self.folder.disk.clone(), self.cache.clone());
         off_worker(move || {
@@ -86,22 +86,22 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         .await
     }
 
-    /// Removes the record, in memory and on disk; was there one?
+    /// Removes the record, in memory and on disk. True if there was one.
     pub(crate) async fn remove(&self, path: PathBuf) -> io::Result<bool> {
         let disk = self.folder.disk.clone();
         let mut removed = Ok(false);
-        let told = &mut removed;
+        let result = &mut removed;
         let entry = self.cache.entry(path.clone());
         entry
             .and_compute_with(|_| async move {
-                *told = off_worker(move || remove_known(&*disk, &path)).await;
+                *result = off_worker(move || remove_known(&*disk, &path)).await;
                 Op::Remove
             })
             .await;
         removed
     }
 
-    /// As [`Records::remove`], if `condition`, which may block, says so of what it finds then.
+    /// As [`Records::remove`], if `condition` is true of the record that is there. `condition` may block.
     pub(crate) async fn remove_if(
         &self,
         path: PathBuf,
@@ -109,49 +109,49 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
     ) -> io::Result<bool> {
         let folder = self.folder.clone();
         let mut removed = Ok(false);
-        let told = &mut removed;
+        let result = &mut removed;
         let entry = self.cache.entry(path.clone());
         entry
             .and_compute_with(|remembered| async move {
                 let Some(record) = folder.present(remembered, &path).await else { return Op::Nop };
                 let disk = folder.disk;
-                *told = off_worker(move || {
+                *result = off_worker(move || {
                     if condition(&*disk, &record) { remove_known(&*disk, &path) } else { Ok(false) }
                 })
                 .await;
-                if matches!(told, Ok(true)) { Op::Remove } else { Op::Nop }
+                if matches!(result, Ok(true)) { Op::Remove } else { Op::Nop }
             })
             .await;
         removed
     }
 
-    /// Replaces the record by what `next`, which may block, makes of the present one, or leaves it when that is
-    /// nothing. What else `next` says is given back.
+    /// Replaces the record by the one that `next` returns, or leaves it when `next` returns `None`. `next` may block.
+    /// Its second value is returned.
     pub(crate) async fn change<R: Send + 'static>(
         &self,
         path: PathBuf,
         next: impl FnOnce(Option<T>) -> Option<(T, R)> + Send + 'static,
     ) -> Option<R> {
         let folder = self.folder.clone();
-        let mut told = None;
-        let tell = &mut told;
+        let mut said = None;
+        let answer = &mut said;
         let entry = self.cache.entry(path.clone());
         entry
             .and_compute_with(|remembered| async move {
                 let remembered = remembered.map(Entry::into_value);
-                // One job for the look and the write: a fill's first byte waits for it.
+                // The look and the write are one job: the first byte of a fill waits for it.
                 let changed = off_worker(move || Ok(folder.change(remembered, &path, next))).await;
-                let Ok(Some((record, said))) = changed else { return Op::Nop };
-                *tell = Some(said);
+                let Ok(Some((record, extra))) = changed else { return Op::Nop };
+                *answer = Some(extra);
                 Op::Put(record)
             })
             .await;
-        told
+        said
     }
 }
 
 impl Folder {
-    /// The record at `path`: as it is remembered, else as it lies there.
+    /// The record at `path`, from memory or else from the disk.
     async fn present<T: DeserializeOwned + Send + 'static>(
         &self,
         remembered: Option<Entry<PathBuf, T>>,
@@ -180,7 +180,7 @@ impl Folder {
         }
     }
 
-    /// Writes what `next` makes of the record that is remembered, or lies at `path`; both of what it says. Blocks.
+    /// Writes the record that `next` makes of the present one, and returns the result of `next`. Blocks.
     fn change<T: DeserializeOwned + Serialize, R>(
         &self,
         remembered: Option<T>,
@@ -196,7 +196,7 @@ impl Folder {
     }
 }
 
-/// Removes a file; was it there?
+/// Removes a file. True if it was there.
 fn remove_known(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     match disk.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

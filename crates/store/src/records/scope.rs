@@ -1,8 +1,8 @@
-//! The words of a link: its scope, the kind of its digest, and what it says of the content.
+//! The words of a link: its scope, the kind of its digest, and its media type and size.
 
 use oci::{RegistryHost, Repository};
 
-/// Whom a link lets see a digest: a whole upstream (`public`), or one repository of it.
+/// The part of an upstream that a link lets see a digest: all of it (`public`), or one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The upstream's registry.
@@ -12,7 +12,7 @@ pub struct Scope {
 }
 
 oci::labels! {
-    /// As what a digest is known.
+    /// The kind as which a digest is known.
     Kind {
         /// A manifest or index.
         Manifest = "manifest";
@@ -21,10 +21,10 @@ oci::labels! {
     }
 }
 
-/// What a digest is within a scope.
+/// The properties of a digest within a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// The upstream's `Content-Type`, for manifests.
+    /// The upstream's `Content-Type`; only manifests have one.
     pub media_type: Option<String>,
     /// Size of the content, bytes.
     pub size: u64,

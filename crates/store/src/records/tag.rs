@@ -1,6 +1,6 @@
-//! What tags meant when the upstream was last asked, and what they meant before.
+//! The meaning of tags when the upstream was last asked, and their last moves.
 //!
-//! A record moves forward only: what the upstream said later stands, whoever is late to write what it said before.
+//! A record moves forward only: a later answer of the upstream stands, even if an earlier one is written after it.
 
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ pub(crate) struct TagSeen {
 #[derive(Clone)]
 pub struct Tags(Records<TagLine>);
 
-/// A tag as it lies on disk; the names are there for people, the path alone decides.
+/// A tag as it lies on disk. The names are there for people; the path alone decides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct TagLine {
     registry: String,
@@ -37,7 +37,7 @@ struct TagLine {
     checked_at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gone_at_ms: Option<u64>,
-    /// Oldest first; each ends where the next begins, the last in `digest`.
+    /// Oldest first. Each move ends at the digest from which the next begins, the last at `digest`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     moves: Vec<MoveLine>,
 }
@@ -54,12 +54,12 @@ impl Tags {
         Self(Records::new(folder, TAGS_REMEMBERED))
     }
 
-    /// Forgets what is in memory: the disk alone tells.
+    /// Forgets the records in memory: from now on the disk alone tells.
     pub(crate) fn forget_remembered(&self) {
         self.0.forget_remembered();
     }
 
-    /// The record of a tag, if there is one that can be read.
+    /// The record of a tag, if there is one and it can be read.
     pub async fn get(
         &self,
         registry: &RegistryHost,
@@ -69,13 +69,13 @@ impl Tags {
         self.0.get(self.0.layout().tag(registry, repository, tag)).await?.record()
     }
 
-    /// What a tag meant before, oldest first; the last few moves.
+    /// The last few moves of a tag, oldest first.
     pub async fn moves(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag) -> Vec<TagMove> {
         let line = self.0.get(self.0.layout().tag(registry, repository, tag)).await;
         line.map(|line| line.moves()).unwrap_or_default()
     }
 
-    /// Every tag on the disk that can be read.
+    /// Every tag that has a readable record on the disk.
     ///
     /// # Errors
     /// The disk's.
@@ -84,7 +84,7 @@ impl Tags {
         Ok(lines.into_iter().filter_map(|line: TagLine| line.seen()).collect())
     }
 
-    /// Forgets what a tag meant.
+    /// Forgets the record of a tag.
     ///
     /// # Errors
     /// The disk's.
@@ -95,11 +95,12 @@ impl Tags {
         Ok(())
     }
 
-    /// Forgets tags whose manifest is not on the disk any more: the next who asks for one asks the upstream, as for a new
-    /// tag. `perhaps` spares the look at the disk where the manifest is known to be here. How many were forgotten.
+    /// Forgets tags whose manifest is not on the disk any more: the next request for one asks the upstream, as for a
+    /// new tag. `perhaps` is false for manifests that are known to be stored, which saves a look at the disk. Returns
+    /// the number of tags forgotten.
     ///
     /// # Errors
-    /// The disk's; what was forgotten before stays so.
+    /// The disk's; tags forgotten before stay so.
     pub(crate) async fn sweep(&self, perhaps: impl Fn(&Digest) -> bool) -> io::Result<u64> {
         let mut swept = 0;
         for TagSeen { image, record } in
@@ -108,7 +109,7 @@ impl Tags {
             let Reference::Tag(tag) = &image.reference else { continue };
             let layout = self.0.layout().clone();
             let path = layout.tag(&image.registry, &image.repository, tag);
-            // Asked again where no answer can move the tag meanwhile: its manifest is stored before it moves.
+            // The look is repeated where no answer can move the tag meanwhile: its manifest is stored before it moves.
             let is_orphan = move |disk: &dyn Disk, line: &TagLine| {
                 line.digest == record.digest.to_string() && is_missing(disk, &layout.blob(&record.digest))
             };
@@ -117,9 +118,9 @@ impl Tags {
         Ok(swept)
     }
 
-    /// Moves or renews a tag with what the upstream said at `record.checked_at`. Its manifest must be stored before. What
-    /// it said earlier never replaces what it said later, unless the later was written by a clock ahead of `now`.
-    /// A disk failure is told to the sink; the record then holds while it is remembered.
+    /// Moves or renews a tag with the answer that the upstream gave at `record.checked_at`. Its manifest must be stored
+    /// before. An earlier answer never replaces a later one, unless the later was written by a clock ahead of `now`. A
+    /// disk failure is reported to the sink; the record then holds while it is in memory.
     pub async fn put(
         &self,
         registry: &RegistryHost,
@@ -151,8 +152,8 @@ impl Tags {
         }
     }
 
-    /// At `at` the upstream said that it has no such tag. What is known of it is kept, with that. As for [`Tags::put`], what
-    /// it said later stands, unless that was written by a clock ahead of `now`.
+    /// Notes that the upstream said at `at` that it has no such tag; the record is kept with that time. As in
+    /// [`Tags::put`], a later answer stands, unless it was written by a clock ahead of `now`.
     pub async fn gone(
         &self,
         registry: &RegistryHost,
@@ -183,13 +184,13 @@ impl TagLine {
         })
     }
 
-    /// This record after the upstream said `new`; `None` if it said something later already, or this is that answer.
+    /// This record after the answer `new`; `None` if the record holds a later answer, or this one.
     fn followed_by(self, new: Self, now_ms: u64) -> Option<Self> {
-        let told_at = self.gone_at_ms.unwrap_or_default().max(self.checked_at_ms);
-        if told_at > new.checked_at_ms && !is_ahead(told_at, now_ms) {
+        let answered_at = self.gone_at_ms.unwrap_or_default().max(self.checked_at_ms);
+        if answered_at > new.checked_at_ms && !is_ahead(answered_at, now_ms) {
             return None;
         }
-        if told_at == new.checked_at_ms && self.digest == new.digest && self.gone_at_ms.is_none() {
+        if answered_at == new.checked_at_ms && self.digest == new.digest && self.gone_at_ms.is_none() {
             return None;
         }
         let mut moves = self.moves;
@@ -221,12 +222,12 @@ impl fmt::Debug for Tags {
     }
 }
 
-/// Is it certain that there is no such file?
+/// True if it is certain that there is no such file.
 fn is_missing(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Was `at_ms` written by a clock that was wrong?
+/// True if `at_ms` was written by a clock that was wrong.
 fn is_ahead(at_ms: u64, now_ms: u64) -> bool {
     at_ms > now_ms.saturating_add(CLOCK_STEP.as_millis() as u64)
 }

@@ -1,32 +1,33 @@
-//! What a store says of a tag: its present meaning, and a move from one meaning to the next.
+//! The words of a tag: its present meaning, and a move from one meaning to the next.
 
 use std::time::{Duration, SystemTime};
 
 use oci::Digest;
 
-/// What a tag meant.
+/// The meaning of a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagRecord {
-    /// The manifest it named; stored before the record moved.
+    /// Digest of the manifest that the tag names; stored before the record moves to it.
     pub digest: Digest,
     /// The manifest's `Content-Type`.
     pub media_type: String,
-    /// When the upstream was asked and said so, wall time to the millisecond. A clock set back can put it in the future.
+    /// The time of the upstream's answer, wall time to the millisecond. It lies in the future if the clock was set
+    /// back.
     pub checked_at: SystemTime,
-    /// Since when the upstream says that it no longer has the tag.
+    /// The time since which the upstream says that it no longer has the tag.
     pub gone_at: Option<SystemTime>,
 }
 
-/// A change of what a tag means.
+/// A change of a tag's meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagMove {
-    /// What it meant before.
+    /// Digest of the manifest that the tag named before.
     pub from: Digest,
-    /// What it meant then.
+    /// Digest of the manifest that it named then.
     pub to: Digest,
-    /// When the upstream said so first.
+    /// The time at which the upstream first said so.
     pub at: SystemTime,
 }
 
-/// A record that is further ahead of the clock than this was written by a clock that was wrong.
+/// A record that is further ahead of the clock than this was written by a wrong clock.
 pub const CLOCK_STEP: Duration = Duration::from_secs(60);

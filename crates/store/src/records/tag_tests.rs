@@ -1,4 +1,4 @@
-//! What tags meant: forward only, however answers cross, and with a memory.
+//! The records of tags: they move forward only, however answers cross, and remember their moves.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -132,26 +132,26 @@ async fn a_tag_that_a_clock_ahead_knew_is_gone_when_the_registry_says_so_today()
     assert_eq!(tag.get().await, Some(means("today", 11)));
 }
 
-/// Counts what it is told of tags.
+/// Keeps the moves of tags that are reported.
 #[derive(Default)]
-struct Told(Mutex<Vec<TagMove>>);
+struct Moves(Mutex<Vec<TagMove>>);
 
-impl Events for Told {
+impl Events for Moves {
     fn tag_moved(&self, _: &RegistryHost, _: &Repository, _: &Tag, moved: &TagMove) {
         self.0.lock().unwrap().push(moved.clone());
     }
 }
 
 #[tokio::test]
-async fn moves_are_told_once_and_remembered_across_restarts() {
+async fn moves_are_moves_once_and_remembered_across_restarts() {
     let dir = TempDir::new().unwrap();
-    let told = Arc::new(Told::default());
-    let tag = OneTag::watched(dir.path(), told.clone()).await;
+    let reported = Arc::new(Moves::default());
+    let tag = OneTag::watched(dir.path(), reported.clone()).await;
     for (content, seconds) in [("a", 1), ("a", 2), ("b", 3), ("b", 3), ("b", 4), ("a", 5), ("late", 2)] {
         tag.put(means(content, seconds), seconds).await;
     }
     let moves = [moved("a", "b", 3), moved("b", "a", 5)];
-    assert_eq!(*told.0.lock().unwrap(), moves);
+    assert_eq!(*reported.0.lock().unwrap(), moves);
     drop(tag);
     assert_eq!(OneTag::open(dir.path()).await.moves().await, moves);
 }
@@ -209,8 +209,8 @@ async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
     assert_eq!(tag.get().await, Some(means("a", 6)));
 }
 
-/// Questions that are under way, answers that wait for their manifest, endpoints that lag behind each other: whatever
-/// the order in which they come to rest, the record is the answer to the latest question among those that did.
+/// Requests are under way, answers wait for their manifest, endpoints lag behind each other. In whatever order they are
+/// written, the record is the answer to the latest request among those that were answered.
 #[tokio::test]
 async fn however_answers_cross_a_record_never_goes_back() {
     for seed in 0..40 {
@@ -225,7 +225,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
     for _ in 0..60 {
         now += random.u64(1..120);
         if open.is_empty() || random.bool() {
-            // HEAD, GET or a lagging endpoint: each question has some answer, and all that counts is when it was asked.
+            // A HEAD, a GET or a lagging endpoint gives some answer; only the time of the request counts.
             let answer = (random.u8(0..8) > 0).then(|| random.char('a'..='d').to_string());
             asked.insert(now, answer.clone());
             open.push(now);
@@ -242,7 +242,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
                 (None, Some(known)) => known.gone_at = known.gone_at.or(Some(at(question))),
                 (None, None) => continue,
             }
-            // A tag that is gone already is gone since then, not since now.
+            // A tag that is gone keeps the time since which it is gone.
             latest = expected.as_ref().unwrap().gone_at.map_or(question, seconds);
         }
         assert_eq!(tag.get().await, expected);

@@ -59,7 +59,7 @@ async fn what_is_purged_is_linked_nowhere_and_nothing_else_is_touched() {
             store.links().put(scope, *kind, digest, Link { media_type: None, size: 1000 }).await;
         }
     }
-    // As after a restart, in part: what is linked is on the disk, in memory, or both.
+    // As after a restart, some links are on the disk, some in memory, some in both.
     store.links().forget_remembered();
     store.links().get(&scopes[7], Kind::ALL[7 % 2], &purged).await.unwrap();
     fs::remove_file(store.0.folder.layout.link(&scopes[7], Kind::ALL[7 % 2], &purged)).unwrap();

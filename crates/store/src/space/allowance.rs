@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use oci::ImageName;
 
-/// What the configuration lets a store keep; it may change while the store is open.
+/// The budget and the pins of a store.
 pub(crate) struct Allowance {
     limit: AtomicU64,
     pinned: ArcSwap<Vec<ImageName>>,
 }
 
 impl Allowance {
-    /// At most `limit` bytes of content, and these images whatever comes.
+    /// An allowance of `limit` bytes of content, with these images pinned.
     pub(crate) fn new(limit: u64, pinned: Vec<ImageName>) -> Self {
         Self { limit: AtomicU64::new(limit), pinned: ArcSwap::from_pointee(pinned) }
     }
 
-    /// From now on another one.
+    /// Replaces the budget and the pins.
     pub(crate) fn replace(&self, limit: u64, pinned: Vec<ImageName>) {
         self.pinned.store(Arc::new(pinned));
         self.limit.store(limit, Ordering::Relaxed);
@@ -29,7 +29,7 @@ impl Allowance {
         self.pinned.load_full()
     }
 
-    /// Bytes of content at most.
+    /// Bytes of content that the store may hold.
     pub(crate) fn limit(&self) -> u64 {
         self.limit.load(Ordering::Relaxed)
     }

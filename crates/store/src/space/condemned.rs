@@ -1,27 +1,27 @@
-//! Content that is not what its name says, on a disk that would not remove it: as good as not there.
+//! Wrong content that the disk would not remove. It counts as absent.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oci::Digest;
 
-/// The condemned of one store.
+/// The digests of such content in one store.
 #[derive(Debug, Default)]
 pub(crate) struct Condemned(Mutex<HashSet<Digest>>);
 
 impl Condemned {
-    /// It is wrong, and lies there still.
+    /// Notes that the content of `digest` is wrong and cannot be removed.
     pub(crate) fn add(&self, digest: &Digest) {
         let mut condemned = self.condemned();
         if condemned.len() >= CONDEMNED_MAX {
-            // Whichever is forgotten is found out again.
+            // A digest that is forgotten is found out again at its next check.
             let any = condemned.iter().next().cloned();
             any.map(|any| condemned.remove(&any));
         }
         condemned.insert(digest.clone());
     }
 
-    /// It is removed, or right content has taken its place.
+    /// Notes that the content was removed, or that right content has taken its place.
     pub(crate) fn pardon(&self, digest: &Digest) {
         self.condemned().remove(digest);
     }
@@ -35,5 +35,5 @@ impl Condemned {
     }
 }
 
-/// Remembered at most, some 100 bytes each: more than a disk has wrong files before it is replaced.
+/// Digests remembered at most, of some 100 bytes each: more wrong files than a disk has before it is replaced.
 const CONDEMNED_MAX: usize = 65_536;

@@ -1,10 +1,14 @@
-//! In which order content leaves a full store: a pure policy, with time as an argument.
+//! The order in which content leaves a full store: a pure policy, with time as an argument.
 //!
 //! S3-FIFO (Yang and others, SOSP 2023), weighed by bytes. New content waits in a short queue and leaves from there
-//! unless it was asked for again; then it moves to the main queue and circles there while it is used. What left the
-//! short queue is remembered for a while and, fetched again, goes to the main queue at once. So a scan passes through
-//! a tenth of the store. Manifests have a queue of their own and outlive layers: they are small, and without them
-//! layers are of no use.
+//! unless it is asked for again; then it moves to the main queue and circles there while it is used. Content that left
+//! the short queue is remembered for a while and goes to the main queue at once if it is fetched again. So a scan
+//! passes through a tenth of the store. Manifests have a queue of their own and outlive layers: they are small, and
+//! layers are of no use without them.
+//!
+//! The policy is ours and not that of `quick_cache`, which evicts on insertion and by its capacity alone: a store also
+//! evicts for the free bytes and inodes of its file system, spares leases and pins, and enters content again whose file
+//! the disk did not remove.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -12,7 +16,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is held, in the order it will leave.
+/// The content of a store, in the order in which it leaves.
 #[derive(Debug)]
 pub(crate) struct Order<K> {
     entries: HashMap<K, Entry>,
@@ -22,13 +26,13 @@ pub(crate) struct Order<K> {
     turn: u64,
 }
 
-/// What an entry is to the policy.
+/// The rank of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tier {
-    /// Leaves last.
+pub(crate) enum Rank {
+    /// A manifest: it leaves last.
     Manifest,
-    /// Leaves by use.
-    Content,
+    /// A blob: it leaves by use.
+    Blob,
 }
 
 #[derive(Debug)]
@@ -36,7 +40,7 @@ struct Entry {
     size: u64,
     place: Place,
     turn: u64,
-    /// Uses that count, at most [`USES_MAX`].
+    /// Number of uses that count, at most [`USES_MAX`].
     uses: u8,
     counted_at: Instant,
 }
@@ -56,28 +60,28 @@ struct Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> Order<K> {
-    /// Enters new content; content that is there already changes its size, and a manifest stays one.
-    pub(crate) fn insert(&mut self, key: K, tier: Tier, size: u64, now: Instant) {
+    /// Enters new content. Content that is there already changes its size, and a manifest stays one.
+    pub(crate) fn insert(&mut self, key: K, rank: Rank, size: u64, now: Instant) {
         let known = self.entries.get(&key).map(|entry| entry.place);
         let came_back = self.ghosts.remove(self.ghost_of(&key));
-        let place = match (tier, known) {
-            (Tier::Manifest, _) | (_, Some(Place::Manifests)) => Place::Manifests,
-            (Tier::Content, Some(place)) => place,
-            (Tier::Content, None) if came_back => Place::Main,
-            (Tier::Content, None) => Place::Probation,
+        let place = match (rank, known) {
+            (Rank::Manifest, _) | (_, Some(Place::Manifests)) => Place::Manifests,
+            (Rank::Blob, Some(place)) => place,
+            (Rank::Blob, None) if came_back => Place::Main,
+            (Rank::Blob, None) => Place::Probation,
         };
         self.place(key, place, size, now);
     }
 
-    /// Enters content of an earlier life of the process, the longest unused first.
-    pub(crate) fn restore(&mut self, key: K, tier: Tier, size: u64, now: Instant) {
+    /// Enters content that an earlier process stored. The caller begins with the longest unused.
+    pub(crate) fn restore(&mut self, key: K, rank: Rank, size: u64, now: Instant) {
         if !self.entries.contains_key(&key) {
-            let place = if tier == Tier::Manifest { Place::Manifests } else { Place::Main };
+            let place = if rank == Rank::Manifest { Place::Manifests } else { Place::Main };
             self.place(key, place, size, now);
         }
     }
 
-    /// It was asked for. Uses close to each other are one: parts of one pull, or one rollout.
+    /// Notes a use. Uses close to each other count as one: they are parts of one pull, or of one rollout.
     pub(crate) fn touch(&mut self, key: &K, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if now.saturating_duration_since(entry.counted_at) >= ONE_USE {
@@ -86,14 +90,14 @@ impl<K: Clone + Eq + Hash> Order<K> {
         }
     }
 
-    /// Takes out what is gone; its size.
+    /// Takes out an entry whose content is gone, and returns its size.
     pub(crate) fn remove(&mut self, key: &K) -> Option<u64> {
         let entry = self.entries.remove(key)?;
         self.queue(entry.place).left(entry.size);
         Some(entry.size)
     }
 
-    /// Takes out what leaves next, passing over what `spared` says must stay. `None`: nothing may leave.
+    /// Takes out the entry that leaves next, except those of which `spared` is true. `None`: no entry may leave.
     pub(crate) fn evict(&mut self, mut spared: impl FnMut(&K) -> bool) -> Option<(K, u64)> {
         let [probation, main, manifests] = [0, 1, 2].map(|at: usize| self.queues[at].bytes);
         let content = probation + main;
@@ -107,25 +111,25 @@ impl<K: Clone + Eq + Hash> Order<K> {
         order.into_iter().find_map(|place| self.evict_from(place, &mut spared))
     }
 
-    /// Size of an entry, if it is held.
+    /// Size of an entry in bytes, if there is one.
     pub(crate) fn size(&self, key: &K) -> Option<u64> {
         self.entries.get(key).map(|entry| entry.size)
     }
 
-    /// What an entry is, if it is held.
-    pub(crate) fn tier(&self, key: &K) -> Option<Tier> {
-        self.entries.get(key).map(|entry| entry.place.tier())
+    /// Rank of an entry, if there is one.
+    pub(crate) fn rank(&self, key: &K) -> Option<Rank> {
+        self.entries.get(key).map(|entry| entry.place.rank())
     }
 
-    /// Everything held, in no order.
+    /// All keys, in no order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.entries.keys()
     }
 
-    /// Entries of a tier and their bytes.
-    pub(crate) fn holds(&self, tier: Tier) -> (u64, u64) {
+    /// Number of entries of a rank, and their bytes.
+    pub(crate) fn holds(&self, rank: Rank) -> (u64, u64) {
         let places = [Place::Probation, Place::Main, Place::Manifests].into_iter();
-        places.filter(|place| place.tier() == tier).fold((0, 0), |(entries, bytes), place| {
+        places.filter(|place| place.rank() == rank).fold((0, 0), |(entries, bytes), place| {
             let queue = &self.queues[place as usize];
             (entries + queue.entries as u64, bytes + queue.bytes)
         })
@@ -189,10 +193,10 @@ impl<K> Default for Order<K> {
 }
 
 impl Place {
-    fn tier(self) -> Tier {
+    fn rank(self) -> Rank {
         match self {
-            Self::Manifests => Tier::Manifest,
-            Self::Probation | Self::Main => Tier::Content,
+            Self::Manifests => Rank::Manifest,
+            Self::Probation | Self::Main => Rank::Blob,
         }
     }
 }
@@ -204,7 +208,7 @@ impl<K> Queue<K> {
         self.bytes += size;
     }
 
-    /// Its turn stays behind and is passed over.
+    /// Counts an entry out. Its turn stays in the queue and is skipped later.
     fn left(&mut self, size: u64) {
         self.entries -= 1;
         self.bytes -= size;
@@ -214,7 +218,7 @@ impl<K> Queue<K> {
     }
 }
 
-/// Hashes of what left the short queue, the oldest forgotten first.
+/// Hashes of the keys that left the short queue. The oldest are forgotten first.
 #[derive(Debug, Default)]
 struct Ghosts {
     known: HashSet<u64>,
@@ -237,15 +241,15 @@ impl Ghosts {
     }
 }
 
-/// Counted uses at most: as many rounds an entry nobody asks for any more stays in its queue.
+/// Most uses that count: an entry that nobody asks for any more stays in its queue for so many rounds.
 const USES_MAX: u8 = 3;
-/// Uses within this time are one.
+/// Uses within this time count as one.
 const ONE_USE: Duration = Duration::from_secs(60);
-/// The short queue's part of the content: a tenth.
+/// The short queue's part of the blobs: a tenth.
 const PROBATION_PART: u64 = 10;
-/// Manifests leave before content when they take more than this part of all: an eighth.
+/// Manifests leave before blobs when they take more than this part of the store: an eighth.
 const MANIFEST_PART: u64 = 8;
-/// Remembered at least, whatever is held.
+/// Hashes remembered at least, however few entries there are.
 const GHOSTS_MIN: usize = 1000;
 
 #[cfg(test)]
@@ -253,7 +257,7 @@ const GHOSTS_MIN: usize = 1000;
 mod tests {
     use super::*;
 
-    /// A store of `limit` bytes that holds what it is asked for.
+    /// A store of `limit` bytes that stores each key it is asked for.
     struct Cache {
         order: Order<u32>,
         limit: u64,
@@ -265,7 +269,7 @@ mod tests {
             Self { order: Order::default(), limit, now: Instant::now() }
         }
 
-        /// Was it a hit?
+        /// Asks for `key`. True if it was a hit.
         fn ask(&mut self, key: u32, size: u64) -> bool {
             self.now += Duration::from_secs(1);
             if self.order.size(&key).is_some() {
@@ -275,12 +279,12 @@ mod tests {
             while self.bytes() + size > self.limit {
                 self.order.evict(|_| false).unwrap();
             }
-            self.order.insert(key, Tier::Content, size, self.now);
+            self.order.insert(key, Rank::Blob, size, self.now);
             false
         }
 
         fn bytes(&self) -> u64 {
-            self.order.holds(Tier::Content).1 + self.order.holds(Tier::Manifest).1
+            self.order.holds(Rank::Blob).1 + self.order.holds(Rank::Manifest).1
         }
     }
 
@@ -341,8 +345,8 @@ mod tests {
             let key = random.u32(..500);
             match random.u8(..6) {
                 0 | 1 => {
-                    let tier = if random.u8(..5) == 0 { Tier::Manifest } else { Tier::Content };
-                    order.insert(key, tier, u64::from(key), now);
+                    let rank = if random.u8(..5) == 0 { Rank::Manifest } else { Rank::Blob };
+                    order.insert(key, rank, u64::from(key), now);
                     model.insert(key, u64::from(key));
                 }
                 2 => order.touch(&key, now),
@@ -358,7 +362,7 @@ mod tests {
                     }
                 }
             }
-            let (content, manifests) = (order.holds(Tier::Content), order.holds(Tier::Manifest));
+            let (content, manifests) = (order.holds(Rank::Blob), order.holds(Rank::Manifest));
             assert_eq!(content.0 + manifests.0, model.len() as u64);
             assert_eq!(content.1 + manifests.1, model.values().sum::<u64>());
         }
@@ -369,8 +373,8 @@ mod tests {
         let mut order = Order::default();
         let now = Instant::now();
         for key in 0..10 {
-            order.insert(key, Tier::Manifest, 1, now);
-            order.insert(100 + key, Tier::Content, 1000, now);
+            order.insert(key, Rank::Manifest, 1, now);
+            order.insert(100 + key, Rank::Blob, 1000, now);
         }
         let left: Vec<u32> = std::iter::from_fn(|| Some(order.evict(|_| false)?.0)).collect();
         assert!(left[..10].iter().all(|key| *key >= 100), "{left:?}");
@@ -382,7 +386,7 @@ mod tests {
         let mut order = Order::default();
         let now = Instant::now();
         for key in [1, 2] {
-            order.insert(key, Tier::Content, 1, now);
+            order.insert(key, Rank::Blob, 1, now);
         }
         for _ in 0..100 {
             order.touch(&1, now + Duration::from_secs(1));
@@ -395,10 +399,10 @@ mod tests {
     fn what_comes_back_is_believed_in() {
         let mut order = Order::default();
         let now = Instant::now();
-        order.insert(1, Tier::Content, 1, now);
+        order.insert(1, Rank::Blob, 1, now);
         assert_eq!(order.evict(|_| false).unwrap().0, 1);
-        order.insert(1, Tier::Content, 1, now);
-        order.insert(2, Tier::Content, 1, now);
+        order.insert(1, Rank::Blob, 1, now);
+        order.insert(2, Rank::Blob, 1, now);
         assert_eq!(order.evict(|_| false).unwrap().0, 2);
     }
 }

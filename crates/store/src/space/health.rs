@@ -1,4 +1,4 @@
-//! What is wrong with the disk, for people to read: a failing or full one makes pulls pass through, unstored.
+//! The health of the disk, for people to read. While the disk fails or is full, pulls pass through unstored.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::events::{Events, Evicted, Quarantined};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
 
-/// Listens on the way to the sink, and remembers the last trouble until something is stored again.
+/// Listens to the events on their way to the sink, and remembers the last trouble until something is stored again.
 pub(crate) struct Health {
     events: Arc<dyn Events>,
     trouble: Mutex<Option<(String, Instant)>>,
@@ -24,13 +24,13 @@ impl Health {
         Self { events, trouble: Mutex::default() }
     }
 
-    /// What keeps content from being stored, if something lately did.
+    /// The reason why content was not stored lately, if there is one.
     pub(crate) fn warning(&self) -> Option<String> {
         let trouble = self.trouble().clone();
         trouble.filter(|(_, at)| at.elapsed() < REMEMBERED).map(|(trouble, _)| trouble)
     }
 
-    /// Something could not be stored, though the disk did not fail.
+    /// Notes that content could not be stored, though the disk did not fail.
     pub(crate) fn crowded(&self, trouble: String) {
         *self.trouble() = Some((trouble, Instant::now()));
     }
@@ -87,5 +87,5 @@ impl Events for Health {
     }
 }
 
-/// Trouble is told for so long after it was last met.
+/// Time for which trouble is shown after it last happened.
 const REMEMBERED: Duration = Duration::from_secs(600);

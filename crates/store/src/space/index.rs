@@ -1,5 +1,5 @@
-//! What is committed, by digest and size, who reads it, and what space is spoken for. Rebuilt at start from names;
-//! never asked whether content exists: opening goes by name.
+//! The index: committed content by digest and size, its readers, and the space that is reserved. It is rebuilt at start
+//! from file names. It never decides whether content exists: files are opened by name.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::condemned::Condemned;
-use super::evict::{Order, Tier};
+use super::evict::{Order, Rank};
 use super::lease::Lease;
 use super::partials::Partials;
 use super::usage::{Occupied, Usage};
@@ -20,16 +20,16 @@ use crate::events::Events;
 use crate::records::scope::Kind;
 use crate::records::tag_record::CLOCK_STEP;
 
-/// The index of one store, shared by all who read, fill and clean.
+/// The index of one store, shared by all its readers, fills and cleaners.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     known: Mutex<Known>,
-    /// Who writes partial files.
+    /// The writers of partial files.
     pub(crate) writers: Writers,
-    /// There may be too much, or less than believed: the janitor should look.
+    /// Wakes the janitor: there may be too much content, or less than the index holds.
     pub(crate) concern: Notify,
     pub(crate) condemned: Condemned,
-    /// A partial file that was to leave has left, or could not.
+    /// Signals that a partial file was removed, or could not be.
     parted: Condvar,
     scanned: watch::Sender<bool>,
 }
@@ -39,36 +39,36 @@ struct Known {
     order: Order<Digest>,
     leases: HashMap<Digest, Weak<()>>,
     used: HashMap<Digest, Used>,
-    /// Served by range lately: whoever reads so comes back for the next part.
+    /// The time at which content was last served by range: such a reader comes back for the next part.
     ranged: HashMap<Digest, Instant>,
     partials: Partials,
-    /// Bytes running fills may still write, and what they wrote.
+    /// Bytes that running fills have written or may still write.
     reserved: u64,
-    /// Removed while somebody read: their bytes are free when the last reader is gone.
+    /// Content that was removed while somebody read it: its bytes are free when the last reader is gone.
     unlinked: Vec<(Weak<()>, u64)>,
     pinned: Arc<HashSet<Digest>>,
-    /// Taken out by an eviction and perhaps not yet removed, or out while the scan at start may still have them on its
-    /// list: opening them enters nothing, nor does the scan.
+    /// Content that an eviction took out and may not have removed yet, or that left while the scan at start may still
+    /// have it on its list. Neither opening it nor the scan enters it again.
     leaving: HashSet<Digest>,
     lost: bool,
-    /// Hashed since the machine started.
+    /// The digests that were hashed since the machine started.
     checked: HashSet<Digest>,
-    /// When anything was last asked for.
+    /// The time at which any content was last asked for.
     asked_at: Option<Instant>,
     complete: bool,
 }
 
-/// When content was last asked for.
+/// The last use of content.
 #[derive(Clone, Copy, Debug)]
 struct Used {
     at: SystemTime,
-    /// The same, or when it was found on the disk, by a clock that nobody sets.
+    /// The same by a clock that nobody sets, or the time at which the content was found on the disk.
     seen: Instant,
-    /// Does the file say so, too?
+    /// Whether the file's own times say so, too.
     noted: bool,
 }
 
-/// Space spoken for by a fill; free again when dropped.
+/// Space that is reserved for a fill; it is free again when this is dropped.
 #[derive(Debug)]
 pub struct Reservation {
     index: Arc<Index>,
@@ -76,7 +76,7 @@ pub struct Reservation {
 }
 
 impl Index {
-    /// Content was committed.
+    /// Enters committed content.
     pub(crate) fn add(&self, digest: &Digest, kind: Kind, size: u64) -> Lease {
         self.condemned.pardon(digest);
         let mut known = self.known();
@@ -87,19 +87,20 @@ impl Index {
         known.lease(digest)
     }
 
-    /// A scan at `now` found content, the longest unused first. What a clock ahead called used tomorrow is used now, and
-    /// its file is told: it would be the last to leave after each start.
+    /// Enters content that a scan at `now` found; the caller begins with the longest unused. A last use in the future,
+    /// written by a clock ahead, counts as `now` and is corrected in the file: else the content would be the last to
+    /// leave after each start.
     pub(crate) fn restore(
         &self,
         digest: &Digest,
-        tier: Tier,
+        rank: Rank,
         size: u64,
         used_at: SystemTime,
         now: SystemTime,
     ) {
         let mut known = self.known();
         if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
-            known.order.restore(digest.clone(), tier, size, Instant::now());
+            known.order.restore(digest.clone(), rank, size, Instant::now());
             known
                 .used
                 .entry(digest.clone())
@@ -107,17 +108,17 @@ impl Index {
         }
     }
 
-    /// These were hashed since the machine started, by an earlier life of the process.
+    /// Notes digests that an earlier process hashed since the machine started.
     pub(crate) fn believe(&self, digests: HashSet<Digest>) {
         self.known().checked.extend(digests);
     }
 
-    /// It may not be what was hashed.
+    /// Notes that the content may have changed since it was hashed.
     pub(crate) fn doubt(&self, digest: &Digest) {
         self.known().checked.remove(digest);
     }
 
-    /// It was hashed just now, if it is still here.
+    /// Notes that the content was hashed, if it is still here.
     pub(crate) fn hashed(&self, digest: &Digest) {
         let mut known = self.known();
         if known.order.size(digest).is_some() {
@@ -125,22 +126,22 @@ impl Index {
         }
     }
 
-    /// Was it hashed since the machine started?
+    /// True if the content was hashed since the machine started.
     pub(crate) fn is_checked(&self, digest: &Digest) -> bool {
         self.known().checked.contains(digest)
     }
 
-    /// What was, of that which is here.
+    /// The digests that were hashed since the machine started.
     pub(crate) fn checked(&self) -> HashSet<Digest> {
         self.known().checked.clone()
     }
 
-    /// How much of it there is.
+    /// The number of those digests.
     pub(crate) fn count_checked(&self) -> usize {
         self.known().checked.len()
     }
 
-    /// Content is being opened: if it is known, its size and a lease.
+    /// Notes that content is being opened. Returns its size and a lease if it is known.
     pub(crate) fn opening(&self, digest: &Digest) -> Option<(u64, Lease)> {
         let mut known = self.known();
         let size = known.order.size(digest)?;
@@ -148,40 +149,41 @@ impl Index {
         Some((size, known.lease(digest)))
     }
 
-    /// Content that was not known was opened.
+    /// Enters content that was opened without being known, and returns a lease.
     pub(crate) fn found(&self, digest: &Digest, size: u64) -> Lease {
         let mut known = self.known();
         if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
-            known.order.restore(digest.clone(), Tier::Content, size, Instant::now());
+            known.order.restore(digest.clone(), Rank::Blob, size, Instant::now());
             known.touch(digest);
         }
         known.lease(digest)
     }
 
-    /// It was answered from memory.
+    /// Notes a use that was answered from memory.
     pub(crate) fn touch(&self, digest: &Digest) {
         self.known().touch(digest);
     }
 
-    /// Part of it was answered.
+    /// Notes a use that was answered by range.
     pub(crate) fn ranged(&self, digest: &Digest) {
         self.known().ranged.insert(digest.clone(), Instant::now());
     }
 
-    /// Content is gone, or is being removed; who reads it keeps its bytes on the disk.
+    /// Takes out content that is gone or is being removed, and returns its size. Its bytes stay on the disk while
+    /// somebody reads it.
     pub(crate) fn remove(&self, digest: &Digest) -> Option<u64> {
         self.known().remove(digest)
     }
 
-    /// Content is wrong, and the disk would not remove it.
+    /// Notes that content is wrong and that the disk would not remove it.
     pub(crate) fn condemn(&self, digest: &Digest) {
         let mut known = self.known();
         self.condemned.add(digest);
-        // Somebody may have opened it meanwhile.
+        // A reader may have opened and entered it meanwhile.
         known.remove(digest);
     }
 
-    /// Known content was not there: others may be gone, too.
+    /// Notes that known content was not on the disk: others may be gone, too.
     pub(crate) fn missed(&self, digest: &Digest) {
         let mut known = self.known();
         if known.remove(digest).is_some() {
@@ -190,12 +192,12 @@ impl Index {
         }
     }
 
-    /// Was something missed since this was last asked?
+    /// True if content was missed since this was last called.
     pub(crate) fn take_lost(&self) -> bool {
         std::mem::take(&mut self.known().lost)
     }
 
-    /// Forgets content that is not among `present`, and fills nobody works at that are not among `partials`, unless they
+    /// Forgets content that is not among `present`, and idle partial files that are not among `partials`, unless they
     /// came or were used after `since`.
     pub(crate) fn retain(&self, present: &HashSet<Digest>, partials: &HashSet<Digest>, since: Instant) {
         let mut known = self.known();
@@ -208,7 +210,8 @@ impl Index {
         known.partials.retain(partials, since);
     }
 
-    /// Speaks for `bytes` if all that is held and spoken for stays within `limit`; `Err`: bytes too many.
+    /// Reserves `bytes` if everything that is held and reserved stays within `limit`. `Err` holds the number of bytes
+    /// that are too many.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64, limit: u64) -> Result<Reservation, u64> {
         let mut known = self.known();
         let total = known.occupied().total().saturating_add(bytes);
@@ -219,7 +222,7 @@ impl Index {
         Ok(Reservation { index: self.clone(), bytes })
     }
 
-    /// A fill begins with what an earlier one left. Blocks while that is being removed.
+    /// Reserves the space of the partial file that an earlier fill left. Blocks while that file is being removed.
     pub(crate) fn resume(self: &Arc<Self>, digest: &Digest) -> Reservation {
         let is_leaving = |known: &mut Known| known.partials.is_leaving(digest);
         let stayed = self.parted.wait_while(self.known(), is_leaving);
@@ -229,13 +232,13 @@ impl Index {
         Reservation { index: self.clone(), bytes }
     }
 
-    /// A fill was left with `bytes` on the disk.
+    /// Notes that a fill was left with `bytes` on the disk.
     pub(crate) fn pause(&self, digest: &Digest, bytes: u64) {
         self.known().partials.pause(digest, bytes);
     }
 
-    /// Takes out what leaves next. Fills nobody works at go first, the oldest of them, but for fresh ones, which go
-    /// last: who paused may be back.
+    /// Takes out the victim that leaves next. Idle partial files go first, the oldest of them, except fresh ones, which
+    /// go last: their fills may go on soon.
     pub(crate) fn evict(&self, now: Instant) -> Option<Victim> {
         let mut known = self.known();
         let fresh = |since: Instant| now.saturating_duration_since(since) < IN_USE;
@@ -252,50 +255,51 @@ impl Index {
         if let Some((digest, size)) = order.evict(spared) {
             known.forget(&digest);
             known.leaving.insert(digest.clone());
-            return Some(Victim::Content(digest, size));
+            return Some(Victim::Committed(digest, size));
         }
         known.partials.evict(&oldest?.0)
     }
 
-    /// Takes out a fill that nobody works at.
+    /// Takes out the oldest partial file that nobody writes.
     pub(crate) fn evict_partial(&self) -> Option<Victim> {
         let mut known = self.known();
         let (digest, _) = known.partials.oldest()?;
         known.partials.evict(&digest)
     }
 
-    /// A fill that was taken out is `removed`, or is there still.
+    /// Notes that a partial file that was taken out is `removed`, or could not be.
     pub(crate) fn has_parted(&self, digest: &Digest, removed: bool) {
         self.known().partials.has_left(digest, removed);
         self.parted.notify_all();
     }
 
-    /// What [`Index::evict`] took is removed.
+    /// Notes that content that [`Index::evict`] took out is removed.
     pub(crate) fn has_left(&self, digest: &Digest) {
         self.known().leaving.remove(digest);
     }
 
-    /// What must not be evicted, from now on.
+    /// Sets the digests that must not be evicted.
     pub(crate) fn pin(&self, pinned: HashSet<Digest>) {
         self.known().pinned = Arc::new(pinned);
     }
 
-    /// What must not be evicted.
+    /// The digests that must not be evicted.
     pub(crate) fn pinned(&self) -> Arc<HashSet<Digest>> {
         self.known().pinned.clone()
     }
 
-    /// Is it read just now?
+    /// True if somebody reads the content now.
     pub(crate) fn is_read(&self, digest: &Digest) -> bool {
         self.known().leases.get(digest).is_some_and(|lease| lease.strong_count() > 0)
     }
 
-    /// When it was last asked for, if it is here.
+    /// The time of the last use, if the content is here.
     pub(crate) fn used_at(&self, digest: &Digest) -> Option<SystemTime> {
         self.known().used.get(digest).map(|used| used.at)
     }
 
-    /// Content whose last use its file does not tell, at most `most`; told from now on.
+    /// At most `most` digests whose last use is not yet in their file's times, with that use. They count as noted from
+    /// now on.
     pub(crate) fn take_unnoted(&self, most: usize) -> Vec<(Digest, SystemTime)> {
         let mut known = self.known();
         let unnoted = known.used.iter_mut().filter(|(_, used)| !used.noted).take(most);
@@ -307,24 +311,24 @@ impl Index {
             .collect()
     }
 
-    /// Everything committed, in the order of digests.
+    /// All committed digests, in their order.
     pub(crate) fn digests(&self) -> Vec<Digest> {
         let mut digests: Vec<_> = self.known().order.keys().cloned().collect();
         digests.sort_unstable();
         digests
     }
 
-    /// Size and kind, if it is here.
+    /// Size in bytes and kind, if the content is here.
     pub(crate) fn look(&self, digest: &Digest) -> Option<(u64, Kind)> {
         let known = self.known();
-        Some((known.order.size(digest)?, known.order.tier(digest)?.into()))
+        Some((known.order.size(digest)?, known.order.rank(digest)?.into()))
     }
 
-    /// The scan at start is through.
+    /// Notes that the scan at start has seen everything.
     pub(crate) fn complete(&self) {
         let mut known = self.known();
         known.complete = true;
-        // Evictions wait for the scan: what is left here is what left during it.
+        // Evictions wait for the scan, so `leaving` holds only content that left during the scan.
         known.leaving.clear();
         let Known { checked, order, .. } = &mut *known;
         checked.retain(|digest| order.size(digest).is_some());
@@ -333,18 +337,18 @@ impl Index {
         self.concern.notify_one();
     }
 
-    /// Returns when it is.
+    /// Returns when the scan at start has seen everything.
     pub(crate) async fn scanned(&self) {
         let _ = self.scanned.subscribe().wait_for(|scanned| *scanned).await;
     }
 
     pub(crate) fn usage(&self) -> Usage {
         let known = self.known();
-        let (content, manifests) = (known.order.holds(Tier::Content), known.order.holds(Tier::Manifest));
+        let (content, manifests) = (known.order.holds(Rank::Blob), known.order.holds(Rank::Manifest));
         Usage { objects: content.0 + manifests.0, bytes: content.1 + manifests.1, complete: known.complete }
     }
 
-    /// Tells the sink what is held.
+    /// Reports to the sink how much is held of each kind.
     pub(crate) fn tell(&self, events: &dyn Events) {
         for kind in Kind::ALL {
             let (objects, bytes) = self.known().order.holds((*kind).into());
@@ -352,12 +356,12 @@ impl Index {
         }
     }
 
-    /// Bytes on the disk.
+    /// Bytes on the disk, by their reason.
     pub(crate) fn occupied(&self) -> Occupied {
         self.known().occupied()
     }
 
-    /// Was nothing asked for so long, and is nothing being filled?
+    /// True if nothing was asked for within `time`, and no fill runs.
     pub(crate) fn is_quiet(&self, time: Duration) -> bool {
         let known = self.known();
         known.reserved == 0 && known.asked_at.is_none_or(|at| at.elapsed() >= time)
@@ -424,7 +428,7 @@ impl Known {
     fn occupied(&mut self) -> Occupied {
         self.unlinked.retain(|(lease, _)| lease.strong_count() > 0);
         Occupied {
-            committed: self.order.holds(Tier::Content).1 + self.order.holds(Tier::Manifest).1,
+            committed: self.order.holds(Rank::Blob).1 + self.order.holds(Rank::Manifest).1,
             reserved: self.reserved,
             partial: self.partials.bytes(),
             unlinked: self.unlinked.iter().map(|(_, bytes)| bytes).sum(),
@@ -433,17 +437,17 @@ impl Known {
 }
 
 impl Reservation {
-    /// Bytes spoken for.
+    /// Bytes reserved.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes `other` in.
+    /// Adds `other` to this reservation.
     pub fn join(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
-    /// Is at least `bytes` from now on: a fill of unknown length has written so much.
+    /// Grows to at least `bytes`, without a look at the budget: a fill of unknown length has written so much.
     pub fn cover(&mut self, bytes: u64) {
         if bytes > self.bytes {
             self.index.known().reserved += bytes - self.bytes;
@@ -458,23 +462,23 @@ impl Drop for Reservation {
     }
 }
 
-impl From<Kind> for Tier {
+impl From<Kind> for Rank {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Manifest => Self::Manifest,
-            Kind::Blob => Self::Content,
+            Kind::Blob => Self::Blob,
         }
     }
 }
 
-impl From<Tier> for Kind {
-    fn from(tier: Tier) -> Self {
-        match tier {
-            Tier::Manifest => Self::Manifest,
-            Tier::Content => Self::Blob,
+impl From<Rank> for Kind {
+    fn from(rank: Rank) -> Self {
+        match rank {
+            Rank::Manifest => Self::Manifest,
+            Rank::Blob => Self::Blob,
         }
     }
 }
 
-/// Who read a range, or paused a fill, may be back for so long (design decision 5).
+/// Time for which a client that read a range, or a fill that paused, may come back (design decision 5).
 const IN_USE: Duration = Duration::from_secs(600);

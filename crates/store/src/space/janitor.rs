@@ -1,4 +1,4 @@
-//! Keeps the store within its limits, and what it believes within the truth.
+//! Keeps the store within its limits, and its index in agreement with the disk.
 
 use std::collections::HashSet;
 use std::io;
@@ -7,16 +7,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::evict::Tier;
+use super::evict::Rank;
 use super::room::Room;
 use crate::checks::recover;
 use crate::disk::blocking::off_worker;
 use crate::records::layout::digest_of;
 
-/// Cleans until `gone` says the store is closed. Each of `foundings` calls for a look at what is there.
+/// Cleans until `gone` returns true: the store is closed. Each change of `foundings` calls for a comparison with the
+/// disk.
 pub(crate) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: impl Fn() -> bool + Send) {
     let mut reconciled: Option<Instant> = None;
-    // Whoever wipes a large folder is at it for a while, and removes what comes meanwhile.
+    // Wiping a large folder takes a while, and removes files that come meanwhile.
     let mut once_more = false;
     loop {
         let founded = tokio::select! {
@@ -36,15 +37,15 @@ pub(crate) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: i
         room.index.prune(Instant::now());
         room.settle().await;
         tidy_boot(&room).await;
-        // A disk that cannot be written serves all the same; the order of leaving then ends with the process.
+        // A disk that cannot be written still serves; the order of leaving then ends with the process.
         let _ = note_uses(&room).await;
     }
 }
 
-/// Somebody removed files, or the folder, or had it for a while: what is not there is forgotten, what is in memory of
-/// files is read again, and what is new is entered.
+/// Compares the index with the disk, after somebody removed files or had the folder. Content that is gone is forgotten,
+/// records in memory are read again, and new files are entered.
 async fn reconcile(room: &Room) -> io::Result<()> {
-    // What is evicted meanwhile would be entered again.
+    // Content that is evicted during the comparison would be entered again.
     let _turn = room.turn.lock().await;
     let since = Instant::now();
     room.recent.forget_all();
@@ -56,27 +57,27 @@ async fn reconcile(room: &Room) -> io::Result<()> {
             folder.disk.make_dir(&needed)?;
         }
         let partials = folder.disk.names(&folder.layout.partials())?;
-        Ok((recover::content(&folder)?, partials.iter().filter_map(|name| digest_of(name)).collect()))
+        Ok((recover::committed(&folder)?, partials.iter().filter_map(|name| digest_of(name)).collect()))
     })
     .await?;
     let present: HashSet<_> = content.iter().map(|(digest, _)| digest.clone()).collect();
     room.index.retain(&present, &partials, since);
     for (digest, entry) in content {
         let size = entry.size.unwrap_or_default();
-        room.index.restore(&digest, Tier::Content, size, entry.modified, SystemTime::now());
+        room.index.restore(&digest, Rank::Blob, size, entry.modified, SystemTime::now());
     }
     room.index.tell(&*room.folder.events);
     Ok(())
 }
 
-/// Keeps the record of what was hashed from growing with what has left.
+/// Keeps the record of hashed digests from growing with content that has left.
 async fn tidy_boot(room: &Room) {
     let (folder, index) = (room.folder.clone(), room.index.clone());
-    // As it was is as good.
+    // If this fails, the record stays as it was, which is no worse.
     let _ = off_worker(move || folder.boot.tidy(index.count_checked(), || index.checked())).await;
 }
 
-/// Lets files tell when they were last used, so that the order of leaving outlives the process.
+/// Writes the last uses into the files' times, so that the order of leaving outlives the process.
 async fn note_uses(room: &Room) -> io::Result<()> {
     let (folder, uses) = (room.folder.clone(), room.index.take_unnoted(NOTED_AT_ONCE));
     off_worker(move || {
@@ -91,7 +92,7 @@ async fn note_uses(room: &Room) -> io::Result<()> {
     .await
 }
 
-/// Between two rounds when nothing calls for one.
+/// Time between two rounds when nothing calls for one.
 const PERIOD: Duration = Duration::from_secs(30);
-/// Files touched in a round at most.
+/// Files whose times are written in one round, at most.
 const NOTED_AT_ONCE: usize = 1000;

@@ -2,5 +2,5 @@
 
 use std::sync::Arc;
 
-/// Held by who reads committed content: it is not evicted meanwhile.
+/// A lease is held by each reader of committed content, which is not evicted meanwhile.
 pub(crate) type Lease = Arc<()>;

@@ -1,11 +1,11 @@
-//! Space: how much the store may hold, what it holds, and what leaves when there is too much.
+//! Space: the limits of the store, its content, and the evictions that keep it within the limits.
 //!
 //! - [`index`]: everything committed, its readers ([`lease`]), reservations and [`partials`]; figures in [`usage`]
 //! - [`evict`]: the order in which content leaves, a pure policy
 //! - [`room`]: makes room and removes, within the [`allowance`]; a [`victim`] is on its way from the index to removal
 //! - [`condemned`]: wrong content that the disk would not remove
 //! - [`janitor`]: keeps the limits and compares the index with the disk, now and then
-//! - [`health`] and [`standing`]: what is wrong, for people to see
+//! - [`health`] and [`standing`]: the trouble of the disk and the figures of the store, for people to see
 
 pub(crate) mod allowance;
 pub(crate) mod condemned;

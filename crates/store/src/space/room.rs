@@ -1,4 +1,4 @@
-//! Room for what comes: the budget, what must stay free on the file system, and who leaves for it.
+//! Makes room for new content: within the budget and the floors of the file system, by evicting.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -21,7 +21,7 @@ use crate::records::link::Links;
 use crate::records::pins;
 use crate::records::tag::Tags;
 
-/// Gives room in one store. Clones share it; none of them holds the folder's lock.
+/// The parts of a store that make room and remove content. Clones share them; none of them holds the folder's lock.
 #[derive(Clone)]
 pub(crate) struct Room {
     pub(crate) folder: Folder,
@@ -31,21 +31,21 @@ pub(crate) struct Room {
     pub(crate) tags: Tags,
     pub(crate) recent: Recent,
     pub(crate) allowance: Arc<Allowance>,
-    /// One eviction at a time.
+    /// Admits one eviction at a time.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) scrub: Arc<Progress>,
 }
 
-/// What must leave before something may come.
+/// The amount that must leave before new content may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Need {
     reason: Evicted,
-    /// Bytes, or files where those are short.
+    /// Bytes; files if the reason is [`Evicted::FreeFiles`].
     amount: u64,
 }
 
 impl Room {
-    /// Speaks for `bytes`, evicting for them; `None` when they cannot be stored.
+    /// Reserves `bytes`, and evicts for them. `None` when they cannot be stored.
     pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let limit = self.allowance.limit();
         if bytes > limit {
@@ -54,7 +54,7 @@ impl Room {
         }
         let occupied = self.index.occupied();
         if bytes > limit.saturating_sub(occupied.reserved + occupied.unlinked) {
-            // Nothing that could leave would make enough room.
+            // Even the eviction of everything else would not make enough room.
             self.health.crowded(format!("no room for {bytes} bytes beside the fills under way"));
             return None;
         }
@@ -88,7 +88,7 @@ impl Room {
         }
     }
 
-    /// Refreshes what is pinned.
+    /// Refreshes the set of pinned digests.
     pub(crate) async fn pin(&self) {
         let pinned = self.allowance.pinned();
         if !pinned.is_empty() || !self.index.pinned().is_empty() {
@@ -96,7 +96,7 @@ impl Room {
         }
     }
 
-    /// Removes content, its links and what memory has of it. Who reads it reads on.
+    /// Removes content, its links, and its copies in memory. Its readers read on.
     pub(crate) async fn remove(&self, digest: &Digest, reason: Evicted) -> io::Result<()> {
         let size = self.index.remove(digest);
         self.unlink(digest).await?;
@@ -107,7 +107,7 @@ impl Room {
         Ok(())
     }
 
-    /// Removes what fills left that nobody works at; the bytes.
+    /// Removes partial files that nobody writes, and returns their bytes.
     pub(crate) async fn clear_partials(&self) -> io::Result<u64> {
         let _turn = self.turn.lock().await;
         let mut bytes = 0;
@@ -117,8 +117,8 @@ impl Room {
         Ok(bytes)
     }
 
-    /// Takes content that is not what its name says out of reach, also where the disk will not remove it; who has it
-    /// open reads on. Its links stay: it is fetched again for whoever could see it.
+    /// Takes wrong content out of reach, even if the disk does not remove it; its readers read on. Its links stay: it
+    /// is fetched again for those who could see it.
     pub(crate) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
         self.recent.forget(digest).await;
         self.index.remove(digest);
@@ -130,7 +130,7 @@ impl Room {
         }
     }
 
-    /// The disk would not give content back: told, and quarantined if the content is to blame. Was it?
+    /// Reports that the disk did not give content back, and quarantines the content if it is to blame. True if it was.
     pub(crate) async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
         self.folder.events.disk_failed(error);
         let rotten = is_rot(error);
@@ -140,7 +140,7 @@ impl Room {
         rotten
     }
 
-    /// Content was hashed and is right: believed until the machine starts again.
+    /// Notes that content was hashed and is right: it is believed until the machine starts again.
     pub(crate) async fn hashed(&self, digest: &Digest) {
         if self.index.is_checked(digest) {
             return;
@@ -159,19 +159,19 @@ impl Room {
         let _ = noted.await;
     }
 
-    /// How far the scrub is.
+    /// The progress of the scrub.
     pub(crate) fn progress(&self) -> Scrubbed {
         *self.scrub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The scrub went on.
+    /// Changes the progress of the scrub, and reports it to the sink.
     pub(crate) fn scrubbed(&self, change: impl FnOnce(&mut Scrubbed)) {
         let mut scrubbed = self.scrub.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut scrubbed);
         self.folder.events.scrubbed(&scrubbed);
     }
 
-    /// Evicts until `need` is met; `false` when it cannot be.
+    /// Evicts until `need` is met. `false` when it cannot be.
     async fn evict(&self, need: Need) -> bool {
         let _turn = self.turn.lock().await;
         if !self.index.usage().complete {
@@ -193,12 +193,12 @@ impl Room {
         freed >= need.amount
     }
 
-    /// Removes what the index gave up; what cannot be removed is entered again.
+    /// Removes a victim from the disk. Content that cannot be removed is entered again.
     async fn let_go(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
         let bytes = match victim {
             Victim::Partial(digest, bytes) => {
                 let (index, Folder { disk, layout, .. }) = (self.index.clone(), self.folder.clone());
-                // Whatever becomes of us: a fill may wait to begin where this one left off.
+                // This job runs to its end even if the caller is dropped: a fill may wait for it.
                 off_worker(move || {
                     let checkpoint = disk.remove(&layout.checkpoint(&digest));
                     let removed = checkpoint.and_then(|()| disk.remove(&layout.partial(&digest)));
@@ -208,7 +208,7 @@ impl Room {
                 .await?;
                 bytes
             }
-            Victim::Content(digest, bytes) => {
+            Victim::Committed(digest, bytes) => {
                 let removed = self.unlink(&digest).await;
                 self.index.has_left(&digest);
                 if let Err(error) = removed {
@@ -223,7 +223,7 @@ impl Room {
     }
 
     async fn unlink(&self, digest: &Digest) -> io::Result<()> {
-        // Links first: one that is put from here on belongs to content that is fetched anew.
+        // Links go first: a link that is put from here on belongs to content that is fetched anew.
         self.links.revoke(digest).await?;
         self.recent.forget(digest).await;
         self.remove_file(digest).await
@@ -236,14 +236,14 @@ impl Room {
         Ok(())
     }
 
-    /// What the file system lacks, with `bytes` more on it. A file system that cannot be asked lacks nothing.
+    /// The need of the file system with `bytes` more on it. `None` if it has enough, or cannot be asked.
     async fn below_floor(&self, bytes: u64) -> Option<Need> {
         let (disk, dir) = (self.folder.disk.clone(), self.folder.layout.dir().to_owned());
         lacks(&off_worker(move || disk.space(&dir)).await.ok()?, bytes)
     }
 }
 
-/// What a file system lacks with `bytes` more on it, to keep its floors.
+/// The need of a file system with `bytes` more on it, to keep its floors.
 fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     let floor = |all: u64| all / 100 * FLOOR_PERCENT;
     let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
@@ -253,7 +253,7 @@ fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
 }
 
-/// The budget of content, bytes: `max_size`, or a usual part of the file system where none is given.
+/// The budget of content in bytes: `max_size`, or a usual part of the file system where none is given.
 pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
     if let Some(max_size) = max_size {
         return max_size;
@@ -263,9 +263,9 @@ pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
     space.as_ref().map_or(u64::MAX, |space| space.bytes / 100 * USUAL_LIMIT_PERCENT)
 }
 
-/// Rounds of making room for one fill: others may take what was freed.
+/// Rounds of making room for one fill: others may take space that was freed.
 const ATTEMPTS: usize = 3;
-/// Left free for others, of bytes and of files (reliability: starting limits).
+/// Part of the file system's bytes, and of its files, that stays free for others, per cent.
 const FLOOR_PERCENT: u64 = 5;
-/// Of the file system, without a budget.
+/// Part of the file system that is the budget where none is given, per cent.
 const USUAL_LIMIT_PERCENT: u64 = 80;

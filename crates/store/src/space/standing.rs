@@ -2,23 +2,24 @@
 
 use crate::checks::progress::Scrubbed;
 
-/// How the store stands: what it may hold, what else takes space, and what is wrong.
+/// The standing of a store: its limit, the space it takes, and its trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Bytes it may hold.
+    /// Bytes of content that it may hold.
     pub limit_bytes: u64,
-    /// Bytes that running fills have or may still write.
+    /// Bytes that running fills have written or may still write.
     pub reserved_bytes: u64,
-    /// Bytes of fills that were paused or broke, kept for the next request.
+    /// Bytes of partial files that nobody writes, kept for the next request.
     pub partial_bytes: u64,
-    /// Bytes removed while they were read, free when the last reader is gone.
+    /// Bytes of content that was removed while it was read; free when the last reader is gone.
     pub unlinked_bytes: u64,
-    /// Objects of pinned images.
+    /// Number of objects of pinned images.
     pub pinned_objects: u64,
-    /// Why content is not stored just now.
+    /// The reason why content is not stored now, if there is one.
     pub warning: Option<String>,
-    /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
+    /// Names of the stores of other versions in the cache folder. Nobody uses them here: remove them to have their
+    /// space.
     pub reclaimable: Vec<String>,
-    /// How far the scrub is.
+    /// Progress of the scrub.
     pub scrubbed: Scrubbed,
 }

@@ -1,4 +1,4 @@
-//! What leaves a full store, and what never does.
+//! A full store evicts the right content, and never the wrong one.
 
 use std::fs;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use oci::Digest;
 use tempfile::TempDir;
 
-use super::evict::Tier;
+use super::evict::Rank;
 use super::index::Index;
 use crate::disk::faulty::{self, Fault, Trap};
 use crate::disk::io::Space;
@@ -17,7 +17,7 @@ use crate::records::scope::{Kind, Link, Scope};
 use crate::records::tag_record::TagRecord;
 use crate::testing::{config, fill, is_here, open, open_trapped, open_watched};
 
-/// Counts what left.
+/// Keeps the evictions that are reported.
 #[derive(Default)]
 struct Counting(std::sync::Mutex<Vec<(Evicted, u64)>>);
 
@@ -138,7 +138,7 @@ async fn the_file_systems_floors_are_kept() {
         store.scanned().await;
         let first = fill(&store, 1, 900).await.expect("room");
         trap.says(space);
-        // What leaves does not show in what this file system says: there is never enough.
+        // This file system always reports the same free space: there is never enough.
         assert!(store.reserve(2000).await.is_none());
         assert!(!is_here(&store, &first).await);
         assert_eq!(*watch.0.lock().unwrap(), [(reason, 900)]);
@@ -214,7 +214,7 @@ async fn a_wiped_folder_is_a_cold_cache() {
     let digests = [fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap()];
     fs::remove_dir_all(dir.path().join("v1")).unwrap();
     assert!(store.blob(&digests[0]).await.unwrap().is_none());
-    // The janitor learns of it and forgets the other, too.
+    // The janitor learns of the loss and forgets the other content, too.
     while store.usage().objects > 0 {
         tokio::task::yield_now().await;
     }
@@ -234,7 +234,7 @@ fn what_left_during_the_scan_is_not_entered_by_it_and_may_come_back() {
     }
     let _lease = index.add(&back, Kind::Blob, 4);
     for digest in [&gone, &back] {
-        index.restore(digest, Tier::Content, 4, SystemTime::now(), SystemTime::now());
+        index.restore(digest, Rank::Blob, 4, SystemTime::now(), SystemTime::now());
     }
     index.complete();
     assert_eq!(index.look(&gone), None);

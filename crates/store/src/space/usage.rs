@@ -1,17 +1,17 @@
-//! Figures of a store: what it holds, and what takes its space.
+//! Figures of a store: its objects, and the bytes on the disk by their reason.
 
-/// What the store holds.
+/// The committed content of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// Committed objects.
+    /// Number of committed objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Their size, bytes.
     pub bytes: u64,
-    /// Has the scan at start seen all of them?
+    /// Whether the scan at start has seen all of them.
     pub complete: bool,
 }
 
-/// Bytes on the disk, by what keeps them there.
+/// Bytes on the disk, by the reason that keeps them there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Occupied {
     pub(crate) committed: u64,

@@ -1,12 +1,14 @@
-//! What an eviction takes out of the index, to be removed from the disk.
+//! A file on its way from the index to its removal from the disk.
 
 use oci::Digest;
 
-/// What an eviction takes.
+/// A file that an eviction takes.
 #[derive(Debug)]
 pub(crate) enum Victim {
-    /// Committed content, which has left the index; [`crate::space::index::Index::has_left`] when it is removed.
-    Content(Digest, u64),
-    /// A fill nobody works at, which nobody goes on with until [`crate::space::index::Index::has_parted`].
+    /// Committed content that has left the index, and its bytes. [`crate::space::index::Index::has_left`] is called
+    /// when it is removed.
+    Committed(Digest, u64),
+    /// A partial file that nobody writes, and its bytes. No fill goes on with it until
+    /// [`crate::space::index::Index::has_parted`].
     Partial(Digest, u64),
 }
