@@ -15,8 +15,14 @@
 //!
 //! The rooms, each with a map of its own, from the top down:
 //!
-//! - [`Store`] (`store.rs`) is the handle of the proxy; `open.rs` puts its parts together, `inventory.rs` lists and
-//! purges
+//! - [`Store`] (`store.rs`) is the handle of the proxy; `open.rs` puts its parts together
+//! - `inventory`: lists of images, and purges
+//! - `tier/`: the seam of a second tier below this disk
+//! - `checks/`: files on the disk are compared with their names
+//! - `space/`: the limits of the store, and the evictions that keep it within them
+//! - `content/`: bytes on their way in and out
+//! - `records/`: links, tags, pins, and the paths of all files
+//! - `disk/`: the file calls, and the lock of the folder
 
 mod checks;
 mod config;

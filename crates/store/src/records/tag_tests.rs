@@ -143,7 +143,7 @@ impl Events for Moves {
 }
 
 #[tokio::test]
-async fn moves_are_moves_once_and_remembered_across_restarts() {
+async fn moves_are_reported_once_and_remembered_across_restarts() {
     let dir = TempDir::new().unwrap();
     let reported = Arc::new(Moves::default());
     let tag = OneTag::watched(dir.path(), reported.clone()).await;
