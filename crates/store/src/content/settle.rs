@@ -21,7 +21,7 @@ pub enum AppendError {
 
 impl AppendError {
     /// The disk's error.
-    pub fn into_disk(self) -> io::Error {
+    pub(crate) fn into_disk(self) -> io::Error {
         match self {
             Self::Write(error) | Self::Sync(error) => error,
         }
