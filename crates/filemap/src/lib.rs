@@ -1,13 +1,13 @@
 //! Whole files mapped into memory, handed out as windows for the kernel to read.
 //!
-//! A window goes from the page cache to a socket without passing through a buffer of ours. What that asks for:
+//! A window goes from the page cache to a socket without passing through a buffer of this process. Its users must keep
+//! two rules:
 //!
-//! - The file must never change while it is mapped: content is written once, removed by name, never cut. A file that
-//!   somebody cut all the same makes the kernel's copy fail (`EFAULT`: one connection breaks), but kills the process
-//!   when the process itself touches the window. So windows go to plain sockets and nowhere else: not to TLS, not to a
-//!   hash.
-//! - A page that is not in memory stops whoever touches it until the disk has answered. Ask [`FileMap::is_resident`]
-//!   first, and [`FileMap::populate`] where waiting is fine.
+//! - The file must never change while it is mapped: content is written once, removed by name, never cut. If somebody
+//!   cuts the file all the same, the kernel's copy fails (`EFAULT`: one connection breaks), but a process that touches
+//!   the window itself is killed. So windows go to plain sockets and nowhere else: not to TLS, not to a hash.
+//! - A page that is not in memory stops the thread that touches it until the disk has answered. Call
+//!   [`FileMap::is_resident`] first, and [`FileMap::populate`] where waiting is fine.
 //!
 //! This crate is the only one that may contain `unsafe`; there are two blocks of it.
 
@@ -28,10 +28,11 @@ pub struct FileMap {
 }
 
 impl FileMap {
-    /// Maps the first `length` bytes of `file`, which must have that many and keep them as they are. Reads nothing yet.
+    /// Maps the first `length` bytes of `file`. The file must have that many and must not change. Reads nothing yet.
     ///
     /// # Errors
-    /// The system's: the file system maps no files, or there are too many mappings. Reading by position then works.
+    /// The system's: the file system maps no files, or there are too many mappings. Reading by position still works
+    /// then.
     pub fn new(file: &File, length: u64) -> io::Result<Self> {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
         #[allow(unsafe_code, reason = "the system call is unsafe by nature; see the block")]
@@ -49,7 +50,7 @@ impl FileMap {
         self.bytes.slice(range)
     }
 
-    /// Is every page of `range` in memory? Cannot wait for the disk. Some 20 µs a MiB.
+    /// True if every page of `range` is in memory. Does not wait for the disk. Takes some 20 µs a MiB.
     pub fn is_resident(&self, range: Range<usize>) -> bool {
         let (range, mut residency) = (pages(&range), [0_u8; PAGES_AT_ONCE]);
         range.end <= self.map.len()
@@ -66,15 +67,15 @@ impl FileMap {
         self.map.advise_range(Advice::PopulateRead, range.start, range.end.min(self.map.len()) - range.start)
     }
 
-    /// Has the kernel begin to bring in `range`; does not wait for the disk.
+    /// Tells the kernel to begin to bring in `range`; does not wait for the disk.
     pub fn expect(&self, range: Range<usize>) {
         let range = pages(&range);
         let length = range.end.min(self.map.len()) - range.start;
-        // A hint: where it is not taken, populating takes longer.
+        // This is a hint: a kernel that ignores it only makes populating slower.
         let _ = self.map.advise_range(Advice::WillNeed, range.start, length);
     }
 
-    /// Looks at the pages from `at` on, as many as `residency` holds or the file has.
+    /// True if the pages from `at` on are in memory, as many as `residency` holds or the file has.
     fn are_resident(&self, at: usize, residency: &mut [u8; PAGES_AT_ONCE]) -> bool {
         let page_size = page_size();
         let length = (self.map.len() - at).min(residency.len() * page_size);
@@ -89,7 +90,7 @@ impl FileMap {
     }
 }
 
-/// Lets go of the mapping with the last window.
+/// Keeps the mapping until the last window is dropped.
 struct Owner(Arc<Mmap>);
 
 impl AsRef<[u8]> for Owner {
@@ -98,12 +99,12 @@ impl AsRef<[u8]> for Owner {
     }
 }
 
-/// `range` from the start of its first page.
+/// `range`, begun at the start of its first page.
 fn pages(range: &Range<usize>) -> Range<usize> {
     range.start - range.start % page_size()..range.end
 }
 
-/// Pages asked about in one call: 1 MiB of the smallest there are.
+/// Pages that one call asks about: 1 MiB of the smallest pages there are.
 const PAGES_AT_ONCE: usize = 256;
 
 #[cfg(test)]

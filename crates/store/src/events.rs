@@ -4,14 +4,16 @@ use std::io;
 
 use oci::{RegistryHost, Repository, Tag};
 
-use crate::{Kind, Scrubbed, TagMove};
+use crate::checks::progress::Scrubbed;
+use crate::records::scope::Kind;
+use crate::records::tag_record::TagMove;
 
 /// Takes the store's events. Called on the path of a byte: must not block.
 pub trait Events: Send + Sync + 'static {
-    /// Content came to rest in the store.
+    /// Content was committed.
     fn committed(&self, _kind: Kind, _bytes: u64) {}
 
-    /// Content that did not hash to its name was taken out of reach.
+    /// Content that does not hash to its name was taken out of reach.
     fn quarantined(&self, _reason: Quarantined) {}
 
     /// Committed content is hashed again, and quarantined for `reason` if it is wrong.
@@ -23,24 +25,24 @@ pub trait Events: Send + Sync + 'static {
     /// A file operation failed; the work went on without the disk where it could.
     fn disk_failed(&self, _error: &io::Error) {}
 
-    /// The cache folder's lock was gone, and is taken anew: what was there is not ours any more, or not there.
+    /// The cache folder's lock was gone and is taken anew. Files that were there are gone, or somebody else's.
     fn folder_founded(&self) {}
 
-    /// The cache folder's lock was gone and is not ours any more, for this reason: nothing is stored.
+    /// The cache folder's lock is lost, for this reason: nothing is stored.
     fn folder_lost(&self, _reason: &str) {}
 
-    /// What the store holds of a kind, after it changed.
+    /// The store holds so much of a kind, after a change.
     fn holds(&self, _kind: Kind, _objects: u64, _bytes: u64) {}
 
     /// Content left the store.
     fn evicted(&self, _reason: Evicted, _bytes: u64) {}
 
-    /// The upstream says that a tag means something else now, and that is stored.
+    /// The upstream gave a tag another meaning, and that is stored.
     fn tag_moved(&self, _registry: &RegistryHost, _repository: &Repository, _tag: &Tag, _move: &TagMove) {}
 }
 
 oci::labels! {
-    /// Why content was quarantined.
+    /// The reason why content was quarantined.
     Quarantined {
         /// A fill's bytes did not hash to the digest asked for.
         Fill = "fill";
@@ -60,7 +62,7 @@ oci::labels! {
 }
 
 oci::labels! {
-    /// Why content left the store.
+    /// The reason why content left the store.
     Evicted {
         /// The budget is spent.
         Size = "size";
@@ -73,7 +75,7 @@ oci::labels! {
     }
 }
 
-/// A sink that forgets.
+/// A sink that ignores all events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoEvents;
 

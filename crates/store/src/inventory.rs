@@ -1,4 +1,4 @@
-//! What is here, for people to ask: images by tag, what is known of a digest, and taking things out.
+//! The inventory, for people: the images by tag, everything known of a digest, and purges.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -7,10 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use oci::{Digest, ImageName, Reference, RegistryHost};
 use serde::{Deserialize, Serialize};
 
-use super::pins::{children, is_manifest};
-use super::tag::{TagMove, TagSeen};
-use super::{Kind, Store};
 use crate::events::Evicted;
+use crate::records::pins::{children, is_manifest};
+use crate::records::scope::Kind;
+use crate::records::tag::TagSeen;
+use crate::records::tag_record::TagMove;
+use crate::store::Store;
 
 /// An image that a tag means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,94 +21,94 @@ pub struct Image {
     pub image: String,
     /// Digest of the manifest the tag means.
     pub digest: String,
-    /// Bytes of it that are here, layers shared with other images among them.
+    /// Bytes of the image that are stored, including layers shared with other images.
     pub bytes: u64,
-    /// Can it be pulled to its end without the registry, on the platforms that were pulled?
+    /// Whether the image can be pulled to its end without the registry, on the platforms that were pulled.
     pub complete: bool,
-    /// Does the configuration pin it?
+    /// Whether the configuration pins the image.
     pub pinned: bool,
-    /// When the registry last confirmed the tag, seconds since 1970.
+    /// The time at which the registry last confirmed the tag, seconds since 1970.
     pub checked_at: u64,
-    /// When any of it was last asked for, seconds since 1970.
+    /// The time at which any part of the image was last asked for, seconds since 1970.
     pub used_at: Option<u64>,
 }
 
-/// What is known of an image or a digest.
+/// Everything known of an image or a digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// What was asked about.
+    /// The image or digest that was asked about.
     pub subject: String,
-    /// Its digest; none for a tag we have no record of.
+    /// The digest; `None` for a tag that has no record.
     pub digest: Option<String>,
-    /// Is that digest's content here?
+    /// Whether the content of the digest is stored.
     pub here: bool,
-    /// `manifest` or `blob`, if it is here.
+    /// `manifest` or `blob`, if the content is stored.
     pub kind: Option<String>,
     /// Bytes of that content alone.
     pub bytes: Option<u64>,
-    /// Of a manifest: can it be pulled to its end without the registry, on the platforms that were pulled?
+    /// For a manifest: whether it can be pulled to its end without the registry, on the platforms that were pulled.
     pub complete: Option<bool>,
-    /// Of a manifest: what it names that is not here. Of an index, the children nobody pulled are not among them.
+    /// For a manifest: the digests it names that are not stored. Children of an index that nobody pulled are left out.
     pub missing: Vec<String>,
-    /// Who may see it: registries, or repositories of them.
+    /// The registries, or repositories of them, that may see it.
     pub linked: Vec<String>,
-    /// When the registry last confirmed the tag, seconds since 1970.
+    /// The time at which the registry last confirmed the tag, seconds since 1970.
     pub checked_at: Option<u64>,
-    /// Since when the registry says that it no longer has the tag, seconds since 1970.
+    /// The time since which the registry says that it no longer has the tag, seconds since 1970.
     pub gone_at: Option<u64>,
-    /// What the tag meant before, oldest first; the last few moves.
+    /// The last few moves of the tag, oldest first.
     pub moves: Vec<Moved>,
-    /// When it was last asked for, seconds since 1970.
+    /// The time at which it was last asked for, seconds since 1970.
     pub used_at: Option<u64>,
-    /// Is it kept because the configuration pins it?
+    /// Whether it is kept because the configuration pins it.
     pub pinned: bool,
-    /// Is it being read just now?
+    /// Whether somebody reads it now.
     pub in_use: bool,
 }
 
-/// A change of what a tag means.
+/// A change of a tag's meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
-    /// The digest it meant before.
+    /// Digest of the manifest that the tag named before.
     pub from: String,
-    /// The digest it meant then.
+    /// Digest of the manifest that it named then.
     pub to: String,
-    /// When the registry said so first, seconds since 1970.
+    /// The time at which the registry first said so, seconds since 1970.
     pub at: u64,
 }
 
-/// What to take out.
+/// The subject of a purge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purge {
-    /// A tag, its manifest, and what no other tag's image shares with it.
+    /// A tag, its manifest, and the content of its image that no other tag's image shares.
     Image(ImageName),
-    /// One content.
+    /// The content of one digest.
     Digest(Digest),
-    /// Everything of a registry that no other registry has.
+    /// All content of a registry that no other registry has.
     Registry(RegistryHost),
-    /// Everything.
+    /// All content.
     All,
 }
 
-/// What was, or would be, taken out.
+/// The things that a purge took out, or would take out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purged {
     /// Tags forgotten.
     pub tags: Vec<String>,
     /// Content removed, by digest, with its bytes.
     pub objects: BTreeMap<String, u64>,
-    /// Of those bytes, what stays on the disk until its last reader is gone.
+    /// The part of those bytes that stays on the disk until its last reader is gone.
     pub in_use_bytes: u64,
-    /// Bytes of fills that were paused or broke: they go when everything goes.
+    /// Bytes of partial files that nobody writes: they go when everything goes.
     #[serde(default)]
     pub partial_bytes: u64,
 }
 
-/// A manifest, and what it names as far as it matters.
+/// A manifest and the content it names.
 struct Tree {
-    /// All that is here, the manifest among them.
+    /// The digests that are stored, the manifest among them.
     present: HashSet<Digest>,
-    /// What is missing of what was pulled.
+    /// The digests that are missing although their platform was pulled.
     missing: Vec<Digest>,
     complete: bool,
 }
@@ -141,7 +143,7 @@ impl Store {
         Ok(images)
     }
 
-    /// What is known of an image.
+    /// Everything known of an image.
     ///
     /// # Errors
     /// The disk's.
@@ -166,7 +168,7 @@ impl Store {
         })
     }
 
-    /// What is known of a digest.
+    /// Everything known of a digest.
     ///
     /// # Errors
     /// The disk's.
@@ -174,11 +176,12 @@ impl Store {
         self.explain(digest.to_string(), Some(digest.clone()), "").await
     }
 
-    /// Takes content, its links and tags out; with `dry_run` it only says what it would take. Pinned content goes, too:
-    /// who asks by name means it. Who reads it reads on. Waits for the scan at start: what it has not seen would stay.
+    /// Takes content, its links and tags out. With `dry_run` it only reports what it would take. Pinned content goes,
+    /// too: the caller names it on purpose. Readers read on. It waits for the scan at start: content that the scan has
+    /// not seen would stay.
     ///
     /// # Errors
-    /// The disk's; what was taken out before stays out.
+    /// The disk's; content that was taken out before stays out.
     pub async fn purge(&self, what: &Purge, dry_run: bool) -> io::Result<Purged> {
         self.scanned().await;
         let (tags, digests) = self.doomed(what).await?;
@@ -244,7 +247,7 @@ impl Store {
         digest: Option<Digest>,
         media_type: &str,
     ) -> io::Result<Explanation> {
-        // Else content that is here would be called missing.
+        // Before the end of the scan, content that is stored would be called missing.
         self.scanned().await;
         self.0.room.pin().await;
         let mut explained = Explanation {
@@ -278,7 +281,7 @@ impl Store {
         Ok(explained)
     }
 
-    /// Looks at a manifest as design decision 14 does: an index is what was pulled of it.
+    /// Looks at a manifest as design decision 14 does: of an index, only the children that were pulled count.
     async fn tree(&self, digest: &Digest, media_type: &str) -> Tree {
         let here = |digest: &Digest| self.0.index.look(digest).is_some();
         let mut tree = Tree { present: HashSet::new(), missing: Vec::new(), complete: false };

@@ -1,499 +1,67 @@
 //! The disk: content by digest, permission by link, tags as small records.
 //!
 //! Files are the truth (design decision 2). Content is committed once and never changed; records are one line of
-//! JSON each, replaced whole. Whatever cannot be read is absent: a wiped or broken folder is a cold cache.
+//! JSON each, replaced whole. A file that cannot be read counts as absent: a wiped or broken folder is a cold cache.
 //!
 //! ```text
 //! lock                          held by one instance; names its holder
 //! v1/blobs/<alg>/ab/<hex>       raw bytes that hash to their name
 //! v1/partial/<alg>-<hex>        a fill under way or paused, with its checkpoint `.map`
 //! v1/links/<scope>/ab/<digest>  a repository may see a digest (names of scopes are hashed)
-//! v1/tags/<repository>/<tag>    what a tag meant when last asked (names are hashed)
-//! v1/checked                    what was hashed since the machine started, with the id of that boot
+//! v1/tags/<repository>/<tag>    the meaning of a tag when the upstream was last asked (names are hashed)
+//! v1/checked                    the digests that were hashed since the machine started, with the id of that boot
 //! v1/tmp/                       records and small content on their way; emptied at start
 //! ```
+//!
+//! The rooms, each with a map of its own, from the top down:
+//!
+//! - [`Store`] (`store.rs`) is the handle of the proxy; `open.rs` puts its parts together
+//! - `inventory`: lists of images, and purges
+//! - `tier/`: the seam of a second tier below this disk
+//! - `checks/`: files on the disk are compared with their names
+//! - `space/`: the limits of the store, and the evictions that keep it within them
+//! - `content/`: bytes on their way in and out
+//! - `records/`: links, tags, pins, and the paths of all files
+//! - `disk/`: the file calls, and the lock of the folder
 
-use std::fmt;
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use oci::{Digest, ImageName, Verified};
-use tokio::time::Instant;
-
-use crate::events::Quarantined;
-
-mod blob;
-mod boot;
-mod buffers;
-mod check;
-mod condemned;
+mod checks;
+mod config;
+mod content;
 mod disk;
 pub mod events;
-mod evict;
-#[cfg(any(test, feature = "faults"))]
-#[allow(clippy::unwrap_used)]
-pub mod faulty;
-mod health;
-mod index;
-mod ingest;
 pub mod inventory;
-mod janitor;
-mod layout;
-mod link;
-mod mapped;
-mod partials;
-mod pins;
-mod recent;
-mod record;
-mod recover;
-mod room;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod room_tests;
-mod scrub;
-pub mod spans;
-mod tag;
+mod inventory_tests;
+mod open;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tag_tests;
-mod tenure;
+mod open_tests;
+mod records;
+mod space;
+mod store;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests;
-mod writers;
+mod testing;
+pub mod tier;
 
-pub use blob::{Blob, Content, Touch};
-pub use buffers::SMALL_WINDOW;
-pub use check::{Check, Verdict};
+pub use checks::check::{Check, Verdict};
+pub use checks::progress::Scrubbed;
+pub use config::{OpenError, StoreConfig};
+pub use content::blob::{Blob, Content, Touch};
+pub use content::buffers::SMALL_WINDOW;
+pub use content::ingest::{Ingest, Patch};
+pub use content::limits::SMALL_MAX;
+pub use content::settle::AppendError;
+pub use content::spans;
+#[cfg(any(test, feature = "faults"))]
+pub use disk::faulty;
 pub use events::Events;
-pub use index::Reservation;
-pub use ingest::{AppendError, Ingest, Patch};
-pub use link::{Kind, Link, Links, Scope};
-pub use scrub::Scrubbed;
-pub use tag::{CLOCK_STEP, TagMove, TagRecord, Tags};
-
-use blob::{Committed, off_worker};
-use boot::Boot;
-use buffers::Buffers;
-use check::Checks;
-use disk::{Disk, LocalDisk};
-use health::Health;
-use index::{Index, Lease};
-use layout::Layout;
-use recent::{Changed, Recent};
-use record::Folder;
-use room::{Allowance, Room};
-use tenure::{HeldDisk, Tenure};
-
-/// Content and records on one disk. Clones share it.
-#[derive(Clone)]
-pub struct Store(Arc<Inner>);
-
-struct Inner {
-    folder: Folder,
-    index: Arc<Index>,
-    recent: Recent,
-    links: Links,
-    tags: Tags,
-    room: Room,
-    checks: Arc<Checks>,
-    other_formats: Vec<String>,
-    /// A sync failed: until then nothing new is stored.
-    distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
-    tenure: Arc<Tenure>,
-}
-
-impl Inner {
-    /// Why content is not stored just now.
-    fn warning(&self) -> Option<String> {
-        let refused = self.tenure.last_known().err().map(|refusal| refusal.to_string());
-        refused.or_else(|| self.room.health.warning())
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.tenure.release();
-    }
-}
-
-/// Where and how much to store.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// The cache folder; created with mode 0700 when missing.
-    pub dir: PathBuf,
-    /// Budget for content, bytes. `None`: 80 % of the file system.
-    pub max_size: Option<u64>,
-    /// Images whose content is never evicted while their tags mean it.
-    pub pinned: Vec<ImageName>,
-    /// How long to wait for another instance to let go of the folder.
-    pub lock_wait: Duration,
-}
-
-/// The store cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another instance holds the folder.
-    #[error("cache folder {dir} is held by {holder}; give this instance its own folder, or a lock_wait")]
-    Locked {
-        /// The folder.
-        dir: PathBuf,
-        /// What the holder wrote into the lock file (process id and host).
-        holder: String,
-    },
-    /// The folder cannot be created or written.
-    #[error("cache folder {dir}: {source}; give a folder this user may write")]
-    Folder {
-        /// The folder.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// What the store holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Committed objects.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Has the scan at start seen all of them?
-    pub complete: bool,
-}
-
-/// How the store stands: what it may hold, what else takes space, and what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Bytes it may hold.
-    pub limit_bytes: u64,
-    /// Bytes that running fills have or may still write.
-    pub reserved_bytes: u64,
-    /// Bytes of fills that were paused or broke, kept for the next request.
-    pub partial_bytes: u64,
-    /// Bytes removed while they were read, free when the last reader is gone.
-    pub unlinked_bytes: u64,
-    /// Objects of pinned images.
-    pub pinned_objects: u64,
-    /// Why content is not stored just now.
-    pub warning: Option<String>,
-    /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
-    pub reclaimable: Vec<String>,
-    /// How far the scrub is.
-    pub scrubbed: Scrubbed,
-}
-
-impl Store {
-    /// Takes the folder's lock, waiting up to `lock_wait`, and begins to index what is there in the background.
-    ///
-    /// # Errors
-    /// [`OpenError::Locked`] when the wait is over, [`OpenError::Folder`] when the folder cannot be used.
-    pub async fn open(config: StoreConfig, events: Arc<dyn Events>) -> Result<Self, OpenError> {
-        Self::open_on(Arc::new(LocalDisk), config, events).await
-    }
-
-    async fn open_on(
-        disk: Arc<dyn Disk>,
-        config: StoreConfig,
-        events: Arc<dyn Events>,
-    ) -> Result<Self, OpenError> {
-        let health = Arc::new(Health::new(events));
-        let buffers = Buffers::default();
-        let layout = Layout::new(config.dir.clone());
-        let mut folder =
-            Folder { layout, disk, events: health.clone(), buffers, boot: Arc::new(Boot::current()) };
-        let failed = |source| OpenError::Folder { dir: config.dir.clone(), source };
-        let preparing = folder.clone();
-        off_worker(move || preparing.disk.make_dir(preparing.layout.dir())).await.map_err(failed)?;
-        let lock = recover::lock(&folder.layout, &config).await?;
-        let tenure = Arc::new(Tenure::new(folder.layout.lock(), lock, health.clone()));
-        folder.disk = Arc::new(HeldDisk::new(folder.disk, tenure.clone()));
-        let preparing = folder.clone();
-        let believed = off_worker(move || {
-            recover::sweep(&preparing.layout, &*preparing.disk)?;
-            Ok(preparing.boot.recorded(&preparing))
-        });
-        let believed = believed.await.map_err(failed)?;
-        let limit = room::limit(&folder, config.max_size).await;
-        let looking = folder.clone();
-        let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
-        let room = Room {
-            index: Arc::default(),
-            health,
-            links: Links::new(folder.clone()),
-            tags: Tags::new(folder.clone()),
-            recent: Recent::new(),
-            allowance: Arc::new(Allowance::new(limit, config.pinned)),
-            turn: Arc::default(),
-            scrub: Arc::default(),
-            folder: folder.clone(),
-        };
-        room.index.believe(believed);
-        let store = Self(Arc::new(Inner {
-            index: room.index.clone(),
-            recent: room.recent.clone(),
-            links: room.links.clone(),
-            tags: room.tags.clone(),
-            room,
-            checks: Arc::new(Checks::none()),
-            other_formats: beside.into_iter().filter(|name| layout::is_other_format(name)).collect(),
-            distrusted_until: tokio::sync::watch::Sender::new(None),
-            folder,
-            tenure,
-        }));
-        store.keep_house();
-        Ok(store)
-    }
-
-    /// Begins what runs beside the requests: the scan at start, then the janitor and the scrub. None holds the folder's lock.
-    fn keep_house(&self) {
-        let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
-        tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
-        let store = Arc::downgrade(&self.0);
-        let gone = move || store.strong_count() == 0;
-        tokio::spawn(janitor::run(self.0.room.clone(), self.0.tenure.foundings(), gone.clone()));
-        tokio::spawn(scrub::run(self.0.room.clone(), gone.clone()));
-        tokio::spawn(tenure::keep(self.0.tenure.clone(), gone));
-    }
-
-    /// Is it here? By the index, without a look at the disk; by name while the scan at start has not seen all.
-    pub async fn holds(&self, digest: &Digest) -> bool {
-        self.0.index.look(digest).is_some()
-            || !self.0.index.usage().complete && matches!(self.blob(digest).await, Ok(Some(_)))
-    }
-
-    /// Opens committed content; `None` when it is not there.
-    ///
-    /// # Errors
-    /// The disk's, already told to the sink. Treat them as a miss.
-    pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
-        if self.0.index.condemned.holds(digest) {
-            return Ok(None);
-        }
-        let known = self.0.index.opening(digest);
-        match self.0.recent.file(digest) {
-            Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
-            Ok(None) => {}
-            // What lies there now, if anything, was put there by somebody else.
-            Err(Changed) => self.0.index.doubt(digest),
-        }
-        let (folder, path) = (self.0.folder.clone(), self.0.folder.layout.blob(digest));
-        let checked = self.0.index.is_checked(digest);
-        let opened = off_worker(move || {
-            let file = folder.disk.open(&path)?;
-            let length = file.size()?;
-            let content = Content::new(file, &folder.buffers);
-            Ok((length, Arc::new(Committed::new(content, length, checked))))
-        });
-        match opened.await {
-            Ok((length, _)) if is_wrong(length, digest, known.as_ref().map(|(size, _)| *size)) => {
-                self.quarantine(digest, Quarantined::Size).await;
-                Ok(None)
-            }
-            Ok((_, file)) => {
-                self.0.recent.keep_file(digest, &file);
-                Ok(Some(self.leased(digest, known, file)))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.0.index.missed(digest);
-                Ok(None)
-            }
-            Err(error) => Err(self.told(error)),
-        }
-    }
-
-    /// What must be waited for before all of `blob` may leave: a look at it, if it was not hashed since the machine
-    /// started, or if the client has `repeated` its request for all of it. `None`: nothing.
-    pub fn check(&self, digest: &Digest, blob: &Blob, repeated: bool) -> Option<Check> {
-        let reason = match blob.is_checked() {
-            false => Quarantined::Boot,
-            true if repeated && self.0.checks.is_due(digest, Instant::now()) => Quarantined::Repeat,
-            true => return None,
-        };
-        Some(self.0.checks.begin(&self.0.room, digest, blob, reason))
-    }
-
-    /// Content of at most 4 MiB, from memory if it was asked for lately, else hashed before it is given. Unreadable is
-    /// `None`.
-    pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
-        self.0.index.touch(digest);
-        self.0.recent.small(digest, self.load_small(digest)).await
-    }
-
-    /// Commits small content that was verified; in memory it is kept even if the disk fails.
-    ///
-    /// # Errors
-    /// The disk's, already told to the sink.
-    pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
-        self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
-        let (folder, verified) = (self.0.folder.clone(), verified.clone());
-        let (index, digest) = (&self.0.index, verified.digest().clone());
-        let (size, checked) = (verified.length(), index.is_checked(&digest));
-        let written = off_worker(move || {
-            let target = folder.layout.blob(verified.digest());
-            let present = || folder.disk.open(&target).and_then(|file| file.size()).ok();
-            if checked && present() == Some(verified.length()) {
-                return Ok(false);
-            }
-            let temporary = folder.layout.temporary();
-            let settled = folder.open_new(&temporary).and_then(|file| {
-                file.write_at(0, &bytes)?;
-                ingest::settle(&*folder.disk, &*file, &temporary, &target, &verified)
-                    .map_err(AppendError::into_disk)
-            });
-            settled.inspect_err(|_| drop(folder.disk.remove(&temporary))).map(|()| true)
-        });
-        if written.await.map_err(|error| self.told(error))? {
-            index.add(&digest, kind, size);
-            self.0.room.note(&digest).await;
-            self.0.folder.events.committed(kind, size);
-            index.tell(&*self.0.folder.events);
-        }
-        Ok(())
-    }
-
-    /// Which scope may see which digest.
-    pub fn links(&self) -> &Links {
-        &self.0.links
-    }
-
-    /// What tags meant when last asked.
-    pub fn tags(&self) -> &Tags {
-        &self.0.tags
-    }
-
-    /// What it holds.
-    pub fn usage(&self) -> Usage {
-        self.0.index.usage()
-    }
-
-    /// Begins, or goes on with, content that comes in pieces.
-    ///
-    /// # Errors
-    /// `ResourceBusy` while somebody writes it; the disk's, already told to the sink.
-    pub async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
-        let writer = self.0.index.writers.admit(digest).ok_or(io::ErrorKind::ResourceBusy)?;
-        let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone(), writer);
-        begun.await.map_err(|error| self.told(error))
-    }
-
-    /// Returns when the scan at start has seen everything.
-    pub async fn scanned(&self) {
-        self.0.index.scanned().await;
-    }
-
-    /// How often something left: while this stands still, what was there is there.
-    pub fn departures(&self) -> u64 {
-        self.0.recent.departures()
-    }
-
-    /// Closes files that nobody asked for lately.
-    pub fn tidy(&self) {
-        self.0.recent.tidy();
-    }
-
-    /// What it may hold, what else takes space, and what is wrong.
-    pub fn standing(&self) -> Standing {
-        let occupied = self.0.index.occupied();
-        Standing {
-            limit_bytes: self.0.room.allowance.limit(),
-            reserved_bytes: occupied.reserved,
-            partial_bytes: occupied.partial,
-            unlinked_bytes: occupied.unlinked,
-            pinned_objects: self.0.index.pinned().len() as u64,
-            warning: self.0.warning(),
-            reclaimable: self.0.other_formats.clone(),
-            scrubbed: self.0.room.progress(),
-        }
-    }
-
-    /// Keeps to this budget and these pins from now on ([`StoreConfig`]); what is too much leaves soon.
-    pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
-        let limit = room::limit(&self.0.folder, max_size).await;
-        self.0.room.allowance.replace(limit, pinned);
-        self.0.index.concern.notify_one();
-    }
-
-    /// Is the folder still ours to write? A lock that somebody removed is taken anew, unless another instance was faster.
-    pub async fn holds_folder(&self) -> bool {
-        let tenure = self.0.tenure.clone();
-        off_worker(move || tenure.assure()).await.is_ok()
-    }
-
-    /// A part of `digest` is being answered: who reads so comes back, and it stays for a while.
-    pub fn served_by_range(&self, digest: &Digest) {
-        self.0.index.ranged(digest);
-    }
-
-    /// Room for `bytes` more, on a disk that can be trusted; what has been of least use leaves for it. `None`: they
-    /// are not to be stored.
-    pub async fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        let trusted = self.0.distrusted_until.borrow().is_none_or(|until| Instant::now() >= until);
-        if trusted { self.0.room.reserve(bytes).await } else { None }
-    }
-
-    /// The disk failed a fill. After a failed sync nothing new is stored for a while: every fill would end the same
-    /// way, after its readers had begun.
-    pub fn lost_faith(&self, error: AppendError) {
-        if matches!(error, AppendError::Sync(_)) {
-            self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
-        }
-        self.told(error.into_disk());
-    }
-
-    /// Tells the sink of `error` and gives it back.
-    pub fn told(&self, error: io::Error) -> io::Error {
-        self.0.folder.events.disk_failed(&error);
-        error
-    }
-
-    /// The disk would not give committed content back: if the content is to blame, it is taken out of reach. Was it?
-    pub async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
-        self.0.room.cannot_read(digest, error).await
-    }
-
-    /// Takes content that is not what its name says out of reach; who has it open reads on.
-    async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
-        self.0.room.quarantine(digest, reason).await;
-    }
-
-    fn leased(&self, digest: &Digest, known: Option<(u64, Lease)>, file: Arc<Committed>) -> Blob {
-        let lease = known.map_or_else(|| self.0.index.found(digest, file.length()), |(_, lease)| lease);
-        Blob::new(file, lease)
-    }
-
-    async fn load_small(&self, digest: &Digest) -> Option<Bytes> {
-        let blob = self.blob(digest).await.ok()??;
-        let length = usize::try_from(blob.length()).ok().filter(|length| *length as u64 <= SMALL_MAX)?;
-        let bytes = blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()?;
-        if digest.verify(&bytes).is_err() {
-            self.quarantine(digest, if blob.is_checked() { Quarantined::Read } else { Quarantined::Boot })
-                .await;
-            return None;
-        }
-        if !blob.is_checked() {
-            blob.believe();
-            self.0.room.hashed(digest).await;
-        }
-        Some(bytes)
-    }
-}
-
-/// Has an open file another size than it was committed with? Empty files are what power losses leave.
-fn is_wrong(length: u64, digest: &Digest, known: Option<u64>) -> bool {
-    known.is_some_and(|known| known != length) || length == 0 && digest.verify(b"").is_err()
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.0.folder.layout.dir()).finish()
-    }
-}
-
-/// Largest content read whole into memory, bytes: the limit of manifests.
-pub const SMALL_MAX: u64 = 4 << 20;
-/// How long a disk is left alone after a failed sync.
-const DISTRUST: Duration = Duration::from_secs(30);
+pub use records::link::Links;
+pub use records::scope::{Kind, Link, Scope};
+pub use records::tag::Tags;
+pub use records::tag_record::{CLOCK_STEP, TagMove, TagRecord};
+pub use space::index::Reservation;
+pub use space::standing::Standing;
+pub use space::usage::Usage;
+pub use store::Store;

@@ -1,0 +1,13 @@
+//! Checks: files on the disk are compared with their names.
+//!
+//! - [`recover`]: at the start, removes the leftovers of a crash and indexes the files
+//! - [`check`]: hashes one content, when a client asks for it after a boot or repeats its request (design decision 6)
+//! - [`scrub`]: hashes everything, slowly, while nobody pulls; its [`progress`] is for people to see
+
+pub(crate) mod check;
+pub(crate) mod progress;
+pub(crate) mod recover;
+pub(crate) mod scrub;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Reads everything again, slowly and while nobody pulls, so that the store finds a disk's silent errors before a node
+//! does. Each round ends with forgetting the tags whose manifest has left.
+
+use std::io;
+
+use std::time::Duration;
+
+use oci::{Digest, Verifier};
+use tokio::time::sleep;
+
+use super::check::hash_piece;
+use crate::disk::blocking::off_worker;
+use crate::disk::rot::is_rot;
+use crate::events::Quarantined;
+use crate::space::room::Room;
+
+/// The speed of the scrub.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// The pause after each piece.
+    pub(crate) pause: Duration,
+    /// The scrub reads only after requests were silent for so long. It also waits so long after an object that could
+    /// not be read.
+    pub(crate) quiet: Duration,
+}
+
+impl Pace {
+    /// 8 MiB a second, while nobody pulls.
+    pub(crate) const IDLE: Self = Self { pause: Duration::from_millis(125), quiet: Duration::from_secs(2) };
+}
+
+/// The result of reading an object again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    Right,
+    Wrong(Quarantined),
+    /// The object left meanwhile.
+    Gone,
+    /// The object cannot be read now, for reasons that are not its own.
+    Unknown,
+}
+
+/// Scrubs round after round until `gone` returns true: the store is closed.
+pub(crate) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
+    let mut wait = FIRST_AFTER;
+    loop {
+        // Wakes up now and then, so that a closed store is let go of.
+        for _ in 0..wait.as_secs() / LOOK_UP.as_secs() {
+            sleep(LOOK_UP).await;
+            if gone() {
+                return;
+            }
+        }
+        round(&room, Pace::IDLE, &gone).await;
+        wait = BETWEEN_ROUNDS;
+    }
+}
+
+/// Reads every object that is there at the beginning, then forgets the tags whose manifest has left.
+pub(crate) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
+    let digests = room.index.digests();
+    room.scrubbed(|progress| {
+        (progress.objects, progress.bytes, progress.of_objects) = (0, 0, digests.len() as u64);
+    });
+    for digest in digests {
+        match check(room, pace, &digest, gone).await {
+            Finding::Gone if gone() => return,
+            Finding::Right | Finding::Gone => {}
+            Finding::Unknown => sleep(pace.quiet).await,
+            Finding::Wrong(reason) => {
+                room.quarantine(&digest, reason).await;
+                room.scrubbed(|progress| progress.wrong += 1);
+            }
+        }
+        room.scrubbed(|progress| progress.objects += 1);
+    }
+    if let Err(error) = room.tags.sweep(|digest| room.index.look(digest).is_none()).await {
+        room.folder.events.disk_failed(&error);
+    }
+    room.scrubbed(|progress| progress.rounds += 1);
+}
+
+async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bool + Send)) -> Finding {
+    // The silence is awaited before the file is opened, too: a busy process needs its open files for those who pull.
+    silence(room, pace, gone).await;
+    let (disk, path) = (room.folder.disk.clone(), room.folder.layout.blob(digest));
+    let file = match off_worker(move || disk.open(&path)).await {
+        Ok(file) => file,
+        Err(error) => return unreadable(room, &error),
+    };
+    let mut verifier = Verifier::new(digest.clone());
+    loop {
+        silence(room, pace, gone).await;
+        if gone() {
+            return Finding::Gone;
+        }
+        match hash_piece(&file, verifier).await {
+            Err(error) => return unreadable(room, &error),
+            Ok((moved, read)) => {
+                verifier = moved;
+                room.scrubbed(|progress| progress.bytes += read as u64);
+                if read == 0 {
+                    break;
+                }
+            }
+        }
+        sleep(pace.pause).await;
+    }
+    if verifier.finish().is_err() {
+        return Finding::Wrong(Quarantined::Scrub);
+    }
+    room.hashed(digest).await;
+    Finding::Right
+}
+
+/// Returns when nobody pulls, or when the store is closed.
+async fn silence(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
+    while !room.index.is_quiet(pace.quiet) && !gone() {
+        sleep(pace.quiet).await;
+    }
+}
+
+fn unreadable(room: &Room, error: &io::Error) -> Finding {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Finding::Gone;
+    }
+    room.folder.events.disk_failed(error);
+    if is_rot(error) { Finding::Wrong(Quarantined::Unreadable) } else { Finding::Unknown }
+}
+
+/// Time from the start of the process to the first round.
+const FIRST_AFTER: Duration = Duration::from_secs(3600);
+/// Time from the end of a round to the next.
+const BETWEEN_ROUNDS: Duration = Duration::from_secs(24 * 3600);
+/// Longest time until a closed store is let go of.
+const LOOK_UP: Duration = Duration::from_secs(60);

@@ -1,0 +1,145 @@
+//! Committed content, open for reading.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use super::buffers::{Buffer, Buffers};
+use super::mapped::Mapped;
+use crate::disk::blocking::off_worker;
+use crate::disk::io::File;
+use crate::space::lease::Lease;
+
+/// An open committed file. Clones share it; reading goes on after the file's name is removed.
+///
+/// While a `Blob` is held, its content is not evicted. A cache of open files therefore holds [`Committed`] without the
+/// lease.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    file: Arc<Committed>,
+    #[allow(dead_code, reason = "held so that the content is not evicted")]
+    lease: Lease,
+}
+
+/// The reader that touches the bytes of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// The kernel alone, which copies them to a plain socket: windows may be pages of the file itself.
+    Kernel,
+    /// This process, which encrypts or hashes them: windows are copies.
+    Process,
+}
+
+impl Blob {
+    pub(crate) fn new(file: Arc<Committed>, lease: Lease) -> Self {
+        Self { file, lease }
+    }
+
+    /// Size of the content, bytes.
+    pub fn length(&self) -> u64 {
+        self.file.length
+    }
+
+    /// The bytes, to be read by position.
+    pub fn content(&self) -> &Content {
+        &self.file.content
+    }
+
+    /// True if the content was hashed since the machine started.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.file.checked.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the content was hashed and is right.
+    pub(crate) fn believe(&self) {
+        self.file.checked.store(true, Ordering::Relaxed);
+    }
+
+    /// The next window from `start`, which must lie before `end`; both within the blob.
+    ///
+    /// # Errors
+    /// The disk's; `UnexpectedEof` when the file was cut.
+    pub async fn window(&self, start: u64, end: u64, touch: Touch) -> io::Result<Bytes> {
+        match (&self.file.mapped, touch) {
+            (Some(mapped), Touch::Kernel) => mapped.window(&self.file.content.file, start, end).await,
+            _ => self.file.content.window(start, end - start).await,
+        }
+    }
+}
+
+/// A file whose content does not change any more.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    content: Content,
+    length: u64,
+    mapped: Option<Arc<Mapped>>,
+    /// True if the content was hashed since the machine started.
+    checked: AtomicBool,
+}
+
+impl Committed {
+    /// A file with its size. `checked` says whether it was hashed since the machine started. The file is mapped where
+    /// that works. May block.
+    pub(crate) fn new(content: Content, length: u64, checked: bool) -> Self {
+        let mapped = content.file.map(length).ok().map(|map| Arc::new(Mapped::new(map, length)));
+        Self { content, length, mapped, checked: AtomicBool::new(checked) }
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// True if the file can be served again without a look at its path. Does not block.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.mapped.is_some() && self.content.file.is_intact(self.length)
+    }
+}
+
+/// The bytes of a file that is committed, or still grows.
+#[derive(Clone, Debug)]
+pub struct Content {
+    file: Arc<dyn File>,
+    buffers: Buffers,
+}
+
+impl Content {
+    pub(crate) fn new(file: Arc<dyn File>, buffers: &Buffers) -> Self {
+        Self { file, buffers: buffers.clone() }
+    }
+
+    pub(crate) fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// Reads `length` bytes at `offset`. Bytes that the kernel has in memory are read at once, others on the blocking
+    /// pool.
+    ///
+    /// # Errors
+    /// The disk's; `UnexpectedEof` when the file is shorter, as committed files never are.
+    pub async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+        self.read_into(self.buffers.of(length), offset).await
+    }
+
+    /// Reads a window at `offset`: at most `most` bytes, fewer while many readers hold windows.
+    ///
+    /// # Errors
+    /// As [`Content::read`].
+    pub async fn window(&self, offset: u64, most: u64) -> io::Result<Bytes> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.read_into(self.buffers.window(most), offset).await
+    }
+
+    async fn read_into(&self, mut buffer: Buffer, offset: u64) -> io::Result<Bytes> {
+        if self.file.read_cached(offset, &mut buffer) {
+            return Ok(buffer.freeze());
+        }
+        let file = self.file.clone();
+        off_worker(move || match file.read_at(offset, &mut buffer)? {
+            read if read == buffer.len() => Ok(buffer.freeze()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        })
+        .await
+    }
+}

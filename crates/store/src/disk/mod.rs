@@ -1,0 +1,20 @@
+//! The disk: file calls behind traits, the folder's lock, and a disk that fails when a test asks it to.
+//!
+//! - [`io`]: the traits that every other room calls, so that tests can put faults between
+//! - [`local`]: the disk of this machine
+//! - [`files`]: small files, read and written whole
+//! - [`blocking`]: takes blocking calls off the threads that serve connections
+//! - [`rot`]: tells errors of the content from errors of the process or machine
+//! - [`lock`] and [`tenure`]: the lock of the cache folder, and the hold on it as long as the process runs
+//! - `faulty`: the disk of tests, behind the feature `faults`
+
+pub(crate) mod blocking;
+#[cfg(any(test, feature = "faults"))]
+#[allow(clippy::unwrap_used)]
+pub mod faulty;
+pub(crate) mod files;
+pub(crate) mod io;
+pub(crate) mod local;
+pub(crate) mod lock;
+pub(crate) mod rot;
+pub(crate) mod tenure;

@@ -1,0 +1,248 @@
+//! The meaning of tags when the upstream was last asked, and their last moves.
+//!
+//! A record moves forward only: a later answer of the upstream stands, even if an earlier one is written after it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use oci::{Digest, ImageName, Reference, RegistryHost, Repository, Tag};
+use serde::{Deserialize, Serialize};
+
+use super::folder::Folder;
+use super::record::Records;
+use super::tag_record::{CLOCK_STEP, TagMove, TagRecord};
+use crate::disk::io::Disk;
+
+/// A tag and its record.
+#[derive(Clone, Debug)]
+pub(crate) struct TagSeen {
+    pub(crate) image: ImageName,
+    pub(crate) record: TagRecord,
+}
+
+/// The tags of a store.
+#[derive(Clone)]
+pub struct Tags(Records<TagLine>);
+
+/// A tag as it lies on disk. The names are there for people; the path alone decides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct TagLine {
+    registry: String,
+    repository: String,
+    tag: String,
+    digest: String,
+    media_type: String,
+    checked_at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_at_ms: Option<u64>,
+    /// Oldest first. Each move ends at the digest from which the next begins, the last at `digest`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    moves: Vec<MoveLine>,
+}
+
+/// A move as it lies on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct MoveLine {
+    from: String,
+    at_ms: u64,
+}
+
+impl Tags {
+    pub(crate) fn new(folder: Folder) -> Self {
+        Self(Records::new(folder, TAGS_REMEMBERED))
+    }
+
+    /// Forgets the records in memory: from now on the disk alone tells.
+    pub(crate) fn forget_remembered(&self) {
+        self.0.forget_remembered();
+    }
+
+    /// The record of a tag, if there is one and it can be read.
+    pub async fn get(
+        &self,
+        registry: &RegistryHost,
+        repository: &Repository,
+        tag: &Tag,
+    ) -> Option<TagRecord> {
+        self.0.get(self.0.layout().tag(registry, repository, tag)).await?.record()
+    }
+
+    /// The last few moves of a tag, oldest first.
+    pub async fn moves(&self, registry: &RegistryHost, repository: &Repository, tag: &Tag) -> Vec<TagMove> {
+        let line = self.0.get(self.0.layout().tag(registry, repository, tag)).await;
+        line.map(|line| line.moves()).unwrap_or_default()
+    }
+
+    /// Every tag that has a readable record on the disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn all(&self) -> io::Result<Vec<TagSeen>> {
+        let lines = self.0.below(self.0.layout().tags()).await?;
+        Ok(lines.into_iter().filter_map(|line: TagLine| line.seen()).collect())
+    }
+
+    /// Forgets the record of a tag.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn forget(&self, image: &ImageName) -> io::Result<()> {
+        if let Reference::Tag(tag) = &image.reference {
+            self.0.remove(self.0.layout().tag(&image.registry, &image.repository, tag)).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets tags whose manifest is not on the disk any more: the next request for one asks the upstream, as for a
+    /// new tag. `perhaps` is false for manifests that are known to be stored, which saves a look at the disk. Returns
+    /// the number of tags forgotten.
+    ///
+    /// # Errors
+    /// The disk's; tags forgotten before stay so.
+    pub(crate) async fn sweep(&self, perhaps: impl Fn(&Digest) -> bool) -> io::Result<u64> {
+        let mut swept = 0;
+        for TagSeen { image, record } in
+            self.all().await?.into_iter().filter(|tag| perhaps(&tag.record.digest))
+        {
+            let Reference::Tag(tag) = &image.reference else { continue };
+            let layout = self.0.layout().clone();
+            let path = layout.tag(&image.registry, &image.repository, tag);
+            // The look is repeated where no answer can move the tag meanwhile: its manifest is stored before it moves.
+            let is_orphan = move |disk: &dyn Disk, line: &TagLine| {
+                line.digest == record.digest.to_string() && is_missing(disk, &layout.blob(&record.digest))
+            };
+            swept += u64::from(self.0.remove_if(path, is_orphan).await?);
+        }
+        Ok(swept)
+    }
+
+    /// Moves or renews a tag with the answer that the upstream gave at `record.checked_at`. Its manifest must be stored
+    /// before. An earlier answer never replaces a later one, unless the later was written by a clock ahead of `now`. A
+    /// disk failure is reported to the sink; the record then holds while it is in memory.
+    pub async fn put(
+        &self,
+        registry: &RegistryHost,
+        repository: &Repository,
+        tag: &Tag,
+        record: TagRecord,
+        now: SystemTime,
+    ) {
+        let line = TagLine {
+            registry: registry.to_string(),
+            repository: repository.to_string(),
+            tag: tag.to_string(),
+            digest: record.digest.to_string(),
+            media_type: record.media_type,
+            checked_at_ms: milliseconds(record.checked_at),
+            gone_at_ms: None,
+            moves: Vec::new(),
+        };
+        let next = move |present: Option<TagLine>| {
+            let Some(present) = present else { return Some((line, None)) };
+            let moves = present.digest != line.digest;
+            let next = present.followed_by(line, milliseconds(now))?;
+            let moved = next.moves().pop().filter(|_| moves);
+            Some((next, moved))
+        };
+        let moved = self.0.change(self.0.layout().tag(registry, repository, tag), next).await.flatten();
+        if let Some(moved) = moved {
+            self.0.events().tag_moved(registry, repository, tag, &moved);
+        }
+    }
+
+    /// Notes that the upstream said at `at` that it has no such tag; the record is kept with that time. As in
+    /// [`Tags::put`], a later answer stands, unless it was written by a clock ahead of `now`.
+    pub async fn gone(
+        &self,
+        registry: &RegistryHost,
+        repository: &Repository,
+        tag: &Tag,
+        at: SystemTime,
+        now: SystemTime,
+    ) {
+        let (at, now) = (milliseconds(at), milliseconds(now));
+        let next = move |present: Option<TagLine>| {
+            let present = present.filter(|present| {
+                let later = present.checked_at_ms > at && !is_ahead(present.checked_at_ms, now);
+                present.gone_at_ms.is_none() && !later
+            });
+            present.map(|present| (TagLine { gone_at_ms: Some(at), ..present }, ()))
+        };
+        self.0.change(self.0.layout().tag(registry, repository, tag), next).await;
+    }
+}
+
+impl TagLine {
+    fn record(self) -> Option<TagRecord> {
+        Some(TagRecord {
+            digest: self.digest.parse().ok()?,
+            media_type: self.media_type,
+            checked_at: time(self.checked_at_ms),
+            gone_at: self.gone_at_ms.map(time),
+        })
+    }
+
+    /// This record after the answer `new`; `None` if the record holds a later answer, or this one.
+    fn followed_by(self, new: Self, now_ms: u64) -> Option<Self> {
+        let answered_at = self.gone_at_ms.unwrap_or_default().max(self.checked_at_ms);
+        if answered_at > new.checked_at_ms && !is_ahead(answered_at, now_ms) {
+            return None;
+        }
+        if answered_at == new.checked_at_ms && self.digest == new.digest && self.gone_at_ms.is_none() {
+            return None;
+        }
+        let mut moves = self.moves;
+        if self.digest != new.digest {
+            moves.push(MoveLine { from: self.digest, at_ms: new.checked_at_ms });
+            moves.drain(..moves.len().saturating_sub(MOVES_KEPT));
+        }
+        Some(Self { moves, ..new })
+    }
+
+    fn moves(&self) -> Vec<TagMove> {
+        let ends = self.moves.iter().skip(1).map(|next| &next.from).chain([&self.digest]);
+        let moves = self.moves.iter().zip(ends).map(|(line, to)| {
+            Some(TagMove { from: line.from.parse().ok()?, to: to.parse().ok()?, at: time(line.at_ms) })
+        });
+        moves.flatten().collect()
+    }
+
+    fn seen(self) -> Option<TagSeen> {
+        let (registry, repository) = (self.registry.parse().ok()?, self.repository.parse().ok()?);
+        let image = ImageName { registry, repository, reference: Reference::Tag(self.tag.parse().ok()?) };
+        Some(TagSeen { image, record: self.record()? })
+    }
+}
+
+impl fmt::Debug for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tags")
+    }
+}
+
+/// True if it is certain that there is no such file.
+fn is_missing(disk: &dyn Disk, path: &Path) -> bool {
+    disk.open(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// True if `at_ms` was written by a clock that was wrong.
+fn is_ahead(at_ms: u64, now_ms: u64) -> bool {
+    at_ms > now_ms.saturating_add(CLOCK_STEP.as_millis() as u64)
+}
+
+fn milliseconds(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn time(milliseconds: u64) -> SystemTime {
+    let since = Duration::from_millis(milliseconds);
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Tags kept in memory: some 500 bytes each.
+const TAGS_REMEMBERED: u64 = 10_000;
+/// Moves kept of a tag: with the longest names and digests a record stays below its limit.
+const MOVES_KEPT: usize = 10;

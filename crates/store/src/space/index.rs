@@ -1,0 +1,484 @@
+//! The index: committed content by digest and size, its readers, and the space that is reserved. It is rebuilt at start
+//! from file names. It never decides whether content exists: files are opened by name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use oci::Digest;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::condemned::Condemned;
+use super::evict::{Order, Rank};
+use super::lease::Lease;
+use super::partials::Partials;
+use super::usage::{Occupied, Usage};
+use super::victim::Victim;
+use crate::content::writers::Writers;
+use crate::events::Events;
+use crate::records::scope::Kind;
+use crate::records::tag_record::CLOCK_STEP;
+
+/// The index of one store, shared by all its readers, fills and cleaners.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    known: Mutex<Known>,
+    /// The writers of partial files.
+    pub(crate) writers: Writers,
+    /// Wakes the janitor: there may be too much content, or less than the index holds.
+    pub(crate) concern: Notify,
+    pub(crate) condemned: Condemned,
+    /// Signals that a partial file was removed, or could not be.
+    parted: Condvar,
+    scanned: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    order: Order<Digest>,
+    leases: HashMap<Digest, Weak<()>>,
+    used: HashMap<Digest, Used>,
+    /// The time at which content was last served by range: such a reader comes back for the next part.
+    ranged: HashMap<Digest, Instant>,
+    partials: Partials,
+    /// Bytes that running fills have written or may still write.
+    reserved: u64,
+    /// Content that was removed while somebody read it: its bytes are free when the last reader is gone.
+    unlinked: Vec<(Weak<()>, u64)>,
+    pinned: Arc<HashSet<Digest>>,
+    /// Content that an eviction took out and may not have removed yet, or that left while the scan at start may still
+    /// have it on its list. Neither opening it nor the scan enters it again.
+    leaving: HashSet<Digest>,
+    lost: bool,
+    /// The digests that were hashed since the machine started.
+    checked: HashSet<Digest>,
+    /// The time at which any content was last asked for.
+    asked_at: Option<Instant>,
+    complete: bool,
+}
+
+/// The last use of content.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    at: SystemTime,
+    /// The same by a clock that nobody sets, or the time at which the content was found on the disk.
+    seen: Instant,
+    /// Whether the file's own times say so, too.
+    noted: bool,
+}
+
+/// Space that is reserved for a fill; it is free again when this is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    index: Arc<Index>,
+    bytes: u64,
+}
+
+impl Index {
+    /// Enters committed content.
+    pub(crate) fn add(&self, digest: &Digest, kind: Kind, size: u64) -> Lease {
+        self.condemned.pardon(digest);
+        let mut known = self.known();
+        known.order.insert(digest.clone(), kind.into(), size, Instant::now());
+        known.leaving.remove(digest);
+        known.checked.insert(digest.clone());
+        known.used.insert(digest.clone(), Used::now(true));
+        known.lease(digest)
+    }
+
+    /// Enters content that a scan at `now` found; the caller begins with the longest unused. A last use in the future,
+    /// written by a clock ahead, counts as `now` and is corrected in the file: else the content would be the last to
+    /// leave after each start.
+    pub(crate) fn restore(
+        &self,
+        digest: &Digest,
+        rank: Rank,
+        size: u64,
+        used_at: SystemTime,
+        now: SystemTime,
+    ) {
+        let mut known = self.known();
+        if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
+            known.order.restore(digest.clone(), rank, size, Instant::now());
+            known
+                .used
+                .entry(digest.clone())
+                .or_insert(Used { at: used_at.min(now), ..Used::now(used_at <= now + CLOCK_STEP) });
+        }
+    }
+
+    /// Notes digests that an earlier process hashed since the machine started.
+    pub(crate) fn believe(&self, digests: HashSet<Digest>) {
+        self.known().checked.extend(digests);
+    }
+
+    /// Notes that the content may have changed since it was hashed.
+    pub(crate) fn doubt(&self, digest: &Digest) {
+        self.known().checked.remove(digest);
+    }
+
+    /// Notes that the content was hashed, if it is still here.
+    pub(crate) fn hashed(&self, digest: &Digest) {
+        let mut known = self.known();
+        if known.order.size(digest).is_some() {
+            known.checked.insert(digest.clone());
+        }
+    }
+
+    /// True if the content was hashed since the machine started.
+    pub(crate) fn is_checked(&self, digest: &Digest) -> bool {
+        self.known().checked.contains(digest)
+    }
+
+    /// The digests that were hashed since the machine started.
+    pub(crate) fn checked(&self) -> HashSet<Digest> {
+        self.known().checked.clone()
+    }
+
+    /// The number of those digests.
+    pub(crate) fn count_checked(&self) -> usize {
+        self.known().checked.len()
+    }
+
+    /// Notes that content is being opened. Returns its size and a lease if it is known.
+    pub(crate) fn opening(&self, digest: &Digest) -> Option<(u64, Lease)> {
+        let mut known = self.known();
+        let size = known.order.size(digest)?;
+        known.touch(digest);
+        Some((size, known.lease(digest)))
+    }
+
+    /// Enters content that was opened without being known, and returns a lease.
+    pub(crate) fn found(&self, digest: &Digest, size: u64) -> Lease {
+        let mut known = self.known();
+        if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
+            known.order.restore(digest.clone(), Rank::Blob, size, Instant::now());
+            known.touch(digest);
+        }
+        known.lease(digest)
+    }
+
+    /// Notes a use that was answered from memory.
+    pub(crate) fn touch(&self, digest: &Digest) {
+        self.known().touch(digest);
+    }
+
+    /// Notes a use that was answered by range.
+    pub(crate) fn ranged(&self, digest: &Digest) {
+        self.known().ranged.insert(digest.clone(), Instant::now());
+    }
+
+    /// Takes out content that is gone or is being removed, and returns its size. Its bytes stay on the disk while
+    /// somebody reads it.
+    pub(crate) fn remove(&self, digest: &Digest) -> Option<u64> {
+        self.known().remove(digest)
+    }
+
+    /// Notes that content is wrong and that the disk would not remove it.
+    pub(crate) fn condemn(&self, digest: &Digest) {
+        let mut known = self.known();
+        self.condemned.add(digest);
+        // A reader may have opened and entered it meanwhile.
+        known.remove(digest);
+    }
+
+    /// Notes that known content was not on the disk: others may be gone, too.
+    pub(crate) fn missed(&self, digest: &Digest) {
+        let mut known = self.known();
+        if known.remove(digest).is_some() {
+            known.lost = true;
+            self.concern.notify_one();
+        }
+    }
+
+    /// True if content was missed since this was last called.
+    pub(crate) fn take_lost(&self) -> bool {
+        std::mem::take(&mut self.known().lost)
+    }
+
+    /// Forgets content that is not among `present`, and idle partial files that are not among `partials`, unless they
+    /// came or were used after `since`.
+    pub(crate) fn retain(&self, present: &HashSet<Digest>, partials: &HashSet<Digest>, since: Instant) {
+        let mut known = self.known();
+        let gone: Vec<_> = known.order.keys().filter(|digest| !present.contains(*digest)).cloned().collect();
+        for digest in gone {
+            if known.used.get(&digest).is_none_or(|used| used.seen < since) {
+                known.remove(&digest);
+            }
+        }
+        known.partials.retain(partials, since);
+    }
+
+    /// Reserves `bytes` if everything that is held and reserved stays within `limit`. `Err` holds the number of bytes
+    /// that are too many.
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: u64, limit: u64) -> Result<Reservation, u64> {
+        let mut known = self.known();
+        let total = known.occupied().total().saturating_add(bytes);
+        if total > limit {
+            return Err(total - limit);
+        }
+        known.reserved += bytes;
+        Ok(Reservation { index: self.clone(), bytes })
+    }
+
+    /// Reserves the space of the partial file that an earlier fill left. Blocks while that file is being removed.
+    pub(crate) fn resume(self: &Arc<Self>, digest: &Digest) -> Reservation {
+        let is_leaving = |known: &mut Known| known.partials.is_leaving(digest);
+        let stayed = self.parted.wait_while(self.known(), is_leaving);
+        let mut known = stayed.unwrap_or_else(PoisonError::into_inner);
+        let bytes = known.partials.resume(digest);
+        known.reserved += bytes;
+        Reservation { index: self.clone(), bytes }
+    }
+
+    /// Notes that a fill was left with `bytes` on the disk.
+    pub(crate) fn pause(&self, digest: &Digest, bytes: u64) {
+        self.known().partials.pause(digest, bytes);
+    }
+
+    /// Takes out the victim that leaves next. Idle partial files go first, the oldest of them, except fresh ones, which
+    /// go last: their fills may go on soon.
+    pub(crate) fn evict(&self, now: Instant) -> Option<Victim> {
+        let mut known = self.known();
+        let fresh = |since: Instant| now.saturating_duration_since(since) < IN_USE;
+        let oldest = known.partials.oldest();
+        if let Some((digest, _)) = oldest.as_ref().filter(|(_, paused_at)| !fresh(*paused_at)) {
+            return known.partials.evict(digest);
+        }
+        let Known { order, leases, ranged, pinned, .. } = &mut *known;
+        let spared = |digest: &Digest| {
+            pinned.contains(digest)
+                || leases.get(digest).is_some_and(|lease| lease.strong_count() > 0)
+                || ranged.get(digest).is_some_and(|since| fresh(*since))
+        };
+        if let Some((digest, size)) = order.evict(spared) {
+            known.forget(&digest);
+            known.leaving.insert(digest.clone());
+            return Some(Victim::Committed(digest, size));
+        }
+        known.partials.evict(&oldest?.0)
+    }
+
+    /// Takes out the oldest partial file that nobody writes.
+    pub(crate) fn evict_partial(&self) -> Option<Victim> {
+        let mut known = self.known();
+        let (digest, _) = known.partials.oldest()?;
+        known.partials.evict(&digest)
+    }
+
+    /// Notes that a partial file that was taken out is `removed`, or could not be.
+    pub(crate) fn has_parted(&self, digest: &Digest, removed: bool) {
+        self.known().partials.has_left(digest, removed);
+        self.parted.notify_all();
+    }
+
+    /// Notes that content that [`Index::evict`] took out is removed.
+    pub(crate) fn has_left(&self, digest: &Digest) {
+        self.known().leaving.remove(digest);
+    }
+
+    /// Sets the digests that must not be evicted.
+    pub(crate) fn pin(&self, pinned: HashSet<Digest>) {
+        self.known().pinned = Arc::new(pinned);
+    }
+
+    /// The digests that must not be evicted.
+    pub(crate) fn pinned(&self) -> Arc<HashSet<Digest>> {
+        self.known().pinned.clone()
+    }
+
+    /// True if somebody reads the content now.
+    pub(crate) fn is_read(&self, digest: &Digest) -> bool {
+        self.known().leases.get(digest).is_some_and(|lease| lease.strong_count() > 0)
+    }
+
+    /// The time of the last use, if the content is here.
+    pub(crate) fn used_at(&self, digest: &Digest) -> Option<SystemTime> {
+        self.known().used.get(digest).map(|used| used.at)
+    }
+
+    /// At most `most` digests whose last use is not yet in their file's times, with that use. They count as noted from
+    /// now on.
+    pub(crate) fn take_unnoted(&self, most: usize) -> Vec<(Digest, SystemTime)> {
+        let mut known = self.known();
+        let unnoted = known.used.iter_mut().filter(|(_, used)| !used.noted).take(most);
+        unnoted
+            .map(|(digest, used)| {
+                used.noted = true;
+                (digest.clone(), used.at)
+            })
+            .collect()
+    }
+
+    /// All committed digests, in their order.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        let mut digests: Vec<_> = self.known().order.keys().cloned().collect();
+        digests.sort_unstable();
+        digests
+    }
+
+    /// Size in bytes and kind, if the content is here.
+    pub(crate) fn look(&self, digest: &Digest) -> Option<(u64, Kind)> {
+        let known = self.known();
+        Some((known.order.size(digest)?, known.order.rank(digest)?.into()))
+    }
+
+    /// Notes that the scan at start has seen everything.
+    pub(crate) fn complete(&self) {
+        let mut known = self.known();
+        known.complete = true;
+        // Evictions wait for the scan, so `leaving` holds only content that left during the scan.
+        known.leaving.clear();
+        let Known { checked, order, .. } = &mut *known;
+        checked.retain(|digest| order.size(digest).is_some());
+        drop(known);
+        self.scanned.send_replace(true);
+        self.concern.notify_one();
+    }
+
+    /// Returns when the scan at start has seen everything.
+    pub(crate) async fn scanned(&self) {
+        let _ = self.scanned.subscribe().wait_for(|scanned| *scanned).await;
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let known = self.known();
+        let (content, manifests) = (known.order.holds(Rank::Blob), known.order.holds(Rank::Manifest));
+        Usage { objects: content.0 + manifests.0, bytes: content.1 + manifests.1, complete: known.complete }
+    }
+
+    /// Reports to the sink how much is held of each kind.
+    pub(crate) fn tell(&self, events: &dyn Events) {
+        for kind in Kind::ALL {
+            let (objects, bytes) = self.known().order.holds((*kind).into());
+            events.holds(*kind, objects, bytes);
+        }
+    }
+
+    /// Bytes on the disk, by their reason.
+    pub(crate) fn occupied(&self) -> Occupied {
+        self.known().occupied()
+    }
+
+    /// True if nothing was asked for within `time`, and no fill runs.
+    pub(crate) fn is_quiet(&self, time: Duration) -> bool {
+        let known = self.known();
+        known.reserved == 0 && known.asked_at.is_none_or(|at| at.elapsed() >= time)
+    }
+
+    /// Forgets leases and ranges that ended.
+    pub(crate) fn prune(&self, now: Instant) {
+        let mut known = self.known();
+        known.leases.retain(|_, lease| lease.strong_count() > 0);
+        known.ranged.retain(|_, since| now.saturating_duration_since(*since) < IN_USE);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Used {
+    fn now(noted: bool) -> Self {
+        Self { at: SystemTime::now(), seen: Instant::now(), noted }
+    }
+}
+
+impl Known {
+    fn lease(&mut self, digest: &Digest) -> Lease {
+        let lease = self.leases.get(digest).and_then(Weak::upgrade);
+        lease.unwrap_or_else(|| {
+            let lease = Lease::default();
+            self.leases.insert(digest.clone(), Arc::downgrade(&lease));
+            lease
+        })
+    }
+
+    fn touch(&mut self, digest: &Digest) {
+        self.asked_at = Some(Instant::now());
+        self.order.touch(digest, Instant::now());
+        if let Some(used) = self.used.get_mut(digest) {
+            *used = Used::now(false);
+        } else if self.order.size(digest).is_some() {
+            self.used.insert(digest.clone(), Used::now(false));
+        }
+    }
+
+    fn remove(&mut self, digest: &Digest) -> Option<u64> {
+        self.checked.remove(digest);
+        if !self.complete {
+            self.leaving.insert(digest.clone());
+        }
+        let size = self.order.remove(digest)?;
+        if let Some(lease) = self.leases.get(digest).filter(|lease| lease.strong_count() > 0) {
+            self.unlinked.push((lease.clone(), size));
+        }
+        self.forget(digest);
+        Some(size)
+    }
+
+    fn forget(&mut self, digest: &Digest) {
+        self.checked.remove(digest);
+        self.leases.remove(digest);
+        self.used.remove(digest);
+        self.ranged.remove(digest);
+    }
+
+    fn occupied(&mut self) -> Occupied {
+        self.unlinked.retain(|(lease, _)| lease.strong_count() > 0);
+        Occupied {
+            committed: self.order.holds(Rank::Blob).1 + self.order.holds(Rank::Manifest).1,
+            reserved: self.reserved,
+            partial: self.partials.bytes(),
+            unlinked: self.unlinked.iter().map(|(_, bytes)| bytes).sum(),
+        }
+    }
+}
+
+impl Reservation {
+    /// Bytes reserved.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds `other` to this reservation.
+    pub fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// Grows to at least `bytes`, without a look at the budget: a fill of unknown length has written so much.
+    pub fn cover(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.index.known().reserved += bytes - self.bytes;
+            self.bytes = bytes;
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.index.known().reserved -= self.bytes;
+    }
+}
+
+impl From<Kind> for Rank {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Manifest => Self::Manifest,
+            Kind::Blob => Self::Blob,
+        }
+    }
+}
+
+impl From<Rank> for Kind {
+    fn from(rank: Rank) -> Self {
+        match rank {
+            Rank::Manifest => Self::Manifest,
+            Rank::Blob => Self::Blob,
+        }
+    }
+}
+
+/// Time for which a client that read a range, or a fill that paused, may come back (design decision 5).
+const IN_USE: Duration = Duration::from_secs(600);

@@ -1,0 +1,271 @@
+//! Makes room for new content: within the budget and the floors of the file system, by evicting.
+
+use std::io;
+use std::sync::{Arc, PoisonError};
+
+use oci::Digest;
+use tokio::time::Instant;
+
+use super::allowance::Allowance;
+use super::health::Health;
+use super::index::{Index, Reservation};
+use super::victim::Victim;
+use crate::checks::progress::{Progress, Scrubbed};
+use crate::content::recent::Recent;
+use crate::disk::blocking::off_worker;
+use crate::disk::io::Space;
+use crate::disk::rot::is_rot;
+use crate::events::{Evicted, Quarantined};
+use crate::records::folder::Folder;
+use crate::records::link::Links;
+use crate::records::pins;
+use crate::records::tag::Tags;
+
+/// The parts of a store that make room and remove content. Clones share them; none of them holds the folder's lock.
+#[derive(Clone)]
+pub(crate) struct Room {
+    pub(crate) folder: Folder,
+    pub(crate) index: Arc<Index>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) links: Links,
+    pub(crate) tags: Tags,
+    pub(crate) recent: Recent,
+    pub(crate) allowance: Arc<Allowance>,
+    /// Admits one eviction at a time.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) scrub: Arc<Progress>,
+}
+
+/// The amount that must leave before new content may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Need {
+    reason: Evicted,
+    /// Bytes; files if the reason is [`Evicted::FreeFiles`].
+    amount: u64,
+}
+
+impl Room {
+    /// Reserves `bytes`, and evicts for them. `None` when they cannot be stored.
+    pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        let limit = self.allowance.limit();
+        if bytes > limit {
+            self.health.crowded(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
+            return None;
+        }
+        let occupied = self.index.occupied();
+        if bytes > limit.saturating_sub(occupied.reserved + occupied.unlinked) {
+            // Even the eviction of everything else would not make enough room.
+            self.health.crowded(format!("no room for {bytes} bytes beside the fills under way"));
+            return None;
+        }
+        for _ in 0..ATTEMPTS {
+            let need = match self.index.reserve(bytes, limit) {
+                Err(amount) => Need { reason: Evicted::Size, amount },
+                Ok(room) => match self.below_floor(bytes).await {
+                    None => return Some(room),
+                    Some(need) => need,
+                },
+            };
+            if !self.evict(need).await {
+                self.health.crowded(format!(
+                    "no room for {bytes} bytes ({}): everything is in use or pinned, or not yet counted",
+                    need.reason
+                ));
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Brings the store back within its limits.
+    pub(crate) async fn settle(&self) {
+        let (total, limit) = (self.index.occupied().total(), self.allowance.limit());
+        if total > limit {
+            self.evict(Need { reason: Evicted::Size, amount: total - limit }).await;
+        }
+        if let Some(need) = self.below_floor(0).await {
+            self.evict(need).await;
+        }
+    }
+
+    /// Refreshes the set of pinned digests.
+    pub(crate) async fn pin(&self) {
+        let pinned = self.allowance.pinned();
+        if !pinned.is_empty() || !self.index.pinned().is_empty() {
+            self.index.pin(pins::closure(&self.folder, &self.tags, &pinned).await);
+        }
+    }
+
+    /// Removes content, its links, and its copies in memory. Its readers read on.
+    pub(crate) async fn remove(&self, digest: &Digest, reason: Evicted) -> io::Result<()> {
+        let size = self.index.remove(digest);
+        self.unlink(digest).await?;
+        if let Some(size) = size {
+            self.folder.events.evicted(reason, size);
+        }
+        self.index.tell(&*self.folder.events);
+        Ok(())
+    }
+
+    /// Removes partial files that nobody writes, and returns their bytes.
+    pub(crate) async fn clear_partials(&self) -> io::Result<u64> {
+        let _turn = self.turn.lock().await;
+        let mut bytes = 0;
+        while let Some(partial) = self.index.evict_partial() {
+            bytes += self.let_go(partial, Evicted::Purge).await?;
+        }
+        Ok(bytes)
+    }
+
+    /// Takes wrong content out of reach, even if the disk does not remove it; its readers read on. Its links stay: it
+    /// is fetched again for those who could see it.
+    pub(crate) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
+        self.recent.forget(digest).await;
+        self.index.remove(digest);
+        self.index.tell(&*self.folder.events);
+        self.folder.events.quarantined(reason);
+        if let Err(error) = self.remove_file(digest).await {
+            self.index.condemn(digest);
+            self.folder.events.disk_failed(&error);
+        }
+    }
+
+    /// Reports that the disk did not give content back, and quarantines the content if it is to blame. True if it was.
+    pub(crate) async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
+        self.folder.events.disk_failed(error);
+        let rotten = is_rot(error);
+        if rotten {
+            self.quarantine(digest, Quarantined::Unreadable).await;
+        }
+        rotten
+    }
+
+    /// Notes that content was hashed and is right: it is believed until the machine starts again.
+    pub(crate) async fn hashed(&self, digest: &Digest) {
+        if self.index.is_checked(digest) {
+            return;
+        }
+        self.index.hashed(digest);
+        self.note(digest).await;
+    }
+
+    /// Records that content was hashed.
+    pub(crate) async fn note(&self, digest: &Digest) {
+        let (folder, digest) = (self.folder.clone(), digest.clone());
+        let noted = off_worker(move || {
+            folder.boot.note(&digest);
+            Ok(())
+        });
+        let _ = noted.await;
+    }
+
+    /// The progress of the scrub.
+    pub(crate) fn progress(&self) -> Scrubbed {
+        *self.scrub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the progress of the scrub, and reports it to the sink.
+    pub(crate) fn scrubbed(&self, change: impl FnOnce(&mut Scrubbed)) {
+        let mut scrubbed = self.scrub.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut scrubbed);
+        self.folder.events.scrubbed(&scrubbed);
+    }
+
+    /// Evicts until `need` is met. `false` when it cannot be.
+    async fn evict(&self, need: Need) -> bool {
+        let _turn = self.turn.lock().await;
+        if !self.index.usage().complete {
+            return false;
+        }
+        self.pin().await;
+        let mut freed = 0;
+        while freed < need.amount {
+            let Some(victim) = self.index.evict(Instant::now()) else { break };
+            match self.let_go(victim, need.reason).await {
+                Ok(bytes) => freed += if need.reason == Evicted::FreeFiles { 1 } else { bytes },
+                Err(error) => {
+                    self.folder.events.disk_failed(&error);
+                    break;
+                }
+            }
+        }
+        self.index.tell(&*self.folder.events);
+        freed >= need.amount
+    }
+
+    /// Removes a victim from the disk. Content that cannot be removed is entered again.
+    async fn let_go(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
+        let bytes = match victim {
+            Victim::Partial(digest, bytes) => {
+                let (index, Folder { disk, layout, .. }) = (self.index.clone(), self.folder.clone());
+                // This job runs to its end even if the caller is dropped: a fill may wait for it.
+                off_worker(move || {
+                    let checkpoint = disk.remove(&layout.checkpoint(&digest));
+                    let removed = checkpoint.and_then(|()| disk.remove(&layout.partial(&digest)));
+                    index.has_parted(&digest, removed.is_ok());
+                    removed
+                })
+                .await?;
+                bytes
+            }
+            Victim::Committed(digest, bytes) => {
+                let removed = self.unlink(&digest).await;
+                self.index.has_left(&digest);
+                if let Err(error) = removed {
+                    self.index.found(&digest, bytes);
+                    return Err(error);
+                }
+                bytes
+            }
+        };
+        self.folder.events.evicted(reason, bytes);
+        Ok(bytes)
+    }
+
+    async fn unlink(&self, digest: &Digest) -> io::Result<()> {
+        // Links go first: a link that is put from here on belongs to content that is fetched anew.
+        self.links.revoke(digest).await?;
+        self.recent.forget(digest).await;
+        self.remove_file(digest).await
+    }
+
+    async fn remove_file(&self, digest: &Digest) -> io::Result<()> {
+        let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
+        off_worker(move || disk.remove(&path)).await?;
+        self.index.condemned.pardon(digest);
+        Ok(())
+    }
+
+    /// The need of the file system with `bytes` more on it. `None` if it has enough, or cannot be asked.
+    async fn below_floor(&self, bytes: u64) -> Option<Need> {
+        let (disk, dir) = (self.folder.disk.clone(), self.folder.layout.dir().to_owned());
+        lacks(&off_worker(move || disk.space(&dir)).await.ok()?, bytes)
+    }
+}
+
+/// The need of a file system with `bytes` more on it, to keep its floors.
+fn lacks(space: &Space, bytes: u64) -> Option<Need> {
+    let floor = |all: u64| all / 100 * FLOOR_PERCENT;
+    let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
+    let bytes = short(space.bytes, space.free_bytes.saturating_sub(bytes));
+    let files = short(space.files, space.free_files);
+    let need = |reason| move |amount| Need { reason, amount };
+    bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
+}
+
+/// The budget of content in bytes: `max_size`, or a usual part of the file system where none is given.
+pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
+    if let Some(max_size) = max_size {
+        return max_size;
+    }
+    let folder = folder.clone();
+    let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
+    space.as_ref().map_or(u64::MAX, |space| space.bytes / 100 * USUAL_LIMIT_PERCENT)
+}
+
+/// Rounds of making room for one fill: others may take space that was freed.
+const ATTEMPTS: usize = 3;
+/// Part of the file system's bytes, and of its files, that stays free for others, per cent.
+const FLOOR_PERCENT: u64 = 5;
+/// Part of the file system that is the budget where none is given, per cent.
+const USUAL_LIMIT_PERCENT: u64 = 80;

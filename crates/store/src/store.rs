@@ -1,0 +1,315 @@
+//! The store: content by digest, permission by link, tags as small records.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oci::{Digest, ImageName, Verified};
+use tokio::time::Instant;
+
+use crate::checks::check::{Check, Checks};
+use crate::content::blob::{Blob, Committed, Content};
+use crate::content::ingest::Ingest;
+use crate::content::limits::SMALL_MAX;
+use crate::content::recent::{Changed, Recent};
+
+use crate::content::settle::{self, AppendError};
+use crate::disk::blocking::off_worker;
+use crate::disk::tenure::Tenure;
+use crate::events::Quarantined;
+use crate::records::folder::Folder;
+use crate::records::link::Links;
+use crate::records::scope::{Kind, Link};
+use crate::records::tag::Tags;
+use crate::space::index::{Index, Reservation};
+use crate::space::lease::Lease;
+
+use crate::space::room::{self, Room};
+use crate::space::standing::Standing;
+use crate::space::usage::Usage;
+use crate::tier::second::{Recalled, SecondTier};
+
+/// Content and records on one disk. Clones share it.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) folder: Folder,
+    pub(crate) index: Arc<Index>,
+    pub(crate) recent: Recent,
+    pub(crate) links: Links,
+    pub(crate) tags: Tags,
+    pub(crate) room: Room,
+    pub(crate) checks: Arc<Checks>,
+    pub(crate) other_formats: Vec<String>,
+    /// Nothing new is stored until then, because a sync failed.
+    pub(crate) distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
+    pub(crate) tenure: Arc<Tenure>,
+    /// The second tier, asked for content that this disk does not have.
+    pub(crate) tier: Arc<dyn SecondTier>,
+}
+
+impl Inner {
+    /// The reason why content is not stored now, if there is one.
+    fn warning(&self) -> Option<String> {
+        let refused = self.tenure.last_known().err().map(|refusal| refusal.to_string());
+        refused.or_else(|| self.room.health.warning())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tenure.release();
+    }
+}
+
+impl Store {
+    /// True if the content is stored. The index answers without a look at the disk; while the scan at start has not
+    /// seen everything, the file is opened by name.
+    pub async fn holds(&self, digest: &Digest) -> bool {
+        self.0.index.look(digest).is_some()
+            || !self.0.index.usage().complete && matches!(self.blob(digest).await, Ok(Some(_)))
+    }
+
+    /// Opens committed content; `None` when it is not there.
+    ///
+    /// # Errors
+    /// The disk's, already reported to the sink. The caller treats them as a miss.
+    pub async fn blob(&self, digest: &Digest) -> io::Result<Option<Blob>> {
+        if self.0.index.condemned.holds(digest) {
+            return Ok(None);
+        }
+        let known = self.0.index.opening(digest);
+        match self.0.recent.file(digest) {
+            Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
+            Ok(None) => {}
+            // Another file that lies there now was put there by somebody else.
+            Err(Changed) => self.0.index.doubt(digest),
+        }
+        let (folder, path) = (self.0.folder.clone(), self.0.folder.layout.blob(digest));
+        let checked = self.0.index.is_checked(digest);
+        let opened = off_worker(move || {
+            let file = folder.disk.open(&path)?;
+            let length = file.size()?;
+            let content = Content::new(file, &folder.buffers);
+            Ok((length, Arc::new(Committed::new(content, length, checked))))
+        });
+        match opened.await {
+            Ok((length, _)) if is_wrong(length, digest, known.as_ref().map(|(size, _)| *size)) => {
+                self.quarantine(digest, Quarantined::Size).await;
+                Ok(None)
+            }
+            Ok((_, file)) => {
+                self.0.recent.keep_file(digest, &file);
+                Ok(Some(self.leased(digest, known, file)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.0.index.missed(digest);
+                Ok(None)
+            }
+            Err(error) => Err(self.told(error)),
+        }
+    }
+
+    /// The check that must end before all of `blob` may leave: one is needed if the content was not hashed since the
+    /// machine started, or if the client has `repeated` its request for all of it. `None`: no check is needed.
+    pub fn check(&self, digest: &Digest, blob: &Blob, repeated: bool) -> Option<Check> {
+        let reason = match blob.is_checked() {
+            false => Quarantined::Boot,
+            true if repeated && self.0.checks.is_due(digest, Instant::now()) => Quarantined::Repeat,
+            true => return None,
+        };
+        Some(self.0.checks.begin(&self.0.room, digest, blob, reason))
+    }
+
+    /// Asks the second tier for content. `_earned` is the link that lets the repository see the digest (design decision
+    /// 8); the caller has looked for the content on this disk and missed ([`Store::blob`]). The bytes that come are
+    /// unverified, and go the way of a fill. A tier that fails counts as one that misses.
+    pub async fn recall(&self, digest: &Digest, _earned: &Link) -> Option<Recalled> {
+        let opened = self.0.tier.open(digest).await;
+        opened.inspect_err(|error| tracing::debug!(%digest, %error, "the second tier failed")).ok().flatten()
+    }
+
+    /// Content of at most 4 MiB, from memory, or read and hashed. Content that cannot be read is `None`.
+    pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.index.touch(digest);
+        self.0.recent.small(digest, self.load_small(digest)).await
+    }
+
+    /// Commits small content that was verified. Memory keeps it even if the disk fails.
+    ///
+    /// # Errors
+    /// The disk's, already reported to the sink.
+    pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
+        self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
+        let (folder, verified) = (self.0.folder.clone(), verified.clone());
+        let (index, digest) = (&self.0.index, verified.digest().clone());
+        let (size, checked) = (verified.length(), index.is_checked(&digest));
+        let written = off_worker(move || {
+            let target = folder.layout.blob(verified.digest());
+            let present = || folder.disk.open(&target).and_then(|file| file.size()).ok();
+            if checked && present() == Some(verified.length()) {
+                return Ok(false);
+            }
+            let temporary = folder.layout.temporary();
+            let settled = folder.open_new(&temporary).and_then(|file| {
+                file.write_at(0, &bytes)?;
+                settle::settle(&*folder.disk, &*file, &temporary, &target, &verified)
+                    .map_err(AppendError::into_disk)
+            });
+            settled.inspect_err(|_| drop(folder.disk.remove(&temporary))).map(|()| true)
+        });
+        if written.await.map_err(|error| self.told(error))? {
+            index.add(&digest, kind, size);
+            self.0.room.note(&digest).await;
+            self.0.folder.events.committed(kind, size);
+            index.tell(&*self.0.folder.events);
+        }
+        Ok(())
+    }
+
+    /// The links: a scope may see a digest.
+    pub fn links(&self) -> &Links {
+        &self.0.links
+    }
+
+    /// The records of tags.
+    pub fn tags(&self) -> &Tags {
+        &self.0.tags
+    }
+
+    /// The committed content.
+    pub fn usage(&self) -> Usage {
+        self.0.index.usage()
+    }
+
+    /// Begins content that comes in pieces, or goes on with it.
+    ///
+    /// # Errors
+    /// `ResourceBusy` while another writer has it; the disk's, already reported to the sink.
+    pub async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
+        let writer = self.0.index.writers.admit(digest).ok_or(io::ErrorKind::ResourceBusy)?;
+        let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone(), writer);
+        begun.await.map_err(|error| self.told(error))
+    }
+
+    /// Returns when the scan at start has seen everything.
+    pub async fn scanned(&self) {
+        self.0.index.scanned().await;
+    }
+
+    /// Number of times content left: while this stands still, content that was there is there.
+    pub fn departures(&self) -> u64 {
+        self.0.recent.departures()
+    }
+
+    /// Closes files that nobody asked for lately.
+    pub fn tidy(&self) {
+        self.0.recent.tidy();
+    }
+
+    /// The limit, the space taken, and the trouble of the store.
+    pub fn standing(&self) -> Standing {
+        let occupied = self.0.index.occupied();
+        Standing {
+            limit_bytes: self.0.room.allowance.limit(),
+            reserved_bytes: occupied.reserved,
+            partial_bytes: occupied.partial,
+            unlinked_bytes: occupied.unlinked,
+            pinned_objects: self.0.index.pinned().len() as u64,
+            warning: self.0.warning(),
+            reclaimable: self.0.other_formats.clone(),
+            scrubbed: self.0.room.progress(),
+        }
+    }
+
+    /// Sets the budget and the pins ([`StoreConfig`]); content beyond the budget leaves soon.
+    pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
+        let limit = room::limit(&self.0.folder, max_size).await;
+        self.0.room.allowance.replace(limit, pinned);
+        self.0.index.concern.notify_one();
+    }
+
+    /// True if the folder may still be written. A lock that somebody removed is taken anew, unless another instance was
+    /// faster.
+    pub async fn holds_folder(&self) -> bool {
+        let tenure = self.0.tenure.clone();
+        off_worker(move || tenure.assure()).await.is_ok()
+    }
+
+    /// Notes that a part of `digest` is being served: its reader comes back for the rest, so the content stays for a
+    /// while.
+    pub fn served_by_range(&self, digest: &Digest) {
+        self.0.index.ranged(digest);
+    }
+
+    /// Reserves `bytes`, on a disk that can be trusted; the least useful content leaves for them. `None`: the bytes are
+    /// not to be stored.
+    pub async fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        let trusted = self.0.distrusted_until.borrow().is_none_or(|until| Instant::now() >= until);
+        if trusted { self.0.room.reserve(bytes).await } else { None }
+    }
+
+    /// Reports that the disk failed a fill. After a failed sync nothing new is stored for a while: each further fill
+    /// would end the same way, after its readers had begun.
+    pub fn lost_faith(&self, error: AppendError) {
+        if matches!(error, AppendError::Sync(_)) {
+            self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
+        }
+        self.told(error.into_disk());
+    }
+
+    /// Reports `error` to the sink and returns it.
+    pub fn told(&self, error: io::Error) -> io::Error {
+        self.0.folder.events.disk_failed(&error);
+        error
+    }
+
+    /// Reports that the disk did not give committed content back, and quarantines the content if it is to blame. True
+    /// if it was.
+    pub async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
+        self.0.room.cannot_read(digest, error).await
+    }
+
+    /// Takes wrong content out of reach; its readers read on.
+    async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
+        self.0.room.quarantine(digest, reason).await;
+    }
+
+    fn leased(&self, digest: &Digest, known: Option<(u64, Lease)>, file: Arc<Committed>) -> Blob {
+        let lease = known.map_or_else(|| self.0.index.found(digest, file.length()), |(_, lease)| lease);
+        Blob::new(file, lease)
+    }
+
+    async fn load_small(&self, digest: &Digest) -> Option<Bytes> {
+        let blob = self.blob(digest).await.ok()??;
+        let length = usize::try_from(blob.length()).ok().filter(|length| *length as u64 <= SMALL_MAX)?;
+        let bytes = blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()?;
+        if digest.verify(&bytes).is_err() {
+            self.quarantine(digest, if blob.is_checked() { Quarantined::Read } else { Quarantined::Boot })
+                .await;
+            return None;
+        }
+        if !blob.is_checked() {
+            blob.believe();
+            self.0.room.hashed(digest).await;
+        }
+        Some(bytes)
+    }
+}
+
+/// True if an open file has another size than its content was committed with. Power losses leave empty files.
+fn is_wrong(length: u64, digest: &Digest, known: Option<u64>) -> bool {
+    known.is_some_and(|known| known != length) || length == 0 && digest.verify(b"").is_err()
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.0.folder.layout.dir()).finish()
+    }
+}
+
+/// Time for which a disk is not written after a failed sync.
+const DISTRUST: Duration = Duration::from_secs(30);
