@@ -2,41 +2,18 @@
 
 use oci::ImageName;
 use oci::RepositoryPattern;
-use url::Url;
 
-use crate::address::AddressRange;
-use crate::raw::{Endpoint, Target};
-use crate::read::{Field, Key, Node, Reader, Shape, Value};
-use crate::values::{Argument, Host};
+use super::address::AddressRange;
+use super::key::{Field, Key, Shape};
+use super::read::{Node, Reader, Value};
+use super::values::{Argument, Host};
 
 /// Sections by id, each with the place of its header.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<T>(pub(crate) Vec<(Field<String>, T)>);
 
-/// An address alone, or a table.
-impl Value for Vec<Endpoint> {
-    const KIND: &'static str = "list of addresses or of tables";
-    const KEYS: &'static [Key] = Endpoint::KEYS;
-    const SHAPE: Shape = Shape::Inline;
-
-    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        read_list(node, reader, |node, reader| {
-            if node.get_ref().is_table() {
-                return Endpoint::read(node, reader);
-            }
-            let url = Url::read(node, reader)?;
-            let span = Some(node.span());
-            Endpoint::absent().map(|endpoint| Endpoint { url: Field { value: Some(url), span }, ..endpoint })
-        })
-    }
-
-    fn absent() -> Option<Self> {
-        Some(Self::new())
-    }
-}
-
 /// Marks the lists whose entries are read one by one, each by its own type.
-trait Item: Value {
+pub(super) trait Item: Value {
     const LIST: &'static str;
     const LIST_SHAPE: Shape = Shape::Inline;
 }
@@ -59,11 +36,6 @@ impl Item for Argument {
 
 impl Item for ImageName {
     const LIST: &'static str = "list of images, such as [\"docker.io/library/alpine:3.20\"]";
-}
-
-impl Item for Target {
-    const LIST: &'static str = "list of sections";
-    const LIST_SHAPE: Shape = Shape::List;
 }
 
 impl<T: Item> Value for Vec<T> {
@@ -127,7 +99,7 @@ impl<T: Value> Value for Table<T> {
     }
 }
 
-fn read_list<T>(
+pub(super) fn read_list<T>(
     node: &Node<'_>,
     reader: &mut Reader,
     mut read: impl FnMut(&Node<'_>, &mut Reader) -> Option<T>,

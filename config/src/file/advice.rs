@@ -1,17 +1,16 @@
 //! What to write instead: the nearest known name, the section a key belongs to, where secrets go.
 
-use crate::raw;
-use crate::read::{Key, Shape, Value};
+use super::key::{Key, Shape};
 
 /// Advice on a key that is not known in its section.
-pub(crate) fn for_unknown_key(name: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn for_unknown_key(name: &str, known: &[&str], document: &[Key]) -> Option<String> {
     if names_secret(name) {
         return Some(SECRETS_IN_FILES.to_owned());
     }
     if let Some(near) = nearest(name, known.iter().copied()) {
         return Some(format!("write `{near}`"));
     }
-    section_of(name, "", <raw::Root as Value>::KEYS).map(|section| format!("`{name}` belongs in {section}"))
+    section_of(name, "", document).map(|section| format!("`{name}` belongs in {section}"))
 }
 
 /// The candidate most like `name`, if any is like it at all.
@@ -25,8 +24,8 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
 }
 
 /// Is this a key somewhere in the document?
-pub(crate) fn is_known_key(name: &str) -> bool {
-    section_of(name, "", <raw::Root as Value>::KEYS).is_some() && !names_secret(name)
+pub(crate) fn is_known_key(name: &str, document: &[Key]) -> bool {
+    section_of(name, "", document).is_some() && !names_secret(name)
 }
 
 /// A name under which people put a secret itself.
@@ -56,6 +55,8 @@ const LIKE: f64 = 0.82;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::file::raw::Root;
+    use crate::file::read::Value;
 
     #[test]
     fn slips_are_corrected_and_strangers_are_not() {
@@ -73,15 +74,15 @@ mod tests {
     #[test]
     fn a_key_of_another_section_is_sent_there() {
         assert_eq!(
-            for_unknown_key("lock_wait", &["listen"]).as_deref(),
+            for_unknown_key("lock_wait", &["listen"], Root::KEYS).as_deref(),
             Some("`lock_wait` belongs in [proxy.cache]")
         );
         assert_eq!(
-            for_unknown_key("ca_file", &["listen"]).as_deref(),
+            for_unknown_key("ca_file", &["listen"], Root::KEYS).as_deref(),
             Some("`ca_file` belongs in [upstreams.ID]")
         );
         assert!(
-            for_unknown_key("password", &["password_file"])
+            for_unknown_key("password", &["password_file"], Root::KEYS)
                 .is_some_and(|help| help.contains("password_file"))
         );
     }

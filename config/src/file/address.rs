@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use oci::RegistryHost;
 use url::Url;
 
-use crate::advice;
-use crate::read::{Node, Reader, Value};
+use super::advice;
+use super::read::{Node, Reader, Value};
 
 /// Public addresses, or a range.
 #[derive(Clone, Copy, Debug)]

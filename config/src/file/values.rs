@@ -10,9 +10,10 @@ use oci::zone::HostPattern;
 use oci::{ImageName, OnExhausted, RegistryHost, Repository, Reserve};
 use toml::Spanned;
 
+use super::advice;
+use super::read::{Node, Reader, Value, short};
 use crate::model::{Access, Platform};
-use crate::read::{Node, Reader, Value, short};
-use crate::{advice, units};
+use crate::units;
 
 /// A size in bytes.
 #[derive(Clone, Copy, Debug)]

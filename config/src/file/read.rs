@@ -6,6 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::advice;
+use super::key::{Field, Key, Shape};
 use crate::report::Problem;
 
 /// A value of the document, with its place.
@@ -34,52 +36,11 @@ pub(crate) trait Value: Sized {
     }
 }
 
-/// How a section stands in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// `key = value`.
-    Inline,
-    /// `[section]`.
-    Section,
-    /// `[section.ID]`.
-    Named,
-    /// `[[section]]`.
-    List,
-}
-
-/// What is known of one key: the source of the reader's messages, the reference page and the example alike.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    /// As it is written.
-    pub(crate) name: &'static str,
-    /// What it means.
-    pub(crate) doc: &'static str,
-    /// What kind of value it takes.
-    pub(crate) kind: &'static str,
-    /// TOML text of its default.
-    pub(crate) default: Option<&'static str>,
-    /// Smallest and largest value.
-    pub(crate) within: Option<(&'static str, &'static str)>,
-    /// TOML text of an example.
-    pub(crate) example: Option<&'static str>,
-    /// Keys below.
-    pub(crate) keys: &'static [Self],
-    /// How those below are written.
-    pub(crate) shape: Shape,
-}
-
-/// A value and whether the file says it.
-#[derive(Clone, Debug)]
-pub(crate) struct Field<T> {
-    /// The value, or its default.
-    pub(crate) value: T,
-    /// Where it is written.
-    pub(crate) span: Option<Range<usize>>,
-}
-
 /// What a reading found besides values: problems, secrets to hide, and what is written where.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
+    /// The keys of the whole document, for advice on a key that stands in the wrong section.
+    document: &'static [Key],
     /// Problems so far.
     pub(crate) problems: Vec<Problem>,
     /// Places that must never be shown.
@@ -90,6 +51,11 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// A reader for a document with these keys.
+    pub(crate) fn new(document: &'static [Key]) -> Self {
+        Self { document, ..Self::default() }
+    }
+
     /// Dotted path of the value being read.
     pub(crate) fn path(&self) -> String {
         self.path.join(".")
@@ -182,7 +148,7 @@ impl Reader {
         let problem =
             Problem::new(span, self.path(), format!("unknown key `{}` in {place}", name.escape_debug()))
                 .expected(format!("one of: {}", names.join(", ")));
-        match crate::advice::for_unknown_key(name, &names) {
+        match advice::for_unknown_key(name, &names, self.document) {
             Some(help) => problem.help(help),
             None => problem,
         }

@@ -1,148 +1,23 @@
-//! From what the file says to what it means: defaults, built-in registries, paths, and rules that span several keys.
+//! Upstreams: sections of the file, the built-in registries, and the rules that span their keys.
 
-use std::num::NonZeroU32;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci::RegistryHost;
 use oci::zone::{Addresses, HostPattern, Zone};
 use url::Url;
 
-use crate::address::AddressRange;
+use super::resolver::Resolver;
 use crate::builtin::{BUILT_IN, BuiltIn};
-use crate::model::{
-    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Prober, Provider, Proxy, Target, Tls,
-    Upstream,
-};
-use crate::raw;
-use crate::read::{Field, Reader};
-use crate::values::{ByteSize, Host};
-
-/// Resolves a file that was read. Problems go to the reader; with any there, the result is of no use.
-pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Config {
-    let mut resolver = Resolver { folder, reader };
-    let upstreams = resolver.below("upstreams", |resolver| {
-        resolver.upstreams(root.upstreams.value.0, root.builtin_upstreams.value)
-    });
-    let proxy = resolver.below("proxy", |resolver| resolver.proxy(root.proxy.value));
-    let admin = resolver.below("admin", |resolver| resolver.admin(&root.admin.value, &proxy));
-    let prober = resolver.below("prober", |resolver| resolver.prober(root.prober.value, &upstreams));
-    Config { proxy, admin, builtin_upstreams: root.builtin_upstreams.value, upstreams, prober }
-}
-
-struct Resolver<'a> {
-    folder: &'a Path,
-    reader: &'a mut Reader,
-}
+use crate::file::address::AddressRange;
+use crate::file::key::Field;
+use crate::file::raw;
+use crate::file::read::{Reader, Value};
+use crate::file::values::Host;
+use crate::model::{Access, Endpoint, Upstream};
 
 impl Resolver<'_> {
-    fn below<T>(&mut self, name: &str, resolve: impl FnOnce(&mut Resolver<'_>) -> T) -> T {
-        let folder = self.folder;
-        self.reader.below(name, |reader| resolve(&mut Resolver { folder, reader }))
-    }
-
-    fn problem(
-        &mut self,
-        span: Option<Range<usize>>,
-        message: &str,
-        expected: &str,
-        help: impl Into<String>,
-    ) {
-        let problem = self.reader.problem(span.unwrap_or(0..0), message);
-        problem.expected = expected.to_owned();
-        problem.help = Some(help.into());
-    }
-
-    /// Relative paths begin where the file is.
-    fn path(&self, path: PathBuf) -> PathBuf {
-        self.folder.join(path)
-    }
-
-    fn proxy(&mut self, raw: raw::Proxy) -> Proxy {
-        Proxy {
-            listen: raw.listen.value,
-            tls: raw.tls.value.and_then(|tls| self.tls(tls, raw.tls.span)),
-            header_deadline: raw.header_deadline.value,
-            drain: raw.drain.value,
-            max_connections: usize::try_from(raw.max_connections.value).unwrap_or(usize::MAX),
-            client_rate: rate(raw.client_rate.value),
-            cache: self.cache(raw.cache.value),
-        }
-    }
-
-    fn tls(&mut self, raw: raw::Tls, span: Option<Range<usize>>) -> Option<Tls> {
-        match (raw.cert.value, raw.key.value) {
-            (Some(cert), Some(key)) => Some(Tls { cert: self.path(cert), key: self.path(key) }),
-            _ if self.has_problem_within(span.as_ref()) => None,
-            (cert, _) => {
-                let (missing, there) = if cert.is_some() { ("key", "cert") } else { ("cert", "key") };
-                let message = format!("`tls` has no `{missing}`");
-                let help = format!("write {missing} = \"/path/to/tls.{missing}\" beside `{there}`");
-                self.problem(span, &message, "both `cert` and `key`", help.replace("tls.cert", "tls.crt"));
-                None
-            }
-        }
-    }
-
-    fn cache(&self, raw: raw::Cache) -> Cache {
-        Cache {
-            dir: raw.dir.value.map_or_else(crate::paths::cache_dir, |dir| self.path(dir)),
-            max_size: raw.max_size.value.map(|ByteSize(bytes)| bytes),
-            pinned: raw.pinned.value,
-            lock_wait: raw.lock_wait.value,
-        }
-    }
-
-    fn admin(&mut self, raw: &raw::Admin, proxy: &Proxy) -> Admin {
-        let listen = raw.listen.value;
-        if listen == proxy.listen && listen.port() != 0 {
-            let help = "give one of the two another port";
-            let message = "`admin.listen` and `proxy.listen` are the same";
-            self.problem(raw.listen.span.clone(), message, "an address of its own", help);
-        }
-        Admin { listen }
-    }
-
-    fn prober(&mut self, raw: raw::Prober, upstreams: &[Upstream]) -> Prober {
-        let list = raw.targets.span;
-        let targets = raw.targets.value.into_iter();
-        let targets = targets.filter_map(|target| self.target(target, list.as_ref(), upstreams)).collect();
-        Prober {
-            interval: raw.interval.value,
-            manifest_interval: raw.manifest_interval.value,
-            reach: raw.reach.value,
-            targets,
-        }
-    }
-
-    fn target(
-        &mut self,
-        raw: raw::Target,
-        list: Option<&Range<usize>>,
-        upstreams: &[Upstream],
-    ) -> Option<Target> {
-        let Some(image) = raw.image.value else {
-            if raw.image.span.is_none() {
-                let span = raw.platform.span.or(list.cloned());
-                self.problem(
-                    span,
-                    "a target has no `image`",
-                    "an image",
-                    "write image = \"registry/repository:tag\"",
-                );
-            }
-            return None;
-        };
-        if !upstreams.iter().any(|upstream| upstream.registry == image.registry) {
-            let message = format!("the registry of this target, {}, is not configured", image.registry);
-            let id = image.registry.host().split('.').next().unwrap_or("id").to_owned();
-            let help = format!("add a section:\n[upstreams.{id}]\nregistry = \"{}\"", image.registry);
-            self.problem(raw.image.span, &message, "an image of a configured registry", help);
-        }
-        Some(Target { image, platform: raw.platform.value })
-    }
-
-    fn upstreams(
+    pub(super) fn upstreams(
         &mut self,
         sections: Vec<(Field<String>, raw::Upstream)>,
         with_built_in: bool,
@@ -262,72 +137,6 @@ impl Resolver<'_> {
         })
     }
 
-    /// Exactly one source.
-    fn credentials(&mut self, raw: raw::Credentials, span: Option<Range<usize>>) -> Option<Credentials> {
-        let password = raw.username.span.is_some() || raw.password_file.span.is_some();
-        let sources = [
-            raw.docker_config.span.is_some(),
-            password,
-            raw.helper.span.is_some(),
-            raw.provider.span.is_some(),
-        ];
-        let count = sources.into_iter().filter(|written| *written).count();
-        if count > 1 {
-            self.source_problem(span, "`credentials` names more than one source", "keep one of them");
-            return None;
-        }
-        if raw.provider.span.is_none() && is_for_provider(&raw) {
-            let help = "write provider = \"name-of-the-plugin\", or take them out";
-            self.source_problem(span, "`args`, `env` and `default_lifetime` are for a `provider`", help);
-            return None;
-        }
-        if count == 0 {
-            let help = "write docker_config = \"/path/config.json\"";
-            self.source_problem(span, "`credentials` names no source", help);
-            return None;
-        }
-        if password {
-            return self.password(raw, span);
-        }
-        let docker_config = raw.docker_config.value.map(|file| Credentials::DockerConfig(self.path(file)));
-        let helper = raw.helper.value.map(|name| Credentials::Helper(Helper { name: name.0 }));
-        let provider = raw.provider.value.map(|program| {
-            Credentials::Provider(Provider {
-                program: program.0,
-                arguments: raw.args.value.into_iter().map(|argument| argument.0).collect(),
-                environment: raw.env.value.0,
-                lifetime: raw.default_lifetime.value,
-            })
-        });
-        docker_config.or(helper).or(provider)
-    }
-
-    fn password(&mut self, raw: raw::Credentials, span: Option<Range<usize>>) -> Option<Credentials> {
-        match (raw.username.value, raw.password_file.value) {
-            (Some(name), Some(file)) => {
-                return Some(Credentials::Password { username: name.0, password_file: self.path(file) });
-            }
-            (Some(_), None) => {
-                let help = "add password_file = \"/path/to/file\" that holds the password";
-                self.source_problem(span, "`username` has no `password_file`", help);
-            }
-            _ => self.source_problem(span, "`password_file` has no `username`", "add it"),
-        }
-        None
-    }
-
-    /// What is wrong inside has been told already: then the whole is not blamed too.
-    fn source_problem(&mut self, span: Option<Range<usize>>, message: &str, help: &str) {
-        if !self.has_problem_within(span.as_ref()) {
-            let expected = "one of `docker_config`, `username` with `password_file`, `helper`, `provider`";
-            self.problem(span, message, expected, help);
-        }
-    }
-
-    fn has_problem_within(&self, span: Option<&Range<usize>>) -> bool {
-        span.is_some_and(|span| self.reader.problems.iter().any(|problem| problem.lies_within(span)))
-    }
-
     /// A client's token is for the registry that it was got for: it cannot be shown to a second one.
     fn callers_endpoint(&mut self, raw: &raw::Upstream) {
         if raw.access.value == Access::PerClient && raw.endpoints.value.len() > 1 {
@@ -365,21 +174,11 @@ impl Resolver<'_> {
     }
 }
 
-/// Is there something only a provider takes?
-fn is_for_provider(raw: &raw::Credentials) -> bool {
-    raw.args.span.is_some() || raw.env.span.is_some() || raw.default_lifetime.span.is_some()
-}
-
 /// A built-in registry nobody has a section for.
 fn built_in(known: &BuiltIn) -> Upstream {
-    let raw = <raw::Upstream as crate::read::Value>::absent().expect("invariant: sections may be absent");
+    let raw = <raw::Upstream as Value>::absent().expect("invariant: sections may be absent");
     let reader = &mut Reader::default();
     Resolver { folder: Path::new(""), reader }.upstream(known.id, parse(known.registry), raw)
-}
-
-/// The reader keeps it within its bounds.
-fn rate(number: u64) -> NonZeroU32 {
-    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX)
 }
 
 fn parse(registry: &str) -> RegistryHost {

@@ -11,11 +11,12 @@ use oci::RepositoryPattern;
 use oci::{ImageName, OnExhausted, RegistryHost, Reserve};
 use url::Url;
 
-use crate::address::AddressRange;
-use crate::lists::Table;
+use super::address::AddressRange;
+use super::key::{Field, Key, Shape};
+use super::lists::Table;
+use super::read::{Node, Reader, Value};
+use super::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, UserName, Variables};
 use crate::model::{Access, Platform};
-use crate::read::{Field, Key, Node, Reader, Shape, Value};
-use crate::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, UserName, Variables};
 
 /// Defines a section: its struct, and the [`Key`]s the reader and the reference go by.
 macro_rules! section {
