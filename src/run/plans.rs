@@ -9,7 +9,7 @@ use registry::Client;
 use registry::client::{BuildError, Connections};
 use registry::upstream::Outbound;
 
-use crate::upstream::Origins;
+use super::upstream::Origins;
 
 /// A plan for each of `registries`; every call opens its own connection, so that a probe walks all stages.
 pub(crate) fn plans(

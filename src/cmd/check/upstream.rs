@@ -9,9 +9,10 @@ use registry::observe::Deaf;
 use registry::upstream::Outbound;
 
 use crate::cli::Output;
-use crate::exit::Exit;
-use crate::plans;
-use crate::upstream::Origins;
+use crate::process::exit::Exit;
+use crate::run::instance::instance;
+use crate::run::plans;
+use crate::run::upstream::Origins;
 
 /// Probes the named registries (all when none is named) and prints what it saw.
 pub(crate) async fn upstream(config: &config::Config, names: &[String], output: Output) -> Exit {
@@ -22,7 +23,7 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
             return Exit::Usage;
         }
     };
-    let outbound = Outbound::from_env(Arc::new(Deaf), crate::instance());
+    let outbound = Outbound::from_env(Arc::new(Deaf), instance());
     let plans = match plans::plans(config, &chosen, &Origins::default(), &outbound) {
         Ok(plans) => plans,
         Err(error) => {

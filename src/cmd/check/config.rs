@@ -6,7 +6,7 @@ use config::{Config, Loaded, Report};
 use serde::Serialize;
 
 use crate::cli::{Common, Output};
-use crate::exit::Exit;
+use crate::process::exit::Exit;
 
 /// Checks the file named on the command line; without one, the defaults.
 pub(crate) fn config(common: &Common, print: bool) -> Exit {

@@ -10,8 +10,8 @@ use proxy::Proxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::AbortHandle;
 
-use crate::parts::Shared;
-use crate::serve::StartError;
+use super::error::StartError;
+use super::parts::Shared;
 
 /// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and the
 /// cache folder need a restart, and the log says so.

@@ -11,8 +11,8 @@ use registry::ledger::Outlook;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::parts::Shared;
-use crate::readiness::Phase;
+use crate::run::parts::Shared;
+use crate::run::readiness::Phase;
 
 /// Everything that can be looked at.
 pub(crate) struct Observatory {

@@ -11,10 +11,11 @@ use registry::breaker::{Paused, State};
 use registry::client::Connections;
 use registry::upstream::Outbound;
 
-use crate::plans;
-use crate::serve::StartError;
-use crate::telemetry::{FreshTraffic, Upstreams};
-use crate::upstream::Origins;
+use super::error::StartError;
+use super::instance::instance;
+use super::plans;
+use super::telemetry::{FreshTraffic, Upstreams};
+use super::upstream::Origins;
 
 /// What outlives a reload of the configuration.
 #[derive(Clone)]
@@ -41,7 +42,7 @@ impl Shared {
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),
-            outbound: Outbound::from_env(observed.clone(), crate::instance()),
+            outbound: Outbound::from_env(observed.clone(), instance()),
             origins: Arc::default(),
             observed,
         }

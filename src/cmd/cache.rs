@@ -14,55 +14,57 @@ use store::events::NoEvents;
 use store::inventory::{Explanation, Image, Purged};
 use store::{CLOCK_STEP, OpenError, Store, StoreConfig};
 
+use crate::admin::size;
 use crate::cli::{Cache, Output};
-use crate::control::{self, Ask, Told};
-use crate::exit::Exit;
-use crate::page_proxy::size;
+use crate::process::control::{self, Reply, Request};
+use crate::process::exit::Exit;
 
 /// Asks, and prints the answer.
 pub(crate) async fn run(config: &Config, asked: &Cache, output: Output) -> Exit {
-    let told = match tell(config, &question(asked)).await {
-        Ok(told) => told,
-        Err(message) => Told::Failed(message),
+    let reply = match ask(config, &request(asked)).await {
+        Ok(reply) => reply,
+        Err(message) => Reply::Failed(message),
     };
-    match told {
-        Told::Fine(document) => report(config, asked, document, output),
-        Told::Usage(message) => refuse(&message, Exit::Usage),
-        Told::Upstream(message) => refuse(&message, Exit::CheckFailed),
-        Told::Failed(message) => refuse(&message, Exit::Unexpected),
+    match reply {
+        Reply::Fine(document) => report(config, asked, document, output),
+        Reply::Usage(message) => refuse(&message, Exit::Usage),
+        Reply::Upstream(message) => refuse(&message, Exit::CheckFailed),
+        Reply::Failed(message) => refuse(&message, Exit::Unexpected),
     }
 }
 
-fn question(asked: &Cache) -> Ask {
+fn request(asked: &Cache) -> Request {
     match asked {
-        Cache::Ls => Ask::Ls,
-        Cache::Explain { subject } => Ask::Explain(subject.clone()),
-        Cache::Warm { image, platforms } => Ask::Warm { image: image.clone(), platforms: platforms.clone() },
+        Cache::Ls => Request::Ls,
+        Cache::Explain { subject } => Request::Explain(subject.clone()),
+        Cache::Warm { image, platforms } => {
+            Request::Warm { image: image.clone(), platforms: platforms.clone() }
+        }
         Cache::Purge(purge) => match (&purge.what.subject, &purge.what.registry) {
-            (Some(subject), _) => Ask::Purge { subject: subject.clone(), dry_run: purge.dry_run },
+            (Some(subject), _) => Request::Purge { subject: subject.clone(), dry_run: purge.dry_run },
             (None, Some(registry)) => {
-                Ask::PurgeRegistry { registry: registry.clone(), dry_run: purge.dry_run }
+                Request::PurgeRegistry { registry: registry.clone(), dry_run: purge.dry_run }
             }
-            (None, None) => Ask::PurgeAll { dry_run: purge.dry_run },
+            (None, None) => Request::PurgeAll { dry_run: purge.dry_run },
         },
     }
 }
 
-async fn tell(config: &Config, ask: &Ask) -> Result<Told, String> {
+async fn ask(config: &Config, request: &Request) -> Result<Reply, String> {
     let cache = &config.proxy.cache;
-    match control::ask(&cache.dir, ask).await {
-        Ok(Some(told)) => return Ok(told),
+    match control::ask(&cache.dir, request).await {
+        Ok(Some(reply)) => return Ok(reply),
         Ok(None) => {}
         Err(error) => return Err(format!("{}: {error}", control::socket(&cache.dir).display())),
     }
-    if let Ask::Warm { .. } = ask {
+    if let Request::Warm { .. } = request {
         let dir = cache.dir.display();
         let message =
             format!("warm needs a running instance, and none holds {dir}: start `pullgate serve` first");
-        return Ok(Told::Usage(message));
+        return Ok(Reply::Usage(message));
     }
     if !cache.dir.exists() {
-        return Ok(Told::Usage(format!(
+        return Ok(Reply::Usage(format!(
             "there is no cache folder {} (key proxy.cache.dir)",
             cache.dir.display()
         )));
@@ -81,7 +83,7 @@ async fn tell(config: &Config, ask: &Ask) -> Result<Told, String> {
         error => error.to_string(),
     })?;
     store.scanned().await;
-    Ok(control::look(&store, ask).await)
+    Ok(control::look(&store, request).await)
 }
 
 fn refuse(message: &str, exit: Exit) -> Exit {

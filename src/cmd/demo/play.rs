@@ -1,17 +1,15 @@
-//! `pullgate demo`: mirror, prober and a registry that misbehaves on a schedule, in one process on loopback.
+//! Plays the scenes of the demo, once or again and again.
 
-mod pull;
-mod scene;
-mod stage;
-
-use crate::exit::Exit;
-use stage::{DemoError, Stage};
+use super::scene;
+use super::stage::{DemoError, Stage};
+use crate::process::exit::Exit;
+use crate::process::signal;
 
 /// Plays the scenes: once, or again and again until stopped.
 pub(crate) async fn run(once: bool) -> Exit {
     let played = tokio::select! {
         played = play(once) => played,
-        _ = crate::signal::stop() => Ok(true),
+        _ = signal::stop() => Ok(true),
     };
     match played {
         Ok(true) => Exit::Fine,

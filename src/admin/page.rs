@@ -3,7 +3,8 @@
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
 
-use crate::status::{PausedSeen, QuotaSeen, Registry, Status};
+use super::page_proxy;
+use super::status::{PausedSeen, QuotaSeen, Registry, Status};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -25,7 +26,7 @@ pub(crate) fn render(status: &Status) -> String {
                 main {
                     p class="headline" { (headline(status)) }
                     (registries(&status.registries))
-                    @if let Some(proxy) = &status.proxy { (crate::page_proxy::section(proxy)) }
+                    @if let Some(proxy) = &status.proxy { (page_proxy::section(proxy)) }
                 }
                 footer { a href="/status.json" { "status.json" } " · " a href="/metrics" { "metrics" } }
             }

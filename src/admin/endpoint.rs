@@ -17,9 +17,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::page;
-use crate::readiness::{Phase, Readiness};
-use crate::status::Observatory;
+use super::page;
+use super::status::Observatory;
+use crate::process::accept::accept;
+use crate::run::readiness::{Phase, Readiness};
 
 /// The endpoint, bound and not yet answering.
 pub(crate) struct Admin {
@@ -52,37 +53,21 @@ impl Admin {
     /// Answers until dropped.
     pub(crate) async fn serve(self) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let Ok(seat) = seats.clone().acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let desk = self.desk.clone();
-                    tokio::spawn(async move {
-                        let _seat = seat;
-                        converse(stream, desk).await;
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "admin endpoint cannot accept");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let (listener, desk) = (self.listener, self.desk);
+        accept("admin endpoint", &seats, || listener.accept(), |stream| converse(stream, desk.clone())).await;
     }
 }
 
-async fn converse(stream: TcpStream, desk: Arc<Desk>) {
+async fn converse(stream: TcpStream, desk: Arc<Desk>) -> hyper::Result<()> {
     let answer = service_fn(move |request| {
         let desk = desk.clone();
         async move { Ok::<_, Infallible>(desk.answer(&request).await) }
     });
-    let connection = http1::Builder::new()
+    http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), answer);
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "admin connection ended");
-    }
+        .serve_connection(TokioIo::new(stream), answer)
+        .await
 }
 
 impl Desk {
@@ -159,5 +144,3 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
 const CONNECTIONS_MAX: usize = 64;
 /// For one request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a failed accept (out of file handles, mostly).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -10,8 +10,8 @@ use loadtest::tls::Authority;
 use prober::Board;
 use tokio::time::timeout;
 
-use crate::serve::{Process, Roles, StartError};
-use crate::telemetry;
+use crate::run::error::StartError;
+use crate::run::{Process, Roles, telemetry};
 
 /// Everything the scenes use.
 pub(crate) struct Stage {

@@ -12,37 +12,21 @@ use config::Loaded;
 use metrics_exporter_prometheus::PrometheusHandle;
 use prober::{Board, Prober};
 use proxy::{Proxy, ServerTls, Settings, Telemetry};
-use registry::client::BuildError;
 use store::{Store, StoreConfig};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::admin::{Admin, Desk};
-use crate::control::Control;
-use crate::descriptors;
-use crate::exit::Exit;
-use crate::parts::Shared;
-use crate::readiness::{Phase, Readiness};
-use crate::reload::{self, Probing, Reloader};
-use crate::status::Observatory;
-use crate::telemetry;
-
-/// Which parts to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Roles {
-    proxy: bool,
-    prober: bool,
-}
-
-impl Roles {
-    /// `serve`.
-    pub(crate) const BOTH: Self = Self { proxy: true, prober: true };
-    /// `proxy`.
-    pub(crate) const PROXY: Self = Self { proxy: true, prober: false };
-    /// `prober`.
-    pub(crate) const PROBER: Self = Self { proxy: false, prober: true };
-}
+use super::error::StartError;
+use super::instance::instance;
+use super::parts::Shared;
+use super::readiness::{Phase, Readiness};
+use super::reload::{self, Probing, Reloader};
+use super::roles::Roles;
+use super::telemetry;
+use crate::admin::{Admin, Desk, Observatory};
+use crate::process::control::Control;
+use crate::process::{open_files, signal};
 
 /// All parts, wired.
 pub(crate) struct Process {
@@ -55,51 +39,10 @@ pub(crate) struct Process {
     background: JoinSet<()>,
 }
 
-/// The process cannot start, or cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {
-    /// An address is taken, or not ours.
-    #[error("cannot listen on {address} (key {key}): {source}")]
-    Listen {
-        /// The configuration key.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// An upstream's client cannot be built.
-    #[error("upstream {id}: {source}")]
-    Upstream {
-        /// Its short id.
-        id: String,
-        /// What is wrong.
-        source: BuildError,
-    },
-    /// The prober's clients cannot be built.
-    #[error(transparent)]
-    Plan(#[from] BuildError),
-    /// The cache folder.
-    #[error(transparent)]
-    Store(#[from] store::OpenError),
-    /// The proxy's certificate.
-    #[error(transparent)]
-    Tls(#[from] proxy::TlsError),
-    /// The recorder.
-    #[error("metrics: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// A bug: the server ended without being asked to.
-    #[error("the mirror's server ended by itself; this is a bug, please report it with the log")]
-    Broken,
-    /// Signals cannot be waited for.
-    #[error("signals: {0}")]
-    Signal(std::io::Error),
-}
-
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(loaded: Loaded, roles: Roles) -> Result<(), StartError> {
     let process = Process::build(loaded, roles, telemetry::install()?).await?;
-    process.run(async { crate::signal::stop().await.map_err(StartError::Signal) }).await
+    process.run(async { signal::stop().await.map_err(StartError::Signal) }).await
 }
 
 impl Process {
@@ -186,16 +129,6 @@ impl Process {
     }
 }
 
-impl StartError {
-    /// The exit status it means.
-    pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Metrics(_) | Self::Signal(_) | Self::Broken => Exit::Unexpected,
-            _ => Exit::Usage,
-        }
-    }
-}
-
 /// Ends when the server does, which it should not by itself; never without a server.
 async fn broken(serving: Option<&mut JoinHandle<()>>) {
     match serving {
@@ -223,7 +156,7 @@ async fn bind_proxy(
     background: &mut JoinSet<()>,
 ) -> Result<(Proxy, proxy::Bound), StartError> {
     let served = shared.served(config)?;
-    descriptors::assure(config.proxy.max_connections);
+    open_files::assure(config.proxy.max_connections);
     let telemetry = Telemetry::new();
     let settings = settings(&config.proxy)?;
     if let Some(tls) = settings.tls.clone() {
@@ -267,7 +200,7 @@ fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
         client_rate: proxy.client_rate,
         max_connections: proxy.max_connections,
         tls,
-        instance: crate::instance(),
+        instance: instance(),
     })
 }
 
