@@ -27,5 +27,5 @@ demo: ## a registry that fails and a mirror that copes, in one process
 	cargo run --locked -- demo
 
 bench: setup ## pullgate beside nginx and docker-registry; writes docs/benchmarks.md (BENCH="--quick --rows layer" for less)
-	cargo build --release --locked -p pullgate -p loadtest
+	cargo build --release --locked -p pullgate -p bench
 	target/release/loadtest bench --table docs/benchmarks.md $(BENCH)

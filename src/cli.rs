@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::trace::LogFormat;
+use crate::process::log::LogFormat;
 
 /// A pull-through registry mirror that measures every pull, and a prober that pulls before the kubelet has to.
 ///
@@ -136,3 +136,6 @@ pub(crate) struct Doomed {
     #[arg(long)]
     pub(crate) all: bool,
 }
+
+/// The name of the program.
+pub(crate) const NAME: &str = "pullgate";

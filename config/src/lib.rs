@@ -1,37 +1,33 @@
-//! What the configuration file may say, and what it means.
+//! The configuration file, and what it means.
 //!
 //! ```text
-//!   file ── read ──▶ raw::Root ── resolve ──▶ model::Config ── for_client ──▶ registry::Upstream
-//!            │           │           │              └── print: effective values and their origins
+//!   file ── read ──▶ file::raw::Root ── resolve ──▶ model::Config
+//!            │           │                  └── print: effective values and their origins
 //!            └── report: every problem of the file, in one run, with its place and what to write
 //! ```
 //!
-//! The sections and keys are defined once, in `raw`. From there come the reader's messages and the [`mod@reference`] page
-//! and example alike. `values`, `address`, `lists` and [`units`] parse what stands behind a key into types that cannot be wrong; `resolve`
-//! adds defaults, the registries of `builtin`, and the rules that span keys (credentials need a named access). Other
-//! crates see [`Config`] only.
+//! The sections and keys are defined once, in `file::raw`. From there come the reader's messages and the
+//! [`mod@reference`] page and example alike. The other files of `file`, and [`units`], parse what stands behind a key
+//! into types that cannot be wrong; `resolve` adds defaults, the registries of `builtin`, and the rules that span keys
+//! (credentials need a named access). Other crates see [`Config`] only.
 //!
-//! The file names where secrets are and never holds one. `secret` and `docker_config` read them when a token is needed, and
-//! `helper` and `provider` ask programs, whose `answers` are kept for a while; `keyring` says which entry is for which image; `mask` stars out whatever somebody put into the file all the same, before an excerpt is shown.
+//! The file names where secrets are and never holds one. `mask` stars out a secret that somebody wrote into it all the
+//! same, before an excerpt is shown.
 //!
-//! Nothing here opens a socket, and nothing but [`Config::load`] and credential sources opens a file.
+//! Nothing here opens a socket or runs a program, and nothing but [`Config::load`] opens a file.
 
-mod address;
-mod advice;
 mod builtin;
-mod lists;
+mod file;
 mod load;
 mod mask;
 pub mod model;
+mod origins;
 mod paths;
 mod print;
-mod raw;
-mod read;
 pub mod reference;
 pub mod report;
 mod resolve;
 pub mod units;
-mod values;
 
 pub use load::{Loaded, parse};
 pub use model::{

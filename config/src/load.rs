@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::print::Origins;
-use crate::read::{Node, Reader, Value};
+use crate::file::advice;
+use crate::file::raw::Root;
+use crate::file::read::{Node, Reader, Value};
+use crate::mask;
+use crate::model::Config;
+use crate::origins::Origins;
 use crate::report::{Problem, Report};
-use crate::{Config, advice, mask, raw, resolve};
+use crate::resolve::resolve;
 
 /// A configuration, and where each value comes from.
 #[derive(Clone, Debug)]
@@ -49,14 +53,14 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     let mut masks = mask::user_info(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        masks.extend(mask::all_but_known(text, advice::is_known_key));
+        masks.extend(mask::all_but_known(text, |name| advice::is_known_key(name, Root::KEYS)));
         return Err(Report::new(path, text, &masks, errors.iter().map(syntax).collect()));
     }
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(Root::KEYS);
     let span = table.span();
     let node = Node::new(span, toml::de::DeValue::Table(table.into_inner()));
-    let root = raw::Root::read(&node, &mut reader).expect("invariant: a document is a table");
-    let config = resolve::resolve(root, &folder(path), &mut reader);
+    let root = Root::read(&node, &mut reader).expect("invariant: a document is a table");
+    let config = resolve(root, &folder(path), &mut reader);
     if !reader.problems.is_empty() {
         masks.append(&mut reader.masks);
         return Err(Report::new(path, text, &masks, reader.problems));

@@ -1,9 +1,7 @@
 //! The effective configuration, with the origin of each value as a comment. No secret can be in it: the model holds none.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::builtin::BUILT_IN;
 use crate::load::Loaded;
 use crate::model::{Cache, Config, Credentials, Endpoint, Prober, Provider, Proxy, Upstream};
-use crate::report::position;
+use crate::origins::Origins;
 use crate::units;
 
 /// One effective value.
@@ -53,24 +51,6 @@ impl Loaded {
             text.push_str(&format!("{line:<60} # {origin}\n"));
         }
         text.trim_start().to_owned()
-    }
-}
-
-/// Which keys the file says, and where.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Origins {
-    file: String,
-    lines: BTreeMap<String, usize>,
-}
-
-impl Origins {
-    pub(crate) fn new(path: &Path, source: &str, written: Vec<(String, Range<usize>)>) -> Self {
-        let line = |(key, span): (String, Range<usize>)| (key, position(source, span.start).0);
-        Self { file: path.display().to_string(), lines: written.into_iter().map(line).collect() }
-    }
-
-    fn of(&self, key: &str, otherwise: &str) -> String {
-        self.lines.get(key).map_or_else(|| otherwise.to_owned(), |line| format!("{}:{line}", self.file))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The reference page and the annotated example, written from the definitions the reader itself goes by.
 
-use crate::raw::Root;
-use crate::read::{Key, Shape, Value};
+use crate::file::key::{Key, Shape};
+use crate::file::raw::Root;
+use crate::file::read::Value;
 
 /// The reference page, Markdown: every section and key, with kind, default, bounds and meaning.
 pub fn page() -> String {
@@ -104,7 +105,7 @@ fn quoted(toml: &str) -> String {
 const PAGE_HEAD: &str = "\
 # Configuration
 
-<!-- Written from the definitions in config/src/raw.rs; do not edit. `UPDATE=1 cargo test -p config` writes it anew. -->
+<!-- Written from the definitions in config/src/file/raw.rs; do not edit. `UPDATE=1 cargo test -p config` writes it anew. -->
 
 One TOML file with only what differs from the defaults, named by `--config`; with none, `pullgate serve` runs on the
 defaults. `pullgate check config` tells everything that is wrong with a file in one run, `pullgate check config --print`
@@ -115,7 +116,7 @@ Secrets never stand in this file: it names the files and helpers that hold them.
 ";
 const EXAMPLE_HEAD: &str = "\
 # Every key of pullgate's configuration, commented out. Keep only what you change.
-# Written from the definitions in config/src/raw.rs; the reference is docs/configuration.md.
+# Written from the definitions in config/src/file/raw.rs; the reference is docs/configuration.md.
 
 ";
 
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn every_example_is_accepted() {
         let base = "registry = \"docker.io\"\naccess = \"shared\"\ncredentials = { helper = \"pass\" }\n";
-        let keys = <crate::raw::Upstream as Value>::KEYS;
+        let keys = <crate::file::raw::Upstream as Value>::KEYS;
         for key in keys.iter().filter(|key| key.example.is_some()) {
             let others: String = base
                 .lines()

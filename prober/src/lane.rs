@@ -8,12 +8,13 @@ use registry::Client;
 use tokio::time::Instant;
 
 use crate::memory::Memory;
-use crate::probe::{Seen, Walk, reach};
+use crate::probe::{Walk, reach};
 use crate::schedule::{Due, Pace};
+use crate::seen::Seen;
 use crate::status::Board;
+use crate::target::{Plan, Target};
 use crate::telemetry::Telemetry;
 use crate::verdict::{Depth, Verdict};
-use crate::{Plan, Target};
 
 /// What others already know of a registry: fresh traffic of the proxy counts instead of a reach probe.
 pub trait Traffic: Send + Sync {
@@ -124,11 +125,6 @@ impl Lane {
         if !fresh {
             return reach(&self.client, self.pace).await;
         }
-        Seen {
-            verdict: Verdict::Ok(Depth::Reachable),
-            timings: Default::default(),
-            quota: None,
-            retry_after: None,
-        }
+        Seen { verdict: Verdict::Ok(Depth::Reachable), timings: Default::default(), retry_after: None }
     }
 }

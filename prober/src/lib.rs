@@ -17,79 +17,21 @@
 
 mod budget;
 mod lane;
+mod lanes;
+mod learned;
 mod memory;
-pub mod probe;
+mod probe;
 mod schedule;
+mod seen;
 pub mod status;
+mod target;
 pub mod telemetry;
 pub mod verdict;
 
-use std::sync::Arc;
-
-use oci::{ImageName, RegistryHost};
-use registry::Client;
-use tokio::task::JoinSet;
-
 pub use lane::{Lane, Traffic};
+pub use lanes::Prober;
 pub use memory::Memory;
-pub use probe::Platform;
 pub use schedule::Pace;
 pub use status::Board;
+pub use target::{Plan, Platform, Target};
 pub use verdict::Verdict;
-
-/// An image to probe.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// What a pod would pull.
-    pub image: ImageName,
-    /// For which platform of an index.
-    pub platform: Platform,
-}
-
-/// What one registry's lane needs.
-#[derive(Clone)]
-pub struct Plan {
-    /// The registry.
-    pub registry: RegistryHost,
-    /// Opens a connection per call, so that every probe walks all stages.
-    pub client: Client,
-    /// Under which name its requests are counted.
-    pub identity: String,
-    /// Images to probe; empty means the reach probe.
-    pub targets: Vec<Target>,
-}
-
-/// All lanes.
-pub struct Prober {
-    lanes: Vec<Lane>,
-}
-
-impl Prober {
-    /// Plans lanes that write on `board` and go on from `memory`; sends nothing yet.
-    pub fn new(
-        plans: Vec<Plan>,
-        pace: Pace,
-        traffic: &Arc<dyn Traffic>,
-        board: Arc<Board>,
-        memory: Arc<Memory>,
-    ) -> Self {
-        board.clear();
-        memory.keep_only(&plans);
-        let start = tokio::time::Instant::now();
-        let lane = |plan| Lane::new(plan, pace, board.clone(), memory.clone(), traffic.clone(), start);
-        Self { lanes: plans.into_iter().map(lane).collect() }
-    }
-
-    /// Probes until the future is dropped.
-    pub async fn run(self) {
-        let mut lanes: JoinSet<()> = self.lanes.into_iter().map(Lane::run).collect();
-        while lanes.join_next().await.is_some() {}
-    }
-
-    /// Probes every target once, now, and returns: for `check upstream` and `demo`.
-    pub async fn round(&mut self) {
-        for lane in &mut self.lanes {
-            lane.round().await;
-        }
-    }
-}

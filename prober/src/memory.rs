@@ -8,8 +8,8 @@ use registry::Quota;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::probe::Learned;
-use crate::{Plan, Target};
+use crate::learned::Learned;
+use crate::target::{Plan, Target};
 
 /// What all lanes have spent and learned since the process started.
 #[derive(Debug, Default)]

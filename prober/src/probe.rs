@@ -1,65 +1,17 @@
 //! One probe: the way a node walks, with the counted steps left out where they would tell nothing new.
 
-use std::time::Duration;
-
 use oci::manifest::{Child, Kind};
 use oci::{Class, Digest, Manifest, Reference, Stage};
 use registry::client::{Answer, ByteRange};
 use registry::{Client, Error, Evidence, Quota, Timings};
 use tokio::time::Instant;
 
-use crate::Target;
+use crate::learned::{Learned, Proof};
 use crate::memory::Memory;
 use crate::schedule::Pace;
+use crate::seen::Seen;
+use crate::target::Target;
 use crate::verdict::{Depth, Verdict};
-
-/// `os/architecture[/variant]`, as an index names its children.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Platform(pub String);
-
-impl Default for Platform {
-    /// Linux on this machine's architecture, in Go's names.
-    fn default() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        Self(format!("linux/{architecture}"))
-    }
-}
-
-/// What a probe saw.
-#[derive(Debug)]
-pub struct Seen {
-    /// The conclusion.
-    pub verdict: Verdict,
-    /// Stage times, summed over the calls.
-    pub timings: Timings,
-    /// The last quota an answer stated.
-    pub quota: Option<Quota>,
-    /// How long the registry asked us to stay away.
-    pub retry_after: Option<Duration>,
-}
-
-/// What earlier probes learned of a target: the reason that most ticks need no counted request.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Learned {
-    /// What was last proven.
-    proof: Option<Proof>,
-    /// The index last read, and whose manifest it names for our platform. That never changes, so that a share which
-    /// pays for one manifest at a time comes to the end of the way too.
-    named: Option<(Digest, Digest)>,
-}
-
-/// A manifest that was fetched.
-#[derive(Clone, Debug)]
-struct Proof {
-    digest: Digest,
-    /// What to sample, none of an image without layers; or what is wrong with the very content of this digest.
-    found: Result<Option<Child>, Error>,
-    fetched: Instant,
-}
 
 /// One walk along one target.
 pub(crate) struct Walk<'a> {
@@ -98,7 +50,7 @@ impl<'a> Walk<'a> {
                 (Verdict::of_error(&error), error.evidence.retry_after)
             }
         };
-        (Seen { verdict, timings: self.timings, quota: self.quota, retry_after }, learned)
+        (Seen { verdict, timings: self.timings, retry_after }, learned)
     }
 
     async fn walk(&mut self, learned: &mut Learned) -> Result<Depth, Error> {
@@ -257,13 +209,11 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
         Ok(answer) => Seen {
             verdict: Verdict::of_success(Depth::Reachable, answer.quota.as_ref()),
             timings: answer.timings,
-            quota: answer.quota,
             retry_after: None,
         },
         Err(error) => Seen {
             verdict: Verdict::of_error(&error),
             timings: error.timings,
-            quota: None,
             retry_after: error.evidence.retry_after,
         },
     }

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use oci::RegistryHost;
 use serde::Serialize;
 
-use crate::Target;
-use crate::probe::Seen;
+use crate::seen::Seen;
+use crate::target::Target;
 use crate::verdict::{Depth, Verdict};
 
 /// The last verdict on every target.

@@ -12,8 +12,8 @@ use oci::{Class, Demand, RegistryHost, Stage};
 use registry::observe::Certificate;
 use registry::{Observation, Observer};
 
-use crate::Target;
-use crate::probe::Seen;
+use crate::seen::Seen;
+use crate::target::Target;
 use crate::verdict::Verdict;
 
 /// Probes finished, by verdict.

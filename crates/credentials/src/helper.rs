@@ -86,7 +86,7 @@ const IDENTITY_TOKEN_USER: &str = "<token>";
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::process::tests::{FORKS, program};
+    use crate::testing::{FORKS, program};
 
     #[tokio::test]
     async fn the_question_and_the_answer_follow_the_protocol() {

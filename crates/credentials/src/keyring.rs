@@ -5,7 +5,12 @@
 //! (`*.example.com`, each label for itself), its path covers all that lies below it. Every spelling of Docker Hub is
 //! `docker.io` here.
 
-use oci::{RegistryHost, Repository};
+use std::collections::BTreeMap;
+
+use oci::{Credential, RegistryHost, Repository};
+
+/// The credentials that a provider answered, by the pattern of the images that each is for.
+pub(crate) type Keyring = BTreeMap<String, Credential>;
 
 /// What is asked for, as one registry names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,8 @@ mod origin;
 mod process;
 mod provider;
 mod source;
+#[cfg(test)]
+mod testing;
 
 pub use origin::{Helper, Origin, Provider};
 pub use source::Place;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oci::Credential;
 
 use crate::answers::Answers;
-use crate::provider::Keyring;
+use crate::keyring::Keyring;
 
 /// Where a credential comes from. Holds names of files and programs, never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

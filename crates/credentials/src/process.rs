@@ -103,23 +103,11 @@ const OUTPUT_MAX: u64 = 64 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-pub(crate) mod tests {
-    use std::os::unix::fs::PermissionsExt;
-    use std::path::{Path, PathBuf};
+mod tests {
+    use std::path::Path;
 
     use super::*;
-
-    /// One at a time: a fork of another thread would inherit the script open for writing, and its start fail.
-    pub(crate) static FORKS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-    /// A folder with a program that runs `body`, and its path.
-    pub(crate) fn program(body: &str) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("program");
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (dir, path)
-    }
+    use crate::testing::{FORKS, program};
 
     async fn ran(path: &Path, limit: Duration) -> Result<Secret, RunError> {
         run(path, &["one".to_owned()], &Environment::Inherited, b"question\n", limit).await

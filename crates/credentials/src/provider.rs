@@ -10,12 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::answers::{Answer, Answers};
-use crate::keyring::{self, Image};
+use crate::keyring::{self, Image, Keyring};
 use crate::origin::Provider;
 use crate::process::{Environment, run};
-
-/// What a provider answered: credentials by pattern.
-pub(crate) type Keyring = BTreeMap<String, Credential>;
 
 /// The credential a provider has for `image`; `None` means anonymous.
 ///
@@ -158,7 +155,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::process::tests::{FORKS, program};
+    use crate::testing::{FORKS, program};
 
     fn provider(program: &Path) -> Provider {
         Provider {

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Blob, Image, Layer, media};
+use super::{
+    document::{Blob, Image},
+    layer::{File, Layer, unpack},
+    media,
+};
 use crate::digest::Algorithm;
 
 /// Describes an image; [`finish`](Self::finish) makes it.
@@ -18,6 +22,24 @@ pub struct ImageBuilder {
     artifact_type: Option<String>,
     subject: Option<Value>,
     annotations: BTreeMap<String, String>,
+}
+
+/// Making images, and unpacking them.
+impl Image {
+    /// An image to be described; everything random in it follows from `seed`.
+    pub fn builder(seed: u64) -> ImageBuilder {
+        ImageBuilder::new(seed)
+    }
+
+    /// A `linux/amd64` image with one gzipped layer per size (bytes of the file in it; the layer is slightly larger).
+    pub fn with_layers(seed: u64, sizes: &[usize]) -> Self {
+        sizes.iter().fold(Self::builder(seed), |builder, size| builder.layer_of(*size)).finish()
+    }
+
+    /// What a client must find on disk after unpacking all layers.
+    pub fn files(&self) -> Vec<File> {
+        self.layers.iter().flat_map(unpack).collect()
+    }
 }
 
 impl ImageBuilder {

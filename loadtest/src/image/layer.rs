@@ -6,7 +6,7 @@ use aws_lc_rs::cipher::{AES_128, EncryptingKey, EncryptionContext, UnboundCipher
 use bytes::Bytes;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
-use super::Blob;
+use super::document::Blob;
 use crate::digest::sha256;
 
 /// What a layer holds, before it is packed.

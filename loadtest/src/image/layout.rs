@@ -4,7 +4,10 @@ use std::{fs, io, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{Blob, Image, Index, media};
+use super::{
+    document::{Blob, Image, Index},
+    media,
+};
 
 impl Image {
     /// Writes the image into the OCI layout folder `dir` under the name `tag` (`skopeo copy oci:DIR:TAG …`).

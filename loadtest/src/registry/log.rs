@@ -8,7 +8,10 @@ use std::{
 use http::{HeaderMap, Method};
 use tokio::{sync::watch, time::Instant};
 
-use super::{Ask, Kind, lock};
+use super::{
+    lock::lock,
+    message::{Ask, Kind},
+};
 
 /// One request and what became of it.
 #[derive(Debug, Clone)]
@@ -159,7 +162,7 @@ impl Exchange {
 
 /// The writing side.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Journal(Arc<Shared>);
+pub(crate) struct Journal(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -168,26 +171,26 @@ struct Shared {
 }
 
 impl Journal {
-    pub(super) fn snapshot(&self) -> Log {
+    pub(crate) fn snapshot(&self) -> Log {
         lock(&self.0.log).clone()
     }
 
     /// Forgets the requests so far; connections stay counted. Answers under way are no longer followed.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.change(|log| {
             log.forgotten += log.entries.len() as u64;
             log.entries.clear();
         });
     }
 
-    pub(super) async fn wait_for(&self, test: impl Fn(&Log) -> bool) {
+    pub(crate) async fn wait_for(&self, test: impl Fn(&Log) -> bool) {
         let mut changes = self.0.changes.subscribe();
         while !test(&lock(&self.0.log)) {
             changes.changed().await.expect("invariant: the journal holds the sending half itself");
         }
     }
 
-    pub(super) fn connect(&self) -> Connected {
+    pub(crate) fn connect(&self) -> Connected {
         let number = self.change(|log| {
             log.connections += 1;
             log.open_connections += 1;
@@ -205,13 +208,13 @@ impl Journal {
 
 /// An open connection; dropping it counts it as closed.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(crate) struct Connected {
     journal: Journal,
     number: u64,
 }
 
 impl Connected {
-    pub(super) fn open(&self, ask: &Ask) -> Page {
+    pub(crate) fn open(&self, ask: &Ask) -> Page {
         let id = self.journal.change(|log| log.push(self.number, ask));
         Page { journal: self.journal.clone(), id }
     }
@@ -225,17 +228,17 @@ impl Drop for Connected {
 
 /// The journal's page of one request; dropping it ends the exchange.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     journal: Journal,
     id: u64,
 }
 
 impl Page {
-    pub(super) fn answered(&self, status: u16) {
+    pub(crate) fn answered(&self, status: u16) {
         self.note(|exchange| exchange.status = Some(status));
     }
 
-    pub(super) fn sent(&self, bytes: usize) {
+    pub(crate) fn sent(&self, bytes: usize) {
         self.note(|exchange| exchange.sent_bytes += bytes as u64);
     }
 

@@ -1,0 +1,177 @@
+//! A small typed reader of a parsed TOML document. Where serde stops at the first problem, this one goes on, so that all
+//! problems of a file are told in one run.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::advice;
+use super::key::{Field, Key, Shape};
+use crate::report::Problem;
+
+/// A value of the document, with its place.
+pub(crate) type Node<'a> = Spanned<DeValue<'a>>;
+
+/// A type the file may hold.
+pub(crate) trait Value: Sized {
+    /// What it is called in messages and the reference: `duration`.
+    const KIND: &'static str;
+    /// Its keys, when it is a section.
+    const KEYS: &'static [Key] = &[];
+    /// How its header is written: once, by name, or as a list.
+    const SHAPE: Shape = Shape::Inline;
+
+    /// Reads it; tells the reader what is wrong and gives `None`.
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self>;
+
+    /// What it is when the file does not say and the key has no default.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// Is it within the bounds of its key?
+    fn within(&self, _low: &str, _high: &str) -> bool {
+        true
+    }
+}
+
+/// What a reading found besides values: problems, secrets to hide, and what is written where.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// The keys of the whole document, for advice on a key that stands in the wrong section.
+    document: &'static [Key],
+    /// Problems so far.
+    pub(crate) problems: Vec<Problem>,
+    /// Places that must never be shown.
+    pub(crate) masks: Vec<Range<usize>>,
+    /// Path of every key the file says, and its place.
+    pub(crate) written: Vec<(String, Range<usize>)>,
+    path: Vec<String>,
+}
+
+impl Reader {
+    /// A reader for a document with these keys.
+    pub(crate) fn new(document: &'static [Key]) -> Self {
+        Self { document, ..Self::default() }
+    }
+
+    /// Dotted path of the value being read.
+    pub(crate) fn path(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// Reads something below the present place.
+    pub(crate) fn below<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(name.to_owned());
+        let value = read(self);
+        self.path.pop();
+        value
+    }
+
+    /// Notes a problem at a value.
+    pub(crate) fn problem(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
+        self.problems.push(Problem::new(span, self.path(), message));
+        self.problems.last_mut().expect("invariant: just pushed")
+    }
+
+    /// A value of another type than its key takes.
+    pub(crate) fn wrong_type<T: Value>(&mut self, node: &Node<'_>) -> Option<T> {
+        // A text in the place of a section may be anything, `user:password` included.
+        self.masks.extend((!T::KEYS.is_empty()).then(|| node.span()));
+        let message = format!("`{}` is {}", self.path(), article(node.get_ref().type_str()));
+        self.problem(node.span(), message).expected = T::KIND.to_owned();
+        None
+    }
+
+    /// The text of a string node.
+    pub(crate) fn text<'n, T: Value>(&mut self, node: &'n Node<'_>) -> Option<&'n str> {
+        let text = node.get_ref().as_str();
+        if text.is_none() {
+            self.wrong_type::<T>(node);
+        }
+        text
+    }
+
+    /// The table of a section node, with its unknown keys told.
+    pub(crate) fn table<'n, 'i, T: Value>(&mut self, node: &'n Node<'i>) -> Option<&'n DeTable<'i>> {
+        let Some(table) = node.get_ref().as_table() else {
+            return self.wrong_type::<T>(node).and(None);
+        };
+        self.unknown_keys(table, T::KEYS);
+        Some(table)
+    }
+
+    /// One key of a section: as written, else its default.
+    pub(crate) fn field<T: Value>(
+        &mut self,
+        table: Option<&DeTable<'_>>,
+        keys: &[Key],
+        name: &str,
+    ) -> Field<T> {
+        let key = keys.iter().find(|key| key.name == name).expect("invariant: sections read their own keys");
+        let found = table.and_then(|table| table.get_key_value(name));
+        let Some((written, node)) = found else {
+            return Field { value: default(key), span: None };
+        };
+        self.below(name, |reader| {
+            reader.written.push((reader.path(), written.span()));
+            let value = T::read(node, reader).filter(|value| reader.bounded(value, key, node));
+            Field { value: value.unwrap_or_else(|| default(key)), span: Some(node.span()) }
+        })
+    }
+
+    fn bounded<T: Value>(&mut self, value: &T, key: &Key, node: &Node<'_>) -> bool {
+        let Some((low, high)) = key.within else { return true };
+        let inside = value.within(low, high);
+        if !inside {
+            let message = format!("`{}` is out of bounds", self.path());
+            self.problem(node.span(), message).expected = format!("{} from {low} to {high}", short(T::KIND));
+        }
+        inside
+    }
+
+    fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[Key]) {
+        for (name, value) in table.iter() {
+            if !known.iter().any(|key| key.name == name.get_ref().as_ref()) {
+                self.masks.push(value.span());
+                let problem = self.unknown_key(name.get_ref(), name.span(), known);
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn unknown_key(&self, name: &str, span: Range<usize>, known: &[Key]) -> Problem {
+        let place =
+            if self.path.is_empty() { "the top level".to_owned() } else { format!("[{}]", self.path()) };
+        let names: Vec<&str> = known.iter().map(|key| key.name).collect();
+        let problem =
+            Problem::new(span, self.path(), format!("unknown key `{}` in {place}", name.escape_debug()))
+                .expected(format!("one of: {}", names.join(", ")));
+        match advice::for_unknown_key(name, &names, self.document) {
+            Some(help) => problem.help(help),
+            None => problem,
+        }
+    }
+}
+
+/// The type's value for a key nobody wrote.
+fn default<T: Value>(key: &Key) -> T {
+    let Some(text) = key.default else {
+        return T::absent().expect("invariant: a key without default may be absent");
+    };
+    let node = DeValue::parse(text).expect("invariant: defaults are TOML");
+    T::read(&node, &mut Reader::default()).expect("invariant: defaults are valid")
+}
+
+/// A kind without its examples.
+pub(crate) fn short(kind: &str) -> &str {
+    kind.split(',').next().unwrap_or(kind)
+}
+
+fn article(kind: &str) -> String {
+    match kind {
+        "integer" | "array" => format!("an {kind}"),
+        _ => format!("a {kind}"),
+    }
+}

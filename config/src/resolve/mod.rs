@@ -1,0 +1,8 @@
+//! From what the file says to what it means: defaults, built-in registries, paths, and rules that span several keys.
+
+mod credentials;
+mod document;
+mod resolver;
+mod upstreams;
+
+pub(crate) use document::resolve;

@@ -1,0 +1,338 @@
+//! Many connections, one thread, always busy: each asks again as soon as it has its answer.
+
+use std::{
+    io::{self, Write},
+    net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+    fd::OwnedFd,
+    net::{RecvFlags, recv},
+};
+use tokio::time::Instant;
+
+use super::{
+    connect::connect,
+    head::Head,
+    target::{Reading, Target},
+    tls,
+};
+use crate::{
+    error::{Doing, Error},
+    pin::Cores,
+    process::Process,
+    stats,
+};
+
+/// What to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load<'a> {
+    /// Who is asked.
+    pub(crate) server: &'a Process,
+    /// What every request asks for.
+    pub(crate) target: &'a Target,
+    /// Length of the body; on TLS, where answers are not deciphered, what tells a whole one.
+    pub(crate) body_bytes: u64,
+    /// How many connections.
+    pub(crate) connections: usize,
+    /// What becomes of the bytes.
+    pub(crate) reading: Reading,
+    /// When it is over.
+    pub(crate) until: Until<'a>,
+    /// Where the client runs.
+    pub(crate) cores: Cores,
+}
+
+/// When a load is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until<'a> {
+    /// After so long; answers under way count with the bytes that came.
+    After(Duration),
+    /// When every connection has had one answer.
+    Once,
+    /// When somebody says so.
+    Told(&'a AtomicBool),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Body bytes received. On TLS those of records, about a thousandth more.
+    pub(crate) bytes: u64,
+    /// Whole answers.
+    pub(crate) answers: u64,
+    /// Connections that ended before their answer did.
+    pub(crate) broken: u64,
+    /// How long it took, from when all connections had asked.
+    pub(crate) wall: Duration,
+    /// Processor time of the server meanwhile, seconds.
+    pub(crate) server_cpu: f64,
+    /// From request to last byte, nanoseconds.
+    pub(crate) latency: Histogram<u64>,
+}
+
+/// Runs a load in a thread of its own.
+///
+/// # Errors
+/// When a server cannot be reached, or answers something other than 200.
+pub(crate) fn drive(load: &Load<'_>) -> Result<Done, Error> {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| Driver::new(load)?.run());
+        thread.join().expect("invariant: the client thread does not panic")
+    })
+}
+
+struct Driver<'a> {
+    load: &'a Load<'a>,
+    request: String,
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    open: usize,
+    scratch: Vec<u8>,
+    done: Done,
+}
+
+struct Connection {
+    socket: TcpStream,
+    state: State,
+    asked: Instant,
+}
+
+enum State {
+    /// Waiting for a head, of which so much is there.
+    Head(Vec<u8>),
+    /// So many bytes of the body are missing.
+    Body(u64),
+    /// So many bytes of a TLS answer came; it ends with the connection.
+    Ciphered(u64),
+    /// Had what it wanted.
+    Finished,
+}
+
+/// What one read brought.
+enum Step {
+    More,
+    Empty,
+    Answered,
+    Broken,
+}
+
+impl<'a> Driver<'a> {
+    fn new(load: &'a Load<'a>) -> Result<Self, Error> {
+        load.cores.pin_client()?;
+        let size = match load.reading {
+            Reading::Copy => COPY_BUFFER,
+            Reading::Discard => DISCARD_MOST,
+        };
+        Ok(Self {
+            load,
+            request: load.target.request(true),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).doing("making an epoll")?,
+            connections: Vec::with_capacity(load.connections),
+            open: load.connections,
+            scratch: vec![0; size],
+            done: Done {
+                bytes: 0,
+                answers: 0,
+                broken: 0,
+                wall: Duration::ZERO,
+                server_cpu: 0.0,
+                latency: stats::histogram(),
+            },
+        })
+    }
+
+    fn run(mut self) -> Result<Done, Error> {
+        for index in 0..self.load.connections {
+            let connection = self.connect(index)?;
+            self.connections.push(connection);
+        }
+        let (cpu, began) = (self.load.server.cpu_seconds(), Instant::now());
+        let mut events = Vec::with_capacity(EVENTS);
+        while self.open > 0 && !self.over(began) {
+            events.clear();
+            wait(&self.epoll, &mut events)?;
+            for index in events.iter().map(index_of) {
+                self.turn(index)?;
+            }
+        }
+        self.done.wall = began.elapsed();
+        self.done.server_cpu = self.load.server.cpu_seconds() - cpu;
+        Ok(self.done)
+    }
+
+    fn over(&self, began: Instant) -> bool {
+        match self.load.until {
+            Until::After(time) => began.elapsed() >= time,
+            Until::Once => began.elapsed() >= ONCE_LIMIT,
+            Until::Told(told) => told.load(Ordering::Relaxed),
+        }
+    }
+
+    fn connect(&self, index: usize) -> Result<Connection, Error> {
+        let asked = Instant::now();
+        let mut socket = connect(self.load.target.addr, None)?;
+        let state = match &self.load.target.tls {
+            Some(config) => {
+                tls::ask(config, self.load.target, &mut socket)?;
+                State::Ciphered(0)
+            }
+            None => {
+                socket.write_all(self.request.as_bytes()).doing("asking")?;
+                State::Head(Vec::new())
+            }
+        };
+        socket.set_nonblocking(true).doing("making a socket non-blocking")?;
+        epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)
+            .doing("watching a socket")?;
+        Ok(Connection { socket, state, asked })
+    }
+
+    /// Reads from one connection, up to [`READS_A_TURN`] times, so that the others get theirs.
+    fn turn(&mut self, index: usize) -> Result<(), Error> {
+        for _ in 0..READS_A_TURN {
+            match self.read(index)? {
+                Step::More => {}
+                Step::Empty => break,
+                Step::Answered => return self.answered(index),
+                Step::Broken => {
+                    self.done.broken += 1;
+                    self.finish(index);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, index: usize) -> Result<Step, Error> {
+        let connection = &mut self.connections[index];
+        let (most, flags) = match (&connection.state, self.load.reading) {
+            (State::Finished, _) => return Ok(Step::Empty),
+            (State::Body(left), Reading::Discard) => (*left, RecvFlags::TRUNC),
+            (State::Body(left), Reading::Copy) => (*left, RecvFlags::empty()),
+            (State::Ciphered(_), Reading::Discard) => (u64::MAX, RecvFlags::TRUNC),
+            _ => (u64::MAX, RecvFlags::empty()),
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(self.scratch.len());
+        let read = match recv(&connection.socket, &mut self.scratch[..most], flags) {
+            Ok((_, read)) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Empty),
+            Err(_) => return Ok(Step::Broken),
+        };
+        let (step, bytes) = connection.state.received(&self.scratch[..read], self.load.body_bytes)?;
+        self.done.bytes += bytes;
+        Ok(step)
+    }
+
+    fn answered(&mut self, index: usize) -> Result<(), Error> {
+        self.done.answers += 1;
+        let asked = self.connections[index].asked;
+        stats::record(&mut self.done.latency, asked.elapsed());
+        if matches!(self.load.until, Until::Once) {
+            self.finish(index);
+            return Ok(());
+        }
+        if self.load.target.tls.is_some() {
+            self.connections[index] = self.connect(index)?;
+            return Ok(());
+        }
+        let connection = &mut self.connections[index];
+        connection.state = State::Head(Vec::new());
+        connection.asked = Instant::now();
+        connection.socket.write_all(self.request.as_bytes()).doing("asking again")
+    }
+
+    fn finish(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        connection.state = State::Finished;
+        self.open -= 1;
+        // Fails only when the server has closed it already; then nothing more can come either.
+        let _ = epoll::delete(&self.epoll, &connection.socket);
+    }
+}
+
+impl State {
+    /// Takes what was received, and tells how much of it belongs to bodies.
+    fn received(&mut self, received: &[u8], body_bytes: u64) -> Result<(Step, u64), Error> {
+        let count = received.len() as u64;
+        match self {
+            Self::Ciphered(bytes) if count == 0 => {
+                let whole = *bytes >= body_bytes;
+                return Ok((if whole { Step::Answered } else { Step::Broken }, 0));
+            }
+            _ if count == 0 => return Ok((Step::Broken, 0)),
+            Self::Ciphered(bytes) => *bytes += count,
+            Self::Body(left) => *left -= count.min(*left),
+            Self::Head(head) => {
+                head.extend_from_slice(received);
+                let Some(parsed) = Head::parse(head)? else { return Ok((Step::More, 0)) };
+                let body = (head.len() - parsed.size) as u64;
+                *self = Self::Body(parsed.length.saturating_sub(body));
+                return Ok((self.step(), body));
+            }
+            Self::Finished => {}
+        }
+        Ok((self.step(), count))
+    }
+
+    fn step(&self) -> Step {
+        if matches!(self, Self::Body(0)) { Step::Answered } else { Step::More }
+    }
+}
+
+fn wait(epoll: &OwnedFd, events: &mut Vec<epoll::Event>) -> Result<(), Error> {
+    match epoll::wait(epoll, spare_capacity(events), Some(&LOOK_UP)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error).doing("waiting for sockets"),
+    }
+}
+
+fn index_of(event: &epoll::Event) -> usize {
+    let data = event.data;
+    usize::try_from(data.u64()).unwrap_or(usize::MAX)
+}
+
+/// What a client that copies reads into: as much as fits a processor's cache.
+pub(crate) const COPY_BUFFER: usize = 256 * 1024;
+/// What a client that discards takes at once.
+const DISCARD_MOST: usize = 1 << 20;
+const READS_A_TURN: usize = 4;
+const EVENTS: usize = 256;
+/// How often the end is looked for when nothing comes.
+const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// Longest wait until every connection has had its one answer.
+const ONCE_LIMIT: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_counts_without_its_head_and_ends_at_its_length() {
+        let mut state = State::Head(Vec::new());
+        let (step, bytes) = state.received(b"HTTP/1.1 200 OK\r\nContent-Le", 0).unwrap();
+        assert!(matches!(step, Step::More) && bytes == 0);
+        let (step, bytes) = state.received(b"ngth: 5\r\n\r\nab", 0).unwrap();
+        assert!(matches!(step, Step::More) && bytes == 2);
+        let (step, bytes) = state.received(b"cde", 0).unwrap();
+        assert!(matches!(step, Step::Answered) && bytes == 3);
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_broken() {
+        let mut plain = State::Body(7);
+        assert!(matches!(plain.received(b"", 0).unwrap().0, Step::Broken));
+        let mut ciphered = State::Ciphered(99);
+        assert!(matches!(ciphered.received(b"", 100).unwrap().0, Step::Broken));
+        let mut whole = State::Ciphered(101);
+        assert!(matches!(whole.received(b"", 100).unwrap().0, Step::Answered));
+    }
+}

@@ -1,0 +1,92 @@
+//! Readers that hold an answer open and take a little of it now and then.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle, sleep},
+    time::Duration,
+};
+
+use super::{connect::connect, target::Target, tls};
+use crate::{
+    error::{Doing, Error},
+    pin::Cores,
+};
+
+/// A crowd of slow readers in a thread of its own.
+#[derive(Debug)]
+pub(crate) struct SlowReaders {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<usize>>,
+}
+
+impl SlowReaders {
+    /// Connects `count` readers, each with a request under way, and lets them read slowly from here on.
+    pub(crate) fn start(target: &Target, count: usize, cores: Cores) -> Result<Self, Error> {
+        let sockets: Vec<TcpStream> = (0..count).map(|_| open(target)).collect::<Result<_, _>>()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            // Where it runs decides no figure of theirs, only of who is measured beside.
+            let _ = cores.pin_client();
+            read_slowly(sockets, &told)
+        });
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Lets them go, and tells how many still had an answer coming.
+    pub(crate) fn stop(mut self) -> usize {
+        self.end()
+    }
+
+    fn end(&mut self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or(0)
+    }
+}
+
+impl Drop for SlowReaders {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn open(target: &Target) -> Result<TcpStream, Error> {
+    let mut socket = connect(target.addr, Some(RECEIVE_BUFFER))?;
+    match &target.tls {
+        Some(config) => tls::ask(config, target, &mut socket)?,
+        None => socket.write_all(target.request(true).as_bytes()).doing("asking")?,
+    }
+    socket.set_nonblocking(true).doing("making a socket non-blocking")?;
+    Ok(socket)
+}
+
+/// Every reader takes a sip in turn, evenly spread: a crowd that sips all at once would be a burst, not slow readers.
+fn read_slowly(mut sockets: Vec<TcpStream>, told: &AtomicBool) -> usize {
+    let mut buffer = [0; SIP];
+    let mut next = 0;
+    while !told.load(Ordering::Relaxed) && !sockets.is_empty() {
+        next %= sockets.len();
+        let alive = match sockets[next].read(&mut buffer) {
+            Ok(read) => read > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if alive {
+            next += 1;
+        } else {
+            sockets.swap_remove(next);
+        }
+        sleep(ROUND / u32::try_from(sockets.len().max(1)).unwrap_or(u32::MAX));
+    }
+    sockets.len()
+}
+
+/// What the kernel may hold for a reader.
+const RECEIVE_BUFFER: usize = 16 * 1024;
+/// What a reader takes at most, once every [`ROUND`].
+const SIP: usize = 8 * 1024;
+const ROUND: Duration = Duration::from_secs(1);

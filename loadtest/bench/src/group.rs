@@ -1,0 +1,31 @@
+//! The groups of figures that can be asked for.
+
+/// A group of figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Group {
+    /// A cached layer, plain HTTP.
+    Layer,
+    /// A cached layer, TLS.
+    Tls,
+    /// A cached manifest, by digest and by tag.
+    Manifest,
+    /// A small manifest beside streaming layers.
+    Beside,
+    /// A layer that is not cached, one client.
+    Cold,
+    /// A layer that is not cached, two hundred clients at once.
+    Crowd,
+    /// A layer from an upstream that limits each connection.
+    Parallel,
+    /// A thousand slow readers.
+    Slow,
+    /// Starting with a full cache.
+    Startup,
+}
+
+impl Group {
+    /// All of them, in the order of the table.
+    pub(crate) fn all() -> Vec<Self> {
+        <Self as clap::ValueEnum>::value_variants().to_vec()
+    }
+}

@@ -1,0 +1,50 @@
+//! Who runs on which core.
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::error::{Doing, Error};
+
+/// How the cores are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// The server has core 0 for itself, the client core 1.
+    OneEach,
+    /// Server and client share cores 0 and 1.
+    Shared,
+}
+
+impl Cores {
+    /// As `taskset` takes it.
+    pub(crate) fn of_servers(self) -> &'static str {
+        match self {
+            Self::OneEach => "0",
+            Self::Shared => "0,1",
+        }
+    }
+
+    /// How many cores a server has.
+    pub(crate) fn server_count(self) -> usize {
+        match self {
+            Self::OneEach => 1,
+            Self::Shared => 2,
+        }
+    }
+
+    /// For the table.
+    pub(crate) fn describe(self) -> &'static str {
+        match self {
+            Self::OneEach => "server on core 0, client on core 1",
+            Self::Shared => "server and client share cores 0 and 1",
+        }
+    }
+
+    /// Puts the calling thread where clients run.
+    pub(crate) fn pin_client(self) -> Result<(), Error> {
+        let mut set = CpuSet::new();
+        set.set(1);
+        if self == Self::Shared {
+            set.set(0);
+        }
+        sched_setaffinity(None, &set).doing("pinning a client; this benchmark wants two cores")
+    }
+}

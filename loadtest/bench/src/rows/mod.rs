@@ -1,0 +1,14 @@
+//! The groups of figures, one story a file; [`measure`] picks the file of a group.
+
+mod beside;
+mod cold;
+mod crowd;
+mod layer;
+mod manifest;
+mod measure;
+mod parallel;
+mod slow;
+mod startup;
+mod units;
+
+pub(crate) use measure::measure;

@@ -1,0 +1,110 @@
+//! A running server: started with an empty cache, warmed, and asked.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use loadtest::{
+    sockets::Port,
+    tls::{Authority, Certificate},
+};
+use rustls::ClientConfig;
+
+use super::{
+    docker_registry, nginx,
+    pullgate::{self, UPSTREAM},
+    setting::{Kind, Setting},
+    started::Started,
+};
+use crate::{
+    client::{Target, fetch, tls},
+    error::{Doing, Error},
+    lab::Lab,
+    process::Process,
+    upstream::{Content, Upstream},
+};
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    kind: Kind,
+    addr: SocketAddr,
+    process: Process,
+    admin: Option<SocketAddr>,
+    tls: Option<Arc<ClientConfig>>,
+    /// Keeps the address while the server has it.
+    _port: Option<Port>,
+}
+
+impl Kind {
+    /// Starts it with an empty cache and waits until it answers.
+    pub(crate) fn start(self, lab: &Lab, setting: &Setting) -> Result<Server, Error> {
+        let folder = lab.folder(self.slug())?;
+        let pem = setting.tls.then(|| certificate(&folder)).transpose()?;
+        let started = match self {
+            Self::Pullgate => pullgate::start(&lab.options.pullgate, &folder, setting)?,
+            Self::NginxSendfile | Self::NginxCopy => nginx::start(self, &folder, setting)?,
+            Self::DockerRegistry => docker_registry::start(&folder, setting)?,
+        };
+        let Started { process, addr, admin, port } = started;
+        let tls = pem.map(|pem| tls::config(&pem));
+        let server = Server { kind: self, addr, process, admin, tls, _port: port };
+        lab.ran(server.process.command_line());
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// Which one.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Where it tells of itself; only pullgate does.
+    pub(crate) fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What to ask it for.
+    pub(crate) fn target(&self, path: &str) -> Target {
+        let path = match self.kind {
+            Kind::Pullgate => format!("{path}?ns={UPSTREAM}"),
+            _ => path.to_owned(),
+        };
+        Target { addr: self.addr, path, tls: self.tls.clone() }
+    }
+
+    /// Has it cache an image, and proves that it did: a second pull takes nothing from the upstream.
+    pub(crate) fn warm(&self, content: &Content, upstream: &mut Upstream) -> Result<(), Error> {
+        let layer = self.target(&content.layer_path());
+        for path in [content.by_tag(), content.by_digest()] {
+            fetch(&self.target(&path))?;
+        }
+        fetch(&layer)?;
+        let mut before = upstream.settled(&content.layer)?;
+        // nginx may still be putting away what it has sent.
+        for _ in 0..WARM_TRIES {
+            fetch(&layer)?;
+            let after = upstream.settled(&content.layer)?;
+            if after == before {
+                return Ok(());
+            }
+            before = after;
+        }
+        let why = "does not cache the layer; pullgate keeps 5 % of the disk free: is it full?";
+        Err(Error::Answer(format!("{} {why}", self.kind.name())))
+    }
+}
+
+/// How often a server is asked for what it should have by now.
+const WARM_TRIES: usize = 5;
+
+/// Writes `cert.pem` and `key.pem` into the folder.
+fn certificate(folder: &Path) -> Result<Certificate, Error> {
+    let certificate = Authority::new().for_loopback();
+    certificate.write_pem(folder).doing("writing a certificate")?;
+    Ok(certificate)
+}

@@ -1,0 +1,12 @@
+//! The answers of a good registry: content, access, quota and signed URLs; and the shapes of a 429.
+
+pub(super) mod access;
+pub(super) mod content;
+pub(super) mod honest;
+pub(super) mod quota;
+pub(super) mod signed_urls;
+pub(super) mod too_many;
+
+pub use access::{Access, Tokens};
+pub use quota::Quota;
+pub use too_many::TooMany;

@@ -1,0 +1,305 @@
+//! The handle of a registry: its addresses, content, access rules, faults and log.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::{
+    answers::{access::Access, quota::Quota, signed_urls::Signer},
+    hosts::{greeting::Greeting, host::Host},
+    lock::lock,
+    log::Log,
+    rules::{book::FaultId, rule::Rule},
+    state::Shared,
+};
+use crate::{
+    digest::sha256,
+    image::{Blob, Image, Index},
+    sockets::Port,
+    tls::Certificate,
+};
+
+/// A registry whose every answer can be scripted. Dropping it closes its listener and connections.
+#[derive(Debug)]
+pub struct Registry {
+    shared: Arc<Shared>,
+    main: Host,
+    cdn: Mutex<Option<Arc<Host>>>,
+}
+
+/// Life and addresses.
+impl Registry {
+    /// A registry on plain HTTP, on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start() -> io::Result<Self> {
+        Self::start_with(Greeting::Http).await
+    }
+
+    /// A registry on TLS, on a free port of 127.0.0.1. Its `url()` names `127.0.0.1`; for a host name put
+    /// `localhost` in front of [`port`](Self::port).
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start_tls(certificate: Certificate) -> io::Result<Self> {
+        Self::start_with(Greeting::Tls(certificate)).await
+    }
+
+    /// A registry that greets connections in this way. With anything but [`Greeting::Http`], `url()` is `https`.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start_with(greeting: Greeting) -> io::Result<Self> {
+        let registry = Self::reserve(greeting)?;
+        registry.restart()?;
+        Ok(registry)
+    }
+
+    /// A registry that has its address but is down until [`restart`](Self::restart).
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub fn reserve(greeting: Greeting) -> io::Result<Self> {
+        let shared = Arc::new(Shared { referrers: Mutex::new(true), ..Shared::default() });
+        let main = Host::reserve(Port::reserve()?, LOOPBACK, greeting, Arc::clone(&shared));
+        Ok(Self { shared, main, cdn: Mutex::new(None) })
+    }
+
+    /// The address.
+    pub fn addr(&self) -> SocketAddr {
+        self.main.addr()
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.addr().port()
+    }
+
+    /// `127.0.0.1:port`, as image names spell it.
+    pub fn authority(&self) -> String {
+        self.addr().to_string()
+    }
+
+    /// Scheme and authority, without a slash at the end.
+    pub fn url(&self) -> String {
+        self.main.url().to_owned()
+    }
+
+    /// An outage: new connections are refused, open ones dropped. The port stays reserved.
+    pub async fn stop(&self) {
+        self.main.stop().await;
+    }
+
+    /// Back on the same port.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on.
+    pub fn restart(&self) -> io::Result<()> {
+        self.main.restart()
+    }
+
+    /// Ends the registry and its blob host, and waits until listeners and connections have ended.
+    pub async fn shutdown(self) {
+        self.main.stop().await;
+        self.stop_cdn().await;
+    }
+
+    /// Greets new connections in another way: another certificate, an alert, silence. Open connections stay; see
+    /// [`drop_connections`](Self::drop_connections).
+    pub fn greet(&self, greeting: Greeting) {
+        self.main.greet(greeting);
+    }
+
+    /// Drops the open connections, so that clients must come anew.
+    pub async fn drop_connections(&self) {
+        self.main.drop_connections().await;
+    }
+
+    /// Limits every later connection to so many bytes a second; `None` lifts the limit.
+    pub fn limit_rate(&self, bytes_per_second: Option<u64>) {
+        self.shared.rate.store(bytes_per_second.unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// Content.
+impl Registry {
+    /// Adds an image with its blobs, and sets the tag.
+    pub fn add_image(&self, repository: &str, tag: &str, image: &Image) {
+        let mut content = lock(&self.shared.content);
+        let repository = content.repository_mut(repository);
+        repository.add_image(image);
+        repository.set_tag(tag, image.digest());
+    }
+
+    /// Adds an index with all its images, and sets the tag.
+    pub fn add_index(&self, repository: &str, tag: &str, index: &Index) {
+        let mut content = lock(&self.shared.content);
+        let repository = content.repository_mut(repository);
+        repository.add_index(index);
+        repository.set_tag(tag, index.digest());
+    }
+
+    /// Adds an image or artifact without a tag, for example one with a subject.
+    pub fn add_untagged(&self, repository: &str, image: &Image) {
+        lock(&self.shared.content).repository_mut(repository).add_image(image);
+    }
+
+    /// Adds a manifest as it is, whatever is in it. It is served under its `digest`, true or not.
+    pub fn add_manifest(&self, repository: &str, manifest: &Blob) {
+        lock(&self.shared.content).repository_mut(repository).add_manifest(manifest);
+    }
+
+    /// Adds a blob under its sha256 digest, which is returned.
+    pub fn add_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
+        let bytes = bytes.into();
+        let digest = sha256(&bytes);
+        lock(&self.shared.content).repository_mut(repository).add_blob(&digest, bytes);
+        digest
+    }
+
+    /// Adds a blob under this digest, true or not.
+    pub fn add_blob_as(&self, repository: &str, digest: &str, bytes: impl Into<Bytes>) {
+        lock(&self.shared.content).repository_mut(repository).add_blob(digest, bytes.into());
+    }
+
+    /// Points a tag at a digest, which need not exist.
+    pub fn set_tag(&self, repository: &str, tag: &str, digest: &str) {
+        lock(&self.shared.content).repository_mut(repository).set_tag(tag, digest);
+    }
+
+    /// Removes a tag, a manifest or a blob from a repository.
+    pub fn remove(&self, repository: &str, reference: &str) {
+        lock(&self.shared.content).repository_mut(repository).remove(reference);
+    }
+
+    /// Removes a repository.
+    pub fn remove_repository(&self, repository: &str) {
+        lock(&self.shared.content).remove(repository);
+    }
+}
+
+/// Manners.
+impl Registry {
+    /// Asks clients who they are. Tokens given out before are void.
+    pub fn require(&self, access: Access) {
+        lock(&self.shared.door).set(access);
+    }
+
+    /// Voids all tokens given out, before their time.
+    pub fn revoke_tokens(&self) {
+        lock(&self.shared.door).revoke();
+    }
+
+    /// A token that this user would get for these repositories: it holds for those the user may pull. Empty without
+    /// [`Access::Tokens`].
+    pub fn token_of(&self, user: &str, repositories: &[&str]) -> String {
+        lock(&self.shared.door).token_of(user, repositories)
+    }
+
+    /// Counts manifest GETs against a quota and tells it; `None` ends that.
+    pub fn set_quota(&self, quota: Option<Quota>) {
+        *lock(&self.shared.quota) = quota;
+    }
+
+    /// Answers the referrers API, or 404 as older registries do. On at the start.
+    pub fn serve_referrers(&self, on: bool) {
+        *lock(&self.shared.referrers) = on;
+    }
+
+    /// Lists so many referrers on a page, and links to the next.
+    pub fn page_referrers(&self, by: usize) {
+        *lock(&self.shared.referrers_page) = Some(by);
+    }
+
+    /// Starts another address of this registry, on a free port, under the name `host`: `127.0.0.1`, `localhost`, or
+    /// another address of the loopback network. It serves all the same: as a token host ([`Tokens::realm`]), as a
+    /// second endpoint. It lives as long as its handle.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start_host(&self, host: &str, greeting: Greeting) -> io::Result<Host> {
+        let address = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let port = Port::at(SocketAddr::new(address, 0))?;
+        let host = Host::reserve(port, host, greeting, Arc::clone(&self.shared));
+        host.restart()?;
+        Ok(host)
+    }
+
+    /// Starts a blob host as [`start_host`](Self::start_host) does, and redirects blobs there by signed URLs that are
+    /// good for `life`. Returns its scheme and authority. The registry keeps it.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub async fn start_cdn(&self, host: &str, greeting: Greeting, life: Duration) -> io::Result<String> {
+        let host = self.start_host(host, greeting).await?;
+        let url = host.url().to_owned();
+        *lock(&self.shared.signer) = Some(Signer::new(url.clone(), life));
+        *lock(&self.cdn) = Some(Arc::new(host));
+        Ok(url)
+    }
+
+    /// The blob host, to greet differently, to stop and to restart; blobs are redirected there all the while.
+    pub fn cdn(&self) -> Option<Arc<Host>> {
+        lock(&self.cdn).clone()
+    }
+
+    /// Stops the blob host; blobs are still redirected to its address, which then refuses.
+    pub async fn stop_cdn(&self) {
+        if let Some(cdn) = self.cdn() {
+            cdn.stop().await;
+        }
+    }
+
+    /// All signed URLs given out so far are expired.
+    pub fn expire_signed_urls(&self) {
+        if let Some(signer) = lock(&self.shared.signer).as_mut() {
+            signer.expire();
+        }
+    }
+}
+
+/// Faults and the log.
+impl Registry {
+    /// Puts a rule in force. Newer rules come before older ones.
+    pub fn fault(&self, rule: Rule) -> FaultId {
+        self.shared.rules.add(rule)
+    }
+
+    /// Takes a rule away.
+    pub fn clear(&self, id: FaultId) {
+        self.shared.rules.remove(id);
+    }
+
+    /// Takes all rules away.
+    pub fn clear_faults(&self) {
+        self.shared.rules.clear();
+    }
+
+    /// How many requests a rule was applied to.
+    pub fn used(&self, id: FaultId) -> usize {
+        self.shared.rules.used(id)
+    }
+
+    /// The log as it is now.
+    pub fn log(&self) -> Log {
+        self.shared.journal.snapshot()
+    }
+
+    /// Forgets the requests so far, so that a test can count from here.
+    pub fn clear_log(&self) {
+        self.shared.journal.clear();
+    }
+
+    /// Waits until the log is as wanted. Put a time limit around it.
+    pub async fn wait_for(&self, test: impl Fn(&Log) -> bool) {
+        self.shared.journal.wait_for(test).await;
+    }
+}
+
+const LOOPBACK: &str = "127.0.0.1";

@@ -1,0 +1,89 @@
+//! What a new connection meets before any request: HTTP, TLS, or trouble.
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::wire::Wire;
+use crate::tls::Certificate;
+
+/// How a listener treats new connections. Plain HTTP on a TLS port is [`Greeting::Http`] on a registry that was
+/// started with TLS: its `url()` stays `https`.
+#[derive(Debug, Clone)]
+pub enum Greeting {
+    /// HTTP.
+    Http,
+    /// TLS with this certificate, then HTTP.
+    Tls(Certificate),
+    /// TLS that demands a client certificate.
+    DemandClientCertificate(Certificate),
+    /// Reads the ClientHello and answers a fatal alert with this number (40 is `handshake_failure`, 70
+    /// `protocol_version`, 49 `access_denied`).
+    Alert(u8),
+    /// Reads the ClientHello (or the request) and closes.
+    CloseInHandshake,
+    /// Closes at once after accepting.
+    Close,
+    /// Resets at once after accepting.
+    Reset,
+    /// Accepts and never says a word.
+    Silence,
+}
+
+impl Greeting {
+    /// The connection ready for HTTP, or nothing if it ended here.
+    pub(crate) async fn meet(self, mut socket: TcpStream) -> Option<Wire> {
+        match self {
+            Self::Http => Some(Wire::plain(socket)),
+            Self::Tls(certificate) => accept(certificate.server_config(), socket).await,
+            Self::DemandClientCertificate(certificate) => {
+                accept(certificate.demanding_config(), socket).await
+            }
+            Self::Alert(description) => {
+                read_some(&mut socket).await;
+                // TLS record: alert (21), version 3.3, two bytes, fatal (2), description.
+                let alert = [21, 3, 3, 0, 2, 2, description];
+                socket.write_all(&alert).await.ok()?;
+                Wire::plain(socket).finish().await;
+                None
+            }
+            Self::CloseInHandshake => {
+                read_some(&mut socket).await;
+                Wire::plain(socket).finish().await;
+                None
+            }
+            Self::Close => {
+                Wire::plain(socket).finish().await;
+                None
+            }
+            Self::Reset => {
+                Wire::plain(socket).reset();
+                None
+            }
+            Self::Silence => {
+                Wire::plain(socket).closed().await;
+                None
+            }
+        }
+    }
+}
+
+async fn accept(config: std::sync::Arc<rustls::ServerConfig>, socket: TcpStream) -> Option<Wire> {
+    match TlsAcceptor::from(config).accept(socket).await {
+        Ok(stream) => Some(Wire::tls(stream)),
+        Err(error) => {
+            tracing::debug!(%error, "a client ended the handshake");
+            None
+        }
+    }
+}
+
+/// One read is enough: a ClientHello arrives in one piece on loopback.
+async fn read_some(socket: &mut TcpStream) {
+    let mut hello = [0; 4096];
+    if let Err(error) = socket.read(&mut hello).await {
+        tracing::debug!(%error, "a client left before its first byte");
+    }
+}

@@ -1,0 +1,10 @@
+//! Listening addresses and their connections, from the first byte to the last.
+
+pub(super) mod by_hand;
+pub(super) mod connection;
+pub(super) mod greeting;
+pub(super) mod host;
+pub(super) mod wire;
+
+pub use greeting::Greeting;
+pub use host::Host;

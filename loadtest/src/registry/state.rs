@@ -1,0 +1,24 @@
+//! The state that all connections of a registry share.
+
+use std::sync::{Mutex, atomic::AtomicU64};
+
+use super::{
+    answers::{access::Door, content::Content, quota::Quota, signed_urls::Signer},
+    log::Journal,
+    rules::book::Rules,
+};
+
+/// What all connections look at.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) content: Mutex<Content>,
+    pub(crate) door: Mutex<Door>,
+    pub(crate) rules: Rules,
+    pub(crate) journal: Journal,
+    pub(crate) quota: Mutex<Option<Quota>>,
+    pub(crate) signer: Mutex<Option<Signer>>,
+    pub(crate) referrers: Mutex<bool>,
+    /// Referrers on a page; all on one without.
+    pub(crate) referrers_page: Mutex<Option<usize>>,
+    pub(crate) rate: AtomicU64,
+}

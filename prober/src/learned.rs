@@ -1,0 +1,25 @@
+//! Facts about a target that earlier probes paid for and later ones rely on.
+
+use oci::Digest;
+use oci::manifest::Child;
+use registry::Error;
+use tokio::time::Instant;
+
+/// What earlier probes learned of a target: the reason that most ticks need no counted request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Learned {
+    /// What was last proven.
+    pub(crate) proof: Option<Proof>,
+    /// The index last read, and whose manifest it names for our platform. That never changes, so that a share which
+    /// pays for one manifest at a time comes to the end of the way too.
+    pub(crate) named: Option<(Digest, Digest)>,
+}
+
+/// A manifest that was fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub(crate) digest: Digest,
+    /// What to sample, none of an image without layers; or what is wrong with the very content of this digest.
+    pub(crate) found: Result<Option<Child>, Error>,
+    pub(crate) fetched: Instant,
+}

@@ -1,0 +1,146 @@
+//! The read-only endpoint for Prometheus, the kubelet and people: `/metrics`, `/livez`, `/readyz`, `/status.json`, `/`.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::page;
+use super::status::Observatory;
+use crate::process::accept::accept;
+use crate::run::readiness::{Phase, Readiness};
+
+/// The endpoint, bound and not yet answering.
+pub(crate) struct Admin {
+    listener: TcpListener,
+    desk: Arc<Desk>,
+}
+
+/// What answers are made from.
+pub(crate) struct Desk {
+    /// Renders `/metrics`.
+    pub(crate) metrics: PrometheusHandle,
+    /// Decides `/readyz`.
+    pub(crate) readiness: Readiness,
+    /// Looks at everything `/status.json` shows.
+    pub(crate) observatory: Observatory,
+}
+
+impl Admin {
+    /// Binds.
+    #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
+    pub(crate) async fn bind(address: SocketAddr, desk: Desk) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, desk: Arc::new(desk) })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Answers until dropped.
+    pub(crate) async fn serve(self) {
+        let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let (listener, desk) = (self.listener, self.desk);
+        accept("admin endpoint", &seats, || listener.accept(), |stream| converse(stream, desk.clone())).await;
+    }
+}
+
+async fn converse(stream: TcpStream, desk: Arc<Desk>) -> hyper::Result<()> {
+    let answer = service_fn(move |request| {
+        let desk = desk.clone();
+        async move { Ok::<_, Infallible>(desk.answer(&request).await) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await
+}
+
+impl Desk {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "read-only: GET and HEAD\n");
+        }
+        match request.uri().path() {
+            "/metrics" => self.metrics().await,
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readyz(),
+            "/status.json" => self.status(),
+            "/" => document(
+                "text/html; charset=utf-8",
+                page::render(&self.observatory.look(self.readiness.phase())),
+            ),
+            _ => text(StatusCode::NOT_FOUND, "try /, /status.json, /metrics, /livez or /readyz\n"),
+        }
+    }
+
+    async fn metrics(&self) -> Response<Full<Bytes>> {
+        self.observatory.forecast();
+        let handle = self.metrics.clone();
+        match tokio::task::spawn_blocking(move || handle.render()).await {
+            Ok(page) => document("text/plain; version=0.0.4; charset=utf-8", page),
+            Err(error) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics cannot be rendered: {error}\n"))
+            }
+        }
+    }
+
+    fn readyz(&self) -> Response<Full<Bytes>> {
+        let phase = self.readiness.phase();
+        let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        text(status, &format!("{}\n{}", phase.as_str(), self.warning()))
+    }
+
+    /// A cache that cannot store is told, and costs no readiness: pulls pass through.
+    fn warning(&self) -> String {
+        let warning = self.observatory.proxy.get().and_then(|proxy| proxy.store().standing().warning);
+        warning.map(|warning| format!("warning: {warning}\n")).unwrap_or_default()
+    }
+
+    fn status(&self) -> Response<Full<Bytes>> {
+        match serde_json::to_string_pretty(&self.observatory.look(self.readiness.phase())) {
+            Ok(json) => document("application/json", json + "\n"),
+            Err(error) => {
+                text(StatusCode::INTERNAL_SERVER_ERROR, &format!("status cannot be written: {error}\n"))
+            }
+        }
+    }
+}
+
+fn document(media_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    let mut response = document("text/plain; charset=utf-8", body.to_owned());
+    *response.status_mut() = status;
+    response
+}
+
+/// People, probes and a few scrapers.
+const CONNECTIONS_MAX: usize = 64;
+/// For one request's headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

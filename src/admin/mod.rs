@@ -1,0 +1,10 @@
+//! The read-only endpoint for Prometheus, the kubelet and people.
+
+mod endpoint;
+mod page;
+mod page_proxy;
+mod status;
+
+pub(crate) use endpoint::{Admin, Desk};
+pub(crate) use page_proxy::size;
+pub(crate) use status::Observatory;

@@ -1,0 +1,221 @@
+//! What `/status.json` and the status page show: one look at the whole process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::UNIX_EPOCH;
+
+use oci::Class;
+use registry::RequestKind;
+use registry::breaker::Paused;
+use registry::ledger::Outlook;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::run::parts::Shared;
+use crate::run::readiness::Phase;
+
+/// Everything that can be looked at.
+pub(crate) struct Observatory {
+    /// When the process started.
+    pub(crate) started: Instant,
+    /// Upstreams, what was observed of them, and the probes' verdicts.
+    pub(crate) shared: Shared,
+    /// Is there a prober?
+    pub(crate) probing: bool,
+    /// The proxy's own view; unset without a proxy, and until it has its cache folder.
+    pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
+}
+
+/// One look. `schema` grows when a field changes its meaning.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    /// Version of this document's form.
+    pub(crate) schema: u32,
+    /// Version of the program.
+    pub(crate) version: &'static str,
+    /// `starting`, `ready` or `draining`.
+    pub(crate) phase: &'static str,
+    /// Seconds since the start.
+    pub(crate) uptime_seconds: u64,
+    /// Every configured registry.
+    pub(crate) registries: Vec<Registry>,
+    /// The proxy: traffic, cache, fills in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy: Option<proxy::Status>,
+}
+
+/// One registry as seen from here.
+#[derive(Serialize)]
+pub(crate) struct Registry {
+    /// The registry as in image names.
+    pub(crate) registry: String,
+    /// Its short id in the configuration.
+    pub(crate) id: String,
+    /// Where it is asked.
+    pub(crate) endpoints: Vec<String>,
+    /// Endpoints the proxy leaves alone after failures.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) paused: Vec<PausedSeen>,
+    /// `public`, `shared` or `per-client`.
+    pub(crate) access: &'static str,
+    /// What the probes concluded; empty without a prober.
+    pub(crate) probes: Vec<prober::status::Entry>,
+    /// What it last said it would allow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quota: Option<QuotaStated>,
+    /// What is left of it by our own count, for each identity and endpoint.
+    pub(crate) quotas: Vec<QuotaSeen>,
+    /// The certificate that ends first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<CertificateSeen>,
+    /// The last failed request to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_failure: Option<BTreeMap<&'static str, &'static str>>,
+}
+
+/// An endpoint that is left alone.
+#[derive(Serialize)]
+pub(crate) struct PausedSeen {
+    /// Its address.
+    pub(crate) endpoint: String,
+    /// State of its breaker: `open` or `half_open`.
+    pub(crate) state: &'static str,
+    /// The failure that opened it, or its last probe's.
+    pub(crate) class: &'static str,
+    /// In which stage.
+    pub(crate) stage: &'static str,
+    /// Since when, in seconds.
+    pub(crate) seconds: u64,
+    /// Seconds until one request may go out as a probe; 0: it may go now, or is out.
+    pub(crate) next_probe_seconds: u64,
+}
+
+/// Quota headers as last seen.
+#[derive(Serialize)]
+pub(crate) struct QuotaStated {
+    /// Pulls in a window.
+    pub(crate) limit: Option<u64>,
+    /// Pulls left.
+    pub(crate) remaining: Option<u64>,
+    /// Seconds.
+    pub(crate) window_seconds: Option<u64>,
+    /// Whom the registry counts.
+    pub(crate) source: Option<String>,
+}
+
+/// One identity's quota at one endpoint, as we keep it.
+#[derive(Serialize)]
+pub(crate) struct QuotaSeen {
+    /// `anonymous`, or the upstream's short id.
+    pub(crate) identity: String,
+    /// Host and port.
+    pub(crate) endpoint: String,
+    /// Counted requests that may still go out; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<u64>,
+    /// How long that lasts at the present rate; absent when it is unlimited or nothing is spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) empty_in_seconds: Option<u64>,
+    /// Counted requests on their way or held.
+    pub(crate) queued: u64,
+    /// Requests held until there is quota again.
+    pub(crate) held: u64,
+    /// Why requests are not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) paused: Option<&'static str>,
+    /// For how much longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) paused_seconds: Option<u64>,
+}
+
+/// A certificate chain as last seen.
+#[derive(Serialize)]
+pub(crate) struct CertificateSeen {
+    /// The host that showed it.
+    pub(crate) host: String,
+    /// Seconds since 1970.
+    pub(crate) not_after: u64,
+    /// Did verification succeed?
+    pub(crate) verified: bool,
+}
+
+impl Observatory {
+    /// Brings the series up to date that change while nobody asks.
+    pub(crate) fn forecast(&self) {
+        self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
+    }
+
+    /// Looks.
+    pub(crate) fn look(&self, phase: Phase) -> Status {
+        Status {
+            schema: 1,
+            version: env!("CARGO_PKG_VERSION"),
+            phase: phase.as_str(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
+            proxy: self.proxy.get().map(proxy::Proxy::status),
+        }
+    }
+
+    fn registry(&self, upstream: &config::Upstream) -> Registry {
+        let glance = self.shared.observed.glance(&upstream.registry);
+        let host = upstream.registry.as_str();
+        let outlook = self.shared.outlook();
+        let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
+        Registry {
+            registry: host.to_owned(),
+            id: upstream.id.clone(),
+            endpoints: upstream.endpoints.iter().map(|endpoint| endpoint.url.to_string()).collect(),
+            paused: upstream.endpoints.iter().filter_map(|it| self.paused(upstream, it)).collect(),
+            access: upstream.access.as_str(),
+            probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
+            quota: glance.quota.map(|quota| QuotaStated {
+                limit: quota.limit,
+                remaining: quota.remaining,
+                window_seconds: quota.window.map(|window| window.as_secs()),
+                source: quota.source,
+            }),
+            quotas: outlook.iter().filter(|it| it.key.registry == upstream.registry).map(quota).collect(),
+            certificate: glance.certificate.map(|seen| CertificateSeen {
+                host: seen.host,
+                not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
+                verified: seen.verified,
+            }),
+            last_failure: glance.last_failure.map(failure),
+        }
+    }
+}
+
+impl Observatory {
+    fn paused(&self, upstream: &config::Upstream, endpoint: &config::Endpoint) -> Option<PausedSeen> {
+        let (state, paused) = self.shared.breaker(&upstream.registry, endpoint);
+        let Paused { trouble, next_probe } = paused?;
+        let now = Instant::now();
+        Some(PausedSeen {
+            endpoint: endpoint.url.to_string(),
+            state: state.as_str(),
+            class: trouble.class.as_str(),
+            stage: trouble.stage.as_str(),
+            seconds: now.saturating_duration_since(trouble.since).as_secs(),
+            next_probe_seconds: next_probe.saturating_duration_since(now).as_secs(),
+        })
+    }
+}
+
+fn quota(outlook: &Outlook) -> QuotaSeen {
+    let Outlook { key, left, empty_in, queued, held, paused, .. } = outlook;
+    QuotaSeen {
+        identity: key.identity.clone(),
+        endpoint: key.endpoint.clone(),
+        left: *left,
+        empty_in_seconds: empty_in.map(|time| time.as_secs()),
+        queued: *queued,
+        held: *held,
+        paused: paused.map(|(class, _)| class.as_str()),
+        paused_seconds: paused.map(|(_, time)| time.as_secs()),
+    }
+}
+
+fn failure((class, kind): (Class, RequestKind)) -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("class", class.as_str()), ("kind", kind.as_str()), ("fix", class.fix())])
+}

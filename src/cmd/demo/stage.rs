@@ -1,0 +1,132 @@
+//! What the demo plays on: two registries of bad character, and a whole pullgate around them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadtest::image::Image;
+use loadtest::registry::{Quota, Registry};
+use loadtest::tls::Authority;
+use prober::Board;
+use tokio::time::timeout;
+
+use crate::run::error::StartError;
+use crate::run::{Process, Roles, telemetry};
+
+/// Everything the scenes use.
+pub(crate) struct Stage {
+    /// Plain, limited, and gone at times.
+    pub(crate) registry: Registry,
+    /// Its certificate expired in 2001.
+    _expired: Registry,
+    /// What the prober last saw.
+    pub(crate) board: Arc<Board>,
+    /// Where the mirror listens.
+    pub(crate) mirror: SocketAddr,
+    /// Where the status page is.
+    pub(crate) admin: SocketAddr,
+    _process: tokio::task::JoinHandle<Result<(), StartError>>,
+    _folder: tempfile::TempDir,
+}
+
+/// The demo could not be set up or played.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DemoError {
+    /// A listener or the scratch folder.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The process under demonstration.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The demo's own configuration.
+    #[error("{0}")]
+    Config(String),
+    /// The recorder.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+impl Stage {
+    /// Starts the registries, then pullgate as `serve` would.
+    pub(crate) async fn set() -> Result<Self, DemoError> {
+        let registry = Registry::start().await?;
+        registry.add_image("library/app", "1", &Image::with_layers(1, &[8 << 20, 2 << 20, 64 << 10]));
+        registry.add_image("library/other", "1", &Image::with_layers(2, &[1 << 20]));
+        registry.set_quota(Some(Quota::of(100)));
+        let (authority, folder) = (Authority::new(), tempfile::tempdir()?);
+        authority.write_pem(&folder.path().join(CA_FILE))?;
+        let expired = Registry::start_tls(authority.expired(&["127.0.0.1"])).await?;
+        let config = configuration(&registry, &expired, folder.path())?;
+        let process = Process::build(config, Roles::BOTH, telemetry::install()?).await?;
+        let (mirror, admin) =
+            (process.mirror_address().unwrap_or_else(|| process.admin_address()), process.admin_address());
+        let board = process.board();
+        let process = tokio::spawn(process.run(std::future::pending()));
+        Ok(Self { registry, _expired: expired, board, mirror, admin, _process: process, _folder: folder })
+    }
+
+    /// Waits for the prober to conclude `verdict` on `registry`, and returns the line about it.
+    pub(crate) async fn verdict(&self, registry: &str, verdict: &str) -> Option<prober::status::Entry> {
+        let concluded = async {
+            loop {
+                let entry = self.board.entries().into_iter().find(|entry| entry.registry == registry);
+                if let Some(entry) = entry.filter(|entry| entry.verdict == verdict) {
+                    return entry;
+                }
+                tokio::time::sleep(GLANCE).await;
+            }
+        };
+        timeout(VERDICT_WAIT, concluded).await.ok()
+    }
+}
+
+fn configuration(
+    registry: &Registry,
+    expired: &Registry,
+    folder: &std::path::Path,
+) -> Result<config::Loaded, DemoError> {
+    let text = format!(
+        r#"
+builtin_upstreams = false
+[proxy]
+listen = "127.0.0.1:0"
+[proxy.cache]
+dir = "{folder}/cache"
+max_size = "1GiB"
+[admin]
+listen = "127.0.0.1:0"
+[upstreams.demo]
+registry = "{DEMO}"
+endpoints = ["{demo}"]
+tag_max_age = "1s"
+[upstreams.expired]
+registry = "{EXPIRED}"
+endpoints = ["{expired}"]
+ca_file = "{folder}/{CA_FILE}"
+[[prober.targets]]
+image = "{DEMO}/library/app:1"
+"#,
+        folder = folder.display(),
+        demo = registry.url(),
+        expired = expired.url(),
+    );
+    let mut loaded = config::parse(&text, std::path::Path::new("the demo's configuration"))
+        .map_err(|report| DemoError::Config(report.to_string()))?;
+    // Faster than a file may ask for: these registries are our own.
+    loaded.config.prober.interval = PROBE_INTERVAL;
+    loaded.path = None;
+    Ok(loaded)
+}
+
+/// The registry that limits and disappears.
+pub(crate) const DEMO: &str = "registry.demo";
+/// The registry with the old certificate.
+pub(crate) const EXPIRED: &str = "expired.demo";
+/// The authority of the second registry: known, so that its certificate's only fault is its age.
+const CA_FILE: &str = "ca.pem";
+/// Between two probes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a scene waits for the prober to notice.
+const VERDICT_WAIT: Duration = Duration::from_secs(10);
+/// How often the board is looked at meanwhile.
+const GLANCE: Duration = Duration::from_millis(50);

@@ -1,0 +1,27 @@
+//! From the command line to the verb.
+
+use super::load::load;
+use super::{cache, check, completion, demo, man, prober, proxy, serve};
+use crate::cli::{Check, Cli, Command};
+use crate::process::exit::Exit;
+
+/// Runs the command, and returns the exit status.
+pub(crate) async fn dispatch(cli: Cli) -> Exit {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::run(&cli.common).await,
+        Command::Proxy => proxy::run(&cli.common).await,
+        Command::Prober => prober::run(&cli.common).await,
+        Command::Demo { once } => demo::run(once).await,
+        Command::Check(Check::Config { print }) => check::config(&cli.common, print),
+        Command::Check(Check::Upstream { registries }) => match load(&cli.common) {
+            Ok(loaded) => check::upstream(&loaded.config, &registries, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Cache(asked) => match load(&cli.common) {
+            Ok(loaded) => cache::run(&loaded.config, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Completion { shell } => completion::print(shell),
+        Command::Man => man::print(),
+    }
+}

@@ -1,0 +1,15 @@
+//! The configuration of a command, or the exit with every problem of its file printed.
+
+use crate::cli::Common;
+use crate::process::exit::Exit;
+
+/// Loads the file that the command line names; without one, the defaults.
+pub(super) fn load(common: &Common) -> Result<config::Loaded, Exit> {
+    match config::Config::load(common.config.as_deref()) {
+        Ok(loaded) => Ok(loaded),
+        Err(report) => {
+            eprint!("{report}");
+            Err(Exit::Usage)
+        }
+    }
+}

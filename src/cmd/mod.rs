@@ -1,0 +1,14 @@
+//! The commands, a file a verb; [`dispatch`] picks the file.
+
+mod cache;
+mod check;
+mod completion;
+mod demo;
+mod dispatch;
+mod load;
+mod man;
+mod prober;
+mod proxy;
+mod serve;
+
+pub(crate) use dispatch::dispatch;

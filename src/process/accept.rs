@@ -1,0 +1,45 @@
+//! The accept loop of the two small servers of this process: the admin endpoint and the control socket.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+/// Accepts connections for ever and serves each in a task of its own, at most as many at once as there are `seats`.
+///
+/// Dropping the future loses no connection: one that is accepted has its task.
+pub(crate) async fn accept<S, P, A, F, E>(
+    name: &'static str,
+    seats: &Arc<Semaphore>,
+    next: impl Fn() -> A,
+    serve: impl Fn(S) -> F,
+) where
+    A: Future<Output = io::Result<(S, P)>>,
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Display,
+{
+    loop {
+        let Ok(seat) = seats.clone().acquire_owned().await else { return };
+        match next().await {
+            Ok((stream, _)) => {
+                let serving = serve(stream);
+                tokio::spawn(async move {
+                    let _seat = seat;
+                    if let Err(error) = serving.await {
+                        tracing::debug!(%error, "{name}: a connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "{name}: cannot accept");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The wait after a failed accept, which mostly means that no file may be opened.
+const PAUSE: Duration = Duration::from_millis(100);

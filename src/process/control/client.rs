@@ -1,0 +1,28 @@
+//! Asks a running instance.
+
+use std::io;
+use std::path::Path;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+use super::protocol::{Reply, Request, line, socket};
+
+/// Asks the instance that holds `dir`; `None` when there is none to ask.
+///
+/// # Errors
+/// The socket's.
+pub(crate) async fn ask(dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
+    let stream = match UnixStream::connect(socket(dir)).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut stream = BufReader::new(stream);
+    stream.write_all(&line(request)?).await?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await?;
+    serde_json::from_str(&answer).map(Some).map_err(io::Error::from)
+}

@@ -1,0 +1,58 @@
+//! The reasons why the process cannot start or cannot go on.
+
+use std::net::SocketAddr;
+
+use registry::client::BuildError;
+
+use crate::process::exit::Exit;
+
+/// The process cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {address} (key {key}): {source}")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An upstream's client cannot be built.
+    #[error("upstream {id}: {source}")]
+    Upstream {
+        /// Its short id.
+        id: String,
+        /// What is wrong.
+        source: BuildError,
+    },
+    /// The prober's clients cannot be built.
+    #[error(transparent)]
+    Plan(#[from] BuildError),
+    /// The cache folder.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The proxy's certificate.
+    #[error(transparent)]
+    Tls(#[from] proxy::TlsError),
+    /// The recorder.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// A bug: the server ended without being asked to.
+    #[error("the mirror's server ended by itself; this is a bug, please report it with the log")]
+    Broken,
+    /// Signals cannot be waited for.
+    #[error("signals: {0}")]
+    Signal(std::io::Error),
+}
+
+impl StartError {
+    /// The exit status it means.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Metrics(_) | Self::Signal(_) | Self::Broken => Exit::Unexpected,
+            _ => Exit::Usage,
+        }
+    }
+}

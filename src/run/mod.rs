@@ -1,0 +1,19 @@
+//! A running process: its parts, wired and kept up to date.
+//!
+//! [`serve`] builds and runs the [`Process`]; `parts` makes proxy and prober from the configuration, with what both
+//! share; `plans` and `upstream` translate the configuration for prober and client; `reload` puts a changed file into
+//! effect; `telemetry` holds the recorder and the series about upstreams.
+
+pub(crate) mod error;
+pub(crate) mod instance;
+pub(crate) mod parts;
+pub(crate) mod plans;
+pub(crate) mod readiness;
+mod reload;
+mod roles;
+pub(crate) mod serve;
+pub(crate) mod telemetry;
+pub(crate) mod upstream;
+
+pub(crate) use roles::Roles;
+pub(crate) use serve::Process;

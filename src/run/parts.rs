@@ -1,0 +1,117 @@
+//! From the configuration to parts, and what the parts share: resolver, tokens, who counts, what was seen.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use oci::RegistryHost;
+use prober::{Board, Memory, Plan, Prober};
+use proxy::Served;
+use registry::Client;
+use registry::breaker::{Paused, State};
+use registry::client::Connections;
+use registry::upstream::Outbound;
+
+use super::error::StartError;
+use super::instance::instance;
+use super::plans;
+use super::telemetry::{FreshTraffic, Upstreams};
+use super::upstream::Origins;
+
+/// What outlives a reload of the configuration.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// What was observed of upstreams.
+    pub(crate) observed: Arc<Upstreams>,
+    /// The probes' verdicts.
+    pub(crate) board: Arc<Board>,
+    /// The upstreams as configured now.
+    pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
+    /// What probing has spent and learned.
+    probed: Arc<Memory>,
+    traffic: Arc<FreshTraffic>,
+    origins: Arc<Origins>,
+    outbound: Outbound,
+}
+
+impl Shared {
+    /// Nothing observed yet.
+    pub(crate) fn new(config: &config::Config) -> Self {
+        let observed = Arc::new(Upstreams::default());
+        Self {
+            board: Arc::default(),
+            probed: Arc::default(),
+            upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
+            traffic: Arc::new(FreshTraffic::new(observed.clone())),
+            outbound: Outbound::from_env(observed.clone(), instance()),
+            origins: Arc::default(),
+            observed,
+        }
+    }
+
+    /// We accept clients here: no upstream may lead to it.
+    pub(crate) fn listens(&self, address: std::net::SocketAddr) {
+        self.outbound.listening.add(address);
+    }
+
+    /// What credential programs answered for an earlier configuration is no longer used.
+    pub(crate) fn forget_answers(&self) {
+        self.origins.forget();
+    }
+
+    /// What each registry still allows, by our own count.
+    pub(crate) fn outlook(&self) -> Vec<registry::ledger::Outlook> {
+        self.outbound.ledger.outlook(tokio::time::Instant::now())
+    }
+
+    /// What a prober of this configuration is to do.
+    pub(crate) fn plans(&self, config: &config::Config) -> Result<Vec<Plan>, StartError> {
+        let targeted = |registry: &RegistryHost| {
+            config.prober.reach
+                || config.prober.targets.iter().any(|target| target.image.registry == *registry)
+        };
+        let registries = config.upstreams.iter().map(|upstream| upstream.registry.clone());
+        Ok(plans::plans(
+            config,
+            &registries.filter(targeted).collect::<Vec<_>>(),
+            &self.origins,
+            &self.outbound,
+        )?)
+    }
+
+    /// Is `endpoint` of `registry` asked, and why not?
+    pub(crate) fn breaker(
+        &self,
+        registry: &RegistryHost,
+        endpoint: &config::Endpoint,
+    ) -> (State, Option<Paused>) {
+        self.outbound.breakers.state(registry, &endpoint.url)
+    }
+
+    /// A prober that follows `plans` at the configuration's pace. Wipes the board.
+    pub(crate) fn prober(&self, plans: Vec<Plan>, config: &config::Config) -> Prober {
+        let traffic: Arc<dyn prober::Traffic> = self.traffic.clone();
+        Prober::new(plans, plans::pace(config), &traffic, self.board.clone(), self.probed.clone())
+    }
+
+    /// The upstreams of this configuration as the proxy serves them. What their clients see counts as fresh traffic.
+    pub(crate) fn served(&self, config: &config::Config) -> Result<Vec<Served>, StartError> {
+        let outbound = Outbound { observer: self.traffic.clone(), ..self.outbound.clone() };
+        config.upstreams.iter().map(|upstream| served(upstream, &self.origins, &outbound)).collect()
+    }
+}
+
+fn served(upstream: &config::Upstream, origins: &Origins, outbound: &Outbound) -> Result<Served, StartError> {
+    let client = Client::new(origins.client_upstream(upstream), outbound.clone(), Connections::Pooled)
+        .map_err(|source| StartError::Upstream { id: upstream.id.clone(), source })?;
+    Ok(Served {
+        id: upstream.id.clone(),
+        registry: upstream.registry.clone(),
+        access: upstream.access,
+        tag_max_age: upstream.tag_max_age,
+        stale_limit: upstream.stale_limit,
+        keep_removed: upstream.keep_removed,
+        absent_max_age: upstream.absent_max_age,
+        parallel: upstream.parallel,
+        client,
+    })
+}

@@ -1,0 +1,81 @@
+//! From the configuration to what the prober is to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::{Demand, OnExhausted, RegistryHost};
+use prober::{Pace, Plan, Platform, Target, Traffic};
+use registry::Client;
+use registry::client::{BuildError, Connections};
+use registry::upstream::Outbound;
+
+use super::upstream::Origins;
+
+/// A plan for each of `registries`; every call opens its own connection, so that a probe walks all stages.
+pub(crate) fn plans(
+    config: &config::Config,
+    registries: &[RegistryHost],
+    origins: &Origins,
+    outbound: &Outbound,
+) -> Result<Vec<Plan>, BuildError> {
+    let counted = Arc::new(prober::telemetry::Counted::new(outbound.observer.clone()));
+    let outbound = Outbound { observer: counted, ..outbound.clone() };
+    let chosen = config.upstreams.iter().filter(|upstream| registries.contains(&upstream.registry));
+    chosen.map(|upstream| plan(config, upstream, origins, &outbound)).collect()
+}
+
+/// How often to probe.
+pub(crate) fn pace(config: &config::Config) -> Pace {
+    Pace {
+        interval: config.prober.interval,
+        manifest_max_age: config.prober.manifest_interval,
+        ..Pace::default()
+    }
+}
+
+/// Nobody else asks the registries.
+pub(crate) fn no_traffic() -> Arc<dyn Traffic> {
+    Arc::new(NoTraffic)
+}
+
+fn plan(
+    config: &config::Config,
+    upstream: &config::Upstream,
+    origins: &Origins,
+    outbound: &Outbound,
+) -> Result<Plan, BuildError> {
+    let targets = config.prober.targets.iter().filter(|target| target.image.registry == upstream.registry);
+    // Nobody waits for a probe, so none is held.
+    let asked_by_nobody =
+        registry::Upstream { on_exhausted: OnExhausted::Release, ..origins.client_upstream(upstream) };
+    Ok(Plan {
+        registry: upstream.registry.clone(),
+        client: Client::new(asked_by_nobody, outbound.clone(), Connections::Fresh)?
+            .for_demand(Demand::WarmUp),
+        identity: identity(upstream),
+        targets: targets.map(target).collect(),
+    })
+}
+
+/// Under which name an upstream's requests are counted.
+fn identity(upstream: &config::Upstream) -> String {
+    if upstream.credentials.is_some() { upstream.id.clone() } else { "anonymous".to_owned() }
+}
+
+fn target(target: &config::Target) -> Target {
+    Target {
+        image: target.image.clone(),
+        platform: target
+            .platform
+            .as_ref()
+            .map_or_else(Platform::default, |platform| Platform(platform.to_string())),
+    }
+}
+
+struct NoTraffic;
+
+impl Traffic for NoTraffic {
+    fn last_success(&self, _: &RegistryHost) -> Option<Duration> {
+        None
+    }
+}

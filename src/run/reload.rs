@@ -1,0 +1,161 @@
+//! A changed configuration file takes effect while running; a bad one changes nothing and is told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use config::{Config, Loaded};
+use metrics::{describe_gauge, gauge};
+use prober::Prober;
+use proxy::Proxy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::AbortHandle;
+
+use super::error::StartError;
+use super::parts::Shared;
+
+/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and the
+/// cache folder need a restart, and the log says so.
+pub(crate) struct Reloader {
+    path: PathBuf,
+    text: Option<String>,
+    loaded: Loaded,
+    shared: Shared,
+    proxy: Option<Proxy>,
+    probing: Option<Probing>,
+    hangup: Signal,
+}
+
+/// The running prober, which a reload replaces.
+pub(crate) struct Probing(Option<(AbortHandle, tokio::task::JoinHandle<()>)>);
+
+/// The file cannot take effect.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error("{0}")]
+    Config(#[from] config::Report),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl Probing {
+    /// Runs a prober.
+    pub(crate) fn start(prober: Prober) -> Self {
+        let task = tokio::spawn(prober.run());
+        Self(Some((task.abort_handle(), task)))
+    }
+
+    /// Ends it, waits until its series are gone, and runs another.
+    async fn replace(&mut self, prober: impl FnOnce() -> Prober) {
+        if let Some((abort, task)) = self.0.take() {
+            abort.abort();
+            let _aborted = task.await;
+        }
+        *self = Self::start(prober());
+    }
+}
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        if let Some((abort, _)) = &self.0 {
+            abort.abort();
+        }
+    }
+}
+
+impl Reloader {
+    /// Watches the file that `loaded` came from; from here on SIGHUP asks for a reload and no longer ends the process.
+    ///
+    /// # Errors
+    /// The system's: signals cannot be waited for.
+    pub(crate) fn new(
+        path: PathBuf,
+        loaded: Loaded,
+        shared: Shared,
+        proxy: Option<Proxy>,
+        probing: Option<Probing>,
+    ) -> std::io::Result<Self> {
+        let hangup = signal(SignalKind::hangup())?;
+        let text = std::fs::read_to_string(&path).ok();
+        describe_gauge!(
+            LAST_RELOAD_SUCCESS,
+            "1 when the configuration file as it is now is in effect, else 0."
+        );
+        gauge!(LAST_RELOAD_SUCCESS).set(1.0);
+        Ok(Self { path, text, loaded, shared, proxy, probing, hangup })
+    }
+
+    /// Looks at the file now and then, and at once on SIGHUP, until dropped.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let asked = tokio::select! {
+                _ = self.hangup.recv() => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let text = tokio::fs::read_to_string(&self.path).await.ok();
+            if asked || text != self.text {
+                self.text = text;
+                self.take_effect().await;
+            }
+        }
+    }
+
+    async fn take_effect(&mut self) {
+        let result = self.reload().await;
+        gauge!(LAST_RELOAD_SUCCESS).set(if result.is_ok() { 1.0 } else { 0.0 });
+        match result {
+            Ok(()) => tracing::info!(file = %self.path.display(), "configuration reloaded"),
+            Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), ReloadError> {
+        let loaded = Config::load(Some(&self.path))?;
+        self.shared.forget_answers();
+        // Whatever can fail comes before the first change.
+        let served = self.shared.served(&loaded.config)?;
+        let plans = self.shared.plans(&loaded.config)?;
+        if let Some(probing) = &mut self.probing {
+            probing.replace(|| self.shared.prober(plans, &loaded.config)).await;
+        }
+        if let Some(proxy) = &self.proxy {
+            proxy.replace_upstreams(served);
+            let cache = &loaded.config.proxy.cache;
+            proxy.allow(cache.max_size, cache.pinned.clone()).await;
+        }
+        self.shared.upstreams.store(loaded.config.upstreams.clone().into());
+        self.tell_what_waits(&loaded);
+        self.loaded = loaded;
+        Ok(())
+    }
+
+    fn tell_what_waits(&self, loaded: &Loaded) {
+        let before = self.loaded.effective();
+        for now in loaded.effective().iter().filter(|value| needs_restart(&value.key)) {
+            let same = before.iter().any(|value| value.key == now.key && value.value == now.value);
+            if !same {
+                tracing::warn!(key = %now.key, "takes effect at the next start");
+            }
+        }
+    }
+}
+
+/// Without a file there is nothing to reload, and SIGHUP must not end the process.
+pub(crate) async fn ignore_hangups() {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        tracing::info!("no configuration file to reload");
+    }
+}
+
+fn needs_restart(key: &str) -> bool {
+    READ_AT_START.iter().any(|section| key.starts_with(section)) && !APPLIED_MEANWHILE.contains(&key)
+}
+
+/// Name of the gauge.
+const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
+/// How often the file is looked at: a Kubernetes ConfigMap takes longer than this to arrive.
+const LOOK: Duration = Duration::from_secs(10);
+/// Sections read only at the start.
+const READ_AT_START: &[&str] = &["proxy.", "admin."];
+/// But for these keys.
+const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

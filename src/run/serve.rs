@@ -1,0 +1,217 @@
+//! The composition of the parts: configuration in, a running process out, in two phases.
+//!
+//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin endpoint is
+//! up first: while the cache folder is held by an instance that is leaving, this one is alive and not ready.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use config::Loaded;
+use metrics_exporter_prometheus::PrometheusHandle;
+use prober::{Board, Prober};
+use proxy::{Proxy, ServerTls, Settings, Telemetry};
+use store::{Store, StoreConfig};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::error::StartError;
+use super::instance::instance;
+use super::parts::Shared;
+use super::readiness::{Phase, Readiness};
+use super::reload::{self, Probing, Reloader};
+use super::roles::Roles;
+use super::telemetry;
+use crate::admin::{Admin, Desk, Observatory};
+use crate::process::control::Control;
+use crate::process::{open_files, signal};
+
+/// All parts, wired.
+pub(crate) struct Process {
+    loaded: Loaded,
+    shared: Shared,
+    readiness: Readiness,
+    admin: SocketAddr,
+    proxy: Option<(Proxy, proxy::Bound)>,
+    prober: Option<Prober>,
+    background: JoinSet<()>,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) async fn run(loaded: Loaded, roles: Roles) -> Result<(), StartError> {
+    let process = Process::build(loaded, roles, telemetry::install()?).await?;
+    process.run(async { signal::stop().await.map_err(StartError::Signal) }).await
+}
+
+impl Process {
+    /// Binds and wires everything; the admin endpoint answers from here on.
+    pub(crate) async fn build(
+        loaded: Loaded,
+        roles: Roles,
+        metrics: PrometheusHandle,
+    ) -> Result<Self, StartError> {
+        let config = &loaded.config;
+        let (readiness, shared) = (Readiness::default(), Shared::new(config));
+        let prober = if roles.prober { Some(shared.prober(shared.plans(config)?, config)) } else { None };
+        let visible_proxy = Arc::new(OnceLock::new());
+        let observatory = Observatory {
+            started: Instant::now(),
+            shared: shared.clone(),
+            probing: roles.prober,
+            proxy: visible_proxy.clone(),
+        };
+        let desk = Desk { metrics: metrics.clone(), readiness: readiness.clone(), observatory };
+        let mut background = JoinSet::new();
+        let admin = admin(config.admin.listen, desk, &mut background).await?;
+        shared.listens(admin);
+        background.spawn(telemetry::upkeep(metrics));
+        let proxy =
+            if roles.proxy { Some(bind_proxy(config, &shared, &mut background).await?) } else { None };
+        if let Some((proxy, _)) = &proxy {
+            let _first = visible_proxy.set(proxy.clone());
+        }
+        Ok(Self { loaded, shared, readiness, admin, proxy, prober, background })
+    }
+
+    /// Where the mirror listens, if it does.
+    pub(crate) fn mirror_address(&self) -> Option<SocketAddr> {
+        self.proxy.as_ref().and_then(|(_, bound)| bound.local_addr().ok())
+    }
+
+    /// Where the admin endpoint listens.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What the prober last saw.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.shared.board.clone()
+    }
+
+    /// Serves until `stop` ends, then lets running transfers finish.
+    pub(crate) async fn run(
+        self,
+        stop: impl Future<Output = Result<(), StartError>>,
+    ) -> Result<(), StartError> {
+        let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
+        let probing = prober.map(Probing::start);
+        let (proxy, bound) = proxy.unzip();
+        let (asked_to_stop, drain) = oneshot::channel();
+        let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
+        let mut kept = None;
+        match loaded.path.clone() {
+            Some(path) => {
+                let reloader = Reloader::new(path, loaded, shared, proxy, probing);
+                background.spawn(reloader.map_err(StartError::Signal)?.run());
+            }
+            None => {
+                background.spawn(reload::ignore_hangups());
+                kept = probing;
+            }
+        }
+        readiness.enter(Phase::Ready);
+        let stopped = tokio::select! {
+            stopped = stop => stopped,
+            () = broken(serving.as_mut()) => Err(StartError::Broken),
+        };
+        tracing::info!("asked to stop: finishing running transfers");
+        readiness.enter(Phase::Draining);
+        let _gone = asked_to_stop.send(());
+        if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
+            let _panicked = serving.await;
+        }
+        drop(kept);
+        // Ended, not left to the exit: the control socket's name goes with its task.
+        background.shutdown().await;
+        stopped
+    }
+}
+
+/// Ends when the server does, which it should not by itself; never without a server.
+async fn broken(serving: Option<&mut JoinHandle<()>>) {
+    match serving {
+        Some(serving) => drop(serving.await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn admin(
+    address: SocketAddr,
+    desk: Desk,
+    background: &mut JoinSet<()>,
+) -> Result<SocketAddr, StartError> {
+    let failed = |source| StartError::Listen { key: "admin.listen", address, source };
+    let admin = Admin::bind(address, desk).await.map_err(failed)?;
+    let bound = admin.address().map_err(failed)?;
+    eprintln!("pullgate: admin listening on {bound}");
+    background.spawn(admin.serve());
+    Ok(bound)
+}
+
+async fn bind_proxy(
+    config: &config::Config,
+    shared: &Shared,
+    background: &mut JoinSet<()>,
+) -> Result<(Proxy, proxy::Bound), StartError> {
+    let served = shared.served(config)?;
+    open_files::assure(config.proxy.max_connections);
+    let telemetry = Telemetry::new();
+    let settings = settings(&config.proxy)?;
+    if let Some(tls) = settings.tls.clone() {
+        background.spawn(renew(tls));
+    }
+    let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
+    let proxy = Proxy::new(settings, served, store, telemetry);
+    if let Some(control) = Control::bind(&config.proxy.cache.dir) {
+        background.spawn(control.serve(proxy.clone()));
+    }
+    let address = config.proxy.listen;
+    let failed = |source| StartError::Listen { key: "proxy.listen", address, source };
+    let bound = proxy.bind(address).await.map_err(failed)?;
+    let address = bound.local_addr().map_err(failed)?;
+    shared.listens(address);
+    eprintln!("pullgate: proxy listening on {address}");
+    Ok((proxy, bound))
+}
+
+/// Reads the proxy's certificate again and again: a renewed one serves new connections without a restart.
+async fn renew(tls: ServerTls) {
+    let mut complained = false;
+    loop {
+        tokio::time::sleep(CERTIFICATE_LOOK).await;
+        let reading = tls.clone();
+        let read = tokio::task::spawn_blocking(move || reading.reload()).await;
+        if let Ok(Err(error)) = &read
+            && !complained
+        {
+            tracing::error!(%error, "proxy.tls cannot be read again: the certificate in use stays");
+        }
+        complained = matches!(read, Ok(Err(_)));
+    }
+}
+
+fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
+    let tls = proxy.tls.as_ref().map(|tls| ServerTls::load(tls.cert.clone(), tls.key.clone())).transpose()?;
+    Ok(Settings {
+        header_deadline: proxy.header_deadline,
+        drain: proxy.drain,
+        client_rate: proxy.client_rate,
+        max_connections: proxy.max_connections,
+        tls,
+        instance: instance(),
+    })
+}
+
+fn store_config(cache: &config::Cache) -> StoreConfig {
+    StoreConfig {
+        dir: cache.dir.clone(),
+        max_size: cache.max_size,
+        pinned: cache.pinned.clone(),
+        lock_wait: cache.lock_wait,
+    }
+}
+
+/// How often the proxy's certificate is read again.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
