@@ -1,4 +1,4 @@
-//! Digests, and the proof that bytes agree with one.
+//! Digests, and the proof that content matches a digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ pub struct Digest {
 }
 
 /// The hash functions the OCI image specification registers and we verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+# The hash functions that the OCI image specification registers and that we verify.
 pub enum Algorithm {
     /// SHA-256.
     Sha256,
@@ -24,7 +24,7 @@ pub enum Algorithm {
 }
 
 /// Bytes did hash to this digest and had this length: only a finished [`Verifier`] makes one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+# Proof that content hashed to this digest and had this length. Only a finished [`Verifier`] makes one.
 pub struct Verified {
     digest: Digest,
     length: u64,
@@ -38,7 +38,7 @@ pub struct Verifier {
 }
 
 /// The bytes hashed to something else.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+# The content hashed to another digest than expected.
 #[error("content hashes to {actual}, not to {expected}")]
 pub struct Mismatch {
     /// What was asked for.
@@ -48,7 +48,7 @@ pub struct Mismatch {
 }
 
 /// The text is no digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+# The text is not a digest.
 #[error("not a digest: expected sha256:<64 hex digits> or sha512:<128 hex digits>, lower case")]
 pub struct ParseDigestError;
 

@@ -1,19 +1,20 @@
-//! Names as the OCI distribution specification writes them, parsed once into types that cannot be wrong.
+//! Names of the OCI distribution specification, each a type that holds only valid names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
 
-/// A registry as it stands in an image name: `docker.io`, `ghcr.io`, `localhost:5000`. Lower case, no scheme, no path.
+/// A registry as it is written in an image name: `docker.io`, `ghcr.io`, `localhost:5000`. Lower case, no scheme, no
+/// path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegistryHost(String);
 
 impl RegistryHost {
-    /// The host Docker's short names mean.
+    /// The registry that Docker's short names refer to.
     pub const DOCKER_HUB: &str = "docker.io";
 
-    /// The text as it stands in an image name, port included.
+    /// The text as it is written in an image name, port included.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -100,7 +101,7 @@ impl FromStr for Tag {
 /// What a manifest is asked by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
-    /// A name that may move.
+    /// The part of a request that selects a manifest.
     Tag(Tag),
     /// A name that cannot.
     Digest(Digest),
@@ -121,7 +122,7 @@ impl FromStr for Reference {
 /// A whole image name: registry, repository, and what to ask for (tag `latest` when the name says nothing).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImageName {
-    /// The registry, `docker.io` when the name names none.
+    /// A whole image name: registry, repository and reference (tag `latest` if the name has neither tag nor digest).
     pub registry: RegistryHost,
     /// The repository, with `library/` put before a one-word Docker Hub name.
     pub repository: Repository,
