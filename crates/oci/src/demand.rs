@@ -10,7 +10,7 @@ labels! {
         InProgress = "in_progress";
         /// A pull of content that is not cached.
         NewPull = "new_pull";
-        /// A check of a tag whose manifest is cached and may have changed upstream.
+        /// A tag whose manifest is cached and has moved upstream.
         Revalidation = "revalidation";
         /// A pull that no client waits for: a warming pull or a probe.
         WarmUp = "warm_up";

@@ -30,7 +30,7 @@ impl Default for Addresses {
     }
 }
 
-/// An exact host name, or `*.domain` for any name below a domain. With a port, the port must match as well.
+/// An exact host name, or `*.domain` for any name below a domain. A pattern with a port matches only that port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(pub String);
 

@@ -1,7 +1,7 @@
 //! The options of a containerd in a test, and the configuration file made from them.
 
-use std::path::Path;
 use std::fmt;
+use std::path::Path;
 
 use super::release::{Release, SNAPSHOTTER};
 use crate::clients::hosts::HostsDir;
