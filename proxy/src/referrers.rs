@@ -1,6 +1,7 @@
 //! Referrers, relayed. An upstream without the API stays without it: clients then take the fallback tag.
 
 use oci::{Class, Digest};
+use registry::{Error, Evidence};
 use url::form_urlencoded;
 
 use crate::mirror::Asking;
@@ -15,6 +16,7 @@ pub(crate) async fn answer(
     let client = &asking.client;
     asking.fairness.turn(asking, || false).await?;
     let page = client.referrers(&asking.place.repository, digest, query, asking.deadline).await?.value;
+    let Some(page) = page else { return Err(no_such_api(asking).into()) };
     if page.next.is_some() && page.next.as_deref() == query {
         return Err(asking.error(Class::ProtocolGarbage, "a page of referrers links to itself").into());
     }
@@ -24,6 +26,12 @@ pub(crate) async fn answer(
         next: page.next.map(|query| next_page(asking, &query)),
         filters_applied: page.filters_applied,
     }))
+}
+
+/// The registry's own 404: clients then take the fallback tag.
+fn no_such_api(asking: &Asking<'_>) -> Error {
+    let evidence = Evidence { status: Some(404), ..Evidence::host(asking.place.registry.as_str()) };
+    Error::new(Class::ManifestUnknown, asking.stage, evidence.saying("the registry has no referrers API"))
 }
 
 fn next_page(asking: &Asking<'_>, query: &str) -> String {

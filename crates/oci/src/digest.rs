@@ -81,6 +81,20 @@ impl Digest {
     }
 }
 
+/// True for a digest of an algorithm that we do not verify, well-formed by the grammar of the OCI image specification
+/// ("Digests"): `algorithm:encoded`.
+pub fn is_foreign(text: &str) -> bool {
+    let Some((algorithm, encoded)) = text.split_once(':') else { return false };
+    let separator = |c: char| matches!(c, '+' | '.' | '_' | '-');
+    let component =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let encoded_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-');
+    algorithm.split(separator).all(component)
+        && !encoded.is_empty()
+        && encoded.bytes().all(encoded_byte)
+        && !["sha256", "sha512"].contains(&algorithm)
+}
+
 impl Verifier {
     /// Starts a verification against `expected`.
     pub fn new(expected: Digest) -> Self {

@@ -20,6 +20,7 @@ pub mod digest;
 pub mod go_duration;
 pub mod labels;
 pub mod manifest;
+pub mod media_type;
 pub mod name;
 pub mod platform;
 pub mod zone;

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::digest::Digest;
+use oci_spec::image::MediaType;
+
+use crate::digest::{self, Digest};
+use crate::media_type;
 
 /// Largest manifest taken, in bytes: containerd's own limit is about the same.
 pub const MANIFEST_MAX: usize = 4 * 1024 * 1024;
@@ -13,18 +16,18 @@ pub const MANIFEST_MAX: usize = 4 * 1024 * 1024;
 /// Media types asked for, the four modern ones and schema 1 never.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*;q=0.1";
 
-/// What a manifest document says.
+/// The content of a manifest document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Media type, from `Content-Type`; the document's own `mediaType` agrees or is absent.
+    /// Media type: the document's own `mediaType`, else that of `Content-Type`, else that of the document's shape.
     pub media_type: String,
-    /// Image or index.
+    /// The shape of the document.
     pub kind: Kind,
-    /// What it refers to, if it is a referrer.
+    /// The manifest that it refers to, if it is a referrer.
     pub subject: Option<Digest>,
 }
 
-/// The two shapes of a manifest.
+/// The shapes of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One image (or artifact): config and layers.
@@ -39,6 +42,12 @@ pub enum Kind {
         /// Its children.
         manifests: Vec<Child>,
     },
+    /// A kind that we do not know, or an artifact manifest of the release candidates of OCI 1.1 or of ORAS. It is kept and
+    /// given as it came.
+    Other {
+        /// The blobs that it names in a list `blobs`; empty if it has none.
+        blobs: Vec<Child>,
+    },
 }
 
 /// A descriptor, reduced to what we need.
@@ -52,7 +61,7 @@ pub struct Child {
     pub size: u64,
     /// `os/architecture[/variant]`, of an index's child.
     pub platform: Option<String>,
-    /// Does it name foreign `urls` (never followed by us)?
+    /// True if it names foreign `urls`, which we never follow.
     pub foreign: bool,
 }
 
@@ -82,11 +91,13 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// Reads a document of `media_type` (a `Content-Type`; its parameters do not count).
+    /// Reads a document that came with the `Content-Type` `media_type`; its parameters do not count.
     ///
-    /// Lenient where clients are: unknown fields, no `mediaType`, any artifact, an empty or sparse index, `null` for
-    /// an empty list. Strict where two readers could see two documents: both kinds at once, types that disagree, a
-    /// known field twice or in another case (Go's reader ignores case).
+    /// Lenient where clients are: unknown fields and kinds, no `mediaType`, any artifact, an empty or sparse index, `null`
+    /// for an empty list, digests of algorithms that we cannot verify (their content is not listed), a header that names
+    /// no manifest type (registries send `text/plain` and `application/octet-stream`). Strict where two readers could see
+    /// two documents: both kinds at once, types that disagree, a known field twice or in another case (Go's reader
+    /// ignores case).
     pub fn parse(media_type: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MANIFEST_MAX {
             return Err(ManifestError::TooLarge);
@@ -96,7 +107,7 @@ impl Manifest {
             serde_json::from_slice(bytes).map_err(unreadable)?;
         check_spelling(&fields)?;
         let has = |name: &str| matches!(fields.get(name), Some(Some(_)));
-        if SCHEMA1_TYPES.contains(&header.as_str()) || has("fsLayers") {
+        if media_type::is_schema1(&header) || has("fsLayers") {
             return Err(ManifestError::Schema1);
         }
         if has("manifests") && (has("layers") || has("config")) {
@@ -106,15 +117,17 @@ impl Manifest {
         if document.schema_version == Some(1) {
             return Err(ManifestError::Schema1);
         }
-        let media_type = agreed(header, document.media_type.as_deref().unwrap_or_default())?;
-        let subject = document.subject.map(|subject| subject.digest()).transpose()?;
-        let kind = kind_of(&media_type, document.config, document.layers, document.manifests)?;
+        let subject = document.subject.as_ref().map(Descriptor::digest).transpose()?.flatten();
+        let inside = document.media_type.as_deref().unwrap_or_default().to_owned();
+        let named = agreed(header, &inside)?;
+        let media_type = if named.is_empty() { document.shape() } else { named };
+        let kind = document.kind(&media_type)?;
         Ok(Self { media_type, kind, subject })
     }
 }
 
-/// The fields we read. `oci_spec` has such types too, but they demand what documents in the field lack (an index's
-/// child with an empty `platform`, a list written as `null`) and copy what we have no use for (annotations, `data`).
+/// The fields that we read. `oci_spec` has such types too, but they refuse documents that clients accept: an index's
+/// child with an empty `platform`, a list written as `null`, an unknown digest algorithm.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
@@ -123,6 +136,7 @@ struct Document {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
+    blobs: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
 }
 
@@ -143,23 +157,73 @@ struct Platform {
     variant: Option<String>,
 }
 
-impl Descriptor {
-    fn digest(&self) -> Result<Digest, ManifestError> {
-        self.digest.parse().map_err(unreadable)
+impl Document {
+    /// The media type that a document without any must have by its shape; empty if its shape says nothing.
+    fn shape(&self) -> String {
+        match (&self.config, &self.manifests) {
+            (Some(_), _) => MediaType::ImageManifest.to_string(),
+            (None, Some(_)) => MediaType::ImageIndex.to_string(),
+            (None, None) => String::new(),
+        }
     }
 
-    fn child(self) -> Result<Child, ManifestError> {
+    fn kind(self, media_type: &str) -> Result<Kind, ManifestError> {
+        let (is_index, is_image) = (media_type::is_index(media_type), media_type::is_image(media_type));
+        let contradicts = |document: &str| {
+            Err(ManifestError::MediaType { document: document.to_owned(), header: media_type.to_owned() })
+        };
+        match (self.config, self.manifests) {
+            (Some(_), _) if is_index => contradicts("an image"),
+            (Some(config), _) => image(config, self.layers),
+            (None, Some(_)) if is_image => contradicts("an index"),
+            (None, None) if is_index && self.layers.is_some() => contradicts("an image"),
+            (None, manifests) if manifests.is_some() || is_index => {
+                Ok(Kind::Index { manifests: children(manifests)? })
+            }
+            _ if is_image || media_type.is_empty() => {
+                Err(ManifestError::Unreadable("neither config nor manifests in it".to_owned()))
+            }
+            _ => Ok(Kind::Other { blobs: children(self.blobs)? }),
+        }
+    }
+}
+
+/// An image. If we cannot verify its config, its content is not listed, and it is kept as a document of another kind.
+fn image(config: Descriptor, layers: Option<Vec<Descriptor>>) -> Result<Kind, ManifestError> {
+    let layers = children(layers)?;
+    Ok(match config.child()? {
+        Some(config) => Kind::Image { config, layers },
+        None => Kind::Other { blobs: layers },
+    })
+}
+
+/// The descriptors of a list whose content we can verify.
+fn children(list: Option<Vec<Descriptor>>) -> Result<Vec<Child>, ManifestError> {
+    list.unwrap_or_default().into_iter().filter_map(|descriptor| descriptor.child().transpose()).collect()
+}
+
+impl Descriptor {
+    /// `None` if the digest is of an algorithm that we do not verify.
+    fn digest(&self) -> Result<Option<Digest>, ManifestError> {
+        match self.digest.parse() {
+            Ok(digest) => Ok(Some(digest)),
+            Err(_) if digest::is_foreign(&self.digest) => Ok(None),
+            Err(error) => Err(unreadable(error)),
+        }
+    }
+
+    fn child(self) -> Result<Option<Child>, ManifestError> {
         // Sizes are signed in every client.
         if i64::try_from(self.size).is_err() {
             return Err(ManifestError::Unreadable(format!("no content is of size {}", self.size)));
         }
-        Ok(Child {
-            digest: self.digest()?,
+        Ok(self.digest()?.map(|digest| Child {
+            digest,
             media_type: self.media_type.unwrap_or_default(),
             size: self.size,
             platform: self.platform.and_then(Platform::text),
             foreign: self.urls.is_some_and(|urls| !urls.is_empty()),
-        })
+        }))
     }
 }
 
@@ -183,40 +247,20 @@ fn check_spelling(fields: &HashMap<String, Option<IgnoredAny>>) -> Result<(), Ma
     }
 }
 
-/// The media type of the document, when header and document do not contradict each other.
+/// The media type that document and header agree on; empty if neither names one.
 fn agreed(header: String, document: &str) -> Result<String, ManifestError> {
     let inside = document.to_ascii_lowercase();
-    if SCHEMA1_TYPES.contains(&inside.as_str()) {
+    if media_type::is_schema1(&inside) {
         return Err(ManifestError::Schema1);
     }
-    if inside.is_empty() || inside == header {
-        return Ok(header);
-    }
-    Err(ManifestError::MediaType { document: document.chars().take(TYPE_SHOWN).collect(), header })
-}
-
-fn kind_of(
-    media_type: &str,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    manifests: Option<Vec<Descriptor>>,
-) -> Result<Kind, ManifestError> {
-    let (is_index, is_image) = (INDEX_TYPES.contains(&media_type), IMAGE_TYPES.contains(&media_type));
-    let contradicts = |document: &str| {
-        Err(ManifestError::MediaType { document: document.to_owned(), header: media_type.to_owned() })
-    };
-    let children = |list: Option<Vec<Descriptor>>| {
-        list.unwrap_or_default().into_iter().map(Descriptor::child).collect::<Result<Vec<_>, _>>()
-    };
-    match (config, manifests) {
-        (Some(_), _) if is_index => contradicts("an image"),
-        (Some(config), _) => Ok(Kind::Image { config: config.child()?, layers: children(layers)? }),
-        (None, Some(_)) if is_image => contradicts("an index"),
-        (None, None) if is_index && layers.is_some() => contradicts("an image"),
-        (None, manifests) if manifests.is_some() || is_index => {
-            Ok(Kind::Index { manifests: children(manifests)? })
+    let header = if media_type::is_generic(&header) { String::new() } else { header };
+    match (header.is_empty(), inside.is_empty()) {
+        (_, true) => Ok(header),
+        (true, false) => Ok(inside),
+        (false, false) if inside == header => Ok(header),
+        (false, false) => {
+            Err(ManifestError::MediaType { document: document.chars().take(TYPE_SHOWN).collect(), header })
         }
-        _ => Err(ManifestError::Unreadable("neither config nor manifests in it".to_owned())),
     }
 }
 
@@ -225,16 +269,8 @@ fn unreadable(error: impl std::fmt::Display) -> ManifestError {
 }
 
 /// Every field that decides what a document is.
-const FIELDS: [&str; 7] =
-    ["schemaVersion", "mediaType", "config", "layers", "manifests", "subject", "fsLayers"];
-const INDEX_TYPES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-const IMAGE_TYPES: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-const SCHEMA1_TYPES: [&str; 2] = [
-    "application/vnd.docker.distribution.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v1+prettyjws",
-];
+const FIELDS: [&str; 8] =
+    ["schemaVersion", "mediaType", "config", "layers", "manifests", "blobs", "subject", "fsLayers"];
 /// How much of a wrong media type is repeated, in characters.
 const TYPE_SHOWN: usize = 100;
 
@@ -245,8 +281,11 @@ mod tests {
 
     use super::*;
 
-    const OCI: &str = IMAGE_TYPES[0];
-    const INDEX: &str = INDEX_TYPES[0];
+    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    const SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
     const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     fn read(media_type: &str, document: &Value) -> Result<Manifest, ManifestError> {
@@ -303,17 +342,60 @@ mod tests {
             ),
             (OCI, json!({"schemaVersion": 2, "mediaType": "", "config": descriptor()})),
             (
-                IMAGE_TYPES[1],
-                json!({"schemaVersion": 2, "mediaType": IMAGE_TYPES[1], "config": descriptor(), "layers": [descriptor()]}),
+                DOCKER,
+                json!({"schemaVersion": 2, "mediaType": DOCKER, "config": descriptor(), "layers": [descriptor()]}),
             ),
             (INDEX, json!({"manifests": []})),
             (INDEX, json!({"manifests": null})),
             (INDEX, json!({"schemaVersion": 2})),
-            (INDEX_TYPES[1], json!({"mediaType": INDEX_TYPES[1], "manifests": [descriptor()]})),
+            (DOCKER_LIST, json!({"mediaType": DOCKER_LIST, "manifests": [descriptor()]})),
             ("application/json", json!({"config": descriptor(), "layers": []})),
         ] {
             assert!(read(media_type, &document).is_ok(), "{media_type} {document}");
         }
+    }
+
+    #[test]
+    fn a_header_that_names_no_manifest_type_leaves_it_to_the_document() {
+        let image = json!({"config": descriptor(), "layers": []});
+        let index = json!({"manifests": []});
+        for header in
+            ["", "text/plain", "application/json", "application/octet-stream", "binary/octet-stream"]
+        {
+            let told = json!({"mediaType": DOCKER, "config": descriptor()});
+            assert_eq!(read(header, &told).unwrap().media_type, DOCKER, "{header:?}");
+            assert_eq!(read(header, &image).unwrap().media_type, OCI, "{header:?}");
+            assert_eq!(read(header, &index).unwrap().media_type, INDEX, "{header:?}");
+            assert!(read(header, &json!({"token": "x"})).is_err(), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_are_kept_with_the_blobs_that_they_name() {
+        for media_type in [
+            "application/vnd.oci.artifact.manifest.v1+json",
+            "application/vnd.cncf.oras.artifact.manifest.v1+json",
+        ] {
+            let document = json!({"mediaType": media_type, "blobs": [descriptor()], "subject": descriptor()});
+            for header in [media_type, "application/json"] {
+                let manifest = read(header, &document).unwrap();
+                assert_eq!(manifest.media_type, media_type);
+                assert!(matches!(manifest.kind, Kind::Other { blobs } if blobs.len() == 1));
+                assert!(manifest.subject.is_some());
+            }
+        }
+        let unknown = read("application/vnd.example.thing+json", &json!({"a": 1})).unwrap();
+        assert_eq!(unknown.kind, Kind::Other { blobs: Vec::new() });
+    }
+
+    #[test]
+    fn content_of_an_unknown_digest_algorithm_is_passed_over() {
+        let foreign = json!({"mediaType": "application/x", "digest": "blake3:00ff", "size": 2});
+        let document = json!({"mediaType": OCI, "config": descriptor(), "layers": [foreign, descriptor()]});
+        let Kind::Image { layers, .. } = read(OCI, &document).unwrap().kind else { panic!("an image") };
+        assert_eq!(layers.len(), 1);
+        let config = json!({"mediaType": OCI, "config": foreign, "layers": [descriptor()]});
+        assert!(matches!(read(OCI, &config).unwrap().kind, Kind::Other { blobs } if blobs.len() == 1));
     }
 
     #[test]
@@ -327,7 +409,7 @@ mod tests {
         }
         for (media_type, document) in [
             (OCI, json!({"mediaType": INDEX, "config": descriptor()})),
-            ("text/plain", json!({"mediaType": OCI, "config": descriptor()})),
+            (DOCKER, json!({"mediaType": OCI, "config": descriptor()})),
             (INDEX, json!({"config": descriptor(), "layers": []})),
             (INDEX, json!({"layers": [descriptor()]})),
             (OCI, json!({"manifests": []})),
@@ -340,10 +422,10 @@ mod tests {
     #[test]
     fn schema_1_is_told_apart() {
         for (media_type, document) in [
-            (SCHEMA1_TYPES[1], json!({"schemaVersion": 1})),
+            ("application/vnd.docker.distribution.manifest.v1+prettyjws", json!({"schemaVersion": 1})),
             ("text/plain", json!({"schemaVersion": 1, "fsLayers": [], "history": []})),
             ("application/json", json!({"schemaVersion": 1, "name": "x"})),
-            (OCI, json!({"mediaType": SCHEMA1_TYPES[0]})),
+            (OCI, json!({"mediaType": SCHEMA1})),
         ] {
             assert_eq!(read(media_type, &document), Err(ManifestError::Schema1), "{document}");
         }
@@ -364,7 +446,7 @@ mod tests {
             r#"{"layers":[]}"#,
             r#"{"config":"x"}"#,
             r#"{"config":{"digest":"sha256:../../etc","size":1}}"#,
-            r#"{"config":{"digest":"md5:d41d8cd98f00b204e9800998ecf8427e","size":1}}"#,
+            r#"{"config":{"digest":"md5","size":1}}"#,
             &format!(r#"{{"config":{config},"config":{config}}}"#),
             &format!(r#"{{"config":{config},"Manifests":[]}}"#),
             &format!(r#"{{"config":{config},"LAYERS":[]}}"#),

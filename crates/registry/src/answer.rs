@@ -6,14 +6,15 @@ use hyper::body::Incoming;
 use oci::class::Class;
 use oci::digest::{Algorithm, Digest, Mismatch};
 use oci::manifest::{Manifest, ManifestError};
-use oci::name::{Reference, Tag};
+use oci::name::Reference;
 use serde::Deserialize;
 
 use crate::body::Body;
 use crate::call::Given;
+use crate::classify::is_html;
 use crate::client::{BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, TagsPage};
 use crate::error::{Error, Evidence, Reason};
-use crate::judge::content_length;
+use crate::judge::{content_length, is_encoded};
 
 /// What the head of a blob's answer promised.
 pub(crate) struct BlobHead {
@@ -54,10 +55,18 @@ pub(crate) fn manifest(given: &Given, reference: &Reference) -> Result<RawManife
         }
         None => Digest::of(Algorithm::Sha256, &bytes),
     };
-    let Some(media_type) = media_type(&given.headers) else {
-        return Err(garbage(given, None, "a manifest without Content-Type"));
-    };
+    let media_type = document_type(given, &bytes)?;
     Ok(RawManifest { digest, media_type, bytes, stale: is_stale(&given.headers) })
+}
+
+/// The media type of a manifest: the document's own, since registries send generic ones in the header. A document that
+/// cannot be read keeps the header's.
+fn document_type(given: &Given, bytes: &[u8]) -> Result<String, Error> {
+    let header = media_type(&given.headers);
+    match Manifest::parse(header.as_deref().unwrap_or_default(), bytes) {
+        Ok(manifest) => Ok(manifest.media_type),
+        Err(_) => header.ok_or_else(|| garbage(given, None, "a manifest without any media type")),
+    }
 }
 
 /// The headers a GET gave, when HEAD was refused.
@@ -104,7 +113,7 @@ impl BlobHead {
     }
 }
 
-/// One page of tags, names checked.
+/// One page of tags, names as they came: some registries list names that are no tags beside those that are.
 pub(crate) fn tags(given: &Given) -> Result<TagsPage, Error> {
     #[derive(Deserialize)]
     struct List {
@@ -115,16 +124,17 @@ pub(crate) fn tags(given: &Given) -> Result<TagsPage, Error> {
     let list: List = serde_json::from_slice(&given.body)
         .map_err(|error| garbage(given, Some(Reason::BadJson), &format!("tag list: {error}")))?;
     let tags = list.tags.unwrap_or_default();
-    if let Some(wrong) = tags.iter().find(|tag| tag.parse::<Tag>().is_err()) {
-        return Err(garbage(given, Some(Reason::BadJson), &format!("tag list: {wrong:?} is no tag")));
-    }
     let next = next_query(&given.headers)
         .map(|query| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect());
     Ok(TagsPage { tags, next })
 }
 
-/// One page of referrers: an index, verbatim.
-pub(crate) fn referrers(given: &Given) -> Result<ReferrersPage, Error> {
+/// One page of referrers: an index, verbatim. `None` if the registry has no such API, which it says by a 404 or by sending
+/// the request to a page for people.
+pub(crate) fn referrers(given: &Given) -> Result<Option<ReferrersPage>, Error> {
+    if !given.status.is_success() || is_html(&given.headers, &given.body) {
+        return Ok(None);
+    }
     #[derive(Deserialize)]
     struct Index {
         /// Some registries answer `null` where nothing refers.
@@ -134,7 +144,8 @@ pub(crate) fn referrers(given: &Given) -> Result<ReferrersPage, Error> {
     let is_index = serde_json::from_slice::<Index>(&given.body);
     is_index.map_err(|error| garbage(given, Some(Reason::BadJson), &format!("referrers: {error}")))?;
     let filters_applied = text(&given.headers, "oci-filters-applied").map(str::to_owned);
-    Ok(ReferrersPage { bytes: Bytes::clone(&given.body), filters_applied, next: next_query(&given.headers) })
+    let next = next_query(&given.headers);
+    Ok(Some(ReferrersPage { bytes: Bytes::clone(&given.body), filters_applied, next }))
 }
 
 /// Bytes that hash to another digest are corrupt, unless they are of schema 1: there the digest never covered them.
@@ -145,6 +156,11 @@ fn mismatch(given: &Given, wrong: &Mismatch) -> Error {
             let evidence = given.evidence.clone().saying(&refused.to_string());
             Error::new(Class::MediaType, given.stage, evidence)
         }
+        _ if is_encoded(&given.headers) => garbage(
+            given,
+            Some(Reason::Encoded),
+            &format!("a Content-Encoding that was not asked for: {wrong}"),
+        ),
         _ => corrupt(given, Reason::WrongDigest, &wrong.to_string()),
     }
 }
@@ -214,11 +230,20 @@ fn is_stale(headers: &HeaderMap) -> bool {
 /// The query of the `Link` with `rel="next"` (RFC 8288); its host is not followed.
 fn next_query(headers: &HeaderMap) -> Option<String> {
     let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
-    let next = links.into_iter().flat_map(|value| value.split(',')).find(|link| {
-        link.split(';').skip(1).any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"))
-    })?;
+    let next = links
+        .into_iter()
+        .flat_map(|value| value.split(','))
+        .find(|link| link.split(';').skip(1).any(is_next))?;
     let target = next.trim().strip_prefix('<')?.split_once('>')?.0;
     target.split_once('?').map(|(_, query)| query.to_owned())
+}
+
+/// True for `rel=next` in the spellings of RFC 8288: any case, with or without quotes, among other relations.
+fn is_next(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else { return false };
+    let relations = value.trim().trim_matches('"').split_ascii_whitespace();
+    name.trim().eq_ignore_ascii_case("rel")
+        && relations.into_iter().any(|one| one.eq_ignore_ascii_case("next"))
 }
 
 fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
@@ -272,6 +297,8 @@ mod tests {
             ("</v2/a/tags/list>; rel=\"next\"", None),
             ("</v2?last=b>", None),
             ("nonsense; rel=next", None),
+            ("</v2?last=b>; Rel = \"prev Next\"", Some("last=b")),
+            ("</v2?last=b>; title=\"x\"; rel=NEXT", Some("last=b")),
         ] {
             assert_eq!(next_query(&headers(header::LINK, value)).as_deref(), read, "{value}");
         }

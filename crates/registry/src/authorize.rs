@@ -90,7 +90,7 @@ impl Walk<'_> {
         match (self.caller(), self.credentials()) {
             (Some(_), _) => CLIENT,
             (None, Some(_)) => &self.inner.upstream.id,
-            (None, None) => "anonymous",
+            (None, None) => NOBODY,
         }
     }
 
@@ -210,6 +210,33 @@ impl Walk<'_> {
         Ok(bearer(key, granted?))
     }
 
+    /// A token for `url`, a registry that a redirect led to. No credential of ours is for it, so it is asked as nobody.
+    pub(crate) async fn foreign_token(
+        &self,
+        url: &Url,
+        wanted: &Bearer,
+        account: &mut Account,
+    ) -> Result<Authorization, Error> {
+        let realm = self.inner.realm_at(url, wanted)?;
+        let authority = Target::of(url).map(|target| target.authority()).unwrap_or_default();
+        let key = TokenKey {
+            registry: self.inner.upstream.registry.clone(),
+            endpoint: authority.clone(),
+            identity: NOBODY.to_owned(),
+            scope: wanted.scope.clone().unwrap_or_default(),
+        };
+        let service = wanted.service.as_deref();
+        let exchange = Exchange { realm: &realm, service, credentials: None, repository: None };
+        let fetch = Fetch { walk: self, used: AtomicBool::new(false) };
+        let begun = Instant::now();
+        let granted = self.inner.outbound.tokens.token(&key, &exchange, &fetch).await;
+        account.timings.add(Stage::Token, begun.elapsed());
+        bearer(key, granted?).ok_or_else(|| {
+            let evidence = Evidence::host(authority).because(Reason::TokenNotAccepted);
+            Error::new(Class::AuthMissing, Stage::Token, evidence)
+        })
+    }
+
     fn key(&self, scope: String) -> TokenKey {
         TokenKey {
             registry: self.inner.upstream.registry.clone(),
@@ -255,7 +282,12 @@ impl Inner {
     /// The token endpoint that a challenge of this endpoint names, if it may be followed.
     fn realm(&self, endpoint: usize, wanted: &Bearer) -> Result<Url, Error> {
         let upstream = &self.upstream;
-        let endpoint = &upstream.endpoints[endpoint].url;
+        self.realm_at(&upstream.endpoints[endpoint].url, wanted)
+    }
+
+    /// The token endpoint that a challenge of the host at `endpoint` names, if it may be followed.
+    fn realm_at(&self, endpoint: &Url, wanted: &Bearer) -> Result<Url, Error> {
+        let upstream = &self.upstream;
         upstream.zone.judge_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
             let named = endpoint.join(&wanted.realm).ok();
             let host = named.as_ref().and_then(Target::of).or_else(|| Target::of(endpoint));
@@ -327,6 +359,8 @@ fn covers(theirs: &str, own: &str) -> bool {
     })
 }
 
+/// The identity of requests without any credential.
+const NOBODY: &str = "anonymous";
 /// The identity of all who show a token of their own.
 const CLIENT: &str = "client";
 /// The one endpoint that sees callers' tokens, and whose challenge tells them where to get one.

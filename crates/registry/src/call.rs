@@ -10,11 +10,12 @@ use oci::class::{Class, Stage};
 use oci::credential::Secret;
 use oci::name::Repository;
 use tokio::time::Instant;
-use url::Url;
+use url::{Origin, Url};
 
 use crate::account::Account;
 use crate::admission::Admitted;
 use crate::authorize::Authorization;
+use crate::challenge::{Bearer, Challenge};
 use crate::classify::Asked;
 use crate::client::{Behalf, Inner, Rest, VIA};
 use crate::dial::Target;
@@ -165,7 +166,8 @@ impl Walk<'_> {
         landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
     }
 
-    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host.
+    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host. Another host
+    /// may be a registry of its own (registry.k8s.io leads to regional ones): it gets a token of its own, got as nobody.
     async fn follow(
         &self,
         authorization: Option<&Authorization>,
@@ -175,10 +177,22 @@ impl Walk<'_> {
         let origin = url.origin();
         let mut waited = Duration::ZERO;
         let mut hop = 0;
+        let mut foreign: Option<(Origin, Authorization)> = None;
         loop {
             let redirected = url.origin() != origin;
-            let authorization = authorization.filter(|_| !redirected);
+            let authorization = match &foreign {
+                Some((at, token)) if *at == url.origin() => Some(token),
+                _ => authorization.filter(|_| !redirected),
+            };
             let mut reply = self.hop(&url, redirected, authorization, &mut waited, account).await?;
+            if redirected
+                && foreign.is_none()
+                && let Some(wanted) = foreign_challenge(&reply)
+            {
+                drain(reply.response.into_body(), self.deadline).await;
+                foreign = Some((url.origin(), self.foreign_token(&url, &wanted, account).await?));
+                continue;
+            }
             if !is_redirect(reply.response.status()) {
                 reply.waited = waited;
                 let signatures = if redirected { signatures(&url) } else { Vec::new() };
@@ -353,6 +367,15 @@ fn signatures(url: &Url) -> Vec<Secret> {
     values.filter(|value| value.len() >= SIGNATURE_MIN).map(Secret::new).collect()
 }
 
+/// The challenge of a host that a redirect led to.
+fn foreign_challenge(reply: &Reply) -> Option<Bearer> {
+    let refused = reply.response.status() == StatusCode::UNAUTHORIZED;
+    match refused.then(|| Challenge::from_headers(reply.response.headers()).ok()).flatten()? {
+        Challenge::Bearer(wanted) => Some(wanted),
+        Challenge::Basic { .. } => None,
+    }
+}
+
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -360,6 +383,6 @@ fn is_redirect(status: StatusCode) -> bool {
 /// Shorter values of a query sign nothing.
 const SIGNATURE_MIN: usize = 12;
 /// Most redirects followed for one question.
-const REDIRECTS_MAX: usize = 3;
+const REDIRECTS_MAX: usize = 10;
 /// Who we say we are.
 const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
+use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use oci::class::{Class, Stage};
 use serde::Deserialize;
@@ -72,6 +73,16 @@ pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, bo
         retry_after,
     };
     Some(Error::new(class, context.stage, evidence.saying(&said.message)))
+}
+
+/// True if the answer to a question for referrers means that the registry has no such API: 404 without an error code
+/// that names the repository (distribution specification, "Listing Referrers"), or an answer of another host that is no
+/// list, such as the web page that some registries send unknown paths to.
+pub(crate) fn lacks_referrers(context: &Context<'_>, parts: &Parts, body: &[u8]) -> bool {
+    let said = Said::read(&parts.headers, &body[..body.len().min(BODY_PREFIX)]);
+    let absent = matches!(parts.status.as_u16(), 404 | 405 | 410 | 501) && !said.is_code("NAME_UNKNOWN");
+    let elsewhere = context.redirected && (!parts.status.is_success() || said.html);
+    absent || elsewhere
 }
 
 /// The rules in their order: the first that fits wins.
@@ -145,6 +156,11 @@ fn not_found(asked: Asked, said: &Said) -> Class {
 }
 
 impl Asked {
+    /// True for manifests and blobs, whose bytes a digest judges.
+    pub(crate) fn is_content(self) -> bool {
+        matches!(self, Self::ManifestByTag | Self::ManifestByDigest | Self::Blob)
+    }
+
     /// A blob may well be an HTML file; its digest judges it.
     fn wants_json(self) -> bool {
         self != Self::Blob
@@ -211,7 +227,8 @@ fn clean_code(code: &str) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
-fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
+/// True for a page for people.
+pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let declared = declared.to_ascii_lowercase();
     let start = body.trim_ascii_start();

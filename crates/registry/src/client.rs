@@ -22,7 +22,7 @@ use crate::caller::Caller;
 use crate::challenge::{Challenge, Wanted};
 use crate::classify::Asked;
 use crate::dial::Dialer;
-use crate::error::{Error, Evidence};
+use crate::error::{Error, Evidence, Reason};
 use crate::guard::Guard;
 use crate::judge::content_length;
 use crate::observe::RequestKind;
@@ -172,7 +172,8 @@ impl Client {
 
     /// Headers of a manifest. Free of quota where registries count GETs.
     ///
-    /// A registry that refuses HEAD (405) is asked by GET.
+    /// A failure that HEAD alone may have is confirmed by GET (some registries refuse HEAD or answer it wrongly), and so is a
+    /// manifest whose headers name no media type of a manifest.
     pub async fn manifest_head(
         &self,
         repository: &Repository,
@@ -184,9 +185,11 @@ impl Client {
         let walked =
             self.inner.walk(&self.behalf, &question, |given| answer::manifest_head(&given, reference)).await;
         match walked {
-            Err(error) if error.evidence.status == Some(405) => {
-                Ok(self.manifest(repository, reference, deadline).await?.map(answer::head_of))
-            }
+            Err(error) if is_doubtful(&error) => match self.manifest(repository, reference, deadline).await {
+                Ok(answer) => Ok(answer.map(answer::head_of)),
+                Err(confirmed) if confirmed.evidence.reason == Some(Reason::OwnBudget) => Err(error),
+                Err(confirmed) => Err(confirmed),
+            },
             walked => Ok(walked?.close()),
         }
     }
@@ -223,7 +226,7 @@ impl Client {
 
     /// Size of a blob, if the upstream says; fails with 404's class when it is not there.
     ///
-    /// A registry that refuses HEAD (405) is asked for the first byte.
+    /// A failure that HEAD alone may have is confirmed by a GET of the first byte.
     pub async fn blob_head(
         &self,
         repository: &Repository,
@@ -234,7 +237,7 @@ impl Client {
         let walked =
             self.inner.walk(&self.behalf, &question, |given| Ok(content_length(&given.headers))).await;
         match walked {
-            Err(error) if error.evidence.status == Some(405) => {
+            Err(error) if is_doubtful(&error) => {
                 let first = Some(ByteRange { start: 0, end: Some(0) });
                 Ok(self.blob(repository, digest, first, deadline).await?.map(|stream| stream.total))
             }
@@ -296,10 +299,22 @@ impl Client {
     ) -> Result<Answer<TagsPage>, Error> {
         let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
         question.query.extend_from_slice(query);
-        Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
+        let walked = self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await;
+        let sized = |(name, _): &(String, String)| name == "n";
+        match walked {
+            // A page that is too long for this registry: its own length serves as well.
+            Err(error)
+                if matches!(error.evidence.status, Some(400 | 413 | 414 | 422))
+                    && question.query.iter().any(sized) =>
+            {
+                question.query.retain(|pair| !sized(pair));
+                Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
+            }
+            walked => Ok(walked?.close()),
+        }
     }
 
-    /// Referrers of a digest; an upstream without the API fails with status 404 in the evidence.
+    /// Referrers of a digest; `None` if the upstream has no such API.
     ///
     /// `query` is what the page before gave as [`ReferrersPage::next`], or a filter such as `artifactType=...`.
     pub async fn referrers(
@@ -308,7 +323,7 @@ impl Client {
         digest: &Digest,
         query: Option<&str>,
         deadline: Instant,
-    ) -> Result<Answer<ReferrersPage>, Error> {
+    ) -> Result<Answer<Option<ReferrersPage>>, Error> {
         let path = format!("referrers/{digest}");
         let mut question = list_question(RequestKind::Referrers, repository, path, deadline);
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
@@ -348,6 +363,13 @@ impl<T> Walked<T> {
         let Self { value, endpoint, host, peer, account } = self;
         Answer { value, timings: account.timings, quota: account.quota.clone(), endpoint, host, peer }
     }
+}
+
+/// True for a failure that HEAD may have where GET has none. A rate limit or an outage is none: both speak of GET too.
+fn is_doubtful(error: &Error) -> bool {
+    let head = matches!(error.stage, Stage::ManifestHead | Stage::BlobFirstByte);
+    head && matches!(error.evidence.status, Some(400 | 403 | 404 | 405 | 410 | 501))
+        && error.class != Class::GeoOrWafBlock
 }
 
 fn manifest_question<'a>(

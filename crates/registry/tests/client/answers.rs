@@ -105,14 +105,18 @@ async fn a_new_connection_that_dies_is_not_tried_again() {
 #[tokio::test]
 async fn a_registry_that_refuses_head_is_asked_by_get() {
     let (upstream, image) = good().await;
-    upstream.fault(Rule::any().head().status(405));
     let client = Setup::of(&upstream).client();
-    let answer = head(&client, "3.20").await.expect("a manifest");
-    assert_eq!(answer.value.digest, Some(parsed(image.digest())));
-    let digest = parsed(&image.config.digest);
-    let size = client.blob_head(&parsed(REPOSITORY), &digest, soon()).await.expect("a size").value;
-    assert_eq!(size, Some(image.config.bytes.len() as u64));
-    assert_eq!(upstream.log().manifest_gets(), 1);
+    for status in [400, 403, 404, 405, 410, 501] {
+        let fault = upstream.fault(Rule::any().head().status(status));
+        upstream.clear_log();
+        let answer = head(&client, "3.20").await.expect("a manifest");
+        assert_eq!(answer.value.digest, Some(parsed(image.digest())), "{status}");
+        let digest = parsed(&image.config.digest);
+        let size = client.blob_head(&parsed(REPOSITORY), &digest, soon()).await.expect("a size").value;
+        assert_eq!(size, Some(image.config.bytes.len() as u64), "{status}");
+        assert_eq!(upstream.log().manifest_gets(), 1, "{status}");
+        upstream.clear(fault);
+    }
 }
 
 #[tokio::test]
@@ -294,10 +298,44 @@ async fn tags_page_by_page() {
 }
 
 #[tokio::test]
-async fn tags_that_are_none() {
+async fn content_is_judged_by_its_digest_and_not_by_a_label() {
+    let (upstream, image) = good().await;
+    let client = Setup::of(&upstream).client();
+    for label in ["gzip", "x-gzip", "", "Identity"] {
+        let fault = upstream.fault(Rule::any().header("content-encoding", label));
+        get(&client, "3.20").await.expect("a manifest");
+        let stream = blob(&client, &image.config.digest).await.expect("a blob");
+        assert_eq!(read(stream).await.expect("the whole"), image.config.bytes, "{label:?}");
+        upstream.clear(fault);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_for_the_registry_is_asked_for_at_its_own_length() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
-    for body in [r#"{"tags": ["../etc"]}"#, r#"{"tags": 7}"#, "tags"] {
+    let fault = Rule::tags().times(1).status(413);
+    upstream.fault(fault);
+    let many = [("n".to_owned(), "100000".to_owned())];
+    let page = client.tags(&parsed(REPOSITORY), &many, soon()).await.expect("a page").value;
+    assert_eq!(page.tags, ["3.20"]);
+}
+
+#[tokio::test]
+async fn names_that_are_no_tags_pass() {
+    let (upstream, _image) = good().await;
+    let client = Setup::of(&upstream).client();
+    let body = r#"{"name": "a", "tags": ["7.50.0", "-beta", "1.0+build", "latest"]}"#;
+    upstream.fault(Rule::tags().answer(Answer::with_body(200, "application/json", body)));
+    let page = client.tags(&parsed(REPOSITORY), &[], soon()).await.expect("a page").value;
+    assert_eq!(page.tags, ["7.50.0", "-beta", "1.0+build", "latest"]);
+}
+
+#[tokio::test]
+async fn lists_that_are_none() {
+    let (upstream, _image) = good().await;
+    let client = Setup::of(&upstream).client();
+    for body in [r#"{"tags": 7}"#, "tags"] {
         let fault = upstream.fault(Rule::tags().answer(Answer::with_body(200, "application/json", body)));
         let outcome = client.tags(&parsed(REPOSITORY), &[], soon()).await;
         assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestGet, Some(Reason::BadJson));
@@ -311,13 +349,31 @@ async fn referrers_verbatim_and_missing() {
     let client = Setup::of(&upstream).client();
     let digest = parsed(image.digest());
     let query = Some("artifactType=application/x");
-    let page = client.referrers(&parsed(REPOSITORY), &digest, query, soon()).await.expect("an index").value;
+    let page = client.referrers(&parsed(REPOSITORY), &digest, query, soon()).await.expect("an answer").value;
+    let page = page.expect("an index");
     assert!(serde_json::from_slice::<serde_json::Value>(&page.bytes).is_ok());
     let asked = upstream.log().iter().next().expect("a request").query.clone();
     assert!(asked.contains(&("artifactType".to_owned(), "application/x".to_owned())), "{asked:?}");
     upstream.serve_referrers(false);
     let outcome = client.referrers(&parsed(REPOSITORY), &digest, None, soon()).await;
-    assert_eq!(outcome.expect_err("a failure").evidence.status, Some(404));
+    assert!(outcome.expect("an answer").value.is_none(), "a registry without the API");
+}
+
+#[tokio::test]
+async fn a_registry_that_sends_referrers_to_a_web_page_has_no_such_api() {
+    let (upstream, image) = good().await;
+    let (site, _) = good().await;
+    let page = format!("http://127.0.0.1:{}/", site.port());
+    upstream.fault(Rule::referrers().redirect(&page));
+    let client = Setup::of(&upstream).client();
+    let html = "<!doctype html><title>Sign in</title>";
+    for answer in [Answer::with_body(200, "text/html", html), Answer::with_body(429, "text/html", html)] {
+        let fault = site.fault(Rule::any().answer(answer));
+        let outcome = client.referrers(&parsed(REPOSITORY), &parsed(image.digest()), None, soon()).await;
+        assert!(outcome.expect("an answer").value.is_none());
+        head(&client, "3.20").await.expect("pulls go on");
+        site.clear(fault);
+    }
 }
 
 #[tokio::test]

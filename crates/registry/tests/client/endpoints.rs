@@ -39,7 +39,8 @@ async fn the_registrys_own_no_is_final() {
         .resolving("registry.example.org", vec![vec![[127, 0, 0, 1].into()]]);
     setup.upstream.registry = parsed("example.org");
     let outcome = head(&setup.client(), "3.20").await;
-    assert_failed(outcome, Class::ManifestUnknown, Stage::ManifestHead, None);
+    assert_failed(outcome, Class::ManifestUnknown, Stage::ManifestGet, None);
+    assert_eq!((own.log().manifest_heads(), own.log().manifest_gets()), (1, 1), "confirmed once");
     assert_eq!(mirror.log().connections(), 0);
 }
 

@@ -27,6 +27,23 @@ async fn blobs_come_from_a_second_host_that_sees_no_token() {
 }
 
 #[tokio::test]
+async fn a_registry_behind_a_redirect_gets_a_token_of_its_own() {
+    let (first, image) = good().await;
+    let (second, _) = good().await;
+    second.require(Access::Tokens(Tokens::new()));
+    let at_second = |what: &str| format!("http://127.0.0.1:{}/v2/{REPOSITORY}/{what}", second.port());
+    let layer = image.largest_layer();
+    first.fault(Rule::manifest().redirect(&at_second("manifests/3.20")));
+    first.fault(Rule::blob().redirect(&at_second(&format!("blobs/{}", layer.digest))));
+    let client = Setup::of(&first).client();
+    assert_eq!(get(&client, "3.20").await.expect("a manifest").value.digest, parsed(image.digest()));
+    let stream = blob(&client, &layer.digest).await.expect("a blob");
+    assert_eq!(read(stream).await.expect("the whole"), layer.bytes);
+    assert_eq!(second.log().tokens(), 1, "one token serves both");
+    assert!(first.log().iter().all(|it| it.header("authorization").is_none()));
+}
+
+#[tokio::test]
 async fn a_blob_host_that_is_down() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
@@ -76,7 +93,7 @@ async fn redirects_without_end_and_without_aim() {
     let loops = upstream.fault(Rule::manifest().redirect_to_itself());
     let outcome = head(&client, "3.20").await;
     assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestHead, Some(Reason::RedirectLimit));
-    assert_eq!(upstream.used(loops), 4, "the question and three redirects");
+    assert_eq!(upstream.used(loops), 11, "the question and ten redirects");
     upstream.fault(Rule::manifest().redirect_nowhere());
     let outcome = head(&client, "3.20").await;
     assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestHead, Some(Reason::BadRedirect));

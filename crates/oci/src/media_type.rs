@@ -1,0 +1,34 @@
+//! Media types of manifests. Their names come from `oci_spec`; Docker's, which it lacks, stand here.
+
+use oci_spec::image::MediaType;
+
+/// An image manifest of Docker (distribution, "Image Manifest Version 2, Schema 2").
+const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// A manifest list of Docker (distribution, "Image Manifest Version 2, Schema 2").
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The manifests of schema 1, unsigned and signed.
+const SCHEMA1: [&str; 2] = [
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+];
+
+/// True for an image index of OCI or a manifest list of Docker.
+pub fn is_index(media_type: &str) -> bool {
+    media_type == DOCKER_LIST || MediaType::from(media_type) == MediaType::ImageIndex
+}
+
+/// True for an image manifest of OCI or Docker.
+pub fn is_image(media_type: &str) -> bool {
+    media_type == DOCKER_IMAGE || MediaType::from(media_type) == MediaType::ImageManifest
+}
+
+/// True for Docker's schema 1.
+pub fn is_schema1(media_type: &str) -> bool {
+    SCHEMA1.contains(&media_type)
+}
+
+/// True for a type that says nothing of the document: none, `text/plain`, `application/json`, `application/octet-stream`.
+/// Types of manifests are all vendor types (RFC 6838, section 3.2).
+pub fn is_generic(media_type: &str) -> bool {
+    !media_type.starts_with("application/vnd.")
+}
