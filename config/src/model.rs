@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oci::RepositoryPattern;
 use oci::zone::Zone;
-use oci::{ImageName, OnExhausted, RegistryHost, Reserve};
+use oci::{ImageName, OnExhausted, Platform, RegistryHost, Reserve};
 use url::Url;
 
 /// The whole configuration. [`Config::default`] is what runs with no file at all.
@@ -226,22 +226,4 @@ pub struct Target {
     pub image: ImageName,
     /// Which child of an index; `None`: that of the machine we run on.
     pub platform: Option<Platform>,
-}
-
-/// A platform as in `linux/arm64/v8`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Platform {
-    /// `linux`.
-    pub os: String,
-    /// `amd64`.
-    pub architecture: String,
-    /// `v8`.
-    pub variant: Option<String>,
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
-    }
 }

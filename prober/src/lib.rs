@@ -33,5 +33,5 @@ pub use lanes::Prober;
 pub use memory::Memory;
 pub use schedule::Pace;
 pub use status::Board;
-pub use target::{Plan, Platform, Target};
+pub use target::{Plan, Target};
 pub use verdict::Verdict;

@@ -122,9 +122,11 @@ impl<'a> Walk<'a> {
                     None => return Ok(None),
                     Some(Kind::Image { config, layers }) => return Ok(Some(largest(config, layers))),
                     Some(Kind::Index { manifests }) => manifests,
+                    Some(Kind::Other { blobs }) => return Ok(Some(largest_of(blobs))),
                 };
-                let child = manifests.into_iter().find(|child| self.fits(child));
-                let child = child.ok_or_else(|| self.platform_missing())?.digest;
+                let offered = manifests.iter().map(|child| child.platform.as_ref());
+                let child = self.target.platform.choose(offered).map(|index| manifests[index].digest.clone());
+                let child = child.ok_or_else(|| self.platform_missing())?;
                 named.insert((digest.clone(), child)).1.clone()
             }
         };
@@ -132,6 +134,7 @@ impl<'a> Walk<'a> {
             None => None,
             Some(Kind::Image { config, layers }) => Some(largest(config, layers)),
             Some(Kind::Index { .. }) => Some(None),
+            Some(Kind::Other { blobs }) => Some(largest_of(blobs)),
         })
     }
 
@@ -177,16 +180,9 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn fits(&self, child: &Child) -> bool {
-        let wanted = self.target.platform.0.as_str();
-        child.platform.as_deref().is_some_and(|platform| {
-            platform == wanted || platform.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
-        })
-    }
-
     fn platform_missing(&self) -> Error {
         let message =
-            format!("the index of {} has no manifest for {}", self.target.image, self.target.platform.0);
+            format!("the index of {} has no manifest for {}", self.target.image, self.target.platform);
         let evidence = Evidence::host(self.target.image.registry.as_str()).saying(&message);
         Error::new(Class::PlatformMissing, Stage::ManifestGet, evidence)
     }
@@ -228,6 +224,11 @@ fn is_of_content(class: Class) -> bool {
 /// Foreign layers are not the registry's to serve.
 fn largest(config: Child, layers: Vec<Child>) -> Option<Child> {
     layers.into_iter().filter(|layer| !layer.foreign).max_by_key(|layer| layer.size).or(Some(config))
+}
+
+/// The largest blob of a document of another kind.
+fn largest_of(blobs: Vec<Child>) -> Option<Child> {
+    blobs.into_iter().filter(|blob| !blob.foreign).max_by_key(|blob| blob.size)
 }
 
 /// Bytes read of a layer: enough to see the blob host work, too few to be noticed on anybody's bill.

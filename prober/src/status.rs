@@ -102,7 +102,7 @@ impl Entry {
         Self {
             registry: registry.as_str().to_owned(),
             image: target.map(|target| target.image.to_string()),
-            platform: target.map(|target| target.platform.0.clone()),
+            platform: target.map(|target| target.platform.to_string()),
             verdict: verdict.as_str(),
             depth: if let Verdict::Ok(depth) = verdict { Some(*depth) } else { None },
             stage: failed.map(|failed| failed.stage.as_str()),
@@ -116,6 +116,6 @@ impl Entry {
 }
 
 fn key(registry: &RegistryHost, target: Option<&Target>) -> Key {
-    let target = target.map(|target| (target.image.to_string(), target.platform.0.clone()));
+    let target = target.map(|target| (target.image.to_string(), target.platform.to_string()));
     (registry.as_str().to_owned(), target)
 }

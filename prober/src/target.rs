@@ -1,6 +1,6 @@
 //! The images to probe, and the plan of one registry.
 
-use oci::{ImageName, RegistryHost};
+use oci::{ImageName, Platform, RegistryHost};
 use registry::Client;
 
 /// An image to probe.
@@ -10,22 +10,6 @@ pub struct Target {
     pub image: ImageName,
     /// For which platform of an index.
     pub platform: Platform,
-}
-
-/// `os/architecture[/variant]`, as an index names its children.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Platform(pub String);
-
-impl Default for Platform {
-    /// Linux on this machine's architecture, in Go's names.
-    fn default() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        Self(format!("linux/{architecture}"))
-    }
 }
 
 /// What one registry's lane needs.

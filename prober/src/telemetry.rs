@@ -98,7 +98,7 @@ impl Telemetry {
     fn tell(&self, target: Option<&Target>, before: &Verdict, after: &Verdict) {
         let registry = self.registry.as_str();
         let image = target.map_or_else(|| "(reach)".to_owned(), |target| target.image.to_string());
-        let platform = target.map(|target| target.platform.0.as_str());
+        let platform = target.map(|target| target.platform.to_string());
         let (before, now) = (before.as_str(), after.as_str());
         match after {
             Verdict::Failed(failed) => {

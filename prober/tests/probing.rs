@@ -11,7 +11,7 @@ use oci::RepositoryPattern;
 use oci::zone::Zone;
 use oci::{Demand, OnExhausted, RegistryHost, Reserve};
 use prober::verdict::Depth;
-use prober::{Lane, Pace, Plan, Platform, Target, Traffic};
+use prober::{Lane, Pace, Plan, Target, Traffic};
 use registry::Client;
 use registry::client::Connections;
 use registry::observe::Deaf;
@@ -72,7 +72,7 @@ impl Probing {
             let (image, platform) = target.split_once(' ').unwrap_or((target, "linux/amd64"));
             Target {
                 image: format!("{registry}/{image}").parse().expect("an image name"),
-                platform: Platform(platform.to_owned()),
+                platform: platform.parse().expect("a platform"),
             }
         };
         let plan = Plan {

@@ -3,7 +3,7 @@
 use http::request::Parts;
 use http_body_util::BodyExt;
 use oci::manifest::{Child, Kind as Shape};
-use oci::{Digest, ImageName, Manifest};
+use oci::{Digest, ImageName, Manifest, Platform};
 use serde::{Deserialize, Serialize};
 
 use crate::body::Body;
@@ -31,11 +31,13 @@ pub(crate) async fn pull(mirror: &Mirror, image: &ImageName, platforms: &[String
     pull.warmed.digest = digest.to_string();
     match manifest.kind {
         Shape::Image { config, layers } => pull.parts(config, layers).await?,
+        Shape::Other { blobs } => pull.blobs(blobs).await?,
         Shape::Index { manifests } => {
-            for child in chosen(manifests, platforms)? {
+            for child in chosen(&manifests, platforms)? {
                 match pull.manifest(&child.digest.to_string()).await?.1.kind {
                     Shape::Image { config, layers } => pull.parts(config, layers).await?,
                     Shape::Index { .. } => return Err("an index within an index is not pulled".to_owned()),
+                    Shape::Other { blobs } => pull.blobs(blobs).await?,
                 }
             }
         }
@@ -60,8 +62,13 @@ impl Pull<'_> {
         Ok((digest, manifest))
     }
 
-    async fn parts(&mut self, config: Child, layers: Vec<Child>) -> Result<(), String> {
-        for part in layers.into_iter().filter(|layer| !layer.foreign).chain([config]) {
+    async fn parts(&mut self, config: Child, mut layers: Vec<Child>) -> Result<(), String> {
+        layers.push(config);
+        self.blobs(layers).await
+    }
+
+    async fn blobs(&mut self, blobs: Vec<Child>) -> Result<(), String> {
+        for part in blobs.into_iter().filter(|blob| !blob.foreign) {
             let Body::Reader(mut body) = self.ask("blobs", &part.digest.to_string()).await?.body else {
                 continue;
             };
@@ -99,35 +106,26 @@ fn head(uri: &str) -> Result<Parts, http::Error> {
     Ok(request.into_parts().0)
 }
 
-/// The children for `platforms`, in their order; those that are no image (attestations) have an unknown platform.
-fn chosen(manifests: Vec<Child>, platforms: &[String]) -> Result<Vec<Child>, String> {
-    let ours = [format!("linux/{}", architecture())];
-    let platforms = if platforms.is_empty() { &ours } else { platforms };
-    let mut chosen = Vec::new();
-    for wanted in platforms {
-        let is_wanted = |child: &&Child| {
-            let platform = child.platform.as_deref().unwrap_or_default();
-            platform == wanted
-                || platform.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        };
-        match manifests.iter().find(is_wanted) {
-            Some(child) => chosen.push(child.clone()),
-            None => {
-                let there: Vec<_> = manifests.iter().filter_map(|child| child.platform.as_deref()).collect();
-                return Err(format!("the image has no {wanted}; it has {}", there.join(", ")));
-            }
-        }
-    }
-    Ok(chosen)
+/// The children that nodes of `platforms` pull, in their order; without platforms, the child for this machine.
+fn chosen(manifests: &[Child], platforms: &[String]) -> Result<Vec<Child>, String> {
+    let platforms = match platforms {
+        [] => vec![Platform::of_this_machine()],
+        named => named
+            .iter()
+            .map(|text| text.parse().map_err(|error| format!("{text}: {error}")))
+            .collect::<Result<_, _>>()?,
+    };
+    let child = |wanted: &Platform| {
+        let offered = manifests.iter().map(|child| child.platform.as_ref());
+        wanted.choose(offered).map(|index| manifests[index].clone()).ok_or_else(|| missing(wanted, manifests))
+    };
+    platforms.iter().map(child).collect()
 }
 
-/// The architecture as images name it.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
+fn missing(wanted: &Platform, manifests: &[Child]) -> String {
+    let there: Vec<_> =
+        manifests.iter().filter_map(|child| child.platform.as_ref().map(ToString::to_string)).collect();
+    format!("the image has no {wanted}; it has {}", there.join(", "))
 }
 
 /// One who falls back blob by blob would be spared the rule of completeness; a warming pull is not.

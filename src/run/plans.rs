@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oci::{Demand, OnExhausted, RegistryHost};
-use prober::{Pace, Plan, Platform, Target, Traffic};
+use oci::{Demand, OnExhausted, Platform, RegistryHost};
+use prober::{Pace, Plan, Target, Traffic};
 use registry::Client;
 use registry::client::{BuildError, Connections};
 use registry::upstream::Outbound;
@@ -65,10 +65,7 @@ fn identity(upstream: &config::Upstream) -> String {
 fn target(target: &config::Target) -> Target {
     Target {
         image: target.image.clone(),
-        platform: target
-            .platform
-            .as_ref()
-            .map_or_else(Platform::default, |platform| Platform(platform.to_string())),
+        platform: target.platform.clone().unwrap_or_else(Platform::of_this_machine),
     }
 }
 

@@ -16,7 +16,8 @@ use super::key::{Field, Key, Shape};
 use super::lists::Table;
 use super::read::{Node, Reader, Value};
 use super::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, UserName, Variables};
-use crate::model::{Access, Platform};
+use crate::model::Access;
+use oci::Platform;
 
 /// Defines a section: its struct, and the [`Key`]s the reader and the reference go by.
 macro_rules! section {

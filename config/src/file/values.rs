@@ -12,8 +12,9 @@ use toml::Spanned;
 
 use super::advice;
 use super::read::{Node, Reader, Value, short};
-use crate::model::{Access, Platform};
+use crate::model::Access;
 use crate::units;
+use oci::Platform;
 
 /// A size in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -100,17 +101,7 @@ text_value!(Host, "host name, such as auth.docker.io or *.docker.com", |text| {
     let good = !text.starts_with("*.") || host.as_str().contains('.');
     good.then(|| Self(HostPattern(text.to_ascii_lowercase())))
 });
-text_value!(Platform, "platform, such as linux/amd64 or linux/arm64/v8", |text| {
-    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let parts: Vec<&str> = text.split('/').collect();
-    let (os, architecture, variant) = match parts[..] {
-        [os, architecture] => (os, architecture, None),
-        [os, architecture, variant] => (os, architecture, Some(variant)),
-        _ => return None,
-    };
-    let good = parts.iter().all(|part| word(part));
-    good.then(|| Self { os: os.into(), architecture: architecture.into(), variant: variant.map(Into::into) })
-});
+text_value!(Platform, "platform, such as linux/amd64 or linux/arm64/v8", |text| text.parse().ok());
 
 impl Value for Variables {
     const KIND: &'static str = "table of environment variables, such as { AWS_PROFILE = 'pull' }";

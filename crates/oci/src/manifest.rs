@@ -9,6 +9,7 @@ use oci_spec::image::MediaType;
 
 use crate::digest::{self, Digest};
 use crate::media_type;
+use crate::platform::Platform;
 
 /// Largest manifest taken, in bytes: containerd's own limit is about the same.
 pub const MANIFEST_MAX: usize = 4 * 1024 * 1024;
@@ -59,8 +60,8 @@ pub struct Child {
     pub media_type: String,
     /// Size in bytes.
     pub size: u64,
-    /// `os/architecture[/variant]`, of an index's child.
-    pub platform: Option<String>,
+    /// The platform of an index's child, if the index names it.
+    pub platform: Option<Platform>,
     /// True if it names foreign `urls`, which we never follow.
     pub foreign: bool,
 }
@@ -147,11 +148,11 @@ struct Descriptor {
     digest: String,
     size: u64,
     urls: Option<Vec<IgnoredAny>>,
-    platform: Option<Platform>,
+    platform: Option<RawPlatform>,
 }
 
 #[derive(Deserialize)]
-struct Platform {
+struct RawPlatform {
     os: Option<String>,
     architecture: Option<String>,
     variant: Option<String>,
@@ -221,19 +222,16 @@ impl Descriptor {
             digest,
             media_type: self.media_type.unwrap_or_default(),
             size: self.size,
-            platform: self.platform.and_then(Platform::text),
+            platform: self.platform.and_then(RawPlatform::platform),
             foreign: self.urls.is_some_and(|urls| !urls.is_empty()),
         }))
     }
 }
 
-impl Platform {
-    fn text(self) -> Option<String> {
-        let (os, architecture) = (self.os?, self.architecture?);
-        match self.variant.filter(|variant| !variant.is_empty()) {
-            Some(variant) => Some(format!("{os}/{architecture}/{variant}")),
-            None => Some(format!("{os}/{architecture}")),
-        }
+impl RawPlatform {
+    fn platform(self) -> Option<Platform> {
+        let variant = self.variant.unwrap_or_default();
+        Some(Platform::new(&self.os?, &self.architecture?, &variant))
     }
 }
 
@@ -326,8 +324,10 @@ mod tests {
             {"mediaType": INDEX, "digest": EMPTY, "size": 9},
         ]});
         let Kind::Index { manifests } = read(INDEX, &document).unwrap().kind else { panic!("an index") };
-        let platforms: Vec<_> = manifests.iter().map(|child| child.platform.as_deref()).collect();
-        assert_eq!(platforms, [Some("linux/arm64/v8"), Some("unknown/unknown"), None, None, None]);
+        let platforms: Vec<_> =
+            manifests.iter().map(|child| child.platform.as_ref().map(ToString::to_string)).collect();
+        let named = ["linux/arm64/v8", "unknown/unknown"].map(|name| Some(name.to_owned()));
+        assert_eq!(platforms, [&named[..], &[None, None, None]].concat());
     }
 
     #[test]

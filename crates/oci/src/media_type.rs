@@ -22,6 +22,12 @@ pub fn is_image(media_type: &str) -> bool {
     media_type == DOCKER_IMAGE || MediaType::from(media_type) == MediaType::ImageManifest
 }
 
+/// True for a manifest or an index of any kind, the unknown ones of artifacts included; also where no type is given, as in
+/// an index that leaves it out. Other children of an index are blobs, such as the layers of a build cache.
+pub fn is_manifest(media_type: &str) -> bool {
+    media_type.is_empty() || is_index(media_type) || media_type.contains(".manifest.")
+}
+
 /// True for Docker's schema 1.
 pub fn is_schema1(media_type: &str) -> bool {
     SCHEMA1.contains(&media_type)

@@ -85,6 +85,7 @@ pub(crate) fn names(media_type: &str, bytes: &[u8]) -> Option<Arc<[Digest]>> {
             let ours = layers.into_iter().filter(|layer| !layer.foreign);
             Some(std::iter::once(config).chain(ours).map(|child| child.digest).collect())
         }
+        manifest::Kind::Other { blobs } => Some(blobs.into_iter().map(|child| child.digest).collect()),
         manifest::Kind::Index { .. } => None,
     }
 }

@@ -54,6 +54,7 @@ pub(crate) async fn children(folder: &Folder, digest: &Digest, media_type: &str)
     match Manifest::parse(media_type, &bytes).map(|manifest| manifest.kind) {
         Ok(Shape::Image { config, layers }) => layers.into_iter().chain([config]).collect(),
         Ok(Shape::Index { manifests }) => manifests,
+        Ok(Shape::Other { blobs }) => blobs,
         Err(_) => Vec::new(),
     }
 }
