@@ -5,6 +5,7 @@
 //! - [`name`]: registries, repositories, tags and references, parsed once into types that cannot be wrong.
 //! - [`digest`]: digests, and the proof [`Verified`] that only a finished [`Verifier`] can make.
 //! - [`manifest`]: the lenient, bounded reading of foreign manifests.
+//! - [`mark`]: the headers by which one pullgate recognises another.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
 //! - [`credential`]: secrets, and where the credential of a registry comes from.
 //! - [`zone`] and [`demand`]: what an operator decides about a registry: whom it may lead us to, what its quota is kept for.
@@ -17,6 +18,7 @@ pub mod digest;
 pub mod go_duration;
 pub mod labels;
 pub mod manifest;
+pub mod mark;
 pub mod name;
 pub mod zone;
 

@@ -8,10 +8,10 @@ use http::{HeaderMap, StatusCode};
 use oci::class::{Class, Stage};
 use serde::Deserialize;
 
-use crate::challenge::Challenge;
+use crate::auth::challenge::Challenge;
 use crate::error::{Error, Evidence, Reason};
-use crate::quota::Quota;
-use crate::retry_after;
+use crate::quota::headers::Quota;
+use crate::quota::retry_after;
 
 /// What was asked, of whom, as whom.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use oci::class::{Class, Stage};
 use oci::credential::Secret;
 use oci::labels;
 
-use crate::credential;
-use crate::observe::Timings;
+use crate::auth::credential;
+use crate::timings::Timings;
 
 /// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`Failure`].
 #[derive(Clone, Debug)]

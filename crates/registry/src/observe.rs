@@ -1,15 +1,15 @@
 //! What a call to an upstream let us learn, told to whoever keeps count.
 
-use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use oci::class::{Class, Stage};
+use oci::class::Class;
 use oci::demand::Demand;
 use oci::labels;
 use oci::name::RegistryHost;
 
-use crate::breaker::State;
-use crate::quota::Quota;
+use crate::health::state::State;
+use crate::quota::headers::Quota;
+use crate::timings::Timings;
 
 /// Takes observations. Called on the path of a request: must not block.
 pub trait Observer: Send + Sync {
@@ -78,38 +78,6 @@ labels! {
         Referrers = "referrers";
     }
 }
-
-/// Time spent in each stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timings([Option<Duration>; Stage::ALL.len()]);
-
-impl Timings {
-    /// Adds `time` to `stage`.
-    pub fn add(&mut self, stage: Stage, time: Duration) {
-        let slot = &mut self.0[stage as usize];
-        *slot = Some(slot.unwrap_or_default() + time);
-    }
-
-    /// The time of `stage`, if the call went through it.
-    pub fn of(&self, stage: Stage) -> Option<Duration> {
-        self.0[stage as usize]
-    }
-
-    /// Stages gone through, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Stage, Duration)> + '_ {
-        Stage::ALL.iter().filter_map(|stage| Some((*stage, self.of(*stage)?)))
-    }
-
-    /// Adds all of `other`.
-    pub fn merge(&mut self, other: &Self) {
-        for (stage, time) in other.iter() {
-            self.add(stage, time);
-        }
-    }
-}
-
-/// The address a connection went to, for evidence and status.
-pub type Peer = SocketAddr;
 
 /// An observer that forgets.
 #[derive(Clone, Copy, Debug, Default)]

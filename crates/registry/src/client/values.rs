@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use oci::digest::Digest;
 
-use crate::body::Body;
-use crate::observe::{Peer, Timings};
-use crate::quota::Quota;
+use crate::quota::headers::Quota;
+use crate::timings::{Peer, Timings};
+use crate::wire::body::Body;
 
 /// An answer and what it took to get it.
 #[derive(Debug)]

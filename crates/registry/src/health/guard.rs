@@ -1,26 +1,19 @@
-//! The breakers of all endpoints, shared by every client of the process, and what one request tells its endpoint's breaker.
+//! One endpoint's breaker as one client uses it: it admits requests and hears how they end.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use oci::class::{Class, Stage};
 use oci::name::RegistryHost;
 use tokio::time::Instant;
-use url::Url;
 
-use crate::breaker::{Breaker, Health, Leave, Paused, Pauses, State};
-use crate::client::Connections;
-use crate::dial::Target;
+use crate::client::connections::Connections;
 use crate::error::{Error, Evidence};
+use crate::health::breaker::{Breaker, Health, Leave, Paused};
+use crate::health::state::Pauses;
 use crate::observe::Observer;
 use crate::upstream::{Endpoint, Outbound, Upstream};
-
-/// The breakers by registry and endpoint. A reload keeps them; a prober's clients share the proxy's.
-#[derive(Default)]
-pub struct Breakers(Mutex<Table>);
-
-type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;
+use crate::wire::target::Target;
 
 /// One endpoint's breaker as one client uses it.
 pub(crate) struct Guard {
@@ -39,25 +32,6 @@ pub(crate) struct Ticket<'a> {
     /// `None`: it needed none, and goes whatever the breaker says.
     leave: Option<Leave>,
     begun: Instant,
-}
-
-impl Breakers {
-    /// State of the endpoint at `url`, and why it is left alone, if it is. Closed for one never asked.
-    pub fn state(&self, registry: &RegistryHost, url: &Url) -> (State, Option<Paused>) {
-        let known = self.lock().get(&(registry.clone(), url.clone())).cloned();
-        known.map_or((State::Closed, None), |breaker| {
-            let breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
-            (breaker.state(), breaker.pause())
-        })
-    }
-
-    fn of(&self, registry: &RegistryHost, url: &Url) -> Arc<Mutex<Breaker>> {
-        self.lock().entry((registry.clone(), url.clone())).or_default().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Guard {

@@ -9,8 +9,9 @@ use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-use crate::dial::{Relay, Target};
-use crate::observe::Peer;
+use crate::timings::Peer;
+use crate::wire::stream::Relay;
+use crate::wire::target::Target;
 
 /// Idle connections of one client, or of one call.
 #[derive(Default)]

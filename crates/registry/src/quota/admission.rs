@@ -10,16 +10,17 @@ use oci::class::{Class, Stage};
 use oci::demand::Demand;
 use tokio::time::{Instant, sleep_until};
 
-use crate::call::{Question, Walk};
-use crate::dial::Target;
+use crate::client::question::Question;
+use crate::client::walk::Walk;
 use crate::error::{Error, Evidence, Reason};
-use crate::ledger::{Ledger, Price, QuotaKey, Waiting, Withheld};
 use crate::observe::RequestKind;
-use crate::quota::Quota;
+use crate::quota::headers::Quota;
+use crate::quota::ledger::{Ledger, Price, QuotaKey, Rank, Waiting, Withheld};
+use crate::wire::target::Target;
 
 /// A request that the ledger let out. It must be settled, or given back unsent; one that is dropped counts as sent.
 pub(crate) struct Admitted<'a> {
-    ledger: &'a Ledger,
+    ledger: &'a dyn Ledger,
     key: QuotaKey,
     counted: bool,
     /// When it was let out.
@@ -30,21 +31,27 @@ pub(crate) struct Admitted<'a> {
     open: bool,
 }
 
+/// Sends a free HEAD, whose answer says what is left of a quota.
+pub(crate) trait Look {
+    /// Takes the walk's turn, through its breaker. Only the failure is of use: the ledger hears the rest.
+    async fn look(&self, walk: &Walk<'_>) -> Result<(), Error>;
+}
+
 impl Walk<'_> {
     /// Lets the walk's question out, now or within its deadline.
-    pub(crate) async fn admit(&self) -> Result<Admitted<'_>, Error> {
+    pub(crate) async fn admit(&self, look: &impl Look) -> Result<Admitted<'_>, Error> {
         let ledger = &*self.inner.outbound.ledger;
         let (key, price) = (self.quota_key(), self.price(self.question.kind));
-        let asked = self.wait(&key, |waiting, now| ledger.ask(&key, price, waiting, now)).await?;
+        let asked = self.wait(&key, look, |rank, now| ledger.ask(&key, price, rank, now)).await?;
         let (counted, ours) = (price.is_counted(), self.caller().is_none());
         Ok(Admitted { ledger, key, counted, asked, ours, open: true })
     }
 
     /// As [`Walk::admit`] for a counted request that somebody will make next, without spending it.
-    pub(crate) async fn afford(&self) -> Result<(), Error> {
+    pub(crate) async fn afford(&self, look: &impl Look) -> Result<(), Error> {
         let ledger = &*self.inner.outbound.ledger;
         let (key, price) = (self.quota_key(), self.price(RequestKind::ManifestGet));
-        self.wait(&key, |waiting, now| ledger.would(&key, price, waiting, now)).await.map(drop)
+        self.wait(&key, look, |rank, now| ledger.would(&key, price, rank, now)).await.map(drop)
     }
 
     /// May a token be exchanged now?
@@ -79,7 +86,8 @@ impl Walk<'_> {
     async fn wait(
         &self,
         key: &QuotaKey,
-        ask: impl Fn(Option<&Waiting<'_>>, Instant) -> Result<(), Withheld>,
+        look: &impl Look,
+        ask: impl Fn(Option<Rank>, Instant) -> Result<(), Withheld>,
     ) -> Result<Instant, Error> {
         let ledger = &*self.inner.outbound.ledger;
         let hold = self.holds();
@@ -88,13 +96,13 @@ impl Walk<'_> {
         let mut waiting = None;
         loop {
             // Before the question, so that nothing learned meanwhile is missed.
-            let mut news = std::pin::pin!(ledger.news());
+            let mut news = std::pin::pin!(ledger.news().notified());
             news.as_mut().enable();
             let now = Instant::now();
-            let Err(withheld) = ask(waiting.as_ref(), now) else { return Ok(now) };
+            let Err(withheld) = ask(waiting.as_ref().map(Waiting::rank), now) else { return Ok(now) };
             let every = if hold { LOOK_HELD } else { LOOK_RELEASED };
             if withheld.may_look && now < self.deadline && ledger.take_look(key, every, now) {
-                self.look().await;
+                self.look(look).await;
                 continue;
             }
             let passes = withheld.after_others || withheld.until.is_some_and(|until| until <= patience);
@@ -104,7 +112,7 @@ impl Walk<'_> {
                 observer.withheld(&key.registry, withheld.class, self.behalf.demand);
                 return Err(self.withheld(withheld, self.question.stage));
             }
-            waiting.get_or_insert_with(|| ledger.queue(key, self.behalf.demand));
+            waiting.get_or_insert_with(|| Waiting::enter(ledger, key, self.behalf.demand));
             let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(patience);
             tokio::select! {
                 () = news => {}
@@ -114,7 +122,7 @@ impl Walk<'_> {
     }
 
     /// Asks for the manifest's headers, which is free, so that the ledger hears what is left. An open breaker is heeded.
-    async fn look(&self) {
+    async fn look(&self, look: &impl Look) {
         let question = Question {
             kind: RequestKind::ManifestHead,
             stage: Stage::ManifestHead,
@@ -129,7 +137,7 @@ impl Walk<'_> {
             deadline: self.deadline,
         };
         let walk = self.with(&question);
-        if let Err(error) = Box::pin(walk.turn(|_| Ok(()))).await {
+        if let Err(error) = look.look(&walk).await {
             tracing::debug!(registry = %self.inner.upstream.registry, %error, "the quota could not be read");
         }
     }

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Intercept;
 use oci::class::{Class, Stage};
 use oci::name::RegistryHost;
 use oci::zone::Zone;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use url::{Host, Url};
+use url::Host;
 
-use crate::authorities::Authorities;
 use crate::error::{Error, Evidence, Reason};
-use crate::forward;
-use crate::observe::{Peer, Timings};
-use crate::tls::Tls;
+use crate::timings::{Peer, Timings};
 use crate::trust;
 use crate::trust::Follow;
 use crate::upstream::{Limits, Outbound, Upstream};
+use crate::wire::authorities::Authorities;
+use crate::wire::forward;
+use crate::wire::stream::{Relay, Stream};
+use crate::wire::target::Target;
+use crate::wire::tls::Tls;
 
 /// Opens connections for one upstream.
 pub(crate) struct Dialer {
@@ -37,14 +37,6 @@ pub(crate) struct Dialer {
     proxy_tls: Tls,
 }
 
-/// Where a connection goes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Target {
-    pub(crate) https: bool,
-    pub(crate) host: Host<String>,
-    pub(crate) port: u16,
-}
-
 /// An open connection.
 pub(crate) struct Dialled {
     pub(crate) stream: Stream,
@@ -53,18 +45,6 @@ pub(crate) struct Dialled {
     /// A forward proxy that takes plain requests in absolute form.
     pub(crate) relay: Option<Relay>,
 }
-
-/// How requests over a plain forward proxy differ: absolute form, and perhaps a credential for the proxy.
-#[derive(Clone, Debug)]
-pub(crate) struct Relay {
-    pub(crate) authorization: Option<HeaderValue>,
-}
-
-/// What TLS and HTTP are spoken over.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-/// Any [`Io`].
-pub(crate) type Stream = Box<dyn Io>;
 
 impl Dialer {
     pub(crate) fn new(upstream: &Upstream, outbound: &Outbound, proxy_tls: Tls) -> Self {
@@ -248,44 +228,6 @@ impl Dialer {
     }
 }
 
-impl Target {
-    /// The target of `url`; `None` when it is neither http nor https.
-    pub(crate) fn of(url: &Url) -> Option<Self> {
-        let https = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        Some(Self { https, host: url.host()?.to_owned(), port: url.port_or_known_default()? })
-    }
-
-    /// Host and, unless it is the scheme's, port: as in `Host` headers and evidence.
-    pub(crate) fn authority(&self) -> String {
-        match (self.https, self.port) {
-            (true, 443) | (false, 80) => self.host.to_string(),
-            (_, port) => format!("{}:{port}", self.host),
-        }
-    }
-
-    /// Host and port, always both.
-    pub(crate) fn host_and_port(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
-    /// The host without brackets.
-    pub(crate) fn name(&self) -> String {
-        match &self.host {
-            Host::Domain(name) => name.clone(),
-            Host::Ipv4(ip) => ip.to_string(),
-            Host::Ipv6(ip) => ip.to_string(),
-        }
-    }
-
-    fn origin(&self) -> String {
-        format!("{}://{}/", if self.https { "https" } else { "http" }, self.host_and_port())
-    }
-}
-
 /// Connects to the first address that answers. A further one is tried when one fails, or is silent for
 /// [`NEXT_ADDRESS_AFTER`] (RFC 8305, 5, in its simplest form). The first failure is the one told.
 async fn connect_any(
@@ -378,18 +320,5 @@ mod tests {
         let parse = |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let mixed = parse(&["1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1", "[::1]:1"]);
         assert_eq!(alternate(mixed), parse(&["1.1.1.1:1", "[::1]:1", "2.2.2.2:1", "3.3.3.3:1"]));
-    }
-
-    #[test]
-    fn targets_are_written_as_in_host_headers() {
-        for (url, authority, both) in [
-            ("https://a.test/v2/", "a.test", "a.test:443"),
-            ("https://a.test:80/", "a.test:80", "a.test:80"),
-            ("http://[::1]:5000/", "[::1]:5000", "[::1]:5000"),
-        ] {
-            let target = Target::of(&url.parse().unwrap()).unwrap();
-            assert_eq!((target.authority().as_str(), target.host_and_port().as_str()), (authority, both));
-        }
-        assert_eq!(Target::of(&"ftp://a.test/".parse().unwrap()), None);
     }
 }

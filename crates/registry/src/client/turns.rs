@@ -7,12 +7,15 @@ use futures_util::stream::FuturesUnordered;
 use oci::class::{Class, Stage};
 use tokio::time::{Instant, sleep_until};
 
-use crate::call::{Given, Question, Walk, Walked};
-use crate::client::{Behalf, Connections, Inner};
+use crate::client::connections::Connections;
+use crate::client::failures::Failures;
+use crate::client::inner::{Behalf, Inner};
+use crate::client::question::Question;
+use crate::client::walk::{Given, Walk, Walked};
 use crate::error::{Error, Evidence, Reason};
-use crate::failures::Failures;
 use crate::observe::RequestKind;
-use crate::pool::Pool;
+use crate::quota::admission::Look;
+use crate::wire::pool::Pool;
 
 impl Inner {
     /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
@@ -61,7 +64,7 @@ impl Inner {
         while let Some(endpoint) = left.pop() {
             let (pool, deadline, is_last) = (self.pool_for_call(), question.deadline, left.is_empty());
             let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
-            withheld = walk.afford().await;
+            withheld = walk.afford(&Turn).await;
             if withheld.is_ok() {
                 break;
             }
@@ -135,7 +138,7 @@ impl Walk<'_> {
         let Walk { question, deadline, .. } = *self;
         let guard = &self.inner.guards[self.endpoint];
         guard.check(question.stage, Instant::now())?;
-        let admitted = self.admit().await?;
+        let admitted = self.admit(&Turn).await?;
         let ticket = match guard.admit(question.stage, Instant::now()) {
             Ok(ticket) => ticket,
             Err(paused) => {
@@ -150,6 +153,15 @@ impl Walk<'_> {
             Err(error) => ticket.failed(error, deadline),
         }
         walked
+    }
+}
+
+/// Reads a quota by a turn of its own.
+struct Turn;
+
+impl Look for Turn {
+    async fn look(&self, walk: &Walk<'_>) -> Result<(), Error> {
+        Box::pin(walk.turn(|_| Ok(()))).await.map(drop)
     }
 }
 

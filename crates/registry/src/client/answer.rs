@@ -6,14 +6,15 @@ use hyper::body::Incoming;
 use oci::class::Class;
 use oci::digest::{Algorithm, Digest, Mismatch};
 use oci::manifest::{Manifest, ManifestError};
+use oci::mark;
 use oci::name::{Reference, Tag};
 use serde::Deserialize;
 
-use crate::body::Body;
-use crate::call::Given;
-use crate::client::{BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, TagsPage};
+use crate::client::values::{BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, TagsPage};
+use crate::client::walk::Given;
 use crate::error::{Error, Evidence, Reason};
-use crate::judge::content_length;
+use crate::wire::body::Body;
+use crate::wire::read::content_length;
 
 /// What the head of a blob's answer promised.
 pub(crate) struct BlobHead {
@@ -202,13 +203,10 @@ fn strong_etag(headers: &HeaderMap) -> Option<String> {
     text(headers, header::ETAG).filter(|tag| tag.starts_with('"')).map(str::to_owned)
 }
 
-/// Did a mirror upstream of us mark its answer as stale?
+/// True if a mirror before us marked its answer as stale.
 fn is_stale(headers: &HeaderMap) -> bool {
-    let warned = headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok());
-    text(headers, "x-pullgate-outcome") == Some("stale")
-        || warned
-            .into_iter()
-            .any(|warning| warning.starts_with("110 ") || warning.starts_with("299 pullgate"))
+    let mut warnings = headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok());
+    text(headers, mark::OUTCOME) == Some(mark::STALE) || warnings.any(mark::is_stale_warning)
 }
 
 /// The query of the `Link` with `rel="next"` (RFC 8288); its host is not followed.
@@ -281,6 +279,7 @@ mod tests {
     fn stale_marks() {
         assert!(is_stale(&headers(header::WARNING, "110 - \"Response is Stale\"")));
         assert!(is_stale(&headers(header::HeaderName::from_static("x-pullgate-outcome"), "stale")));
+        assert!(is_stale(&headers(header::WARNING, "299 - \"pullgate: stale: a.test 5 s ago, now: dns\"")));
         assert!(!is_stale(&headers(header::WARNING, "299 - \"deprecated\"")));
     }
 }

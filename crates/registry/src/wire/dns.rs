@@ -12,7 +12,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use tokio::time::Instant;
 
 use crate::error::Reason;
-use crate::last_good::LastGood;
+use crate::wire::last_good::LastGood;
 
 /// Resolves host names over the system's name servers and `/etc/hosts`. While the name servers fail, what they said
 /// less than ten minutes ago still counts; where it leads is judged at dial like any answer.

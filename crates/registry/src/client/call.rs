@@ -1,101 +1,28 @@
 //! The walk of one question to one endpoint: challenge and token, redirects by hand, one judgement at the end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use oci::class::{Class, Stage};
 use oci::credential::Secret;
-use oci::name::Repository;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::account::Account;
-use crate::admission::Admitted;
-use crate::authorize::Authorization;
+use crate::auth::authorize::Authorization;
 use crate::classify::Asked;
-use crate::client::{Behalf, Inner, Rest, VIA};
-use crate::dial::Target;
+use crate::client::account::Account;
+use crate::client::walk::{Given, Landed, Walk, Walked};
 use crate::error::{Error, Evidence, Reason};
-use crate::judge::drain;
-use crate::observe::{Peer, RequestKind, Timings};
-use crate::pool::Pool;
-use crate::transport::{Ask, Reply};
+use crate::observe::RequestKind;
+use crate::quota::admission::Admitted;
+use crate::timings::Timings;
 use crate::trust::Follow;
-use crate::upstream::Endpoint;
-
-/// One question to an upstream.
-pub(crate) struct Question<'a> {
-    pub(crate) kind: RequestKind,
-    pub(crate) stage: Stage,
-    pub(crate) asked: Asked,
-    pub(crate) method: Method,
-    pub(crate) repository: Option<&'a Repository>,
-    /// Beneath the repository, such as `manifests/latest`.
-    pub(crate) path: String,
-    pub(crate) query: Vec<(String, String)>,
-    /// `Accept`, `Range` and their like.
-    pub(crate) headers: HeaderMap,
-    /// What the request asks for the rest of.
-    pub(crate) rest: Option<&'a Rest>,
-    /// Read the body before answering, up to this many bytes.
-    pub(crate) read: Option<usize>,
-    pub(crate) deadline: Instant,
-}
-
-/// What an endpoint gave.
-pub(crate) struct Given {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// Host and address that answered.
-    pub(crate) evidence: Evidence,
-    pub(crate) peer: Option<Peer>,
-    /// Read as far as the question says.
-    pub(crate) body: Bytes,
-    /// What is still on the wire.
-    pub(crate) incoming: Option<Incoming>,
-    pub(crate) stage: Stage,
-}
-
-/// What was made of it, and the observation that is still open.
-pub(crate) struct Walked<T> {
-    pub(crate) value: T,
-    pub(crate) endpoint: usize,
-    pub(crate) host: String,
-    pub(crate) peer: Option<Peer>,
-    pub(crate) account: Account,
-}
-
-/// One endpoint under one question.
-pub(crate) struct Walk<'a> {
-    pub(crate) inner: &'a Inner,
-    pub(crate) behalf: &'a Behalf,
-    pub(crate) question: &'a Question<'a>,
-    /// Index into the upstream's endpoints.
-    pub(crate) endpoint: usize,
-    pub(crate) pool: Arc<Pool>,
-    pub(crate) deadline: Instant,
-    /// Is there no other endpoint to ask after this one?
-    pub(crate) is_last: bool,
-}
-
-/// An answer that is not a redirect we follow.
-pub(crate) struct Landed {
-    pub(crate) reply: Reply,
-    /// From another host than the endpoint's.
-    pub(crate) redirected: bool,
-    /// Of the address it came from.
-    pub(crate) signatures: Vec<Secret>,
-}
+use crate::wire::read::drain;
+use crate::wire::target::Target;
+use crate::wire::transport::Reply;
+use oci::mark::VIA;
 
 impl Walk<'_> {
-    /// The same walk with another question.
-    pub(crate) fn with<'a>(&'a self, question: &'a Question<'a>) -> Walk<'a> {
-        Walk { question, pool: Arc::clone(&self.pool), ..*self }
-    }
-
     /// Asks, having been let out.
     pub(crate) async fn run<T>(
         &self,
@@ -266,49 +193,6 @@ impl Walk<'_> {
         Error::new(Class::BlobHost, self.question.stage, evidence)
     }
 
-    pub(crate) fn account(&self, kind: RequestKind) -> Account {
-        let observer = Arc::clone(&self.inner.outbound.observer);
-        Account::new(observer, self.inner.upstream.registry.clone(), self.identity(), kind)
-    }
-
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.inner.upstream.endpoints[self.endpoint]
-    }
-
-    /// The repository as this endpoint names it.
-    pub(crate) fn repository(&self) -> Option<String> {
-        let prefix = self.endpoint().prefix.as_deref().unwrap_or_default();
-        self.question.repository.map(|repository| format!("{prefix}{repository}"))
-    }
-
-    pub(crate) fn request(&self, url: Url, headers: HeaderMap) -> Ask {
-        Ask {
-            endpoint: self.endpoint,
-            method: self.question.method.clone(),
-            url,
-            headers,
-            body: Bytes::new(),
-            stage: self.question.stage,
-            deadline: self.deadline,
-        }
-    }
-
-    /// Headers every request of ours carries.
-    pub(crate) fn own_headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        // Mirrors that drop headers they do not know often keep this one.
-        let agent = format!("{USER_AGENT} ({})", self.inner.outbound.instance);
-        headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (header::USER_AGENT, agent)));
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers
-    }
-
-    /// Host, address and status of an answer.
-    pub(crate) fn evidence(&self, reply: &Reply) -> Evidence {
-        let status = Some(reply.response.status().as_u16());
-        Evidence { address: reply.peer, status, ..Evidence::host(reply.target.authority()) }
-    }
-
     fn headers(&self) -> HeaderMap {
         let mut headers = self.own_headers();
         headers.extend(self.question.headers.clone());
@@ -361,5 +245,3 @@ fn is_redirect(status: StatusCode) -> bool {
 const SIGNATURE_MIN: usize = 12;
 /// Most redirects followed for one question.
 const REDIRECTS_MAX: usize = 3;
-/// Who we say we are.
-const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));

@@ -11,8 +11,9 @@ use oci::class::{Class, Stage};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::dial::{Stream, Target};
 use crate::error::{Error, Evidence, Reason};
+use crate::wire::stream::Stream;
+use crate::wire::target::Target;
 
 /// Where the forward proxy is; fails for schemes other than http and https.
 pub(crate) fn proxy_target(intercept: &Intercept) -> Result<Target, Error> {

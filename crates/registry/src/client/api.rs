@@ -1,84 +1,45 @@
 //! The one client that leaves the cluster: typed questions to one upstream, each answered with stage times or one class.
 
-mod values;
-
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, HeaderValue, Method, header};
-use oci::class::{Class, Stage};
+use http::{HeaderMap, Method, header};
+use oci::class::Stage;
 use oci::demand::Demand;
 use oci::digest::Digest;
-use oci::manifest::{ACCEPT, MANIFEST_MAX};
+use oci::manifest::MANIFEST_MAX;
 use oci::name::{Reference, RegistryHost, Repository};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use crate::answer;
-use crate::authorities::Authorities;
-use crate::body::{Body, Promise};
-use crate::call::{Question, Walked};
-use crate::caller::Caller;
-use crate::challenge::{Challenge, Wanted};
+use crate::auth::caller::Caller;
+use crate::auth::challenge::Wanted;
 use crate::classify::Asked;
-use crate::dial::Dialer;
-use crate::error::{Error, Evidence};
-use crate::guard::Guard;
-use crate::judge::content_length;
-use crate::observe::RequestKind;
-use crate::pool::Pool;
-use crate::retry::RetryBudget;
-use crate::tls::Tls;
-use crate::transport::Transport;
-use crate::upstream::{Endpoint, Outbound, Upstream};
-
-pub use values::{
-    Answer, BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, Rest, TagsPage, Validator,
+use crate::client::answer;
+use crate::client::connections::Connections;
+use crate::client::inner::{Behalf, Inner};
+use crate::client::question::{Question, blob_question, list_question, manifest_question};
+use crate::client::values::{
+    Answer, BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, Rest, TagsPage,
 };
+use crate::client::walk::Walked;
+use crate::error::Error;
+use crate::health::guard::Guard;
+use crate::observe::RequestKind;
+use crate::upstream::{Endpoint, Outbound, Upstream};
+use crate::wire::authorities::Authorities;
+use crate::wire::body::{Body, Promise};
+use crate::wire::build::BuildError;
+use crate::wire::dial::Dialer;
+use crate::wire::read::content_length;
+use crate::wire::tls::Tls;
+use crate::wire::transport::Transport;
 
 /// Asks one upstream. Clone freely: clones share connections.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
     behalf: Behalf,
-}
-
-/// For whom we ask.
-#[derive(Clone)]
-pub(crate) struct Behalf {
-    /// Mirrors the request passed before us.
-    pub(crate) via: Arc<str>,
-    /// Who shows a token of their own; nobody: we ask as ourselves.
-    pub(crate) caller: Option<Caller>,
-    /// How much it matters.
-    pub(crate) demand: Demand,
-}
-
-pub(crate) struct Inner {
-    pub(crate) upstream: Upstream,
-    pub(crate) outbound: Outbound,
-    pub(crate) connections: Connections,
-    pub(crate) transport: Transport,
-    /// Idle connections of all calls; unused when connections are fresh.
-    pub(crate) pool: Arc<Pool>,
-    /// By endpoint: did it ask for Basic?
-    pub(crate) wants_basic: Vec<AtomicBool>,
-    /// What the first endpoint last asked clients for.
-    pub(crate) challenged: Mutex<Option<Challenge>>,
-    /// By endpoint: is it asked now?
-    pub(crate) guards: Vec<Guard>,
-    pub(crate) retries: Mutex<RetryBudget>,
-    /// Connections that blobs may come by.
-    pub(crate) blob_slots: Arc<Semaphore>,
-}
-
-/// Shall calls share connections, or each walk the whole way as a node would?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connections {
-    /// Keep and reuse idle connections (the proxy).
-    Pooled,
-    /// A new connection and, where needed, a new token for each call (the prober).
-    Fresh,
 }
 
 impl Client {
@@ -112,7 +73,7 @@ impl Client {
         })
     }
 
-    /// The same client, on behalf of a request that came with this [`VIA`] header.
+    /// The same client, on behalf of a request that came with this [`oci::mark::VIA`] header.
     #[must_use]
     pub fn on_behalf(&self, via: &str) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
@@ -317,30 +278,6 @@ impl Client {
     }
 }
 
-impl Inner {
-    pub(crate) fn may_retry(&self) -> bool {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner).spend(Instant::now())
-    }
-
-    /// A connection for a blob. Waiting for one is part of the deadline.
-    ///
-    /// # Errors
-    /// `overloaded` when none came free.
-    async fn blob_slot(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
-        let acquired = timeout_at(deadline, Arc::clone(&self.blob_slots).acquire_owned()).await;
-        acquired.ok().and_then(Result::ok).ok_or_else(|| {
-            let most = self.upstream.limits.blob_connections;
-            let message = format!("{most} blobs are under way (blob_connections) and none ended in time");
-            let evidence = Evidence::host(self.upstream.registry.as_str()).saying(&message);
-            Error::new(Class::Overloaded, Stage::BlobFirstByte, evidence)
-        })
-    }
-
-    pub(crate) fn note_request(&self) {
-        self.retries.lock().unwrap_or_else(PoisonError::into_inner).request(Instant::now());
-    }
-}
-
 impl<T> Walked<T> {
     /// Nothing more comes: tells the observer.
     fn close(mut self) -> Answer<T> {
@@ -350,93 +287,5 @@ impl<T> Walked<T> {
     }
 }
 
-fn manifest_question<'a>(
-    kind: RequestKind,
-    method: Method,
-    repository: &'a Repository,
-    reference: &Reference,
-    deadline: Instant,
-) -> Question<'a> {
-    let stage = if method == Method::HEAD { Stage::ManifestHead } else { Stage::ManifestGet };
-    let asked = match reference {
-        Reference::Tag(_) => Asked::ManifestByTag,
-        Reference::Digest(_) => Asked::ManifestByDigest,
-    };
-    Question {
-        kind,
-        stage,
-        asked,
-        method,
-        repository: Some(repository),
-        path: format!("manifests/{reference}"),
-        query: Vec::new(),
-        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(ACCEPT))]),
-        rest: None,
-        read: None,
-        deadline,
-    }
-}
-
-fn blob_question<'a>(
-    kind: RequestKind,
-    method: Method,
-    repository: &'a Repository,
-    digest: &Digest,
-    deadline: Instant,
-) -> Question<'a> {
-    Question {
-        kind,
-        stage: Stage::BlobFirstByte,
-        asked: Asked::Blob,
-        method,
-        repository: Some(repository),
-        path: format!("blobs/{digest}"),
-        query: Vec::new(),
-        headers: HeaderMap::new(),
-        rest: None,
-        read: None,
-        deadline,
-    }
-}
-
-fn list_question(
-    kind: RequestKind,
-    repository: &Repository,
-    path: String,
-    deadline: Instant,
-) -> Question<'_> {
-    Question {
-        kind,
-        stage: Stage::ManifestGet,
-        asked: Asked::List,
-        method: Method::GET,
-        repository: Some(repository),
-        path,
-        query: Vec::new(),
-        headers: HeaderMap::new(),
-        rest: None,
-        read: Some(LIST_MAX),
-        deadline,
-    }
-}
-
-/// Names the mirrors a request has passed, each by its instance, separated by commas: who finds itself in it has found
-/// a loop.
-pub const VIA: &str = "x-pullgate-via";
 /// Largest body of an answer to `GET /v2/`, bytes.
 const PING_MAX: usize = 64 * 1024;
-/// Largest page of tags or referrers, bytes: as large as a manifest may be.
-const LIST_MAX: usize = MANIFEST_MAX;
-
-/// A client could not be built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// An authority file cannot be read or holds no certificate.
-    #[error("ca_file {path}: {reason}")]
-    CaFile {
-        /// As configured.
-        path: std::path::PathBuf,
-        /// What was wrong with it.
-        reason: String,
-    },
-}

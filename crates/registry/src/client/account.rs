@@ -5,8 +5,9 @@ use std::sync::Arc;
 use oci::class::Class;
 use oci::name::RegistryHost;
 
-use crate::observe::{Observation, Observer, RequestKind, Timings};
-use crate::quota::Quota;
+use crate::observe::{Observation, Observer, RequestKind};
+use crate::quota::headers::Quota;
+use crate::timings::Timings;
 
 /// What one request let us learn so far.
 pub(crate) struct Account {

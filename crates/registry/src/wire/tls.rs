@@ -19,9 +19,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::client::BuildError;
 use crate::error::Reason;
 use crate::observe::Certificate;
+use crate::wire::build::BuildError;
 
 /// The authorities of the system, loaded once (`SSL_CERT_FILE` and `SSL_CERT_DIR` count).
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oci::class::Class;
 use tokio::time::Instant;
 
-use crate::quota::Quota;
+use crate::quota::headers::Quota;
 
 /// One quota of one identity at one endpoint.
 #[derive(Debug, Default)]

@@ -1,25 +1,27 @@
 //! What an answer means: failures by class, successes with the body the question wants.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use oci::class::Class;
+use oci::mark;
 use tokio::time::{Instant, timeout_at};
 
-use crate::account::Account;
-use crate::authorize::Authorization;
-use crate::body::{Body, Promise};
-use crate::call::{Given, Landed, Walk};
-use crate::classify::{self, BODY_PREFIX, Context};
-use crate::credential::scrubbed;
+use crate::auth::authorize::Authorization;
+use crate::auth::credential::scrubbed;
+use crate::classify::{self, Context};
+use crate::client::account::Account;
+use crate::client::walk::{Given, Landed, Walk};
 use crate::error::{Error, Evidence, Reason};
-use crate::observe::{Peer, RequestKind};
-use crate::quota::Quota;
+use crate::observe::RequestKind;
+use crate::quota::headers::Quota;
+use crate::timings::Peer;
+use crate::wire::body::{Body, Promise};
+use crate::wire::read::{content_length, prefix};
 
 /// The body of a judged answer: read, or still on the wire.
 enum Held {
@@ -94,7 +96,7 @@ impl Walk<'_> {
         body: &[u8],
     ) -> Option<Error> {
         let failed = |class, evidence| Some(Error::new(class, self.question.stage, evidence));
-        if parts.headers.get(CLASS_HEADER).is_some_and(|class| class == Class::Loop.as_str()) {
+        if parts.headers.get(mark::CLASS).is_some_and(|class| class == Class::Loop.as_str()) {
             let message = format!(
                 "{} leads back to a mirror that the request had passed, or through too many: correct `endpoints` of the upstream {}",
                 evidence.host, self.inner.upstream.registry
@@ -112,7 +114,7 @@ impl Walk<'_> {
         let mut error = classify::answer(context, parts.status, &parts.headers, body);
         if let Some(error) = &mut error
             && error.class == Class::Registry5xx
-            && parts.headers.contains_key(CLASS_HEADER)
+            && parts.headers.contains_key(mark::CLASS)
         {
             error.evidence.reason = Some(Reason::MirrorFailed);
         }
@@ -194,41 +196,6 @@ impl Held {
     }
 }
 
-/// Reads what is left of an answer nobody wants, so that its connection can be used again.
-pub(crate) async fn drain(incoming: Incoming, deadline: Instant) {
-    prefix(incoming, deadline).await;
-}
-
-/// `Content-Length`, if it is a number.
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The beginning of a body that explains a failure; whatever came when it broke or time ran out.
-async fn prefix(incoming: Incoming, deadline: Instant) -> Bytes {
-    limited(incoming, BODY_PREFIX, deadline.min(Instant::now() + EXPLANATION_MAX)).await.0
-}
-
-/// At most `limit` bytes of a body, and whether there was more; whatever came when it broke or time ran out.
-pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Instant) -> (Bytes, bool) {
-    let mut read = BytesMut::new();
-    while let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await {
-        if let Some(bytes) = frame.data_ref() {
-            read.extend_from_slice(bytes);
-        }
-        if read.len() > limit {
-            read.truncate(limit);
-            return (read.freeze(), true);
-        }
-    }
-    (read.freeze(), false)
-}
-
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity")
 }
-
-/// How long the body of a failure may take: it only explains what the status already says.
-const EXPLANATION_MAX: Duration = Duration::from_secs(2);
-/// In which a pullgate upstream of us names the class of its failure.
-const CLASS_HEADER: &str = "x-pullgate-class";

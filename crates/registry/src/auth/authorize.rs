@@ -5,26 +5,27 @@ use std::sync::{MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 use oci::class::{Class, Stage};
-use oci::credential::{Credential, CredentialSource, Secret};
+use oci::credential::{Credential, Secret};
 use oci::name::Repository;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::account::Account;
-use crate::call::Walk;
-use crate::caller::Caller;
-use crate::challenge::{Bearer, Challenge, Wanted};
-use crate::client::{Connections, Inner};
-use crate::credential::basic_header;
-use crate::dial::Target;
-use crate::error::{Error, Evidence, Reason};
-use crate::judge;
-use crate::observe::{RequestKind, Timings};
-use crate::token::{
+use crate::auth::challenge::{Bearer, Challenge, Wanted};
+use crate::auth::credential::basic_header;
+use crate::auth::token::{
     self, Exchange, Grant, TOKEN_BODY_MAX, Token, TokenAnswer, TokenFetch, TokenKey, TokenRequest,
 };
-use crate::transport::Ask;
+use crate::client::account::Account;
+use crate::client::connections::Connections;
+use crate::client::inner::Inner;
+use crate::client::walk::{CALLERS_ENDPOINT, Walk};
+use crate::error::{Error, Evidence, Reason};
+use crate::observe::RequestKind;
+use crate::timings::Timings;
 use crate::trust::Follow;
+use crate::wire::read::limited;
+use crate::wire::target::Target;
+use crate::wire::transport::Ask;
 
 /// What goes into `Authorization`.
 pub(crate) enum Authorization {
@@ -85,34 +86,6 @@ impl Authorization {
 }
 
 impl Walk<'_> {
-    /// Who is asking: the upstream's short id when credentials are used, `client` with a caller's own token.
-    pub(crate) fn identity(&self) -> &str {
-        match (self.caller(), self.credentials()) {
-            (Some(_), _) => CLIENT,
-            (None, Some(_)) => &self.inner.upstream.id,
-            (None, None) => "anonymous",
-        }
-    }
-
-    /// Whose token this endpoint may see.
-    pub(crate) fn caller(&self) -> Option<&Caller> {
-        self.behalf.caller.as_ref().filter(|_| self.endpoint == CALLERS_ENDPOINT)
-    }
-
-    /// The credentials this endpoint may see for this repository.
-    pub(crate) fn credentials(&self) -> Option<&dyn CredentialSource> {
-        if self.behalf.caller.is_some() {
-            return None;
-        }
-        let upstream = &self.inner.upstream;
-        let repository = self.question.repository?;
-        if !upstream.repositories.iter().any(|pattern| pattern.matches(repository)) {
-            return None;
-        }
-        let shared = upstream.credentials.as_ref().filter(|_| self.endpoint == 0);
-        Some(&**self.endpoint().credentials.as_ref().or(shared)?)
-    }
-
     /// What is worth sending before any challenge: a cached token, the next one where it was only too old, or Basic where
     /// the endpoint wanted it before.
     pub(crate) async fn upfront(&self, account: &mut Account) -> Result<Option<Authorization>, Error> {
@@ -292,7 +265,7 @@ impl TokenFetch for Fetch<'_> {
         // The way to the token endpoint is part of the exchange, whatever stage of it failed.
         let reply = sent.map_err(|error| Error::new(error.class, Stage::Token, error.evidence.clone()))?;
         let (parts, incoming) = reply.response.into_parts();
-        let (body, too_large) = judge::limited(incoming, TOKEN_BODY_MAX, walk.deadline).await;
+        let (body, too_large) = limited(incoming, TOKEN_BODY_MAX, walk.deadline).await;
         let mut timings = Timings::default();
         timings.add(Stage::Token, begun.elapsed());
         Ok(TokenAnswer {
@@ -326,11 +299,6 @@ fn covers(theirs: &str, own: &str) -> bool {
         })
     })
 }
-
-/// The identity of all who show a token of their own.
-const CLIENT: &str = "client";
-/// The one endpoint that sees callers' tokens, and whose challenge tells them where to get one.
-const CALLERS_ENDPOINT: usize = 0;
 
 #[cfg(test)]
 mod tests {

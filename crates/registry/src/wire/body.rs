@@ -16,11 +16,12 @@ use oci::name::RegistryHost;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use crate::account::Account;
+use crate::client::account::Account;
 use crate::error::{Error, Evidence, Reason};
-use crate::observe::{Observer, Timings};
-use crate::transport::io_cause;
+use crate::observe::Observer;
+use crate::timings::Timings;
 use crate::upstream::Limits;
+use crate::wire::transport::io_cause;
 
 /// Bytes from an upstream. Its errors carry stage `blob_transfer` and a class; after one it ends.
 ///

@@ -1,101 +1,26 @@
-//! What every upstream will still allow us, kept in one place for proxy and prober.
+//! The ledger in the memory of this process: one entry for each registry, identity and endpoint.
 //!
-//! The ledger is told each answer's [`Quota`] and each refusal, and is asked before each request. It has one entry for
-//! each registry, identity and endpoint. Whom the registry counts (the source) is known only from its answers; another
-//! source is another quota. Every method takes the time and none waits: waiting is in `admission`.
+//! An answer alone says whom the registry counts (the source); another source is another quota.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oci::class::Class;
-use oci::demand::{Demand, Reserve};
-use oci::name::RegistryHost;
+use oci::demand::Demand;
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use crate::quota::Quota;
-
-mod standing;
-
-use standing::{Pause, Standing};
+use crate::quota::headers::Quota;
+use crate::quota::ledger::{Ledger, Outlook, Price, QuotaKey, Rank, Withheld};
+use crate::quota::standing::{Pause, Standing};
 
 /// The quotas of all upstreams; one per process. Bounded by what is configured.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct MemoryLedger {
     entries: Mutex<HashMap<QuotaKey, Entry>>,
     news: Notify,
 }
-
-/// Whose quota, where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct QuotaKey {
-    /// The registry as configured.
-    pub registry: RegistryHost,
-    /// `anonymous`, or the upstream's short id.
-    pub identity: String,
-    /// Host and port of the endpoint: a mirror's quota is not the registry's own.
-    pub endpoint: String,
-}
-
-/// What a request costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Price {
-    /// A manifest GET: the one request Docker Hub counts (docs.docker.com, usage limits).
-    Counted(Demand, Reserve),
-    /// Any other request: refused only in the pause after too many at once.
-    Free,
-    /// A token exchange: refused only in the pause after a refused one.
-    Login,
-}
-
-/// Why a request should not go out now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Withheld {
-    /// The class the registry gave, or would give.
-    pub(crate) class: Class,
-    /// When to ask again, if that is known.
-    pub(crate) until: Option<Instant>,
-    /// Did the registry itself name that time?
-    pub(crate) told: bool,
-    /// Does it wait for nothing but other requests: their answer, or their turn before it?
-    pub(crate) after_others: bool,
-    /// May a free HEAD read whether there is quota again?
-    pub(crate) may_look: bool,
-    /// In words.
-    pub(crate) message: String,
-}
-
-/// One quota, for people and metrics.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outlook {
-    /// Whose it is.
-    pub key: QuotaKey,
-    /// What the registry last stated, if it did.
-    pub stated: Option<Quota>,
-    /// Counted requests that may still go out, by our own count.
-    pub left: Option<u64>,
-    /// How long that lasts at the present rate, after all that is queued; `None` when it is unlimited or nothing is spent.
-    pub empty_in: Option<Duration>,
-    /// Counted requests on their way or held.
-    pub queued: u64,
-    /// Requests held until there is quota again.
-    pub held: u64,
-    /// Why, and for how long, requests are not sent.
-    pub paused: Option<(Class, Duration)>,
-}
-
-/// A request's place in the queue for a quota; given up when dropped.
-#[derive(Debug)]
-pub(crate) struct Waiting<'a> {
-    ledger: &'a Ledger,
-    key: QuotaKey,
-    rank: Rank,
-}
-
-/// The more urgent demand first, then who came first.
-type Rank = (Demand, u64);
 
 /// One quota, and the requests that wait for it.
 #[derive(Debug, Default)]
@@ -109,51 +34,34 @@ struct Entry {
     looked: Option<Instant>,
 }
 
-impl Ledger {
-    /// Lets a request out, or says why not. A counted one is spent by that, and must be settled or taken back.
-    pub(crate) fn ask(
-        &self,
-        key: &QuotaKey,
-        price: Price,
-        waiting: Option<&Waiting<'_>>,
-        now: Instant,
-    ) -> Result<(), Withheld> {
+impl MemoryLedger {
+    fn entries(&self) -> MutexGuard<'_, HashMap<QuotaKey, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger for MemoryLedger {
+    fn ask(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let mut entries = self.entries();
-        release(&mut entries, key, price, waiting, now)?;
+        release(&mut entries, key, price, rank, now)?;
         if price.is_counted() {
             entries.entry(key.clone()).or_default().standing.spend(now);
         }
         Ok(())
     }
 
-    /// Could a request go out now? Spends nothing.
-    pub(crate) fn would(
-        &self,
-        key: &QuotaKey,
-        price: Price,
-        waiting: Option<&Waiting<'_>>,
-        now: Instant,
-    ) -> Result<(), Withheld> {
-        release(&mut self.entries(), key, price, waiting, now)
+    fn would(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
+        release(&mut self.entries(), key, price, rank, now)
     }
 
-    /// The counted request that was let out at `asked` was not sent.
-    pub(crate) fn take_back(&self, key: &QuotaKey, asked: Instant) {
+    fn take_back(&self, key: &QuotaKey, asked: Instant) {
         if let Some(entry) = self.entries().get_mut(key) {
             entry.standing.take_back(asked);
         }
         self.news.notify_waiters();
     }
 
-    /// A request that was sent at `asked` has ended.
-    pub(crate) fn settle(
-        &self,
-        key: &QuotaKey,
-        counted: bool,
-        asked: Instant,
-        quota: Option<&Quota>,
-        now: Instant,
-    ) {
+    fn settle(&self, key: &QuotaKey, counted: bool, asked: Instant, quota: Option<&Quota>, now: Instant) {
         let mut entries = self.entries();
         if quota.is_none() && !entries.contains_key(key) {
             return;
@@ -163,16 +71,14 @@ impl Ledger {
         self.news.notify_waiters();
     }
 
-    /// A request was answered well.
-    pub(crate) fn succeeded(&self, key: &QuotaKey, counted: bool) {
+    fn succeeded(&self, key: &QuotaKey, counted: bool) {
         if let Some(entry) = self.entries().get_mut(key) {
             entry.standing.succeeded(counted);
         }
         self.news.notify_waiters();
     }
 
-    /// The registry refused with `class`; `wait` is how long it asks us to stay away.
-    pub(crate) fn refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant) {
+    fn refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant) {
         let mut entries = self.entries();
         let standing = &mut entries.entry(key.clone()).or_default().standing;
         match class {
@@ -184,14 +90,11 @@ impl Ledger {
         self.news.notify_waiters();
     }
 
-    /// The token endpoint refused with `class`.
-    pub(crate) fn login_refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant) {
+    fn login_refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant) {
         self.entries().entry(key.clone()).or_default().standing.login_refused(class, wait, now);
     }
 
-    /// May the caller send a free HEAD now to read the quota? `true` to one caller in `every`, and to none where an
-    /// answer told of the quota within `every`.
-    pub(crate) fn take_look(&self, key: &QuotaKey, every: Duration, now: Instant) -> bool {
+    fn take_look(&self, key: &QuotaKey, every: Duration, now: Instant) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return false };
         let heard = entry.standing.word().map(|word| word.heard);
@@ -203,23 +106,27 @@ impl Ledger {
         due
     }
 
-    /// Queues a request behind those of the same demand.
-    pub(crate) fn queue(&self, key: &QuotaKey, demand: Demand) -> Waiting<'_> {
+    fn enter(&self, key: &QuotaKey, demand: Demand) -> Rank {
         let mut entries = self.entries();
         let entry = entries.entry(key.clone()).or_default();
         entry.arrivals += 1;
         let rank = (demand, entry.arrivals);
         entry.waiting.insert(rank);
-        Waiting { ledger: self, key: key.clone(), rank }
+        rank
     }
 
-    /// Completes when something was learned that may let a waiting request out.
-    pub(crate) fn news(&self) -> Notified<'_> {
-        self.news.notified()
+    fn leave(&self, key: &QuotaKey, rank: Rank) {
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.waiting.remove(&rank);
+        }
+        self.news.notify_waiters();
     }
 
-    /// Every quota that something is known of, by registry, identity and endpoint.
-    pub fn outlook(&self, now: Instant) -> Vec<Outlook> {
+    fn news(&self) -> &Notify {
+        &self.news
+    }
+
+    fn outlook(&self, now: Instant) -> Vec<Outlook> {
         let entries = self.entries();
         let tells =
             |outlook: &Outlook| outlook.stated.is_some() || outlook.paused.is_some() || outlook.held > 0;
@@ -228,30 +135,19 @@ impl Ledger {
         all.sort_by(|one, other| one.key.cmp(&other.key));
         all
     }
-
-    fn entries(&self) -> MutexGuard<'_, HashMap<QuotaKey, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Price {
-    /// Does the registry count such requests?
-    pub(crate) fn is_counted(self) -> bool {
-        matches!(self, Self::Counted(..))
-    }
 }
 
 impl Entry {
     /// Lets a request go, and those who wait behind it a moment later.
     fn release(&mut self, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
-        self.judge(price, rank, now)?;
+        self.verdict(price, rank, now)?;
         if rank.is_some() {
             self.next_release = Some(now + RELEASE_EVERY);
         }
         Ok(())
     }
 
-    fn judge(&self, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
+    fn verdict(&self, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let standing = &self.standing;
         let paused = |pause: Option<Pause>| pause.filter(|pause| now < pause.until);
         let (demand, reserve) = match price {
@@ -315,30 +211,14 @@ impl Entry {
     }
 }
 
-impl Withheld {
-    fn new(class: Class, message: String) -> Self {
-        Self { class, until: None, told: false, after_others: false, may_look: false, message }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(entry) = self.ledger.entries().get_mut(&self.key) {
-            entry.waiting.remove(&self.rank);
-        }
-        self.ledger.news.notify_waiters();
-    }
-}
-
 /// Lets a request go, or says why not. It may go where nothing is known of the quota.
 fn release(
     entries: &mut HashMap<QuotaKey, Entry>,
     key: &QuotaKey,
     price: Price,
-    waiting: Option<&Waiting<'_>>,
+    rank: Option<Rank>,
     now: Instant,
 ) -> Result<(), Withheld> {
-    let rank = waiting.map(|waiting| waiting.rank);
     entries.get_mut(key).map_or(Ok(()), |entry| entry.release(price, rank, now))
 }
 
@@ -381,6 +261,8 @@ const RELEASE_EVERY: Duration = Duration::from_millis(20);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quota::ledger::Waiting;
+    use oci::demand::Reserve;
 
     const RESERVE: Reserve = Reserve::Percent(10);
 
@@ -398,8 +280,8 @@ mod tests {
         Quota { limit: Some(100), remaining: Some(remaining), window, source: None }
     }
 
-    fn told(remaining: u64, now: Instant) -> Ledger {
-        let ledger = Ledger::default();
+    fn told(remaining: u64, now: Instant) -> MemoryLedger {
+        let ledger = MemoryLedger::default();
         ledger.settle(&key(), false, now, Some(&quota(remaining)), now);
         ledger
     }
@@ -422,17 +304,17 @@ mod tests {
     #[tokio::test]
     async fn the_three_refusals_pause_three_different_things() {
         let (now, wait) = (Instant::now(), Some(Duration::from_secs(5)));
-        let paused = |ledger: &Ledger| {
+        let paused = |ledger: &MemoryLedger| {
             let prices = [counted(Demand::InProgress), Price::Free, Price::Login];
             prices.map(|price| class(ledger.would(&key(), price, None, now)))
         };
-        let ledger = Ledger::default();
+        let ledger = MemoryLedger::default();
         ledger.refused(&key(), Class::RatePullQuota, wait, now);
         assert_eq!(paused(&ledger), [Some(Class::RatePullQuota), None, None]);
-        let ledger = Ledger::default();
+        let ledger = MemoryLedger::default();
         ledger.refused(&key(), Class::RateBurst, wait, now);
         assert_eq!(paused(&ledger), [Some(Class::RateBurst), Some(Class::RateBurst), None]);
-        let ledger = Ledger::default();
+        let ledger = MemoryLedger::default();
         ledger.login_refused(&key(), Class::RateLogin, wait, now);
         assert_eq!(paused(&ledger), [None, None, Some(Class::RateLogin)]);
         assert_eq!(ledger.outlook(now)[0].paused, Some((Class::RateLogin, Duration::from_secs(5))));
@@ -444,7 +326,7 @@ mod tests {
     async fn a_pause_of_token_exchanges_has_the_class_and_the_length_of_its_refusal() {
         let now = Instant::now();
         for (refused, seconds) in [(Class::RateLogin, 600), (Class::RateBurst, 2)] {
-            let ledger = Ledger::default();
+            let ledger = MemoryLedger::default();
             ledger.login_refused(&key(), refused, None, now);
             assert_eq!(class(ledger.would(&key(), Price::Login, None, now)), Some(refused));
             assert_eq!(ledger.outlook(now)[0].paused, Some((refused, Duration::from_secs(seconds))));
@@ -455,11 +337,11 @@ mod tests {
     async fn those_who_waited_go_by_demand_and_arrival_one_by_one() {
         let now = Instant::now();
         let ledger = told(50, now);
-        let first = ledger.queue(&key(), Demand::NewPull);
-        let warming = ledger.queue(&key(), Demand::WarmUp);
-        let begun = ledger.queue(&key(), Demand::InProgress);
-        fn goes(ledger: &Ledger, demand: Demand, waiting: Option<&Waiting<'_>>, at: Instant) -> bool {
-            ledger.ask(&key(), counted(demand), waiting, at).is_ok()
+        let first = Waiting::enter(&ledger, &key(), Demand::NewPull);
+        let warming = Waiting::enter(&ledger, &key(), Demand::WarmUp);
+        let begun = Waiting::enter(&ledger, &key(), Demand::InProgress);
+        fn goes(ledger: &MemoryLedger, demand: Demand, waiting: Option<&Waiting<'_>>, at: Instant) -> bool {
+            ledger.ask(&key(), counted(demand), waiting.map(Waiting::rank), at).is_ok()
         }
         assert!(!goes(&ledger, Demand::NewPull, Some(&first), now), "a pull in progress goes before");
         assert!(!goes(&ledger, Demand::NewPull, None, now), "nobody overtakes those who wait");
@@ -476,7 +358,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_pause_one_request_finds_out_for_all() {
         let now = Instant::now();
-        let ledger = Ledger::default();
+        let ledger = MemoryLedger::default();
         let price = counted(Demand::NewPull);
         ledger.refused(&key(), Class::RatePullQuota, Some(Duration::from_secs(3)), now);
         let later = now + Duration::from_secs(3);
@@ -494,11 +376,11 @@ mod tests {
         let ledger = told(30, now);
         assert!(ledger.ask(&key(), counted(Demand::NewPull), None, now).is_ok());
         ledger.refused(&key(), Class::RateBurst, Some(Duration::from_secs(7)), now);
-        let _held = ledger.queue(&key(), Demand::NewPull);
+        let _held = Waiting::enter(&ledger, &key(), Demand::NewPull);
         let outlook = ledger.outlook(now).remove(0);
         assert_eq!((outlook.left, outlook.queued, outlook.held), (Some(29), 2, 1));
         assert_eq!(outlook.paused, Some((Class::RateBurst, Duration::from_secs(7))));
         assert_eq!(outlook.empty_in, Some(Duration::from_secs(28 * 60)), "28 more at one a minute");
-        assert_eq!(Ledger::default().outlook(now), []);
+        assert_eq!(MemoryLedger::default().outlook(now), []);
     }
 }

@@ -15,12 +15,13 @@ use oci::class::{Class, Stage};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::authorities::Authorities;
-use crate::dial::{Dialer, Target};
 use crate::error::{Error, Evidence, Reason};
-use crate::observe::{Peer, Timings};
-use crate::pool::{Key, Live, Pool};
-use crate::tls::TlsFailure;
+use crate::timings::{Peer, Timings};
+use crate::wire::authorities::Authorities;
+use crate::wire::dial::Dialer;
+use crate::wire::pool::{Key, Live, Pool};
+use crate::wire::target::Target;
+use crate::wire::tls::TlsFailure;
 
 /// Sends requests for one upstream.
 pub(crate) struct Transport {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::client::BuildError;
-use crate::tls::{Pem, Roots, Tls};
+use crate::wire::build::BuildError;
+use crate::wire::tls::{Pem, Roots, Tls};
 
 /// The system's authorities and those of files.
 pub(crate) struct Authorities {

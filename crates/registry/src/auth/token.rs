@@ -18,11 +18,11 @@ use tokio::time::Instant;
 use url::Url;
 use url::form_urlencoded;
 
-use crate::challenge::Bearer;
+use crate::auth::challenge::Bearer;
+use crate::auth::credential::{self, basic_header};
 use crate::classify::{self, Asked};
-use crate::credential::{self, basic_header};
 use crate::error::{Error, Evidence, Reason};
-use crate::observe::{Peer, Timings};
+use crate::timings::{Peer, Timings};
 use crate::trust;
 
 /// The tokens of all upstreams, cached; one per process. Holds at most [`TOKENS_MAX`], the least used leave first.
