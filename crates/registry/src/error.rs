@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use oci::class::Side;
 use oci::class::{Class, Stage};
 use oci::credential::Secret;
 use oci::labels;
@@ -135,17 +136,6 @@ labels! {
     }
 }
 
-/// Who has to act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The registry or the network towards it.
-    Upstream,
-    /// Who asked.
-    Client,
-    /// This process, its configuration or its machine.
-    Ours,
-}
-
 impl Error {
     /// A failure of `class` in `stage`, on `evidence`.
     pub fn new(class: Class, stage: Stage, evidence: Evidence) -> Self {
@@ -171,26 +161,22 @@ impl Error {
         self
     }
 
-    /// Who has to act on it.
+    /// True if a host that the registry redirected to asked us to slow down, or we keep the pause it asked for. Nothing is
+    /// asked again then before [`Evidence::retry_after`] is over.
+    pub fn is_pause_of_blob_host(&self) -> bool {
+        let asked = self.evidence.status == Some(429) || self.evidence.reason == Some(Reason::OwnBudget);
+        self.class == Class::BlobHost && asked
+    }
+
+    /// True if the rest of a body may be asked for after this failure. A rate limit, of whichever host, is not answered by
+    /// asking again (design decision 18).
+    pub fn may_resume(&self) -> bool {
+        self.class.rules().resumes && !self.is_pause_of_blob_host()
+    }
+
+    /// The party that has to act on it.
     pub fn side(&self) -> Side {
-        match self.class {
-            Class::NameInvalid
-            | Class::NeverPolicy
-            | Class::PlatformMissing
-            | Class::MediaType
-            | Class::ManifestUnknown => Side::Client,
-            Class::AuthMissing
-            | Class::AuthRejected
-            | Class::AuthPoisoned
-            | Class::TrustRefused
-            | Class::Loop
-            | Class::UpstreamPaused
-            | Class::Overloaded
-            | Class::NotConfigured
-            | Class::DiskFull
-            | Class::CriDown => Side::Ours,
-            _ => Side::Upstream,
-        }
+        self.class.rules().side
     }
 }
 

@@ -16,7 +16,10 @@ pub(crate) struct Account {
     identity: String,
     kind: RequestKind,
     pub(crate) timings: Timings,
+    /// The quota that the endpoint itself stated.
     pub(crate) quota: Option<Quota>,
+    /// True if another host than the endpoint's gave the answer, after a redirect.
+    pub(crate) redirected: bool,
     /// Did the request itself go out, so that it may have been counted? What failed on the way there, or was answered with
     /// a challenge, has not.
     pub(crate) sent: bool,
@@ -40,6 +43,7 @@ impl Account {
             kind,
             timings: Timings::default(),
             quota: None,
+            redirected: false,
             sent: false,
             good: false,
             told: false,

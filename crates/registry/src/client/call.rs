@@ -38,7 +38,7 @@ impl Walk<'_> {
             Err(error) => Err(error),
         };
         if account.sent {
-            admitted.settle(account.quota.as_ref(), ended.as_ref().err());
+            admitted.settle(account.quota.as_ref(), ended.as_ref().err(), account.redirected);
         } else {
             admitted.unsent();
         }
@@ -142,6 +142,7 @@ impl Walk<'_> {
             *waited += reply.waited;
             return Ok(reply);
         }
+        self.check_host(url)?;
         let begun = Instant::now();
         let sent = transport.send(&ask, &self.pool, &mut Timings::default()).await;
         *waited += begun.elapsed();
@@ -149,6 +150,17 @@ impl Walk<'_> {
             account.timings.add(self.question.stage, *waited);
             self.elsewhere(error)
         })
+    }
+
+    /// Refuses to ask a host beyond the endpoint before the end of the pause it asked for.
+    fn check_host(&self, url: &Url) -> Result<(), Error> {
+        let Some(host) = Target::of(url).map(|target| target.authority()) else { return Ok(()) };
+        let Some(left) = self.inner.outbound.breakers.hosts.left(&host, Instant::now()) else {
+            return Ok(());
+        };
+        let evidence = Evidence { retry_after: Some(left), ..Evidence::host(host) };
+        let evidence = evidence.because(Reason::OwnBudget).saying("the host asked us to stay away");
+        Err(self.elsewhere(Error::new(Class::RateBurst, self.question.stage, evidence)))
     }
 
     /// The tag of the transfer that broke off, if this is the host that gave it.

@@ -40,7 +40,9 @@ impl Walk<'_> {
         let Landed { reply, redirected, signatures } = landed;
         let evidence = self.evidence(&reply);
         let (parts, incoming) = reply.response.into_parts();
-        account.quota = Quota::from_headers(&parts.headers);
+        account.redirected = redirected;
+        // A host beyond the endpoint does not speak for the registry's quota.
+        account.quota = Quota::from_headers(&parts.headers).filter(|_| !redirected);
         let begun = Instant::now();
         let body = self.hold(&parts, incoming, &evidence).await;
         if self.question.read.is_some() {
@@ -64,6 +66,10 @@ impl Walk<'_> {
         match self.refusal(&parts, &context, &evidence, body.bytes()) {
             Some(error) => {
                 self.refused(&error, authorization);
+                if redirected && parts.status == StatusCode::TOO_MANY_REQUESTS {
+                    let hosts = &self.inner.outbound.breakers.hosts;
+                    hosts.pause(&error.evidence.host, error.evidence.retry_after, Instant::now());
+                }
                 Err(error.without(&secrets))
             }
             None => Ok(self.given(parts, evidence, reply.peer, body)),

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use oci::class::{Class, Stage};
+use oci::class::{Class, Endpoint, Stage};
 use tokio::time::Instant;
 
 use crate::error::{Error, Reason};
@@ -186,24 +186,15 @@ impl Health {
     pub(crate) fn of(error: &Error, given: Duration) -> Self {
         let answered = error.evidence.status.is_some();
         let mirrored = error.evidence.reason == Some(Reason::MirrorFailed);
-        match error.class {
-            Class::BlobHost => Self::Well,
-            Class::Registry5xx if mirrored => Self::Well,
-            Class::Registry5xx | Class::HttpProxy => Self::Ill(error.class, error.stage),
-            _ if answered => Self::Well,
-            Class::Stalled | Class::ConnectTimeout | Class::Dns if given < LEAST_TIME => Self::Unknown,
-            Class::Stalled
-            | Class::Dns
-            | Class::ConnectTimeout
-            | Class::ConnectRefused
-            | Class::ConnectUnreachable
-            | Class::ConnectReset
-            | Class::TlsUnknownCa
-            | Class::TlsExpired
-            | Class::TlsNotYetValid
-            | Class::TlsName
-            | Class::TlsOther => Self::Ill(error.class, error.stage),
-            _ => Self::Unknown,
+        let ill = Self::Ill(error.class, error.stage);
+        match error.class.rules().endpoint {
+            Endpoint::Well => Self::Well,
+            Endpoint::Fails if mirrored && error.class == Class::Registry5xx => Self::Well,
+            Endpoint::Fails => ill,
+            Endpoint::FailsSilent | Endpoint::FailsInTime | Endpoint::Unknown if answered => Self::Well,
+            Endpoint::FailsInTime if given < LEAST_TIME => Self::Unknown,
+            Endpoint::FailsSilent | Endpoint::FailsInTime => ill,
+            Endpoint::Unknown => Self::Unknown,
         }
     }
 }

@@ -7,11 +7,16 @@ use oci::name::RegistryHost;
 use url::Url;
 
 use crate::health::breaker::{Breaker, Paused};
+use crate::health::hosts::HostPauses;
 use crate::health::state::State;
 
 /// The breakers by registry and endpoint. A reload keeps them; a prober's clients share the proxy's.
 #[derive(Default)]
-pub struct Breakers(Mutex<Table>);
+pub struct Breakers {
+    endpoints: Mutex<Table>,
+    /// The hosts that registries redirect to and that asked for a pause.
+    pub(crate) hosts: HostPauses,
+}
 
 type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;
 
@@ -31,6 +36,6 @@ impl Breakers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -173,14 +173,17 @@ impl Walk<'_> {
 }
 
 impl Admitted<'_> {
-    /// The request ended: with this word on the quota, and perhaps refused.
-    pub(crate) fn settle(mut self, quota: Option<&Quota>, error: Option<&Error>) {
+    /// Notes that the request ended, what the endpoint said of the quota, and the failure. A failure of a host that the
+    /// endpoint `redirected` to is not the registry's refusal.
+    pub(crate) fn settle(mut self, quota: Option<&Quota>, error: Option<&Error>, redirected: bool) {
         self.open = false;
         let now = Instant::now();
         self.ledger.settle(&self.key, self.counted, self.asked, quota.filter(|_| self.ours), now);
         match error {
             None => self.ledger.succeeded(&self.key, self.counted),
-            Some(error) if is_refusal(error) && (self.ours || error.class == Class::RateBurst) => {
+            Some(error)
+                if !redirected && is_refusal(error) && (self.ours || error.class == Class::RateBurst) =>
+            {
                 self.ledger.refused(&self.key, error.class, error.evidence.retry_after, now);
             }
             _ => {}
