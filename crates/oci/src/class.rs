@@ -198,7 +198,7 @@ impl Rules {
 }
 
 impl Class {
-    /// What follows from a failure of this class: the one table that every decision by class reads. A new class is a row.
+    /// The consequences of a failure of this class: the one table that every decision by class reads. A new class is a row.
     #[rustfmt::skip]
     pub const fn rules(self) -> Rules {
         match self {
@@ -248,7 +248,7 @@ impl Class {
         }
     }
 
-    /// What to do next, as a clause to follow a colon.
+    /// The advice for this class, as a clause to follow a colon.
     pub fn fix(self) -> &'static str {
         match self {
             Self::NameInvalid => "correct the reference: lower case, no spaces, no scheme",

@@ -1,4 +1,4 @@
-//! What went wrong on the way to a registry: stage, class, and the evidence for both.
+//! The failure of a call to a registry: its stage, its class, and the evidence for both.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,24 +12,24 @@ use oci::labels;
 use crate::auth::credential;
 use crate::timings::Timings;
 
-/// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`Failure`].
+/// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`ErrorParts`].
 #[derive(Clone, Debug)]
-pub struct Error(Box<Failure>);
+pub struct Error(Box<ErrorParts>);
 
 /// The parts of an [`Error`].
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct ErrorParts {
     /// The named cause.
     pub class: Class,
     /// Where on the way it happened.
     pub stage: Stage,
-    /// What was seen.
+    /// The observations it was concluded from.
     pub evidence: Evidence,
     /// How long each stage took until the failure, the failing one included.
     pub timings: Timings,
 }
 
-/// What a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
+/// The observations a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Host (and port, unless it is the scheme's) that failed us, or that we refused to follow to.
@@ -139,7 +139,7 @@ labels! {
 impl Error {
     /// A failure of `class` in `stage`, on `evidence`.
     pub fn new(class: Class, stage: Stage, evidence: Evidence) -> Self {
-        Self(Box::new(Failure { class, stage, evidence, timings: Timings::default() }))
+        Self(Box::new(ErrorParts { class, stage, evidence, timings: Timings::default() }))
     }
 
     /// The same with the stage times known so far.
@@ -181,15 +181,15 @@ impl Error {
 }
 
 impl std::ops::Deref for Error {
-    type Target = Failure;
+    type Target = ErrorParts;
 
-    fn deref(&self) -> &Failure {
+    fn deref(&self) -> &ErrorParts {
         &self.0
     }
 }
 
 impl std::ops::DerefMut for Error {
-    fn deref_mut(&mut self) -> &mut Failure {
+    fn deref_mut(&mut self) -> &mut ErrorParts {
         &mut self.0
     }
 }

@@ -1,4 +1,4 @@
-//! What a call to an upstream let us learn, told to whoever keeps count.
+//! The observations of calls to upstreams, and the observer that takes them.
 
 use std::time::SystemTime;
 
@@ -36,7 +36,7 @@ pub struct Observation<'a> {
     pub registry: &'a RegistryHost,
     /// Under which identity: `anonymous`, the upstream's short id, or `client` for all who showed a token of their own.
     pub identity: &'a str,
-    /// What was asked for.
+    /// The kind of thing that was asked for.
     pub kind: RequestKind,
     /// The failure class, none on success.
     pub class: Option<Class>,
@@ -46,14 +46,14 @@ pub struct Observation<'a> {
     pub quota: Option<&'a Quota>,
 }
 
-/// What a peer's certificate said, even when verification failed.
+/// The certificate of a peer, even when verification failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Host it was asked of.
     pub host: String,
     /// Earliest end of validity over the chain.
     pub not_after: SystemTime,
-    /// Did verification succeed?
+    /// True if verification succeeded.
     pub verified: bool,
 }
 

@@ -37,9 +37,9 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// Limits of time and number.
     pub limits: Limits,
-    /// What of a quota is kept for what matters more.
+    /// The part of a quota that is kept for more urgent requests.
     pub quota_reserve: Reserve,
-    /// What happens to requests a quota does not allow.
+    /// The policy for requests that a quota does not allow.
     pub on_exhausted: OnExhausted,
 }
 
@@ -90,7 +90,7 @@ impl Default for Limits {
     }
 }
 
-/// What the clients of all upstreams share, owned by the executable: resolver, tokens, quotas, who listens.
+/// The state that the clients of all upstreams share, owned by the executable.
 #[derive(Clone)]
 pub struct Outbound {
     /// Host names to addresses.
@@ -99,9 +99,9 @@ pub struct Outbound {
     pub tokens: Arc<Tokens>,
     /// Endpoints that are left alone, by registry and endpoint.
     pub breakers: Arc<Breakers>,
-    /// What each registry still allows.
+    /// The quotas of all registries.
     pub ledger: Arc<dyn Ledger>,
-    /// Who keeps count.
+    /// The observer of all requests.
     pub observer: Arc<dyn Observer>,
     /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     pub forward_proxy: Arc<hyper_util::client::proxy::matcher::Matcher>,

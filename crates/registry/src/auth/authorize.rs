@@ -1,4 +1,4 @@
-//! As whom an endpoint is asked: credentials for the repositories they are meant for, tokens, and Basic where wanted.
+//! The identity shown to an endpoint: credentials for the repositories they are meant for, tokens, and Basic where wanted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{MutexGuard, PoisonError};
@@ -27,7 +27,7 @@ use crate::wire::read::limited;
 use crate::wire::target::Target;
 use crate::wire::transport::Ask;
 
-/// What goes into `Authorization`.
+/// The value of an `Authorization` header.
 pub(crate) enum Authorization {
     /// A token; `fresh` ones were exchanged for this very challenge.
     Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
@@ -56,7 +56,7 @@ impl Authorization {
         }
     }
 
-    /// What of it must not be seen.
+    /// The secrets in it, which no message may repeat.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Bearer { token, .. } => vec![Secret::new(token.expose())],
@@ -76,7 +76,7 @@ impl Authorization {
         self
     }
 
-    /// Is a 401 to it the last word? Not for a cached token: that one may just have died.
+    /// True if a 401 to it is final. A 401 to a cached token is not: the token may just have expired.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Bearer { fresh, .. } => *fresh,
@@ -86,7 +86,7 @@ impl Authorization {
 }
 
 impl Walk<'_> {
-    /// What is worth sending before any challenge: a cached token, the next one where it was only too old, or Basic where
+    /// The authorization to send before any challenge: a cached token, the next one where it was only too old, or Basic where
     /// the endpoint wanted it before.
     pub(crate) async fn upfront(&self, account: &mut Account) -> Result<Option<Authorization>, Error> {
         if let Some(caller) = self.caller() {
@@ -123,7 +123,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What the challenge asks for, given that `refused` was not it.
+    /// The authorization that the challenge asks for, after `refused` was refused.
     pub(crate) async fn meet(
         &self,
         challenge: Challenge,
@@ -229,7 +229,7 @@ impl Inner {
     fn realm(&self, endpoint: usize, wanted: &Bearer) -> Result<Url, Error> {
         let upstream = &self.upstream;
         let endpoint = &upstream.endpoints[endpoint].url;
-        upstream.zone.judge_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
+        upstream.zone.check_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
             let named = endpoint.join(&wanted.realm).ok();
             let host = named.as_ref().and_then(Target::of).or_else(|| Target::of(endpoint));
             let host = host.map(|target| target.authority()).unwrap_or_default();
@@ -290,7 +290,7 @@ fn secret_header(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Does one of the scopes of `theirs` name the resource of `own` and include pulling?
+/// True if one of the scopes of `theirs` names the resource of `own` and includes pulling.
 fn covers(theirs: &str, own: &str) -> bool {
     let resource = own.rsplit_once(':').map_or(own, |(resource, _)| resource);
     theirs.split(' ').any(|scope| {

@@ -10,7 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use serde::Deserialize;
 
-/// Who asks through us, known by the token they brought. A clone is the same caller; the token cannot be printed.
+/// A client that asks through this process, known by its token. A clone is the same caller; the token cannot be printed.
 #[derive(Clone)]
 pub struct Caller(Arc<Inner>);
 

@@ -6,7 +6,7 @@ use http_auth::ChallengeRef;
 use http_auth::parser::ChallengeParser;
 use url::Url;
 
-/// What a registry wants before it answers. Bearer is preferred when both are offered, as clients do.
+/// The challenge of a registry. Bearer is preferred when both are offered, as clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// A token from a token endpoint.
@@ -31,7 +31,7 @@ pub struct Bearer {
     pub error: Option<String>,
 }
 
-/// What a registry wants of a client, judged: as it may be passed on.
+/// The challenge that is passed on to a client: its realm has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// A token.

@@ -13,7 +13,7 @@ pub(crate) fn basic_header(username: &str, password: &Secret) -> HeaderValue {
     value
 }
 
-/// What a server said, without the secrets it was told: some repeat a request's headers in their errors.
+/// The body of an answer with stars for the secrets of the request: some servers repeat a request's headers in their errors.
 pub(crate) fn scrubbed(body: Bytes, secrets: &[Secret]) -> Bytes {
     let text = String::from_utf8_lossy(&body);
     match without(&text, secrets) {

@@ -34,7 +34,7 @@ pub struct Tokens {
 #[derive(Clone)]
 pub struct Token(Arc<Secret>);
 
-/// Whose token, for what.
+/// The registry, identity and scope a token is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenKey {
     /// The registry as configured.
@@ -49,11 +49,11 @@ pub struct TokenKey {
 
 /// How to get a token that is not cached.
 pub struct Exchange<'a> {
-    /// Token endpoint, already judged by [`oci::zone::Zone::judge_realm`].
+    /// Token endpoint, already judged by [`oci::zone::Zone::check_realm`].
     pub realm: &'a Url,
     /// `service` of the challenge.
     pub service: Option<&'a str>,
-    /// As whom; asked only by the one who really exchanges. `None` is anonymous.
+    /// The source of the credential, read only by the call that makes the exchange. `None` is anonymous.
     pub credentials: Option<&'a dyn CredentialSource>,
     /// For which repository, as in image names.
     pub repository: Option<&'a Repository>,
@@ -75,7 +75,7 @@ impl Exchange<'_> {
 pub struct Grant {
     /// The token.
     pub token: Token,
-    /// Was it exchanged for this call (also by somebody we waited for), or cached before? A 401 to a fresh token is final.
+    /// True if it was exchanged for this call, or by a call that this one waited for. A 401 to a fresh token is final.
     pub fresh: bool,
     /// Stage times of the exchange; empty when it was another call's.
     pub timings: Timings,
@@ -99,7 +99,7 @@ pub struct TokenRequest {
     pub body: Bytes,
 }
 
-/// What a token endpoint answered.
+/// The answer of a token endpoint.
 pub struct TokenAnswer {
     /// Status.
     pub status: StatusCode,
@@ -107,11 +107,11 @@ pub struct TokenAnswer {
     pub headers: HeaderMap,
     /// The body, at most [`TOKEN_BODY_MAX`] bytes of it.
     pub body: Bytes,
-    /// Was the body longer than [`TOKEN_BODY_MAX`]?
+    /// True if the body was longer than [`TOKEN_BODY_MAX`].
     pub too_large: bool,
     /// Stage times of the request.
     pub timings: Timings,
-    /// Who answered.
+    /// The address that answered.
     pub peer: Option<Peer>,
 }
 
@@ -140,14 +140,15 @@ impl Tokens {
     /// The token of `key`: cached, awaited from an exchange under way, or exchanged now.
     ///
     /// Failures are not cached, but all who waited for the failing exchange share its error (stage `token`).
-    /// Who gives up while exchanging leaves the exchange to the next who waits.
+    /// A call that is dropped during its exchange leaves the exchange to the next call that waits.
     pub async fn token(
         &self,
         key: &TokenKey,
         exchange: &Exchange<'_>,
         fetch: &impl TokenFetch,
     ) -> Result<Grant, Error> {
-        let slot = self.slots.get_with_by_ref(key, async { Arc::default() }).await;
+        // The cache only finds or adds the slot; the single flight of exchanges is the turn in it.
+        let slot = self.slots.entry_by_ref(key).or_default().await.into_value();
         let failures_seen = {
             let state = slot.state();
             if let Some(token) = state.live(Instant::now()) {
@@ -442,7 +443,7 @@ pub const TOKENS_MAX: u64 = 10_000;
 const LIFE_MAX: Duration = Duration::from_secs(60 * 60);
 /// Shortest use of a token: below it every request would mean two.
 const LIFE_MIN: Duration = Duration::from_secs(5);
-/// What no `expires_in` means, in seconds (distribution token specification).
+/// The lifetime of a token without `expires_in`, in seconds (distribution token specification).
 const EXPIRES_IN_DEFAULT: f64 = 60.0;
 /// Longest promise read, in seconds: a year.
 const EXPIRES_IN_MAX: f64 = 366.0 * 24.0 * 3600.0;

@@ -9,7 +9,7 @@ use crate::observe::{Observation, Observer, RequestKind};
 use crate::quota::headers::Quota;
 use crate::timings::Timings;
 
-/// What one request let us learn so far.
+/// The observation of one request so far.
 pub(crate) struct Account {
     observer: Arc<dyn Observer>,
     registry: RegistryHost,
@@ -20,10 +20,10 @@ pub(crate) struct Account {
     pub(crate) quota: Option<Quota>,
     /// True if another host than the endpoint's gave the answer, after a redirect.
     pub(crate) redirected: bool,
-    /// Did the request itself go out, so that it may have been counted? What failed on the way there, or was answered with
+    /// True if the request itself went out, so that the registry may have counted it. One that failed on the way there, or was answered with
     /// a challenge, has not.
     pub(crate) sent: bool,
-    /// Has the answer been judged good, so that whoever drops the rest of it has no failure to tell?
+    /// True if the answer is good, so that dropping the rest of it is no failure.
     pub(crate) good: bool,
     told: bool,
 }

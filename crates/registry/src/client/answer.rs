@@ -16,7 +16,7 @@ use crate::error::{Error, Evidence, Reason};
 use crate::wire::body::Body;
 use crate::wire::read::content_length;
 
-/// What the head of a blob's answer promised.
+/// The promises in the head of a blob's answer.
 pub(crate) struct BlobHead {
     start: u64,
     pub(crate) length: Option<u64>,

@@ -18,7 +18,7 @@ use crate::classify::Asked;
 use crate::client::answer;
 use crate::client::connections::Connections;
 use crate::client::inner::{Behalf, Inner};
-use crate::client::question::{Question, blob_question, list_question, manifest_question};
+use crate::client::request::{UpstreamRequest, blob_question, list_question, manifest_question};
 use crate::client::values::{
     Answer, BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, Rest, TagsPage,
 };
@@ -95,7 +95,7 @@ impl Client {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { caller, ..self.behalf.clone() } }
     }
 
-    /// What the first endpoint wants of clients for `repository`, as of its last 401; `None` before there was one.
+    /// The challenge of the first endpoint for `repository`, as of its last 401; `None` before there was one.
     ///
     /// # Errors
     /// `trust_refused`: it names a realm that this upstream's zone does not allow.
@@ -108,14 +108,14 @@ impl Client {
         &self.inner.upstream.registry
     }
 
-    /// May a request that failed be sent once more? Takes it out of the upstream's retry budget.
+    /// True if a request that failed may be sent once more. Takes it out of the upstream's retry budget.
     pub fn may_retry(&self) -> bool {
         self.inner.may_retry()
     }
 
     /// `GET /v2/`: 200 and 401 with a readable challenge both mean reachable. Walks resolve to challenge, no token.
     pub async fn reach(&self, deadline: Instant) -> Result<Answer<()>, Error> {
-        let question = Question {
+        let question = UpstreamRequest {
             kind: RequestKind::Ping,
             stage: Stage::Challenge,
             asked: Asked::Ping,
@@ -167,10 +167,10 @@ impl Client {
         Ok(walked?.close())
     }
 
-    /// Would a manifest GET of this rank go out now? Spends nothing; waits as the GET would, where the policy is to hold.
+    /// Checks that a manifest GET of this rank would go out now. Spends nothing; waits as the GET would, where the policy is to hold.
     ///
     /// # Errors
-    /// What the GET would fail with, reason `own_budget`.
+    /// The failure of such a GET, with reason `own_budget`.
     pub async fn afford(
         &self,
         repository: &Repository,

@@ -72,11 +72,11 @@ impl Walk<'_> {
             let is_final = authorization.as_ref().is_some_and(Authorization::is_final);
             if !refused || is_final || self.question.kind == RequestKind::Ping {
                 account.timings.add(self.question.stage, waited);
-                return self.judge(landed, authorization.as_ref(), account).await;
+                return self.verdict(landed, authorization.as_ref(), account).await;
             }
             let Some(challenge) = self.challenge(landed.reply.response.headers()) else {
                 account.timings.add(self.question.stage, waited);
-                return self.judge(landed, authorization.as_ref(), account).await;
+                return self.verdict(landed, authorization.as_ref(), account).await;
             };
             account.timings.add(Stage::Challenge, waited);
             account.sent = false;
@@ -86,7 +86,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Does a blob host refuse a URL that the registry has just signed? Another may do (design decision 18).
+    /// True if a blob host refuses a signed URL: the registry may sign a better one (design decision 18).
     fn is_expired(&self, landed: &Landed) -> bool {
         let status = landed.reply.response.status();
         landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
@@ -111,7 +111,7 @@ impl Walk<'_> {
                 let signatures = if redirected { signatures(&url) } else { Vec::new() };
                 return Ok(Landed { reply, redirected, signatures });
             }
-            let next = self.judge_redirect(&url, &reply, hop)?;
+            let next = self.redirect(&url, &reply, hop)?;
             drain(reply.response.into_body(), self.deadline).await;
             url = next;
             hop += 1;
@@ -170,7 +170,7 @@ impl Walk<'_> {
         HeaderValue::from_str(&validator.etag).ok().filter(|_| same)
     }
 
-    fn judge_redirect(&self, from: &Url, reply: &Reply, hop: usize) -> Result<Url, Error> {
+    fn redirect(&self, from: &Url, reply: &Reply, hop: usize) -> Result<Url, Error> {
         let evidence = self.evidence(reply);
         let garbage = |reason, message: &str| {
             let evidence = evidence.clone().because(reason).saying(message);
@@ -184,7 +184,7 @@ impl Walk<'_> {
             return garbage(Reason::BadRedirect, "a redirect without a readable Location");
         };
         let upstream = &self.inner.upstream;
-        upstream.zone.judge_redirect(&upstream.registry, from, location).map_err(|refusal| {
+        upstream.zone.check_redirect(&upstream.registry, from, location).map_err(|refusal| {
             let host = from.join(location).ok().as_ref().and_then(Target::of).map(|it| it.authority());
             let evidence =
                 Evidence { status: evidence.status, ..Evidence::host(host.unwrap_or(evidence.host)) };
@@ -243,7 +243,7 @@ fn bare(mut url: Url) -> Url {
     url
 }
 
-/// What signs an address: whoever has it may fetch, so no error may repeat it. Blob hosts do, in their refusals.
+/// The signatures in a URL. They allow a fetch, so no error may repeat them, though blob hosts repeat them in refusals.
 fn signatures(url: &Url) -> Vec<Secret> {
     let values = url.query_pairs().map(|(_, value)| value.into_owned());
     values.filter(|value| value.len() >= SIGNATURE_MIN).map(Secret::new).collect()

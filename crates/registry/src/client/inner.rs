@@ -1,4 +1,4 @@
-//! What all clones of a client share, and on whose behalf one of them asks.
+//! The state that all clones of a client share, and the party that one of them asks for.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::wire::transport::Transport;
 pub(crate) struct Behalf {
     /// Mirrors the request passed before us.
     pub(crate) via: Arc<str>,
-    /// Who shows a token of their own; nobody: we ask as ourselves.
+    /// The caller whose own token is shown; `None`: the client shows its own identity.
     pub(crate) caller: Option<Caller>,
     /// How much it matters.
     pub(crate) demand: Demand,
@@ -38,7 +38,7 @@ pub(crate) struct Inner {
     pub(crate) pool: Arc<Pool>,
     /// By endpoint: did it ask for Basic?
     pub(crate) wants_basic: Vec<AtomicBool>,
-    /// What the first endpoint last asked clients for.
+    /// The last challenge of the first endpoint.
     pub(crate) challenged: Mutex<Option<Challenge>>,
     /// By endpoint: is it asked now?
     pub(crate) guards: Vec<Guard>,

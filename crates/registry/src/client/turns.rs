@@ -1,4 +1,4 @@
-//! Whom a question is put to: endpoints in their order, one deadline over all, and a hedge beside the first.
+//! The turns of endpoints: they are asked in order, with one deadline over all, and a hedge beside the first.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::connections::Connections;
 use crate::client::failures::Failures;
 use crate::client::inner::{Behalf, Inner};
-use crate::client::question::Question;
+use crate::client::request::UpstreamRequest;
 use crate::client::walk::{Given, Walk, Walked};
 use crate::error::{Error, Evidence, Reason};
 use crate::observe::RequestKind;
@@ -22,7 +22,7 @@ impl Inner {
     pub(crate) async fn walk<T>(
         &self,
         behalf: &Behalf,
-        question: &Question<'_>,
+        question: &UpstreamRequest<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
         let mut failures = Failures::of(&self.upstream);
@@ -57,8 +57,8 @@ impl Inner {
         }))
     }
 
-    /// Could the question, a counted one, go to any endpoint?
-    pub(crate) async fn afford(&self, behalf: &Behalf, question: &Question<'_>) -> Result<(), Error> {
+    /// Checks that the request, a counted one, could go to any endpoint.
+    pub(crate) async fn afford(&self, behalf: &Behalf, question: &UpstreamRequest<'_>) -> Result<(), Error> {
         let mut withheld = Ok(());
         let mut left: Vec<usize> = self.order(question).rev().collect();
         while let Some(endpoint) = left.pop() {
@@ -73,7 +73,7 @@ impl Inner {
     }
 
     /// When a further endpoint is asked beside the first: heads of manifests alone, which no registry counts.
-    fn hedge_at(&self, question: &Question<'_>) -> Option<Instant> {
+    fn hedge_at(&self, question: &UpstreamRequest<'_>) -> Option<Instant> {
         let after = self.upstream.limits.hedge_after?;
         (question.kind == RequestKind::ManifestHead).then(|| Instant::now() + after)
     }
@@ -86,7 +86,7 @@ impl Inner {
     fn turn<'a, T, M: Fn(Given) -> Result<T, Error>>(
         &'a self,
         behalf: &'a Behalf,
-        question: &'a Question<'a>,
+        question: &'a UpstreamRequest<'a>,
         endpoint: usize,
         others: &[usize],
         make: &'a M,
@@ -98,7 +98,7 @@ impl Inner {
     }
 
     /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
-    fn order(&self, question: &Question<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
+    fn order(&self, question: &UpstreamRequest<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let count = self.upstream.endpoints.len();
         let first = question.rest.map_or(0, |rest| rest.first_endpoint);
         (0..count).map(move |turn| (first + turn) % count)
@@ -174,6 +174,6 @@ async fn due(instant: Option<Instant>) {
 }
 
 /// How far on a pull's way a good answer went.
-fn farthest(question: &Question<'_>) -> Stage {
+fn farthest(question: &UpstreamRequest<'_>) -> Stage {
     if question.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
 }

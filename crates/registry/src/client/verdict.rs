@@ -1,4 +1,4 @@
-//! What an answer means: failures by class, successes with the body the question wants.
+//! The verdict on an answer: a failure with its class, or a success with the body that was asked for.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,8 +30,8 @@ enum Held {
 }
 
 impl Walk<'_> {
-    /// What the answer means; reads the body when the question wants it, or when it explains a failure.
-    pub(crate) async fn judge(
+    /// The verdict on an answer. Reads the body when the question wants it, or when it explains a failure.
+    pub(crate) async fn verdict(
         &self,
         landed: Landed,
         authorization: Option<&Authorization>,

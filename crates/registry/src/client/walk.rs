@@ -13,7 +13,7 @@ use url::Url;
 use crate::auth::caller::Caller;
 use crate::client::account::Account;
 use crate::client::inner::{Behalf, Inner};
-use crate::client::question::Question;
+use crate::client::request::UpstreamRequest;
 use crate::error::Evidence;
 use crate::observe::RequestKind;
 use crate::timings::Peer;
@@ -21,7 +21,7 @@ use crate::upstream::Endpoint;
 use crate::wire::pool::Pool;
 use crate::wire::transport::{Ask, Reply};
 
-/// What an endpoint gave.
+/// The good answer of an endpoint.
 pub(crate) struct Given {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -30,12 +30,12 @@ pub(crate) struct Given {
     pub(crate) peer: Option<Peer>,
     /// Read as far as the question says.
     pub(crate) body: Bytes,
-    /// What is still on the wire.
+    /// The body, if it is still on the wire.
     pub(crate) incoming: Option<Incoming>,
     pub(crate) stage: Stage,
 }
 
-/// What was made of it, and the observation that is still open.
+/// The value made of a good answer, and the observation that is still open.
 pub(crate) struct Walked<T> {
     pub(crate) value: T,
     pub(crate) endpoint: usize,
@@ -48,12 +48,12 @@ pub(crate) struct Walked<T> {
 pub(crate) struct Walk<'a> {
     pub(crate) inner: &'a Inner,
     pub(crate) behalf: &'a Behalf,
-    pub(crate) question: &'a Question<'a>,
+    pub(crate) question: &'a UpstreamRequest<'a>,
     /// Index into the upstream's endpoints.
     pub(crate) endpoint: usize,
     pub(crate) pool: Arc<Pool>,
     pub(crate) deadline: Instant,
-    /// Is there no other endpoint to ask after this one?
+    /// True if no other endpoint is asked after this one.
     pub(crate) is_last: bool,
 }
 
@@ -68,11 +68,11 @@ pub(crate) struct Landed {
 
 impl Walk<'_> {
     /// The same walk with another question.
-    pub(crate) fn with<'a>(&'a self, question: &'a Question<'a>) -> Walk<'a> {
+    pub(crate) fn with<'a>(&'a self, question: &'a UpstreamRequest<'a>) -> Walk<'a> {
         Walk { question, pool: Arc::clone(&self.pool), ..*self }
     }
 
-    /// Who is asking: the upstream's short id when credentials are used, `client` with a caller's own token.
+    /// The name of the identity: the upstream's short id when credentials are used, `client` with a caller's own token.
     pub(crate) fn identity(&self) -> &str {
         match (self.caller(), self.credentials()) {
             (Some(_), _) => CLIENT,
@@ -81,7 +81,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whose token this endpoint may see.
+    /// The caller whose token this endpoint may see.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.behalf.caller.as_ref().filter(|_| self.endpoint == CALLERS_ENDPOINT)
     }
@@ -144,7 +144,7 @@ impl Walk<'_> {
     }
 }
 
-/// Who we say we are.
+/// The product in our `User-Agent`.
 const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));
 /// The identity of all who show a token of their own.
 const CLIENT: &str = "client";

@@ -35,7 +35,7 @@ pub(crate) struct Leave {
 /// The endpoint is not asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paused {
-    /// What opened the breaker.
+    /// The failure that opened the breaker.
     pub trouble: Trouble,
     /// When the next probe may go out; in the past while one is out.
     pub next_probe: Instant,
@@ -52,7 +52,7 @@ pub struct Trouble {
     pub stage: Stage,
 }
 
-/// What an answer, or the lack of one, says about the endpoint.
+/// The health of an endpoint as one answer, or the lack of one, shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     /// It answers.
@@ -96,7 +96,7 @@ impl Breaker {
         }
     }
 
-    /// Would [`Breaker::admit`] refuse?
+    /// True if [`Breaker::admit`] would refuse.
     pub(crate) fn refuses(&self, now: Instant) -> bool {
         match self.phase {
             Phase::Closed { .. } => false,
@@ -122,7 +122,7 @@ impl Breaker {
         Ok(Leave { era: self.era, probe: true })
     }
 
-    /// What came of an admitted request. `jitter`, from 0 to 1, spreads the pauses of many instances.
+    /// Takes note of how an admitted request ended. `jitter`, from 0 to 1, spreads the pauses of many instances.
     ///
     /// A failure counts only in the phase in which the request went out; a success closes whenever it comes.
     pub(crate) fn settle(&mut self, leave: Leave, health: Health, now: Instant, pauses: Pauses, jitter: f64) {
@@ -179,7 +179,7 @@ impl Breaker {
 }
 
 impl Health {
-    /// What a failure says of the endpoint, which had `given` to answer.
+    /// The health that a failure shows of the endpoint, which had the time `given` to answer.
     ///
     /// An endpoint that says no is well. So is one whose blob host fails, and a mirror that says its own upstream
     /// does. A token server that is down fails whoever needs a token, so it counts.
@@ -403,7 +403,7 @@ mod tests {
         assert_ne!(Health::of(&error, Duration::from_millis(250)), Health::Unknown);
     }
 
-    /// What the model knows of a request under way.
+    /// The model's record of a request under way.
     struct Request {
         leave: Leave,
         probe: bool,

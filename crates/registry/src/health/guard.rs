@@ -58,7 +58,7 @@ impl Guard {
         guard
     }
 
-    /// Would a request be refused?
+    /// True if a request would be refused.
     pub(crate) fn refuses(&self, now: Instant) -> bool {
         self.refusal(now).is_some()
     }

@@ -63,7 +63,7 @@ impl RetryBudget {
     }
 }
 
-/// What is counted together.
+/// The length of a slot.
 const SLOT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use oci::class::{Class, Stage};
 use oci::demand::Demand;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::question::Question;
+use crate::client::request::UpstreamRequest;
 use crate::client::walk::Walk;
 use crate::error::{Error, Evidence, Reason};
 use crate::observe::RequestKind;
@@ -25,9 +25,9 @@ pub(crate) struct Admitted<'a> {
     counted: bool,
     /// When it was let out.
     asked: Instant,
-    /// Is the quota its answer tells of ours, not the caller's?
+    /// True if the quota in its answer is ours, false if it is the caller's.
     ours: bool,
-    /// Neither settled nor given back.
+    /// True until it is settled or given back.
     open: bool,
 }
 
@@ -54,7 +54,7 @@ impl Walk<'_> {
         self.wait(&key, look, |rank, now| ledger.would(&key, price, rank, now)).await.map(drop)
     }
 
-    /// May a token be exchanged now?
+    /// Checks that a token may be exchanged now.
     pub(crate) fn admit_login(&self) -> Result<(), Error> {
         let asked = self.inner.outbound.ledger.would(&self.quota_key(), Price::Login, None, Instant::now());
         asked.map_err(|withheld| self.withheld(withheld, Stage::Token))
@@ -74,7 +74,7 @@ impl Walk<'_> {
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
     }
 
-    /// Is a request that the quota does not allow kept waiting? Not where another endpoint is still to be asked, nor where
+    /// True if a request that the quota does not allow is kept waiting. Not where another endpoint is still to be asked, nor where
     /// a stale answer or none at all does as well.
     fn holds(&self) -> bool {
         let policy = self.inner.upstream.on_exhausted;
@@ -123,7 +123,7 @@ impl Walk<'_> {
 
     /// Asks for the manifest's headers, which is free, so that the ledger hears what is left. An open breaker is heeded.
     async fn look(&self, look: &impl Look) {
-        let question = Question {
+        let question = UpstreamRequest {
             kind: RequestKind::ManifestHead,
             stage: Stage::ManifestHead,
             asked: self.question.asked,
@@ -207,7 +207,7 @@ impl Drop for Admitted<'_> {
     }
 }
 
-/// Did the registry itself, not its token endpoint or blob host, ask us to slow down?
+/// True if the registry itself, not its token endpoint or blob host, asked us to slow down.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.class, Class::RatePullQuota | Class::RateBurst)
         && error.stage != Stage::Token

@@ -1,4 +1,4 @@
-//! What a registry says it will still allow, read from its answers and never assumed.
+//! The quota headers of an answer: how many pulls a registry still allows.
 //!
 //! This is one answer's word. The ledger that remembers it per registry, identity and source, and decides what is
 //! still spent, takes [`Quota`] values from [`crate::Observation::quota`].
@@ -16,7 +16,7 @@ pub struct Quota {
     pub remaining: Option<u64>,
     /// Length of the window.
     pub window: Option<Duration>,
-    /// Whom the registry counts (`docker-ratelimit-source`): an address or an account.
+    /// The party whose pulls the registry counts (`docker-ratelimit-source`): an address or an account.
     pub source: Option<String>,
 }
 

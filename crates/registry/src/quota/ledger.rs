@@ -68,7 +68,7 @@ pub struct QuotaKey {
     pub endpoint: String,
 }
 
-/// What a request costs.
+/// The cost of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Price {
     /// A manifest GET: the one request Docker Hub counts (docs.docker.com, usage limits).
@@ -101,7 +101,7 @@ pub struct Withheld {
 pub struct Outlook {
     /// The quota's name.
     pub key: QuotaKey,
-    /// What the registry last stated, if it did.
+    /// The quota the registry last stated, if it did.
     pub stated: Option<Quota>,
     /// Counted requests that may still go out, by our own count.
     pub left: Option<u64>,

@@ -1,4 +1,4 @@
-//! What is known of one quota: what the registry last stated, what was spent since, and how long we stay away.
+//! The state of one quota: the registry's last statement, the requests sent since, and the pauses.
 //! Pure: every method takes the time.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ pub(super) struct Standing {
     word: Option<Word>,
     /// Our own counted requests, oldest first.
     spent: VecDeque<Instant>,
-    /// What the registry said was left, at times far enough apart, oldest first.
+    /// The remaining pulls that the registry stated, at times far enough apart, oldest first.
     samples: VecDeque<(Instant, u64)>,
     /// Counted requests on their way.
     in_flight: u64,
@@ -33,7 +33,7 @@ pub(super) struct Standing {
     on_trial: bool,
 }
 
-/// What an answer stated, and when.
+/// The quota an answer stated, and the time of the answer.
 #[derive(Clone, Debug)]
 pub(super) struct Word {
     pub(super) quota: Quota,
@@ -50,7 +50,7 @@ pub(super) struct Pause {
     /// Of the refusal that began it.
     pub(super) class: Class,
     pub(super) until: Instant,
-    /// Did the registry name the time, or is it our guess?
+    /// True if the registry named the time; false if it is our guess.
     pub(super) told: bool,
     /// Of the quota's pause: what was left when the registry refused. A word of more than that ends it.
     remaining: u64,
@@ -59,7 +59,7 @@ pub(super) struct Pause {
 impl Standing {
     /// Counted requests that may still go out, as far as is known; `None` is without limit.
     ///
-    /// What was told, less what is on its way or may have counted since. Of the window only our own requests are
+    /// The stated remainder, less the requests that are on their way or may have counted since. Of the window only our own requests are
     /// known to roll out of it; what others spent counts as spent until the whole window has passed since the word.
     pub(super) fn left(&self, now: Instant) -> Option<u64> {
         let word = self.word.as_ref().filter(|word| word.void.is_none_or(|void| now < void))?;

@@ -1,4 +1,4 @@
-//! Whose certificates an endpoint's connections trust. The files are read again for each new connection, so that a
+//! The certificate authorities that an endpoint's connections trust. The files are read again for each new connection, so that a
 //! rotated authority counts without a restart.
 
 use std::io::Read;
@@ -19,7 +19,7 @@ pub(crate) struct Authorities {
 }
 
 struct Held {
-    /// What the files held when they were last looked at, good or not.
+    /// The content of the files when they were last read, usable or not.
     seen: Result<Vec<Pem>, BuildError>,
     tls: Tls,
 }

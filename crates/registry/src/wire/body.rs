@@ -36,7 +36,7 @@ pub struct Body {
     window: Window,
 }
 
-/// What a body is held to, and who hears of it.
+/// The limits a body is held to, and the observer of its end.
 pub(crate) struct Promise {
     /// Bytes announced; `None` when nothing was.
     pub(crate) length: Option<u64>,

@@ -8,7 +8,7 @@ pub enum BuildError {
     CaFile {
         /// As configured.
         path: std::path::PathBuf,
-        /// What was wrong with it.
+        /// The fault that was found in it.
         reason: String,
     },
 }

@@ -134,7 +134,7 @@ impl Dialer {
         let mut refused = None;
         let mut allowed = Vec::new();
         for address in addresses {
-            match self.zone.judge_address(&name, address, written) {
+            match self.zone.check_address(&name, address, written) {
                 Ok(()) => allowed.push(SocketAddr::new(address, target.port)),
                 Err(refusal) => refused = refused.or(Some((address, refusal))),
             }

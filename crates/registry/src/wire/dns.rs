@@ -130,7 +130,7 @@ impl Resolver {
     }
 }
 
-/// Did the servers fail, so that nothing was learnt of the name?
+/// True if the name servers failed, so that nothing was learned of the name.
 fn is_of_the_servers(reason: Reason) -> bool {
     matches!(reason, Reason::NameServerFailed | Reason::NameServerSilent)
 }

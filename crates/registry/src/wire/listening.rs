@@ -18,7 +18,7 @@ impl Listening {
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(address);
     }
 
-    /// Would a connection to `address` come to one of them?
+    /// True if a connection to `address` would reach one of the listeners.
     pub(crate) fn holds(&self, address: SocketAddr) -> bool {
         let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut same_port = own.iter().filter(|own| own.port() == address.port()).peekable();
@@ -31,7 +31,7 @@ impl Listening {
     }
 }
 
-/// What the kernel makes of an address: an unspecified one is loopback (Linux `ip(7)`).
+/// The address the kernel connects to: an unspecified one is loopback (Linux `ip(7)`).
 fn dialled(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// What TLS and HTTP are spoken over.
+/// A byte stream that carries TLS and HTTP.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// Any [`Io`].

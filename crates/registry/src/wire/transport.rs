@@ -32,7 +32,7 @@ pub(crate) struct Transport {
 
 /// One request. Holds secrets, so it has no `Debug`.
 pub(crate) struct Ask {
-    /// Whose authorities are trusted: an index into the upstream's endpoints.
+    /// The endpoint whose authorities are trusted: an index into the upstream's endpoints.
     pub(crate) endpoint: usize,
     pub(crate) method: Method,
     pub(crate) url: Url,

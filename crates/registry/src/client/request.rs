@@ -12,7 +12,7 @@ use crate::client::values::Rest;
 use crate::observe::RequestKind;
 
 /// One question to an upstream.
-pub(crate) struct Question<'a> {
+pub(crate) struct UpstreamRequest<'a> {
     pub(crate) kind: RequestKind,
     pub(crate) stage: Stage,
     pub(crate) asked: Asked,
@@ -23,7 +23,7 @@ pub(crate) struct Question<'a> {
     pub(crate) query: Vec<(String, String)>,
     /// `Accept`, `Range` and their like.
     pub(crate) headers: HeaderMap,
-    /// What the request asks for the rest of.
+    /// The broken transfer whose rest the request asks for.
     pub(crate) rest: Option<&'a Rest>,
     /// Read the body before answering, up to this many bytes.
     pub(crate) read: Option<usize>,
@@ -37,13 +37,13 @@ pub(crate) fn manifest_question<'a>(
     repository: &'a Repository,
     reference: &Reference,
     deadline: Instant,
-) -> Question<'a> {
+) -> UpstreamRequest<'a> {
     let stage = if method == Method::HEAD { Stage::ManifestHead } else { Stage::ManifestGet };
     let asked = match reference {
         Reference::Tag(_) => Asked::ManifestByTag,
         Reference::Digest(_) => Asked::ManifestByDigest,
     };
-    Question {
+    UpstreamRequest {
         kind,
         stage,
         asked,
@@ -65,8 +65,8 @@ pub(crate) fn blob_question<'a>(
     repository: &'a Repository,
     digest: &Digest,
     deadline: Instant,
-) -> Question<'a> {
-    Question {
+) -> UpstreamRequest<'a> {
+    UpstreamRequest {
         kind,
         stage: Stage::BlobFirstByte,
         asked: Asked::Blob,
@@ -87,8 +87,8 @@ pub(crate) fn list_question(
     repository: &Repository,
     path: String,
     deadline: Instant,
-) -> Question<'_> {
-    Question {
+) -> UpstreamRequest<'_> {
+    UpstreamRequest {
         kind,
         stage: Stage::ManifestGet,
         asked: Asked::List,
