@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
         let found = match self.largest_layer(digest, &mut learned.named).await {
             Ok(None) => return Ok(()),
             Ok(Some(layer)) => Ok(layer),
-            Err(error) if is_of_content(error.class) => {
+            Err(error) if error.class.rules().of_content => {
                 self.timings.merge(&error.timings);
                 Err(error.with_timings(Timings::default()))
             }
@@ -213,12 +213,6 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
             retry_after: error.evidence.retry_after,
         },
     }
-}
-
-/// Is it a fault of the content behind a digest, which holds until the tag means another? It must not turn into a
-/// success where the budget forbids to look again.
-fn is_of_content(class: Class) -> bool {
-    matches!(class, Class::PlatformMissing | Class::MediaType | Class::DigestGone)
 }
 
 /// Foreign layers are not the registry's to serve.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use oci::Class;
 use tokio::time::Instant;
 
 use crate::verdict::Verdict;
@@ -62,14 +61,7 @@ impl Due {
 /// soon; what probing makes worse (limits, refused logins) is left alone ever longer.
 fn backoff(verdict: &Verdict, failures: u32) -> f64 {
     let Verdict::Failed(failed) = verdict else { return 1.0 };
-    let costly = matches!(
-        failed.class,
-        Class::AuthRejected
-            | Class::AuthPoisoned
-            | Class::ForbiddenPolicy
-            | Class::RateLogin
-            | Class::RateBurst
-    );
+    let costly = failed.class.rules().worsens;
     if costly { f64::from(1u32 << failures.min(10)) } else { 1.0 }
 }
 
@@ -84,7 +76,7 @@ const JITTER: f64 = 0.1;
 mod tests {
     use super::*;
     use crate::verdict::{Depth, Failed};
-    use oci::Stage;
+    use oci::{Class, Stage};
 
     const MINUTE: Duration = Duration::from_secs(60);
 

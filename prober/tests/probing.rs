@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// A lane over one registry, and the board it writes on.
 struct Probing {
-    ledger: Arc<registry::Ledger>,
+    ledger: Arc<dyn registry::Ledger>,
     lane: Lane,
     clock: tokio::time::Instant,
     board: Arc<prober::Board>,

@@ -271,6 +271,9 @@ impl<O: Origin> Fill<O> {
     /// Before the first headers only a reset is, once: the client has tried every endpoint, and the error can be told.
     fn retry_in(&mut self, error: &Error, patience: &mut Patience) -> Option<Duration> {
         let (begun, taken) = (self.tally.has_begun(), self.taken());
+        if error.is_pause_of_blob_host() {
+            return None;
+        }
         if begun && error.class == Class::UpstreamPaused {
             return patience.sit_out(error.evidence.retry_after.unwrap_or_default(), taken);
         }
@@ -278,9 +281,9 @@ impl<O: Origin> Fill<O> {
             return patience.spend(taken);
         }
         let first_reset =
-            !begun && error.class == Class::ConnectReset && !std::mem::replace(&mut self.reset_once, true);
+            !begun && error.class.rules().repeats_once && !std::mem::replace(&mut self.reset_once, true);
         let restarted = std::mem::take(&mut self.restarted);
-        if !(restarted || first_reset || begun && resumable(error.class)) {
+        if !(restarted || first_reset || begun && error.may_resume()) {
             return None;
         }
         let pause = patience.spend(taken);
@@ -337,26 +340,6 @@ impl<O: Origin> Fill<O> {
         let host = self.source.origin.registry().as_str();
         Error::new(class, Stage::BlobTransfer, Evidence::host(host).because(reason))
     }
-}
-
-/// May the rest be had by asking again? Answers that are final for this content or identity are not in the list,
-/// nor is a rate limit (design decision 18).
-fn resumable(class: Class) -> bool {
-    matches!(
-        class,
-        Class::Truncated
-            | Class::Stalled
-            | Class::ConnectReset
-            | Class::ConnectRefused
-            | Class::ConnectTimeout
-            | Class::ConnectUnreachable
-            | Class::Dns
-            | Class::HttpProxy
-            | Class::BlobHost
-            | Class::Registry5xx
-            | Class::ProtocolGarbage
-            | Class::Overloaded
-    )
 }
 
 /// An unread fill goes on when less is missing, bytes.

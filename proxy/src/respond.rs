@@ -372,7 +372,7 @@ fn mark_stale(response: &mut Response, staleness: &Staleness, registry: &str) {
         Stale::Removed(_) => "no longer has it, and keep_removed keeps it".to_owned(),
         Stale::SecondHand => "now: answered with a stale copy".to_owned(),
     };
-    let text = format!("299 - \"pullgate: stale: {registry} {confirmed}, {why}\"");
+    let text = oci::mark::stale_warning(&format!("{registry} {confirmed}, {why}"));
     set(response, header::WARNING, &text);
     if let Some(class) = staleness.class() {
         set(response, CLASS, class.as_str());
@@ -487,9 +487,9 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
 
 /// Headers of a usual answer, so that their table grows once.
 const HEADERS_USUAL: usize = 12;
-const OUTCOME: HeaderName = HeaderName::from_static("x-pullgate-outcome");
-const CLASS: HeaderName = HeaderName::from_static("x-pullgate-class");
-const STAGE: HeaderName = HeaderName::from_static("x-pullgate-stage");
+const OUTCOME: HeaderName = HeaderName::from_static(oci::mark::OUTCOME);
+const CLASS: HeaderName = HeaderName::from_static(oci::mark::CLASS);
+const STAGE: HeaderName = HeaderName::from_static(oci::mark::STAGE);
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");

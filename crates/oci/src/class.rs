@@ -85,6 +85,8 @@ labels! {
         NotConfigured = "not_configured";
         /// No space or no inodes left.
         DiskFull = "disk_full";
+        /// The disk takes too long to read or write.
+        DiskSlow = "disk_slow";
         /// The container runtime does not answer.
         CriDown = "cri_down";
         /// Nothing in the list fits.
@@ -92,8 +94,161 @@ labels! {
     }
 }
 
+/// The party that has to act on a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The registry or the network towards it.
+    Upstream,
+    /// The client that asked.
+    Client,
+    /// This process, its configuration or its machine.
+    Ours,
+}
+
+/// The meaning of a failure for the breaker of the endpoint that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The endpoint fails, even where it gave an answer.
+    Fails,
+    /// The endpoint fails, unless it gave an answer.
+    FailsSilent,
+    /// The endpoint fails, unless it gave an answer or had too little time to give one.
+    FailsInTime,
+    /// The endpoint works: the fault is elsewhere.
+    Well,
+    /// The endpoint works if it gave an answer; else nothing was learned.
+    Unknown,
+}
+
+/// Families of classes that one alert and one runbook chapter may treat together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// The name or content that was asked for.
+    Content,
+    /// Credentials and permissions.
+    Access,
+    /// Limits on requests.
+    Limit,
+    /// The way to the registry, and its answers.
+    Reachability,
+    /// TLS and its certificates.
+    Certificate,
+    /// The configuration of this process.
+    Configuration,
+    /// The resources of this machine.
+    Capacity,
+}
+
+/// One row of the table of classes: what follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The party that has to act.
+    pub side: Side,
+    /// The meaning for the endpoint's breaker.
+    pub endpoint: Endpoint,
+    /// The family for alerts.
+    pub family: Family,
+    /// True if the rest of a body may be asked for after it. False where the answer is final for the content or the
+    /// identity, and for rate limits (design decision 18).
+    pub resumes: bool,
+    /// True if it refuses the identity that asked, so that another may be served.
+    pub refuses_identity: bool,
+    /// True if a request without any answer is sent once more after it.
+    pub repeats_once: bool,
+    /// True if asking again makes it worse, so that probes become rare.
+    pub worsens: bool,
+    /// True if it is a fault of the content behind a digest, which holds until the tag names another.
+    pub of_content: bool,
+}
+
+impl Rules {
+    const fn of(side: Side, endpoint: Endpoint, family: Family) -> Self {
+        let no = false;
+        Self {
+            side,
+            endpoint,
+            family,
+            resumes: no,
+            refuses_identity: no,
+            repeats_once: no,
+            worsens: no,
+            of_content: no,
+        }
+    }
+
+    const fn resumes(self) -> Self {
+        Self { resumes: true, ..self }
+    }
+
+    const fn refuses_identity(self) -> Self {
+        Self { refuses_identity: true, ..self }
+    }
+
+    const fn repeats_once(self) -> Self {
+        Self { repeats_once: true, ..self }
+    }
+
+    const fn worsens(self) -> Self {
+        Self { worsens: true, ..self }
+    }
+
+    const fn of_content(self) -> Self {
+        Self { of_content: true, ..self }
+    }
+}
+
 impl Class {
-    /// What to do next, as a clause to follow a colon.
+    /// The consequences of a failure of this class: the one table that every decision by class reads. A new class is a row.
+    #[rustfmt::skip]
+    pub const fn rules(self) -> Rules {
+        match self {
+            Self::NameInvalid => Rules::of(Side::Client, Endpoint::Unknown, Family::Content),
+            Self::NeverPolicy => Rules::of(Side::Client, Endpoint::Unknown, Family::Content),
+            Self::ManifestUnknown => Rules::of(Side::Client, Endpoint::Unknown, Family::Content),
+            Self::RepoUnknownOrPrivate => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content).refuses_identity(),
+            Self::DigestGone => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content).of_content(),
+            Self::PlatformMissing => Rules::of(Side::Client, Endpoint::Unknown, Family::Content).of_content(),
+            Self::MediaType => Rules::of(Side::Client, Endpoint::Unknown, Family::Content).of_content(),
+            Self::AuthMissing => Rules::of(Side::Ours, Endpoint::Unknown, Family::Access).refuses_identity(),
+            Self::AuthRejected => Rules::of(Side::Ours, Endpoint::Unknown, Family::Access).refuses_identity().worsens(),
+            Self::AuthPoisoned => Rules::of(Side::Ours, Endpoint::Unknown, Family::Access).worsens(),
+            Self::ForbiddenPolicy => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Access).refuses_identity().worsens(),
+            Self::GeoOrWafBlock => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability),
+            Self::RatePullQuota => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit),
+            Self::RateBurst => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit).worsens(),
+            Self::RateLogin => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit).worsens(),
+            Self::KubeletThrottle => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit),
+            Self::Registry5xx => Rules::of(Side::Upstream, Endpoint::Fails, Family::Reachability).resumes(),
+            Self::Dns => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
+            Self::ConnectTimeout => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
+            Self::ConnectRefused => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes(),
+            Self::ConnectUnreachable => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes(),
+            Self::ConnectReset => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes().repeats_once(),
+            Self::HttpProxy => Rules::of(Side::Upstream, Endpoint::Fails, Family::Reachability).resumes(),
+            Self::TlsUnknownCa => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
+            Self::TlsExpired => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
+            Self::TlsNotYetValid => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
+            Self::TlsName => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
+            Self::TlsOther => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
+            Self::Signature => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content),
+            Self::BlobHost => Rules::of(Side::Upstream, Endpoint::Well, Family::Reachability).resumes(),
+            Self::Stalled => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
+            Self::Truncated => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes(),
+            Self::Corrupt => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content),
+            Self::ProtocolGarbage => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes(),
+            Self::TrustRefused => Rules::of(Side::Ours, Endpoint::Unknown, Family::Configuration),
+            Self::Loop => Rules::of(Side::Ours, Endpoint::Unknown, Family::Configuration),
+            Self::UpstreamPaused => Rules::of(Side::Ours, Endpoint::Unknown, Family::Reachability),
+            Self::Overloaded => Rules::of(Side::Ours, Endpoint::Unknown, Family::Capacity).resumes(),
+            Self::NotConfigured => Rules::of(Side::Ours, Endpoint::Unknown, Family::Configuration),
+            Self::DiskFull => Rules::of(Side::Ours, Endpoint::Unknown, Family::Capacity),
+            Self::DiskSlow => Rules::of(Side::Ours, Endpoint::Unknown, Family::Capacity),
+            Self::CriDown => Rules::of(Side::Ours, Endpoint::Unknown, Family::Capacity),
+            Self::Unknown => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability),
+        }
+    }
+
+    /// The advice for this class, as a clause to follow a colon.
     pub fn fix(self) -> &'static str {
         match self {
             Self::NameInvalid => "correct the reference: lower case, no spaces, no scheme",
@@ -146,6 +301,7 @@ impl Class {
             Self::Overloaded => "raise the limit named here, or add a replica",
             Self::NotConfigured => "add an [upstreams.*] section, or pull without the mirror",
             Self::DiskFull => "free space; the mirror passes content through meanwhile",
+            Self::DiskSlow => "check the disk's load and health; the mirror passes content through meanwhile",
             Self::CriDown => "check the runtime's service on the node",
             Self::Unknown => "read the evidence, and report it so that the list can grow",
         }
@@ -190,5 +346,22 @@ mod tests {
             assert_eq!(stage.as_str().parse(), Ok(*stage));
         }
         assert_eq!("ok".parse::<Class>(), Err(UnknownLabel));
+    }
+
+    #[test]
+    fn what_may_be_resumed_neither_refuses_nor_worsens() {
+        for class in Class::ALL.iter().copied() {
+            let rules = class.rules();
+            assert!(
+                !rules.resumes || !(rules.refuses_identity || rules.worsens || rules.of_content),
+                "{class}"
+            );
+            assert!(!rules.repeats_once || rules.resumes, "{class}");
+            assert!(
+                rules.family != Family::Limit || !rules.resumes,
+                "{class}: a rate limit is never retried"
+            );
+            assert!(rules.family != Family::Capacity || rules.side == Side::Ours, "{class}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`digest`]: digests, and the proof [`Verified`] that only a finished [`Verifier`] can make.
 //! - [`manifest`]: the lenient, bounded reading of foreign manifests.
 //! - [`platform`]: platforms, and which child of an index runs on one.
+//! - [`mark`]: the headers by which one pullgate recognises another.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
 //! - [`credential`]: secrets, and where the credential of a registry comes from.
 //! - [`zone`] and [`demand`]: an operator's decisions about a registry: the hosts that it may send us to, and the
@@ -20,6 +21,7 @@ pub mod digest;
 pub mod go_duration;
 pub mod labels;
 pub mod manifest;
+pub mod mark;
 pub mod media_type;
 pub mod name;
 pub mod platform;

@@ -9,25 +9,25 @@ use http::{HeaderMap, StatusCode};
 use oci::class::{Class, Stage};
 use serde::Deserialize;
 
-use crate::challenge::Challenge;
+use crate::auth::challenge::Challenge;
 use crate::error::{Error, Evidence, Reason};
-use crate::quota::Quota;
-use crate::retry_after;
+use crate::quota::headers::Quota;
+use crate::quota::retry_after;
 
-/// What was asked, of whom, as whom.
+/// The request that an answer belongs to.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
     /// The stage to report.
     pub stage: Stage,
-    /// What was asked for.
+    /// The kind of thing that was asked for.
     pub asked: Asked,
     /// Host (and port, unless it is the scheme's) that answered.
     pub host: &'a str,
     /// Its address, unknown behind a forward proxy.
     pub address: Option<SocketAddr>,
-    /// Was the request made as somebody: with a credential, or with a token got for one?
+    /// True if the request showed a credential, or a token exchanged for one.
     pub identified: bool,
-    /// Did the answer come from another host than the registry's, after a redirect?
+    /// True if the answer came from another host than the registry's, after a redirect.
     pub redirected: bool,
     /// The time now, for `Retry-After` as a date when the answer has no `Date`.
     pub now: SystemTime,
@@ -58,7 +58,7 @@ pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, bo
     let (class, reason) = if status.is_success() {
         (said.html && context.asked.wants_json()).then_some((Class::ProtocolGarbage, Some(Reason::Html)))?
     } else {
-        judge(context, status, headers, &said)
+        class_of_status(context, status, headers, &said)
     };
     let blob_host = context.redirected && context.asked == Asked::Blob;
     let class = if blob_host { Class::BlobHost } else { class };
@@ -86,7 +86,7 @@ pub(crate) fn lacks_referrers(context: &Context<'_>, parts: &Parts, body: &[u8])
 }
 
 /// The rules in their order: the first that fits wins.
-fn judge(
+fn class_of_status(
     context: &Context<'_>,
     status: StatusCode,
     headers: &HeaderMap,
@@ -167,7 +167,7 @@ impl Asked {
     }
 }
 
-/// What an answer's body says, in any of the shapes registries use.
+/// The error in an answer's body, in any of the shapes registries use.
 #[derive(Default)]
 struct Said {
     html: bool,
@@ -253,7 +253,7 @@ fn title(body: &[u8]) -> Option<String> {
 pub const BODY_PREFIX: usize = 16 * 1024;
 /// Longest error code kept, in characters.
 const CODE_MAX: usize = 64;
-/// What Docker Hub's message of a spent quota holds, in lower case.
+/// Parts of Docker Hub's message of a spent quota, in lower case.
 const PULL_QUOTA_TEXTS: [&str; 2] = ["pull rate limit", "increase-rate-limit"];
 
 #[cfg(test)]

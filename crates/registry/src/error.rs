@@ -1,34 +1,35 @@
-//! What went wrong on the way to a registry: stage, class, and the evidence for both.
+//! The failure of a call to a registry: its stage, its class, and the evidence for both.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use oci::class::Side;
 use oci::class::{Class, Stage};
 use oci::credential::Secret;
 use oci::labels;
 
-use crate::credential;
-use crate::observe::Timings;
+use crate::auth::credential;
+use crate::timings::Timings;
 
-/// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`Failure`].
+/// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`ErrorParts`].
 #[derive(Clone, Debug)]
-pub struct Error(Box<Failure>);
+pub struct Error(Box<ErrorParts>);
 
 /// The parts of an [`Error`].
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct ErrorParts {
     /// The named cause.
     pub class: Class,
     /// Where on the way it happened.
     pub stage: Stage,
-    /// What was seen.
+    /// The observations it was concluded from.
     pub evidence: Evidence,
     /// How long each stage took until the failure, the failing one included.
     pub timings: Timings,
 }
 
-/// What a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
+/// The observations a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// Host (and port, unless it is the scheme's) that failed us, or that we refused to follow to.
@@ -135,21 +136,10 @@ labels! {
     }
 }
 
-/// Who has to act.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The registry or the network towards it.
-    Upstream,
-    /// Who asked.
-    Client,
-    /// This process, its configuration or its machine.
-    Ours,
-}
-
 impl Error {
     /// A failure of `class` in `stage`, on `evidence`.
     pub fn new(class: Class, stage: Stage, evidence: Evidence) -> Self {
-        Self(Box::new(Failure { class, stage, evidence, timings: Timings::default() }))
+        Self(Box::new(ErrorParts { class, stage, evidence, timings: Timings::default() }))
     }
 
     /// The same with the stage times known so far.
@@ -171,39 +161,35 @@ impl Error {
         self
     }
 
-    /// Who has to act on it.
+    /// True if a host that the registry redirected to asked us to slow down, or we keep the pause it asked for. Nothing is
+    /// asked again then before [`Evidence::retry_after`] is over.
+    pub fn is_pause_of_blob_host(&self) -> bool {
+        let asked = self.evidence.status == Some(429) || self.evidence.reason == Some(Reason::OwnBudget);
+        self.class == Class::BlobHost && asked
+    }
+
+    /// True if the rest of a body may be asked for after this failure. A rate limit, of whichever host, is not answered by
+    /// asking again (design decision 18).
+    pub fn may_resume(&self) -> bool {
+        self.class.rules().resumes && !self.is_pause_of_blob_host()
+    }
+
+    /// The party that has to act on it.
     pub fn side(&self) -> Side {
-        match self.class {
-            Class::NameInvalid
-            | Class::NeverPolicy
-            | Class::PlatformMissing
-            | Class::MediaType
-            | Class::ManifestUnknown => Side::Client,
-            Class::AuthMissing
-            | Class::AuthRejected
-            | Class::AuthPoisoned
-            | Class::TrustRefused
-            | Class::Loop
-            | Class::UpstreamPaused
-            | Class::Overloaded
-            | Class::NotConfigured
-            | Class::DiskFull
-            | Class::CriDown => Side::Ours,
-            _ => Side::Upstream,
-        }
+        self.class.rules().side
     }
 }
 
 impl std::ops::Deref for Error {
-    type Target = Failure;
+    type Target = ErrorParts;
 
-    fn deref(&self) -> &Failure {
+    fn deref(&self) -> &ErrorParts {
         &self.0
     }
 }
 
 impl std::ops::DerefMut for Error {
-    fn deref_mut(&mut self) -> &mut Failure {
+    fn deref_mut(&mut self) -> &mut ErrorParts {
         &mut self.0
     }
 }

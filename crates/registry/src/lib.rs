@@ -4,57 +4,49 @@
 //! and says, of every call, how long each [`Stage`](oci::Stage) took and, when it failed, which
 //! [`Class`](oci::Class) of the closed list it was and on what [`Evidence`].
 //!
-//! ```text
-//!   client ── turns ── call ── transport (pool) ── dial (forward) ── dns
-//!     │  (guard, retry, │ │                         │   └─────────── authorities, tls
-//!     │   failures)     │ └── authorize: challenge, token            │
-//!     │                 └──── judge: classify              trust: may we follow this realm, redirect, address?
-//!     │                 └──── admission: ledger, demand: does the registry's quota allow it?
-//!     └── answer: good answers to values, body: bytes that keep their promise
-//! ```
+//! The rooms, from the caller down to the socket:
 //!
-//! It knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
+//! - [`client`]: the questions that can be asked, their walk over the endpoints of one upstream, and the answers.
+//! - [`quota`]: the ledger of what registries still allow, and the admission of requests by it.
+//! - [`health`]: the breaker of each endpoint, and the budget of repeated requests.
+//! - [`auth`]: challenges, tokens, credentials, and the tokens of callers.
+//! - [`wire`]: DNS, connections, forward proxies, TLS, one HTTP request, and bodies held to their promises.
+//!
+//! Files that all rooms use:
+//!
+//! - [`upstream`]: an upstream as configured, and what the clients of all upstreams share.
+//! - [`classify`]: the rules from an HTTP answer to its class; [`error`]: the failure that results.
+//! - [`trust`]: which realm, redirect or address may be followed.
+//! - [`observe`] and [`timings`]: what is reported of each request, and to whom.
+//!
+//! The crate knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
 //! way (stages, quota headers, certificate expiry) it tells an [`Observer`].
 
-mod account;
-pub mod admission;
-mod answer;
-mod authorities;
-mod authorize;
-pub mod body;
-pub mod breaker;
-mod call;
-pub mod caller;
-pub mod challenge;
+pub mod auth;
 pub mod classify;
 pub mod client;
-mod credential;
-mod dial;
-pub mod dns;
 pub mod error;
-mod failures;
-mod forward;
-pub mod guard;
-mod judge;
-mod last_good;
-pub mod ledger;
-pub mod listening;
+pub mod health;
 pub mod observe;
-mod pool;
 pub mod quota;
-mod retry;
-mod retry_after;
-pub mod tls;
-pub mod token;
-mod transport;
+pub mod timings;
 pub mod trust;
-mod turns;
 pub mod upstream;
+pub mod wire;
 
-pub use caller::{Caller, CallerId};
+pub use auth::caller::{Caller, CallerId};
+pub use auth::{caller, challenge, token};
 pub use client::Client;
 pub use error::{Error, Evidence, Reason};
-pub use ledger::Ledger;
-pub use observe::{Observation, Observer, RequestKind, Timings};
-pub use quota::Quota;
+pub use health::breakers::Breakers;
+pub use observe::{Observation, Observer, RequestKind};
+pub use quota::{Ledger, MemoryLedger, Quota, ledger};
+pub use timings::Timings;
 pub use upstream::{Endpoint, Outbound, Upstream};
+pub use wire::{body, dns, listening, tls};
+
+/// The breaker's public types.
+pub mod breaker {
+    pub use crate::health::breaker::{Paused, Trouble};
+    pub use crate::health::state::{Pauses, State};
+}

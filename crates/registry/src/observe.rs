@@ -1,15 +1,15 @@
-//! What a call to an upstream let us learn, told to whoever keeps count.
+//! The observations of calls to upstreams, and the observer that takes them.
 
-use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use oci::class::{Class, Stage};
+use oci::class::Class;
 use oci::demand::Demand;
 use oci::labels;
 use oci::name::RegistryHost;
 
-use crate::breaker::State;
-use crate::quota::Quota;
+use crate::health::state::State;
+use crate::quota::headers::Quota;
+use crate::timings::Timings;
 
 /// Takes observations. Called on the path of a request: must not block.
 pub trait Observer: Send + Sync {
@@ -36,7 +36,7 @@ pub struct Observation<'a> {
     pub registry: &'a RegistryHost,
     /// Under which identity: `anonymous`, the upstream's short id, or `client` for all who showed a token of their own.
     pub identity: &'a str,
-    /// What was asked for.
+    /// The kind of thing that was asked for.
     pub kind: RequestKind,
     /// The failure class, none on success.
     pub class: Option<Class>,
@@ -46,14 +46,14 @@ pub struct Observation<'a> {
     pub quota: Option<&'a Quota>,
 }
 
-/// What a peer's certificate said, even when verification failed.
+/// The certificate of a peer, even when verification failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Host it was asked of.
     pub host: String,
     /// Earliest end of validity over the chain.
     pub not_after: SystemTime,
-    /// Did verification succeed?
+    /// True if verification succeeded.
     pub verified: bool,
 }
 
@@ -78,38 +78,6 @@ labels! {
         Referrers = "referrers";
     }
 }
-
-/// Time spent in each stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timings([Option<Duration>; Stage::ALL.len()]);
-
-impl Timings {
-    /// Adds `time` to `stage`.
-    pub fn add(&mut self, stage: Stage, time: Duration) {
-        let slot = &mut self.0[stage as usize];
-        *slot = Some(slot.unwrap_or_default() + time);
-    }
-
-    /// The time of `stage`, if the call went through it.
-    pub fn of(&self, stage: Stage) -> Option<Duration> {
-        self.0[stage as usize]
-    }
-
-    /// Stages gone through, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Stage, Duration)> + '_ {
-        Stage::ALL.iter().filter_map(|stage| Some((*stage, self.of(*stage)?)))
-    }
-
-    /// Adds all of `other`.
-    pub fn merge(&mut self, other: &Self) {
-        for (stage, time) in other.iter() {
-            self.add(stage, time);
-        }
-    }
-}
-
-/// The address a connection went to, for evidence and status.
-pub type Peer = SocketAddr;
 
 /// An observer that forgets.
 #[derive(Clone, Copy, Debug, Default)]

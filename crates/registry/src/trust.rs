@@ -1,4 +1,4 @@
-//! May this realm, redirect or address be followed for this upstream? Pure decisions, made in one place.
+//! The decisions which realm, redirect or address may be followed for an upstream; pure, and all in this file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,30 +19,30 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// What may be followed for an upstream with this zone.
+/// The checks of what a zone allows an upstream to lead us to.
 pub(crate) trait Follow {
-    /// May `addr`, to which `host` resolved, be dialled? Judge the very address that is then connected to.
+    /// Checks that `addr`, to which `host` resolved, may be dialled. Check the very address that is then connected to.
     ///
     /// `literal_endpoint` says that scheme, host and port dialled are those of a configured endpoint for which
     /// [`is_literal`] holds: who wrote an address into the configuration has allowed that one. Never true for a realm
     /// or redirect elsewhere. `host` is without port. Metadata services, link-local, unspecified,
     /// multicast and broadcast addresses are refused in every spelling, whatever was configured.
-    fn judge_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal>;
+    fn check_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal>;
 
     /// The token endpoint a challenge from `endpoint` names, if it may be followed.
     ///
     /// https, or plain http to the very origin of an http endpoint; no user name; on the host or registrable domain
     /// of the endpoint or the registry, or one of `token_hosts`. A relative realm is resolved against `endpoint`.
-    fn judge_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal>;
+    fn check_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal>;
 
     /// Where an answer from `from` redirects to, if it may be followed: without credentials, its address judged at dial.
     ///
     /// Never from https to http; no user name; any host when `blob_hosts` is empty, else the own domain or one of them.
-    fn judge_redirect(&self, registry: &RegistryHost, from: &Url, location: &str) -> Result<Url, Refusal>;
+    fn check_redirect(&self, registry: &RegistryHost, from: &Url, location: &str) -> Result<Url, Refusal>;
 }
 
 impl Follow for Zone {
-    fn judge_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal> {
+    fn check_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal> {
         let addr = addr.to_canonical();
         let meanings: Vec<IpAddr> = std::iter::once(addr).chain(embedded(addr)).collect();
         if let Some(kind) = meanings.iter().find_map(|one| never(*one)) {
@@ -63,7 +63,7 @@ impl Follow for Zone {
         Err(Refusal { reason, message })
     }
 
-    fn judge_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal> {
+    fn check_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal> {
         let realm = parse(endpoint, realm, REALM_MAX).ok_or_else(|| Refusal {
             reason: Reason::BadChallenge,
             message: format!("{} names a token realm that is no usable URL", authority(endpoint)),
@@ -85,7 +85,7 @@ impl Follow for Zone {
         })
     }
 
-    fn judge_redirect(&self, registry: &RegistryHost, from: &Url, location: &str) -> Result<Url, Refusal> {
+    fn check_redirect(&self, registry: &RegistryHost, from: &Url, location: &str) -> Result<Url, Refusal> {
         let target = parse(from, location, LOCATION_MAX).ok_or_else(|| Refusal {
             reason: Reason::BadRedirect,
             message: format!("{} redirects to something that is no usable URL", authority(from)),
@@ -112,7 +112,7 @@ fn allows(addresses: &Addresses, addr: IpAddr) -> bool {
     (addresses.public && is_public(addr)) || addresses.ranges.iter().any(|range| range.contains(&addr))
 }
 
-/// Is the endpoint written as an address or as `localhost`?
+/// True if the endpoint is written as an address or as `localhost`.
 pub fn is_literal(endpoint: &Url) -> bool {
     match endpoint.host() {
         Some(Host::Domain(name)) => is_localhost(name),
@@ -149,7 +149,7 @@ fn downgrade(from: &Url, to: &Url, what: &str) -> Refusal {
     Refusal { reason: Reason::Downgrade, message }
 }
 
-/// Is `target` on the host or registrable domain of the registry or of the URL that named it?
+/// True if `target` is on the host or registrable domain of the registry or of the URL that named it.
 fn own(registry: &RegistryHost, from: &Url, target: &Url) -> bool {
     let Some(target) = target.host_str().and_then(normal) else { return false };
     [registry.host(), from.host_str().unwrap_or_default()]
@@ -190,7 +190,7 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Is `addr` what the configuration means by `host`? `localhost` means loopback and nothing a resolver makes of it.
+/// True if `addr` is what the configuration means by `host`. `localhost` means loopback and nothing a resolver makes of it.
 fn is_written(host: &str, addr: IpAddr) -> bool {
     match normal(host) {
         Some(Host::Domain(name)) => is_localhost(&name) && addr.is_loopback(),
@@ -200,7 +200,7 @@ fn is_written(host: &str, addr: IpAddr) -> bool {
     }
 }
 
-/// What is never followed, by name.
+/// The name of an address range that is never followed, if `addr` is in one.
 fn never(addr: IpAddr) -> Option<&'static str> {
     if METADATA.contains(&addr) || matches!(addr, IpAddr::V6(v6) if v6.segments()[..2] == AWS_LOCAL_V6) {
         return Some("a metadata service");
@@ -334,7 +334,7 @@ mod tests {
             for spelled in spellings(v4) {
                 for literal in [false, true] {
                     let refusal =
-                        everything().judge_address(&spelled.to_string(), spelled, literal).unwrap_err();
+                        everything().check_address(&spelled.to_string(), spelled, literal).unwrap_err();
                     assert_eq!(refusal.reason, Reason::AddressForbidden, "{forbidden} as {spelled}");
                 }
             }
@@ -350,7 +350,7 @@ mod tests {
             "fd00:42::42",
         ] {
             let addr: IpAddr = forbidden.parse().unwrap();
-            assert!(everything().judge_address(forbidden, addr, true).is_err(), "{forbidden}");
+            assert!(everything().check_address(forbidden, addr, true).is_err(), "{forbidden}");
         }
     }
 
@@ -387,7 +387,7 @@ mod tests {
             octets[2] = random.u8(..);
             octets[3] = random.u8(..);
             for spelled in spellings(octets.into()) {
-                assert!(everything().judge_address("h", spelled, true).is_err(), "{spelled}");
+                assert!(everything().check_address("h", spelled, true).is_err(), "{spelled}");
             }
         }
     }
@@ -402,7 +402,7 @@ mod tests {
             "64:ff9b::101:101",
             "::ffff:1.1.1.1",
         ] {
-            assert_eq!(Zone::default().judge_address("h", addr.parse().unwrap(), false), Ok(()), "{addr}");
+            assert_eq!(Zone::default().check_address("h", addr.parse().unwrap(), false), Ok(()), "{addr}");
         }
         for addr in [
             "10.0.0.1",
@@ -426,12 +426,12 @@ mod tests {
             "2002:a00:1::1",
             "2001:2::1",
         ] {
-            let refusal = Zone::default().judge_address("h", addr.parse().unwrap(), false).unwrap_err();
+            let refusal = Zone::default().check_address("h", addr.parse().unwrap(), false).unwrap_err();
             assert_eq!(refusal.reason, Reason::AddressOutsideZone, "{addr}");
             assert!(refusal.message.contains("`addresses`"), "{refusal}");
         }
         for addr in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "2002:7f00:1::"] {
-            let refusal = Zone::default().judge_address("h", addr.parse().unwrap(), false).unwrap_err();
+            let refusal = Zone::default().check_address("h", addr.parse().unwrap(), false).unwrap_err();
             assert_eq!(refusal.reason, Reason::AddressForbidden, "{addr}");
         }
     }
@@ -440,18 +440,18 @@ mod tests {
     fn a_range_allows_and_public_can_be_left_out() {
         let private = zone(false, &["10.0.0.0/8", "127.0.0.0/8"]);
         for addr in ["10.1.2.3", "127.0.0.1", "::ffff:10.1.2.3"] {
-            assert_eq!(private.judge_address("h", addr.parse().unwrap(), false), Ok(()), "{addr}");
+            assert_eq!(private.check_address("h", addr.parse().unwrap(), false), Ok(()), "{addr}");
         }
         let translated = zone(true, &["64:ff9b:1::/48"]);
         for (addr, allowed) in [("64:ff9b:1::101:101", true), ("64:ff9b:1::a00:1", false)] {
             assert_eq!(
-                translated.judge_address("h", addr.parse().unwrap(), false).is_ok(),
+                translated.check_address("h", addr.parse().unwrap(), false).is_ok(),
                 allowed,
                 "{addr}"
             );
         }
         for addr in ["1.1.1.1", "192.168.0.1", "::1"] {
-            assert!(private.judge_address("h", addr.parse().unwrap(), false).is_err(), "{addr}");
+            assert!(private.check_address("h", addr.parse().unwrap(), false).is_err(), "{addr}");
         }
     }
 
@@ -471,7 +471,7 @@ mod tests {
             ("registry.corp", "127.0.0.1", false),
         ] {
             assert_eq!(
-                zone.judge_address(host, addr.parse().unwrap(), true).is_ok(),
+                zone.check_address(host, addr.parse().unwrap(), true).is_ok(),
                 allowed,
                 "{host} {addr}"
             );
@@ -495,7 +495,7 @@ mod tests {
 
     fn realm(registry: &str, endpoint: &str, realm: &str) -> Result<String, Reason> {
         let zone = Zone { token_hosts: vec![HostPattern("*.auth.example".into())], ..Zone::default() };
-        zone.judge_realm(&registry.parse().unwrap(), &Url::parse(endpoint).unwrap(), realm)
+        zone.check_realm(&registry.parse().unwrap(), &Url::parse(endpoint).unwrap(), realm)
             .map(|url| url.to_string())
             .map_err(|refusal| refusal.reason)
     }
@@ -609,7 +609,7 @@ mod tests {
     #[test]
     fn a_refusal_names_host_key_and_upstream() {
         let refusal = Zone::default()
-            .judge_realm(
+            .check_realm(
                 &"ghcr.io".parse().unwrap(),
                 &Url::parse("https://ghcr.io").unwrap(),
                 "https://t.evil.com:8443/x?secret=1",
@@ -624,7 +624,7 @@ mod tests {
     fn redirect(blob_hosts: &[&str], from: &str, location: &str) -> Result<String, Reason> {
         let blob_hosts = blob_hosts.iter().map(|host| HostPattern((*host).to_owned())).collect();
         let zone = Zone { blob_hosts, ..Zone::default() };
-        zone.judge_redirect(&"docker.io".parse().unwrap(), &Url::parse(from).unwrap(), location)
+        zone.check_redirect(&"docker.io".parse().unwrap(), &Url::parse(from).unwrap(), location)
             .map(|url| url.to_string())
             .map_err(|refusal| refusal.reason)
     }

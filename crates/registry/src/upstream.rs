@@ -11,12 +11,13 @@ use oci::zone::Zone;
 use oci::{RegistryHost, RepositoryPattern};
 use url::Url;
 
-use crate::breaker::Pauses;
-use crate::guard::Breakers;
-use crate::ledger::Ledger;
-use crate::listening::Listening;
+use crate::auth::token::Tokens;
+use crate::health::breakers::Breakers;
+use crate::health::state::Pauses;
 use crate::observe::Observer;
-use crate::token::Tokens;
+use crate::quota::ledger::Ledger;
+use crate::quota::memory::MemoryLedger;
+use crate::wire::listening::Listening;
 
 /// A configured registry: where to ask, as whom, and how far to follow.
 pub struct Upstream {
@@ -36,9 +37,9 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// Limits of time and number.
     pub limits: Limits,
-    /// What of a quota is kept for what matters more.
+    /// The part of a quota that is kept for more urgent requests.
     pub quota_reserve: Reserve,
-    /// What happens to requests a quota does not allow.
+    /// The policy for requests that a quota does not allow.
     pub on_exhausted: OnExhausted,
 }
 
@@ -89,23 +90,23 @@ impl Default for Limits {
     }
 }
 
-/// What the clients of all upstreams share, owned by the executable: resolver, tokens, quotas, who listens.
+/// The state that the clients of all upstreams share, owned by the executable.
 #[derive(Clone)]
 pub struct Outbound {
     /// Host names to addresses.
-    pub resolver: Arc<crate::dns::Resolver>,
+    pub resolver: Arc<crate::wire::dns::Resolver>,
     /// Tokens by registry, identity and scope.
     pub tokens: Arc<Tokens>,
     /// Endpoints that are left alone, by registry and endpoint.
     pub breakers: Arc<Breakers>,
-    /// What each registry still allows.
-    pub ledger: Arc<Ledger>,
-    /// Who keeps count.
+    /// The quotas of all registries.
+    pub ledger: Arc<dyn Ledger>,
+    /// The observer of all requests.
     pub observer: Arc<dyn Observer>,
     /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     pub forward_proxy: Arc<hyper_util::client::proxy::matcher::Matcher>,
     /// The system's authorities.
-    pub roots: crate::tls::Roots,
+    pub roots: crate::wire::tls::Roots,
     /// Marks our requests, so that one that comes back is known as a loop.
     pub instance: Arc<str>,
     /// Where this process listens: never dialled.
@@ -116,13 +117,13 @@ impl Outbound {
     /// The system's resolver and authorities, the environment's forward proxy, no tokens yet.
     pub fn from_env(observer: Arc<dyn Observer>, instance: impl Into<Arc<str>>) -> Self {
         Self {
-            resolver: Arc::new(crate::dns::Resolver::from_system()),
+            resolver: Arc::new(crate::wire::dns::Resolver::from_system()),
             tokens: Arc::default(),
             breakers: Arc::default(),
-            ledger: Arc::default(),
+            ledger: Arc::new(MemoryLedger::default()),
             observer,
             forward_proxy: Arc::new(hyper_util::client::proxy::matcher::Matcher::from_env()),
-            roots: crate::tls::Roots::from_system(),
+            roots: crate::wire::tls::Roots::from_system(),
             instance: instance.into(),
             listening: Listening::new(),
         }

@@ -127,12 +127,9 @@ fn cache<K: Eq + Hash + Send + Sync + 'static>() -> Cache<K, Arc<Lease>> {
     Cache::builder().max_capacity(LEASES_MAX).time_to_live(LEASE_MAX).build()
 }
 
-/// Is this class a refusal of an identity?
+/// True if this class refuses an identity.
 pub(super) fn refuses(class: Class) -> bool {
-    matches!(
-        class,
-        Class::AuthMissing | Class::AuthRejected | Class::ForbiddenPolicy | Class::RepoUnknownOrPrivate
-    )
+    class.rules().refuses_identity
 }
 
 /// How long a token that `expires` then is believed: never beyond its end, nor so long that rights taken back would

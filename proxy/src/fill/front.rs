@@ -13,7 +13,7 @@ use super::grid::{Map, Next};
 use super::intake::{Batch, Intake, clip, split_front};
 use super::segments::{Miss, Segment};
 use super::sink::Absorbed;
-use super::{Ended, Fill, resumable};
+use super::{Ended, Fill};
 use crate::origin::Origin;
 
 /// Why the front looks up from gathering.
@@ -150,7 +150,7 @@ impl<O: Origin> Fill<O> {
 
     async fn missed(&mut self, miss: Miss) {
         match miss {
-            Miss::Upstream(error) if resumable(error.class) => {
+            Miss::Upstream(error) if error.may_resume() => {
                 self.events.fill_resumed(self.source.origin.registry(), error.class);
             }
             Miss::Upstream(_) | Miss::Ignored => self.segments.close(),

@@ -206,3 +206,29 @@ async fn a_signed_url_that_expired_meanwhile_is_asked_for_anew() {
     assert_eq!((log.count(is_layer), conditional(Kind::Blob), conditional(Kind::Cdn)), (2, 0, 1));
     assert_sent_once(&rig, &image);
 }
+
+#[tokio::test]
+async fn a_blob_host_that_wants_a_pause_within_a_transfer_is_not_asked_again() {
+    let (rig, _image, path) = rig_with(Plan::default(), 6 * MIB).await;
+    rig.upstream.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.unwrap();
+    rig.upstream.fault(Rule::cdn().once().end_at(At::Half));
+    rig.upstream.fault(Rule::cdn().after(1).status(429).header("retry-after", "30"));
+    assert!(!rig.get(&path).await.is_whole(), "the transfer breaks off");
+    let asked = |rig: &Rig| rig.upstream.log().count(|it| it.kind == Kind::Cdn);
+    assert_eq!(asked(&rig), 2, "the half, and one request for the rest");
+
+    rig.get(&path).await;
+    assert_eq!(asked(&rig), 2, "the pause is kept");
+}
+
+#[tokio::test]
+async fn a_cold_pull_whose_blob_host_wants_a_pause_is_refused_with_it() {
+    let (rig, _image, path) = rig_with(Plan::default(), 6 * MIB).await;
+    rig.upstream.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.unwrap();
+    rig.upstream.fault(Rule::cdn().status(429).header("retry-after", "30"));
+    for _ in 0..2 {
+        let refused = rig.get(&path).await;
+        assert_eq!((refused.status, refused.class()), (503, "blob_host"));
+    }
+    assert_eq!(rig.upstream.log().count(|it| it.kind == Kind::Cdn), 1);
+}

@@ -113,12 +113,12 @@ impl Pull {
             .request(request)
             .await
             .map_err(|error| format!("the mirror does not answer: {error}"))?;
-        let outcome = header(&answer, "x-pullgate-outcome").unwrap_or("none").to_owned();
+        let outcome = header(&answer, oci::mark::OUTCOME).unwrap_or("none").to_owned();
         if answer.status().is_success() {
             *self.pulled.outcomes.entry(outcome).or_default() += 1;
             return Ok(answer);
         }
-        self.pulled.class = header(&answer, "x-pullgate-class").unwrap_or_default().to_owned();
+        self.pulled.class = header(&answer, oci::mark::CLASS).unwrap_or_default().to_owned();
         Err(format!("{method} {kind}: {} {outcome}, class {}", answer.status(), self.pulled.class))
     }
 

@@ -1,17 +1,17 @@
-//! What the client is asked for and gives back.
+//! The parameters and results of the client's methods.
 
 use bytes::Bytes;
 use http::HeaderValue;
 use oci::digest::Digest;
 
-use crate::body::Body;
-use crate::observe::{Peer, Timings};
-use crate::quota::Quota;
+use crate::quota::headers::Quota;
+use crate::timings::{Peer, Timings};
+use crate::wire::body::Body;
 
 /// An answer and what it took to get it.
 #[derive(Debug)]
 pub struct Answer<T> {
-    /// What was asked for.
+    /// The kind of thing that was asked for.
     pub value: T,
     /// Time of each stage gone through.
     pub timings: Timings,
@@ -34,7 +34,7 @@ pub struct ManifestHead {
     pub media_type: Option<String>,
     /// `Content-Length`, bytes.
     pub length: Option<u64>,
-    /// Was the answer marked stale by a mirror upstream of us (`Warning: 110`/`299` of pullgate, or `X-Pullgate-Outcome: stale`)?
+    /// True if the answer was marked stale by a mirror upstream of us (`Warning: 110`/`299` of pullgate, or `X-Pullgate-Outcome: stale`).
     pub stale: bool,
 }
 
@@ -60,7 +60,7 @@ pub struct ByteRange {
     pub end: Option<u64>,
 }
 
-/// What a transfer that broke off tells the request for its rest.
+/// The facts from a broken transfer that the request for its rest needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
     /// The answer that broke off. `If-Range` goes to its host alone.
@@ -87,7 +87,7 @@ pub struct BlobStream {
     pub length: Option<u64>,
     /// Size of the whole blob, if announced.
     pub total: Option<u64>,
-    /// Was a range answered (206), or the whole (200)?
+    /// True if the answer is a range (206), false if it is the whole (200).
     pub partial: bool,
     /// Strong entity tag of the final host, for `If-Range`.
     pub etag: Option<String>,

@@ -1,4 +1,4 @@
-//! What a registry answers: good answers to values, bad ones to classes.
+//! The answers of a registry: good ones become values, bad ones become classes.
 
 use std::time::Duration;
 

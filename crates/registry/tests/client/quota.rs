@@ -1,4 +1,4 @@
-//! What the registry still allows decides what is asked: the ledger between a client and a registry that counts.
+//! The quota of a registry decides which requests go out: the ledger between a client and a registry that counts.
 
 use std::time::Duration;
 

@@ -136,3 +136,41 @@ async fn a_manifest_on_another_host_fails_under_its_own_class() {
     let error = head(&client, "3.20").await.expect_err("a failure");
     assert_eq!((error.class, error.evidence.host.as_str()), (Class::Registry5xx, &*backend.authority()));
 }
+
+#[tokio::test]
+async fn quota_headers_of_a_blob_host_are_not_the_registrys_word() {
+    let (upstream, image) = good().await;
+    upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
+    upstream
+        .fault(Rule::cdn().header("x-ratelimit-limit", "100;w=60").header("x-ratelimit-remaining", "0;w=60"));
+    let setup = Setup::of(&upstream);
+    let client = setup.client();
+    read(blob(&client, &image.largest_layer().digest).await.expect("a blob")).await.expect("the whole");
+    get(&client, "3.20").await.expect("the registry has stated no quota");
+    assert_eq!(setup.outbound.ledger.outlook(soon()), []);
+    assert!(setup.ears.heard().iter().all(|heard| heard.remaining.is_none()));
+}
+
+#[tokio::test]
+async fn a_blob_host_that_wants_a_pause_is_left_alone_and_the_registry_is_not() {
+    let (upstream, image) = good().await;
+    upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
+    upstream.fault(Rule::cdn().status(429).header("retry-after", "30"));
+    let setup = Setup::of(&upstream);
+    let client = setup.client();
+    let wait = Some(Duration::from_secs(30));
+    let error = blob(&client, &image.largest_layer().digest).await.expect_err("a 429");
+    assert_eq!((error.class, error.evidence.status), (Class::BlobHost, Some(429)), "{error}");
+    assert_eq!(error.evidence.retry_after, wait);
+    assert!(!error.may_resume(), "nothing is asked again at once");
+
+    let again = blob(&client, &image.largest_layer().digest).await;
+    let again = assert_failed(again, Class::BlobHost, Stage::BlobFirstByte, Some(Reason::OwnBudget));
+    assert!(again.evidence.retry_after.is_some_and(|left| Some(left) <= wait), "{again}");
+    assert!(again.evidence.host.starts_with("127.0.0.2:"), "{again}");
+    assert!(!again.may_resume(), "{again}");
+    assert_eq!(upstream.log().iter().filter(|it| it.kind == Kind::Cdn).count(), 1);
+
+    get(&client, "3.20").await.expect("the registry itself is not paused");
+    assert_eq!(setup.outbound.ledger.outlook(soon()), []);
+}

@@ -81,7 +81,7 @@ impl Setup {
             resolver: Arc::new(Resolver::fixed::<String>([])),
             tokens: Arc::default(),
             breakers: Arc::default(),
-            ledger: Arc::default(),
+            ledger: Arc::new(registry::MemoryLedger::default()),
             observer: Arc::<Ears>::clone(&ears),
             forward_proxy: Arc::new(Matcher::builder().build()),
             roots: Roots::none(),

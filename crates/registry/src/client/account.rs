@@ -1,0 +1,76 @@
+//! One request's observation, told at most once: when it failed, when its last byte came, or when nobody wanted more.
+
+use std::sync::Arc;
+
+use oci::class::Class;
+use oci::name::RegistryHost;
+
+use crate::observe::{Observation, Observer, RequestKind};
+use crate::quota::headers::Quota;
+use crate::timings::Timings;
+
+/// The observation of one request so far.
+pub(crate) struct Account {
+    observer: Arc<dyn Observer>,
+    registry: RegistryHost,
+    identity: String,
+    kind: RequestKind,
+    pub(crate) timings: Timings,
+    /// The quota that the endpoint itself stated.
+    pub(crate) quota: Option<Quota>,
+    /// True if another host than the endpoint's gave the answer, after a redirect.
+    pub(crate) redirected: bool,
+    /// True if the request itself went out, so that the registry may have counted it. One that failed on the way there, or was answered with
+    /// a challenge, has not.
+    pub(crate) sent: bool,
+    /// True if the answer is good, so that dropping the rest of it is no failure.
+    pub(crate) good: bool,
+    told: bool,
+}
+
+impl Account {
+    pub(crate) fn new(
+        observer: Arc<dyn Observer>,
+        registry: RegistryHost,
+        identity: &str,
+        kind: RequestKind,
+    ) -> Self {
+        let identity = identity.to_owned();
+        Self {
+            observer,
+            registry,
+            identity,
+            kind,
+            timings: Timings::default(),
+            quota: None,
+            redirected: false,
+            sent: false,
+            good: false,
+            told: false,
+        }
+    }
+
+    /// Tells the observer how it ended; only the first call counts.
+    pub(crate) fn tell(&mut self, class: Option<Class>) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        self.observer.observe(&Observation {
+            registry: &self.registry,
+            identity: &self.identity,
+            kind: self.kind,
+            class,
+            timings: &self.timings,
+            quota: self.quota.as_ref(),
+        });
+    }
+}
+
+impl Drop for Account {
+    /// A call given up before its answer learnt nothing and tells nothing.
+    fn drop(&mut self) {
+        if self.good {
+            self.tell(None);
+        }
+    }
+}

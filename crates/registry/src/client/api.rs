@@ -1,0 +1,313 @@
+//! The one client that leaves the cluster: typed questions to one upstream, each answered with stage times or one class.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, Method, header};
+use oci::class::{Class, Stage};
+use oci::demand::Demand;
+use oci::digest::Digest;
+use oci::manifest::MANIFEST_MAX;
+use oci::name::{Reference, RegistryHost, Repository};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::auth::caller::Caller;
+use crate::auth::challenge::Wanted;
+use crate::classify::Asked;
+use crate::client::answer;
+use crate::client::connections::Connections;
+use crate::client::inner::{Behalf, Inner};
+use crate::client::request::{UpstreamRequest, blob_question, list_question, manifest_question};
+use crate::client::values::{
+    Answer, BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, Rest, TagsPage,
+};
+use crate::client::walk::Walked;
+use crate::error::{Error, Reason};
+use crate::health::guard::Guard;
+use crate::observe::RequestKind;
+use crate::upstream::{Endpoint, Outbound, Upstream};
+use crate::wire::authorities::Authorities;
+use crate::wire::body::{Body, Promise};
+use crate::wire::build::BuildError;
+use crate::wire::dial::Dialer;
+use crate::wire::read::content_length;
+use crate::wire::tls::Tls;
+use crate::wire::transport::Transport;
+
+/// Asks one upstream. Clone freely: clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+    behalf: Behalf,
+}
+
+impl Client {
+    /// A client for `upstream`. Opens no socket; fails when a CA file cannot be read.
+    pub fn new(upstream: Upstream, outbound: Outbound, connections: Connections) -> Result<Self, BuildError> {
+        let trusting = |endpoint: &Endpoint| {
+            let files = [upstream.ca_file.as_deref(), endpoint.ca_file.as_deref()];
+            Authorities::load(&outbound.roots, files.into_iter().flatten())
+        };
+        let authorities = upstream.endpoints.iter().map(trusting).collect::<Result<Vec<_>, _>>()?;
+        let dialer = Dialer::new(&upstream, &outbound, Tls::new(&outbound.roots, &[])?);
+        let transport = Transport::new(dialer, authorities);
+        let wants_basic = upstream.endpoints.iter().map(|_| AtomicBool::new(false)).collect();
+        let guards = upstream.endpoints.iter().map(|it| Guard::new(&upstream, it, &outbound, connections));
+        let blob_connections = upstream.limits.blob_connections;
+        let inner = Inner {
+            guards: guards.collect(),
+            upstream,
+            outbound,
+            connections,
+            transport,
+            pool: Arc::default(),
+            wants_basic,
+            challenged: Mutex::default(),
+            retries: Mutex::default(),
+            blob_slots: Arc::new(Semaphore::new(blob_connections)),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            behalf: Behalf { via: "".into(), caller: None, demand: Demand::NewPull },
+        })
+    }
+
+    /// The same client, on behalf of a request that came with this [`oci::mark::VIA`] header.
+    #[must_use]
+    pub fn on_behalf(&self, via: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
+    }
+
+    /// The same client, for requests that matter this much. A new client asks as for a new pull.
+    #[must_use]
+    pub fn for_demand(&self, demand: Demand) -> Self {
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { demand, ..self.behalf.clone() } }
+    }
+
+    /// The same client, asking with a caller's own token in place of any identity of ours.
+    ///
+    /// The token goes to the first endpoint and nowhere else: not to the others, which are asked as nobody, and not
+    /// along redirects. What we hold ourselves, credentials and cached tokens, is not used.
+    #[must_use]
+    pub fn as_caller(&self, caller: &Caller) -> Self {
+        let caller = Some(caller.clone());
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { caller, ..self.behalf.clone() } }
+    }
+
+    /// The challenge of the first endpoint for `repository`, as of its last 401; `None` before there was one.
+    ///
+    /// # Errors
+    /// `trust_refused`: it names a realm that this upstream's zone does not allow.
+    pub fn wanted(&self, repository: &Repository) -> Result<Option<Wanted>, Error> {
+        self.inner.wanted(repository)
+    }
+
+    /// The registry it asks.
+    pub fn registry(&self) -> &RegistryHost {
+        &self.inner.upstream.registry
+    }
+
+    /// True if a request that failed may be sent once more. Takes it out of the upstream's retry budget.
+    pub fn may_retry(&self) -> bool {
+        self.inner.may_retry()
+    }
+
+    /// `GET /v2/`: 200 and 401 with a readable challenge both mean reachable. Walks resolve to challenge, no token.
+    pub async fn reach(&self, deadline: Instant) -> Result<Answer<()>, Error> {
+        let question = UpstreamRequest {
+            kind: RequestKind::Ping,
+            stage: Stage::Challenge,
+            asked: Asked::Ping,
+            method: Method::GET,
+            repository: None,
+            path: String::new(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            rest: None,
+            read: Some(PING_MAX),
+            deadline,
+        };
+        Ok(self.inner.walk(&self.behalf, &question, |_| Ok(())).await?.close())
+    }
+
+    /// Headers of a manifest. Free of quota where registries count GETs.
+    ///
+    /// A failure that HEAD alone may have is confirmed by GET (some registries refuse HEAD or answer it wrongly), and so is a
+    /// manifest whose headers name no media type of a manifest.
+    pub async fn manifest_head(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        deadline: Instant,
+    ) -> Result<Answer<ManifestHead>, Error> {
+        let question =
+            manifest_question(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| answer::manifest_head(&given, reference)).await;
+        match walked {
+            Err(error) if is_doubtful(&error) => match self.manifest(repository, reference, deadline).await {
+                Ok(answer) => Ok(answer.map(answer::head_of)),
+                Err(confirmed) if confirmed.evidence.reason == Some(Reason::OwnBudget) => Err(error),
+                Err(confirmed) => Err(confirmed),
+            },
+            walked => Ok(walked?.close()),
+        }
+    }
+
+    /// A manifest, verified against its digest.
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        deadline: Instant,
+    ) -> Result<Answer<RawManifest>, Error> {
+        let mut question =
+            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        question.read = Some(MANIFEST_MAX);
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| answer::manifest(&given, reference)).await;
+        Ok(walked?.close())
+    }
+
+    /// Checks that a manifest GET of this rank would go out now. Spends nothing; waits as the GET would, where the policy is to hold.
+    ///
+    /// # Errors
+    /// The failure of such a GET, with reason `own_budget`.
+    pub async fn afford(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let question =
+            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        self.inner.afford(&self.behalf, &question).await
+    }
+
+    /// Size of a blob, if the upstream says; fails with 404's class when it is not there.
+    ///
+    /// A failure that HEAD alone may have is confirmed by a GET of the first byte.
+    pub async fn blob_head(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        deadline: Instant,
+    ) -> Result<Answer<Option<u64>>, Error> {
+        let question = blob_question(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| Ok(content_length(&given.headers))).await;
+        match walked {
+            Err(error) if is_doubtful(&error) => {
+                let first = Some(ByteRange { start: 0, end: Some(0) });
+                Ok(self.blob(repository, digest, first, deadline).await?.map(|stream| stream.total))
+            }
+            walked => Ok(walked?.close()),
+        }
+    }
+
+    /// A blob or a range of it. Returns when headers are judged; the deadline does not bind the body.
+    pub async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        range: Option<ByteRange>,
+        deadline: Instant,
+    ) -> Result<Answer<BlobStream>, Error> {
+        self.blob_rest(repository, digest, range, &Rest::default(), deadline).await
+    }
+
+    /// As [`Client::blob`], after a transfer that broke off: content that changed meanwhile comes whole.
+    pub async fn blob_rest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        range: Option<ByteRange>,
+        rest: &Rest,
+        deadline: Instant,
+    ) -> Result<Answer<BlobStream>, Error> {
+        let mut question = blob_question(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
+        question.rest = Some(rest).filter(|_| range.is_some());
+        if let Some(range) = range {
+            question.headers.insert(header::RANGE, range.header());
+        }
+        let slot = self.inner.blob_slot(deadline).await?;
+        let walked =
+            self.inner.walk(&self.behalf, &question, |given| answer::blob_head(given, range)).await?;
+        let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
+        let (timings, quota) = (account.timings, account.quota.clone());
+        let promise = Promise {
+            length: head.length,
+            limits: self.inner.upstream.limits,
+            registry: self.registry().clone(),
+            observer: Arc::clone(&self.inner.outbound.observer),
+            account: Some(account),
+            slot: Some(slot),
+            evidence,
+            stage: Stage::BlobTransfer,
+        };
+        let value = head.streaming(Body::new(incoming, promise));
+        Ok(Answer { value, timings, quota, endpoint, host, peer })
+    }
+
+    /// One page of tags; `query` as in the distribution specification (`n`, `last`), or what the page before gave as
+    /// [`TagsPage::next`].
+    pub async fn tags(
+        &self,
+        repository: &Repository,
+        query: &[(String, String)],
+        deadline: Instant,
+    ) -> Result<Answer<TagsPage>, Error> {
+        let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
+        question.query.extend_from_slice(query);
+        let walked = self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await;
+        let sized = |(name, _): &(String, String)| name == "n";
+        match walked {
+            // A page that is too long for this registry: its own length serves as well.
+            Err(error)
+                if matches!(error.evidence.status, Some(400 | 413 | 414 | 422))
+                    && question.query.iter().any(sized) =>
+            {
+                question.query.retain(|pair| !sized(pair));
+                Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
+            }
+            walked => Ok(walked?.close()),
+        }
+    }
+
+    /// Referrers of a digest; `None` if the upstream has no such API.
+    ///
+    /// `query` is what the page before gave as [`ReferrersPage::next`], or a filter such as `artifactType=...`.
+    pub async fn referrers(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        query: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Answer<Option<ReferrersPage>>, Error> {
+        let path = format!("referrers/{digest}");
+        let mut question = list_question(RequestKind::Referrers, repository, path, deadline);
+        let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        question.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
+        Ok(self.inner.walk(&self.behalf, &question, |given| answer::referrers(&given)).await?.close())
+    }
+}
+
+impl<T> Walked<T> {
+    /// Nothing more comes: tells the observer.
+    fn close(mut self) -> Answer<T> {
+        self.account.tell(None);
+        let Self { value, endpoint, host, peer, account } = self;
+        Answer { value, timings: account.timings, quota: account.quota.clone(), endpoint, host, peer }
+    }
+}
+
+/// True for a failure that HEAD may have where GET has none. A rate limit or an outage is none: both speak of GET too.
+fn is_doubtful(error: &Error) -> bool {
+    let head = matches!(error.stage, Stage::ManifestHead | Stage::BlobFirstByte);
+    head && matches!(error.evidence.status, Some(400 | 403 | 404 | 405 | 410 | 501))
+        && error.class != Class::GeoOrWafBlock
+}
+
+/// Largest body of an answer to `GET /v2/`, bytes.
+const PING_MAX: usize = 64 * 1024;

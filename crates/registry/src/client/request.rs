@@ -1,0 +1,107 @@
+//! One question to an upstream: what is asked for, and how.
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use oci::class::Stage;
+use oci::digest::Digest;
+use oci::manifest::{ACCEPT, MANIFEST_MAX};
+use oci::name::{Reference, Repository};
+use tokio::time::Instant;
+
+use crate::classify::Asked;
+use crate::client::values::Rest;
+use crate::observe::RequestKind;
+
+/// One question to an upstream.
+pub(crate) struct UpstreamRequest<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) stage: Stage,
+    pub(crate) asked: Asked,
+    pub(crate) method: Method,
+    pub(crate) repository: Option<&'a Repository>,
+    /// Beneath the repository, such as `manifests/latest`.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    /// `Accept`, `Range` and their like.
+    pub(crate) headers: HeaderMap,
+    /// The broken transfer whose rest the request asks for.
+    pub(crate) rest: Option<&'a Rest>,
+    /// Read the body before answering, up to this many bytes.
+    pub(crate) read: Option<usize>,
+    pub(crate) deadline: Instant,
+}
+
+/// The question for a manifest.
+pub(crate) fn manifest_question<'a>(
+    kind: RequestKind,
+    method: Method,
+    repository: &'a Repository,
+    reference: &Reference,
+    deadline: Instant,
+) -> UpstreamRequest<'a> {
+    let stage = if method == Method::HEAD { Stage::ManifestHead } else { Stage::ManifestGet };
+    let asked = match reference {
+        Reference::Tag(_) => Asked::ManifestByTag,
+        Reference::Digest(_) => Asked::ManifestByDigest,
+    };
+    UpstreamRequest {
+        kind,
+        stage,
+        asked,
+        method,
+        repository: Some(repository),
+        path: format!("manifests/{reference}"),
+        query: Vec::new(),
+        headers: HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(ACCEPT))]),
+        rest: None,
+        read: None,
+        deadline,
+    }
+}
+
+/// The question for a blob.
+pub(crate) fn blob_question<'a>(
+    kind: RequestKind,
+    method: Method,
+    repository: &'a Repository,
+    digest: &Digest,
+    deadline: Instant,
+) -> UpstreamRequest<'a> {
+    UpstreamRequest {
+        kind,
+        stage: Stage::BlobFirstByte,
+        asked: Asked::Blob,
+        method,
+        repository: Some(repository),
+        path: format!("blobs/{digest}"),
+        query: Vec::new(),
+        headers: HeaderMap::new(),
+        rest: None,
+        read: None,
+        deadline,
+    }
+}
+
+/// The question for a page of tags or referrers.
+pub(crate) fn list_question(
+    kind: RequestKind,
+    repository: &Repository,
+    path: String,
+    deadline: Instant,
+) -> UpstreamRequest<'_> {
+    UpstreamRequest {
+        kind,
+        stage: Stage::ManifestGet,
+        asked: Asked::List,
+        method: Method::GET,
+        repository: Some(repository),
+        path,
+        query: Vec::new(),
+        headers: HeaderMap::new(),
+        rest: None,
+        read: Some(LIST_MAX),
+        deadline,
+    }
+}
+
+/// Largest page of tags or referrers, bytes: as large as a manifest may be.
+const LIST_MAX: usize = MANIFEST_MAX;

@@ -1,0 +1,41 @@
+//! The breakers of all endpoints, shared by every client of the process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oci::name::RegistryHost;
+use url::Url;
+
+use crate::health::breaker::{Breaker, Paused};
+use crate::health::hosts::HostPauses;
+use crate::health::state::State;
+
+/// The breakers by registry and endpoint. A reload keeps them; a prober's clients share the proxy's.
+#[derive(Default)]
+pub struct Breakers {
+    endpoints: Mutex<Table>,
+    /// The hosts that registries redirect to and that asked for a pause.
+    pub(crate) hosts: HostPauses,
+}
+
+type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;
+
+impl Breakers {
+    /// State of the endpoint at `url`, and why it is left alone, if it is. Closed for one never asked.
+    pub fn state(&self, registry: &RegistryHost, url: &Url) -> (State, Option<Paused>) {
+        let known = self.lock().get(&(registry.clone(), url.clone())).cloned();
+        known.map_or((State::Closed, None), |breaker| {
+            let breaker = breaker.lock().unwrap_or_else(PoisonError::into_inner);
+            (breaker.state(), breaker.pause())
+        })
+    }
+
+    /// The breaker of the endpoint at `url`, made if there is none yet.
+    pub(crate) fn of(&self, registry: &RegistryHost, url: &Url) -> Arc<Mutex<Breaker>> {
+        self.lock().entry((registry.clone(), url.clone())).or_default().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,149 @@
+//! One endpoint's breaker as one client uses it: it admits requests and hears how they end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use oci::class::{Class, Stage};
+use oci::name::RegistryHost;
+use tokio::time::Instant;
+
+use crate::client::connections::Connections;
+use crate::error::{Error, Evidence};
+use crate::health::breaker::{Breaker, Health, Leave, Paused};
+use crate::health::state::Pauses;
+use crate::observe::Observer;
+use crate::upstream::{Endpoint, Outbound, Upstream};
+use crate::wire::target::Target;
+
+/// One endpoint's breaker as one client uses it.
+pub(crate) struct Guard {
+    breaker: Arc<Mutex<Breaker>>,
+    registry: RegistryHost,
+    /// Host and, unless it is the scheme's, port.
+    endpoint: String,
+    observer: Arc<dyn Observer>,
+    pauses: Pauses,
+    connections: Connections,
+}
+
+/// A request to an endpoint, for its breaker to hear how it ended. Dropped: nothing was learnt.
+pub(crate) struct Ticket<'a> {
+    guard: &'a Guard,
+    /// `None`: it needed none, and goes whatever the breaker says.
+    leave: Option<Leave>,
+    begun: Instant,
+}
+
+impl Guard {
+    /// The guard of one of `upstream`'s endpoints. The observer is told its state at once.
+    pub(crate) fn new(
+        upstream: &Upstream,
+        endpoint: &Endpoint,
+        outbound: &Outbound,
+        connections: Connections,
+    ) -> Self {
+        let registry = &upstream.registry;
+        let guard = Self {
+            breaker: outbound.breakers.of(registry, &endpoint.url),
+            registry: registry.clone(),
+            endpoint: Target::of(&endpoint.url).map(|target| target.authority()).unwrap_or_default(),
+            observer: Arc::clone(&outbound.observer),
+            pauses: upstream.limits.pauses,
+            connections,
+        };
+        if connections == Connections::Pooled {
+            let breaker = guard.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+            guard.observer.breaker(registry, &guard.endpoint, breaker.state());
+        }
+        guard
+    }
+
+    /// True if a request would be refused.
+    pub(crate) fn refuses(&self, now: Instant) -> bool {
+        self.refusal(now).is_some()
+    }
+
+    /// As [`Guard::admit`], for a request that has yet to wait for quota: it does not become the probe.
+    pub(crate) fn check(&self, stage: Stage, now: Instant) -> Result<(), Error> {
+        self.refusal(now).map_or(Ok(()), |paused| Err(self.paused(stage, paused, now)))
+    }
+
+    fn refusal(&self, now: Instant) -> Option<Paused> {
+        let breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        breaker.pause().filter(|_| self.connections == Connections::Pooled && breaker.refuses(now))
+    }
+
+    /// Lets a request ask the endpoint. Clients with fresh connections walk the whole way each time, as probes do: they are
+    /// never refused.
+    ///
+    /// # Errors
+    /// `upstream_paused` in `stage`: since when, because of what, and when the next probe goes out.
+    pub(crate) fn admit(&self, stage: Stage, now: Instant) -> Result<Ticket<'_>, Error> {
+        let leave = match self.connections {
+            Connections::Pooled => Some(self.change(|breaker| breaker.admit(now))),
+            Connections::Fresh => None,
+        };
+        let leave = leave.transpose().map_err(|paused| self.paused(stage, paused, now))?;
+        Ok(Ticket { guard: self, leave, begun: now })
+    }
+
+    fn paused(&self, stage: Stage, paused: Paused, now: Instant) -> Error {
+        let trouble = paused.trouble;
+        let next = paused.next_probe.saturating_duration_since(now);
+        let probe = match next {
+            Duration::ZERO => "a probe is out now".to_owned(),
+            next => format!("the next probe in {:.1} s", next.as_secs_f64()),
+        };
+        let message = format!(
+            "not asked for {:.1} s because of {} at {}, {probe}",
+            now.saturating_duration_since(trouble.since).as_secs_f64(),
+            trouble.class,
+            trouble.stage,
+        );
+        let evidence = Evidence { retry_after: Some(next), ..Evidence::host(&self.endpoint) };
+        Error::new(Class::UpstreamPaused, stage, evidence.saying(&message))
+    }
+
+    /// Changes the breaker, and tells of it before anybody else can change it again.
+    fn change<T>(&self, act: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = breaker.state();
+        let result = act(&mut breaker);
+        let after = breaker.state();
+        if before != after {
+            self.observer.breaker(&self.registry, &self.endpoint, after);
+            tracing::info!(registry = %self.registry, endpoint = self.endpoint, %before, %after, "breaker");
+        }
+        result
+    }
+}
+
+impl Ticket<'_> {
+    /// The endpoint gave what was asked for, as far on the way as `farthest`.
+    pub(crate) fn succeeded(mut self, farthest: Stage) {
+        if self.leave.is_some() {
+            self.settle(Health::Well);
+        } else {
+            self.guard.change(|breaker| breaker.witness(farthest));
+        }
+    }
+
+    /// The endpoint failed, or said no. `deadline` is when its time was up.
+    pub(crate) fn failed(mut self, error: &Error, deadline: Instant) {
+        let given = deadline.saturating_duration_since(self.begun);
+        self.settle(Health::of(error, given));
+    }
+
+    /// Gives the leave back, if there is one still.
+    fn settle(&mut self, health: Health) {
+        let Some(leave) = self.leave.take() else { return };
+        let Guard { pauses, .. } = *self.guard;
+        self.guard.change(|breaker| breaker.settle(leave, health, Instant::now(), pauses, fastrand::f64()));
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.settle(Health::Unknown);
+    }
+}

@@ -1,0 +1,53 @@
+//! The hosts beyond an endpoint that asked to be left alone: those a registry redirects to. Each is paused by its own
+//! name, so that the registry and its other hosts go on.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The pauses by host and, unless it is the scheme's, port.
+#[derive(Debug, Default)]
+pub(crate) struct HostPauses(Mutex<HashMap<String, Instant>>);
+
+impl HostPauses {
+    /// Leaves `host` alone for `wait`, the time it named; for [`UNNAMED`] when it named none. A longer pause stays.
+    pub(crate) fn pause(&self, host: &str, wait: Option<Duration>, now: Instant) {
+        let until = now + wait.unwrap_or(UNNAMED);
+        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.retain(|_, until| now < *until);
+        if pauses.len() < HOSTS_MAX || pauses.contains_key(host) {
+            let known = pauses.entry(host.to_owned()).or_insert(until);
+            *known = until.max(*known);
+        }
+    }
+
+    /// The rest of the pause of `host`; `None` when it may be asked.
+    pub(crate) fn left(&self, host: &str, now: Instant) -> Option<Duration> {
+        let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pauses.get(host).map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    }
+}
+
+/// The pause after a refusal that names no time.
+const UNNAMED: Duration = Duration::from_secs(2);
+/// Most hosts remembered: registries redirect to few.
+const HOSTS_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_paused_for_the_time_it_names_and_no_other_host_is() {
+        let (hosts, now) = (HostPauses::default(), Instant::now());
+        hosts.pause("cdn.test", Some(Duration::from_secs(7)), now);
+        hosts.pause("cdn.test", None, now);
+        assert_eq!(hosts.left("cdn.test", now), Some(Duration::from_secs(7)));
+        assert_eq!(hosts.left("other.test", now), None);
+        assert_eq!(hosts.left("cdn.test", now + Duration::from_secs(7)), None);
+        hosts.pause("other.test", None, now);
+        assert_eq!(hosts.left("other.test", now), Some(UNNAMED));
+    }
+}

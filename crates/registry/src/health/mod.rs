@@ -1,0 +1,13 @@
+//! The health of endpoints: when one is left alone, and how often a request is repeated.
+//!
+//! - `breaker` is the state machine of one endpoint, with the states and limits of `state`; `breakers` holds those
+//!   of the process; `guard` is one of them as a client uses it.
+//! - `hosts` pauses the hosts that registries redirect to.
+//! - `retry` is the budget of repeated requests.
+
+pub mod breaker;
+pub mod breakers;
+pub(crate) mod guard;
+pub(crate) mod hosts;
+pub(crate) mod retry;
+pub mod state;

@@ -1,0 +1,193 @@
+//! One HTTP/1.1 request over a pooled or dialled connection: stage times, failures with their class.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use oci::class::{Class, Stage};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::error::{Error, Evidence, Reason};
+use crate::timings::{Peer, Timings};
+use crate::wire::authorities::Authorities;
+use crate::wire::dial::Dialer;
+use crate::wire::pool::{Key, Live, Pool};
+use crate::wire::target::Target;
+use crate::wire::tls::TlsFailure;
+
+/// Sends requests for one upstream.
+pub(crate) struct Transport {
+    dialer: Dialer,
+    /// By endpoint.
+    authorities: Vec<Authorities>,
+}
+
+/// One request. Holds secrets, so it has no `Debug`.
+pub(crate) struct Ask {
+    /// The endpoint whose authorities are trusted: an index into the upstream's endpoints.
+    pub(crate) endpoint: usize,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The stage a failure to answer belongs to.
+    pub(crate) stage: Stage,
+    pub(crate) deadline: Instant,
+}
+
+/// The head of an answer; its body is still on the wire.
+pub(crate) struct Reply {
+    pub(crate) response: Response<Incoming>,
+    pub(crate) target: Target,
+    pub(crate) peer: Option<Peer>,
+    /// From sending the request to the answer's head.
+    pub(crate) waited: Duration,
+}
+
+impl Transport {
+    pub(crate) fn new(dialer: Dialer, authorities: Vec<Authorities>) -> Self {
+        Self { dialer, authorities }
+    }
+
+    /// Sends `ask` over a connection of `pool`, or a new one. A pooled connection that died before its answer began
+    /// costs one more try on a new connection, if the method may be repeated; nothing else is tried again.
+    ///
+    /// `timings` gets the stages of a new connection; the time of an answer is told in [`Reply::waited`].
+    pub(crate) async fn send(
+        &self,
+        ask: &Ask,
+        pool: &Arc<Pool>,
+        timings: &mut Timings,
+    ) -> Result<Reply, Error> {
+        let Some(target) = Target::of(&ask.url) else {
+            let evidence = Evidence::host(ask.url.authority()).saying("neither http nor https");
+            return Err(Error::new(Class::ProtocolGarbage, ask.stage, evidence));
+        };
+        let key = (ask.endpoint, target);
+        if let Some(live) = pool.take(&key) {
+            match exchange(ask, &key, live, pool, timings).await {
+                Err(error) if ask.method.is_idempotent() && died_in_the_pool(&error) => {}
+                ended => return ended,
+            }
+        }
+        let authorities = &self.authorities[ask.endpoint];
+        let dialled = self.dialer.dial(&key.1, authorities, ask.deadline, timings).await?;
+        let handshake = http1::Builder::new()
+            .max_headers(HEADERS_MAX)
+            .max_header_size(HEAD_MAX)
+            .handshake(TokioIo::new(dialled.stream))
+            .await;
+        let (sender, connection) =
+            handshake.map_err(|error| request_failure(&error, ask.stage, &key.1, dialled.peer))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                // Whoever waits on the connection gets the error too; an idle one ends unheard.
+                tracing::trace!(%error, "upstream connection ended");
+            }
+        });
+        let live = Live { sender, peer: dialled.peer, relay: dialled.relay };
+        exchange(ask, &key, live, pool, timings).await
+    }
+}
+
+async fn exchange(
+    ask: &Ask,
+    key: &Key,
+    mut live: Live,
+    pool: &Arc<Pool>,
+    timings: &mut Timings,
+) -> Result<Reply, Error> {
+    let target = &key.1;
+    let request = request(ask, target, &live);
+    let begun = Instant::now();
+    let answer = timeout_at(ask.deadline, live.sender.send_request(request)).await;
+    let waited = begun.elapsed();
+    let peer = live.peer;
+    let response = match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            timings.add(ask.stage, waited);
+            return Err(request_failure(&error, ask.stage, target, peer));
+        }
+        Err(_) => {
+            timings.add(ask.stage, waited);
+            let evidence = Evidence { address: peer, ..Evidence::host(target.authority()) };
+            let evidence = evidence.because(Reason::HeaderTimeout).saying("no answer within the deadline");
+            return Err(Error::new(Class::Stalled, ask.stage, evidence));
+        }
+    };
+    pool.give_back(key.clone(), live);
+    Ok(Reply { response, target: target.clone(), peer, waited })
+}
+
+/// The request as it goes on the wire: in origin form, or in absolute form to a plain forward proxy.
+fn request(ask: &Ask, target: &Target, live: &Live) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(ask.body.clone()));
+    *request.method_mut() = ask.method.clone();
+    *request.headers_mut() = ask.headers.clone();
+    let (uri, host) = match &live.relay {
+        Some(relay) => {
+            if let Some(value) = &relay.authorization {
+                request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
+            }
+            (ask.url.as_str().split('#').next().unwrap_or_default(), target.authority())
+        }
+        None => (&ask.url[url::Position::BeforePath..url::Position::AfterQuery], target.authority()),
+    };
+    // A URL is a valid request target and its authority a valid header value; if not, the peer refuses the request.
+    *request.uri_mut() = uri.parse().unwrap_or_default();
+    if let Ok(host) = HeaderValue::from_str(&host) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
+}
+
+/// Names what went wrong between sending a request and the end of its answer's head.
+fn request_failure(error: &hyper::Error, stage: Stage, target: &Target, peer: Option<Peer>) -> Error {
+    let evidence = Evidence { address: peer, ..Evidence::host(target.authority()) };
+    let io_error = io_cause(error);
+    if let Some(tls) = io_error.filter(|it| it.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())) {
+        let failure = TlsFailure::of(tls);
+        let mut evidence = evidence.saying(&failure.message);
+        evidence.reason = failure.reason;
+        return Error::new(failure.class, Stage::Tls, evidence);
+    }
+    let (class, reason) = match io_error.map(io::Error::kind) {
+        Some(io::ErrorKind::TimedOut) => (Class::Stalled, Some(Reason::NoProgress)),
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => (Class::ConnectReset, None),
+        _ if error.is_parse_too_large() => (Class::ProtocolGarbage, Some(Reason::TooLarge)),
+        _ if error.is_parse() => (Class::ProtocolGarbage, Some(Reason::NotHttp)),
+        _ => (Class::ConnectReset, Some(Reason::ClosedBeforeAnswer)),
+    };
+    let message = io_error.map_or_else(|| error.to_string(), ToString::to_string);
+    Error::new(class, stage, Evidence { reason, ..evidence }.saying(&message))
+}
+
+/// The I/O error beneath a hyper error.
+pub(crate) fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref() {
+            return Some(io);
+        }
+        cause = inner.source();
+    }
+    None
+}
+
+fn died_in_the_pool(error: &Error) -> bool {
+    error.class == Class::ConnectReset
+}
+
+/// Most header lines of an answer.
+const HEADERS_MAX: usize = 100;
+/// Largest head of an answer, in bytes.
+const HEAD_MAX: usize = 64 * 1024;
