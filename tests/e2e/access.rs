@@ -96,7 +96,7 @@ impl House {
         }
         registry.require(Access::Tokens(tenants()));
         let section = section(&registry.url()) + "access = \"per-client\"\n";
-        let talkative = crate::secrets::talkative(&scratch);
+        let talkative = crate::setup::talkative(&scratch);
         let pullgate =
             Pullgate::start(talkative.to_str().unwrap(), &scratch, &(config(&scratch) + &section)).await;
         Self { registry, pullgate, image, scratch }
@@ -147,7 +147,7 @@ impl House {
 async fn shown_of(house: &House) -> Vec<(String, String)> {
     let pullgate = &house.pullgate;
     let log = pullgate.log();
-    assert!(log.contains(" DEBUG ") && log.contains(REGISTRY), "it talks");
+    assert!(log.contains(" DEBUG ") && log.contains(REGISTRY), "the log has debug output");
     let mut shown = vec![
         ("log".to_owned(), log),
         ("metrics".to_owned(), pullgate.metrics().await.text().to_owned()),

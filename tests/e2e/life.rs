@@ -29,7 +29,7 @@ async fn without_internet_it_starts_at_once_and_says_that_no_name_resolves() {
         fastest = fastest.min(began.elapsed());
     }
     println!("ready after {fastest:?}");
-    assert!(fastest < Duration::from_secs(1), "{fastest:?}, the best of three on a busy machine");
+    assert!(fastest < Duration::from_secs(1), "the fastest of three starts took {fastest:?}");
 
     let seen = wait_until("a verdict on every built-in registry", Duration::from_secs(60), || async {
         let verdicts = verdicts(&pullgate).await;
@@ -47,7 +47,7 @@ async fn without_internet_it_starts_at_once_and_says_that_no_name_resolves() {
     ];
     let expected: Vec<_> = names.iter().map(|name| ((*name).to_owned(), "dns".to_owned())).collect();
     assert_eq!(seen, expected);
-    assert!(scratch.path().join(".cache/pullgate/lock").exists(), "the user's own cache folder");
+    assert!(scratch.path().join(".cache/pullgate/lock").exists(), "the default is the user's cache folder");
 }
 
 /// Every registry of the status with its verdict, in order.
@@ -139,7 +139,7 @@ async fn asked_to_stop_it_leaves_the_balance_first_and_finishes_what_it_serves()
     let mut reading = pullgate.get(&blob).open().await;
     let begin = reading.read(1 << 20).await;
     pullgate.signal(Signal::TERM);
-    wait_until("not to be ready any more", Duration::from_secs(10), || async {
+    wait_until("pullgate to be no longer ready", Duration::from_secs(10), || async {
         let readiness = pullgate.readiness().await;
         (readiness.status == 503 && readiness.text().trim() == "draining").then_some(())
     })

@@ -4,9 +4,6 @@
 //! providers, and headers that clients send. After each test the harness searches everything that pullgate showed and
 //! stored for it (`support::leaks`); the tests here bring every kind of secret to every place where it could leak.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -17,7 +14,9 @@ use loadtest::registry::{Access, Answer, Greeting, Kind, Registry, Rule, Tokens}
 use support::pullgate::command;
 use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
 
-use crate::setup::{Answers, BIN, REGISTRY, cache, config, files_below, pull_by_hand, upstream};
+use crate::setup::{
+    Answers, BIN, REGISTRY, cache, config, files_below, program, pull_by_hand, talkative, upstream,
+};
 
 const USER: &str = "somebody";
 const PASSWORD: &str = "canary-5ec7e7-pa55w0rd";
@@ -230,7 +229,7 @@ async fn is_seen_by_its_registry_alone(access: Access) {
 
     let log = registry.log();
     let redirected: Vec<_> = log.iter().filter(|exchange| exchange.kind == Kind::Cdn).collect();
-    assert_eq!(redirected.len(), 3, "the config and two layers");
+    assert_eq!(redirected.len(), 3, "the config and two layers are redirected");
     assert!(redirected.iter().all(|exchange| !exchange.authorized && exchange.status == Some(200)));
     assert!(log.iter().any(|exchange| exchange.authorized));
     // Headers that a client sent must not be passed on.
@@ -238,24 +237,8 @@ async fn is_seen_by_its_registry_alone(access: Access) {
         log.iter()
             .all(|exchange| exchange.header("cookie").is_none() && exchange.header("x-secret").is_none())
     );
-    assert!(files_below(&cache(&scratch)).len() > 8, "content, links and a tag");
+    assert!(files_below(&cache(&scratch)).len() > 8, "content, links and a tag are stored");
     assert!(it_talks(&pullgate));
-}
-
-/// Pullgate with the most verbose log, and with programs of the scratch folder in its search path.
-pub(crate) fn talkative(scratch: &Scratch) -> PathBuf {
-    let script = format!("PATH=\"{}:$PATH\" RUST_LOG=trace exec {BIN:?} \"$@\"", scratch.path().display());
-    program(scratch, "talkative-pullgate", &script)
-}
-
-fn program(scratch: &Scratch, name: &str, body: &str) -> PathBuf {
-    let path: PathBuf = scratch.file(name, &format!("#!/bin/sh\n{body}\n"));
-    executable(&path);
-    path
-}
-
-fn executable(path: &Path) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// True if there was output to search and the search finds the canary in it.

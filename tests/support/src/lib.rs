@@ -1,6 +1,6 @@
-//! The harness of the integration tests: the binary under test beside real containerd, registries and Prometheus.
+//! The harness of the integration tests: the binary under test with real containerds, registries and Prometheus.
 //!
-//! A test is a story of a few lines. It opens a [`Scratch`] folder, starts what it needs, pulls, and looks:
+//! A test is a scenario of a few lines. It makes a [`Scratch`] folder, starts the programs it needs, pulls, and checks:
 //!
 //! ```text
 //! Scratch ──► DockerRegistry ◄── Pullgate ◄── Containerd | Skopeo | http::get
@@ -10,7 +10,7 @@
 //!
 //! - [`scratch`]: one folder per test, kept with its logs when the test fails.
 //! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses that no other
-//! process takes.
+//!   process takes.
 //! - [`parts`]: the paths of the programs; a missing program fails the test with the advice to run `make setup`.
 //! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
 //! - [`prometheus`], [`alertmanager`]: what operators see, and the notifications they get.
