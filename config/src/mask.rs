@@ -1,4 +1,4 @@
-//! Which parts of a file must not be shown again, and the stars put in their place.
+//! The parts of a file that must not be shown, and the stars put in their place.
 
 use std::ops::Range;
 

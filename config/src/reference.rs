@@ -74,7 +74,7 @@ fn keys_of(keys: &[Key]) -> String {
     text
 }
 
-/// Does the key stand on a line of its own, rather than open a section?
+/// True if the key stands on a line of its own rather than opening a section.
 fn is_value(key: &Key) -> bool {
     key.shape == Shape::Inline
 }

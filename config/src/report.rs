@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::mask;
 
-/// Why a configuration cannot be used. `Display` shows every problem with its excerpt; [`Report::problems`] is the same
-/// for machines. Secrets in the file are starred out before anything is kept.
+/// The reasons why a configuration cannot be used. `Display` shows every problem with its excerpt; [`Report::problems`]
+/// is the same for machines. Secrets in the file are starred out before anything is kept.
 #[derive(Clone, Debug)]
 pub struct Report {
     path: PathBuf,
@@ -26,13 +26,13 @@ pub struct Problem {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// Where in the document: `proxy.cache.max_size`. Empty for the document itself.
+    /// The path in the document: `proxy.cache.max_size`. Empty for the document itself.
     pub key: String,
-    /// What is wrong.
+    /// The cause.
     pub message: String,
-    /// What was expected there.
+    /// The value that was expected there.
     pub expected: String,
-    /// What to write instead, when we know.
+    /// The text to write instead, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     #[serde(skip)]
@@ -53,7 +53,7 @@ impl Problem {
         }
     }
 
-    /// Is its place inside `span`?
+    /// True if its place is inside `span`.
     pub(crate) fn lies_within(&self, span: &Range<usize>) -> bool {
         span.contains(&self.span.start)
     }

@@ -16,9 +16,9 @@ use crate::target::{Plan, Target};
 use crate::telemetry::Telemetry;
 use crate::verdict::{Depth, Verdict};
 
-/// What others already know of a registry: fresh traffic of the proxy counts instead of a reach probe.
+/// Traffic of the proxy: a fresh success counts instead of a reach probe.
 pub trait Traffic: Send + Sync {
-    /// How long ago a request of the proxy to this registry last succeeded.
+    /// The time since a request of the proxy to this registry last succeeded.
     fn last_success(&self, registry: &RegistryHost) -> Option<Duration>;
 }
 
@@ -67,7 +67,7 @@ impl Lane {
         Self { client: plan.client, seats, pace, start, board, memory, traffic, telemetry }
     }
 
-    /// When the next probe is due.
+    /// The time when the next probe is due.
     pub fn next_due(&self) -> Instant {
         self.seats
             .iter()
@@ -84,7 +84,8 @@ impl Lane {
         }
     }
 
-    /// Makes the probe that has been due longest, as if it were `now`: the schedule's clock, which a test may run faster.
+    /// Makes the probe that has been due longest, as if it were `now`: the schedule's clock, which a test may run
+    /// faster.
     pub async fn turn(&mut self, now: Instant) {
         let oldest = (0..self.seats.len()).min_by_key(|at| self.seats[*at].due.at);
         if let Some(at) = oldest {

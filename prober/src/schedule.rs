@@ -1,4 +1,4 @@
-//! When to probe what: jitter, oldest first, back-off on failure. Pure; time and chance are arguments.
+//! The schedule of probes: jitter, oldest first, back-off on failure. Pure; time and chance are arguments.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::verdict::Verdict;
 
-/// How often to probe.
+/// The pace of probing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Between two probes of one target.
@@ -28,7 +28,7 @@ impl Default for Pace {
     }
 }
 
-/// When a target is due, and how often in a row it has failed.
+/// The time when a target is due, and the number of its failures in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub(crate) at: Instant,

@@ -22,7 +22,7 @@ pub const PROBES: &str = "pullgate_probes_total";
 pub const STAGE_SECONDS: &str = "pullgate_probe_stage_seconds";
 /// Targets by their present verdict: a state set.
 pub const STATE: &str = "pullgate_probe_state";
-/// When a registry was last probed.
+/// The time of a registry's last probe.
 pub const LAST: &str = "pullgate_probe_last_timestamp_seconds";
 /// Requests the prober itself sent.
 pub const REQUESTS: &str = "pullgate_probe_requests_total";

@@ -28,7 +28,7 @@ pub(crate) struct Admin {
     desk: Arc<Desk>,
 }
 
-/// What answers are made from.
+/// The sources of the answers.
 pub(crate) struct Desk {
     /// Renders `/metrics`.
     pub(crate) metrics: PrometheusHandle,
@@ -45,7 +45,7 @@ impl Admin {
         Ok(Self { listener: TcpListener::bind(address).await?, desk: Arc::new(desk) })
     }
 
-    /// Where it listens.
+    /// The address it listens at.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }

@@ -115,7 +115,7 @@ fn quota(registry: &Registry) -> Markup {
     }
 }
 
-/// What our own count adds to what the registry said.
+/// Our own count of the quota, beside the registry's headers.
 fn counted(quota: &QuotaSeen) -> Markup {
     html! {
         @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }

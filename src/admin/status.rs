@@ -1,4 +1,4 @@
-//! What `/status.json` and the status page show: one look at the whole process.
+//! The content of `/status.json` and of the status page: one look at the whole process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -16,11 +16,11 @@ use crate::run::readiness::Phase;
 
 /// Everything that can be looked at.
 pub(crate) struct Observatory {
-    /// When the process started.
+    /// The time of the process's start.
     pub(crate) started: Instant,
     /// Upstreams, what was observed of them, and the probes' verdicts.
     pub(crate) shared: Shared,
-    /// Is there a prober?
+    /// True if this process has a prober.
     pub(crate) probing: bool,
     /// The proxy's own view; unset without a proxy, and until it has its cache folder.
     pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
@@ -51,19 +51,19 @@ pub(crate) struct Registry {
     pub(crate) registry: String,
     /// Its short id in the configuration.
     pub(crate) id: String,
-    /// Where it is asked.
+    /// The addresses of its API.
     pub(crate) endpoints: Vec<String>,
     /// Endpoints the proxy leaves alone after failures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) paused: Vec<PausedSeen>,
     /// `public`, `shared` or `per-client`.
     pub(crate) access: &'static str,
-    /// What the probes concluded; empty without a prober.
+    /// The probes' verdicts; empty without a prober.
     pub(crate) probes: Vec<prober::status::Entry>,
-    /// What it last said it would allow.
+    /// The quota that its last answer stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaStated>,
-    /// What is left of it by our own count, for each identity and endpoint.
+    /// The rest of the quota by our own count, for each identity and endpoint.
     pub(crate) quotas: Vec<QuotaSeen>,
     /// The certificate that ends first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,9 +82,9 @@ pub(crate) struct PausedSeen {
     pub(crate) state: &'static str,
     /// The failure that opened it, or its last probe's.
     pub(crate) class: &'static str,
-    /// In which stage.
+    /// The stage of that failure.
     pub(crate) stage: &'static str,
-    /// Since when, in seconds.
+    /// The age of the pause, in seconds.
     pub(crate) seconds: u64,
     /// Seconds until one request may go out as a probe; 0: it may go now, or is out.
     pub(crate) next_probe_seconds: u64,
@@ -99,7 +99,7 @@ pub(crate) struct QuotaStated {
     pub(crate) remaining: Option<u64>,
     /// Seconds.
     pub(crate) window_seconds: Option<u64>,
-    /// Whom the registry counts.
+    /// The account or address that the registry counts pulls for.
     pub(crate) source: Option<String>,
 }
 
@@ -113,17 +113,18 @@ pub(crate) struct QuotaSeen {
     /// Counted requests that may still go out; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// How long that lasts at the present rate; absent when it is unlimited or nothing is spent.
+    /// The time until the quota is spent at the present rate, in seconds; absent if it is unlimited or nothing is
+    /// spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
     /// Counted requests on their way or held.
     pub(crate) queued: u64,
     /// Requests held until there is quota again.
     pub(crate) held: u64,
-    /// Why requests are not sent.
+    /// The class for which requests are not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<&'static str>,
-    /// For how much longer.
+    /// The rest of the pause, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused_seconds: Option<u64>,
 }
@@ -135,7 +136,7 @@ pub(crate) struct CertificateSeen {
     pub(crate) host: String,
     /// Seconds since 1970.
     pub(crate) not_after: u64,
-    /// Did verification succeed?
+    /// True if the chain was verified.
     pub(crate) verified: bool,
 }
 

@@ -13,8 +13,8 @@ use tokio::task::AbortHandle;
 use super::error::StartError;
 use super::parts::Shared;
 
-/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and the
-/// cache folder need a restart, and the log says so.
+/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and
+/// the cache folder need a restart, and the log says so.
 pub(crate) struct Reloader {
     path: PathBuf,
     text: Option<String>,
@@ -153,9 +153,9 @@ fn needs_restart(key: &str) -> bool {
 
 /// Name of the gauge.
 const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
-/// How often the file is looked at: a Kubernetes ConfigMap takes longer than this to arrive.
+/// The time between two looks at the file; a Kubernetes ConfigMap takes longer than this to arrive.
 const LOOK: Duration = Duration::from_secs(10);
 /// Sections read only at the start.
 const READ_AT_START: &[&str] = &["proxy.", "admin."];
-/// But for these keys.
+/// Keys of these sections that a reload applies all the same.
 const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

@@ -1,7 +1,8 @@
 //! The composition of the parts: configuration in, a running process out, in two phases.
 //!
-//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin endpoint is
-//! up first: while the cache folder is held by an instance that is leaving, this one is alive and not ready.
+//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin
+//! endpoint is up first: while the cache folder is held by an instance that is leaving, this one is alive and not
+//! ready.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -75,17 +76,17 @@ impl Process {
         Ok(Self { loaded, shared, readiness, admin, proxy, prober, background })
     }
 
-    /// Where the mirror listens, if it does.
+    /// The mirror's address, if this process has a mirror.
     pub(crate) fn mirror_address(&self) -> Option<SocketAddr> {
         self.proxy.as_ref().and_then(|(_, bound)| bound.local_addr().ok())
     }
 
-    /// Where the admin endpoint listens.
+    /// The admin endpoint's address.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
-    /// What the prober last saw.
+    /// The prober's latest verdicts.
     pub(crate) fn board(&self) -> Arc<Board> {
         self.shared.board.clone()
     }
@@ -213,5 +214,5 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
     }
 }
 
-/// How often the proxy's certificate is read again.
+/// The time between two readings of the proxy's certificate.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);

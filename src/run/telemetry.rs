@@ -40,7 +40,7 @@ pub(crate) async fn upkeep(handle: PrometheusHandle) {
 #[derive(Default)]
 pub(crate) struct Upstreams(Mutex<HashMap<RegistryHost, Series>>);
 
-/// What is remembered of one registry between two looks at the status page.
+/// The latest observations of one registry, for the status page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Glance {
     /// The last quota an answer stated.
@@ -49,7 +49,7 @@ pub(crate) struct Glance {
     pub(crate) certificate: Option<Certificate>,
     /// The last failure's class and kind of request.
     pub(crate) last_failure: Option<(Class, RequestKind)>,
-    /// When a request last succeeded.
+    /// The time of the last request that succeeded.
     pub(crate) last_success: Option<Instant>,
 }
 
@@ -66,7 +66,7 @@ struct Series {
 /// The series of one identity and source.
 struct QuotaSeries {
     heard: Instant,
-    /// Has a forecast been told that may have to be taken back?
+    /// True if the gauge holds a forecast, which must be cleared when none can be made.
     forecast: bool,
 }
 
@@ -78,7 +78,7 @@ impl Upstreams {
         }
     }
 
-    /// What was last seen of `registry`.
+    /// The latest observations of `registry`.
     pub(crate) fn glance(&self, registry: &RegistryHost) -> Glance {
         self.lock().get(registry).map(|series| series.glance.clone()).unwrap_or_default()
     }

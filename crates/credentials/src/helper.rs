@@ -31,12 +31,12 @@ pub(crate) async fn get(
     Ok(kept.await?.as_ref().clone())
 }
 
-/// Where an answer of this helper is kept.
+/// The place where an answer of this helper is kept.
 fn place(name: &str, host: &RegistryHost) -> String {
     format!("{name} {}", host.as_str())
 }
 
-/// Its answer was refused by the registry.
+/// Forgets an answer that the registry refused.
 pub(crate) fn forget(answers: &Answers<Credential>, name: &str, images: &[Image]) {
     let places: Vec<String> = images.iter().map(|image| place(name, &image.host)).collect();
     answers.forget(&places);
@@ -76,8 +76,8 @@ struct HelperAnswer {
 
 /// A helper that talks to a cloud needs a second or two; one that asks a person never ends.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How long an answer is used. Helpers state no lifetime; a registry that wants Basic would otherwise have one run for
-/// each request.
+/// The time for which an answer is used. Helpers state no lifetime; a registry that wants Basic would otherwise have
+/// one run for each request.
 const LIFE: Duration = Duration::from_secs(30);
 /// The user name by which helpers say that the secret is an identity token.
 const IDENTITY_TOKEN_USER: &str = "<token>";

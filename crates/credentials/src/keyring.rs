@@ -1,4 +1,4 @@
-//! Which entry of a keyring is meant for an image: the rules by which the kubelet reads pull secrets and the answers of
+//! The choice of a keyring's entry for an image: the rules by which the kubelet reads pull secrets and the answers of
 //! credential providers (kubernetes `pkg/credentialprovider/keyring.go`).
 //!
 //! A key is a host, perhaps with a scheme, a port and a path: `registry.example/org`. Its labels may be globs
@@ -12,7 +12,7 @@ use oci::{Credential, RegistryHost, Repository};
 /// The credentials that a provider answered, by the pattern of the images that each is for.
 pub(crate) type Keyring = BTreeMap<String, Credential>;
 
-/// What is asked for, as one registry names it.
+/// An image, as one registry names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     /// The registry, as in image names or as an endpoint is addressed.
@@ -89,7 +89,7 @@ impl Key {
         Some(Self { glob, breadth: std::cmp::Reverse(path.len()), host, port, path })
     }
 
-    /// Does it cover `image`?
+    /// True if the key covers `image`.
     fn covers(&self, image: &Image) -> bool {
         let Some((host, port)) = host_and_port(image.host.as_str()) else { return false };
         let below = image.repository.strip_prefix(self.path.as_str());

@@ -1,4 +1,4 @@
-//! What was asked and what was sent, countable and awaitable.
+//! A log of requests and answers that tests count and await.
 
 use std::{
     collections::VecDeque,
@@ -18,11 +18,11 @@ use super::{
 pub struct Exchange {
     /// Counts up from 0 over the life of the registry.
     pub id: u64,
-    /// Which connection it came on, counted from 1.
+    /// The connection that the request came on, counted from 1.
     pub connection: u64,
-    /// When the request had been read.
+    /// The time when the request had been read.
     pub at: Instant,
-    /// What was asked for.
+    /// The kind of request.
     pub kind: Kind,
     /// The method.
     pub method: Method,
@@ -61,7 +61,7 @@ impl Log {
         self.entries.iter()
     }
 
-    /// How many requests the test accepts.
+    /// The number of requests for which `test` is true.
     pub fn count(&self, test: impl Fn(&Exchange) -> bool) -> usize {
         self.iter().filter(|exchange| test(exchange)).count()
     }

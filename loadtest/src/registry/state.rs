@@ -8,7 +8,7 @@ use super::{
     rules::book::Rules,
 };
 
-/// What all connections look at.
+/// The shared state.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) content: Mutex<Content>,

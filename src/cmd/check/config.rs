@@ -1,4 +1,5 @@
-//! `pullgate check config`: every error of the file in one run; with `--print`, what is in effect and where it comes from.
+//! `pullgate check config`: every error of the file in one run; with `--print`, what is in effect and where it comes
+//! from.
 
 use std::io::Write;
 

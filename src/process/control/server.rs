@@ -1,4 +1,4 @@
-//! How commands reach a running instance: a unix socket in the cache folder, for this user alone (design decision 21).
+//! The server of the control socket, in the cache folder.
 //!
 //! One line of JSON asks, one line answers, and the connection ends. Nothing of this is reachable over TCP.
 
@@ -65,7 +65,7 @@ impl Control {
         }
     }
 
-    /// What cannot be bound is tried again at the next look.
+    /// A name that cannot be bound is tried again at the next look.
     async fn look_after_name(&mut self, proxy: &Proxy) {
         // Asked in this order: in a folder that another instance holds, the name is another's.
         if self.named.is_there() || !proxy.store().holds_folder().await {

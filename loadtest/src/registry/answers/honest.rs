@@ -1,4 +1,4 @@
-//! What a good registry answers (distribution specification 1.1, and the habits of Docker Hub).
+//! The answers of a good registry (distribution specification 1.1, and the habits of Docker Hub).
 
 use bytes::Bytes;
 use http::{Method, header};

@@ -19,7 +19,7 @@ pub(crate) struct Sending {
     pub(crate) page: Page,
 }
 
-/// How the connection goes on.
+/// The state of the connection after an answer.
 enum End {
     Keep,
     Finish,

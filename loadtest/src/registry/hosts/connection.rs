@@ -22,7 +22,7 @@ use crate::registry::message::{Answer, Ask};
 use crate::registry::rules::script::Script;
 use crate::registry::state::Shared;
 
-/// What the requests of one connection share.
+/// The state that the requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
