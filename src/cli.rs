@@ -37,10 +37,10 @@ pub(crate) struct Common {
 /// Form of what a command prints on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 
@@ -117,7 +117,7 @@ pub(crate) enum Cache {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Purge {
     #[command(flatten)]
-    pub(crate) what: Doomed,
+    pub(crate) what: PurgeTarget,
     /// Only print the content that would be taken out.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -126,7 +126,7 @@ pub(crate) struct Purge {
 /// The content to take out: one of these.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Doomed {
+pub(crate) struct PurgeTarget {
     /// An image (what no other tag's image shares with it) or a digest.
     pub(crate) subject: Option<String>,
     /// Everything of a registry.

@@ -21,7 +21,7 @@ pub struct Config {
     pub admin: Admin,
     /// Whether registries known without a file are offered beside those that have a section.
     pub builtin_upstreams: bool,
-    /// Every registry we will talk to, sorted by registry; a registry that is not here is answered 404.
+    /// Every configured registry, sorted by registry; a request for another registry is answered 404.
     pub upstreams: Vec<Upstream>,
     /// The images to probe, and the time between probes.
     pub prober: Prober,
@@ -48,7 +48,7 @@ pub struct Proxy {
     pub drain: Duration,
     /// Client connections served at once; more wait in the accept queue.
     pub max_connections: usize,
-    /// Requests of one client for what is not here that may go upstream a second.
+    /// Requests a second of one client that may go upstream, for content that is not cached.
     pub client_rate: NonZeroU32,
     /// The cache: the place of kept content.
     pub cache: Cache,
@@ -125,7 +125,7 @@ pub struct Upstream {
 /// One address of an upstream.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// `https://host[:port]/`; `http` only because somebody wrote it. No user, path, query or fragment.
+    /// `https://host[:port]/`; `http` only if it is written in the file. No user, path, query or fragment.
     pub url: Url,
     /// Put before repository names, ending in `/`: `docker-hub/`.
     pub prefix: Option<String>,
@@ -142,7 +142,7 @@ pub struct Endpoint {
 pub enum Access {
     /// Everybody may see everything: the registry holds public content only.
     Public,
-    /// Whoever reaches the proxy may see what our credentials may see.
+    /// Every client that reaches the proxy may see what our credentials may see.
     Shared,
     /// Each client proves itself to the upstream; we hold no credentials.
     PerClient,

@@ -1,4 +1,5 @@
-//! Everything that is wrong with a file, told in one run: where, what, what was expected, what to write.
+//! The report of everything that is wrong with a file: for each problem the place, the fault, the expected value, and
+//! the text to write.
 
 use std::fmt;
 use std::ops::Range;

@@ -39,7 +39,7 @@ impl Memory {
         locked(&self.learned).insert(target.clone(), learned);
     }
 
-    /// Forgets the targets that nobody plans to probe. What was spent stays spent.
+    /// Forgets the targets that are in no plan. Spent requests stay counted.
     pub(crate) fn keep_only(&self, plans: &[Plan]) {
         let planned: HashSet<_> = plans.iter().flat_map(|plan| &plan.targets).collect();
         locked(&self.learned).retain(|target, _| planned.contains(target));

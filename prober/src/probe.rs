@@ -69,7 +69,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fetches what `digest` names. What was proven before stands where not all of it was worth its price now, and
+    /// Fetches the manifest `digest`. An earlier proof stands where not all of it was worth its price now, and
     /// falls when a manifest cannot be had.
     async fn look_into(&mut self, digest: &Digest, learned: &mut Learned) -> Result<(), Error> {
         let found = match self.largest_layer(digest, &mut learned.named).await {

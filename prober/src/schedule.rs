@@ -59,7 +59,7 @@ impl Due {
 }
 
 /// By which factor a failure stretches the interval. An outage is watched at the normal pace, so that its end is seen
-/// soon; what probing makes worse (limits, refused logins) is left alone ever longer.
+/// soon; failures that probing makes worse (limits, refused logins) are probed ever less often.
 fn backoff(verdict: &Verdict, failures: u32) -> f64 {
     let Verdict::Failed(failed) = verdict else { return 1.0 };
     let costly = matches!(

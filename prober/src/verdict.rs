@@ -27,7 +27,7 @@ pub enum Depth {
     Pullable,
 }
 
-/// A failure as told to people.
+/// A failure, described for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     /// The named cause.

@@ -5,6 +5,6 @@ mod page;
 mod page_proxy;
 mod status;
 
-pub(crate) use endpoint::{Admin, Desk};
+pub(crate) use endpoint::{Admin, Sources};
 pub(crate) use page_proxy::size;
-pub(crate) use status::Observatory;
+pub(crate) use status::StatusView;

@@ -156,7 +156,7 @@ fn phase_mark(phase: &str) -> &'static str {
     if phase == "ready" { "good" } else { "idle" }
 }
 
-/// Seconds for people.
+/// A number of seconds, formatted for people.
 pub(crate) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -46,7 +46,7 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
     }
 }
 
-/// Bytes for people.
+/// A number of bytes, formatted for people.
 pub(crate) fn size(bytes: u64) -> String {
     let scale = [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| bytes >= 1 << shift);
     scale.map_or_else(

@@ -15,7 +15,7 @@ use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
 
 /// Everything that can be looked at.
-pub(crate) struct Observatory {
+pub(crate) struct StatusView {
     /// The time of the process's start.
     pub(crate) started: Instant,
     /// Upstreams, what was observed of them, and the probes' verdicts.
@@ -140,8 +140,8 @@ pub(crate) struct CertificateSeen {
     pub(crate) verified: bool,
 }
 
-impl Observatory {
-    /// Brings the series up to date that change while nobody asks.
+impl StatusView {
+    /// Updates the series that change without a request.
     pub(crate) fn forecast(&self) {
         self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
     }
@@ -159,7 +159,7 @@ impl Observatory {
     }
 
     fn registry(&self, upstream: &config::Upstream) -> Registry {
-        let glance = self.shared.observed.glance(&upstream.registry);
+        let last_seen = self.shared.observed.last_seen(&upstream.registry);
         let host = upstream.registry.as_str();
         let outlook = self.shared.outlook();
         let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
@@ -170,24 +170,24 @@ impl Observatory {
             paused: upstream.endpoints.iter().filter_map(|it| self.paused(upstream, it)).collect(),
             access: upstream.access.as_str(),
             probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
-            quota: glance.quota.map(|quota| QuotaStated {
+            quota: last_seen.quota.map(|quota| QuotaStated {
                 limit: quota.limit,
                 remaining: quota.remaining,
                 window_seconds: quota.window.map(|window| window.as_secs()),
                 source: quota.source,
             }),
             quotas: outlook.iter().filter(|it| it.key.registry == upstream.registry).map(quota).collect(),
-            certificate: glance.certificate.map(|seen| CertificateSeen {
+            certificate: last_seen.certificate.map(|seen| CertificateSeen {
                 host: seen.host,
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
                 verified: seen.verified,
             }),
-            last_failure: glance.last_failure.map(failure),
+            last_failure: last_seen.last_failure.map(failure),
         }
     }
 }
 
-impl Observatory {
+impl StatusView {
     fn paused(&self, upstream: &config::Upstream, endpoint: &config::Endpoint) -> Option<PausedSeen> {
         let (state, paused) = self.shared.breaker(&upstream.registry, endpoint);
         let Paused { trouble, next_probe } = paused?;

@@ -6,10 +6,10 @@ use tracing_subscriber::EnvFilter;
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For collectors: one JSON object a line.
+    /// One JSON object a line, for log collectors.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! From the configuration to parts, and what the parts share: resolver, tokens, who counts, what was seen.
+//! From the configuration to parts, with the state that the parts share: resolver, tokens, quotas, observations.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A changed configuration file takes effect while running; a bad one changes nothing and is told.
+//! A changed configuration file takes effect while running; a bad one changes nothing and is reported.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Reloader {
     async fn reload(&mut self) -> Result<(), ReloadError> {
         let loaded = Config::load(Some(&self.path))?;
         self.shared.forget_answers();
-        // Whatever can fail comes before the first change.
+        // Every step that can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
         let plans = self.shared.plans(&loaded.config)?;
         if let Some(probing) = &mut self.probing {

@@ -25,7 +25,7 @@ use super::readiness::{Phase, Readiness};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
-use crate::admin::{Admin, Desk, Observatory};
+use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
 use crate::process::{open_files, signal};
 
@@ -57,15 +57,15 @@ impl Process {
         let (readiness, shared) = (Readiness::default(), Shared::new(config));
         let prober = if roles.prober { Some(shared.prober(shared.plans(config)?, config)) } else { None };
         let visible_proxy = Arc::new(OnceLock::new());
-        let observatory = Observatory {
+        let status_view = StatusView {
             started: Instant::now(),
             shared: shared.clone(),
             probing: roles.prober,
             proxy: visible_proxy.clone(),
         };
-        let desk = Desk { metrics: metrics.clone(), readiness: readiness.clone(), observatory };
+        let sources = Sources { metrics: metrics.clone(), readiness: readiness.clone(), status_view };
         let mut background = JoinSet::new();
-        let admin = admin(config.admin.listen, desk, &mut background).await?;
+        let admin = admin(config.admin.listen, sources, &mut background).await?;
         shared.listens(admin);
         background.spawn(telemetry::upkeep(metrics));
         let proxy =
@@ -140,11 +140,11 @@ async fn broken(serving: Option<&mut JoinHandle<()>>) {
 
 async fn admin(
     address: SocketAddr,
-    desk: Desk,
+    sources: Sources,
     background: &mut JoinSet<()>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Listen { key: "admin.listen", address, source };
-    let admin = Admin::bind(address, desk).await.map_err(failed)?;
+    let admin = Admin::bind(address, sources).await.map_err(failed)?;
     let bound = admin.address().map_err(failed)?;
     eprintln!("pullgate: admin listening on {bound}");
     background.spawn(admin.serve());

@@ -22,7 +22,7 @@ pub(crate) trait Value: Sized {
     /// The form of its header: once, by name, or as a list.
     const SHAPE: Shape = Shape::Inline;
 
-    /// Reads it; tells the reader what is wrong and gives `None`.
+    /// Reads it; on a fault, adds a problem to the reader and returns `None`.
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self>;
 
     /// The value of a key that is not in the file and has no default.
@@ -93,7 +93,7 @@ impl Reader {
         text
     }
 
-    /// The table of a section node, with its unknown keys told.
+    /// The table of a section node; each unknown key becomes a problem.
     pub(crate) fn table<'n, 'i, T: Value>(&mut self, node: &'n Node<'i>) -> Option<&'n DeTable<'i>> {
         let Some(table) = node.get_ref().as_table() else {
             return self.wrong_type::<T>(node).and(None);
@@ -155,7 +155,7 @@ impl Reader {
     }
 }
 
-/// The type's value for a key nobody wrote.
+/// The type's value for a key that is not in the file.
 fn default<T: Value>(key: &Key) -> T {
     let Some(text) = key.default else {
         return T::absent().expect("invariant: a key without default may be absent");

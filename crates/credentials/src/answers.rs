@@ -40,7 +40,7 @@ struct Turn {
 
 impl<T: Send + Sync + 'static> Answers<T> {
     /// The answer kept at the first of `places` that has one, else what `run` gives. Runs of one `turn` follow one
-    /// another, and go on when whoever asked has left: the next finds their answer.
+    /// another, and go on when the asker has left: the next one finds their answer.
     pub(crate) async fn get(
         &self,
         places: Vec<String>,
@@ -141,7 +141,7 @@ impl<T> std::fmt::Debug for Answers<T> {
 
 /// Younger answers are not asked for anew when they are refused: the program would say the same.
 const YOUNG: Duration = Duration::from_secs(5);
-/// Longest use of an answer, whatever was promised.
+/// The longest use of an answer, however long a lifetime it states.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most answers kept; beyond it programs run again.
 const KEPT_MAX: usize = 1024;

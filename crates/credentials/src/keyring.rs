@@ -47,7 +47,7 @@ pub(crate) fn find<'a, T>(
     found.into_iter().map(|(_, text, entry)| (text, entry))
 }
 
-/// A key as it may be shown: a user name or password somebody wrote into it is left out.
+/// A key as it may be shown: a user name or password in it is left out.
 pub(crate) fn shown(key: &str) -> String {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let shown: String = rest.rsplit('@').next().unwrap_or_default().chars().take(SHOWN_MAX).collect();

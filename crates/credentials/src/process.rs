@@ -149,7 +149,7 @@ mod tests {
             }
         };
         assert!(matches!(running.await.unwrap(), Err(RunError::TimeLimit(_))));
-        // Reaped by whoever adopted it, or at least dead.
+        // Reaped by its new parent, or at least dead.
         let ended = || match std::fs::read_to_string(format!("/proc/{id}/stat")) {
             Ok(stat) => stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'),
             Err(_) => true,

@@ -147,7 +147,7 @@ const PASSED_ON: [&str; 14] = [
     "no_proxy",
     "CLOUDSDK_CONFIG",
 ];
-/// And all that begin so: how the clouds' libraries are told who they are.
+/// The prefixes of further variables, by which the clouds' libraries find their identity.
 const PASSED_ON_BELOW: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 #[cfg(test)]

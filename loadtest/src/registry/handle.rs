@@ -184,22 +184,22 @@ impl Registry {
     }
 }
 
-/// Manners.
+/// Behaviour.
 impl Registry {
-    /// Asks clients who they are. Tokens given out before are void.
+    /// Demands identification from clients. Tokens given out before are void.
     pub fn require(&self, access: Access) {
-        lock(&self.shared.door).set(access);
+        lock(&self.shared.access).set(access);
     }
 
     /// Voids all tokens given out, before their time.
     pub fn revoke_tokens(&self) {
-        lock(&self.shared.door).revoke();
+        lock(&self.shared.access).revoke();
     }
 
     /// A token that this user would get for these repositories: it holds for those the user may pull. Empty without
     /// [`Access::Tokens`].
     pub fn token_of(&self, user: &str, repositories: &[&str]) -> String {
-        lock(&self.shared.door).token_of(user, repositories)
+        lock(&self.shared.access).token_of(user, repositories)
     }
 
     /// Counts manifest GETs against a quota and tells it; `None` ends that.

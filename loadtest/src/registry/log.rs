@@ -214,9 +214,9 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    pub(crate) fn open(&self, ask: &Ask) -> Page {
+    pub(crate) fn open(&self, ask: &Ask) -> Record {
         let id = self.journal.change(|log| log.push(self.number, ask));
-        Page { journal: self.journal.clone(), id }
+        Record { journal: self.journal.clone(), id }
     }
 }
 
@@ -226,14 +226,14 @@ impl Drop for Connected {
     }
 }
 
-/// The journal's page of one request; dropping it ends the exchange.
+/// The journal's record of one request; dropping it ends the exchange.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Record {
     journal: Journal,
     id: u64,
 }
 
-impl Page {
+impl Record {
     pub(crate) fn answered(&self, status: u16) {
         self.note(|exchange| exchange.status = Some(status));
     }
@@ -247,7 +247,7 @@ impl Page {
     }
 }
 
-impl Drop for Page {
+impl Drop for Record {
     fn drop(&mut self) {
         self.note(|exchange| exchange.ended = true);
     }

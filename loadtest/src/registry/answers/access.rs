@@ -113,7 +113,7 @@ impl Tokens {
 
 /// The access mode and the tokens given out.
 #[derive(Debug, Default)]
-pub(crate) struct Door {
+pub(crate) struct AccessControl {
     access: Access,
     grants: HashMap<String, Grant>,
     given: u64,
@@ -125,7 +125,7 @@ struct Grant {
     expires: Instant,
 }
 
-impl Door {
+impl AccessControl {
     pub(crate) fn set(&mut self, access: Access) {
         self.access = access;
         self.grants.clear();
