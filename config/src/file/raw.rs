@@ -69,10 +69,10 @@ section! {
         proxy: Proxy;
         /// The read-only endpoint: metrics, health, status page.
         admin: Admin;
-        /// The registries we pull from, one section each; what has no section and is not built in is answered 404. A
-        /// section for a built-in registry changes only what it says.
+        /// The registries to pull from, one section each. Requests for a registry that has no section and is not built
+        /// in are answered 404. A section for a built-in registry changes only the keys in it.
         upstreams: Table<Upstream>;
-        /// The prober pulls, a little, before the nodes have to.
+        /// The prober: small pulls on a schedule, before the nodes pull.
         prober: Prober;
     }
 }
@@ -93,11 +93,11 @@ section! {
         /// Client connections served at once; more wait.
         max_connections: u64 = "16384", within "1" .. "1000000";
         /// The manifest and list requests a second that one client may cause upstream, on average; ten seconds' worth
-        /// may come at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or
-        /// asked for by another client already, is not counted, nor are layers, unless the client asked for blobs that
-        /// the upstream lacks within the last minute. Where access is `per-client`, a token not seen lately is asked
-        /// about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes come from one
-        /// address.
+        /// may come at once. Beyond it the client waits, and after `header_deadline` gets 503. Content that is cached
+        /// or already asked for by another client is not counted. Layers are counted only if the client has asked for
+        /// blobs that the upstream lacks within the last minute. Where access is `per-client`, a token not seen lately
+        /// is asked about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes come
+        /// from one address.
         client_rate: u64 = "50", within "1" .. "1000000";
         /// The cache: the place of kept content.
         cache: Cache;
@@ -120,11 +120,11 @@ section! {
         /// The folder. Without it: `pullgate` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), else in
         /// the temporary folder. One instance at a time holds it.
         dir: Option<PathBuf>, example "'/var/lib/pullgate'";
-        /// Content kept at most. Without it: 80 % of the file system. A change needs no restart: what is too much
-        /// leaves soon.
+        /// Content kept at most. Without it: 80 % of the file system. A change needs no restart: content beyond
+        /// the new limit is removed soon.
         max_size: Option<ByteSize>, within "64MiB" .. "1PiB", example "'50GiB'";
-        /// Images whose content stays, however full the cache is: as far as it was pulled, and as long as the tag means
-        /// it. `pullgate cache warm` pulls it. A change needs no restart.
+        /// Images whose content is never evicted: the content that was pulled, for as long as the tag names it.
+        /// `pullgate cache warm` pulls it. A change needs no restart.
         pinned: Vec<ImageName>, example "['registry.k8s.io/pause:3.10']";
         /// The longest wait, at the start, for another instance to release the folder. `0s`: do not wait, exit 2.
         lock_wait: Duration = "'0s'", within "0s" .. "1h";
@@ -164,8 +164,8 @@ section! {
         token_hosts: Vec<Host>, example "['auth.docker.io']";
         /// Hosts blobs may be fetched from. Empty: any https host at an allowed address.
         blob_hosts: Vec<Host>, example "['*.cloudfront.docker.com']";
-        /// PEM file with authorities, trusted besides the system's. It is read again for each new connection; a file
-        /// that became unreadable leaves what it said before.
+        /// PEM file with authorities, trusted besides the system's. It is read again for each new connection; while
+        /// the file is unreadable, the authorities read before stay in force.
         ca_file: Option<PathBuf>, example "'/etc/pullgate/ca.pem'";
         /// The time for which a tag's answer is given without asking the upstream again.
         tag_max_age: Duration = "'60s'", within "0s" .. "30d";
@@ -186,7 +186,7 @@ section! {
         /// such tag.
         keep_removed: bool = "false";
         /// The time for which the upstream's answer that it has no such manifest or blob is given without asking again:
-        /// content pushed meanwhile is found after so long. `0s`: asked each time.
+        /// content pushed meanwhile is found after this time. `0s`: asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";
         /// Connections to fetch one layer of 32 MiB or more by, where the upstream answers ranges. More than 1 helps
         /// where each connection is limited, and costs the upstream a request for every 8 MiB.
@@ -246,7 +246,7 @@ section! {
 }
 
 section! {
-    /// The prober pulls, a little, before the nodes have to.
+    /// The prober: small pulls on a schedule, before the nodes pull.
     Prober {
         /// Time between two probes of one target; each is jittered.
         interval: Duration = "'60s'", within "10s" .. "1d";
