@@ -1,6 +1,7 @@
 //! Docker credential helpers: `docker-credential-<name> get`, host on stdin, JSON on stdout.
 //! Protocol: <https://github.com/docker/docker-credential-helpers#development>.
 
+use std::path::Path;
 use std::time::Duration;
 
 use oci::credential::{CredentialError, is_helper_name};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use crate::answers::{Answer, Answers};
 use crate::keyring::Image;
 use crate::process::{Environment, run};
+use crate::program;
 
 /// Asks a helper for the credential of `host`, which is then kept for [`LIFE`]. It is killed after [`TIME_LIMIT`].
 pub(crate) async fn get(
@@ -40,6 +42,11 @@ fn place(name: &str, host: &RegistryHost) -> String {
 pub(crate) fn forget(answers: &Answers<Credential>, name: &str, images: &[Image]) {
     let places: Vec<String> = images.iter().map(|image| place(name, &image.host)).collect();
     answers.forget(&places);
+}
+
+/// Looks for the helper's program, and does not run it.
+pub(crate) fn find(name: &str) -> Result<(), CredentialError> {
+    program::find(Path::new(&format!("docker-credential-{name}"))).map(drop)
 }
 
 /// Helpers inherit our environment: those of desktops find their key stores by it.

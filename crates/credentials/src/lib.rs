@@ -16,6 +16,7 @@ mod helper;
 mod keyring;
 mod origin;
 mod process;
+mod program;
 mod provider;
 mod source;
 #[cfg(test)]
