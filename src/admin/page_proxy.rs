@@ -48,10 +48,12 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
 
 /// A number of bytes, formatted for people.
 pub(crate) fn size(bytes: u64) -> String {
-    let scale = [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| bytes >= 1 << shift);
+    let scale = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        .into_iter()
+        .find(|(_, shift)| bytes >= 1_u64 << shift);
     scale.map_or_else(
         || format!("{bytes} B"),
-        |(unit, shift)| format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
+        |(unit, shift)| format!("{:.1} {unit}", bytes as f64 / (1_u64 << shift) as f64),
     )
 }
 

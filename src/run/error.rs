@@ -34,8 +34,13 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
     /// The proxy's certificate.
-    #[error(transparent)]
-    Tls(#[from] proxy::TlsError),
+    #[error("{key}: {source}")]
+    Tls {
+        /// The configuration key.
+        key: &'static str,
+        /// The cause.
+        source: proxy::TlsError,
+    },
     /// The recorder.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),

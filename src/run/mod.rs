@@ -6,6 +6,7 @@
 
 pub(crate) mod error;
 pub(crate) mod instance;
+pub(crate) mod named_files;
 pub(crate) mod parts;
 pub(crate) mod plans;
 pub(crate) mod readiness;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::error::StartError;
 use super::instance::instance;
+use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
 use super::reload::{self, Probing, Reloader};
@@ -68,6 +69,7 @@ impl Process {
         let admin = admin(config.admin.listen, sources, &mut background).await?;
         shared.listens(admin);
         background.spawn(telemetry::upkeep(metrics));
+        background.spawn(named_files::log(config.clone()));
         let proxy =
             if roles.proxy { Some(bind_proxy(config, &shared, &mut background).await?) } else { None };
         if let Some((proxy, _)) = &proxy {
@@ -194,7 +196,11 @@ async fn renew(tls: ServerTls) {
 }
 
 fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
-    let tls = proxy.tls.as_ref().map(|tls| ServerTls::load(tls.cert.clone(), tls.key.clone())).transpose()?;
+    let load = |tls: &config::Tls| {
+        let named = |source| StartError::Tls { key: named_files::tls_key(&source, &tls.cert), source };
+        ServerTls::load(tls.cert.clone(), tls.key.clone()).map_err(named)
+    };
+    let tls = proxy.tls.as_ref().map(load).transpose()?;
     Ok(Settings {
         header_deadline: proxy.header_deadline,
         drain: proxy.drain,
