@@ -103,13 +103,11 @@ impl Sources {
     fn readyz(&self) -> Response<Full<Bytes>> {
         let phase = self.readiness.phase();
         let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        text(status, &format!("{}\n{}", phase.as_str(), self.warning()))
+        text(status, &format!("{}\n{}", phase.as_str(), self.warnings()))
     }
 
-    /// Warnings of a ready process. A cache that cannot store costs no readiness: pulls pass through.
-    fn warning(&self) -> String {
-        let warning = self.status_view.proxy.get().and_then(|proxy| proxy.store().standing().warning);
-        warning.map(|warning| format!("warning: {warning}\n")).unwrap_or_default()
+    fn warnings(&self) -> String {
+        self.status_view.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect()
     }
 
     fn status(&self) -> Response<Full<Bytes>> {

@@ -37,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) phase: &'static str,
     /// Seconds since the start.
     pub(crate) uptime_seconds: u64,
+    /// Whatever is wrong with the process itself while it serves: a cache that cannot store, a refused reload.
+    pub(crate) warnings: Vec<String>,
     /// Every configured registry.
     pub(crate) registries: Vec<Registry>,
     /// The proxy: traffic, cache, fills in flight.
@@ -146,6 +148,12 @@ impl StatusView {
         self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
     }
 
+    /// The warnings of the process itself. None of them costs readiness: pulls go on.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
+        cache.into_iter().chain(self.shared.refused.warning()).collect()
+    }
+
     /// Looks.
     pub(crate) fn look(&self, phase: Phase) -> Status {
         Status {
@@ -153,6 +161,7 @@ impl StatusView {
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            warnings: self.warnings(),
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy: self.proxy.get().map(proxy::Proxy::status),
         }

@@ -14,7 +14,7 @@ use store::events::NoEvents;
 use store::inventory::{Explanation, Image, Purged};
 use store::{CLOCK_STEP, OpenError, Store, StoreConfig};
 
-use crate::admin::size;
+use crate::admin::human::size;
 use crate::cli::{Cache, Output};
 use crate::process::control::{self, Reply, Request};
 use crate::process::exit::Exit;

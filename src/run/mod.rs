@@ -10,6 +10,7 @@ pub(crate) mod named_files;
 pub(crate) mod parts;
 pub(crate) mod plans;
 pub(crate) mod readiness;
+mod refused;
 mod reload;
 mod roles;
 pub(crate) mod serve;

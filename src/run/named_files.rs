@@ -154,7 +154,7 @@ fn room(cache: &config::Cache) -> Option<Finding> {
 fn too_large(max_size: u64, total: u64) -> Option<String> {
     let usable = total / 20 * 19;
     (max_size > usable).then(|| {
-        let (wanted, holds) = (crate::admin::size(max_size), crate::admin::size(total));
+        let (wanted, holds) = (crate::admin::human::size(max_size), crate::admin::human::size(total));
         let unit = if total >= 10 << 30 { 1 << 30 } else { 1 << 20 };
         let advised = config::units::show_bytes(total / 5 * 4 / unit * unit);
         format!(

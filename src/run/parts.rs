@@ -14,6 +14,7 @@ use registry::upstream::Outbound;
 use super::error::StartError;
 use super::instance::instance;
 use super::plans;
+use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
 use super::upstream::Origins;
 
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) observed: Arc<Upstreams>,
     /// The probes' verdicts.
     pub(crate) board: Arc<Board>,
+    /// The refused reload, if there is one.
+    pub(crate) refused: Refused,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
     /// The quota spent and the facts learned by probing.
@@ -39,6 +42,7 @@ impl Shared {
         let observed = Arc::new(Upstreams::default());
         Self {
             board: Arc::default(),
+            refused: Refused::default(),
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),

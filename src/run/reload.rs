@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::error::StartError;
 use super::parts::Shared;
+use super::refused::in_one_line;
 
 /// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and
 /// the cache folder need a restart, and the log says so.
@@ -35,6 +36,15 @@ enum ReloadError {
     Config(#[from] config::Report),
     #[error(transparent)]
     Start(#[from] StartError),
+}
+
+impl ReloadError {
+    fn in_one_line(&self) -> String {
+        match self {
+            Self::Config(report) => in_one_line(report),
+            Self::Start(error) => error.to_string(),
+        }
+    }
 }
 
 impl Probing {
@@ -103,8 +113,14 @@ impl Reloader {
         let result = self.reload().await;
         gauge!(LAST_RELOAD_SUCCESS).set(if result.is_ok() { 1.0 } else { 0.0 });
         match result {
-            Ok(()) => tracing::info!(file = %self.path.display(), "configuration reloaded"),
-            Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+            Ok(()) => {
+                self.shared.refused.clear();
+                tracing::info!(file = %self.path.display(), "configuration reloaded");
+            }
+            Err(error) => {
+                self.shared.refused.set(&self.path, &error.in_one_line());
+                tracing::error!("the configuration stays as it was:\n{error}");
+            }
         }
     }
 
@@ -153,8 +169,8 @@ fn needs_restart(key: &str) -> bool {
 
 /// Name of the gauge.
 const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
-/// The time between two looks at the file; a Kubernetes ConfigMap takes longer than this to arrive.
-const LOOK: Duration = Duration::from_secs(10);
+/// The time between two looks at the file. The reference promises that a change is seen within this time.
+const LOOK: Duration = Duration::from_secs(2);
 /// Sections read only at the start.
 const READ_AT_START: &[&str] = &["proxy.", "admin."];
 /// Keys of these sections that a reload applies all the same.
