@@ -37,14 +37,14 @@ pub(crate) struct Common {
 /// Form of what a command prints on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the mirror and the prober in one process (the default).
@@ -62,7 +62,7 @@ pub(crate) enum Command {
     /// Check the configuration or the upstreams, and say what is wrong and what to do.
     #[command(subcommand)]
     Check(Check),
-    /// Look into the cache, fill it and empty it: through the running instance, or, without one, on its folder.
+    /// List, explain, warm or purge the cache: through the running instance, or, without one, on its folder.
     #[command(subcommand)]
     Cache(Cache),
     /// Print a completion script for a shell.
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Man,
 }
 
-/// What to check.
+/// The checks.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Check {
     /// Read the configuration and report every error with its line.
@@ -90,13 +90,13 @@ pub(crate) enum Check {
     },
 }
 
-/// What to do with the cache.
+/// The commands about the cache.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Cache {
     /// List the images that tags mean: size, completeness, last use.
     Ls,
-    /// Say what is known of an image or a digest: is it here, complete, linked, fresh, pinned, and where it would be
-    /// fetched. Exit status 3 when it is not here or not complete.
+    /// Print all that is known of an image or a digest: whether it is cached, complete, linked, fresh and pinned, and
+    /// the endpoints it would be fetched from. Exit status 3 if it is not cached or not complete.
     Explain {
         /// `registry/repository:tag`, `repository@sha256:...` or `sha256:...`.
         subject: String,
@@ -105,28 +105,28 @@ pub(crate) enum Cache {
     Warm {
         /// `registry/repository:tag`.
         image: String,
-        /// Of an image for several platforms: `linux/arm64`. Without it: the one this instance runs on.
+        /// The platform to pull of an image for several: `linux/arm64`. Without it: the one this instance runs on.
         #[arg(long = "platform", value_name = "PLATFORM")]
         platforms: Vec<String>,
     },
-    /// Take content, its links and tags out. What is being served is served to its end.
+    /// Take content, its links and tags out. Content that is being served is served to its end.
     Purge(Purge),
 }
 
-/// What to take out, and whether to.
+/// The content to take out.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Purge {
     #[command(flatten)]
-    pub(crate) what: Doomed,
-    /// Only say what would be taken out.
+    pub(crate) what: PurgeTarget,
+    /// Only print the content that would be taken out.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// What to take out: one of these.
+/// The content to take out: one of these.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
-pub(crate) struct Doomed {
+pub(crate) struct PurgeTarget {
     /// An image (what no other tag's image shares with it) or a digest.
     pub(crate) subject: Option<String>,
     /// Everything of a registry.

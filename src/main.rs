@@ -7,7 +7,8 @@
 //!                       └─ demo ─── an embedded misbehaving registry, and run around it
 //! ```
 //!
-//! `process` holds what belongs to the operating system's process: exit status, signals, log, open files, control socket.
+//! `process` holds what belongs to the operating system's process: exit status, signals, log, open files, control
+//! socket.
 
 mod admin;
 mod cli;

@@ -6,7 +6,7 @@ pub(crate) struct BuiltIn {
     pub(crate) id: &'static str,
     /// The registry as in image names.
     pub(crate) registry: &'static str,
-    /// Where its API answers.
+    /// The address of its API.
     pub(crate) endpoint: &'static str,
     /// Token servers outside the registry's own domain, where we are sure of them.
     pub(crate) token_hosts: &'static [&'static str],

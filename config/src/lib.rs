@@ -11,7 +11,7 @@
 //! into types that cannot be wrong; `resolve` adds defaults, the registries of `builtin`, and the rules that span keys
 //! (credentials need a named access). Other crates see [`Config`] only.
 //!
-//! The file names where secrets are and never holds one. `mask` stars out a secret that somebody wrote into it all the
+//! The file names where secrets are and never holds one. `mask` stars out a secret that was written into it all the
 //! same, before an excerpt is shown.
 //!
 //! Nothing here opens a socket or runs a program, and nothing but [`Config::load`] opens a file.

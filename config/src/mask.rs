@@ -1,4 +1,4 @@
-//! Which parts of a file must not be shown again, and the stars put in their place.
+//! The parts of a file that must not be shown, and the stars put in their place.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub(crate) fn user_info(source: &str) -> Vec<Range<usize>> {
 }
 
 /// For a file that cannot be parsed: everything but section headers, comments and the values of keys that are known and
-/// hold no secret. Nobody can say what the rest was meant to be.
+/// hold no secret. The meaning of the rest is unknown.
 pub(crate) fn all_but_known(source: &str, is_known: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
     let mut start = 0;

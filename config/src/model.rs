@@ -1,4 +1,5 @@
-//! What the configuration means: every value present, parsed and within its limits. The only type others see.
+//! The meaning of the configuration: every value present, parsed and within its limits. Other crates see only these
+//! types.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,9 +21,9 @@ pub struct Config {
     pub admin: Admin,
     /// Whether registries known without a file are offered beside those that have a section.
     pub builtin_upstreams: bool,
-    /// Every registry we will talk to, sorted by registry; a registry that is not here is answered 404.
+    /// Every configured registry, sorted by registry; a request for another registry is answered 404.
     pub upstreams: Vec<Upstream>,
-    /// What is probed, and how often.
+    /// The images to probe, and the time between probes.
     pub prober: Prober,
 }
 
@@ -36,20 +37,20 @@ impl Config {
 /// The server nodes pull from.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    /// Where to accept clients; port 0 lets the system choose.
+    /// The address to accept clients at; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Serve TLS with this pair; plain HTTP without.
     pub tls: Option<Tls>,
     /// Longest wait of a client for response headers, over all endpoints and the token. At most 25 s: containerd 2.3
     /// gives up after 30.
     pub header_deadline: Duration,
-    /// How long running transfers may go on after the signal to stop.
+    /// The longest time that running transfers may go on after the signal to stop.
     pub drain: Duration,
     /// Client connections served at once; more wait in the accept queue.
     pub max_connections: usize,
-    /// Requests of one client for what is not here that may go upstream a second.
+    /// Requests a second of one client that may go upstream, for content that is not cached.
     pub client_rate: NonZeroU32,
-    /// Where content is kept.
+    /// The cache: the place of kept content.
     pub cache: Cache,
 }
 
@@ -62,7 +63,7 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// Where content is kept, and how much of it.
+/// The cache: the place of kept content, and its size.
 #[derive(Clone, Debug)]
 pub struct Cache {
     /// The folder; one instance at a time holds it.
@@ -71,14 +72,14 @@ pub struct Cache {
     pub max_size: Option<u64>,
     /// Images whose content is never evicted while their tags mean it.
     pub pinned: Vec<ImageName>,
-    /// How long to wait for another instance to let go of the folder; zero: not at all.
+    /// The longest wait for another instance to release the folder; zero: no wait.
     pub lock_wait: Duration,
 }
 
 /// The read-only endpoint.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// Where to accept; port 0 lets the system choose.
+    /// The address to accept at; port 0 lets the system choose.
     pub listen: SocketAddr,
 }
 
@@ -89,42 +90,42 @@ pub struct Upstream {
     pub id: String,
     /// The registry as in image names; no two upstreams share it.
     pub registry: RegistryHost,
-    /// Where to ask, in order; never empty.
+    /// The endpoints, in the order in which they are tried; never empty.
     pub endpoints: Vec<Endpoint>,
-    /// Who may see what was pulled.
+    /// The clients that may see pulled content.
     pub access: Access,
-    /// Who we are, for the first endpoint unless an endpoint has its own.
+    /// The credentials for the first endpoint; an endpoint may have its own.
     pub credentials: Option<Credentials>,
-    /// Where credentials are used; elsewhere we ask anonymously. Never empty; `*` is everywhere.
+    /// The repositories for which credentials are used; others are asked for anonymously. Never empty; `*` is all.
     pub repositories: Vec<RepositoryPattern>,
-    /// Which hosts and addresses may be followed.
+    /// The hosts and addresses that may be followed.
     pub zone: Zone,
     /// Authorities besides the system's, PEM.
     pub ca_file: Option<PathBuf>,
-    /// How long a tag's answer is given without asking again.
+    /// The time for which a tag's answer is given without asking again.
     pub tag_max_age: Duration,
-    /// How old an answer may get while the upstream fails.
+    /// The greatest age of an answer while the upstream fails.
     pub stale_limit: Duration,
-    /// What of the upstream's quota is kept for pulls.
+    /// The part of the upstream's quota that is kept for pulls.
     pub quota_reserve: Reserve,
-    /// What happens when the upstream's quota is spent.
+    /// The treatment of requests when the upstream's quota is spent.
     pub on_exhausted: OnExhausted,
     /// Go on serving, as stale, tags the upstream says it no longer has.
     pub keep_removed: bool,
-    /// How long an upstream's "no such manifest" is given without asking again.
+    /// The time for which an upstream's "no such manifest" is given without asking again.
     pub absent_max_age: Duration,
     /// Connections one layer may be fetched by at a time, where the upstream answers ranges; 1 to 16.
     pub parallel: usize,
     /// Connections blobs are fetched by at a time, all layers together; 1 to 1024.
     pub blob_connections: usize,
-    /// When the next endpoint is asked too, for HEAD of a manifest; zero: never.
+    /// The wait before the next endpoint is asked too, for HEAD of a manifest; zero: never.
     pub hedge_after: Duration,
 }
 
 /// One address of an upstream.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// `https://host[:port]/`; `http` only because somebody wrote it. No user, path, query or fragment.
+    /// `https://host[:port]/`; `http` only if it is written in the file. No user, path, query or fragment.
     pub url: Url,
     /// Put before repository names, ending in `/`: `docker-hub/`.
     pub prefix: Option<String>,
@@ -136,12 +137,12 @@ pub struct Endpoint {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Who may see what was pulled from an upstream.
+/// The clients that may see content pulled from an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody may see everything: the registry holds public content only.
     Public,
-    /// Whoever reaches the proxy may see what our credentials may see.
+    /// Every client that reaches the proxy may see what our credentials may see.
     Shared,
     /// Each client proves itself to the upstream; we hold no credentials.
     PerClient,
@@ -158,7 +159,7 @@ impl Access {
     }
 }
 
-/// Where a credential comes from. Holds names of files and programs, never the secret itself.
+/// The source of a credential. Holds names of files and programs, never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// A `config.json` of docker, or the `.dockerconfigjson` of a Kubernetes secret.
@@ -192,7 +193,7 @@ pub struct Provider {
     pub arguments: Vec<String>,
     /// Variables added to the few of ours that it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
-    /// How long an answer is used that states no lifetime.
+    /// The time for which an answer is used that states no lifetime.
     pub lifetime: Duration,
 }
 
@@ -206,7 +207,7 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// What is probed, and how often.
+/// The images to probe, and the time between probes.
 #[derive(Clone, Debug)]
 pub struct Prober {
     /// Time between two probes of one target; each is jittered.
@@ -224,6 +225,6 @@ pub struct Prober {
 pub struct Target {
     /// The image; its registry is one of the upstreams.
     pub image: ImageName,
-    /// Which child of an index; `None`: that of the machine we run on.
+    /// The platform to pick from an index; `None`: that of this machine.
     pub platform: Option<Platform>,
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::report::position;
 
-/// Which keys the file says, and where.
+/// The keys that the file sets, with their lines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
     file: String,

@@ -1,4 +1,4 @@
-//! Where things are when nobody says where.
+//! Default places of files.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! The effective configuration, with the origin of each value as a comment. No secret can be in it: the model holds none.
+//! The effective configuration, with the origin of each value as a comment. No secret can be in it: the model holds
+//! none.
 
 use std::fmt::Display;
 use std::net::SocketAddr;

@@ -74,7 +74,7 @@ fn keys_of(keys: &[Key]) -> String {
     text
 }
 
-/// Does the key stand on a line of its own, rather than open a section?
+/// True if the key stands on a line of its own rather than opening a section.
 fn is_value(key: &Key) -> bool {
     key.shape == Shape::Inline
 }
@@ -109,7 +109,9 @@ const PAGE_HEAD: &str = "\
 
 One TOML file with only what differs from the defaults, named by `--config`; with none, `pullgate serve` runs on the
 defaults. `pullgate check config` tells everything that is wrong with a file in one run, `pullgate check config --print`
-shows the effective values and where each comes from. Unknown keys are refused. Relative paths begin at the file's folder.
+shows the effective values and where each comes from. Unknown keys are refused.
+A change of the file is seen within 2 s; a file with an error changes nothing, and the status page, `/status.json` and
+`/readyz` warn of it. Relative paths begin at the file's folder.
 Secrets never stand in this file: it names the files and helpers that hold them.
 
 ## Top level

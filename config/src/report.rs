@@ -1,4 +1,5 @@
-//! Everything that is wrong with a file, told in one run: where, what, what was expected, what to write.
+//! The report of everything that is wrong with a file: for each problem the place, the fault, the expected value, and
+//! the text to write.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,8 +10,8 @@ use serde::Serialize;
 
 use crate::mask;
 
-/// Why a configuration cannot be used. `Display` shows every problem with its excerpt; [`Report::problems`] is the same
-/// for machines. Secrets in the file are starred out before anything is kept.
+/// The reasons why a configuration cannot be used. `Display` shows every problem with its excerpt; [`Report::problems`]
+/// is the same for machines. Secrets in the file are starred out before anything is kept.
 #[derive(Clone, Debug)]
 pub struct Report {
     path: PathBuf,
@@ -26,13 +27,13 @@ pub struct Problem {
     pub line: usize,
     /// Counted from 1, in characters.
     pub column: usize,
-    /// Where in the document: `proxy.cache.max_size`. Empty for the document itself.
+    /// The path in the document: `proxy.cache.max_size`. Empty for the document itself.
     pub key: String,
-    /// What is wrong.
+    /// The cause.
     pub message: String,
-    /// What was expected there.
+    /// The value that was expected there.
     pub expected: String,
-    /// What to write instead, when we know.
+    /// The text to write instead, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     #[serde(skip)]
@@ -53,7 +54,7 @@ impl Problem {
         }
     }
 
-    /// Is its place inside `span`?
+    /// True if its place is inside `span`.
     pub(crate) fn lies_within(&self, span: &Range<usize>) -> bool {
         span.contains(&self.span.start)
     }

@@ -1,7 +1,7 @@
 //! Durations and byte sizes as people write them.
 //!
-//! Sizes are not read by `bytesize`: it takes a number without a unit, takes fractions, turns an overflow into `u64::MAX`,
-//! and writes `50.0 GiB` for a size that is not exactly so.
+//! Sizes are not read by `bytesize`: it takes a number without a unit, takes fractions, turns an overflow into
+//! `u64::MAX`, and writes `50.0 GiB` for a size that is not exactly so.
 
 use std::time::Duration;
 

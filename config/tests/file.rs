@@ -1,4 +1,4 @@
-//! What a file leads to: the configuration it means, or the report of everything that is wrong with it.
+//! From a file to the configuration it means, or to the report of everything that is wrong with it.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;

@@ -5,12 +5,12 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 /// The text. Registries of this crate put it into their tokens and cookies; tests into passwords.
 pub const CANARY: &str = "canary-5ec7e7";
 
-/// Does it stand in `bytes`: as it is, in base64 at any offset, or in hexadecimal?
+/// True if it stands in `bytes`: as it is, in base64 at any offset, or in hexadecimal.
 pub fn is_in(bytes: &[u8]) -> bool {
     disguises().iter().any(|disguise| memchr::memmem::find(bytes, disguise.as_bytes()).is_some())
 }
 
-/// What the text looks like wherever it may stand. In base64 three bytes become four characters, so there are three
+/// The forms of the text wherever it may stand. In base64 three bytes become four characters, so there are three
 /// forms; the characters that depend on neighbours are left out.
 fn disguises() -> Vec<String> {
     let encoded = (0..3).map(|offset| {

@@ -1,4 +1,4 @@
-//! What goes wrong before any HTTP: a port that refuses, a port where packets vanish.
+//! Faults before any HTTP: a port that refuses, a port where packets vanish.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ impl Port {
     /// Takes a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub fn reserve() -> io::Result<Self> {
         let held = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         Ok(Self { addr: held.local_addr()?, _held: held })
@@ -35,7 +35,7 @@ impl Port {
     /// Takes exactly this address.
     ///
     /// # Errors
-    /// When another process has it.
+    /// If another process has it.
     pub fn at(addr: SocketAddr) -> io::Result<Self> {
         let held = bind(addr)?;
         Ok(Self { addr: held.local_addr()?, _held: held })
@@ -65,7 +65,7 @@ impl Blackhole {
     /// Binds a port of 127.0.0.1 and fills its queue.
     ///
     /// # Errors
-    /// When no port can be bound, or when the system keeps accepting.
+    /// If no port can be bound, or if the system keeps accepting.
     pub async fn start() -> io::Result<Self> {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?.listen(1)?;
         let addr = listener.local_addr()?;

@@ -96,7 +96,7 @@ impl Authority {
     /// Writes the authority's certificate to a file, for `ca_file` settings.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_pem(&self, path: &Path) -> io::Result<()> {
         fs::write(path, self.pem())
     }
@@ -145,7 +145,7 @@ impl Certificate {
     /// Writes `cert.pem` and `key.pem` into a folder, for servers that read files.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     pub fn write_pem(&self, folder: &Path) -> io::Result<()> {
         fs::write(folder.join("cert.pem"), &self.pem.chain)?;
         fs::write(folder.join("key.pem"), &self.pem.key)

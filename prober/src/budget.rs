@@ -1,4 +1,4 @@
-//! How many counted requests a registry may lose to probing: at most a share of what it says it allows.
+//! The budget of counted requests for probing: at most a share of the quota that a registry states.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -44,7 +44,8 @@ impl Budget {
 }
 
 impl Stated {
-    /// How many requests in how long. A limit so small that its share is below one gets one in several windows.
+    /// The number of requests and the time in which they are allowed. A limit whose share is below one gets one request
+    /// in several windows.
     fn share(self) -> (usize, Duration) {
         let share = self.limit as f64 * SHARE;
         if share >= 1.0 {

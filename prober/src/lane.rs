@@ -1,4 +1,4 @@
-//! One registry's probes, one after another: a registry that hangs delays nobody else's.
+//! One registry's probes, one after another: a registry that hangs delays no other registry's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::target::{Plan, Target};
 use crate::telemetry::Telemetry;
 use crate::verdict::{Depth, Verdict};
 
-/// What others already know of a registry: fresh traffic of the proxy counts instead of a reach probe.
+/// Traffic of the proxy: a fresh success counts instead of a reach probe.
 pub trait Traffic: Send + Sync {
-    /// How long ago a request of the proxy to this registry last succeeded.
+    /// The time since a request of the proxy to this registry last succeeded.
     fn last_success(&self, registry: &RegistryHost) -> Option<Duration>;
 }
 
 /// Probes the targets of one registry.
 pub struct Lane {
     client: Client,
-    seats: Vec<Seat>,
+    slots: Vec<Slot>,
     pace: Pace,
     start: Instant,
     board: Arc<Board>,
@@ -34,7 +34,7 @@ pub struct Lane {
     telemetry: Telemetry,
 }
 
-struct Seat {
+struct Slot {
     /// None is the reach probe.
     target: Option<Target>,
     due: Due,
@@ -54,24 +54,24 @@ impl Lane {
         let mut telemetry = Telemetry::new(&plan.registry);
         let targets: Vec<_> =
             if plan.targets.is_empty() { vec![None] } else { plan.targets.into_iter().map(Some).collect() };
-        let seat = |target: Option<Target>| Seat {
+        let slot = |target: Option<Target>| Slot {
             target,
             due: Due::first(start, pace.interval, fastrand::f64()),
             verdict: Verdict::Pending,
         };
-        let seats: Vec<_> = targets.into_iter().map(seat).collect();
-        for seat in &seats {
-            board.pending(&plan.registry, seat.target.as_ref());
+        let slots: Vec<_> = targets.into_iter().map(slot).collect();
+        for slot in &slots {
+            board.pending(&plan.registry, slot.target.as_ref());
         }
         telemetry.states(&board.verdicts(&plan.registry));
-        Self { client: plan.client, seats, pace, start, board, memory, traffic, telemetry }
+        Self { client: plan.client, slots, pace, start, board, memory, traffic, telemetry }
     }
 
-    /// When the next probe is due.
+    /// The time when the next probe is due.
     pub fn next_due(&self) -> Instant {
-        self.seats
+        self.slots
             .iter()
-            .map(|seat| seat.due.at)
+            .map(|slot| slot.due.at)
             .min()
             .expect("invariant: a lane has at least the reach probe")
     }
@@ -84,9 +84,10 @@ impl Lane {
         }
     }
 
-    /// Makes the probe that has been due longest, as if it were `now`: the schedule's clock, which a test may run faster.
+    /// Makes the probe that has been due longest, as if it were `now`: the schedule's clock, which a test may run
+    /// faster.
     pub async fn turn(&mut self, now: Instant) {
-        let oldest = (0..self.seats.len()).min_by_key(|at| self.seats[*at].due.at);
+        let oldest = (0..self.slots.len()).min_by_key(|at| self.slots[*at].due.at);
         if let Some(at) = oldest {
             self.probe(at, now).await;
         }
@@ -94,21 +95,21 @@ impl Lane {
 
     /// Probes every target once.
     pub async fn round(&mut self) {
-        for at in 0..self.seats.len() {
+        for at in 0..self.slots.len() {
             self.probe(at, Instant::now()).await;
         }
     }
 
     async fn probe(&mut self, at: usize, now: Instant) {
-        let seen = match &self.seats[at].target {
+        let seen = match &self.slots[at].target {
             None => self.reach().await,
             Some(target) => self.walk(target, now).await,
         };
-        let seat = &mut self.seats[at];
-        seat.due = seat.due.after(now, &seen.verdict, seen.retry_after, self.pace.interval, fastrand::f64());
-        let before = std::mem::replace(&mut seat.verdict, seen.verdict.clone());
-        self.board.record(self.client.registry(), seat.target.as_ref(), &seen);
-        self.telemetry.probed(seat.target.as_ref(), &before, &seen);
+        let slot = &mut self.slots[at];
+        slot.due = slot.due.after(now, &seen.verdict, seen.retry_after, self.pace.interval, fastrand::f64());
+        let before = std::mem::replace(&mut slot.verdict, seen.verdict.clone());
+        self.board.record(self.client.registry(), slot.target.as_ref(), &seen);
+        self.telemetry.probed(slot.target.as_ref(), &before, &seen);
         self.telemetry.states(&self.board.verdicts(self.client.registry()));
     }
 

@@ -5,10 +5,10 @@ use oci::manifest::Child;
 use registry::Error;
 use tokio::time::Instant;
 
-/// What earlier probes learned of a target: the reason that most ticks need no counted request.
+/// The facts that earlier probes learned of a target: the reason that most probes need no counted request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Learned {
-    /// What was last proven.
+    /// The manifest that was fetched last.
     pub(crate) proof: Option<Proof>,
     /// The index last read, and whose manifest it names for our platform. That never changes, so that a share which
     /// pays for one manifest at a time comes to the end of the way too.
@@ -19,7 +19,7 @@ pub(crate) struct Learned {
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
     pub(crate) digest: Digest,
-    /// What to sample, none of an image without layers; or what is wrong with the very content of this digest.
+    /// The layer to sample, none for an image without layers; or the fault of the content of this digest.
     pub(crate) found: Result<Option<Child>, Error>,
     pub(crate) fetched: Instant,
 }

@@ -1,9 +1,10 @@
 //! Pulls before the kubelet has to, and names what would stop it.
 //!
-//! Each registry has a [`lane`]: its targets, probed one after another, oldest first, on a jittered [`schedule`].
-//! A probe walks what a node walks ([`probe`]): the manifest by tag, the manifest by digest when that is worth its
-//! price, the first bytes of the largest layer. [`verdict`] turns what was seen into one word of a closed list,
-//! [`budget`] keeps the counted requests below what the registry would miss, [`memory`] carries it over reloads, and [`telemetry`] tells metrics and log.
+//! Each registry has a [`lane`]: its targets, probed one after another, oldest first, on a jittered [`schedule`]. A
+//! probe walks what a node walks ([`probe`]): the manifest by tag, the manifest by digest when that is worth its price,
+//! the first bytes of the largest layer. [`verdict`] turns what was seen into one word of a closed list, [`budget`]
+//! keeps the counted requests below what the registry would miss, [`memory`] carries it over reloads, and [`telemetry`]
+//! tells metrics and log.
 //!
 //! ```text
 //!   Prober ── lane (one per registry) ── schedule: when

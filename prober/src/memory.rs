@@ -1,4 +1,5 @@
-//! What outlives a lane: a reload builds lanes anew, and must neither grant them each share again nor forget what it paid for.
+//! The state that outlives a lane: a reload builds lanes anew, and must neither grant them their share again nor forget
+//! what was paid for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use crate::budget::Budget;
 use crate::learned::Learned;
 use crate::target::{Plan, Target};
 
-/// What all lanes have spent and learned since the process started.
+/// The requests spent and the facts learned by all lanes since the process started.
 #[derive(Debug, Default)]
 pub struct Memory {
     budgets: Mutex<HashMap<RegistryHost, Budget>>,
@@ -29,7 +30,7 @@ impl Memory {
         locked(&self.budgets).entry(registry.clone()).or_default().spend(now)
     }
 
-    /// What earlier probes learned of `target`.
+    /// The facts that earlier probes learned of `target`.
     pub(crate) fn recall(&self, target: &Target) -> Learned {
         locked(&self.learned).get(target).cloned().unwrap_or_default()
     }
@@ -38,7 +39,7 @@ impl Memory {
         locked(&self.learned).insert(target.clone(), learned);
     }
 
-    /// Forgets the targets that nobody plans to probe. What was spent stays spent.
+    /// Forgets the targets that are in no plan. Spent requests stay counted.
     pub(crate) fn keep_only(&self, plans: &[Plan]) {
         let planned: HashSet<_> = plans.iter().flat_map(|plan| &plan.targets).collect();
         locked(&self.learned).retain(|target, _| planned.contains(target));

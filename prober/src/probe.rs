@@ -19,10 +19,10 @@ pub(crate) struct Walk<'a> {
     pub(crate) target: &'a Target,
     pub(crate) memory: &'a Memory,
     pub(crate) pace: Pace,
-    /// When the lane began. What was proven before was proven by another configuration: it stands, and is looked into
-    /// again as soon as the budget allows.
+    /// The time when the lane began. A proof made before was made under another configuration: it stands, and is looked
+    /// into again as soon as the budget allows.
     pub(crate) since: Instant,
-    /// When the probe began, on the schedule's clock (simulated in tests).
+    /// The time when the probe began, on the schedule's clock (simulated in tests).
     pub(crate) now: Instant,
     timings: Timings,
     quota: Option<Quota>,
@@ -69,8 +69,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fetches what `digest` names. What was proven before stands where not all of it was worth its price now, and falls
-    /// when a manifest cannot be had.
+    /// Fetches the manifest `digest`. An earlier proof stands where not all of it was worth its price now, and
+    /// falls when a manifest cannot be had.
     async fn look_into(&mut self, digest: &Digest, learned: &mut Learned) -> Result<(), Error> {
         let found = match self.largest_layer(digest, &mut learned.named).await {
             Ok(None) => return Ok(()),
@@ -97,8 +97,8 @@ impl<'a> Walk<'a> {
         Ok(self.take(answer).digest)
     }
 
-    /// Was this very manifest fetched not long ago? What is gone may be pushed again, so that is asked as often as the
-    /// budget allows.
+    /// True if this very manifest was fetched not long ago. A digest that is gone may be pushed again, so it is asked
+    /// for as often as the budget allows.
     fn proven(&self, proof: Option<&Proof>, digest: &Digest) -> bool {
         proof.is_some_and(|proof| {
             proof.digest == *digest

@@ -1,4 +1,4 @@
-//! When to probe what: jitter, oldest first, back-off on failure. Pure; time and chance are arguments.
+//! The schedule of probes: jitter, oldest first, back-off on failure. Pure; time and chance are arguments.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::verdict::Verdict;
 
-/// How often to probe.
+/// The pace of probing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Between two probes of one target.
@@ -27,7 +27,7 @@ impl Default for Pace {
     }
 }
 
-/// When a target is due, and how often in a row it has failed.
+/// The time when a target is due, and the number of its failures in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub(crate) at: Instant,
@@ -58,7 +58,7 @@ impl Due {
 }
 
 /// By which factor a failure stretches the interval. An outage is watched at the normal pace, so that its end is seen
-/// soon; what probing makes worse (limits, refused logins) is left alone ever longer.
+/// soon; failures that probing makes worse (limits, refused logins) are probed ever less often.
 fn backoff(verdict: &Verdict, failures: u32) -> f64 {
     let Verdict::Failed(failed) = verdict else { return 1.0 };
     let costly = failed.class.rules().worsens;

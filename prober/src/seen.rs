@@ -6,13 +6,13 @@ use registry::Timings;
 
 use crate::verdict::Verdict;
 
-/// What a probe saw.
+/// The result of a probe.
 #[derive(Debug)]
 pub(crate) struct Seen {
     /// The conclusion.
     pub(crate) verdict: Verdict,
     /// Stage times, summed over the calls.
     pub(crate) timings: Timings,
-    /// How long the registry asked us to stay away.
+    /// The time for which the registry asked for no requests.
     pub(crate) retry_after: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! What the probes last saw, for people and the status page.
+//! The latest verdict on every target, for people and the status page.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::verdict::{Depth, Verdict};
 #[derive(Debug, Default)]
 pub struct Board(Mutex<BTreeMap<Key, Entry>>);
 
-/// What a line is about: registry, and image and platform of a target.
+/// The key of a line: registry, and image and platform of a target.
 type Key = (String, Option<(String, String)>);
 
 /// One line of the board.
@@ -31,7 +31,7 @@ pub struct Entry {
     pub platform: Option<String>,
     /// `pending`, `ok`, or the failure class.
     pub verdict: &'static str,
-    /// How far a successful probe went.
+    /// The depth that a successful probe reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<Depth>,
     /// The stage that failed.
@@ -40,14 +40,14 @@ pub struct Entry {
     /// Host, address, status and message of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
-    /// What to do next.
+    /// The next step for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<&'static str>,
     /// Time of each stage, in seconds.
     pub stages: BTreeMap<&'static str, f64>,
-    /// Since when the verdict has been the same, seconds since 1970.
+    /// The time since when the verdict has been the same, seconds since 1970.
     pub since: Option<u64>,
-    /// When it was last probed, seconds since 1970.
+    /// The time of the last probe, seconds since 1970.
     pub probed_at: Option<u64>,
 }
 

@@ -22,12 +22,12 @@ pub const PROBES: &str = "pullgate_probes_total";
 pub const STAGE_SECONDS: &str = "pullgate_probe_stage_seconds";
 /// Targets by their present verdict: a state set.
 pub const STATE: &str = "pullgate_probe_state";
-/// When a registry was last probed.
+/// The time of a registry's last probe.
 pub const LAST: &str = "pullgate_probe_last_timestamp_seconds";
 /// Requests the prober itself sent.
 pub const REQUESTS: &str = "pullgate_probe_requests_total";
 
-/// Tells the recorder what the names mean. Call once, after it is installed.
+/// Describes the series to the recorder. Call once, after it is installed.
 pub fn describe() {
     describe_counter!(PROBES, "Probes finished, by registry and class (ok, or the cause of failure).");
     describe_histogram!(STAGE_SECONDS, metrics::Unit::Seconds, "Time of each stage of a probe, in seconds.");

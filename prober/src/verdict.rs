@@ -4,7 +4,7 @@ use oci::{Class, Stage};
 use registry::{Error, Quota};
 use serde::Serialize;
 
-/// What a probe concluded.
+/// The conclusion of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Not probed yet. Never counts as fine.
@@ -15,7 +15,7 @@ pub enum Verdict {
     Failed(Failed),
 }
 
-/// How far a successful probe went.
+/// The depth that a successful probe reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Depth {
@@ -27,12 +27,12 @@ pub enum Depth {
     Pullable,
 }
 
-/// A failure as told to people.
+/// A failure, described for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
     /// The named cause.
     pub class: Class,
-    /// Where on the way.
+    /// The stage that failed.
     pub stage: Stage,
     /// Host, address, status and server message in one line.
     pub evidence: String,
@@ -48,7 +48,7 @@ impl Verdict {
         }
     }
 
-    /// Is it the same conclusion, whatever the details?
+    /// True if both are the same conclusion; details such as addresses may differ.
     pub fn agrees_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Failed(a), Self::Failed(b)) => (a.class, a.stage) == (b.class, b.stage),

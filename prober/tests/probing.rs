@@ -99,7 +99,7 @@ impl Probing {
         self.board.entries().remove(0)
     }
 
-    /// How far each target was followed.
+    /// The depth to which each target was followed.
     fn depths(&self) -> Vec<Option<Depth>> {
         self.board.entries().iter().map(|entry| entry.depth).collect()
     }

@@ -18,34 +18,34 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::page;
-use super::status::Observatory;
+use super::status::StatusView;
 use crate::process::accept::accept;
 use crate::run::readiness::{Phase, Readiness};
 
 /// The endpoint, bound and not yet answering.
 pub(crate) struct Admin {
     listener: TcpListener,
-    desk: Arc<Desk>,
+    sources: Arc<Sources>,
 }
 
-/// What answers are made from.
-pub(crate) struct Desk {
+/// The sources of the answers.
+pub(crate) struct Sources {
     /// Renders `/metrics`.
     pub(crate) metrics: PrometheusHandle,
     /// Decides `/readyz`.
     pub(crate) readiness: Readiness,
     /// Looks at everything `/status.json` shows.
-    pub(crate) observatory: Observatory,
+    pub(crate) status_view: StatusView,
 }
 
 impl Admin {
     /// Binds.
     #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
-    pub(crate) async fn bind(address: SocketAddr, desk: Desk) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, desk: Arc::new(desk) })
+    pub(crate) async fn bind(address: SocketAddr, sources: Sources) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, sources: Arc::new(sources) })
     }
 
-    /// Where it listens.
+    /// The address it listens at.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -53,15 +53,16 @@ impl Admin {
     /// Answers until dropped.
     pub(crate) async fn serve(self) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let (listener, desk) = (self.listener, self.desk);
-        accept("admin endpoint", &seats, || listener.accept(), |stream| converse(stream, desk.clone())).await;
+        let (listener, sources) = (self.listener, self.sources);
+        accept("admin endpoint", &seats, || listener.accept(), |stream| converse(stream, sources.clone()))
+            .await;
     }
 }
 
-async fn converse(stream: TcpStream, desk: Arc<Desk>) -> hyper::Result<()> {
+async fn converse(stream: TcpStream, sources: Arc<Sources>) -> hyper::Result<()> {
     let answer = service_fn(move |request| {
-        let desk = desk.clone();
-        async move { Ok::<_, Infallible>(desk.answer(&request).await) }
+        let sources = sources.clone();
+        async move { Ok::<_, Infallible>(sources.answer(&request).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -70,7 +71,7 @@ async fn converse(stream: TcpStream, desk: Arc<Desk>) -> hyper::Result<()> {
         .await
 }
 
-impl Desk {
+impl Sources {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "read-only: GET and HEAD\n");
@@ -82,14 +83,14 @@ impl Desk {
             "/status.json" => self.status(),
             "/" => document(
                 "text/html; charset=utf-8",
-                page::render(&self.observatory.look(self.readiness.phase())),
+                page::render(&self.status_view.look(self.readiness.phase())),
             ),
             _ => text(StatusCode::NOT_FOUND, "try /, /status.json, /metrics, /livez or /readyz\n"),
         }
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
-        self.observatory.forecast();
+        self.status_view.forecast();
         let handle = self.metrics.clone();
         match tokio::task::spawn_blocking(move || handle.render()).await {
             Ok(page) => document("text/plain; version=0.0.4; charset=utf-8", page),
@@ -102,17 +103,15 @@ impl Desk {
     fn readyz(&self) -> Response<Full<Bytes>> {
         let phase = self.readiness.phase();
         let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        text(status, &format!("{}\n{}", phase.as_str(), self.warning()))
+        text(status, &format!("{}\n{}", phase.as_str(), self.warnings()))
     }
 
-    /// A cache that cannot store is told, and costs no readiness: pulls pass through.
-    fn warning(&self) -> String {
-        let warning = self.observatory.proxy.get().and_then(|proxy| proxy.store().standing().warning);
-        warning.map(|warning| format!("warning: {warning}\n")).unwrap_or_default()
+    fn warnings(&self) -> String {
+        self.status_view.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect()
     }
 
     fn status(&self) -> Response<Full<Bytes>> {
-        match serde_json::to_string_pretty(&self.observatory.look(self.readiness.phase())) {
+        match serde_json::to_string_pretty(&self.status_view.look(self.readiness.phase())) {
             Ok(json) => document("application/json", json + "\n"),
             Err(error) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, &format!("status cannot be written: {error}\n"))

@@ -1,10 +1,10 @@
 //! The read-only endpoint for Prometheus, the kubelet and people.
 
 mod endpoint;
+pub(crate) mod human;
 mod page;
 mod page_proxy;
 mod status;
 
-pub(crate) use endpoint::{Admin, Desk};
-pub(crate) use page_proxy::size;
-pub(crate) use status::Observatory;
+pub(crate) use endpoint::{Admin, Sources};
+pub(crate) use status::StatusView;

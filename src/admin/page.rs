@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
 
+use super::human::age;
 use super::page_proxy;
 use super::status::{PausedSeen, QuotaSeen, Registry, Status};
 
@@ -25,6 +26,7 @@ pub(crate) fn render(status: &Status) -> String {
                 }
                 main {
                     p class="headline" { (headline(status)) }
+                    @for warning in &status.warnings { p class="mark bad" { (warning) } }
                     (registries(&status.registries))
                     @if let Some(proxy) = &status.proxy { (page_proxy::section(proxy)) }
                 }
@@ -115,7 +117,7 @@ fn quota(registry: &Registry) -> Markup {
     }
 }
 
-/// What our own count adds to what the registry said.
+/// Our own count of the quota, beside the registry's headers.
 fn counted(quota: &QuotaSeen) -> Markup {
     html! {
         @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }
@@ -154,16 +156,6 @@ fn probe_mark(probe: &Entry) -> &'static str {
 
 fn phase_mark(phase: &str) -> &'static str {
     if phase == "ready" { "good" } else { "idle" }
-}
-
-/// Seconds for people.
-pub(crate) fn age(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
-    }
 }
 
 const STYLE: &str = "

@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use proxy::{Status, UpstreamStatus};
 
+use super::human::size;
+
 /// The section about the mirror.
 pub(crate) fn section(status: &Status) -> Markup {
     let busy: Vec<_> = status
@@ -44,15 +46,6 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
             }
         }
     }
-}
-
-/// Bytes for people.
-pub(crate) fn size(bytes: u64) -> String {
-    let scale = [("GiB", 30), ("MiB", 20), ("KiB", 10)].into_iter().find(|(_, shift)| bytes >= 1 << shift);
-    scale.map_or_else(
-        || format!("{bytes} B"),
-        |(unit, shift)| format!("{:.1} {unit}", bytes as f64 / f64::from(1u32 << shift)),
-    )
 }
 
 /// From the best outcome of a request to the worst.

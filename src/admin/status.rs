@@ -1,4 +1,4 @@
-//! What `/status.json` and the status page show: one look at the whole process.
+//! The content of `/status.json` and of the status page: one look at the whole process.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -15,12 +15,12 @@ use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
 
 /// Everything that can be looked at.
-pub(crate) struct Observatory {
-    /// When the process started.
+pub(crate) struct StatusView {
+    /// The time of the process's start.
     pub(crate) started: Instant,
     /// Upstreams, what was observed of them, and the probes' verdicts.
     pub(crate) shared: Shared,
-    /// Is there a prober?
+    /// True if this process has a prober.
     pub(crate) probing: bool,
     /// The proxy's own view; unset without a proxy, and until it has its cache folder.
     pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
@@ -37,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) phase: &'static str,
     /// Seconds since the start.
     pub(crate) uptime_seconds: u64,
+    /// Whatever is wrong with the process itself while it serves: a cache that cannot store, a refused reload.
+    pub(crate) warnings: Vec<String>,
     /// Every configured registry.
     pub(crate) registries: Vec<Registry>,
     /// The proxy: traffic, cache, fills in flight.
@@ -51,19 +53,19 @@ pub(crate) struct Registry {
     pub(crate) registry: String,
     /// Its short id in the configuration.
     pub(crate) id: String,
-    /// Where it is asked.
+    /// The addresses of its API.
     pub(crate) endpoints: Vec<String>,
     /// Endpoints the proxy leaves alone after failures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) paused: Vec<PausedSeen>,
     /// `public`, `shared` or `per-client`.
     pub(crate) access: &'static str,
-    /// What the probes concluded; empty without a prober.
+    /// The probes' verdicts; empty without a prober.
     pub(crate) probes: Vec<prober::status::Entry>,
-    /// What it last said it would allow.
+    /// The quota that its last answer stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaStated>,
-    /// What is left of it by our own count, for each identity and endpoint.
+    /// The rest of the quota by our own count, for each identity and endpoint.
     pub(crate) quotas: Vec<QuotaSeen>,
     /// The certificate that ends first.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,9 +84,9 @@ pub(crate) struct PausedSeen {
     pub(crate) state: &'static str,
     /// The failure that opened it, or its last probe's.
     pub(crate) class: &'static str,
-    /// In which stage.
+    /// The stage of that failure.
     pub(crate) stage: &'static str,
-    /// Since when, in seconds.
+    /// The age of the pause, in seconds.
     pub(crate) seconds: u64,
     /// Seconds until one request may go out as a probe; 0: it may go now, or is out.
     pub(crate) next_probe_seconds: u64,
@@ -99,7 +101,7 @@ pub(crate) struct QuotaStated {
     pub(crate) remaining: Option<u64>,
     /// Seconds.
     pub(crate) window_seconds: Option<u64>,
-    /// Whom the registry counts.
+    /// The account or address that the registry counts pulls for.
     pub(crate) source: Option<String>,
 }
 
@@ -113,17 +115,18 @@ pub(crate) struct QuotaSeen {
     /// Counted requests that may still go out; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// How long that lasts at the present rate; absent when it is unlimited or nothing is spent.
+    /// The time until the quota is spent at the present rate, in seconds; absent if it is unlimited or nothing is
+    /// spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
     /// Counted requests on their way or held.
     pub(crate) queued: u64,
     /// Requests held until there is quota again.
     pub(crate) held: u64,
-    /// Why requests are not sent.
+    /// The class for which requests are not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<&'static str>,
-    /// For how much longer.
+    /// The rest of the pause, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused_seconds: Option<u64>,
 }
@@ -135,14 +138,20 @@ pub(crate) struct CertificateSeen {
     pub(crate) host: String,
     /// Seconds since 1970.
     pub(crate) not_after: u64,
-    /// Did verification succeed?
+    /// True if the chain was verified.
     pub(crate) verified: bool,
 }
 
-impl Observatory {
-    /// Brings the series up to date that change while nobody asks.
+impl StatusView {
+    /// Updates the series that change without a request.
     pub(crate) fn forecast(&self) {
         self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
+    }
+
+    /// The warnings of the process itself. None of them costs readiness: pulls go on.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
+        cache.into_iter().chain(self.shared.refused.warning()).collect()
     }
 
     /// Looks.
@@ -152,13 +161,14 @@ impl Observatory {
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            warnings: self.warnings(),
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy: self.proxy.get().map(proxy::Proxy::status),
         }
     }
 
     fn registry(&self, upstream: &config::Upstream) -> Registry {
-        let glance = self.shared.observed.glance(&upstream.registry);
+        let last_seen = self.shared.observed.last_seen(&upstream.registry);
         let host = upstream.registry.as_str();
         let outlook = self.shared.outlook();
         let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
@@ -169,24 +179,24 @@ impl Observatory {
             paused: upstream.endpoints.iter().filter_map(|it| self.paused(upstream, it)).collect(),
             access: upstream.access.as_str(),
             probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
-            quota: glance.quota.map(|quota| QuotaStated {
+            quota: last_seen.quota.map(|quota| QuotaStated {
                 limit: quota.limit,
                 remaining: quota.remaining,
                 window_seconds: quota.window.map(|window| window.as_secs()),
                 source: quota.source,
             }),
             quotas: outlook.iter().filter(|it| it.key.registry == upstream.registry).map(quota).collect(),
-            certificate: glance.certificate.map(|seen| CertificateSeen {
+            certificate: last_seen.certificate.map(|seen| CertificateSeen {
                 host: seen.host,
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
                 verified: seen.verified,
             }),
-            last_failure: glance.last_failure.map(failure),
+            last_failure: last_seen.last_failure.map(failure),
         }
     }
 }
 
-impl Observatory {
+impl StatusView {
     fn paused(&self, upstream: &config::Upstream, endpoint: &config::Endpoint) -> Option<PausedSeen> {
         let (state, paused) = self.shared.breaker(&upstream.registry, endpoint);
         let Paused { trouble, next_probe } = paused?;

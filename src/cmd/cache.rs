@@ -14,7 +14,7 @@ use store::events::NoEvents;
 use store::inventory::{Explanation, Image, Purged};
 use store::{CLOCK_STEP, OpenError, Store, StoreConfig};
 
-use crate::admin::size;
+use crate::admin::human::size;
 use crate::cli::{Cache, Output};
 use crate::process::control::{self, Reply, Request};
 use crate::process::exit::Exit;
@@ -101,7 +101,7 @@ fn report(config: &Config, asked: &Cache, document: Value, output: Output) -> Ex
     print(&document, text, output).unwrap_or(exit)
 }
 
-/// What the store knows, and what the configuration makes of it.
+/// The facts in the store, with what follows from the configuration.
 #[derive(Serialize)]
 struct Explained {
     #[serde(flatten)]
@@ -112,10 +112,10 @@ struct Explained {
     /// Until then it is answered while the registry fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     stale_until: Option<u64>,
-    /// Where it would be fetched, in order; empty when the registry is not configured.
+    /// The endpoints it would be fetched from, in order; empty when the registry is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetched_from: Option<Vec<String>>,
-    /// Is a tag served on that the registry no longer has?
+    /// True if a tag that the registry no longer has is still served.
     kept_removed: bool,
 }
 

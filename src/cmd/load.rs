@@ -8,7 +8,7 @@ pub(super) fn load(common: &Common) -> Result<config::Loaded, Exit> {
     match config::Config::load(common.config.as_deref()) {
         Ok(loaded) => Ok(loaded),
         Err(report) => {
-            eprint!("{report}");
+            eprintln!("{report}");
             Err(Exit::Usage)
         }
     }

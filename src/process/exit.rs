@@ -1,8 +1,8 @@
-//! What the exit status says.
+//! The exit status of a command.
 
 use std::process::ExitCode;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All is well.

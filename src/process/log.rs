@@ -3,17 +3,17 @@
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// For collectors: one JSON object a line.
+    /// One JSON object a line, for log collectors.
     Json,
 }
 
-/// Sends events to stderr; `RUST_LOG` chooses which, `usual` when it says nothing.
+/// Sends events to stderr. `RUST_LOG` chooses which; `usual` is the filter without it.
 pub(crate) fn install(format: LogFormat, usual: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,11 +1,11 @@
-//! How many files and sockets the process may have open: as many as the system lets it.
+//! The limit on open files and sockets, raised as far as the system allows.
 //!
 //! Usual shells and containers start a process with 1024, far fewer than the connections the mirror takes.
 
 use rustix::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit on open files (RLIMIT_NOFILE) to the hard one; what it is now, `None` being no limit.
+/// Raises the soft limit on open files (RLIMIT_NOFILE) to the hard one, and returns it; `None` is no limit.
 ///
 /// # Errors
 /// The system's; the limit is as it was.
@@ -15,7 +15,7 @@ pub(crate) fn raise() -> io::Result<Option<u64>> {
     Ok(limits.maximum)
 }
 
-/// Says so in the log if fewer descriptors may be open than `connections` of clients can need.
+/// Warns in the log if fewer files may be open than `connections` of clients can need.
 pub(crate) fn assure(connections: usize) {
     let allowed = getrlimit(Resource::Nofile).current;
     if let Some((allowed, needed)) = shortage(allowed, connections) {
@@ -28,7 +28,7 @@ pub(crate) fn assure(connections: usize) {
     }
 }
 
-/// What is allowed and what is needed, if that is more.
+/// The number of files allowed and the number needed, if more are needed.
 fn shortage(allowed: Option<u64>, connections: usize) -> Option<(u64, u64)> {
     let needed = (connections as u64).saturating_mul(FOR_A_CONNECTION).saturating_add(BESIDE);
     allowed.filter(|allowed| *allowed < needed).map(|allowed| (allowed, needed))

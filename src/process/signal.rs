@@ -1,4 +1,4 @@
-//! The wish to stop: SIGTERM (Kubernetes, systemd) or SIGINT (a person).
+//! The request to stop: SIGTERM (Kubernetes, systemd) or SIGINT (a person).
 
 use tokio::signal::unix::{SignalKind, signal};
 

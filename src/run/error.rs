@@ -16,7 +16,7 @@ pub(crate) enum StartError {
         key: &'static str,
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// An upstream's client cannot be built.
@@ -24,7 +24,7 @@ pub(crate) enum StartError {
     Upstream {
         /// Its short id.
         id: String,
-        /// What is wrong.
+        /// The cause.
         source: BuildError,
     },
     /// The prober's clients cannot be built.
@@ -34,8 +34,13 @@ pub(crate) enum StartError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
     /// The proxy's certificate.
-    #[error(transparent)]
-    Tls(#[from] proxy::TlsError),
+    #[error("{key}: {source}")]
+    Tls {
+        /// The configuration key.
+        key: &'static str,
+        /// The cause.
+        source: proxy::TlsError,
+    },
     /// The recorder.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),

@@ -6,9 +6,11 @@
 
 pub(crate) mod error;
 pub(crate) mod instance;
+pub(crate) mod named_files;
 pub(crate) mod parts;
 pub(crate) mod plans;
 pub(crate) mod readiness;
+mod refused;
 mod reload;
 mod roles;
 pub(crate) mod serve;

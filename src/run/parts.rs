@@ -1,4 +1,4 @@
-//! From the configuration to parts, and what the parts share: resolver, tokens, who counts, what was seen.
+//! From the configuration to parts, with the state that the parts share: resolver, tokens, quotas, observations.
 
 use std::sync::Arc;
 
@@ -14,19 +14,22 @@ use registry::upstream::Outbound;
 use super::error::StartError;
 use super::instance::instance;
 use super::plans;
+use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
 use super::upstream::Origins;
 
-/// What outlives a reload of the configuration.
+/// The state that outlives a reload of the configuration.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    /// What was observed of upstreams.
+    /// Observations of upstreams.
     pub(crate) observed: Arc<Upstreams>,
     /// The probes' verdicts.
     pub(crate) board: Arc<Board>,
+    /// The refused reload, if there is one.
+    pub(crate) refused: Refused,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
-    /// What probing has spent and learned.
+    /// The quota spent and the facts learned by probing.
     probed: Arc<Memory>,
     traffic: Arc<FreshTraffic>,
     origins: Arc<Origins>,
@@ -34,11 +37,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Nothing observed yet.
+    /// A state without observations.
     pub(crate) fn new(config: &config::Config) -> Self {
         let observed = Arc::new(Upstreams::default());
         Self {
             board: Arc::default(),
+            refused: Refused::default(),
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),
@@ -48,22 +52,22 @@ impl Shared {
         }
     }
 
-    /// We accept clients here: no upstream may lead to it.
+    /// Notes an address of our own, so that no upstream may lead to it.
     pub(crate) fn listens(&self, address: std::net::SocketAddr) {
         self.outbound.listening.add(address);
     }
 
-    /// What credential programs answered for an earlier configuration is no longer used.
+    /// Drops the answers that credential programs gave for an earlier configuration.
     pub(crate) fn forget_answers(&self) {
         self.origins.forget();
     }
 
-    /// What each registry still allows, by our own count.
+    /// The rest of each registry's quota, by our own count.
     pub(crate) fn outlook(&self) -> Vec<registry::ledger::Outlook> {
         self.outbound.ledger.outlook(tokio::time::Instant::now())
     }
 
-    /// What a prober of this configuration is to do.
+    /// The prober's plans for this configuration.
     pub(crate) fn plans(&self, config: &config::Config) -> Result<Vec<Plan>, StartError> {
         let targeted = |registry: &RegistryHost| {
             config.prober.reach
@@ -78,7 +82,7 @@ impl Shared {
         )?)
     }
 
-    /// Is `endpoint` of `registry` asked, and why not?
+    /// The breaker's state for `endpoint` of `registry`, with the reason if it is not closed.
     pub(crate) fn breaker(
         &self,
         registry: &RegistryHost,

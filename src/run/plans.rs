@@ -24,7 +24,7 @@ pub(crate) fn plans(
     chosen.map(|upstream| plan(config, upstream, origins, &outbound)).collect()
 }
 
-/// How often to probe.
+/// The pace of probing.
 pub(crate) fn pace(config: &config::Config) -> Pace {
     Pace {
         interval: config.prober.interval,
@@ -33,7 +33,7 @@ pub(crate) fn pace(config: &config::Config) -> Pace {
     }
 }
 
-/// Nobody else asks the registries.
+/// Traffic for a process without a proxy: there is none.
 pub(crate) fn no_traffic() -> Arc<dyn Traffic> {
     Arc::new(NoTraffic)
 }
@@ -45,7 +45,7 @@ fn plan(
     outbound: &Outbound,
 ) -> Result<Plan, BuildError> {
     let targets = config.prober.targets.iter().filter(|target| target.image.registry == upstream.registry);
-    // Nobody waits for a probe, so none is held.
+    // A probe that is held would wait for quota that no client needs.
     let asked_by_nobody =
         registry::Upstream { on_exhausted: OnExhausted::Release, ..origins.client_upstream(upstream) };
     Ok(Plan {
@@ -57,7 +57,7 @@ fn plan(
     })
 }
 
-/// Under which name an upstream's requests are counted.
+/// The name under which an upstream's requests are counted.
 fn identity(upstream: &config::Upstream) -> String {
     if upstream.credentials.is_some() { upstream.id.clone() } else { "anonymous".to_owned() }
 }

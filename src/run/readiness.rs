@@ -1,10 +1,10 @@
-//! May traffic be sent here? Unready while starting and while draining; a sick upstream or disk does not unready us.
+//! Readiness for traffic: not while starting and not while draining. A failing upstream or disk does not change it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Where the process is in its life.
+/// The phase of the process's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Not yet serving: waiting for the cache folder, say.

@@ -1,4 +1,4 @@
-//! A changed configuration file takes effect while running; a bad one changes nothing and is told.
+//! A changed configuration file takes effect while running; a bad one changes nothing and is reported.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use tokio::task::AbortHandle;
 
 use super::error::StartError;
 use super::parts::Shared;
+use super::refused::in_one_line;
 
-/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and the
-/// cache folder need a restart, and the log says so.
+/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and
+/// the cache folder need a restart, and the log says so.
 pub(crate) struct Reloader {
     path: PathBuf,
     text: Option<String>,
@@ -35,6 +36,15 @@ enum ReloadError {
     Config(#[from] config::Report),
     #[error(transparent)]
     Start(#[from] StartError),
+}
+
+impl ReloadError {
+    fn in_one_line(&self) -> String {
+        match self {
+            Self::Config(report) => in_one_line(report),
+            Self::Start(error) => error.to_string(),
+        }
+    }
 }
 
 impl Probing {
@@ -103,15 +113,21 @@ impl Reloader {
         let result = self.reload().await;
         gauge!(LAST_RELOAD_SUCCESS).set(if result.is_ok() { 1.0 } else { 0.0 });
         match result {
-            Ok(()) => tracing::info!(file = %self.path.display(), "configuration reloaded"),
-            Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+            Ok(()) => {
+                self.shared.refused.clear();
+                tracing::info!(file = %self.path.display(), "configuration reloaded");
+            }
+            Err(error) => {
+                self.shared.refused.set(&self.path, &error.in_one_line());
+                tracing::error!("the configuration stays as it was:\n{error}");
+            }
         }
     }
 
     async fn reload(&mut self) -> Result<(), ReloadError> {
         let loaded = Config::load(Some(&self.path))?;
         self.shared.forget_answers();
-        // Whatever can fail comes before the first change.
+        // Every step that can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
         let plans = self.shared.plans(&loaded.config)?;
         if let Some(probing) = &mut self.probing {
@@ -153,9 +169,9 @@ fn needs_restart(key: &str) -> bool {
 
 /// Name of the gauge.
 const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
-/// How often the file is looked at: a Kubernetes ConfigMap takes longer than this to arrive.
-const LOOK: Duration = Duration::from_secs(10);
+/// The time between two looks at the file. The reference promises that a change is seen within this time.
+const LOOK: Duration = Duration::from_secs(2);
 /// Sections read only at the start.
 const READ_AT_START: &[&str] = &["proxy.", "admin."];
-/// But for these keys.
+/// Keys of these sections that a reload applies all the same.
 const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

@@ -1,6 +1,6 @@
 //! The parts that a process runs.
 
-/// Which parts to run.
+/// The parts to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Roles {
     /// The mirror.

@@ -1,7 +1,8 @@
 //! The composition of the parts: configuration in, a running process out, in two phases.
 //!
-//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin endpoint is
-//! up first: while the cache folder is held by an instance that is leaving, this one is alive and not ready.
+//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin
+//! endpoint is up first: while the cache folder is held by an instance that is leaving, this one is alive and not
+//! ready.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,12 +20,13 @@ use tokio::time::Instant;
 
 use super::error::StartError;
 use super::instance::instance;
+use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
-use crate::admin::{Admin, Desk, Observatory};
+use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
 use crate::process::{open_files, signal};
 
@@ -56,17 +58,18 @@ impl Process {
         let (readiness, shared) = (Readiness::default(), Shared::new(config));
         let prober = if roles.prober { Some(shared.prober(shared.plans(config)?, config)) } else { None };
         let visible_proxy = Arc::new(OnceLock::new());
-        let observatory = Observatory {
+        let status_view = StatusView {
             started: Instant::now(),
             shared: shared.clone(),
             probing: roles.prober,
             proxy: visible_proxy.clone(),
         };
-        let desk = Desk { metrics: metrics.clone(), readiness: readiness.clone(), observatory };
+        let sources = Sources { metrics: metrics.clone(), readiness: readiness.clone(), status_view };
         let mut background = JoinSet::new();
-        let admin = admin(config.admin.listen, desk, &mut background).await?;
+        let admin = admin(config.admin.listen, sources, &mut background).await?;
         shared.listens(admin);
         background.spawn(telemetry::upkeep(metrics));
+        background.spawn(named_files::log(config.clone()));
         let proxy =
             if roles.proxy { Some(bind_proxy(config, &shared, &mut background).await?) } else { None };
         if let Some((proxy, _)) = &proxy {
@@ -75,17 +78,17 @@ impl Process {
         Ok(Self { loaded, shared, readiness, admin, proxy, prober, background })
     }
 
-    /// Where the mirror listens, if it does.
+    /// The mirror's address, if this process has a mirror.
     pub(crate) fn mirror_address(&self) -> Option<SocketAddr> {
         self.proxy.as_ref().and_then(|(_, bound)| bound.local_addr().ok())
     }
 
-    /// Where the admin endpoint listens.
+    /// The admin endpoint's address.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin
     }
 
-    /// What the prober last saw.
+    /// The prober's latest verdicts.
     pub(crate) fn board(&self) -> Arc<Board> {
         self.shared.board.clone()
     }
@@ -139,11 +142,11 @@ async fn broken(serving: Option<&mut JoinHandle<()>>) {
 
 async fn admin(
     address: SocketAddr,
-    desk: Desk,
+    sources: Sources,
     background: &mut JoinSet<()>,
 ) -> Result<SocketAddr, StartError> {
     let failed = |source| StartError::Listen { key: "admin.listen", address, source };
-    let admin = Admin::bind(address, desk).await.map_err(failed)?;
+    let admin = Admin::bind(address, sources).await.map_err(failed)?;
     let bound = admin.address().map_err(failed)?;
     eprintln!("pullgate: admin listening on {bound}");
     background.spawn(admin.serve());
@@ -193,7 +196,11 @@ async fn renew(tls: ServerTls) {
 }
 
 fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
-    let tls = proxy.tls.as_ref().map(|tls| ServerTls::load(tls.cert.clone(), tls.key.clone())).transpose()?;
+    let load = |tls: &config::Tls| {
+        let named = |source| StartError::Tls { key: named_files::tls_key(&source, &tls.cert), source };
+        ServerTls::load(tls.cert.clone(), tls.key.clone()).map_err(named)
+    };
+    let tls = proxy.tls.as_ref().map(load).transpose()?;
     Ok(Settings {
         header_deadline: proxy.header_deadline,
         drain: proxy.drain,
@@ -213,5 +220,5 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
     }
 }
 
-/// How often the proxy's certificate is read again.
+/// The time between two readings of the proxy's certificate.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);

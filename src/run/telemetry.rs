@@ -27,7 +27,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Drains the histograms' samples at a steady pace: without it they pile up while nobody scrapes.
+/// Drains the histograms' samples at a steady pace: without it they pile up between scrapes.
 pub(crate) async fn upkeep(handle: PrometheusHandle) {
     let mut tick = tokio::time::interval(UPKEEP);
     loop {
@@ -40,16 +40,16 @@ pub(crate) async fn upkeep(handle: PrometheusHandle) {
 #[derive(Default)]
 pub(crate) struct Upstreams(Mutex<HashMap<RegistryHost, Series>>);
 
-/// What is remembered of one registry between two looks at the status page.
+/// The latest observations of one registry, for the status page.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Glance {
+pub(crate) struct LastSeen {
     /// The last quota an answer stated.
     pub(crate) quota: Option<Quota>,
     /// The chain that ends first, and when.
     pub(crate) certificate: Option<Certificate>,
     /// The last failure's class and kind of request.
     pub(crate) last_failure: Option<(Class, RequestKind)>,
-    /// When a request last succeeded.
+    /// The time of the last request that succeeded.
     pub(crate) last_success: Option<Instant>,
 }
 
@@ -60,13 +60,13 @@ struct Series {
     sources: Vec<String>,
     quotas: HashMap<(String, String), QuotaSeries>,
     hosts: Vec<String>,
-    glance: Glance,
+    last_seen: LastSeen,
 }
 
 /// The series of one identity and source.
 struct QuotaSeries {
     heard: Instant,
-    /// Has a forecast been told that may have to be taken back?
+    /// True if the gauge holds a forecast, which must be cleared when none can be made.
     forecast: bool,
 }
 
@@ -78,9 +78,9 @@ impl Upstreams {
         }
     }
 
-    /// What was last seen of `registry`.
-    pub(crate) fn glance(&self, registry: &RegistryHost) -> Glance {
-        self.lock().get(registry).map(|series| series.glance.clone()).unwrap_or_default()
+    /// The latest observations of `registry`.
+    pub(crate) fn last_seen(&self, registry: &RegistryHost) -> LastSeen {
+        self.lock().get(registry).map(|series| series.last_seen.clone()).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RegistryHost, Series>> {
@@ -177,7 +177,7 @@ impl Series {
             sources: Vec::new(),
             quotas: HashMap::new(),
             hosts: Vec::new(),
-            glance: Glance::default(),
+            last_seen: LastSeen::default(),
         }
     }
 
@@ -191,8 +191,8 @@ impl Series {
             self.stages.entry(stage).or_insert_with(seconds).record(time);
         }
         match observation.class {
-            Some(class) => self.glance.last_failure = Some((class, observation.kind)),
-            None => self.glance.last_success = Some(Instant::now()),
+            Some(class) => self.last_seen.last_failure = Some((class, observation.kind)),
+            None => self.last_seen.last_success = Some(Instant::now()),
         }
         if let Some(quota) = observation.quota {
             self.quota(observation.registry, observation.identity, quota);
@@ -212,7 +212,7 @@ impl Series {
         set(QUOTA_REMAINING, quota.remaining.map(|remaining| remaining as f64));
         set(QUOTA_WINDOW, quota.window.map(|window| window.as_secs_f64()));
         set(QUOTA_OBSERVED, Some(seconds_since_1970(SystemTime::now())));
-        self.glance.quota = Some(quota.clone());
+        self.last_seen.quota = Some(quota.clone());
     }
 
     fn forecast(&mut self, registry: &RegistryHost, outlook: &[Outlook], now: Instant) {
@@ -249,11 +249,11 @@ impl Series {
         // What was said of the chain before this one no longer holds: a renewed certificate must silence its alert.
         set(!certificate.verified, f64::NAN);
         let ends_first =
-            self.glance.certificate.as_ref().is_none_or(|known| {
+            self.last_seen.certificate.as_ref().is_none_or(|known| {
                 known.host == certificate.host || certificate.not_after <= known.not_after
             });
         if ends_first {
-            self.glance.certificate = Some(certificate.clone());
+            self.last_seen.certificate = Some(certificate.clone());
         }
     }
 }
@@ -336,7 +336,7 @@ const BUILD_INFO: &str = "pullgate_build_info";
 const OTHER: &str = "other";
 /// Hosts and quota sources with series of their own, per registry.
 const LABEL_VALUES_MAX: usize = 16;
-/// A source that no answer has named for so long has vanished; the alert on low quotas believes no older word.
+/// A source that no answer has named for this long is dropped: the alert on low quotas uses no older value.
 const SOURCE_FOR: Duration = Duration::from_secs(1800);
 /// The exporter's histograms are drained this often.
 const UPKEEP: Duration = Duration::from_secs(5);

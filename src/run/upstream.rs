@@ -16,8 +16,7 @@ pub(crate) struct Origins(Mutex<Vec<(Credentials, Origin)>>);
 impl Origins {
     /// The upstream for [`registry::Client`]. Opens nothing: credentials are read when they are needed.
     pub(crate) fn client_upstream(&self, of: &Upstream) -> upstream::Upstream {
-        let mut places = vec![own_place(of)];
-        places.extend(of.endpoints.first().and_then(place));
+        let places = own_places(of);
         upstream::Upstream {
             id: of.id.clone(),
             registry: of.registry.clone(),
@@ -36,14 +35,28 @@ impl Origins {
         }
     }
 
+    /// Every credential that the upstream names: its key, its origin, and the places where its entry may stand.
+    pub(crate) fn named(&self, of: &Upstream) -> Vec<(String, Origin, Vec<Place>)> {
+        let mut named = Vec::new();
+        if let Some(from) = &of.credentials {
+            named.push((format!("upstreams.{}.credentials", of.id), self.origin(from), own_places(of)));
+        }
+        for (at, endpoint) in of.endpoints.iter().enumerate() {
+            if let Some(from) = &endpoint.credentials {
+                let key = format!("upstreams.{}.endpoints.{at}.credentials", of.id);
+                named.push((key, self.origin(from), endpoint_places(of, endpoint)));
+            }
+        }
+        named
+    }
+
     /// Answers of credential programs are no longer used: a reload asks them anew.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// An endpoint's own credentials stand under its own host first: it may be another company's mirror.
     fn endpoint(&self, of: &Upstream, endpoint: &Endpoint) -> upstream::Endpoint {
-        let places = place(endpoint).into_iter().chain([own_place(of)]).collect();
+        let places = endpoint_places(of, endpoint);
         upstream::Endpoint {
             url: endpoint.url.clone(),
             prefix: endpoint.prefix.clone(),
@@ -73,6 +86,16 @@ fn origin(from: &Credentials) -> Origin {
             Origin::Provider(Provider::new(it.program, it.arguments, it.environment, it.lifetime))
         }
     }
+}
+
+/// The places of the upstream's credentials: under its own name, then under its first endpoint's.
+fn own_places(of: &Upstream) -> Vec<Place> {
+    std::iter::once(own_place(of)).chain(of.endpoints.first().and_then(place)).collect()
+}
+
+/// An endpoint's own credentials stand under its own host first: it may be another company's mirror.
+fn endpoint_places(of: &Upstream, endpoint: &Endpoint) -> Vec<Place> {
+    place(endpoint).into_iter().chain([own_place(of)]).collect()
 }
 
 fn own_place(of: &Upstream) -> Place {

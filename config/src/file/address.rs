@@ -78,7 +78,7 @@ impl Value for Url {
     }
 }
 
-/// What is wrong with an endpoint's address, and what to write.
+/// The fault of an endpoint's address, with what to write instead.
 fn fault(url: &Url) -> Option<(String, Option<String>)> {
     if !url.username().is_empty() || url.password().is_some() {
         let message = "the address holds a user name or password".to_owned();

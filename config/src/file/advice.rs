@@ -1,4 +1,4 @@
-//! What to write instead: the nearest known name, the section a key belongs to, where secrets go.
+//! Advice on what to write instead: the nearest known name, the section a key belongs to, the place for secrets.
 
 use super::key::{Key, Shape};
 
@@ -23,7 +23,7 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// Is this a key somewhere in the document?
+/// True if this is a key somewhere in the document.
 pub(crate) fn is_known_key(name: &str, document: &[Key]) -> bool {
     section_of(name, "", document).is_some() && !names_secret(name)
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// How a section stands in a file.
+/// The form of a section in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// `key = value`.
@@ -15,14 +15,14 @@ pub(crate) enum Shape {
     List,
 }
 
-/// What is known of one key: the source of the reader's messages, the reference page and the example alike.
+/// One key: the source of the reader's messages, the reference page and the example.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// As it is written.
     pub(crate) name: &'static str,
-    /// What it means.
+    /// Its meaning, as the reference page prints it.
     pub(crate) doc: &'static str,
-    /// What kind of value it takes.
+    /// The kind of its value.
     pub(crate) kind: &'static str,
     /// TOML text of its default.
     pub(crate) default: Option<&'static str>,
@@ -32,7 +32,7 @@ pub(crate) struct Key {
     pub(crate) example: Option<&'static str>,
     /// Keys below.
     pub(crate) keys: &'static [Self],
-    /// How those below are written.
+    /// The form in which the keys below are written.
     pub(crate) shape: Shape,
 }
 
@@ -41,6 +41,6 @@ pub(crate) struct Key {
 pub(crate) struct Field<T> {
     /// The value, or its default.
     pub(crate) value: T,
-    /// Where it is written.
+    /// The place of the value in the file.
     pub(crate) span: Option<Range<usize>>,
 }

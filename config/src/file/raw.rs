@@ -1,5 +1,5 @@
-//! What the file may say. The definitions below are the only ones: the reader, its messages, the reference page and the
-//! annotated example all come from them.
+//! The sections and keys of the file. The definitions below are the only ones: the reader, its messages, the reference
+//! page and the annotated example all come from them.
 //!
 //! Defaults and examples are TOML. A key without a default may be left out.
 
@@ -70,10 +70,10 @@ section! {
         proxy: Proxy;
         /// The read-only endpoint: metrics, health, status page.
         admin: Admin;
-        /// The registries we pull from, one section each; what has no section and is not built in is answered 404. A
-        /// section for a built-in registry changes only what it says.
+        /// The registries to pull from, one section each. Requests for a registry that has no section and is not built
+        /// in are answered 404. A section for a built-in registry changes only the keys in it.
         upstreams: Table<Upstream>;
-        /// The prober pulls, a little, before the nodes have to.
+        /// The prober: small pulls on a schedule, before the nodes pull.
         prober: Prober;
     }
 }
@@ -89,18 +89,18 @@ section! {
         /// Longest wait for response headers, over all endpoints of an upstream and its token server. Beyond it the
         /// client gets 503 and goes on to the registry itself; containerd 2.3 would give up after 30 s.
         header_deadline: Duration = "'10s'", within "1s" .. "25s";
-        /// How long running transfers may go on after the signal to stop.
+        /// The longest time that running transfers may go on after the signal to stop.
         drain: Duration = "'30s'", within "0s" .. "1h";
         /// Client connections served at once; more wait.
         max_connections: u64 = "16384", within "1" .. "1000000";
-        /// How many manifest and list requests a second one client may cause upstream, on average; ten seconds' worth may
-        /// come at once. Beyond it the client waits, and after `header_deadline` gets 503. What is in the cache, or asked
-        /// for by another client already, is not counted, nor are layers, unless the client asked for
-        /// blobs that the upstream lacks within the last minute. Where access is `per-client`, a token not seen
-        /// lately is asked about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes
-        /// come from one address.
+        /// The manifest and list requests a second that one client may cause upstream, on average; ten seconds' worth
+        /// may come at once. Beyond it the client waits, and after `header_deadline` gets 503. Content that is cached
+        /// or already asked for by another client is not counted. Layers are counted only if the client has asked for
+        /// blobs that the upstream lacks within the last minute. Where access is `per-client`, a token not seen lately
+        /// is asked about, which counts too. A client is an IPv4 address or an IPv6 /64: raise it where many nodes come
+        /// from one address.
         client_rate: u64 = "50", within "1" .. "1000000";
-        /// Where content is kept.
+        /// The cache: the place of kept content.
         cache: Cache;
     }
 }
@@ -116,18 +116,18 @@ section! {
 }
 
 section! {
-    /// Where content is kept.
+    /// The cache: the place of kept content.
     Cache {
-        /// The folder. Without it: `pullgate` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), else in the
-        /// temporary folder. One instance at a time holds it.
+        /// The folder. Without it: `pullgate` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), else in
+        /// the temporary folder. One instance at a time holds it.
         dir: Option<PathBuf>, example "'/var/lib/pullgate'";
-        /// Content kept at most. Without it: 80 % of the file system. A change needs no restart: what is too much leaves
-        /// soon.
+        /// Content kept at most. Without it: 80 % of the file system. A change needs no restart: content beyond
+        /// the new limit is removed soon.
         max_size: Option<ByteSize>, within "64MiB" .. "1PiB", example "'50GiB'";
-        /// Images whose content stays, however full the cache is: as far as it was pulled, and as long as the tag means
-        /// it. `pullgate cache warm` pulls it. A change needs no restart.
+        /// Images whose content is never evicted: the content that was pulled, for as long as the tag names it.
+        /// `pullgate cache warm` pulls it. A change needs no restart.
         pinned: Vec<ImageName>, example "['registry.k8s.io/pause:3.10']";
-        /// How long to wait, at the start, for another instance to let go of the folder. `0s`: do not wait, exit 2.
+        /// The longest wait, at the start, for another instance to release the folder. `0s`: do not wait, exit 2.
         lock_wait: Duration = "'0s'", within "0s" .. "1h";
     }
 }
@@ -145,46 +145,49 @@ section! {
     Upstream {
         /// The registry as it stands in image names. May be left out where ID is that of a built-in.
         registry: Option<RegistryHost>, example "'docker.io'";
-        /// Where to ask, tried in order: addresses, or tables when there is more to say. `http://` is used only when it
-        /// is written here. Without it: `https://` and the registry.
+        /// The addresses of the registry's API, tried in order: addresses, or tables when there is more to say.
+        /// `http://` is used only when it is written here. Without it: `https://` and the registry.
         endpoints: Vec<Endpoint>, example "['https://registry-1.docker.io']";
-        /// Who may see what was pulled. `public`: everybody, everything. `shared`: whoever reaches the proxy may see what our
-        /// credentials may see. `per-client`: each client proves itself to the upstream, by a token that it gets there and
-        /// shows here; takes one endpoint and no credentials. Must be written where there are credentials.
+        /// The clients that may see pulled content. `public`: everybody, everything. `shared`: everybody who reaches
+        /// the proxy may see what our credentials may see. `per-client`: each client proves itself to the upstream, by
+        /// a token that it gets there and shows here; takes one endpoint and no credentials. Must be written where
+        /// there are credentials.
         access: Access = "'public'";
-        /// Who we are to the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`,
+        /// The credentials for the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`,
         /// `provider`.
         credentials: Option<Credentials>, example "{ docker_config = '/etc/pullgate/dockerhub/config.json' }";
         /// Repositories where the credentials are used; elsewhere we ask anonymously. `org/*` is all below `org/`.
         repositories: Vec<RepositoryPattern> = "['*']", example "['org/*']";
-        /// Where the upstream's hosts may resolve to: `public`, address ranges, or both. Metadata and link-local addresses
-        /// are never among them.
+        /// The addresses that the upstream's hosts may resolve to: `public`, address ranges, or both. Metadata and
+        /// link-local addresses are never among them.
         addresses: Vec<AddressRange> = "['public']", example "['public', '10.0.0.0/8']";
         /// Token servers trusted besides those in the registry's own domain.
         token_hosts: Vec<Host>, example "['auth.docker.io']";
         /// Hosts blobs may be fetched from. Empty: any https host at an allowed address.
         blob_hosts: Vec<Host>, example "['*.cloudfront.docker.com']";
-        /// PEM file with authorities, trusted besides the system's. It is read again for each new connection; a file that
-        /// became unreadable leaves what it said before.
+        /// PEM file with authorities, trusted besides the system's. It is read again for each new connection; while
+        /// the file is unreadable, the authorities read before stay in force.
         ca_file: Option<PathBuf>, example "'/etc/pullgate/ca.pem'";
-        /// How long a tag's answer is given without asking the upstream again.
+        /// The time for which a tag's answer is given without asking the upstream again.
         tag_max_age: Duration = "'60s'", within "0s" .. "30d";
-        /// How old an answer may get while the upstream fails. `0s`: nothing stale is ever served.
+        /// The greatest age of an answer while the upstream fails. `0s`: nothing stale is ever served.
         stale_limit: Duration = "'7d'", within "0s" .. "365d";
-        /// What of the upstream's pull quota is kept for pulls: a share of the limit the upstream states, or a number of
-        /// pulls. Below it tags go stale instead of being fetched again; warming pulls and probes stop at twice as much,
-        /// new pulls at a quarter of it, and the rest is for pulls that have begun. An upstream that states no quota
-        /// has no reserve.
+        /// The part of the upstream's pull quota that is kept for pulls: a share of the limit the upstream states, or a
+        /// number of pulls. Below it tags go stale instead of being fetched again; warming pulls and probes stop at
+        /// twice as much, new pulls at a quarter of it, and the rest is for pulls that have begun. An upstream that
+        /// states no quota has no reserve.
         quota_reserve: Reserve = "'10%'", example "25";
-        /// When the upstream's quota is spent: `release` nodes to the registry itself at once, or `hold` them until there is
-        /// quota again. Requests are held up to `header_deadline`, the most urgent and oldest first, and let go one by one.
-        /// Nobody is held when the registry names a time (`Retry-After`) beyond that deadline.
+        /// The treatment of requests when the upstream's quota is spent: `release` nodes to the registry itself at
+        /// once, or `hold` them until there is quota again. Requests are held up to `header_deadline`, the most urgent
+        /// and oldest first, and let go one by one. No request is held when the registry names a time (`Retry-After`)
+        /// beyond that deadline.
         on_exhausted: OnExhausted = "'release'";
-        /// Go on serving, marked stale, a tag the upstream says it no longer has. Where access is `per-client`, only until
-        /// the client's right is asked for again, within 5 minutes: the upstream then answers that there is no such tag.
+        /// Go on serving, marked stale, a tag the upstream says it no longer has. Where access is `per-client`, only
+        /// until the client's right is asked for again, within 5 minutes: the upstream then answers that there is no
+        /// such tag.
         keep_removed: bool = "false";
-        /// How long the upstream's answer that it has no such manifest or blob is given without asking again: what is pushed
-        /// meanwhile is found after so long. `0s`: asked each time.
+        /// The time for which the upstream's answer that it has no such manifest or blob is given without asking again:
+        /// content pushed meanwhile is found after this time. `0s`: asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";
         /// Connections to fetch one layer of 32 MiB or more by, where the upstream answers ranges. More than 1 helps
         /// where each connection is limited, and costs the upstream a request for every 8 MiB.
@@ -215,35 +218,36 @@ section! {
 }
 
 section! {
-    /// Where credentials come from, never the secret itself. Files are read again each time a token is needed.
+    /// The source of credentials, never the secret itself. Files are read again each time a token is needed.
     Credentials {
-        /// A docker `config.json`, or the `.dockerconfigjson` of a Kubernetes secret. Keys are matched as the kubelet does:
-        /// hosts, `*.example.com`, `registry.example/org`, Docker Hub in every spelling. A registry whose entries are all
-        /// for other repositories is asked anonymously.
+        /// A docker `config.json`, or the `.dockerconfigjson` of a Kubernetes secret. Keys are matched as the kubelet
+        /// does: hosts, `*.example.com`, `registry.example/org`, Docker Hub in every spelling. A registry whose entries
+        /// are all for other repositories is asked anonymously.
         docker_config: Option<PathBuf>;
         /// User name, with `password_file`.
         username: Option<UserName>;
         /// File that holds the password or access token; a line break at its end does not count.
         password_file: Option<PathBuf>;
-        /// Docker credential helper: `ecr-login` runs `docker-credential-ecr-login`, for at most 10 s. What it says is used
-        /// for 30 s.
+        /// Docker credential helper: `ecr-login` runs `docker-credential-ecr-login`, for at most 10 s. What it says is
+        /// used for 30 s.
         helper: Option<HelperName>;
-        /// Credential-provider plugin of the kubelet (`credentialprovider.kubelet.k8s.io/v1`): its path, or its name in the
-        /// search path. It runs for at most 30 s and sees of our environment `PATH`, `HOME`, `TMPDIR`, `LANG`, `TZ`,
-        /// `SSL_CERT_FILE`, `SSL_CERT_DIR`, `CLOUDSDK_CONFIG`, the proxies, and what begins with `AWS_`, `AZURE_` or
-        /// `GOOGLE_`. Its answer is used for the image, registry or everything, and as long, as it says.
+        /// Credential-provider plugin of the kubelet (`credentialprovider.kubelet.k8s.io/v1`): its path, or its name in
+        /// the search path. It runs for at most 30 s and sees of our environment `PATH`, `HOME`, `TMPDIR`, `LANG`,
+        /// `TZ`, `SSL_CERT_FILE`, `SSL_CERT_DIR`, `CLOUDSDK_CONFIG`, the proxies, and what begins with `AWS_`, `AZURE_`
+        /// or `GOOGLE_`. Its answer is used for the image, registry or everything, and as long, as it says.
         provider: Option<ProgramName>, example "'ecr-credential-provider'";
         /// Arguments of `provider`.
         args: Vec<Argument>, example "['get-credentials']";
         /// More variables for `provider`.
         env: Variables, example "{ AWS_PROFILE = 'pull' }";
-        /// How long an answer of `provider` is used that states no lifetime (the kubelet's `defaultCacheDuration`).
+        /// The time for which an answer of `provider` is used that states no lifetime (the kubelet's
+        /// `defaultCacheDuration`).
         default_lifetime: Duration = "'10m'", within "10s" .. "24h";
     }
 }
 
 section! {
-    /// The prober pulls, a little, before the nodes have to.
+    /// The prober: small pulls on a schedule, before the nodes pull.
     Prober {
         /// Time between two probes of one target; each is jittered.
         interval: Duration = "'60s'", within "10s" .. "1d";
@@ -261,7 +265,7 @@ section! {
     Target {
         /// The image, as in a pod; its registry is built in or has a section.
         image: Option<ImageName>, example "'docker.io/library/alpine:3.20'";
-        /// Which platform of an image for several. Without it: the one we run on.
+        /// The platform of an image for several platforms. Without it: the one this process runs on.
         platform: Option<Platform>, example "'linux/arm64'";
     }
 }

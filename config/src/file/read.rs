@@ -1,5 +1,5 @@
-//! A small typed reader of a parsed TOML document. Where serde stops at the first problem, this one goes on, so that all
-//! problems of a file are told in one run.
+//! A small typed reader of a parsed TOML document. Where serde stops at the first problem, this one goes on, so that
+//! all problems of a file are told in one run.
 
 use std::ops::Range;
 
@@ -15,28 +15,28 @@ pub(crate) type Node<'a> = Spanned<DeValue<'a>>;
 
 /// A type the file may hold.
 pub(crate) trait Value: Sized {
-    /// What it is called in messages and the reference: `duration`.
+    /// Its name in messages and in the reference, such as `duration`.
     const KIND: &'static str;
     /// Its keys, when it is a section.
     const KEYS: &'static [Key] = &[];
-    /// How its header is written: once, by name, or as a list.
+    /// The form of its header: once, by name, or as a list.
     const SHAPE: Shape = Shape::Inline;
 
-    /// Reads it; tells the reader what is wrong and gives `None`.
+    /// Reads it; on a fault, adds a problem to the reader and returns `None`.
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self>;
 
-    /// What it is when the file does not say and the key has no default.
+    /// The value of a key that is not in the file and has no default.
     fn absent() -> Option<Self> {
         None
     }
 
-    /// Is it within the bounds of its key?
+    /// True if the value is within the bounds of its key.
     fn within(&self, _low: &str, _high: &str) -> bool {
         true
     }
 }
 
-/// What a reading found besides values: problems, secrets to hide, and what is written where.
+/// The findings of a reading besides values: problems, secrets to hide, and the place of each key.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     /// The keys of the whole document, for advice on a key that stands in the wrong section.
@@ -93,7 +93,7 @@ impl Reader {
         text
     }
 
-    /// The table of a section node, with its unknown keys told.
+    /// The table of a section node; each unknown key becomes a problem.
     pub(crate) fn table<'n, 'i, T: Value>(&mut self, node: &'n Node<'i>) -> Option<&'n DeTable<'i>> {
         let Some(table) = node.get_ref().as_table() else {
             return self.wrong_type::<T>(node).and(None);
@@ -155,7 +155,7 @@ impl Reader {
     }
 }
 
-/// The type's value for a key nobody wrote.
+/// The type's value for a key that is not in the file.
 fn default<T: Value>(key: &Key) -> T {
     let Some(text) = key.default else {
         return T::absent().expect("invariant: a key without default may be absent");

@@ -1,5 +1,5 @@
-//! The kinds of value a file may hold, each parsed into a type that cannot be wrong. Addresses are in `address`, lists and
-//! tables in `lists`.
+//! The kinds of value a file may hold, each parsed into a type that cannot be wrong. Addresses are in `address`, lists
+//! and tables in `lists`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -86,7 +86,7 @@ text_value!(HelperName, "name of a docker credential helper, such as ecr-login",
     is_helper_name(text).then(|| Self(text.to_owned()))
 });
 text_value!(ProgramName, "program, such as ecr-credential-provider or /usr/libexec/provider", |text| {
-    // Neither here nor there: below which folder would a relative path be?
+    // A relative path is refused: no folder is the obvious base of it.
     let good = if text.starts_with('/') { !text.ends_with('/') } else { is_helper_name(text) };
     (good && !text.contains('\0')).then(|| Self(text.into()))
 });
@@ -258,7 +258,7 @@ fn one_of<T: Value + Copy, const N: usize>(
     value
 }
 
-/// Somebody may have put `user:password`, or `user:password@host`, where a name belongs.
+/// True where a user may have put `user:password`, or `user:password@host`, where a name belongs.
 fn may_hold_secret(kind: &str, text: &str) -> bool {
     kind == "user name" || kind.starts_with("path") || (text.contains('@') && !text.contains("@sha"))
 }

@@ -65,7 +65,7 @@ impl Resolver<'_> {
         None
     }
 
-    /// What is wrong inside has been told already: then the whole is not blamed too.
+    /// Tells a problem of the whole, unless a problem inside it was told already.
     fn source_problem(&mut self, span: Option<Range<usize>>, message: &str, help: &str) {
         if !self.has_problem_within(span.as_ref()) {
             let expected = "one of `docker_config`, `username` with `password_file`, `helper`, `provider`";
@@ -74,7 +74,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Is there something only a provider takes?
+/// True if a key is set that only a provider takes.
 fn is_for_provider(raw: &raw::Credentials) -> bool {
     raw.args.span.is_some() || raw.env.span.is_some() || raw.default_lifetime.span.is_some()
 }

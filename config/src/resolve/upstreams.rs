@@ -146,7 +146,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Design rule: an account silently opens private images to everybody who reaches the proxy, so somebody must say
+    /// Design rule: an account silently opens private images to everybody who reaches the proxy, so the file must say
     /// that this is meant.
     fn access(&mut self, raw: &raw::Upstream) {
         let at_endpoint = raw.endpoints.value.iter().find_map(|endpoint| endpoint.credentials.span.clone());
@@ -174,7 +174,7 @@ impl Resolver<'_> {
     }
 }
 
-/// A built-in registry nobody has a section for.
+/// A built-in registry that has no section in the file.
 fn built_in(known: &BuiltIn) -> Upstream {
     let raw = <raw::Upstream as Value>::absent().expect("invariant: sections may be absent");
     let reader = &mut Reader::default();

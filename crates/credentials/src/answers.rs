@@ -1,4 +1,4 @@
-//! What programs answered, kept for its lifetime; one run at a time for each turn.
+//! The answers of programs, each kept for its lifetime; one run at a time for each turn.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 /// An answer, and where and how long it may be kept.
 pub(crate) struct Answer<T> {
-    /// What was answered.
+    /// The answer.
     pub(crate) value: T,
     /// For which of the places asked for it holds.
     pub(crate) place: String,
-    /// How long.
+    /// The time for which the answer may be kept.
     pub(crate) life: Duration,
 }
 
@@ -32,7 +32,7 @@ struct Kept<T> {
     until: Instant,
 }
 
-/// Who holds it runs the program; the others wait, and share a failure that came after they began to.
+/// The holder runs the program; the others wait, and share a failure that came after they began to wait.
 #[derive(Default)]
 struct Turn {
     running: tokio::sync::Mutex<Option<(Instant, CredentialError)>>,
@@ -40,7 +40,7 @@ struct Turn {
 
 impl<T: Send + Sync + 'static> Answers<T> {
     /// The answer kept at the first of `places` that has one, else what `run` gives. Runs of one `turn` follow one
-    /// another, and go on when whoever asked has left: the next finds their answer.
+    /// another, and go on when the asker has left: the next one finds their answer.
     pub(crate) async fn get(
         &self,
         places: Vec<String>,
@@ -79,7 +79,7 @@ impl<T: Send + Sync + 'static> Answers<T> {
         }
     }
 
-    /// What is kept at these places was refused: it is asked for anew, unless it is younger than [`YOUNG`].
+    /// Drops the answers kept at these places, which a registry refused, unless they are younger than [`YOUNG`].
     pub(crate) fn forget(&self, places: &[String]) {
         let mut state = self.state();
         for place in places {
@@ -141,7 +141,7 @@ impl<T> std::fmt::Debug for Answers<T> {
 
 /// Younger answers are not asked for anew when they are refused: the program would say the same.
 const YOUNG: Duration = Duration::from_secs(5);
-/// Longest use of an answer, whatever was promised.
+/// The longest use of an answer, however long a lifetime it states.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Most answers kept; beyond it programs run again.
 const KEPT_MAX: usize = 1024;

@@ -1,7 +1,7 @@
-//! Docker's `config.json`, as far as it carries credentials; also the `.dockerconfigjson` of a Kubernetes secret, and the
-//! older `.dockercfg`, which is the inner table alone.
+//! Docker's `config.json`, as far as it carries credentials; also the `.dockerconfigjson` of a Kubernetes secret, and
+//! the older `.dockercfg`, which is the inner table alone.
 //!
-//! Which entry is meant for an image is `keyring`'s to say.
+//! `keyring` chooses the entry for an image.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::keyring::{self, Image};
 /// A parsed `config.json`.
 pub(crate) struct DockerConfig(Document);
 
-/// Where the search ended.
+/// The result of the search.
 pub(crate) enum Found {
     /// The entry itself.
     Credential(Credential),
@@ -25,7 +25,7 @@ pub(crate) enum Found {
     Helper {
         /// `docker-credential-<name>`.
         name: String,
-        /// What to ask it about.
+        /// The registry to ask the helper about.
         host: RegistryHost,
     },
     /// The registry has entries, but none for this repository: it is asked anonymously, as the kubelet does.
@@ -74,7 +74,7 @@ impl DockerConfig {
     }
 }
 
-/// What is wrong with a `config.json`.
+/// The faults of a `config.json`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DockerConfigError {
     /// Not JSON, or not of the expected shape.
@@ -174,7 +174,7 @@ fn pairs<T>(entries: &BTreeMap<String, T>) -> impl Iterator<Item = (&str, &T)> {
     entries.iter().map(|(key, value)| (key.as_str(), value))
 }
 
-/// Does the key name this host, whatever path follows?
+/// True if the key names this host, with any path.
 fn is_of(key: &str, host: &RegistryHost) -> bool {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
@@ -182,7 +182,7 @@ fn is_of(key: &str, host: &RegistryHost) -> bool {
     keyring::find([(authority, ())], &image).next().is_some()
 }
 
-/// What some editors put before a text in UTF-8.
+/// The mark that some editors put before a text in UTF-8.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Docker credential helpers: `docker-credential-<name> get`, host on stdin, JSON on stdout.
 //! Protocol: <https://github.com/docker/docker-credential-helpers#development>.
 
+use std::path::Path;
 use std::time::Duration;
 
 use oci::credential::{CredentialError, is_helper_name};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use crate::answers::{Answer, Answers};
 use crate::keyring::Image;
 use crate::process::{Environment, run};
+use crate::program;
 
 /// Asks a helper for the credential of `host`, which is then kept for [`LIFE`]. It is killed after [`TIME_LIMIT`].
 pub(crate) async fn get(
@@ -31,15 +33,20 @@ pub(crate) async fn get(
     Ok(kept.await?.as_ref().clone())
 }
 
-/// Where an answer of this helper is kept.
+/// The place where an answer of this helper is kept.
 fn place(name: &str, host: &RegistryHost) -> String {
     format!("{name} {}", host.as_str())
 }
 
-/// Its answer was refused by the registry.
+/// Forgets an answer that the registry refused.
 pub(crate) fn forget(answers: &Answers<Credential>, name: &str, images: &[Image]) {
     let places: Vec<String> = images.iter().map(|image| place(name, &image.host)).collect();
     answers.forget(&places);
+}
+
+/// Looks for the helper's program, and does not run it.
+pub(crate) fn find(name: &str) -> Result<(), CredentialError> {
+    program::find(Path::new(&format!("docker-credential-{name}"))).map(drop)
 }
 
 /// Helpers inherit our environment: those of desktops find their key stores by it.
@@ -76,8 +83,8 @@ struct HelperAnswer {
 
 /// A helper that talks to a cloud needs a second or two; one that asks a person never ends.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How long an answer is used. Helpers state no lifetime; a registry that wants Basic would otherwise have one run for
-/// each request.
+/// The time for which an answer is used. Helpers state no lifetime; a registry that wants Basic would otherwise have
+/// one run for each request.
 const LIFE: Duration = Duration::from_secs(30);
 /// The user name by which helpers say that the secret is an identity token.
 const IDENTITY_TOKEN_USER: &str = "<token>";

@@ -1,4 +1,4 @@
-//! Which entry of a keyring is meant for an image: the rules by which the kubelet reads pull secrets and the answers of
+//! The choice of a keyring's entry for an image: the rules by which the kubelet reads pull secrets and the answers of
 //! credential providers (kubernetes `pkg/credentialprovider/keyring.go`).
 //!
 //! A key is a host, perhaps with a scheme, a port and a path: `registry.example/org`. Its labels may be globs
@@ -12,7 +12,7 @@ use oci::{Credential, RegistryHost, Repository};
 /// The credentials that a provider answered, by the pattern of the images that each is for.
 pub(crate) type Keyring = BTreeMap<String, Credential>;
 
-/// What is asked for, as one registry names it.
+/// An image, as one registry names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     /// The registry, as in image names or as an endpoint is addressed.
@@ -47,7 +47,7 @@ pub(crate) fn find<'a, T>(
     found.into_iter().map(|(_, text, entry)| (text, entry))
 }
 
-/// A key as it may be shown: a user name or password somebody wrote into it is left out.
+/// A key as it may be shown: a user name or password in it is left out.
 pub(crate) fn shown(key: &str) -> String {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let shown: String = rest.rsplit('@').next().unwrap_or_default().chars().take(SHOWN_MAX).collect();
@@ -89,7 +89,7 @@ impl Key {
         Some(Self { glob, breadth: std::cmp::Reverse(path.len()), host, port, path })
     }
 
-    /// Does it cover `image`?
+    /// True if the key covers `image`.
     fn covers(&self, image: &Image) -> bool {
         let Some((host, port)) = host_and_port(image.host.as_str()) else { return false };
         let below = image.repository.strip_prefix(self.path.as_str());

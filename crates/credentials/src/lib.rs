@@ -1,4 +1,4 @@
-//! Where the credential of a registry comes from, read anew whenever a token is needed.
+//! The credential of a registry, read from its source whenever a token is needed.
 //!
 //! ```text
 //!   Origin ── source ── docker_config ── keyring: which entry is for which image
@@ -16,6 +16,7 @@ mod helper;
 mod keyring;
 mod origin;
 mod process;
+mod program;
 mod provider;
 mod source;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where a credential comes from: files and programs, by name, with what the programs answered lately.
+//! The source of a credential: files and programs, by name, with the recent answers of the programs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use oci::Credential;
 use crate::answers::Answers;
 use crate::keyring::Keyring;
 
-/// Where a credential comes from. Holds names of files and programs, never the secret itself.
+/// The source of a credential. Holds names of files and programs, never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A `config.json` of docker, or the `.dockerconfigjson` of a Kubernetes secret.
@@ -32,7 +32,7 @@ pub enum Origin {
 pub struct Helper {
     /// The `<name>`.
     pub name: String,
-    /// What it answered lately.
+    /// Its recent answers.
     pub(crate) answers: Answers<Credential>,
 }
 
@@ -45,9 +45,9 @@ pub struct Provider {
     pub arguments: Vec<String>,
     /// Variables added to the few of ours that it sees. Values may be secret.
     pub environment: Vec<(String, String)>,
-    /// How long an answer is used that states no lifetime.
+    /// The time for which an answer is used that states no lifetime.
     pub lifetime: Duration,
-    /// What it answered lately.
+    /// Its recent answers.
     pub(crate) answers: Answers<Keyring>,
 }
 

@@ -25,15 +25,15 @@ pub(crate) enum RunError {
     /// It wrote more than [`OUTPUT_MAX`] bytes.
     #[error("the answer is larger than {} KiB", OUTPUT_MAX / 1024)]
     TooLarge,
-    /// What it wrote cannot be read.
+    /// Its output cannot be read.
     #[error("the answer cannot be read: {0}")]
     Unreadable(io::Error),
 }
 
 /// Runs `program` with `input` on its standard input, and gives what it wrote to standard output.
 ///
-/// Its standard error is dropped: such programs may write there what they should not. Beyond `limit`, or when the future
-/// is dropped, it is killed together with its whole process group.
+/// Its standard error is dropped: such programs may write there what they should not. Beyond `limit`, or when the
+/// future is dropped, it is killed together with its whole process group.
 pub(crate) async fn run(
     program: impl AsRef<OsStr>,
     arguments: &[String],
@@ -57,9 +57,9 @@ pub(crate) async fn run(
     answer.unwrap_or(Err(RunError::TimeLimit(limit)))
 }
 
-/// What a program finds in its environment.
+/// The environment of a program.
 pub(crate) enum Environment {
-    /// Ours.
+    /// A failure of the instance itself.
     Inherited,
     /// This and nothing else.
     Only(Vec<(String, String)>),
@@ -149,7 +149,7 @@ mod tests {
             }
         };
         assert!(matches!(running.await.unwrap(), Err(RunError::TimeLimit(_))));
-        // Reaped by whoever adopted it, or at least dead.
+        // Reaped by its new parent, or at least dead.
         let ended = || match std::fs::read_to_string(format!("/proc/{id}/stat")) {
             Ok(stat) => stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'),
             Err(_) => true,

@@ -1,5 +1,6 @@
 //! The kubelet's credential-provider plugins: a request for one image on stdin, credentials by image pattern on stdout.
-//! Protocol: `credentialprovider.kubelet.k8s.io/v1` (KEP-2133, `staging/src/k8s.io/kubelet/pkg/apis/credentialprovider`).
+//! Protocol: `credentialprovider.kubelet.k8s.io/v1` (KEP-2133,
+//! `staging/src/k8s.io/kubelet/pkg/apis/credentialprovider`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,18 +21,18 @@ use crate::process::{Environment, run};
 pub(crate) async fn get(provider: &Provider, image: &Image) -> Result<Option<Credential>, CredentialError> {
     let (asked, of) = (provider.clone(), image.clone());
     let run = async move { ask(&asked, &of).await };
-    // Which of them an answer holds for is known with the first; until then one run serves for all.
+    // The first answer says for which of these places it holds; until then one run serves for all.
     let keyring = provider.answers.get(places(image), String::new(), run).await?;
     let entries = keyring.iter().map(|(key, credential)| (key.as_str(), credential));
     Ok(keyring::find(entries, image).next().map(|(_, credential)| credential.clone()))
 }
 
-/// Its answer was refused by the registry.
+/// Forgets an answer that the registry refused.
 pub(crate) fn forget(answers: &Answers<Keyring>, image: &Image) {
     answers.forget(&places(image));
 }
 
-/// Where answers that hold for `image` are kept: its own, its registry's, everybody's.
+/// The places where answers for `image` are kept: its own, its registry's, the common one.
 fn places(image: &Image) -> Vec<String> {
     vec![image.to_string(), image.host.as_str().to_owned(), String::new()]
 }
@@ -55,7 +56,7 @@ async fn ask(provider: &Provider, image: &Image) -> Result<Answer<Keyring>, Cred
     })
 }
 
-/// What the search path and the clouds' own libraries need, and what the configuration adds.
+/// The variables that the search path and the clouds' own libraries need, and those that the configuration adds.
 fn environment(provider: &Provider) -> Vec<(String, String)> {
     let passed = |name: &str| {
         PASSED_ON.contains(&name) || PASSED_ON_BELOW.iter().any(|prefix| name.starts_with(prefix))
@@ -146,7 +147,7 @@ const PASSED_ON: [&str; 14] = [
     "no_proxy",
     "CLOUDSDK_CONFIG",
 ];
-/// And all that begin so: how the clouds' libraries are told who they are.
+/// The prefixes of further variables, by which the clouds' libraries find their identity.
 const PASSED_ON_BELOW: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use oci::{Credential, CredentialSource, RegistryHost, Repository, Secret};
 use crate::docker_config::{BYTE_ORDER_MARK, DockerConfig, Found};
 use crate::keyring::Image;
 use crate::origin::{Helper, Origin};
-use crate::{helper, provider};
+use crate::{helper, program, provider};
 
 /// A registry under one of its names.
 #[derive(Clone, Debug)]
@@ -30,6 +30,30 @@ impl Origin {
     pub fn source(&self, places: Vec<Place>) -> Arc<dyn CredentialSource> {
         // What helpers named in a docker configuration answer is kept as that of helpers named in ours.
         Arc::new(Source { from: self.clone(), places, store: Helper::new("") })
+    }
+
+    /// Opens every file and looks for every program of this credential, and runs none of them.
+    ///
+    /// # Errors
+    /// If a file cannot be read or has no entry for `places`, or if a program is missing.
+    pub async fn check(&self, places: &[Place]) -> Result<(), CredentialError> {
+        match self {
+            Self::DockerConfig(file) => {
+                let images: Vec<Image> =
+                    places.iter().map(|place| Image::at(&place.host, &place.prefix, None)).collect();
+                let failed = |why: String| CredentialError(format!("{}: {why}", file.display()));
+                let config =
+                    DockerConfig::parse(&read(file).await?).map_err(|error| failed(error.to_string()))?;
+                match config.find(&images).map_err(|error| failed(error.to_string()))? {
+                    Some(Found::Helper { name, .. }) => helper::find(&name),
+                    Some(_) => Ok(()),
+                    None => Err(failed(no_entry(&images, &config))),
+                }
+            }
+            Self::Password { username, password_file } => password(username, password_file).await.map(drop),
+            Self::Helper(from) => helper::find(&from.name),
+            Self::Provider(from) => program::find(&from.program).map(drop),
+        }
     }
 }
 
@@ -219,5 +243,24 @@ mod tests {
         let source = Origin::DockerConfig(file.path().to_owned()).source(places);
         let repository = "library/alpine".parse().unwrap();
         assert_eq!(pair(source.credential(Some(&repository)).await.unwrap()).0, "first");
+    }
+
+    #[tokio::test]
+    async fn a_check_opens_files_and_finds_programs_without_running_them() {
+        let places = at("ghcr.io");
+        let good = file(r#"{"auths":{"ghcr.io":{"auth":"bWU6cHc="}}}"#);
+        let checked = async |origin: Origin| origin.check(&places).await.map_err(|error| error.to_string());
+        assert_eq!(checked(Origin::DockerConfig(good.path().to_owned())).await, Ok(()));
+        let missing = checked(Origin::DockerConfig("/nowhere/config.json".into())).await.unwrap_err();
+        assert!(missing.starts_with("cannot read /nowhere/config.json"), "{missing}");
+        let missing = checked(Origin::Helper(Helper::new("pullgate-none"))).await.unwrap_err();
+        assert!(missing.starts_with("there is no program docker-credential-pullgate-none"), "{missing}");
+        let named = file(r#"{"credHelpers":{"ghcr.io":"pullgate-none"}}"#);
+        let missing = checked(Origin::DockerConfig(named.path().to_owned())).await.unwrap_err();
+        assert!(missing.starts_with("there is no program docker-credential-pullgate-none"), "{missing}");
+        let empty = file("");
+        let password =
+            |path: &Path| Origin::Password { username: "me".to_owned(), password_file: path.to_owned() };
+        assert!(checked(password(empty.path())).await.unwrap_err().contains("the file is empty"));
     }
 }

@@ -1,16 +1,16 @@
-//! Why a benchmark could not be taken.
+//! The reasons why a benchmark could not be taken.
 
 use std::{io, path::PathBuf, time::Duration};
 
-/// Why a benchmark could not be taken.
+/// The reasons why a benchmark could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The machine refused something.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         what: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A program to compare with is not there.
@@ -27,11 +27,11 @@ pub(crate) enum Error {
     /// A server did not come up.
     #[error("{server} did not say {what} within {limit:?}; its log ends: {log}")]
     Start {
-        /// Which one.
+        /// The server.
         server: String,
-        /// What was waited for.
+        /// The event that was awaited.
         what: String,
-        /// How long.
+        /// The time for which the answer may be kept.
         limit: Duration,
         /// The end of what it wrote.
         log: String,
@@ -44,7 +44,7 @@ pub(crate) enum Error {
     Tls {
         /// The server.
         addr: std::net::SocketAddr,
-        /// What is wrong.
+        /// The cause.
         source: rustls::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! What all groups of rows share: options, scratch folders, sizes, and the list of what was run.
+//! The state that all groups of rows share: options, scratch folders, sizes, and the list of commands that ran.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,7 +18,7 @@ use crate::{
 /// The place where a run happens.
 #[derive(Debug)]
 pub(crate) struct Lab<'a> {
-    /// What was asked for.
+    /// The kind of request.
     pub(crate) options: &'a Options,
     scratch: TempDir,
     folders: Cell<usize>,
@@ -59,12 +59,12 @@ impl<'a> Lab<'a> {
         self.commands.take()
     }
 
-    /// How often a figure is taken.
+    /// The number of times that a figure is taken.
     pub(crate) fn rounds(&self) -> usize {
         self.options.rounds
     }
 
-    /// How long a figure that has no length of its own is taken.
+    /// The duration of a figure that has no length of its own.
     pub(crate) fn slice(&self) -> Duration {
         Duration::from_millis(if self.options.quick { 300 } else { 1_000 })
     }

@@ -50,7 +50,7 @@ struct Bench {
     /// Only these groups of rows.
     #[arg(long, value_delimiter = ',', value_enum)]
     rows: Vec<group::Group>,
-    /// How often each figure is taken, servers in turn; the median counts.
+    /// Number of times that each figure is taken, servers in turn; the median counts.
     #[arg(long)]
     rounds: Option<usize>,
     /// Short and rough: to see that everything works.

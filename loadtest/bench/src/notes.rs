@@ -1,4 +1,4 @@
-//! What people wrote into the table's file: it survives the next run.
+//! The notes that people wrote into the table's file; they survive the next run.
 
 use std::{fs, path::Path};
 

@@ -4,21 +4,21 @@ use std::path::PathBuf;
 
 use crate::group::Group;
 
-/// What to measure.
+/// The options of a run.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// The binary.
     pub(crate) pullgate: PathBuf,
     /// The groups of rows.
     pub(crate) rows: Vec<Group>,
-    /// How often each figure is taken.
+    /// The number of times that each figure is taken.
     pub(crate) rounds: usize,
     /// Short and rough.
     pub(crate) quick: bool,
-    /// Where the table goes besides standard output.
+    /// The file that the table goes to besides standard output.
     pub(crate) table: Option<PathBuf>,
-    /// Where every figure goes.
+    /// The file that every figure goes to.
     pub(crate) json: Option<PathBuf>,
-    /// Where caches and logs go.
+    /// The folder of caches and logs.
     pub(crate) scratch: PathBuf,
 }

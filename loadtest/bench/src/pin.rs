@@ -1,10 +1,10 @@
-//! Who runs on which core.
+//! The assignment of clients and servers to cores.
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::error::{Doing, Error};
 
-/// How the cores are shared out.
+/// The distribution of the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cores {
     /// The server has core 0 for itself, the client core 1.
@@ -22,7 +22,7 @@ impl Cores {
         }
     }
 
-    /// How many cores a server has.
+    /// The number of cores of a server.
     pub(crate) fn server_count(self) -> usize {
         match self {
             Self::OneEach => 1,

@@ -39,7 +39,7 @@ pub(crate) struct Section {
     commands: Vec<String>,
 }
 
-/// What is measured, in which unit.
+/// A measured quantity and its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measure {
     /// Name and unit, as the head of a column.
@@ -64,7 +64,7 @@ struct Ratio {
     goal: Goal,
 }
 
-/// What a figure is to reach.
+/// The goal of a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Goal {
     /// This or more.
@@ -233,7 +233,7 @@ impl Report {
         head.into_iter().chain([details]).chain(sections).collect()
     }
 
-    /// How many figures are reached, and each that is not.
+    /// The number of goals that are reached, and each that is not.
     fn missed(&self) -> String {
         let all =
             self.sections.iter().flat_map(|section| section.ratios.iter().map(move |ratio| (section, ratio)));
@@ -283,7 +283,7 @@ fn cpu_model() -> String {
     model.map_or("unknown processor", |(_, model)| model).to_owned()
 }
 
-/// What a reader of a short run must know.
+/// The warning for the reader of a short run.
 const QUICK: &str =
     " This is a short run (`--quick`), with layers of a fifth of the size and other figures as rough.";
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::error::{Doing, Error};
 
-/// How much to put there.
+/// The amount of content to seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Amount {
     /// Config and layer blobs, each linked from every scope.
@@ -23,7 +23,7 @@ pub(crate) struct Amount {
     pub(crate) manifests: usize,
 }
 
-/// What is there now, as digests.
+/// The seeded content, as digests.
 #[derive(Debug)]
 pub(crate) struct Seeded {
     /// The blobs.

@@ -22,10 +22,10 @@ use crate::{
     error::{Doing, Error},
 };
 
-/// What an upstream holds and how fast it is.
+/// The content and the speed of an upstream.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Offer {
-    /// How many images, each with one layer.
+    /// The number of images, each with one layer.
     #[arg(long, default_value_t = 1)]
     pub(crate) images: u64,
     /// Size of each layer, bytes.

@@ -1,4 +1,4 @@
-//! What processes use, read from `/proc`.
+//! The resources that processes use, read from `/proc`.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ pub(crate) fn anonymous_bytes(id: u32) -> Option<u64> {
     status_bytes(&read(id, "status")?, "RssAnon")
 }
 
-/// What a kubelet would call the working set of the process's cgroup, bytes: memory charged to it, without file pages
+/// The working set of the process's cgroup as a kubelet computes it, bytes: memory charged to it, without file pages
 /// that were not used lately. On a machine where the cgroup is not the server's own it holds its neighbours too.
 pub(crate) fn cgroup_working_set(id: u32) -> Option<u64> {
     let group = MemoryGroup::of(&read(id, "cgroup")?)?;
@@ -39,7 +39,7 @@ pub(crate) fn cgroup_working_set(id: u32) -> Option<u64> {
     Some(usage.saturating_sub(stat_value(&text("memory.stat")?, group.inactive)?))
 }
 
-/// What the kernel holds in TCP buffers, over all connections of the machine, bytes.
+/// The memory in TCP buffers of the kernel, over all connections of the machine, bytes.
 pub(crate) fn tcp_bytes() -> Option<u64> {
     tcp_pages(&fs::read_to_string("/proc/net/sockstat").ok()?)
         .map(|pages| pages * rustix::param::page_size() as u64)
@@ -51,7 +51,7 @@ pub(crate) fn load_average() -> String {
     line.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// Where a cgroup tells of its memory; the two versions of the interface have other names for it.
+/// The files in which a cgroup tells of its memory; the two versions of the interface have different names for them.
 #[derive(Debug, PartialEq, Eq)]
 struct MemoryGroup {
     folder: String,

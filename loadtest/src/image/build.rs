@@ -36,7 +36,7 @@ impl Image {
         sizes.iter().fold(Self::builder(seed), |builder, size| builder.layer_of(*size)).finish()
     }
 
-    /// What a client must find on disk after unpacking all layers.
+    /// The files that a client must find on disk after unpacking all layers.
     pub fn files(&self) -> Vec<File> {
         self.layers.iter().flat_map(unpack).collect()
     }

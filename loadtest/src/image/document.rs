@@ -9,7 +9,7 @@ use crate::digest::Algorithm;
 /// Content with its media type and its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// What the descriptor and the `Content-Type` say.
+    /// The media type in the descriptor and in `Content-Type`.
     pub media_type: String,
     /// `algorithm:hex` over `bytes`.
     pub digest: String,

@@ -9,7 +9,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use super::document::Blob;
 use crate::digest::sha256;
 
-/// What a layer holds, before it is packed.
+/// The content of a layer, before it is packed.
 #[derive(Debug, Clone, Default)]
 pub struct Layer {
     files: Vec<(String, usize)>,

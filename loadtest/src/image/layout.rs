@@ -14,7 +14,7 @@ impl Image {
     /// A layout that is already there gains the image; a tag already there moves.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// If the folder cannot be written.
     pub fn write_layout(&self, dir: &Path, tag: &str) -> io::Result<()> {
         self.write_blobs(dir)?;
         name(dir, tag, &self.manifest)
@@ -29,7 +29,7 @@ impl Index {
     /// Writes the index and its images into the OCI layout folder `dir` under the name `tag`.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// If the folder cannot be written.
     pub fn write_layout(&self, dir: &Path, tag: &str) -> io::Result<()> {
         self.images.iter().try_for_each(|image| image.write_blobs(dir))?;
         write_blob(dir, &self.manifest)?;

@@ -37,7 +37,7 @@ impl Registry {
     /// A registry on plain HTTP, on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start() -> io::Result<Self> {
         Self::start_with(Greeting::Http).await
     }
@@ -46,7 +46,7 @@ impl Registry {
     /// `localhost` in front of [`port`](Self::port).
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start_tls(certificate: Certificate) -> io::Result<Self> {
         Self::start_with(Greeting::Tls(certificate)).await
     }
@@ -54,7 +54,7 @@ impl Registry {
     /// A registry that greets connections in this way. With anything but [`Greeting::Http`], `url()` is `https`.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start_with(greeting: Greeting) -> io::Result<Self> {
         let registry = Self::reserve(greeting)?;
         registry.restart()?;
@@ -64,7 +64,7 @@ impl Registry {
     /// A registry that has its address but is down until [`restart`](Self::restart).
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub fn reserve(greeting: Greeting) -> io::Result<Self> {
         let shared = Arc::new(Shared { referrers: Mutex::new(true), ..Shared::default() });
         let main = Host::reserve(Port::reserve()?, LOOPBACK, greeting, Arc::clone(&shared));
@@ -99,7 +99,7 @@ impl Registry {
     /// Back on the same port.
     ///
     /// # Errors
-    /// When the port cannot be listened on.
+    /// If the port cannot be listened on.
     pub fn restart(&self) -> io::Result<()> {
         self.main.restart()
     }
@@ -184,22 +184,22 @@ impl Registry {
     }
 }
 
-/// Manners.
+/// Behaviour.
 impl Registry {
-    /// Asks clients who they are. Tokens given out before are void.
+    /// Demands identification from clients. Tokens given out before are void.
     pub fn require(&self, access: Access) {
-        lock(&self.shared.door).set(access);
+        lock(&self.shared.access).set(access);
     }
 
     /// Voids all tokens given out, before their time.
     pub fn revoke_tokens(&self) {
-        lock(&self.shared.door).revoke();
+        lock(&self.shared.access).revoke();
     }
 
     /// A token that this user would get for these repositories: it holds for those the user may pull. Empty without
     /// [`Access::Tokens`].
     pub fn token_of(&self, user: &str, repositories: &[&str]) -> String {
-        lock(&self.shared.door).token_of(user, repositories)
+        lock(&self.shared.access).token_of(user, repositories)
     }
 
     /// Counts manifest GETs against a quota and tells it; `None` ends that.
@@ -222,7 +222,7 @@ impl Registry {
     /// second endpoint. It lives as long as its handle.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start_host(&self, host: &str, greeting: Greeting) -> io::Result<Host> {
         let address = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let port = Port::at(SocketAddr::new(address, 0))?;
@@ -235,7 +235,7 @@ impl Registry {
     /// good for `life`. Returns its scheme and authority. The registry keeps it.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn start_cdn(&self, host: &str, greeting: Greeting, life: Duration) -> io::Result<String> {
         let host = self.start_host(host, greeting).await?;
         let url = host.url().to_owned();
@@ -281,7 +281,7 @@ impl Registry {
         self.shared.rules.clear();
     }
 
-    /// How many requests a rule was applied to.
+    /// The number of requests that a rule was applied to.
     pub fn used(&self, id: FaultId) -> usize {
         self.shared.rules.used(id)
     }

@@ -1,4 +1,4 @@
-//! What was asked and what was sent, countable and awaitable.
+//! A log of requests and answers that tests count and await.
 
 use std::{
     collections::VecDeque,
@@ -18,11 +18,11 @@ use super::{
 pub struct Exchange {
     /// Counts up from 0 over the life of the registry.
     pub id: u64,
-    /// Which connection it came on, counted from 1.
+    /// The connection that the request came on, counted from 1.
     pub connection: u64,
-    /// When the request had been read.
+    /// The time when the request had been read.
     pub at: Instant,
-    /// What was asked for.
+    /// The kind of request.
     pub kind: Kind,
     /// The method.
     pub method: Method,
@@ -61,7 +61,7 @@ impl Log {
         self.entries.iter()
     }
 
-    /// How many requests the test accepts.
+    /// The number of requests for which `test` is true.
     pub fn count(&self, test: impl Fn(&Exchange) -> bool) -> usize {
         self.iter().filter(|exchange| test(exchange)).count()
     }
@@ -214,9 +214,9 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    pub(crate) fn open(&self, ask: &Ask) -> Page {
+    pub(crate) fn open(&self, ask: &Ask) -> Record {
         let id = self.journal.change(|log| log.push(self.number, ask));
-        Page { journal: self.journal.clone(), id }
+        Record { journal: self.journal.clone(), id }
     }
 }
 
@@ -226,14 +226,14 @@ impl Drop for Connected {
     }
 }
 
-/// The journal's page of one request; dropping it ends the exchange.
+/// The journal's record of one request; dropping it ends the exchange.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct Record {
     journal: Journal,
     id: u64,
 }
 
-impl Page {
+impl Record {
     pub(crate) fn answered(&self, status: u16) {
         self.note(|exchange| exchange.status = Some(status));
     }
@@ -247,7 +247,7 @@ impl Page {
     }
 }
 
-impl Drop for Page {
+impl Drop for Record {
     fn drop(&mut self) {
         self.note(|exchange| exchange.ended = true);
     }

@@ -3,16 +3,16 @@
 use std::sync::{Mutex, atomic::AtomicU64};
 
 use super::{
-    answers::{access::Door, content::Content, quota::Quota, signed_urls::Signer},
+    answers::{access::AccessControl, content::Content, quota::Quota, signed_urls::Signer},
     log::Journal,
     rules::book::Rules,
 };
 
-/// What all connections look at.
+/// The shared state.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) content: Mutex<Content>,
-    pub(crate) door: Mutex<Door>,
+    pub(crate) access: Mutex<AccessControl>,
     pub(crate) rules: Rules,
     pub(crate) journal: Journal,
     pub(crate) quota: Mutex<Option<Quota>>,

@@ -11,7 +11,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// How an answer ended.
+/// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// All bytes of Content-Length came.
@@ -22,7 +22,7 @@ pub(crate) enum Ending {
     Reset,
 }
 
-/// What came back.
+/// An answer as it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,

@@ -1,6 +1,7 @@
 //! `pullgate check`: one look, a verdict, and what to do next.
 
 mod config;
+mod login;
 mod upstream;
 
 pub(crate) use config::config;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use oci::RegistryHost;
 use prober::status::Entry;
-use registry::observe::Deaf;
-use registry::upstream::Outbound;
+use prober::verdict::Depth;
+use serde::Serialize;
 
+use super::login::{self, Login};
 use crate::cli::Output;
 use crate::process::exit::Exit;
-use crate::run::instance::instance;
 use crate::run::plans;
 use crate::run::upstream::Origins;
 
@@ -23,8 +23,8 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
             return Exit::Usage;
         }
     };
-    let outbound = Outbound::from_env(Arc::new(Deaf), instance());
-    let plans = match plans::plans(config, &chosen, &Origins::default(), &outbound) {
+    let (origins, outbound) = (Origins::default(), login::outbound());
+    let plans = match plans::plans(config, &chosen, &origins, &outbound) {
         Ok(plans) => plans,
         Err(error) => {
             eprintln!("pullgate: {error}");
@@ -35,7 +35,19 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
     let (pace, traffic, memory) = (plans::pace(config), plans::no_traffic(), Arc::default());
     let mut prober = prober::Prober::new(plans, pace, &traffic, board.clone(), memory);
     prober.round().await;
-    report(&board.entries(), output)
+    let mut logins = Vec::new();
+    for upstream in config.upstreams.iter().filter(|upstream| chosen.contains(&upstream.registry)) {
+        // A target is pulled with the same credentials: it has tried the login. A registry that is not reached is not asked.
+        let reached = board.verdicts(&upstream.registry).contains(&prober::verdict::OK);
+        if reached && !has_target(config, upstream) {
+            logins.extend(login::login(upstream, &origins, &outbound).await);
+        }
+    }
+    report(&board.entries(), &logins, output)
+}
+
+fn has_target(config: &config::Config, upstream: &config::Upstream) -> bool {
+    config.prober.targets.iter().any(|target| target.image.registry == upstream.registry)
 }
 
 fn choose(config: &config::Config, names: &[String]) -> Result<Vec<RegistryHost>, String> {
@@ -55,22 +67,65 @@ fn configured(config: &config::Config, name: &str) -> Result<RegistryHost, Strin
     }
 }
 
-fn report(entries: &[Entry], output: Output) -> Exit {
+/// The document for programs: a verdict of the prober, with what it did not try, or a login.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    Probed {
+        #[serde(flatten)]
+        entry: &'a Entry,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        not_tried: Option<&'static str>,
+    },
+    Login {
+        login: &'a Login,
+    },
+}
+
+fn report(entries: &[Entry], logins: &[Login], output: Output) -> Exit {
+    let mut lines = Vec::new();
+    for entry in entries {
+        lines.push(Line::Probed { entry, not_tried: not_tried(entry, logins) });
+        lines.extend(
+            logins.iter().filter(|login| login.registry == entry.registry).map(|login| Line::Login { login }),
+        );
+    }
     let text = match output {
-        Output::Json => serde_json::to_string_pretty(entries).unwrap_or_default() + "\n",
-        Output::Text => entries.iter().map(line).collect(),
+        Output::Json => serde_json::to_string_pretty(&lines).unwrap_or_default() + "\n",
+        Output::Text => lines.iter().map(shown).collect(),
     };
     if std::io::stdout().write_all(text.as_bytes()).is_err() {
         return Exit::Unexpected;
     }
-    if entries.iter().all(|entry| entry.verdict == prober::verdict::OK) {
-        Exit::Fine
-    } else {
-        Exit::CheckFailed
+    let good = entries.iter().all(|entry| entry.verdict == prober::verdict::OK);
+    if good && logins.iter().all(|login| login.accepted) { Exit::Fine } else { Exit::CheckFailed }
+}
+
+/// The steps of a pull that a successful check did not try.
+fn not_tried(entry: &Entry, logins: &[Login]) -> Option<&'static str> {
+    match entry.depth? {
+        Depth::Reachable if logins.iter().any(|login| login.registry == entry.registry) => {
+            Some("no target: no image was pulled")
+        }
+        Depth::Reachable => {
+            Some("reachable only: no target and no credentials, so neither a login nor a pull was tried")
+        }
+        Depth::Resolved => Some("the tag resolves; manifest and layers were not asked for"),
+        Depth::Pullable => None,
     }
 }
 
-fn line(entry: &Entry) -> String {
+fn shown(line: &Line<'_>) -> String {
+    match line {
+        Line::Probed { entry, not_tried } => probed(entry, *not_tried),
+        Line::Login { login: Login { registry, evidence, fix: Some(fix), .. } } => {
+            format!("✗ {registry} login\n    {evidence}\n    next: {fix}\n")
+        }
+        Line::Login { login } => format!("✓ {} login  accepted  {}\n", login.registry, login.evidence),
+    }
+}
+
+fn probed(entry: &Entry, not_tried: Option<&str>) -> String {
     let what = match (&entry.image, &entry.platform) {
         (Some(image), Some(platform)) => format!("{image} ({platform})"),
         _ => entry.registry.clone(),
@@ -82,6 +137,9 @@ fn line(entry: &Entry) -> String {
     let stages = stages.join(", ");
     match (&entry.evidence, entry.fix) {
         (Some(evidence), Some(fix)) => format!("✗ {what}\n    {evidence}\n    next: {fix}\n    {stages}\n"),
-        _ => format!("✓ {what}  {}  {stages}\n", entry.verdict),
+        _ => {
+            let not_tried = not_tried.map(|why| format!("    ({why})\n")).unwrap_or_default();
+            format!("✓ {what}  {}  {stages}\n{not_tried}", entry.verdict)
+        }
     }
 }

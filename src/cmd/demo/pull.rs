@@ -15,7 +15,7 @@ use hyper_util::rt::TokioExecutor;
 use oci::manifest::Kind;
 use oci::{Digest, ImageName, Manifest};
 
-/// How a pull went.
+/// The result of a pull.
 pub(crate) struct Pulled {
     outcomes: BTreeMap<String, usize>,
     bytes: u64,

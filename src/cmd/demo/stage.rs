@@ -1,4 +1,4 @@
-//! What the demo plays on: two registries of bad character, and a whole pullgate around them.
+//! The setting of the demo: two misbehaving registries, and a whole pullgate in front of them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ pub(crate) struct Stage {
     pub(crate) registry: Registry,
     /// Its certificate expired in 2001.
     _expired: Registry,
-    /// What the prober last saw.
+    /// The prober's latest verdicts.
     pub(crate) board: Arc<Board>,
-    /// Where the mirror listens.
+    /// The mirror's address.
     pub(crate) mirror: SocketAddr,
-    /// Where the status page is.
+    /// The address of the status page.
     pub(crate) admin: SocketAddr,
     _process: tokio::task::JoinHandle<Result<(), StartError>>,
     _folder: tempfile::TempDir,
@@ -126,7 +126,7 @@ pub(crate) const EXPIRED: &str = "expired.demo";
 const CA_FILE: &str = "ca.pem";
 /// Between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a scene waits for the prober to notice.
+/// The longest wait of a scene for the prober's verdict.
 const VERDICT_WAIT: Duration = Duration::from_secs(10);
-/// How often the board is looked at meanwhile.
+/// The time between two looks at the board meanwhile.
 const GLANCE: Duration = Duration::from_millis(50);

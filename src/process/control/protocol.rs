@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a command asks.
+/// A request of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     /// Every image.
     Ls,
-    /// What is known of an image or a digest.
+    /// Everything known of an image or a digest.
     Explain(String),
     /// Pull an image.
     Warm { image: String, platforms: Vec<String> },
@@ -24,7 +24,7 @@ pub(crate) enum Request {
     PurgeAll { dry_run: bool },
 }
 
-/// What it is told.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
@@ -32,13 +32,13 @@ pub(crate) enum Reply {
     Fine(Value),
     /// The question is wrong.
     Usage(String),
-    /// The registry, or our way to it.
+    /// A failure of the registry, or of the way to it.
     Upstream(String),
-    /// Ours.
+    /// A failure of the instance itself.
     Failed(String),
 }
 
-/// Where commands find the instance that holds `dir`.
+/// The path of the socket of the instance that holds `dir`.
 pub(crate) fn socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }

@@ -1,4 +1,4 @@
-//! How commands reach a running instance: a unix socket in the cache folder, for this user alone (design decision 21).
+//! The server of the control socket, in the cache folder.
 //!
 //! One line of JSON asks, one line answers, and the connection ends. Nothing of this is reachable over TCP.
 
@@ -35,7 +35,7 @@ struct Named {
 
 impl Control {
     /// Binds in `dir`, whose lock this process holds: what lies there is of a process that is gone. Without the socket
-    /// everything but the commands works, so a failure is only told.
+    /// everything but the commands works, so a failure is only logged.
     pub(crate) fn bind(dir: &Path) -> Option<Self> {
         let path = socket(dir);
         let named = Named::bind(&path).inspect_err(|error| {
@@ -44,7 +44,7 @@ impl Control {
         Some(Self { named: named.ok()?, path })
     }
 
-    /// Answers until dropped. A name that is gone, with a folder that somebody wiped, is made anew as soon as the
+    /// Answers until dropped. A name that is gone, with a folder that was wiped, is made anew as soon as the
     /// folder's lock is.
     pub(crate) async fn serve(mut self, proxy: Proxy) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -65,7 +65,7 @@ impl Control {
         }
     }
 
-    /// What cannot be bound is tried again at the next look.
+    /// A name that cannot be bound is tried again at the next look.
     async fn look_after_name(&mut self, proxy: &Proxy) {
         // Asked in this order: in a folder that another instance holds, the name is another's.
         if self.named.is_there() || !proxy.store().holds_folder().await {
@@ -123,5 +123,5 @@ const CONNECTIONS_MAX: usize = 8;
 const ASK_MAX: u64 = 8192;
 /// For the question; the answer may take as long as a pull.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at the socket's name while nobody asks.
+/// The time between two looks at the socket's name.
 const LOOK: Duration = Duration::from_secs(1);

@@ -30,37 +30,37 @@ use crate::{
     stats,
 };
 
-/// What to do.
+/// A load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load<'a> {
-    /// Who is asked.
+    /// The server and path.
     pub(crate) server: &'a Process,
-    /// What every request asks for.
+    /// The path of every request.
     pub(crate) target: &'a Target,
     /// Length of the body; on TLS, where answers are not deciphered, what tells a whole one.
     pub(crate) body_bytes: u64,
-    /// How many connections.
+    /// The number of connections.
     pub(crate) connections: usize,
-    /// What becomes of the bytes.
+    /// The treatment of the bytes.
     pub(crate) reading: Reading,
-    /// When it is over.
+    /// The condition that ends the load.
     pub(crate) until: Until<'a>,
-    /// Where the client runs.
+    /// The cores of the client.
     pub(crate) cores: Cores,
 }
 
-/// When a load is over.
+/// The condition that ends a load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until<'a> {
     /// After so long; answers under way count with the bytes that came.
     After(Duration),
-    /// When every connection has had one answer.
+    /// Every connection has had one answer.
     Once,
-    /// When somebody says so.
+    /// The flag is set.
     Told(&'a AtomicBool),
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Debug)]
 pub(crate) struct Done {
     /// Body bytes received. On TLS those of records, about a thousandth more.
@@ -69,7 +69,7 @@ pub(crate) struct Done {
     pub(crate) answers: u64,
     /// Connections that ended before their answer did.
     pub(crate) broken: u64,
-    /// How long it took, from when all connections had asked.
+    /// The duration, from the moment when all connections had asked.
     pub(crate) wall: Duration,
     /// Processor time of the server meanwhile, seconds.
     pub(crate) server_cpu: f64,
@@ -80,7 +80,7 @@ pub(crate) struct Done {
 /// Runs a load in a thread of its own.
 ///
 /// # Errors
-/// When a server cannot be reached, or answers something other than 200.
+/// If a server cannot be reached, or answers something other than 200.
 pub(crate) fn drive(load: &Load<'_>) -> Result<Done, Error> {
     thread::scope(|scope| {
         let thread = scope.spawn(|| Driver::new(load)?.run());
@@ -107,15 +107,15 @@ struct Connection {
 enum State {
     /// Waiting for a head, of which so much is there.
     Head(Vec<u8>),
-    /// So many bytes of the body are missing.
+    /// This number of bytes of the body is missing.
     Body(u64),
-    /// So many bytes of a TLS answer came; it ends with the connection.
+    /// This number of bytes of a TLS answer came; it ends with the connection.
     Ciphered(u64),
     /// Had what it wanted.
     Finished,
 }
 
-/// What one read brought.
+/// The result of one read.
 enum Step {
     More,
     Empty,
@@ -299,13 +299,13 @@ fn index_of(event: &epoll::Event) -> usize {
     usize::try_from(data.u64()).unwrap_or(usize::MAX)
 }
 
-/// What a client that copies reads into: as much as fits a processor's cache.
+/// The buffer of a client that copies, bytes: as much as fits a processor's cache.
 pub(crate) const COPY_BUFFER: usize = 256 * 1024;
-/// What a client that discards takes at once.
+/// The bytes that a client that discards takes at once.
 const DISCARD_MOST: usize = 1 << 20;
 const READS_A_TURN: usize = 4;
 const EVENTS: usize = 256;
-/// How often the end is looked for when nothing comes.
+/// The time between two checks for the end while nothing comes.
 const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// Longest wait until every connection has had its one answer.
 const ONCE_LIMIT: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{connect::connect, head::Head, target::Target, tls};
 use crate::error::{Doing, Error};
 
-/// When an answer came.
+/// The times of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetched {
     /// From before connecting to the first byte of the body.
@@ -26,7 +26,7 @@ pub(crate) struct Fetched {
 /// Takes one whole answer.
 ///
 /// # Errors
-/// When it is not 200, or short.
+/// If the answer is not 200, or short.
 pub(crate) fn fetch(target: &Target) -> Result<Fetched, Error> {
     take(target, &mut |_| {})
 }

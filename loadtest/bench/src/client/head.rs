@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 
-/// What the benchmark needs to know of a head.
+/// The parts of a response head that the benchmark needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Length of the body, bytes.
@@ -15,7 +15,7 @@ impl Head {
     /// Reads a head, if `bytes` hold a whole one.
     ///
     /// # Errors
-    /// When it is not 200 with a length: then there is nothing to measure.
+    /// If the answer is not 200 with a length: then there is nothing to measure.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Error> {
         let mut headers = [httparse::EMPTY_HEADER; 48];
         let mut response = httparse::Response::new(&mut headers);

@@ -31,7 +31,7 @@ impl SlowReaders {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            // Where it runs decides no figure of theirs, only of who is measured beside.
+            // The core of the slow readers affects the figures of the client measured beside them, not their own.
             let _ = cores.pin_client();
             read_slowly(sockets, &told)
         });
@@ -85,8 +85,8 @@ fn read_slowly(mut sockets: Vec<TcpStream>, told: &AtomicBool) -> usize {
     sockets.len()
 }
 
-/// What the kernel may hold for a reader.
+/// The receive buffer of a reader, bytes.
 const RECEIVE_BUFFER: usize = 16 * 1024;
-/// What a reader takes at most, once every [`ROUND`].
+/// The most bytes that a reader takes, once every [`ROUND`].
 const SIP: usize = 8 * 1024;
 const ROUND: Duration = Duration::from_secs(1);

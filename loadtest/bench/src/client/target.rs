@@ -4,23 +4,23 @@ use std::{net::SocketAddr, sync::Arc};
 
 use rustls::ClientConfig;
 
-/// What to ask whom for.
+/// A request: a server, a path, and the trust in the server's certificate.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// The server.
     pub(crate) addr: SocketAddr,
     /// Path and query.
     pub(crate) path: String,
-    /// How to trust it, when it serves TLS.
+    /// The TLS configuration that trusts the server, if it serves TLS.
     pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
-/// What a client does with the bytes of a body.
+/// The treatment of a body's bytes by a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// Copies them into a buffer, as every real client does.
     Copy,
-    /// Has the kernel drop them (`MSG_TRUNC`): leaves the most time to the server.
+    /// The kernel drops them (`MSG_TRUNC`), which leaves the most time to the server.
     Discard,
 }
 
@@ -48,6 +48,6 @@ impl Reading {
     }
 }
 
-/// What containerd accepts, shortened.
+/// The `Accept` header of containerd, shortened.
 const ACCEPT: &str =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, */*";

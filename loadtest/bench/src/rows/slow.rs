@@ -83,7 +83,8 @@ fn in_flight(lab: &Lab<'_>, name: &str, section: &mut Section) -> Result<(), Err
     Ok(())
 }
 
-/// What one case showed: memory in bytes, that of the process, its cgroup and the kernel's TCP; speeds of the healthy client in MB/s, readers that were still served.
+/// The figures of one case: memory in bytes, that of the process, its cgroup and the kernel's TCP; speeds of the
+/// healthy client in MB/s, readers that were still served.
 struct Seen {
     idle: u64,
     memory: u64,
@@ -130,7 +131,7 @@ fn healthy(lab: &Lab<'_>, server: &Server, content: &Content) -> Result<f64, Err
 
 const READERS: usize = 1000;
 const CORES: Cores = Cores::Shared;
-/// How long a fill takes, so that all readers come while it runs.
+/// The duration of a fill: long enough that all readers come while it runs.
 const IN_FLIGHT_SECONDS: u64 = 8;
 const SETTLE: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

@@ -53,7 +53,7 @@ impl Kind {
 }
 
 impl Server {
-    /// Which one.
+    /// The server.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -63,12 +63,12 @@ impl Server {
         &self.process
     }
 
-    /// Where it tells of itself; only pullgate does.
+    /// The address of its admin endpoint; only pullgate has one.
     pub(crate) fn admin(&self) -> Option<SocketAddr> {
         self.admin
     }
 
-    /// What to ask it for.
+    /// The request for `path` at this server.
     pub(crate) fn target(&self, path: &str) -> Target {
         let path = match self.kind {
             Kind::Pullgate => format!("{path}?ns={UPSTREAM}"),
@@ -77,7 +77,7 @@ impl Server {
         Target { addr: self.addr, path, tls: self.tls.clone() }
     }
 
-    /// Has it cache an image, and proves that it did: a second pull takes nothing from the upstream.
+    /// Makes the server cache an image, and proves it: a second pull takes nothing from the upstream.
     pub(crate) fn warm(&self, content: &Content, upstream: &mut Upstream) -> Result<(), Error> {
         let layer = self.target(&content.layer_path());
         for path in [content.by_tag(), content.by_digest()] {
@@ -99,7 +99,7 @@ impl Server {
     }
 }
 
-/// How often a server is asked for what it should have by now.
+/// The number of times that a server is asked for an image that it should have by now.
 const WARM_TRIES: usize = 5;
 
 /// Writes `cert.pem` and `key.pem` into the folder.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::{pin::Cores, upstream::Upstream};
 
-/// Which server, how set up.
+/// The servers, each with its setup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// What this is about.
+    /// The program under test.
     Pullgate,
     /// nginx with `proxy_cache` and `sendfile on`.
     NginxSendfile,
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     DockerRegistry,
 }
 
-/// How servers are set up for a group of rows.
+/// The setup of servers for a group of rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     /// The cores.

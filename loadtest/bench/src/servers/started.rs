@@ -1,4 +1,4 @@
-//! What the starters of all servers share: their files, the search for a program, and a server that came up.
+//! The parts that the starters of all servers share: their files, the search for a program, and a server that came up.
 
 use std::{fs, net::SocketAddr, path::Path};
 

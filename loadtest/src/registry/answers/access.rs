@@ -1,4 +1,4 @@
-//! Who may pull: nobody is asked, Basic, or Bearer tokens from the registry's own token endpoint.
+//! Access to the registry: open, Basic, or Bearer tokens from the registry's own token endpoint.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,7 +15,7 @@ use crate::{
     registry::message::{Answer, Ask},
 };
 
-/// How clients identify themselves.
+/// The way in which clients identify themselves.
 #[derive(Debug, Clone, Default)]
 pub enum Access {
     /// No questions.
@@ -85,7 +85,7 @@ impl Tokens {
         self
     }
 
-    /// How long tokens live.
+    /// The life of tokens.
     #[must_use]
     pub fn life(mut self, life: Duration) -> Self {
         self.life = life;
@@ -113,7 +113,7 @@ impl Tokens {
 
 /// The access mode and the tokens given out.
 #[derive(Debug, Default)]
-pub(crate) struct Door {
+pub(crate) struct AccessControl {
     access: Access,
     grants: HashMap<String, Grant>,
     given: u64,
@@ -125,7 +125,7 @@ struct Grant {
     expires: Instant,
 }
 
-impl Door {
+impl AccessControl {
     pub(crate) fn set(&mut self, access: Access) {
         self.access = access;
         self.grants.clear();

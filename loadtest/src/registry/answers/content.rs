@@ -1,4 +1,4 @@
-//! What the registry holds: manifests, tags and blobs by repository.
+//! The content of the registry: manifests, tags and blobs by repository.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! What a good registry answers (distribution specification 1.1, and the habits of Docker Hub).
+//! The answers of a good registry (distribution specification 1.1, and the habits of Docker Hub).
 
 use bytes::Bytes;
 use http::{Method, header};
@@ -17,11 +17,11 @@ use crate::{
 /// The answer without any rule.
 pub(crate) fn answer(shared: &Shared, ask: &Ask) -> Answer {
     match ask.kind {
-        Kind::Token => return lock(&shared.door).token(ask),
+        Kind::Token => return lock(&shared.access).token(ask),
         Kind::Cdn => return cdn_blob(shared, ask),
         _ => {}
     }
-    if let Some(refusal) = lock(&shared.door).refusal(ask) {
+    if let Some(refusal) = lock(&shared.access).refusal(ask) {
         return refusal;
     }
     if ask.method != Method::GET && ask.method != Method::HEAD {

@@ -2,7 +2,7 @@
 
 use crate::registry::message::Answer;
 
-/// So many manifest GETs per window. Nothing comes back by itself: the test decides when the window is over.
+/// A number of manifest GETs per window. Nothing comes back by itself: the test decides when the window is over.
 #[derive(Debug, Clone)]
 pub struct Quota {
     /// GETs per window.

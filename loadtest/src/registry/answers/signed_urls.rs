@@ -52,7 +52,7 @@ impl Signer {
     }
 }
 
-/// Nobody signs URLs here.
+/// The refusal of a registry that signs no URLs.
 pub(crate) fn not_signed() -> Answer {
     xml(403, "AccessDenied", "Access Denied")
 }

@@ -6,7 +6,7 @@ use http::{Method, header};
 use tokio::io::AsyncWriteExt;
 
 use super::wire::Wire;
-use crate::registry::log::Page;
+use crate::registry::log::Record;
 use crate::registry::message::Answer;
 use crate::registry::rules::script::{At, Break, Delivery, Framing, Start};
 
@@ -16,10 +16,10 @@ pub(crate) struct Sending {
     pub(crate) answer: Answer,
     pub(crate) delivery: Delivery,
     pub(crate) method: Method,
-    pub(crate) page: Page,
+    pub(crate) record: Record,
 }
 
-/// How the connection goes on.
+/// The state of the connection after an answer.
 enum End {
     Keep,
     Finish,
@@ -62,7 +62,7 @@ impl Sending {
     async fn answer(&self, wire: &mut Wire) -> io::Result<End> {
         wire.write_all(&self.head()).await?;
         wire.flush().await?;
-        self.page.answered(self.answer.status.as_u16());
+        self.record.answered(self.answer.status.as_u16());
         if self.method == Method::HEAD {
             return Ok(End::Keep);
         }
@@ -135,7 +135,7 @@ impl Sending {
             wire.write_all(b"\r\n").await?;
         }
         wire.flush().await?;
-        self.page.sent(piece.len());
+        self.record.sent(piece.len());
         Ok(())
     }
 

@@ -17,12 +17,12 @@ use tokio::sync::mpsc;
 
 use super::{by_hand::Sending, wire::Wire};
 use crate::registry::answers::honest;
-use crate::registry::log::{Connected, Page};
+use crate::registry::log::{Connected, Record};
 use crate::registry::message::{Answer, Ask};
 use crate::registry::rules::script::Script;
 use crate::registry::state::Shared;
 
-/// What the requests of one connection share.
+/// The state that the requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
@@ -68,17 +68,17 @@ impl Connection {
         hand_over: mpsc::Sender<Sending>,
     ) -> Result<Response<Sent>, Infallible> {
         let mut ask = Ask::read(request, &self.base_url).await;
-        let page = self.connected.open(&ask);
+        let record = self.connected.open(&ask);
         let script = self.shared.rules.pick(&ask);
         script.wait().await;
         let answer = self.scripted(&mut ask, &script);
         if script.is_by_hand() {
-            let sending = Sending { answer, delivery: script.delivery, method: ask.method, page };
+            let sending = Sending { answer, delivery: script.delivery, method: ask.method, record };
             // Fails only when the connection is being torn down; then nobody waits for an answer either.
             let _ = hand_over.send(sending).await;
             return pending().await;
         }
-        Ok(response(answer, page))
+        Ok(response(answer, record))
     }
 
     fn scripted(&self, ask: &mut Ask, script: &Script) -> Answer {
@@ -95,9 +95,9 @@ impl Connection {
 }
 
 /// hyper tells the length of the body, and sends none of it for HEAD.
-fn response(answer: Answer, page: Page) -> Response<Sent> {
-    page.answered(answer.status.as_u16());
-    let mut response = Response::new(Sent { rest: answer.body, page });
+fn response(answer: Answer, record: Record) -> Response<Sent> {
+    record.answered(answer.status.as_u16());
+    let mut response = Response::new(Sent { rest: answer.body, record });
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(COOKIE));
@@ -107,7 +107,7 @@ fn response(answer: Answer, page: Page) -> Response<Sent> {
 /// A body that tells the log what hyper took of it.
 struct Sent {
     rest: Bytes,
-    page: Page,
+    record: Record,
 }
 
 impl Body for Sent {
@@ -123,7 +123,7 @@ impl Body for Sent {
         }
         let size = self.rest.len().min(PIECE);
         let piece = self.rest.split_to(size);
-        self.page.sent(size);
+        self.record.sent(size);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

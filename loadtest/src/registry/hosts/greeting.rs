@@ -1,4 +1,4 @@
-//! What a new connection meets before any request: HTTP, TLS, or trouble.
+//! The treatment of a new connection before any request: HTTP, TLS, or a fault.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,8 +9,8 @@ use tokio_rustls::TlsAcceptor;
 use super::wire::Wire;
 use crate::tls::Certificate;
 
-/// How a listener treats new connections. Plain HTTP on a TLS port is [`Greeting::Http`] on a registry that was
-/// started with TLS: its `url()` stays `https`.
+/// The treatment of new connections by a listener. Plain HTTP on a TLS port is [`Greeting::Http`] on a registry that
+/// was started with TLS: its `url()` stays `https`.
 #[derive(Debug, Clone)]
 pub enum Greeting {
     /// HTTP.

@@ -65,7 +65,7 @@ impl Host {
     /// Listens, again or for the first time; does nothing if it does already.
     ///
     /// # Errors
-    /// When the port cannot be listened on.
+    /// If the port cannot be listened on.
     pub fn restart(&self) -> io::Result<()> {
         let mut accepting = lock(&self.accepting);
         if accepting.is_none() {

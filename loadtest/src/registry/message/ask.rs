@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use url::form_urlencoded;
 
-/// What a request asks for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `/v2/`
@@ -30,7 +30,7 @@ pub enum Kind {
 /// A parsed request.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// What is asked for.
+    /// The kind of request.
     pub kind: Kind,
     /// The method.
     pub method: Method,

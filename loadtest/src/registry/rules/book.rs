@@ -11,10 +11,10 @@ use crate::registry::message::Ask;
 pub struct FaultId(u64);
 
 #[derive(Debug, Default)]
-pub(crate) struct Rules(Mutex<Book>);
+pub(crate) struct Rules(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-struct Book {
+struct Entries {
     next: u64,
     entries: Vec<Entry>,
 }

@@ -20,7 +20,7 @@ pub struct Rule {
     pub(crate) script: Script,
 }
 
-/// Which requests a rule is for.
+/// The requests that a rule is for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Matcher {
     kind: Option<Kind>,
@@ -173,7 +173,7 @@ impl Rule {
     }
 }
 
-/// What the answer says.
+/// The content of the answer.
 impl Rule {
     /// Answers this, whatever was asked.
     pub fn answer(self, answer: Answer) -> Self {
@@ -255,7 +255,7 @@ impl Rule {
     }
 }
 
-/// How the answer travels.
+/// The delivery of the answer.
 impl Rule {
     /// Tells this `Content-Length` and sends the body as it is: with more bytes than told the rest follows on the
     /// connection, with fewer the connection is closed.

@@ -1,4 +1,4 @@
-//! What a rule does to an answer: when it starts, what it says, how it travels.
+//! The behaviour of a rule: the time, the content and the delivery of its answer.
 
 use std::{fmt, io::Write, sync::Arc, time::Duration};
 
@@ -57,7 +57,7 @@ pub(crate) enum Edit {
     Gzip,
 }
 
-/// How the answer travels.
+/// The delivery of the answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Delivery {
     pub(crate) start: Start,
@@ -66,7 +66,7 @@ pub(crate) struct Delivery {
     pub(crate) breaks: Vec<(At, Break)>,
 }
 
-/// How the answer begins.
+/// The beginning of the answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Start {
     #[default]
@@ -77,7 +77,7 @@ pub(crate) enum Start {
     Garbage(Bytes),
 }
 
-/// How the end of the body is told.
+/// The framing: how a client learns where the body ends.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Framing {
     #[default]
@@ -87,14 +87,14 @@ pub(crate) enum Framing {
     UntilClose,
 }
 
-/// How fast the body goes: so many bytes, then a pause.
+/// The pace of the body: a number of bytes, then a pause.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) bytes: usize,
     pub(crate) every: Duration,
 }
 
-/// What happens at a place in the body.
+/// An event at a place in the body.
 #[derive(Debug, Clone)]
 pub(crate) enum Break {
     Fin,
