@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use store::{Scrubbed, Store};
 
-use crate::mirror::{Mirror, Served};
-use crate::respond::Outcome;
-use crate::telemetry::Series;
+use crate::endpoint::served::{Served, Table};
+use crate::http::outcome::Outcome;
+use crate::telemetry::recorder::Telemetry;
+use crate::telemetry::series::Series;
 
 /// The proxy as a whole.
 #[derive(Clone, Debug, Serialize)]
@@ -84,15 +85,14 @@ pub struct UpstreamStatus {
 }
 
 impl Status {
-    pub(crate) fn of(mirror: &Mirror) -> Self {
-        let cache = CacheStatus::of(&mirror.store);
-        let table = mirror.table.load();
+    pub(crate) fn of(store: &Store, table: &Table, telemetry: &Telemetry) -> Self {
+        let cache = CacheStatus::of(store);
         let mut upstreams: Vec<_> = table
             .values()
-            .map(|served| UpstreamStatus::of(served, &mirror.telemetry.series(Some(&served.registry))))
+            .map(|served| UpstreamStatus::of(served, &telemetry.series(Some(&served.registry))))
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
-        Self { connections: mirror.telemetry.connections(), cache, upstreams }
+        Self { connections: telemetry.connections(), cache, upstreams }
     }
 }
 

@@ -10,12 +10,8 @@ use oci::Class;
 use registry::Error;
 use tokio::time::Instant;
 
-use super::Identity;
-use super::question::{Holder, Question};
-
-/// Between two changes of the upstreams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Era(u64);
+use super::identity::{Identity, refuses};
+use super::subject::{Era, Holder, Question};
 
 /// What the upstream said.
 #[derive(Clone, Debug)]
@@ -127,14 +123,6 @@ fn cache<K: Eq + Hash + Send + Sync + 'static>() -> Cache<K, Arc<Lease>> {
     Cache::builder().max_capacity(LEASES_MAX).time_to_live(LEASE_MAX).build()
 }
 
-/// Is this class a refusal of an identity?
-pub(super) fn refuses(class: Class) -> bool {
-    matches!(
-        class,
-        Class::AuthMissing | Class::AuthRejected | Class::ForbiddenPolicy | Class::RepoUnknownOrPrivate
-    )
-}
-
 /// How long a token that `expires` then is believed: never beyond its end, nor so long that rights taken back would
 /// matter.
 fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
@@ -161,7 +149,7 @@ mod tests {
     use registry::{Caller, Evidence};
 
     use super::*;
-    use crate::access::question::Content;
+    use crate::access::subject::Content;
 
     fn caller(token: &str) -> Identity {
         Identity::Caller(Caller::bearer(token).unwrap().id())

@@ -4,18 +4,7 @@ use http::{HeaderMap, header};
 use oci::RegistryHost;
 use registry::Caller;
 
-use crate::respond::Failure;
-
-/// Why an `Authorization` cannot be used. Nothing of its text is ever repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadAuthorization {
-    /// Which one is meant is anybody's guess.
-    #[error("`Authorization` must be given once")]
-    Twice,
-    /// Neither Bearer nor Basic, or no token after it.
-    #[error("`Authorization` must be `Bearer` and a token of at most 16 KiB")]
-    Unreadable,
-}
+use crate::http::failure::{BadAuthorization, Failure};
 
 /// The caller that a request's `Authorization` makes known; none without it.
 ///

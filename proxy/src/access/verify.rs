@@ -8,8 +8,8 @@ use registry::{Client, Error, Evidence};
 use store::Link;
 use tokio::time::Instant;
 
-use super::question::{Content, Question};
-use crate::manifest::questions::Told;
+use super::subject::{Content, Question};
+use crate::freshness::head::HeadAnswer;
 
 /// What the upstream showed.
 #[derive(Clone, Debug)]
@@ -20,9 +20,9 @@ pub(super) enum Seen {
 
 impl Seen {
     /// What it said of a manifest, at `now`.
-    pub(super) fn told(self, now: SystemTime) -> Option<Told> {
+    pub(super) fn told(self, now: SystemTime) -> Option<HeadAnswer> {
         match self {
-            Self::Manifest(head) => Some(Told { head, at: now }),
+            Self::Manifest(head) => Some(HeadAnswer { head, at: now }),
             Self::Blob(_) => None,
         }
     }

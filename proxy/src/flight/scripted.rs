@@ -14,7 +14,7 @@ use registry::{Caller, CallerId, Error, Evidence};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::origin::{Answered, Origin};
+use super::origin::{Answered, Origin};
 
 /// One piece of an answer's body.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::tail::Tail;
-use crate::access::Identity;
+use crate::access::identity::Identity;
 
 /// On whose permission, and from where, a fill fetches. A failure before headers speaks for this party alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

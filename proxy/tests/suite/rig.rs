@@ -104,7 +104,7 @@ impl Rig {
             instance: INSTANCE.into(),
         };
         let served = served(&plan, &upstream.url(), None);
-        let proxy = Proxy::new(settings, vec![served], store, telemetry);
+        let proxy = Proxy::new(settings, vec![served], store, telemetry.clone(), telemetry);
         let bound = proxy.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = bound.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -1,0 +1,40 @@
+//! A blob, its upstream, and the permission to fetch it.
+
+use oci::{Digest, Repository};
+use registry::{Caller, Client};
+use store::Scope;
+
+use super::state::Party;
+use crate::access::identity::Identity;
+
+/// A blob, where it may be fetched, and on whose permission.
+#[derive(Clone, Debug)]
+pub struct Source<O = Client> {
+    /// The upstream to ask.
+    pub origin: O,
+    /// The scope a link is looked for and earned in.
+    pub scope: Scope,
+    /// The repository asked for.
+    pub repository: Repository,
+    /// The content asked for.
+    pub digest: Digest,
+    /// Its size as a manifest's descriptor has it, for upstreams that announce none.
+    pub size_hint: Option<u64>,
+    /// Connections a fill may use at a time, if the upstream answers ranges.
+    pub parallel: usize,
+    /// Is a part of it asked for, so that the rest may not be?
+    pub in_part: bool,
+    /// Did the client have all of it a moment ago? Then it is checked once more.
+    pub repeated: bool,
+    /// As whom the upstream is asked, where that differs from request to request.
+    pub(crate) identity: Option<Identity>,
+    /// Whose token `origin` shows.
+    pub(crate) caller: Option<Caller>,
+}
+
+impl<O> Source<O> {
+    pub(super) fn party(&self) -> Party {
+        let Self { scope, repository, identity, .. } = self;
+        Party { scope: scope.clone(), repository: repository.clone(), identity: *identity }
+    }
+}
