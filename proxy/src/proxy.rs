@@ -114,7 +114,7 @@ impl Proxy {
         warm::pull(&self.0.dispatch, image, platforms).await
     }
 
-    /// What it is doing now.
+    /// The present state.
     pub fn status(&self) -> Status {
         let Dispatch { store, table, telemetry, .. } = &*self.0.dispatch;
         Status::of(store, &table.load(), telemetry)

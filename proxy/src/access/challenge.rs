@@ -9,13 +9,13 @@ use url::Url;
 /// A challenge for one repository.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenge {
-    /// Whose.
+    /// The registry that wants the token.
     pub(crate) registry: RegistryHost,
     /// Where the token is to be had.
     pub(super) realm: Url,
     pub(super) service: Option<String>,
     pub(super) scope: String,
-    /// Was a token shown, and refused?
+    /// True if a token was shown and refused.
     pub(crate) again: bool,
 }
 

@@ -35,7 +35,7 @@ impl Gate {
         self.leases.era()
     }
 
-    /// What a request of `era` may see; `None` where everybody sees the same.
+    /// Lets a request of `era` in, with a pass where the upstream's access is per client.
     ///
     /// # Errors
     /// The request's refusal, or the upstream's failure to say.
@@ -110,7 +110,7 @@ impl Gate {
         }
     }
 
-    /// Is that a "not found" to one who may see the repository?
+    /// True for a "not found" to a caller that may see the repository.
     fn is_absence(&self, pass: &Pass, error: &Error, now: Instant) -> bool {
         error.evidence.status == Some(404) && self.leases.is_allowed(&pass.holder, now)
     }
@@ -120,7 +120,7 @@ fn refusal(arrived: &Arrived<'_>, refused: Refused, error: Error) -> Failure {
     explain(&arrived.served.client, &arrived.place.repository, refused, error)
 }
 
-/// What a caller is told whom the upstream refused with `error`.
+/// The failure for a caller that the upstream refused with `error`.
 ///
 /// A client that may yet prove itself is told where; one whose token is good and not for this gets the upstream's "no",
 /// in one request. Where the upstream wants a password, the node is sent to it directly.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::identity::{Identity, refuses};
 use super::subject::{Era, Holder, Question};
 
-/// What the upstream said.
+/// The upstream's verdict on a caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     /// It showed this identity something in this repository.
@@ -22,7 +22,7 @@ pub(crate) enum Verdict {
     Refused(Refused, Error),
 }
 
-/// What a refusal means to who met it.
+/// The kind of a refusal, for the refused caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// Nobody may; somebody with a token might.
@@ -36,9 +36,9 @@ pub(crate) enum Refused {
 /// Verdicts that hold, the least used leave first.
 pub(super) struct Leases {
     era: AtomicU64,
-    /// What may be said of all that the holder asks for.
+    /// Verdicts that hold for everything the holder asks for.
     holders: Cache<Holder, Arc<Lease>>,
-    /// What was refused alone: a scanner's "no" to one image says nothing of the others.
+    /// Refusals of one content: a scanner's refusal of one image says nothing of the others.
     contents: Cache<Question, Arc<Lease>>,
 }
 
@@ -49,7 +49,7 @@ struct Lease {
 }
 
 impl Refused {
-    /// What `error` refuses the identity that met it; `None` when it says something of the content or the upstream.
+    /// The kind of refusal in `error`; `None` when it concerns the content or the upstream.
     ///
     /// To nobody in particular, a repository that is not known may as well be private.
     pub(super) fn of(error: &Error, identity: Identity) -> Option<Self> {
@@ -80,7 +80,7 @@ impl Leases {
         of_holder().or_else(|| self.contents.get(question)?.verdict(now))
     }
 
-    /// Did the upstream show `holder` something of the repository lately?
+    /// True if a lease allows `holder` to see the repository.
     pub(super) fn is_allowed(&self, holder: &Holder, now: Instant) -> bool {
         let lease = self.holders.get(holder);
         matches!(lease.and_then(|lease| lease.verdict(now)), Some(Verdict::Allowed))

@@ -27,9 +27,9 @@ impl Admitted {
 /// Leave to see a repository of a per-client upstream.
 pub(crate) struct Pass {
     pub(super) holder: Holder,
-    /// Who asks; `None` is nobody in particular.
+    /// The caller; `None` if anonymous.
     pub(super) caller: Option<Caller>,
-    /// What the upstream said of the manifest asked for, if it was asked just now.
+    /// The upstream's answer for the manifest, if the check just asked for it.
     pub(crate) told: Option<HeadAnswer>,
 }
 
@@ -50,17 +50,17 @@ impl Pass {
         self.caller.as_ref().map_or_else(|| client.clone(), |caller| client.as_caller(caller))
     }
 
-    /// Who asks, if they showed who they are.
+    /// The caller, if the request had a token.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
     }
 
-    /// As whom.
+    /// The identity of the request.
     pub(crate) fn identity(&self) -> Identity {
         self.holder.identity
     }
 
-    /// Does the error refuse this caller, rather than say something of the content or the upstream?
+    /// True if the error refuses this caller, and does not concern the content or the upstream.
     pub(crate) fn is_refused(&self, error: &Error) -> bool {
         self.refused(error).is_some()
     }
@@ -69,7 +69,7 @@ impl Pass {
         Refused::of(error, self.identity())
     }
 
-    /// What the request wants to see, where a verdict on it can be had and kept.
+    /// The access check of the request; `None` where no verdict can be had and kept.
     pub(super) fn question(&self, request: &Request) -> Option<Question> {
         Some(Question { holder: self.holder.clone(), content: Content::of(request)? })
     }

@@ -1,4 +1,4 @@
-//! Who wants to see what.
+//! The caller, repository and content of an access check.
 
 use oci::{Digest, Reference, RegistryHost, Repository};
 
@@ -9,24 +9,24 @@ use crate::http::route::Request;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Era(pub(super) u64);
 
-/// Who is judged, and for what repository.
+/// The identity and the repository that a lease is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
-    /// What an upstream said before the configuration changed is another's word.
+    /// The configuration's era: verdicts of an earlier configuration do not hold.
     pub(crate) era: Era,
     pub(crate) registry: RegistryHost,
     pub(crate) repository: Repository,
     pub(crate) identity: Identity,
 }
 
-/// May they see that? Who asks the same at the same time shares the answer.
+/// One access check. Equal checks at the same time share the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) holder: Holder,
     pub(crate) content: Content,
 }
 
-/// What is asked for, where a verdict on it can be had by HEAD.
+/// The content asked for, where HEAD can give a verdict on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Content {
     Manifest(Reference),

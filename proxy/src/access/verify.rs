@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::subject::{Content, Question};
 use crate::freshness::head::HeadAnswer;
 
-/// What the upstream showed.
+/// The upstream's answer to the check.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     Manifest(ManifestHead),
@@ -19,7 +19,7 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    /// What it said of a manifest, at `now`.
+    /// The answer for a manifest, given at `now`.
     pub(super) fn told(self, now: SystemTime) -> Option<HeadAnswer> {
         match self {
             Self::Manifest(head) => Some(HeadAnswer { head, at: now }),

@@ -19,11 +19,11 @@ use crate::http::route::{Place, Request, Verb};
 
 /// A request whose upstream is known and whose access is not yet checked.
 pub(crate) struct Arrived<'a> {
-    /// Whom to ask.
+    /// The upstream to ask.
     pub(crate) served: &'a Arc<Served>,
     /// Asks it on behalf of this request, without a caller's token.
     pub(crate) client: Client,
-    /// What for.
+    /// The request as routed.
     pub(crate) request: &'a Arc<Request>,
     /// The same as the client wrote it: path and query.
     pub(crate) target: &'a str,
@@ -35,19 +35,19 @@ pub(crate) struct Arrived<'a> {
     pub(crate) range: Asked,
     /// The client's program, to know how it falls back.
     pub(crate) user_agent: &'a str,
-    /// What a failure that only we could see is a failure of.
+    /// The stage of a failure that only this mirror could see.
     pub(crate) stage: Stage,
     /// When headers must be out.
     pub(crate) deadline: Instant,
     /// Notes that the client had all of a blob; `None` when we ask ourselves.
     pub(crate) receipts: Option<(&'a Arc<Repeats>, IpAddr)>,
-    /// Who touches the answer's bytes.
+    /// The party that reads the answer's bytes from the page cache.
     pub(crate) touch: Touch,
     /// The client; `None` when we pull for ourselves and nobody waits.
     pub(crate) peer: Option<IpAddr>,
     /// How much of the upstream each client may have.
     pub(crate) fairness: &'a Fairness,
-    /// Was its client's turn taken?
+    /// True once the client's turn was taken.
     pub(crate) has_turn: AtomicBool,
     /// Wall time of the request, for ages of records.
     pub(crate) now: SystemTime,

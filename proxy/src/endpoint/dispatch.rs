@@ -48,9 +48,9 @@ pub(crate) struct Dispatch {
     pub(crate) header_deadline: Duration,
     pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
-    /// Who touches what is answered.
+    /// The party that reads answered bytes from the page cache.
     pub(crate) touch: Touch,
-    /// Who had what lately.
+    /// Recent whole blobs by client.
     pub(crate) repeats: Arc<Repeats>,
 }
 
@@ -167,7 +167,7 @@ fn via(headers: &HeaderMap) -> String {
     lines.join(", ")
 }
 
-/// Has the request passed us before?
+/// True if the request passed this mirror before.
 fn passed(via: &str, instance: &str) -> bool {
     via.split(',').any(|passed| passed.trim() == instance)
 }

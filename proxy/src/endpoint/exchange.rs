@@ -1,6 +1,6 @@
 //! One request on a connection, from its head to its response.
 //!
-//! What was answered a moment ago is answered again without waiting for anything: then there is no future to make, and
+//! A kept answer is given again without waiting for anything: then there is no future to make, and
 //! a future that can ask upstreams is several KiB, moved three times on its way to the connection.
 
 use std::convert::Infallible;
@@ -34,7 +34,7 @@ pub(crate) struct Exchange {
     began: Instant,
     head: Parts,
     routed: Result<Routed, Refusal>,
-    /// What its target was answered a moment ago.
+    /// The kept answer to the same target.
     ready: Option<Arc<Ready>>,
     /// Its part in a pull.
     step: Option<Step>,

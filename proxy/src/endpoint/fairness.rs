@@ -1,8 +1,8 @@
-//! Who asks for what is not here, and how often: one client, however busy, leaves room for the others.
+//! A limit on each client's upstream requests, so that one busy client leaves room for the others.
 //!
 //! Counted are requests for manifests and lists that would go upstream, and those of whose right to see it the upstream
 //! must be asked. Hits cost nothing, nor do questions somebody else is asking already; layers follow from manifests and
-//! are bounded by them. Who asks for blobs that an upstream lacks does not follow manifests, and for a while each blob of
+//! are bounded by them. A client that asks for blobs an upstream lacks does not follow manifests, and for a while each blob of
 //! theirs that is not here counts, too.
 
 use std::fmt;
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 /// The clients of one server, and what each has asked lately.
 pub(crate) struct Fairness {
     limiter: Limiter,
-    /// Who lately asked for a blob that an upstream lacks.
+    /// Clients that lately asked for a blob that an upstream lacks.
     guessing: Cache<Network, ()>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct OverRate;
 
 type Limiter = RateLimiter<Network, HashMapStateStore<Network>, Uptime, NoOpMiddleware<Duration>>;
 
-/// Who counts as one client: an IPv4 address, or the IPv6 network of a host.
+/// One client: an IPv4 address, or the IPv6 network of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Network(IpAddr);
 

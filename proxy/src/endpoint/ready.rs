@@ -24,7 +24,7 @@ pub(crate) struct ReadyAnswers(Cache<String, Arc<Ready>>);
 
 /// One answer.
 pub(crate) struct Ready {
-    /// What the target asks for.
+    /// The request of the target.
     pub(crate) request: Arc<Request>,
     /// The manifest.
     pub(crate) held: Held,
@@ -70,7 +70,7 @@ impl ReadyAnswers {
 }
 
 impl Ready {
-    /// May it still be given, by an upstream configured as `served`, with `departures` from the store, at `now`?
+    /// True if it is still valid for an upstream configured as `served`, with `departures` from the store, at `now`.
     pub(crate) fn holds(&self, served: &Arc<Served>, departures: u64, now: SystemTime) -> bool {
         Arc::ptr_eq(&self.served, served)
             && self.departures == departures

@@ -17,13 +17,13 @@ pub struct Served {
     pub id: String,
     /// The registry as in image names; what requests name.
     pub registry: RegistryHost,
-    /// Who may see what was pulled.
+    /// The access setting: the clients that may see pulled content.
     pub access: Access,
     /// For how long a tag's meaning is believed without asking.
     pub tag_max_age: Duration,
     /// For how long it is believed when asking fails.
     pub stale_limit: Duration,
-    /// Is a tag's last meaning served on, as stale, when the upstream no longer has it?
+    /// True if a tag stays served, as stale, when the upstream no longer has it.
     pub keep_removed: bool,
     /// For how long an upstream's "no such manifest" is believed without asking.
     pub absent_max_age: Duration,

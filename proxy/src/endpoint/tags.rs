@@ -1,6 +1,6 @@
 //! Tag lists, relayed page by page with links to ourselves.
 //!
-//! What an upstream's link holds comes back to it as it was: `last` need not be a tag, and there may be more than `last`.
+//! The query of an upstream's link comes back to it unchanged: `last` need not be a tag, and there may be other keys.
 
 use oci::{Class, Tag};
 use registry::client::TagsPage;
@@ -33,7 +33,7 @@ pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) ->
     }))
 }
 
-/// What the upstream left undone: some know neither `n` nor `last` and send everything.
+/// Applies `n` and `last` where the upstream ignored them: some send everything.
 fn trim(mut given: TagsPage, n: Option<u32>, page: &Pairs) -> TagsPage {
     let last = page.iter().find(|(key, _)| key == LAST).and_then(|(_, last)| last.parse::<Tag>().ok());
     if given.next.is_none() {
@@ -57,7 +57,7 @@ fn with_n(mut query: Pairs, n: Option<u32>) -> Pairs {
     query
 }
 
-/// Do two queries ask for the same page?
+/// True if two queries ask for the same page.
 fn is_same(one: &Pairs, other: &Pairs) -> bool {
     let sorted = |query: &Pairs| {
         let mut sorted: Pairs = query.iter().filter(|(key, _)| key != "ns").cloned().collect();

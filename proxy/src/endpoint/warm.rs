@@ -13,7 +13,7 @@ use crate::http::body::Body;
 use crate::http::outcome::Outcome;
 use crate::http::route::Routed;
 
-/// What a warming pull found and fetched.
+/// The result of a warming pull.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warmed {
     /// Digest of the manifest.

@@ -140,7 +140,7 @@ impl Flights {
         Ok(size)
     }
 
-    /// What is in the store, unless a check says that it is wrong.
+    /// The stored blob, unless a check says that it is wrong.
     async fn hit<O: Origin>(
         &self,
         source: &Source<O>,

@@ -16,7 +16,7 @@ pub trait Origin: Clone + Send + Sync + 'static {
     /// The registry asked.
     fn registry(&self) -> &RegistryHost;
 
-    /// May a request that failed be sent once more? Takes it out of the upstream's retry budget.
+    /// True if a failed request may be sent again; takes one retry from the upstream's budget.
     fn may_retry(&self) -> bool;
 
     /// The same upstream, asked with another caller's token.
@@ -49,9 +49,9 @@ pub struct Answered<B> {
     pub start: u64,
     /// Size of the whole blob, if announced.
     pub total: Option<u64>,
-    /// Is it the range that was asked for (206)?
+    /// True for the range that was asked for (206).
     pub partial: bool,
-    /// Who answered, and the tag of the answer.
+    /// The host and entity tag of the answer.
     pub validator: Option<Validator>,
     /// Which endpoint answered.
     pub endpoint: usize,

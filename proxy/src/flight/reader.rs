@@ -24,7 +24,7 @@ use crate::http::portion::Portion;
 pub struct Reader {
     view: View,
     rescue: Option<Rescue>,
-    /// What all of a committed blob must wait for.
+    /// The running check of a committed blob, which the end of a whole body waits for.
     check: Option<Check>,
     /// Bytes that were read to see if they can be.
     first: Option<Bytes>,
@@ -74,7 +74,7 @@ impl Reader {
         Self { check, ..self }
     }
 
-    /// What it waits for, if it is being checked.
+    /// The check it waits for, if there is one.
     #[cfg(test)]
     pub(crate) fn check(&self) -> Option<Check> {
         self.check.clone()
@@ -95,7 +95,7 @@ impl Reader {
         Self { touch, ..self }
     }
 
-    /// Is the blob committed, or still being filled? (Design decision 13: decides 200 or 206 for `bytes=0-`.)
+    /// True if the blob is committed. (Design decision 13: decides 200 or 206 for `bytes=0-`.)
     pub fn is_committed(&self) -> bool {
         match &self.view {
             View::Committed(_) => true,
@@ -229,7 +229,7 @@ struct Cursor {
     start: u64,
     at: u64,
     end: u64,
-    /// Is it a part that can be no whole?
+    /// True for less than half of the blob.
     few: bool,
     portion: Portion,
 }
@@ -324,7 +324,7 @@ impl Cursor {
     }
 
     /// A file that cannot be read any more is given up for another view, once.
-    /// What was read of one that is not known to be right is not continued from another.
+    /// Bytes of an unchecked file are not continued from another source.
     async fn go_on_elsewhere(&mut self, cut: Cut) -> Result<(), Cut> {
         let may = matches!(self.view, View::Committed(_)) && (self.check.is_none() || self.at == self.start);
         let Some(rescue) = self.rescue.take().filter(|_| may) else {

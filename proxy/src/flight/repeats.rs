@@ -48,7 +48,7 @@ impl Repeats {
 }
 
 impl Receipt {
-    /// Did the same client have all of it less than [`AGAIN_WITHIN`] ago?
+    /// True if the same client received the whole blob less than [`AGAIN_WITHIN`] ago.
     pub(crate) fn is_repeat(&self) -> bool {
         let noted = self.repeats.slot(self.mark).load(Ordering::Relaxed);
         let age = self.repeats.seconds().wrapping_sub(noted & SECONDS_MASK);

@@ -63,7 +63,7 @@ pub(crate) struct State {
     /// First byte asked for, of each request.
     pub(crate) requests: Mutex<Vec<u64>>,
     pub(crate) heads: AtomicUsize,
-    /// Whose tokens it was to be asked with from then on.
+    /// The callers whose tokens it was asked with from then on.
     pub(crate) callers: Mutex<Vec<CallerId>>,
     /// Body bytes given out.
     sent: AtomicUsize,

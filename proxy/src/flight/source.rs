@@ -22,13 +22,13 @@ pub struct Source<O = Client> {
     pub size_hint: Option<u64>,
     /// Connections a fill may use at a time, if the upstream answers ranges.
     pub parallel: usize,
-    /// Is a part of it asked for, so that the rest may not be?
+    /// True if only a part of it is asked for.
     pub in_part: bool,
-    /// Did the client have all of it a moment ago? Then it is checked once more.
+    /// True if the client received all of it a moment ago: then the stored blob is checked again.
     pub repeated: bool,
     /// As whom the upstream is asked, where that differs from request to request.
     pub(crate) identity: Option<Identity>,
-    /// Whose token `origin` shows.
+    /// The caller whose token `origin` sends.
     pub(crate) caller: Option<Caller>,
 }
 

@@ -88,7 +88,7 @@ pub(crate) enum Failure {
     Disk,
 }
 
-/// May a status line leave?
+/// Whether a status line may be sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Gate {
     /// Not yet. With a length, it may when the deadline comes.
@@ -136,7 +136,7 @@ impl Progress {
         self.spilled_at.map_or(end, |spilled_at| spilled_at.min(end))
     }
 
-    /// Would a reader at `at` wait too long for the fill to come by?
+    /// True if a reader at `at` would wait too long for the fill to come by.
     pub(crate) fn is_far(&self, at: u64) -> bool {
         let running = matches!(self.phase, Phase::Running) && self.length.is_some_and(|it| it > SMALL_MAX);
         let gap = at.saturating_sub(self.written);
@@ -195,7 +195,7 @@ impl Flight {
         let _ = wanted.wait_for(|wanted| !wanted.is_empty()).await;
     }
 
-    /// Where readers stood who wanted bytes far ahead. Who still wants them says so again.
+    /// Where readers stood who wanted bytes far ahead. Those that still want them say so again.
     pub(crate) fn take_wanted(&self) -> BTreeSet<u64> {
         self.wanted.send_replace(BTreeSet::new())
     }
@@ -256,7 +256,7 @@ impl Drop for Seat {
 #[derive(Debug, Default)]
 pub(crate) struct Table(Mutex<HashMap<Digest, Arc<Flight>>>);
 
-/// What boarding came to.
+/// The result of boarding a flight.
 #[derive(Debug)]
 pub(crate) enum Boarded {
     /// Nobody fetched it: lead the flight.
@@ -283,7 +283,7 @@ impl Table {
         Boarded::Leader(Lead { flight, table: self.clone() }, seat)
     }
 
-    /// Is no fill under way?
+    /// True if no fill is running.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.flights().is_empty()
@@ -320,7 +320,7 @@ impl Lead {
         retire(&mut self.table.flights(), &self.flight);
     }
 
-    /// Is nobody aboard just now?
+    /// True if the flight has no readers.
     pub(crate) fn is_deserted(&self) -> bool {
         *self.flight.readers.borrow() == 0
     }

@@ -122,7 +122,7 @@ impl World {
         whole(opened).await
     }
 
-    /// Does what lies under the digest, if anything, hash to it?
+    /// True if the stored content, if any, hashes to its digest.
     async fn committed_is_right(&self) -> bool {
         let digest = self.source().digest;
         let Some(blob) = self.flights.store.blob(&digest).await.unwrap() else { return true };

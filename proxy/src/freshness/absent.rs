@@ -1,4 +1,4 @@
-//! What an upstream said a moment ago that it does not have: a node that retries asks us, not the registry.
+//! Recent 404 answers of upstreams: a node that retries is answered here, not by the registry.
 //!
 //! Only a 404 is remembered, never a refusal, and only one that was given to an identity we ask with for everybody: what
 //! one client may not see, another may.

@@ -20,7 +20,7 @@ type Running<V> = Shared<BoxFuture<'static, Option<V>>>;
 pub(crate) struct Shareable<V> {
     /// The result; `None` when the work panicked.
     pub(crate) value: Option<V>,
-    /// Did this caller begin it?
+    /// True if this caller began it.
     pub(crate) led: bool,
 }
 
@@ -33,7 +33,7 @@ where
         Self { running: Arc::default() }
     }
 
-    /// Is the work for `key` under way?
+    /// True if the work for `key` is running.
     pub(crate) fn is_running(&self, key: &K) -> bool {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }

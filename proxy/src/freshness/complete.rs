@@ -1,4 +1,4 @@
-//! Can a cached manifest be pulled to its end without the upstream (design decision 14)?
+//! Whether a cached manifest can be pulled to its end without the upstream (design decision 14).
 
 use oci::manifest::{Child, Kind as Shape};
 use oci::{Digest, Manifest};

@@ -1,4 +1,4 @@
-//! How much a request matters: has its pull begun, is something here that will do, does anybody wait for it?
+//! The urgency of a request: whether its pull has begun, a stored answer will do, and a client waits.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Begun {
     }
 }
 
-/// What a client will ask for that was given `content` for `reference`: the manifest a tag means, the children of an
+/// The digests that a client asks for next that was given `content` for `reference`: the manifest a tag means, the children of an
 /// index.
 pub(crate) fn next(reference: &Reference, content: &Content) -> Vec<Digest> {
     let told = matches!(reference, Reference::Tag(_)).then(|| content.digest.clone());

@@ -22,7 +22,7 @@ pub(crate) struct Freshness {
     pub(crate) absent_max_age: Duration,
 }
 
-/// What an upstream's answer to HEAD by tag means for what we hold.
+/// The meaning of an upstream's answer to HEAD by tag for the stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
     /// The tag still means what we hold: the record may be renewed.
@@ -36,17 +36,17 @@ pub(crate) enum Checked {
 }
 
 impl Freshness {
-    /// May a record be answered without asking?
+    /// True if a record may be answered without asking the upstream.
     pub(crate) fn is_fresh(&self, record: &TagRecord, now: SystemTime) -> bool {
         record.gone_at.is_none() && self.holds(record.checked_at, now)
     }
 
-    /// May what was said at `at` be believed without asking?
+    /// True if an answer of `at` is still valid without asking again.
     pub(crate) fn holds(&self, at: SystemTime, now: SystemTime) -> bool {
         is_younger(at, self.tag_max_age, now)
     }
 
-    /// May a "not found" of `at` be believed without asking?
+    /// True if a "not found" of `at` is still valid without asking again.
     pub(crate) fn absence_holds(&self, at: SystemTime, now: SystemTime) -> bool {
         is_younger(at, self.absent_max_age, now)
     }
@@ -101,7 +101,7 @@ impl Checked {
     }
 }
 
-/// What is ahead of the clock by more than a step was told by a clock that was wrong, and may be of any age.
+/// A time ahead of the clock by more than a step comes from a clock that was wrong, and may be of any age.
 fn is_younger(at: SystemTime, than: Duration, now: SystemTime) -> bool {
     match now.duration_since(at) {
         Ok(age) => age < than,
@@ -114,7 +114,7 @@ fn age(record: &TagRecord, now: SystemTime) -> Duration {
     now.duration_since(record.checked_at).unwrap_or_default()
 }
 
-/// Did the upstream itself say, to an identity it did not refuse, that this does not exist?
+/// True if the upstream itself said, to an identity it did not refuse, that the content does not exist.
 pub(crate) fn is_absence(error: &Error) -> bool {
     let class = matches!(
         error.class,
@@ -125,7 +125,7 @@ pub(crate) fn is_absence(error: &Error) -> bool {
     class && asked_for_content && error.evidence.status == Some(404)
 }
 
-/// Does a client with this `User-Agent` leave a mirror blob by blob? Others stay with whom the manifest came from,
+/// True if a client with this `User-Agent` falls back to the registry blob by blob. Others stay with the manifest's source,
 /// and must not be given one whose layers are missing (design decision 14).
 pub(crate) fn falls_back_by_blob(user_agent: &str) -> bool {
     ["containerd/", "buildkit/"].iter().any(|client| user_agent.starts_with(client))

@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 use super::range::Part;
 use crate::freshness::staleness::Staleness;
 
-/// What was found.
+/// The answer of an endpoint.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// This is a registry.
@@ -24,7 +24,7 @@ pub(crate) enum Answer {
 pub(crate) struct Content {
     /// Where it came from.
     pub(crate) outcome: Outcome,
-    /// What it is.
+    /// The digest of the whole content.
     pub(crate) digest: Digest,
     /// Its `Content-Type`.
     pub(crate) media_type: String,
@@ -71,7 +71,7 @@ impl Answer {
 }
 
 impl Content {
-    /// Does it differ from other answers to the same target by its body at most?
+    /// True if other answers to the same target differ from it by their body at most.
     pub(super) fn is_whole_hit(&self) -> bool {
         self.outcome == Outcome::Hit && self.part == Part::Whole && self.stale.is_none()
     }

@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// Each client must prove itself to this upstream, by a token that is to be had there.
     #[error("{} wants {} of each client", .0.registry, if .0.again { "another token" } else { "a token" })]
     Challenge(Box<Challenge>),
-    /// What a client shows of itself cannot be read.
+    /// The client's `Authorization` cannot be read.
     #[error("{0}")]
     Authorization(#[from] BadAuthorization),
     /// The request came from ourselves.
@@ -50,7 +50,7 @@ pub(crate) enum BadAuthorization {
     /// Which one is meant is anybody's guess.
     #[error("`Authorization` must be given once")]
     Twice,
-    /// Neither Bearer nor Basic, or no token after it.
+    /// The scheme is not Bearer and not Basic, or no token follows.
     #[error("`Authorization` must be `Bearer` and a token of at most 16 KiB")]
     Unreadable,
 }

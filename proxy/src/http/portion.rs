@@ -1,6 +1,6 @@
 //! How much of a body a client is handed at a time: little until it has shown that it takes much.
 //!
-//! What was handed over waits in memory until the client takes it. Whoever is slow waits with little, so that a
+//! Bytes handed over wait in memory until the client takes them. A slow client is handed little at a time, so that a
 //! thousand of them neither fill the memory nor take the large windows from those who are fast.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Portion {
 }
 
 impl Portion {
-    /// The client has taken what it was handed and wants more: may it be much?
+    /// The client took its last portion and wants more. True if the next may be large.
     pub(crate) fn is_large(&mut self, now: Instant) -> bool {
         if self.handed.is_some_and(|handed| now.saturating_duration_since(handed) > SLOW) {
             self.taken = 0;

@@ -22,7 +22,7 @@ pub(crate) enum Asked {
     Invalid,
 }
 
-/// What is answered.
+/// The part of the content that is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Everything, as 200.
@@ -90,12 +90,12 @@ impl Asked {
         if range.is_empty() { Err(RangeError::Unsatisfiable { length }) } else { Ok(Part::Slice(range)) }
     }
 
-    /// Is something else asked for than all of it?
+    /// True if the request is for less than the whole content.
     pub(crate) fn is_part(self) -> bool {
         !matches!(self, Self::Whole | Self::From(0))
     }
 
-    /// Is it all from some place on, as by who goes on with a pull that broke off?
+    /// True for everything from an offset on, as a client asks that continues a broken pull.
     pub(crate) fn is_open(self) -> bool {
         matches!(self, Self::Whole | Self::From(_))
     }

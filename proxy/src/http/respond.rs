@@ -47,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// What the kubelet shows: registry, stage, class and what to do.
+    /// The message the kubelet shows: registry, stage, class and advice.
     fn message(&self, request: Option<&Request>) -> String {
         let place = request.and_then(Request::place);
         match (self, place, self.advice()) {
@@ -59,7 +59,7 @@ impl Failure {
         }
     }
 
-    /// What to do next: what its class says, but where the credentials are the client's own or no endpoint of ours is wrong.
+    /// The advice of the class, except where the client's own credentials or another mirror's endpoints are wrong.
     fn advice(&self) -> Option<Cow<'static, str>> {
         let of_client = |registry: &RegistryHost| format!("give the pod an imagePullSecret for {registry}");
         match self {
@@ -126,7 +126,7 @@ pub(crate) fn respond_again(
     }
 }
 
-/// Is the request's method HEAD, whatever else is wrong with it?
+/// True if the request's method is HEAD, even if the request is refused.
 pub(crate) fn wants_head_only(routed: Option<&Routed>, method: &http::Method) -> bool {
     routed.map_or(*method == http::Method::HEAD, |routed| routed.verb == Verb::Head)
 }

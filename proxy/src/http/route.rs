@@ -19,7 +19,7 @@ use url::form_urlencoded;
 pub(crate) struct Routed {
     /// With or without a body.
     pub(crate) verb: Verb,
-    /// What is asked for.
+    /// The endpoint and its arguments.
     pub(crate) request: Arc<Request>,
 }
 
@@ -32,10 +32,10 @@ pub(crate) enum Verb {
     Head,
 }
 
-/// What the distribution specification lets a client read.
+/// The read requests of the distribution specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Is this a registry (end-1)?
+    /// The version check (end-1).
     Ping,
     /// A manifest by tag or digest (end-3).
     Manifest {
@@ -60,7 +60,7 @@ pub(crate) enum Request {
         /// The rest of the query, `ns` removed: `last`, and whatever else the upstream's own link held.
         page: Pairs,
     },
-    /// What refers to a digest (end-12a, end-12b).
+    /// The referrers of a digest (end-12a, end-12b).
     Referrers {
         /// Of which repository.
         place: Place,
@@ -90,7 +90,7 @@ pub(crate) struct Place {
 /// Why a request is not answered. Every refusal closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// Neither GET nor HEAD.
+    /// A method other than GET and HEAD.
     #[error("this is a read-only mirror: only GET and HEAD are answered; push to the registry itself")]
     Method,
     /// A body, or framing that announces one.

@@ -24,7 +24,7 @@ pub enum TlsError {
     File {
         /// Which.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: pem::Error,
     },
     /// Certificate and key do not belong together, or are of no use.
@@ -36,7 +36,7 @@ impl ServerTls {
     /// Reads a certificate chain and its key, PEM.
     ///
     /// # Errors
-    /// What is wrong with the files or the pair.
+    /// A file cannot be read as PEM, or certificate and key do not fit.
     pub fn load(cert: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
         let config = read(&cert, &key)?;
         Ok(Self { cert, key, current: Arc::new(ArcSwap::from_pointee(config)) })

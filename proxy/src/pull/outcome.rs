@@ -27,7 +27,7 @@ oci::labels! {
 }
 
 impl PullOutcome {
-    /// What an answer with this outcome and status code means to a pull.
+    /// The outcome for a pull of an answer with this outcome and status code.
     pub(crate) fn of(outcome: Outcome, code: u16) -> Self {
         match outcome {
             Outcome::Miss if code == NOT_FOUND => Self::Absent,

@@ -26,7 +26,7 @@ pub(crate) struct Pulls {
     open: HashMap<Puller, Pull>,
 }
 
-/// Whose requests belong together.
+/// The client and repository whose requests belong to one pull.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Puller {
     client: IpAddr,
@@ -35,12 +35,12 @@ pub(crate) struct Puller {
     repository: Repository,
 }
 
-/// What one request of a pull came to.
+/// The end of one request of a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     /// How it was answered.
     pub(crate) outcome: PullOutcome,
-    /// What the client has now.
+    /// The content that the client has now.
     pub(crate) got: Got,
     /// Body bytes sent.
     pub(crate) bytes: u64,
@@ -61,7 +61,7 @@ pub(crate) struct First<'a> {
     pub(crate) start: SystemTime,
 }
 
-/// What a client has after a request.
+/// The content that a client has after a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Got {
     /// Nothing that tells how far the pull is.

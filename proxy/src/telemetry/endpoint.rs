@@ -3,7 +3,7 @@
 use crate::http::route::Request;
 
 oci::labels! {
-    /// What was asked for.
+    /// The endpoint a request names.
     Endpoint {
         /// `/v2/`.
         Ping = "ping";
@@ -13,7 +13,7 @@ oci::labels! {
         Blob = "blob";
         /// A list of tags.
         Tags = "tags";
-        /// What refers to a digest.
+        /// The referrers of a digest.
         Referrers = "referrers";
         /// Nothing we offer.
         Other = "other";
@@ -21,7 +21,7 @@ oci::labels! {
 }
 
 impl Endpoint {
-    /// What `request` asks for.
+    /// The endpoint of `request`.
     pub(crate) fn of(request: Option<&Request>) -> Self {
         match request {
             Some(Request::Ping) => Self::Ping,

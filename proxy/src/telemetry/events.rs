@@ -1,4 +1,4 @@
-//! What store and fills tell, as metrics and events.
+//! Events of the store and of fills, as metrics and log lines.
 
 use std::io;
 use std::sync::atomic::Ordering;

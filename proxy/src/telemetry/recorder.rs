@@ -18,7 +18,7 @@ use super::names::{
 use super::series::Series;
 use crate::pull::record::{PullRecord, Records};
 
-/// What the proxy counts. Shared by server, store and flights.
+/// The counters of the proxy, shared by server, store and flights.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     registries: RwLock<HashMap<RegistryHost, Arc<Series>>>,

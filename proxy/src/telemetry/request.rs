@@ -68,7 +68,7 @@ impl RequestMeter {
         self.series.sent(self.answered.outcome, bytes);
     }
 
-    /// What the request meant to the pull it is of.
+    /// The outcome of the request for its pull.
     fn pull_outcome(&self, complete: bool) -> PullOutcome {
         match (&self.cut, complete) {
             (Some(_), _) => PullOutcome::Failed,

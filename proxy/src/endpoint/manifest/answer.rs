@@ -48,13 +48,13 @@ pub(crate) struct Manifests {
     upstream: ManifestUpstream,
     /// Digests that HEAD by tag announced and that are not stored yet.
     announced: Cache<ContentKey, (Tag, SystemTime)>,
-    /// What clients will ask for next.
+    /// Manifests that clients ask for next.
     begun: Begun,
-    /// What was answered a moment ago.
+    /// Answers of the last second, by target.
     ready: ReadyAnswers,
 }
 
-/// What a tag meant, and the manifest it named.
+/// The record of a tag, and the manifest it names.
 struct Known {
     record: TagRecord,
     held: Held,
@@ -179,7 +179,7 @@ impl Manifests {
         held.answer(asking.verb, asking.range, outcome, None)
     }
 
-    /// The tag means `digest` now. Whoever could have what it meant before is told of it only once it is here: its layers
+    /// The tag means `digest` now. A client that could have its old manifest learns the new one only once it is stored: its layers
     /// are the upstream's matter, but the manifest must not be one that nobody can get.
     async fn moved(
         &self,
@@ -200,7 +200,7 @@ impl Manifests {
                 if known.is_none()
                     && let Some(answer) = announced(asking, digest, head)
                 {
-                    // Who is told of it will fetch it, as a pull in progress: whether that may be is decided here.
+                    // The client fetches it next, as a pull in progress: the budget for that is checked here.
                     let (client, repository) = (asking.client_for(demand), &asking.place.repository);
                     client.afford(repository, &reference, asking.deadline).await?;
                     if !head.stale {

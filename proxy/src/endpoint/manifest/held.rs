@@ -53,7 +53,7 @@ impl Held {
             let evidence = Evidence::host(scope.registry.as_str()).because(Reason::WrongDigest);
             Error::new(Class::Corrupt, Stage::ManifestGet, evidence.saying(&mismatch.to_string()))
         })?;
-        // Linked first: whoever finds it in the store must not think that the link is still to be earned.
+        // Linked first: a request that finds it in the store must not earn the link again.
         self.link(store, scope).await;
         // A disk that fails was told to the watch; the manifest is answered all the same.
         let _ = store.put(Kind::Manifest, self.bytes.clone(), &verified).await;

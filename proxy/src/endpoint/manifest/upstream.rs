@@ -20,14 +20,14 @@ use crate::freshness::head::HeadAnswer;
 use crate::freshness::policy::{Freshness, is_absence};
 use crate::http::outcome::Outcome;
 
-/// What is being asked, and what was answered lately.
+/// Upstream requests under way, and recent answers.
 pub(super) struct ManifestUpstream {
     store: Store,
     heads: Coalesce<Work, Result<HeadAnswer, Error>>,
     fetches: Coalesce<Work, Result<Fetched, Error>>,
-    /// What HEAD by tag was told lately: as good as a record, before there can be one.
+    /// Recent answers to HEAD by tag, valid like a record before there is one.
     told: Cache<ContentKey, HeadAnswer>,
-    /// What the upstream just said it does not have.
+    /// Recent 404 answers.
     absences: Absences,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Fetched {
     pub(super) held: Held,
     /// When it was asked.
     pub(super) at: SystemTime,
-    /// Could a mirror above us not ask either?
+    /// True if a mirror above us could not ask either.
     pub(super) stale: bool,
 }
 
@@ -56,7 +56,7 @@ impl ManifestUpstream {
         }
     }
 
-    /// What the upstream says of a manifest: now, or lately to somebody else.
+    /// The upstream's answer to HEAD of a manifest, from now or from a recent equal request.
     ///
     /// # Errors
     /// The upstream's, or of the mirror where the client has had its share or the upstream's quota is spared.
@@ -73,7 +73,7 @@ impl ManifestUpstream {
         let work = || {
             let (client, key, hearing) = (client.clone(), key.clone(), self.hearing(asking));
             async move {
-                // Whoever asked before may have been answered since the look above.
+                // An earlier request may have been answered since the look above.
                 if let Some(said) = hearing.said(&key).await {
                     return said;
                 }
@@ -89,7 +89,7 @@ impl ManifestUpstream {
         together(&self.heads, asking, &key, work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
-    /// The upstream's manifest, stored and linked; and was this request the one that fetched it?
+    /// The upstream's manifest, stored and linked; the outcome says whether this request fetched it.
     ///
     /// # Errors
     /// As of [`Self::head`]; and `media_type` or `corrupt`, if it is not the manifest it should be.
@@ -109,7 +109,7 @@ impl ManifestUpstream {
             let (client, deadline, at) = (asking.client_for(demand), asking.deadline, asking.now);
             async move {
                 let (_, repository, reference) = &key;
-                // Whoever asked before may have stored it since somebody looked.
+                // An earlier request may have stored it since the store was read.
                 if let Reference::Digest(digest) = reference
                     && let Some(held) = Held::find(&store, &scope, digest).await
                 {
@@ -125,7 +125,7 @@ impl ManifestUpstream {
         loop {
             let fetched = together(&self.fetches, asking, &key, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {
-                // Who led had less time, or mattered less.
+                // The request that began the fetch had an earlier deadline or a lower rank.
                 Err(error) if !fetched.led && is_withheld(&error) && Instant::now() < asking.deadline => {}
                 value => {
                     let outcome = if fetched.led { Outcome::Miss } else { Outcome::Joined };
@@ -147,7 +147,7 @@ impl ManifestUpstream {
     }
 }
 
-/// What an upstream said and says, beyond one key.
+/// The memory of an upstream's answers, for one request.
 struct Hearing {
     told: Cache<ContentKey, HeadAnswer>,
     absences: Absences,
@@ -155,12 +155,12 @@ struct Hearing {
     freshness: Freshness,
     /// When it is asked.
     at: SystemTime,
-    /// Does it speak of what everybody may know, or of what one client may see?
+    /// True if its answers hold for all clients, false if for one caller.
     for_all: bool,
 }
 
 impl Hearing {
-    /// What it said to this key, if that may be believed still.
+    /// The remembered answer for this key, if it is still valid.
     async fn said(&self, key: &ContentKey) -> Option<Result<HeadAnswer, Error>> {
         let told = self.told.get(key).await.filter(|told| self.freshness.holds(told.at, self.at));
         let absent = || self.absences.get(key, self.freshness, self.at);
@@ -214,7 +214,7 @@ where
     }
 }
 
-/// Asks the upstream for a manifest, and judges the document before anybody sees it; was it marked stale?
+/// Asks the upstream for a manifest and checks the document. True if it was marked stale.
 async fn ask(
     client: &Client,
     repository: &Repository,
@@ -230,7 +230,7 @@ async fn ask(
     Ok((Held { digest: raw.digest, media_type: raw.media_type, bytes: raw.bytes }, raw.stale))
 }
 
-/// Was the upstream not asked, to spare its quota?
+/// True if the upstream was not asked, to spare its quota.
 fn is_withheld(error: &Error) -> bool {
     error.evidence.reason == Some(Reason::OwnBudget)
 }

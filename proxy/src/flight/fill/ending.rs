@@ -126,7 +126,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Does `how` with the file; was it done?
+    /// Runs `how` with the file. True if it succeeded.
     pub(super) async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) -> bool {
         let done = tokio::task::spawn_blocking(move || how(ingest)).await;
         done.is_ok_and(|done| done.map_err(|error| self.store.told(error)).is_ok())

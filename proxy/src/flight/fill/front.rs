@@ -27,7 +27,7 @@ enum Woken {
 }
 
 impl<O: Origin> Fill<O> {
-    /// What the front does next at `at`.
+    /// The next step of the front at `at`.
     pub(super) fn next(&self, at: u64) -> Next {
         let (there, claims) = (self.spans(), self.segments.claims());
         Map { there: &there, claims: &claims, length: self.length.unwrap_or(u64::MAX) }.next(at)
@@ -158,7 +158,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Is this open answer better given up for bounded ones? It would bring what others fetch; while it stands still,
+    /// True if this open answer is to be given up for bounded ones. It would bring bytes others fetch; while it stands still,
     /// giving it up wastes nothing.
     fn is_better_bounded(&self) -> bool {
         let still = || self.lead.flight.progress.borrow().pace.stands_still();
@@ -251,7 +251,7 @@ impl<O: Origin> Fill<O> {
         });
         self.give_up_file().await;
         if lost {
-            // Whoever comes now would miss bytes.
+            // A reader that comes now would miss bytes.
             self.lead.close();
         }
     }
@@ -260,7 +260,7 @@ impl<O: Origin> Fill<O> {
     async fn spill(&self, pieces: Vec<Bytes>) {
         for piece in pieces {
             if self.lead.flight.tail.push(piece).await {
-                // Whoever comes now would miss bytes.
+                // A reader that comes now would miss bytes.
                 self.lead.close();
             }
         }

@@ -1,4 +1,4 @@
-//! Who fetches which bytes, decided over what is there and what is claimed. No I/O.
+//! Division of a blob between front and segments, by the bytes present and those claimed. No I/O.
 
 use std::ops::Range;
 
@@ -8,13 +8,13 @@ use store::spans::Spans;
 pub(super) struct Map<'a> {
     /// Bytes in the file.
     pub(super) there: &'a Spans,
-    /// What segments are fetching.
+    /// Ranges that segments are fetching.
     pub(super) claims: &'a [Range<u64>],
     /// Size of the blob.
     pub(super) length: u64,
 }
 
-/// What the front, where hashing has come to, does next.
+/// The next step of the front, which is the offset hashed so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Its bytes are in the file.
@@ -42,7 +42,7 @@ impl Map<'_> {
         self.there.next_after(at).into_iter().chain(claimed).min()
     }
 
-    /// What to fetch for a reader at `at`: to the end of its cell, so that the next small range is there already.
+    /// The range to fetch for a reader at `at`: to the end of its cell, so that the next small range is present already.
     pub(super) fn around(&self, at: u64) -> Option<Range<u64>> {
         if at >= self.length || !matches!(self.next(at), Next::Free(_)) {
             return None;

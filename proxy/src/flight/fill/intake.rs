@@ -15,7 +15,7 @@ pub(super) struct Intake<B> {
     skip: u64,
 }
 
-/// What came.
+/// One batch of bytes from the upstream.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) pieces: Vec<Bytes>,

@@ -38,7 +38,7 @@ impl Patience {
         }
     }
 
-    /// Did the same source fail more than once since the last progress?
+    /// True if the same source failed more than once since the last progress.
     pub(super) fn is_wearing_thin(&self) -> bool {
         self.failures > 1
     }

@@ -81,7 +81,7 @@ pub(super) struct Fill<O> {
     pub(super) in_cells: bool,
     /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
     pub(super) alone: bool,
-    /// What answers so far tell the next request.
+    /// The validator and endpoint of the answers so far, for the next request.
     pub(super) rest: Rest,
 }
 
@@ -293,7 +293,7 @@ impl<O: Origin> Fill<O> {
         pause.filter(|_| !repeats || self.source.origin.may_retry())
     }
 
-    /// The caller whose token brought us here is no longer let in: does another aboard, who is, take over?
+    /// The caller whose token the fill uses is no longer let in. True if another caller aboard takes over.
     pub(super) fn is_relieved(&mut self, error: &Error) -> bool {
         let relief = if is_of_identity(error) { self.lead.flight.take_relief() } else { None };
         if let Some(caller) = &relief {
@@ -302,7 +302,7 @@ impl<O: Origin> Fill<O> {
         relief.is_some()
     }
 
-    /// What an earlier fill left is of no use: begins at the first byte.
+    /// Discards the bytes of an earlier fill and begins at the first byte.
     pub(super) fn restart(&mut self) {
         (self.restarted, self.in_cells) = (true, false);
         if let Some(Err(error)) = self.sink.as_mut().map(Sink::restart) {
@@ -321,7 +321,7 @@ impl<O: Origin> Fill<O> {
         self.sink.as_ref().map_or(0, Sink::taken)
     }
 
-    /// What is in the file, as far as it may be used.
+    /// The spans in the file that may be used.
     pub(super) fn spans(&self) -> Spans {
         self.sink.as_ref().filter(|_| !self.alone).map(Sink::spans).unwrap_or_default()
     }
@@ -340,7 +340,7 @@ impl<O: Origin> Fill<O> {
     }
 }
 
-/// May the rest be had by asking again? Answers that are final for this content or identity are not in the list,
+/// True if asking again may bring the rest. Answers that are final for this content or identity are not in the list,
 /// nor is a rate limit (design decision 18).
 pub(super) fn resumable(class: Class) -> bool {
     matches!(

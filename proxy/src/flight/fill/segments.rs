@@ -33,7 +33,7 @@ pub(super) struct Segments {
     failures: u32,
 }
 
-/// What segments tell the fill.
+/// The state that segments share with the fill.
 #[derive(Default)]
 struct Board {
     proven: bool,
@@ -52,7 +52,7 @@ pub(super) enum Miss {
     Disk(AppendError),
 }
 
-/// What came since the last look.
+/// The bytes and failures since the last review.
 pub(super) struct Review {
     pub(super) fetched: u64,
     pub(super) misses: Vec<Miss>,
@@ -75,7 +75,7 @@ impl Segments {
         Self { tasks: JoinSet::new(), board, seen, stopped, proven: false, closed: false, failures: 0 }
     }
 
-    /// What they are fetching.
+    /// The ranges under way.
     pub(super) fn claims(&self) -> Vec<Range<u64>> {
         self.board.borrow().claims.clone()
     }

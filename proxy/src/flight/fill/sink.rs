@@ -16,7 +16,7 @@ pub(super) struct Sink {
     ingest: Option<Ingest>,
 }
 
-/// What the disk made of a batch.
+/// The result of writing a batch.
 pub(super) enum Absorbed {
     /// It lies in the file.
     Stored,
@@ -83,7 +83,7 @@ impl Sink {
         .await
     }
 
-    /// Did so much come ahead that it should be made durable?
+    /// True if enough bytes came ahead to make them durable.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         self.ingest.as_ref().is_some_and(Ingest::is_checkpoint_due)
     }

@@ -1,4 +1,4 @@
-//! What a fill moved and how it ended, told once, however it ends.
+//! Bytes and outcome of a fill, reported exactly once.
 
 use std::sync::Arc;
 use std::time::Duration;
