@@ -12,7 +12,7 @@ use super::challenge::Challenge;
 use super::lease::{Leases, Refused, Verdict};
 use super::pass::{Admitted, Pass};
 use super::presented;
-use super::subject::{Content, Era, Question};
+use super::subject::{AccessCheck, Era, Subject};
 use super::verify::{self, Seen};
 use crate::endpoint::arrived::Arrived;
 use crate::freshness::coalesce::Coalesce;
@@ -22,7 +22,7 @@ use crate::http::failure::Failure;
 pub(crate) struct Gate {
     store: Store,
     leases: Leases,
-    checks: Coalesce<Question, Result<Seen, Error>>,
+    checks: Coalesce<AccessCheck, Result<Seen, Error>>,
 }
 
 impl Gate {
@@ -81,7 +81,7 @@ impl Gate {
     }
 
     /// Asks the upstream for the headers of what this caller wants to see: its 200 is the lease.
-    async fn check(&self, arrived: &Arrived<'_>, pass: Pass, question: Question) -> Result<Pass, Failure> {
+    async fn check(&self, arrived: &Arrived<'_>, pass: Pass, question: AccessCheck) -> Result<Pass, Failure> {
         arrived.turn(|| self.checks.is_running(&question)).await?;
         let (client, deadline) = (pass.client(&arrived.client), arrived.deadline);
         let work = || verify::ask(client, question.clone(), deadline);
@@ -104,8 +104,8 @@ impl Gate {
     }
 
     /// The upstream showed a blob in this repository: that is its link.
-    async fn earn(&self, arrived: &Arrived<'_>, content: &Content, seen: &Seen) {
-        if let (Content::Blob(digest), Some(link)) = (content, seen.link()) {
+    async fn earn(&self, arrived: &Arrived<'_>, content: &Subject, seen: &Seen) {
+        if let (Subject::Blob(digest), Some(link)) = (content, seen.link()) {
             self.store.links().put(&arrived.scope(), store::Kind::Blob, digest, link).await;
         }
     }

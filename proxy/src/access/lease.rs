@@ -11,7 +11,7 @@ use registry::Error;
 use tokio::time::Instant;
 
 use super::identity::{Identity, refuses};
-use super::subject::{Era, Holder, Question};
+use super::subject::{AccessCheck, Era, Holder};
 
 /// The upstream's verdict on a caller.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Leases {
     /// Verdicts that hold for everything the holder asks for.
     holders: Cache<Holder, Arc<Lease>>,
     /// Refusals of one content: a scanner's refusal of one image says nothing of the others.
-    contents: Cache<Question, Arc<Lease>>,
+    contents: Cache<AccessCheck, Arc<Lease>>,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Leases {
     }
 
     /// The verdict on `question`, while it holds.
-    pub(super) fn get(&self, question: &Question, now: Instant) -> Option<Verdict> {
+    pub(super) fn get(&self, question: &AccessCheck, now: Instant) -> Option<Verdict> {
         let of_holder = || self.holders.get(&question.holder).and_then(|lease| lease.verdict(now));
         of_holder().or_else(|| self.contents.get(question)?.verdict(now))
     }
@@ -94,7 +94,7 @@ impl Leases {
 
     /// The upstream refused what `question` asks for. A 401 speaks of the caller and ends their lease, a 404 of nothing
     /// that lasts, and any other refusal of this content alone.
-    pub(super) fn refuse(&self, question: &Question, refused: Refused, error: Error, now: Instant) {
+    pub(super) fn refuse(&self, question: &AccessCheck, refused: Refused, error: Error, now: Instant) {
         let status = error.evidence.status;
         let verdict = Verdict::Refused(refused, error);
         let lease = Arc::new(Lease { verdict, until: now + REFUSED_FOR });
@@ -149,7 +149,7 @@ mod tests {
     use registry::{Caller, Evidence};
 
     use super::*;
-    use crate::access::subject::Content;
+    use crate::access::subject::Subject;
 
     fn caller(token: &str) -> Identity {
         Identity::Caller(Caller::bearer(token).unwrap().id())
@@ -160,9 +160,9 @@ mod tests {
         Holder { era: Era(0), registry, repository: repository.parse().unwrap(), identity }
     }
 
-    fn tag(holder: &Holder, tag: &str) -> Question {
-        let content = Content::Manifest(oci::Reference::Tag(tag.parse().unwrap()));
-        Question { holder: holder.clone(), content }
+    fn tag(holder: &Holder, tag: &str) -> AccessCheck {
+        let content = Subject::Manifest(oci::Reference::Tag(tag.parse().unwrap()));
+        AccessCheck { holder: holder.clone(), content }
     }
 
     fn error(class: Class, status: Option<u16>) -> Error {

@@ -5,7 +5,7 @@ use registry::{Caller, Client, Error};
 
 use super::identity::Identity;
 use super::lease::Refused;
-use super::subject::{Content, Era, Holder, Question};
+use super::subject::{AccessCheck, Era, Holder, Subject};
 use crate::freshness::head::HeadAnswer;
 use crate::http::route::Request;
 
@@ -70,7 +70,7 @@ impl Pass {
     }
 
     /// The access check of the request; `None` where no verdict can be had and kept.
-    pub(super) fn question(&self, request: &Request) -> Option<Question> {
-        Some(Question { holder: self.holder.clone(), content: Content::of(request)? })
+    pub(super) fn question(&self, request: &Request) -> Option<AccessCheck> {
+        Some(AccessCheck { holder: self.holder.clone(), content: Subject::of(request)? })
     }
 }

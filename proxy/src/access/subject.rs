@@ -21,19 +21,19 @@ pub(crate) struct Holder {
 
 /// One access check. Equal checks at the same time share the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Question {
+pub(crate) struct AccessCheck {
     pub(crate) holder: Holder,
-    pub(crate) content: Content,
+    pub(crate) content: Subject,
 }
 
 /// The content asked for, where HEAD can give a verdict on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Content {
+pub(crate) enum Subject {
     Manifest(Reference),
     Blob(Digest),
 }
 
-impl Content {
+impl Subject {
     /// `None` for lists: they are not kept, and each is the upstream's own answer to its caller.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         match request {

@@ -8,7 +8,7 @@ use registry::{Client, Error, Evidence};
 use store::Link;
 use tokio::time::Instant;
 
-use super::subject::{Content, Question};
+use super::subject::{AccessCheck, Subject};
 use crate::freshness::head::HeadAnswer;
 
 /// The upstream's answer to the check.
@@ -37,19 +37,19 @@ impl Seen {
 }
 
 /// Asks.
-pub(super) async fn ask(client: Client, question: Question, deadline: Instant) -> Result<Seen, Error> {
+pub(super) async fn ask(client: Client, question: AccessCheck, deadline: Instant) -> Result<Seen, Error> {
     let repository = &question.holder.repository;
     match &question.content {
-        Content::Manifest(reference) => {
+        Subject::Manifest(reference) => {
             let head = client.manifest_head(repository, reference, deadline).await?.value;
             Ok(Seen::Manifest(head))
         }
-        Content::Blob(digest) => Ok(Seen::Blob(client.blob_head(repository, digest, deadline).await?.value)),
+        Subject::Blob(digest) => Ok(Seen::Blob(client.blob_head(repository, digest, deadline).await?.value)),
     }
 }
 
 /// The check itself broke.
-pub(super) fn broken(question: &Question) -> Error {
+pub(super) fn broken(question: &AccessCheck) -> Error {
     let evidence = Evidence::host(question.holder.registry.as_str());
     let message = "the check of the caller's access broke inside this mirror";
     Error::new(Class::Unknown, Stage::ManifestHead, evidence.saying(message))

@@ -11,7 +11,7 @@ use crate::flight::source::Source;
 use crate::freshness::absent::Absences;
 use crate::freshness::policy::is_absence;
 use crate::http::answer::{Answer, Content};
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 use crate::http::failure::Failure;
 use crate::http::outcome::Outcome;
 use crate::http::range::Part;
@@ -96,7 +96,7 @@ async fn get(
         Some(receipt) => body.receipted(receipt),
         None => body,
     };
-    Ok(content(digest, length, part, outcome, Body::Reader(body)))
+    Ok(content(digest, length, part, outcome, ResponseBody::Reader(body)))
 }
 
 /// Never a fill: who asks for headers may not want the bytes.
@@ -108,10 +108,10 @@ async fn head(flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<
         asking.error(Class::ProtocolGarbage, "the registry announces no size for this blob")
     })?;
     let outcome = if found == Origination::Hit { Outcome::Hit } else { Outcome::Miss };
-    Ok(content(source.digest, length, Part::Whole, outcome, Body::Empty))
+    Ok(content(source.digest, length, Part::Whole, outcome, ResponseBody::Empty))
 }
 
-fn content(digest: Digest, length: u64, part: Part, outcome: Outcome, body: Body) -> Answer {
+fn content(digest: Digest, length: u64, part: Part, outcome: Outcome, body: ResponseBody) -> Answer {
     let media_type = "application/octet-stream".to_owned();
     Answer::Content(Content { outcome, digest, media_type, length, part, body, stale: None })
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::dispatch::Dispatch;
 use super::ready::Ready;
 use crate::http::answer::Answer;
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 use crate::http::failure::Failure;
 use crate::http::meter::Metered;
 use crate::http::respond::{respond, respond_again, wants_head_only};
@@ -89,7 +89,7 @@ impl Exchange {
     fn finished(
         mut self,
         result: Result<Answer, Failure>,
-        respond: impl FnOnce(Option<&Routed>, Result<Answer, Failure>, bool) -> http::Response<Body>,
+        respond: impl FnOnce(Option<&Routed>, Result<Answer, Failure>, bool) -> http::Response<ResponseBody>,
     ) -> http::Response<Metered> {
         let routed = self.routed.ok();
         if let (Some(step), Some(routed), Ok(answer)) = (&mut self.step, &routed, &result) {

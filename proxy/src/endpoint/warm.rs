@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::dispatch::Dispatch;
 use super::platform::chosen;
 use crate::http::answer::{Answer, Content};
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 use crate::http::outcome::Outcome;
 use crate::http::route::Routed;
 
@@ -59,7 +59,7 @@ impl Pull<'_> {
     async fn manifest(&mut self, reference: &str) -> Result<(Digest, Manifest), String> {
         let content = self.ask("manifests", reference).await?;
         let (digest, media_type) = (content.digest.clone(), content.media_type.clone());
-        let Body::Memory(bytes) = content.body else {
+        let ResponseBody::Memory(bytes) = content.body else {
             return Err(format!("manifest {reference}: not in memory"));
         };
         let manifest = Manifest::parse(&media_type, &bytes).map_err(|error| error.to_string())?;
@@ -68,7 +68,8 @@ impl Pull<'_> {
 
     async fn parts(&mut self, config: Child, layers: Vec<Child>) -> Result<(), String> {
         for part in layers.into_iter().filter(|layer| !layer.foreign).chain([config]) {
-            let Body::Reader(mut body) = self.ask("blobs", &part.digest.to_string()).await?.body else {
+            let ResponseBody::Reader(mut body) = self.ask("blobs", &part.digest.to_string()).await?.body
+            else {
                 continue;
             };
             while let Some(frame) = body.frame().await {

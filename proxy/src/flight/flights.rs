@@ -15,7 +15,7 @@ use super::fill::run as fill;
 use super::origin::Origin;
 use super::reader::{Reader, Rescue};
 use super::source::Source;
-use super::state::{Boarded, Failure, Gate, Party, Seat, Table};
+use super::state::{Boarded, FillFailure, Gate, Party, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
@@ -90,9 +90,11 @@ impl Flights {
             };
             match failure {
                 // Another party's failure says nothing about ours.
-                Failure::Upstream(_) if seat.flight.party != party => {}
-                Failure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => return Err(error),
-                Failure::Upstream(_) | Failure::Disk => spare = spare.saturating_sub(1),
+                FillFailure::Upstream(_) if seat.flight.party != party => {}
+                FillFailure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => {
+                    return Err(error);
+                }
+                FillFailure::Upstream(_) | FillFailure::Disk => spare = spare.saturating_sub(1),
             }
         }
         Err(stalled(&source, "no fill came to an end within the deadline"))

@@ -16,7 +16,7 @@ use store::{Blob, Check, Content, SMALL_WINDOW, Touch, Verdict};
 use tokio::time::{Instant, timeout};
 
 use super::repeats::Receipt;
-use super::state::{Failure, HELD_BACK, Phase, Seat};
+use super::state::{FillFailure, HELD_BACK, Phase, Seat};
 use crate::http::portion::Portion;
 
 /// Reads one blob for one client. Dropping it costs nobody else anything.
@@ -41,7 +41,7 @@ enum View {
 }
 
 /// The bytes of a range of a blob, in windows, read off the workers at the client's own pace.
-pub struct Body {
+pub struct BlobBody {
     windows: Pin<Box<dyn Stream<Item = Result<Bytes, Cut>> + Send>>,
     remaining: u64,
     receipt: Option<Receipt>,
@@ -129,18 +129,18 @@ impl Reader {
     }
 
     /// The body for `range` of the blob, end exclusive, which must lie within the blob.
-    pub fn body(self, range: Range<u64>) -> Body {
+    pub fn body(self, range: Range<u64>) -> BlobBody {
         self.windows(range, false)
     }
 
     /// As [`Reader::body`], for a client that asked for just these bytes: if they are less than half of the blob, the
     /// end of a blob under way is not held back from it. They can be no whole, and the client judges the whole itself.
-    pub fn excerpt(self, range: Range<u64>, length: u64) -> Body {
+    pub fn excerpt(self, range: Range<u64>, length: u64) -> BlobBody {
         let few = range.end - range.start < length / 2;
         self.windows(range, few)
     }
 
-    fn windows(self, range: Range<u64>, few: bool) -> Body {
+    fn windows(self, range: Range<u64>, few: bool) -> BlobBody {
         let remaining = range.end.saturating_sub(range.start);
         if let View::Growing(seat) = &self.view {
             seat.flight.tail.advance(seat.cursor, range.start);
@@ -157,11 +157,11 @@ impl Reader {
                 Err(cut) => Some((Err(cut), None)),
             }
         });
-        Body { windows: windows.boxed(), remaining, receipt: None }
+        BlobBody { windows: windows.boxed(), remaining, receipt: None }
     }
 }
 
-impl Body {
+impl BlobBody {
     /// The same, with a receipt to sign when the last byte has left.
     pub(crate) fn receipted(self, receipt: Receipt) -> Self {
         Self { receipt: Some(receipt), ..self }
@@ -186,7 +186,7 @@ impl fmt::Debug for Rescue {
     }
 }
 
-impl http_body::Body for Body {
+impl http_body::Body for BlobBody {
     type Data = Bytes;
     type Error = Cut;
 
@@ -213,9 +213,9 @@ impl http_body::Body for Body {
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for BlobBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("remaining", &self.remaining).finish_non_exhaustive()
+        f.debug_struct("BlobBody").field("remaining", &self.remaining).finish_non_exhaustive()
     }
 }
 
@@ -290,8 +290,8 @@ impl Cursor {
         };
         let progress = seat.progress.borrow_and_update();
         match &progress.phase {
-            Phase::Failed(Failure::Upstream(error)) => return Err(Cut::Fill(error.clone())),
-            Phase::Failed(Failure::Disk) => return Err(lost()),
+            Phase::Failed(FillFailure::Upstream(error)) => return Err(Cut::Fill(error.clone())),
+            Phase::Failed(FillFailure::Disk) => return Err(lost()),
             Phase::Committed(blob) => return Ok(Next::Committed(blob.clone())),
             _ => {}
         }

@@ -26,7 +26,7 @@ pub struct Source<O = Client> {
     pub in_part: bool,
     /// True if the client received all of it a moment ago: then the stored blob is checked again.
     pub repeated: bool,
-    /// As whom the upstream is asked, where that differs from request to request.
+    /// The identity the upstream is asked with, where it differs from request to request.
     pub(crate) identity: Option<Identity>,
     /// The caller whose token `origin` sends.
     pub(crate) caller: Option<Caller>,

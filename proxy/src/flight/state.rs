@@ -20,7 +20,7 @@ use crate::access::identity::Identity;
 pub(crate) struct Party {
     pub(crate) scope: Scope,
     pub(crate) repository: Repository,
-    /// As whom, where that differs from request to request.
+    /// The identity the upstream is asked with, where it differs from request to request.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -74,12 +74,12 @@ pub(crate) enum Phase {
     /// Over without a verdict; who waits asks again.
     Dissolved,
     /// Over. Dropped means failed, too.
-    Failed(Failure),
+    Failed(FillFailure),
 }
 
 /// Why a flight failed.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum FillFailure {
     /// The upstream or its bytes.
     #[error("{0}")]
     Upstream(Error),
@@ -98,7 +98,7 @@ pub(crate) enum Gate {
     /// Ask again.
     Again,
     /// No.
-    Failed(Failure),
+    Failed(FillFailure),
 }
 
 impl Progress {
@@ -343,7 +343,7 @@ impl Drop for Lead {
             let evidence = Evidence::host(self.flight.party.scope.registry.as_str());
             let error =
                 Error::new(Class::Unknown, Stage::BlobTransfer, evidence.saying("the fill was dropped"));
-            self.end(Phase::Failed(Failure::Upstream(error)));
+            self.end(Phase::Failed(FillFailure::Upstream(error)));
         }
         self.close();
     }

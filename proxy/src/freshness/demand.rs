@@ -9,7 +9,7 @@ use registry::Client;
 
 use crate::endpoint::asking::Asking;
 use crate::http::answer::Content;
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 
 /// Manifests that pulls will ask for next: a client was told their digest by a tag or an index.
 pub(crate) struct Begun(Cache<(RegistryHost, Repository, Digest), ()>);
@@ -38,7 +38,9 @@ impl Begun {
 pub(crate) fn next(reference: &Reference, content: &Content) -> Vec<Digest> {
     let told = matches!(reference, Reference::Tag(_)).then(|| content.digest.clone());
     let children = match &content.body {
-        Body::Memory(bytes) if ["index", "list"].iter().any(|word| content.media_type.contains(word)) => {
+        ResponseBody::Memory(bytes)
+            if ["index", "list"].iter().any(|word| content.media_type.contains(word)) =>
+        {
             Manifest::parse(&content.media_type, bytes).ok()
         }
         _ => None,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use oci::{Class, Digest};
 
-use super::body::Body;
+use super::body::ResponseBody;
 use super::outcome::Outcome;
 use super::range::Part;
 use crate::freshness::staleness::Staleness;
@@ -33,7 +33,7 @@ pub(crate) struct Content {
     /// The part asked for.
     pub(crate) part: Part,
     /// The bytes of that part; nothing for HEAD.
-    pub(crate) body: Body,
+    pub(crate) body: ResponseBody,
     /// Why and how old, if it is stale.
     pub(crate) stale: Option<Staleness>,
 }

@@ -7,16 +7,16 @@ use crate::flight::reader;
 
 /// The bytes of a response.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(crate) enum ResponseBody {
     /// None.
     Empty,
     /// From memory.
     Memory(Bytes),
     /// From the store, or from a fill.
-    Reader(reader::Body),
+    Reader(reader::BlobBody),
 }
 
-impl Body {
+impl ResponseBody {
     /// Bytes it will hold.
     pub(crate) fn length(&self) -> u64 {
         match self {

@@ -6,19 +6,19 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::body::Body;
+use super::body::ResponseBody;
 use crate::flight::reader::Cut;
 use crate::telemetry::request::RequestMeter;
 
 /// A body whose bytes and end are reported to the request's [`RequestMeter`].
 #[derive(Debug)]
 pub(crate) struct Metered {
-    body: Body,
+    body: ResponseBody,
     meter: RequestMeter,
 }
 
 impl Metered {
-    pub(crate) fn new(body: Body, meter: RequestMeter) -> Self {
+    pub(crate) fn new(body: ResponseBody, meter: RequestMeter) -> Self {
         Self { body, meter }
     }
 }
@@ -30,10 +30,10 @@ impl http_body::Body for Metered {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
         let frame = match &mut this.body {
-            Body::Empty => Poll::Ready(None),
-            Body::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Body::Memory(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Reader(body) => Pin::new(body).poll_frame(cx),
+            ResponseBody::Empty => Poll::Ready(None),
+            ResponseBody::Memory(bytes) if bytes.is_empty() => Poll::Ready(None),
+            ResponseBody::Memory(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            ResponseBody::Reader(body) => Pin::new(body).poll_frame(cx),
         };
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
@@ -47,17 +47,17 @@ impl http_body::Body for Metered {
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
-            Body::Empty => true,
-            Body::Memory(bytes) => bytes.is_empty(),
-            Body::Reader(body) => body.is_end_stream(),
+            ResponseBody::Empty => true,
+            ResponseBody::Memory(bytes) => bytes.is_empty(),
+            ResponseBody::Reader(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
-            Body::Empty => SizeHint::with_exact(0),
-            Body::Memory(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Reader(body) => body.size_hint(),
+            ResponseBody::Empty => SizeHint::with_exact(0),
+            ResponseBody::Memory(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            ResponseBody::Reader(body) => body.size_hint(),
         }
     }
 }

@@ -14,7 +14,7 @@ use oci::name::NameError;
 use oci::{Class, RegistryHost, Stage};
 
 use super::answer::{Answer, Content, Document};
-use super::body::Body;
+use super::body::ResponseBody;
 use super::failure::Failure;
 use super::outcome::Outcome;
 use super::range::{Part, RangeError};
@@ -23,7 +23,7 @@ use crate::freshness::policy::is_absence;
 use crate::freshness::staleness::{Stale, Staleness};
 
 /// An HTTP response of ours.
-pub(crate) type Response = http::Response<Body>;
+pub(crate) type Response = http::Response<ResponseBody>;
 
 /// The headers of a whole hit, kept by who answers it again.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
     fix(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fix(&mut response, API_VERSION, "registry/2.0");
     if head_only {
-        *response.body_mut() = Body::Empty;
+        *response.body_mut() = ResponseBody::Empty;
     }
     response
 }
@@ -271,7 +271,7 @@ fn unknown_code(request: Option<&Request>) -> &'static str {
 
 fn json(status: StatusCode, bytes: Bytes) -> Response {
     let length = bytes.len().to_string();
-    let mut response = Response::new(Body::Memory(bytes));
+    let mut response = Response::new(ResponseBody::Memory(bytes));
     *response.status_mut() = status;
     set(&mut response, header::CONTENT_TYPE, "application/json");
     set(&mut response, header::CONTENT_LENGTH, &length);

@@ -10,7 +10,7 @@ use super::open::OpenPulls;
 use super::outcome::PullOutcome;
 use super::pulls::{End, First, Got, Puller};
 use crate::http::answer::{Answer, Content};
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 use crate::http::range::Part;
 use crate::http::route::Request;
 
@@ -66,7 +66,7 @@ impl Step {
     pub(crate) fn answered(&mut self, request: &Request, answer: &Answer, known: Option<Arc<[Digest]>>) {
         let Answer::Content(content) = answer else { return };
         self.end.got = match (request, &content.body) {
-            (Request::Manifest { .. }, Body::Memory(bytes)) if is_whole(content) => {
+            (Request::Manifest { .. }, ResponseBody::Memory(bytes)) if is_whole(content) => {
                 let names = known.or_else(|| names(&content.media_type, bytes));
                 names.map_or(Got::Nothing, Got::Names)
             }
@@ -107,5 +107,5 @@ pub(crate) fn names(media_type: &str, bytes: &[u8]) -> Option<Arc<[Digest]>> {
 }
 
 fn is_whole(content: &Content) -> bool {
-    content.part == Part::Whole && !matches!(content.body, Body::Empty)
+    content.part == Part::Whole && !matches!(content.body, ResponseBody::Empty)
 }

@@ -36,7 +36,7 @@ use crate::freshness::head::HeadAnswer;
 use crate::freshness::policy::{Checked, falls_back_by_blob};
 use crate::freshness::staleness::{Stale, Staleness};
 use crate::http::answer::{Answer, Content};
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 use crate::http::failure::Failure;
 use crate::http::outcome::Outcome;
 use crate::http::range::Part;
@@ -294,7 +294,7 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
         media_type: head.media_type.clone()?,
         length,
         part: Part::Whole,
-        body: Body::Empty,
+        body: ResponseBody::Empty,
         stale: head.stale.then_some(Staleness { age: None, why: Stale::SecondHand }),
     }))
 }

@@ -8,7 +8,7 @@ use store::{Kind, Link, Scope, Store};
 
 use crate::freshness::staleness::Staleness;
 use crate::http::answer::{Answer, Content};
-use crate::http::body::Body;
+use crate::http::body::ResponseBody;
 use crate::http::failure::Failure;
 use crate::http::outcome::Outcome;
 use crate::http::range::{Asked, Part};
@@ -80,8 +80,8 @@ impl Held {
             Verb::Get => range.of(length, false)?,
         };
         let body = match (verb, &part) {
-            (Verb::Head, _) => Body::Empty,
-            (Verb::Get, part) => Body::Memory(part.of(&self.bytes)),
+            (Verb::Head, _) => ResponseBody::Empty,
+            (Verb::Get, part) => ResponseBody::Memory(part.of(&self.bytes)),
         };
         Ok(Answer::Content(Content {
             outcome,

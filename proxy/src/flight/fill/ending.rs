@@ -9,7 +9,7 @@ use super::run::Fill;
 use super::sink::{self, Sink};
 use crate::flight::events::FillOutcome;
 use crate::flight::origin::Origin;
-use crate::flight::state::{Failure, Phase};
+use crate::flight::state::{FillFailure, Phase};
 
 impl<O: Origin> Fill<O> {
     /// Puts the bytes away for the next request and ends. `false`: somebody came meanwhile, and it goes on.
@@ -50,7 +50,7 @@ impl<O: Origin> Fill<O> {
     /// Ends the flight, since the disk lost bytes of it.
     async fn lose(&mut self) {
         self.give_up_file().await;
-        self.lead.end(Phase::Failed(Failure::Disk));
+        self.lead.end(Phase::Failed(FillFailure::Disk));
         self.tally.end(FillOutcome::Failed(Class::DiskFull));
     }
 
@@ -116,7 +116,7 @@ impl<O: Origin> Fill<O> {
             }
         }
         self.tally.end(FillOutcome::Failed(error.class));
-        self.lead.end(Phase::Failed(Failure::Upstream(error)));
+        self.lead.end(Phase::Failed(FillFailure::Upstream(error)));
     }
 
     async fn discard(&self, ingest: Option<Ingest>) {

@@ -171,7 +171,7 @@ impl<O: Origin> Fill<O> {
         };
         let Answered { start, total, partial, validator, endpoint, body } = answered;
         self.rest = Rest { validator, first_endpoint: endpoint };
-        self.judge(start, total, at, deadline).await?;
+        self.accept_headers(start, total, at, deadline).await?;
         self.segments.proven |= partial;
         if range.is_some() && !partial {
             self.go_alone().await;
@@ -186,8 +186,8 @@ impl<O: Origin> Fill<O> {
         self.segments.stop().await;
     }
 
-    /// Judges an answer's headers; the first ones open the gate for all who wait.
-    pub(super) async fn judge(
+    /// Checks an answer's headers; the first accepted ones open the gate for all waiting readers.
+    pub(super) async fn accept_headers(
         &mut self,
         start: u64,
         total: Option<u64>,
