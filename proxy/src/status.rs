@@ -1,4 +1,4 @@
-//! What the proxy is doing now, for the status page.
+//! The present state of the proxy, for the status page.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -6,35 +6,36 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use store::{Scrubbed, Store};
 
-use crate::mirror::{Mirror, Served};
-use crate::respond::Outcome;
-use crate::telemetry::Series;
+use crate::endpoint::served::{Served, Table};
+use crate::http::outcome::Outcome;
+use crate::telemetry::recorder::Telemetry;
+use crate::telemetry::series::Series;
 
 /// The proxy as a whole.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// Client connections open.
     pub connections: u64,
-    /// What the store holds.
+    /// The content of the store.
     pub cache: CacheStatus,
     /// Upstreams, by registry.
     pub upstreams: Vec<UpstreamStatus>,
 }
 
-/// What the store holds.
+/// The content of the store.
 #[derive(Clone, Debug, Serialize)]
 pub struct CacheStatus {
     /// Objects.
     pub objects: u64,
     /// Their size.
     pub bytes: u64,
-    /// Has the scan at start seen all of them?
+    /// True once the scan at start has seen all of them.
     pub scanned: bool,
-    /// What it may hold, bytes.
+    /// The limit of the store, bytes.
     pub limit_bytes: u64,
-    /// What running fills have or may still write, bytes.
+    /// Bytes that running fills have written or may still write.
     pub reserved_bytes: u64,
-    /// What paused and broken fills keep for the next request, bytes.
+    /// Bytes of paused and broken fills, kept for the next request.
     pub partial_bytes: u64,
     /// Removed while it was read: free when the last reader is gone, bytes.
     pub unlinked_bytes: u64,
@@ -71,7 +72,7 @@ pub struct UpstreamStatus {
     pub id: String,
     /// The registry as in image names.
     pub registry: String,
-    /// Who may see what was pulled.
+    /// The access setting: the clients that may see pulled content.
     pub access: &'static str,
     /// Requests by outcome.
     pub answers: BTreeMap<&'static str, u64>,
@@ -84,15 +85,14 @@ pub struct UpstreamStatus {
 }
 
 impl Status {
-    pub(crate) fn of(mirror: &Mirror) -> Self {
-        let cache = CacheStatus::of(&mirror.store);
-        let table = mirror.table.load();
+    pub(crate) fn of(store: &Store, table: &Table, telemetry: &Telemetry) -> Self {
+        let cache = CacheStatus::of(store);
         let mut upstreams: Vec<_> = table
             .values()
-            .map(|served| UpstreamStatus::of(served, &mirror.telemetry.series(Some(&served.registry))))
+            .map(|served| UpstreamStatus::of(served, &telemetry.series(Some(&served.registry))))
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
-        Self { connections: mirror.telemetry.connections(), cache, upstreams }
+        Self { connections: telemetry.connections(), cache, upstreams }
     }
 }
 

@@ -166,7 +166,7 @@ async fn bind_proxy(
         background.spawn(renew(tls));
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
-    let proxy = Proxy::new(settings, served, store, telemetry);
+    let proxy = Proxy::new(settings, served, store, Arc::clone(&telemetry), telemetry);
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
         background.spawn(control.serve(proxy.clone()));
     }

@@ -3,23 +3,19 @@
 //! The realm is the upstream's own, judged as if we were to follow it: a client would carry its pull secret there. What
 //! comes back to us is a token for one repository, which lives for minutes. Nothing here ever asks for a password.
 
-use oci::{RegistryHost, Repository};
-use registry::challenge::Wanted;
-use registry::{Client, Error};
+use oci::RegistryHost;
 use url::Url;
-
-use super::lease::Refused;
-use crate::respond::Failure;
 
 /// A challenge for one repository.
 #[derive(Clone, Debug)]
 pub(crate) struct Challenge {
-    /// Whose.
+    /// The registry that wants the token.
     pub(crate) registry: RegistryHost,
-    realm: Url,
-    service: Option<String>,
-    scope: String,
-    /// Was a token shown, and refused?
+    /// Where the token is to be had.
+    pub(super) realm: Url,
+    pub(super) service: Option<String>,
+    pub(super) scope: String,
+    /// True if a token was shown and refused.
     pub(crate) again: bool,
 }
 
@@ -36,28 +32,6 @@ impl Challenge {
             text += ",error=\"insufficient_scope\"";
         }
         text
-    }
-}
-
-/// What a caller is told whom the upstream refused with `error`.
-///
-/// A client that may yet prove itself is told where; one whose token is good and not for this gets the upstream's "no",
-/// in one request. Where the upstream wants a password, the node is sent to it directly.
-pub(super) fn answer(client: &Client, repository: &Repository, refused: Refused, error: Error) -> Failure {
-    if refused == Refused::Right {
-        return Failure::Upstream(error);
-    }
-    match client.wanted(repository) {
-        Err(untrusted) => Failure::Upstream(untrusted),
-        Ok(None) => Failure::Upstream(error),
-        Ok(Some(Wanted::Basic)) => Failure::PerClient(client.registry().clone()),
-        Ok(Some(Wanted::Token { realm, service, scope })) => Failure::Challenge(Box::new(Challenge {
-            registry: client.registry().clone(),
-            realm,
-            service,
-            scope,
-            again: refused == Refused::Token,
-        })),
     }
 }
 

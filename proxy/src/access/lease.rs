@@ -10,14 +10,10 @@ use oci::Class;
 use registry::Error;
 use tokio::time::Instant;
 
-use super::Identity;
-use super::question::{Holder, Question};
+use super::identity::{Identity, refuses};
+use super::subject::{AccessCheck, Era, Holder};
 
-/// Between two changes of the upstreams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Era(u64);
-
-/// What the upstream said.
+/// The upstream's verdict on a caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     /// It showed this identity something in this repository.
@@ -26,7 +22,7 @@ pub(crate) enum Verdict {
     Refused(Refused, Error),
 }
 
-/// What a refusal means to who met it.
+/// The kind of a refusal, for the refused caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// Nobody may; somebody with a token might.
@@ -40,10 +36,10 @@ pub(crate) enum Refused {
 /// Verdicts that hold, the least used leave first.
 pub(super) struct Leases {
     era: AtomicU64,
-    /// What may be said of all that the holder asks for.
+    /// Verdicts that hold for everything the holder asks for.
     holders: Cache<Holder, Arc<Lease>>,
-    /// What was refused alone: a scanner's "no" to one image says nothing of the others.
-    contents: Cache<Question, Arc<Lease>>,
+    /// Refusals of one content: a scanner's refusal of one image says nothing of the others.
+    contents: Cache<AccessCheck, Arc<Lease>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +49,7 @@ struct Lease {
 }
 
 impl Refused {
-    /// What `error` refuses the identity that met it; `None` when it says something of the content or the upstream.
+    /// The kind of refusal in `error`; `None` when it concerns the content or the upstream.
     ///
     /// To nobody in particular, a repository that is not known may as well be private.
     pub(super) fn of(error: &Error, identity: Identity) -> Option<Self> {
@@ -79,12 +75,12 @@ impl Leases {
     }
 
     /// The verdict on `question`, while it holds.
-    pub(super) fn get(&self, question: &Question, now: Instant) -> Option<Verdict> {
+    pub(super) fn get(&self, question: &AccessCheck, now: Instant) -> Option<Verdict> {
         let of_holder = || self.holders.get(&question.holder).and_then(|lease| lease.verdict(now));
         of_holder().or_else(|| self.contents.get(question)?.verdict(now))
     }
 
-    /// Did the upstream show `holder` something of the repository lately?
+    /// True if a lease allows `holder` to see the repository.
     pub(super) fn is_allowed(&self, holder: &Holder, now: Instant) -> bool {
         let lease = self.holders.get(holder);
         matches!(lease.and_then(|lease| lease.verdict(now)), Some(Verdict::Allowed))
@@ -98,7 +94,7 @@ impl Leases {
 
     /// The upstream refused what `question` asks for. A 401 speaks of the caller and ends their lease, a 404 of nothing
     /// that lasts, and any other refusal of this content alone.
-    pub(super) fn refuse(&self, question: &Question, refused: Refused, error: Error, now: Instant) {
+    pub(super) fn refuse(&self, question: &AccessCheck, refused: Refused, error: Error, now: Instant) {
         let status = error.evidence.status;
         let verdict = Verdict::Refused(refused, error);
         let lease = Arc::new(Lease { verdict, until: now + REFUSED_FOR });
@@ -127,11 +123,6 @@ fn cache<K: Eq + Hash + Send + Sync + 'static>() -> Cache<K, Arc<Lease>> {
     Cache::builder().max_capacity(LEASES_MAX).time_to_live(LEASE_MAX).build()
 }
 
-/// True if this class refuses an identity.
-pub(super) fn refuses(class: Class) -> bool {
-    class.rules().refuses_identity
-}
-
 /// How long a token that `expires` then is believed: never beyond its end, nor so long that rights taken back would
 /// matter.
 fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
@@ -158,7 +149,7 @@ mod tests {
     use registry::{Caller, Evidence};
 
     use super::*;
-    use crate::access::question::Content;
+    use crate::access::subject::Subject;
 
     fn caller(token: &str) -> Identity {
         Identity::Caller(Caller::bearer(token).unwrap().id())
@@ -169,9 +160,9 @@ mod tests {
         Holder { era: Era(0), registry, repository: repository.parse().unwrap(), identity }
     }
 
-    fn tag(holder: &Holder, tag: &str) -> Question {
-        let content = Content::Manifest(oci::Reference::Tag(tag.parse().unwrap()));
-        Question { holder: holder.clone(), content }
+    fn tag(holder: &Holder, tag: &str) -> AccessCheck {
+        let content = Subject::Manifest(oci::Reference::Tag(tag.parse().unwrap()));
+        AccessCheck { holder: holder.clone(), content }
     }
 
     fn error(class: Class, status: Option<u16>) -> Error {

@@ -1,26 +1,15 @@
-//! What a client shows of itself: nothing, or a bearer token.
+//! The credentials of a request: none, or a bearer token.
 
 use http::{HeaderMap, header};
 use oci::RegistryHost;
 use registry::Caller;
 
-use crate::respond::Failure;
-
-/// Why an `Authorization` cannot be used. Nothing of its text is ever repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadAuthorization {
-    /// Which one is meant is anybody's guess.
-    #[error("`Authorization` must be given once")]
-    Twice,
-    /// Neither Bearer nor Basic, or no token after it.
-    #[error("`Authorization` must be `Bearer` and a token of at most 16 KiB")]
-    Unreadable,
-}
+use crate::http::failure::{BadAuthorization, Failure};
 
 /// The caller that a request's `Authorization` makes known; none without it.
 ///
 /// # Errors
-/// What cannot be read; and Basic, which is for the registry alone and never taken, let alone passed on.
+/// The header cannot be read, or it is Basic, which is for the registry alone and is never accepted or passed on.
 pub(crate) fn read(headers: &HeaderMap, registry: &RegistryHost) -> Result<Option<Caller>, Failure> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };

@@ -8,10 +8,10 @@ use registry::{Client, Error, Evidence};
 use store::Link;
 use tokio::time::Instant;
 
-use super::question::{Content, Question};
-use crate::manifest::questions::Told;
+use super::subject::{AccessCheck, Subject};
+use crate::freshness::head::HeadAnswer;
 
-/// What the upstream showed.
+/// The upstream's answer to the check.
 #[derive(Clone, Debug)]
 pub(super) enum Seen {
     Manifest(ManifestHead),
@@ -19,10 +19,10 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    /// What it said of a manifest, at `now`.
-    pub(super) fn told(self, now: SystemTime) -> Option<Told> {
+    /// The answer for a manifest, given at `now`.
+    pub(super) fn told(self, now: SystemTime) -> Option<HeadAnswer> {
         match self {
-            Self::Manifest(head) => Some(Told { head, at: now }),
+            Self::Manifest(head) => Some(HeadAnswer { head, at: now }),
             Self::Blob(_) => None,
         }
     }
@@ -37,19 +37,19 @@ impl Seen {
 }
 
 /// Asks.
-pub(super) async fn ask(client: Client, question: Question, deadline: Instant) -> Result<Seen, Error> {
+pub(super) async fn ask(client: Client, question: AccessCheck, deadline: Instant) -> Result<Seen, Error> {
     let repository = &question.holder.repository;
     match &question.content {
-        Content::Manifest(reference) => {
+        Subject::Manifest(reference) => {
             let head = client.manifest_head(repository, reference, deadline).await?.value;
             Ok(Seen::Manifest(head))
         }
-        Content::Blob(digest) => Ok(Seen::Blob(client.blob_head(repository, digest, deadline).await?.value)),
+        Subject::Blob(digest) => Ok(Seen::Blob(client.blob_head(repository, digest, deadline).await?.value)),
     }
 }
 
 /// The check itself broke.
-pub(super) fn broken(question: &Question) -> Error {
+pub(super) fn broken(question: &AccessCheck) -> Error {
     let evidence = Evidence::host(question.holder.registry.as_str());
     let message = "the check of the caller's access broke inside this mirror";
     Error::new(Class::Unknown, Stage::ManifestHead, evidence.saying(message))

@@ -40,7 +40,7 @@ fn killed_at_whichever_operation_what_is_kept_is_right_and_what_was_done_stays_d
     }
 }
 
-/// What a life gets done, in this order.
+/// The deeds of one life, in this order.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     /// Small content is committed.

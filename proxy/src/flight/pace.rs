@@ -27,7 +27,7 @@ impl Pace {
         self.last = Some(now);
     }
 
-    /// Has nothing come for a moment, so that hardly anything is on its way?
+    /// True if nothing came for a moment, so that hardly anything is on its way.
     pub(crate) fn stands_still(&self) -> bool {
         self.last.is_some_and(|last| last.elapsed() >= TELLING)
     }
@@ -52,7 +52,7 @@ impl Pace {
         last.max(asked).elapsed() >= PATIENCE || !self.comes_within(ANSWER_PATIENCE, gap, since.elapsed())
     }
 
-    /// Do `gap` bytes come within `time`, as fast as the last ones, which took `elapsed`?
+    /// True if `gap` bytes come within `time`, as fast as the last ones, which took `elapsed`.
     fn comes_within(&self, time: Duration, gap: u64, elapsed: Duration) -> bool {
         gap as f64 <= time.as_secs_f64() / elapsed.as_secs_f64() * self.bytes as f64
     }

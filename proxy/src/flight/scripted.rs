@@ -14,7 +14,7 @@ use registry::{Caller, CallerId, Error, Evidence};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::origin::{Answered, Origin};
+use super::origin::{Answered, Origin};
 
 /// One piece of an answer's body.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub(crate) struct State {
     /// First byte asked for, of each request.
     pub(crate) requests: Mutex<Vec<u64>>,
     pub(crate) heads: AtomicUsize,
-    /// Whose tokens it was to be asked with from then on.
+    /// The callers whose tokens it was asked with from then on.
     pub(crate) callers: Mutex<Vec<CallerId>>,
     /// Body bytes given out.
     sent: AtomicUsize,

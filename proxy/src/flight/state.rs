@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::pace::Pace;
 use super::tail::Tail;
-use crate::access::Identity;
+use crate::access::identity::Identity;
 
 /// On whose permission, and from where, a fill fetches. A failure before headers speaks for this party alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Party {
     pub(crate) scope: Scope,
     pub(crate) repository: Repository,
-    /// As whom, where that differs from request to request.
+    /// The identity the upstream is asked with, where it differs from request to request.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -74,12 +74,12 @@ pub(crate) enum Phase {
     /// Over without a verdict; who waits asks again.
     Dissolved,
     /// Over. Dropped means failed, too.
-    Failed(Failure),
+    Failed(FillFailure),
 }
 
 /// Why a flight failed.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum FillFailure {
     /// The upstream or its bytes.
     #[error("{0}")]
     Upstream(Error),
@@ -88,7 +88,7 @@ pub(crate) enum Failure {
     Disk,
 }
 
-/// May a status line leave?
+/// Whether a status line may be sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Gate {
     /// Not yet. With a length, it may when the deadline comes.
@@ -98,7 +98,7 @@ pub(crate) enum Gate {
     /// Ask again.
     Again,
     /// No.
-    Failed(Failure),
+    Failed(FillFailure),
 }
 
 impl Progress {
@@ -136,7 +136,7 @@ impl Progress {
         self.spilled_at.map_or(end, |spilled_at| spilled_at.min(end))
     }
 
-    /// Would a reader at `at` wait too long for the fill to come by?
+    /// True if a reader at `at` would wait too long for the fill to come by.
     pub(crate) fn is_far(&self, at: u64) -> bool {
         let running = matches!(self.phase, Phase::Running) && self.length.is_some_and(|it| it > SMALL_MAX);
         let gap = at.saturating_sub(self.written);
@@ -195,7 +195,7 @@ impl Flight {
         let _ = wanted.wait_for(|wanted| !wanted.is_empty()).await;
     }
 
-    /// Where readers stood who wanted bytes far ahead. Who still wants them says so again.
+    /// Where readers stood who wanted bytes far ahead. Those that still want them say so again.
     pub(crate) fn take_wanted(&self) -> BTreeSet<u64> {
         self.wanted.send_replace(BTreeSet::new())
     }
@@ -256,7 +256,7 @@ impl Drop for Seat {
 #[derive(Debug, Default)]
 pub(crate) struct Table(Mutex<HashMap<Digest, Arc<Flight>>>);
 
-/// What boarding came to.
+/// The result of boarding a flight.
 #[derive(Debug)]
 pub(crate) enum Boarded {
     /// Nobody fetched it: lead the flight.
@@ -283,7 +283,7 @@ impl Table {
         Boarded::Leader(Lead { flight, table: self.clone() }, seat)
     }
 
-    /// Is no fill under way?
+    /// True if no fill is running.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.flights().is_empty()
@@ -320,7 +320,7 @@ impl Lead {
         retire(&mut self.table.flights(), &self.flight);
     }
 
-    /// Is nobody aboard just now?
+    /// True if the flight has no readers.
     pub(crate) fn is_deserted(&self) -> bool {
         *self.flight.readers.borrow() == 0
     }
@@ -343,7 +343,7 @@ impl Drop for Lead {
             let evidence = Evidence::host(self.flight.party.scope.registry.as_str());
             let error =
                 Error::new(Class::Unknown, Stage::BlobTransfer, evidence.saying("the fill was dropped"));
-            self.end(Phase::Failed(Failure::Upstream(error)));
+            self.end(Phase::Failed(FillFailure::Upstream(error)));
         }
         self.close();
     }

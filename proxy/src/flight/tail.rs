@@ -29,7 +29,7 @@ struct Window {
     start: u64,
     end: u64,
     pieces: VecDeque<Bytes>,
-    /// What is left of the patience with slow readers, for as many bytes as the window holds.
+    /// The patience left with slow readers, for as many bytes as the window holds.
     patience: Patience,
     /// Where each reader will read next; those left behind are waited for no more.
     cursors: HashMap<u64, u64>,
@@ -128,7 +128,7 @@ impl Default for Patience {
 }
 
 impl Window {
-    /// Is the window full of bytes that some reader still needs?
+    /// True if the window is full of bytes that some reader still needs.
     fn lacks_room(&self) -> bool {
         self.end.saturating_sub(self.needed_from()) >= CAPACITY
     }

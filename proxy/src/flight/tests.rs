@@ -1,21 +1,27 @@
 //! The data path against a scripted upstream, under paused time, on real files.
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use store::StoreConfig;
+use oci::{Class, Digest, RegistryHost, Repository};
+use registry::{Caller, Error};
 use store::events::Quarantined;
 use store::faulty::{self, Call, Fault, Trap};
 use store::inventory::Purge;
+use store::{Kind, Scope, StoreConfig};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::events::{Events, FillEnd, FillOutcome};
+use super::flights::*;
+use super::reader::Cut;
 use super::scripted::{Answer, Part, Scripted};
-use super::*;
-use crate::flight::{FillEnd, FillOutcome};
-use crate::reader::Cut;
+use super::source::Source;
+use crate::access::identity::Identity;
 
 mod boot;
 mod disk;
@@ -116,7 +122,7 @@ impl World {
         whole(opened).await
     }
 
-    /// Does what lies under the digest, if anything, hash to it?
+    /// True if the stored content, if any, hashes to its digest.
     async fn committed_is_right(&self) -> bool {
         let digest = self.source().digest;
         let Some(blob) = self.flights.store.blob(&digest).await.unwrap() else { return true };

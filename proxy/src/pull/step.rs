@@ -2,53 +2,71 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use oci::{Digest, Manifest, manifest};
-use tokio::time::Instant;
+use oci::{Class, Digest, Manifest, Stage, manifest};
 
-use crate::body::Body;
-use crate::pull::{End, Got, PullOutcome, Puller};
-use crate::range::Part;
-use crate::respond::{Answer, Content};
-use crate::route::Request;
-use crate::telemetry::Telemetry;
+use super::open::OpenPulls;
+use super::outcome::PullOutcome;
+use super::pulls::{End, First, Got, Puller};
+use crate::http::answer::{Answer, Content};
+use crate::http::body::ResponseBody;
+use crate::http::range::Part;
+use crate::http::route::Request;
 
 /// Held while a request of a pull runs. Dropping it is the request's end.
 #[derive(Debug)]
 pub(crate) struct Step {
-    telemetry: Arc<Telemetry>,
+    pulls: Arc<OpenPulls>,
     puller: Puller,
     by_manifest: bool,
-    outcome: PullOutcome,
-    got: Got,
+    end: End,
+}
+
+/// How a request ended, as far as its pull is concerned.
+#[derive(Debug)]
+pub(crate) struct StepEnd {
+    /// The outcome it has for the pull.
+    pub(crate) outcome: PullOutcome,
+    /// True if every byte announced was handed over.
+    pub(crate) whole: bool,
+    /// Body bytes handed over.
+    pub(crate) bytes: u64,
+    /// Class of its failure, or of the reason to answer stale.
+    pub(crate) class: Option<Class>,
+    /// Stage of its failure.
+    pub(crate) stage: Option<Stage>,
 }
 
 impl Step {
     /// The request is of a pull, or begins one; `None` for every other.
     pub(crate) fn begin(
-        telemetry: &Arc<Telemetry>,
+        pulls: &Arc<OpenPulls>,
         request: &Request,
         client: IpAddr,
         agent: &str,
     ) -> Option<Self> {
-        let (place, by_manifest) = match request {
-            Request::Manifest { place, .. } => (place, true),
-            Request::Blob { place, .. } => (place, false),
+        let (place, reference) = match request {
+            Request::Manifest { place, reference } => (place, Some(reference)),
+            Request::Blob { place, .. } => (place, None),
             Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => return None,
         };
         let puller = Puller::new(client, agent, place.registry.clone(), place.repository.clone());
-        let belongs = telemetry.pulls().began(&puller, by_manifest, Instant::now());
-        // Unanswered until told otherwise: a client that leaves while we wait for the upstream drops this.
-        let outcome = PullOutcome::Abandoned;
-        let telemetry = Arc::clone(telemetry);
-        belongs.then(|| Self { telemetry, puller, by_manifest, outcome, got: Got::Nothing })
+        let start = SystemTime::now();
+        let first = reference.map(|reference| First { reference, user_agent: agent, start });
+        if !pulls.began(&puller, first.as_ref()) {
+            return None;
+        }
+        // The outcome of a client that leaves before there is an answer.
+        let end = End::of(PullOutcome::Abandoned, Got::Nothing);
+        Some(Self { pulls: Arc::clone(pulls), puller, by_manifest: reference.is_some(), end })
     }
 
     /// The client is about to get this; `known` are the blobs that a manifest names, where they are known.
     pub(crate) fn answered(&mut self, request: &Request, answer: &Answer, known: Option<Arc<[Digest]>>) {
         let Answer::Content(content) = answer else { return };
-        self.got = match (request, &content.body) {
-            (Request::Manifest { .. }, Body::Memory(bytes)) if is_whole(content) => {
+        self.end.got = match (request, &content.body) {
+            (Request::Manifest { .. }, ResponseBody::Memory(bytes)) if is_whole(content) => {
                 let names = known.or_else(|| names(&content.media_type, bytes));
                 names.map_or(Got::Nothing, Got::Names)
             }
@@ -57,24 +75,23 @@ impl Step {
         };
     }
 
-    /// The request ended like this; `whole` if every byte announced was handed over.
-    pub(crate) fn end(mut self, outcome: PullOutcome, whole: bool) {
+    /// Ends the request.
+    pub(crate) fn end(mut self, end: StepEnd) {
+        let StepEnd { outcome, whole, bytes, class, stage } = end;
+        let mut got = std::mem::take(&mut self.end.got);
         if self.by_manifest && outcome >= PullOutcome::Absent {
-            self.got = Got::NoManifest;
+            got = Got::NoManifest;
         } else if !whole {
-            self.got = Got::Nothing;
+            got = Got::Nothing;
         }
-        self.outcome = outcome;
+        self.end = End { outcome, got, bytes, class, stage };
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
-        let end = End { outcome: self.outcome, got: std::mem::take(&mut self.got) };
-        let record = self.telemetry.pulls().ended(&self.puller, end, Instant::now());
-        if let Some(record) = record {
-            self.telemetry.pulled(&record);
-        }
+        let end = std::mem::replace(&mut self.end, End::of(PullOutcome::Abandoned, Got::Nothing));
+        self.pulls.ended(&self.puller, end);
     }
 }
 
@@ -91,5 +108,5 @@ pub(crate) fn names(media_type: &str, bytes: &[u8]) -> Option<Arc<[Digest]>> {
 }
 
 fn is_whole(content: &Content) -> bool {
-    content.part == Part::Whole && !matches!(content.body, Body::Empty)
+    content.part == Part::Whole && !matches!(content.body, ResponseBody::Empty)
 }

@@ -1,4 +1,4 @@
-//! What store and fills tell, as metrics and events.
+//! Events of the store and of fills, as metrics and log lines.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -7,14 +7,14 @@ use oci::{Class, RegistryHost, Repository, Tag};
 use store::events::{Evicted, Quarantined};
 use store::{Kind, Scrubbed, TagMove};
 
-use super::Telemetry;
 use super::names::{
     CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
 };
+use super::recorder::Telemetry;
 use super::series::Side;
-use crate::flight::{self, FillEnd, FillOutcome};
+use crate::flight::events::{self, FillEnd, FillOutcome};
 
-impl flight::Events for Telemetry {
+impl events::Events for Telemetry {
     fn fill_started(&self, registry: &RegistryHost) {
         let series = self.series(Some(registry));
         series.fills(series.counts.fills.fetch_add(1, Ordering::Relaxed) + 1);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::exchange::Endpoint;
+use super::endpoint::Endpoint;
 use super::names::{
     FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, TAG_MOVES, THROUGHPUT,
 };
-use crate::pull::PullOutcome;
-use crate::respond::Outcome;
+use crate::http::outcome::Outcome;
+use crate::pull::outcome::PullOutcome;
 
 /// The series of one registry.
 #[derive(Debug)]

@@ -152,7 +152,7 @@ async fn a_part_where_the_whole_was_asked_for_is_no_layer() {
     }
 }
 
-/// What the registry says when the rest of a broken layer is asked for.
+/// The registry's answers when the rest of a broken layer is asked for.
 #[tokio::test]
 async fn the_rest_of_a_layer_is_had_whatever_the_registry_thinks_of_ranges() {
     let faults: [Fault<()>; 4] = [

@@ -156,7 +156,7 @@ async fn begin(rig: &Rig, layer: &Blob) -> TcpStream {
     stream
 }
 
-/// What the kernel holds on the other side of this connection, bytes: the column `tx_queue` of `proc_net_tcp`.
+/// Bytes the kernel holds on the other side of this connection: the column `tx_queue` of `proc_net_tcp`.
 fn unsent(client: &TcpStream) -> u64 {
     let port = |address: &str| u16::from_str_radix(address.rsplit_once(':').unwrap().1, 16).unwrap();
     let (server, client) = (client.peer_addr().unwrap().port(), client.local_addr().unwrap().port());
@@ -168,5 +168,5 @@ fn unsent(client: &TcpStream) -> u64 {
 }
 
 const LONG: Duration = Duration::from_secs(60);
-/// What a client may ask at once at a rate of one a second.
+/// Requests a client may send at once at a rate of one a second.
 const BURST: usize = 10;

@@ -1,4 +1,4 @@
-//! What clients hear when the registry misbehaves: always an answer that costs one request, never a lie.
+//! Answers to clients when the registry misbehaves: each costs one request and none is wrong.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is believed of a tag, for how long, and what is never believed again.
+//! How long a tag's answer is valid, and which answers are never valid again.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn image(seed: u64) -> Image {
     Image::with_layers(seed, &[1000])
 }
 
-/// What a mirror above us says when it could not ask either.
+/// The `Warning` of a mirror above us that could not ask the registry.
 fn marked_stale(rule: Rule) -> Rule {
     rule.header("X-Pullgate-Outcome", "stale")
 }

@@ -93,7 +93,7 @@ async fn containerds_parallel_chunks_of_an_absent_layer_cost_one_transfer() {
     assert_sent_once(&rig, &image);
 }
 
-/// What an open-ended range brings in its first buffer of 1 MiB; then the client leaves.
+/// The first buffer of 1 MiB of an open-ended range; then the client leaves.
 async fn first_buffer(rig: &Rig, path: &str, start: usize) -> Vec<u8> {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     let request =

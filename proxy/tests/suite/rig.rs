@@ -27,7 +27,7 @@ pub(crate) const REGISTRY: &str = "registry.test";
 /// The mark of the proxy's own requests.
 pub(crate) const INSTANCE: &str = "pullgate-under-test";
 
-/// What differs between tests.
+/// The settings that differ between tests.
 pub(crate) struct Plan {
     pub(crate) access: Access,
     pub(crate) tag_max_age: Duration,
@@ -104,7 +104,7 @@ impl Rig {
             instance: INSTANCE.into(),
         };
         let served = served(&plan, &upstream.url(), None);
-        let proxy = Proxy::new(settings, vec![served], store, telemetry);
+        let proxy = Proxy::new(settings, vec![served], store, telemetry.clone(), telemetry);
         let bound = proxy.bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = bound.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -156,13 +156,13 @@ impl Rig {
     }
 }
 
-/// What a client heard on a connection.
+/// The response a client read from a connection.
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Did the connection end by FIN?
+    /// True if the connection ended by FIN.
     pub(crate) clean: bool,
 }
 
@@ -202,7 +202,7 @@ impl Heard {
         (error["code"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
     }
 
-    /// Has it as many bytes as it announced?
+    /// True if it has as many bytes as it announced.
     pub(crate) fn is_whole(&self) -> bool {
         self.header("content-length").is_some_and(|length| length.parse() == Ok(self.body.len()))
     }

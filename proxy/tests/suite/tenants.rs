@@ -194,5 +194,5 @@ async fn wait(rig: &Rig, is_so: impl Fn(&loadtest::registry::Log) -> bool) {
 const OTHERS: usize = 20;
 /// Far more than a client has in a minute.
 const MADE_UP: usize = 100;
-/// What a client may ask at once at a rate of one a second.
+/// Requests a client may send at once at a rate of one a second.
 const BURST: u64 = 10;

@@ -136,7 +136,7 @@ async fn a_manifest_that_rotted_and_cannot_be_removed_is_replaced_by_what_is_put
     assert!(world.committed_is_right().await);
 }
 
-/// What was there was never looked at: what comes instead is verified, and is what is believed.
+/// The old file was never read; the new one is verified, and is the one that counts.
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_meanwhile() {
     for size in [MIB, 6 * MIB] {

@@ -122,7 +122,7 @@ async fn a_closed_fill_that_is_left_takes_nobody_elses_place() {
     assert_eq!(world.open().await.unwrap().outcome, Origination::Hit);
 }
 
-async fn read_up_to(body: &mut crate::reader::Body, end: usize) {
+async fn read_up_to(body: &mut crate::flight::reader::BlobBody, end: usize) {
     let mut read = 0;
     while read < end {
         read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use super::*;
 
-/// What one seed stands for.
+/// The world that one seed stands for.
 struct Draw {
     size: usize,
     script: Vec<Answer>,
     clients: usize,
-    /// May the fill ask in pieces: several connections, or a client that wants a part?
+    /// True if the fill may ask in pieces: several connections, or a client that wants a part.
     in_pieces: bool,
 }
 

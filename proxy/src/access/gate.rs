@@ -1,0 +1,143 @@
+//! The gate of `per-client` upstreams: lets a request in, or says why not.
+
+use config::Access;
+use http::HeaderMap;
+use oci::Repository;
+use registry::challenge::Wanted;
+use registry::{Caller, Client, Error};
+use store::Store;
+use tokio::time::Instant;
+
+use super::challenge::Challenge;
+use super::lease::{Leases, Refused, Verdict};
+use super::pass::{Admitted, Pass};
+use super::presented;
+use super::subject::{AccessCheck, Era, Subject};
+use super::verify::{self, Seen};
+use crate::endpoint::arrived::Arrived;
+use crate::freshness::coalesce::Coalesce;
+use crate::http::failure::Failure;
+
+/// The door of per-client upstreams: what they said of whom.
+pub(crate) struct Gate {
+    store: Store,
+    leases: Leases,
+    checks: Coalesce<AccessCheck, Result<Seen, Error>>,
+}
+
+impl Gate {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, leases: Leases::new(), checks: Coalesce::new() }
+    }
+
+    /// When a request begins; to be read before its upstream is looked up.
+    pub(crate) fn era(&self) -> Era {
+        self.leases.era()
+    }
+
+    /// Lets a request of `era` in, with a pass where the upstream's access is per client.
+    ///
+    /// # Errors
+    /// The request's refusal, or the upstream's failure to say.
+    pub(crate) async fn admit(
+        &self,
+        arrived: &Arrived<'_>,
+        headers: &HeaderMap,
+        era: Era,
+    ) -> Result<Admitted, Failure> {
+        if arrived.served.access != Access::PerClient {
+            return Ok(Admitted::by(None));
+        }
+        let place = arrived.place;
+        let caller = presented::read(headers, &arrived.served.registry)?;
+        let pass = Pass::new(&place.registry, &place.repository, caller, era);
+        let Some(question) = pass.question(arrived.request) else { return Ok(Admitted::by(Some(pass))) };
+        match self.leases.get(&question, Instant::now()) {
+            Some(Verdict::Allowed) => Ok(Admitted::by(Some(pass))),
+            Some(Verdict::Refused(refused, error)) => Err(refusal(arrived, refused, error)),
+            None => self.check(arrived, pass, question).await.map(|pass| Admitted::by(Some(pass))),
+        }
+    }
+
+    /// The failure of an answer as this caller is told it. A 401 to content ends the lease; lists may want more than the
+    /// right to pull, and say nothing of it.
+    pub(crate) fn explained(&self, arrived: &Arrived<'_>, pass: Option<&Pass>, failure: Failure) -> Failure {
+        let Some(pass) = pass else { return failure };
+        let Failure::Upstream(error) = failure else { return failure };
+        let now = Instant::now();
+        let Some(refused) = pass.refused(&error).filter(|_| !self.is_absence(pass, &error, now)) else {
+            return Failure::Upstream(error);
+        };
+        if let Some(question) = pass.question(arrived.request).filter(|_| error.evidence.status == Some(401))
+        {
+            self.leases.refuse(&question, refused, error.clone(), now);
+        }
+        refusal(arrived, refused, error)
+    }
+
+    /// Forgets every verdict: the upstreams have changed.
+    pub(crate) fn forget(&self) {
+        self.leases.forget();
+    }
+
+    /// Asks the upstream for the headers of what this caller wants to see: its 200 is the lease.
+    async fn check(&self, arrived: &Arrived<'_>, pass: Pass, question: AccessCheck) -> Result<Pass, Failure> {
+        arrived.turn(|| self.checks.is_running(&question)).await?;
+        let (client, deadline) = (pass.client(&arrived.client), arrived.deadline);
+        let work = || verify::ask(client, question.clone(), deadline);
+        let checked = self.checks.run(question.clone(), work).await.value;
+        match checked.unwrap_or_else(|| Err(verify::broken(&question))) {
+            Ok(seen) => {
+                let life = pass.caller.as_ref().and_then(Caller::expires);
+                self.leases.allow(question.holder, life, arrived.now, Instant::now());
+                self.earn(arrived, &question.content, &seen).await;
+                Ok(Pass { told: seen.told(arrived.now), ..pass })
+            }
+            Err(error) => Err(match pass.refused(&error) {
+                Some(refused) => {
+                    self.leases.refuse(&question, refused, error.clone(), Instant::now());
+                    refusal(arrived, refused, error)
+                }
+                None => Failure::Upstream(error),
+            }),
+        }
+    }
+
+    /// The upstream showed a blob in this repository: that is its link.
+    async fn earn(&self, arrived: &Arrived<'_>, content: &Subject, seen: &Seen) {
+        if let (Subject::Blob(digest), Some(link)) = (content, seen.link()) {
+            self.store.links().put(&arrived.scope(), store::Kind::Blob, digest, link).await;
+        }
+    }
+
+    /// True for a "not found" to a caller that may see the repository.
+    fn is_absence(&self, pass: &Pass, error: &Error, now: Instant) -> bool {
+        error.evidence.status == Some(404) && self.leases.is_allowed(&pass.holder, now)
+    }
+}
+
+fn refusal(arrived: &Arrived<'_>, refused: Refused, error: Error) -> Failure {
+    explain(&arrived.served.client, &arrived.place.repository, refused, error)
+}
+
+/// The failure for a caller that the upstream refused with `error`.
+///
+/// A client that may yet prove itself is told where; one whose token is good and not for this gets the upstream's "no",
+/// in one request. Where the upstream wants a password, the node is sent to it directly.
+fn explain(client: &Client, repository: &Repository, refused: Refused, error: Error) -> Failure {
+    if refused == Refused::Right {
+        return Failure::Upstream(error);
+    }
+    match client.wanted(repository) {
+        Err(untrusted) => Failure::Upstream(untrusted),
+        Ok(None) => Failure::Upstream(error),
+        Ok(Some(Wanted::Basic)) => Failure::PerClient(client.registry().clone()),
+        Ok(Some(Wanted::Token { realm, service, scope })) => Failure::Challenge(Box::new(Challenge {
+            registry: client.registry().clone(),
+            realm,
+            service,
+            scope,
+            again: refused == Refused::Token,
+        })),
+    }
+}

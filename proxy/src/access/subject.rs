@@ -1,0 +1,45 @@
+//! The caller, repository and content of an access check.
+
+use oci::{Digest, Reference, RegistryHost, Repository};
+
+use super::identity::Identity;
+use crate::http::route::Request;
+
+/// Between two changes of the upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Era(pub(super) u64);
+
+/// The identity and the repository that a lease is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Holder {
+    /// The configuration's era: verdicts of an earlier configuration do not hold.
+    pub(crate) era: Era,
+    pub(crate) registry: RegistryHost,
+    pub(crate) repository: Repository,
+    pub(crate) identity: Identity,
+}
+
+/// One access check. Equal checks at the same time share the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AccessCheck {
+    pub(crate) holder: Holder,
+    pub(crate) content: Subject,
+}
+
+/// The content asked for, where HEAD can give a verdict on it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    Manifest(Reference),
+    Blob(Digest),
+}
+
+impl Subject {
+    /// `None` for lists: they are not kept, and each is the upstream's own answer to its caller.
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        match request {
+            Request::Manifest { reference, .. } => Some(Self::Manifest(reference.clone())),
+            Request::Blob { digest, .. } => Some(Self::Blob(digest.clone())),
+            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
+        }
+    }
+}

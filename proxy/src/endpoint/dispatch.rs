@@ -1,0 +1,180 @@
+//! Answers one request: finds the upstream, judges access, and asks the endpoint's module.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use config::Access;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, header};
+use oci::{Class, Stage};
+use store::{Store, Touch};
+use tokio::time::{Instant, timeout_at};
+
+use super::arrived::Arrived;
+use super::asking::Asking;
+use super::fairness::Fairness;
+use super::manifest::answer::Manifests;
+use super::ready::Ready;
+use super::served::{Served, Table};
+use super::{blob, referrers, tags};
+use crate::access::gate::Gate;
+use crate::flight::flights::Flights;
+use crate::flight::repeats::Repeats;
+use crate::freshness::absent::Absences;
+use crate::http::answer::Answer;
+use crate::http::failure::{Failure, MIRRORS_MAX};
+use crate::http::outcome::Outcome;
+use crate::http::range::Asked;
+use crate::http::route::{Place, Request, Routed};
+use crate::pull::open::OpenPulls;
+use crate::telemetry::recorder::Telemetry;
+
+/// Everything an answer needs.
+pub(crate) struct Dispatch {
+    pub(crate) table: ArcSwap<Table>,
+    pub(crate) store: Store,
+    pub(crate) flights: Flights,
+    /// Blobs that upstreams just said they do not have.
+    pub(crate) absences: Absences,
+    pub(crate) manifests: Manifests,
+    pub(crate) gate: Gate,
+    pub(crate) telemetry: Arc<Telemetry>,
+    /// Pulls that have not ended.
+    pub(crate) pulls: Arc<OpenPulls>,
+    pub(crate) header_deadline: Duration,
+    pub(crate) fairness: Fairness,
+    pub(crate) instance: Arc<str>,
+    /// The party that reads answered bytes from the page cache.
+    pub(crate) touch: Touch,
+    /// Recent whole blobs by client.
+    pub(crate) repeats: Arc<Repeats>,
+}
+
+impl Dispatch {
+    /// Answers `routed`, which came from `client`; `None` for a pull of the proxy itself. `ready` is the kept answer to
+    /// the same target.
+    pub(crate) async fn answer(
+        &self,
+        routed: &Routed,
+        head: &Parts,
+        client: Option<IpAddr>,
+        ready: Option<&Ready>,
+    ) -> Result<Answer, Failure> {
+        let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
+        let era = self.gate.era();
+        let table = self.table.load();
+        let served =
+            table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
+        let via = self.via(&head.headers, place)?;
+        let arrived = self.arrived(routed, head, client, (served, place, &via));
+        let admitted = self.gate.admit(&arrived, &head.headers, era).await?;
+        if let Some(ready) = ready.filter(|ready| ready.holds(served, self.store.departures(), arrived.now)) {
+            return ready.held.answer(routed.verb, arrived.range, Outcome::Hit, None);
+        }
+        let asking = Asking::new(arrived, admitted);
+        // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
+        match timeout_at(asking.deadline + OVERRUN, self.by_endpoint(&asking, &routed.request)).await {
+            Ok(Err(failure)) => Err(self.gate.explained(&asking, asking.pass.as_ref(), failure)),
+            Ok(result) => result,
+            Err(_) => Err(asking.error(Class::Stalled, "no answer within the header deadline").into()),
+        }
+    }
+
+    /// The mirrors the request passed, unless they are too many or this one is among them.
+    fn via(&self, headers: &HeaderMap, place: &Place) -> Result<String, Failure> {
+        let via = via(headers);
+        if passed(&via, &self.instance) || text(headers, header::USER_AGENT).contains(&*self.instance) {
+            return Err(Failure::Loop(place.registry.clone()));
+        }
+        if via.split(',').count() > MIRRORS_MAX {
+            return Err(Failure::TooManyMirrors(place.registry.clone()));
+        }
+        Ok(via)
+    }
+
+    fn arrived<'a>(
+        &'a self,
+        routed: &'a Routed,
+        head: &'a Parts,
+        client: Option<IpAddr>,
+        (served, place, via): (&'a Arc<Served>, &'a Place, &str),
+    ) -> Arrived<'a> {
+        let (range, now) = (Asked::read(&head.headers), SystemTime::now());
+        Arrived {
+            served,
+            request: &routed.request,
+            target: head.uri.path_and_query().map_or("", PathAndQuery::as_str),
+            client: served.client.on_behalf(via),
+            place,
+            verb: routed.verb,
+            range,
+            user_agent: text(&head.headers, header::USER_AGENT),
+            stage: match *routed.request {
+                Request::Blob { .. } => Stage::BlobFirstByte,
+                _ => Stage::ManifestGet,
+            },
+            deadline: Instant::now() + self.header_deadline,
+            receipts: client.map(|client| (&self.repeats, client)),
+            touch: self.touch,
+            peer: client,
+            fairness: &self.fairness,
+            has_turn: AtomicBool::new(false),
+            now,
+        }
+    }
+
+    /// The answer of a moment ago, where everybody may have it and it still holds; then nothing is waited for.
+    pub(crate) fn again(
+        &self,
+        routed: &Routed,
+        head: &Parts,
+        ready: &Ready,
+    ) -> Option<Result<Answer, Failure>> {
+        let table = self.table.load();
+        let served = table.get(&routed.request.place()?.registry)?;
+        let is_for_all =
+            served.access != Access::PerClient && !head.headers.contains_key(registry::client::VIA);
+        let holds = is_for_all && ready.holds(served, self.store.departures(), SystemTime::now());
+        holds.then(|| ready.held.answer(routed.verb, Asked::read(&head.headers), Outcome::Hit, None))
+    }
+
+    async fn by_endpoint(&self, asking: &Asking<'_>, request: &Request) -> Result<Answer, Failure> {
+        match request {
+            Request::Ping => Ok(Answer::Pong),
+            Request::Manifest { reference, .. } => self.manifests.answer(asking, reference).await,
+            Request::Blob { digest, .. } => {
+                blob::answer(&self.store, &self.flights, &self.absences, asking, digest).await
+            }
+            Request::Tags { n, page, .. } => tags::answer(asking, *n, page).await,
+            Request::Referrers { digest, query, .. } => {
+                referrers::answer(asking, digest, query.as_deref()).await
+            }
+        }
+    }
+}
+
+/// The mirrors this request passed, comma separated, nearest last.
+fn via(headers: &HeaderMap) -> String {
+    if !headers.contains_key(registry::client::VIA) {
+        return String::new();
+    }
+    let lines: Vec<&str> =
+        headers.get_all(registry::client::VIA).iter().filter_map(|line| line.to_str().ok()).collect();
+    lines.join(", ")
+}
+
+/// True if the request passed this mirror before.
+fn passed(via: &str, instance: &str) -> bool {
+    via.split(',').any(|passed| passed.trim() == instance)
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// How far an answer may overrun its deadline before it is given up.
+const OVERRUN: Duration = Duration::from_millis(500);

@@ -1,0 +1,171 @@
+//! A limit on each client's upstream requests, so that one busy client leaves room for the others.
+//!
+//! Counted are requests for manifests and lists that would go upstream, and those of whose right to see it the upstream
+//! must be asked. Hits cost nothing, nor do questions somebody else is asking already; layers follow from manifests and
+//! are bounded by them. A client that asks for blobs an upstream lacks does not follow manifests, and for a while each blob of
+//! theirs that is not here counts, too.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use moka::sync::Cache;
+use tokio::time::{Instant, sleep};
+
+/// The clients of one server, and what each has asked lately.
+pub(crate) struct Fairness {
+    limiter: Limiter,
+    /// Clients that lately asked for a blob that an upstream lacks.
+    guessing: Cache<Network, ()>,
+}
+
+/// A client asks for more than its rate allows before the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this client asks for more than client_rate allows; raise it if many nodes share this address")]
+pub(super) struct OverRate;
+
+type Limiter = RateLimiter<Network, HashMapStateStore<Network>, Uptime, NoOpMiddleware<Duration>>;
+
+/// One client: an IPv4 address, or the IPv6 network of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Network(IpAddr);
+
+/// The runtime's clock, which tests can pause.
+#[derive(Clone, Copy, Debug)]
+struct Uptime(Instant);
+
+impl Fairness {
+    /// Lets so many requests of each client go upstream a second in the long run, and [`BURST_SECONDS`] times as many at
+    /// once.
+    pub(crate) fn new(rate: NonZeroU32) -> Self {
+        let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST_SECONDS));
+        let limiter = RateLimiter::hashmap_with_clock(quota, Uptime(Instant::now()));
+        let guessing = Cache::builder().max_capacity(GUESSING_MAX).time_to_live(GUESSING_FOR).build();
+        Self { limiter, guessing }
+    }
+
+    /// Waits until `peer` may have an upstream asked, or `is_asked` says that another request asks already. `has_turn`
+    /// is the request's own: it waits once, however many upstream requests it takes.
+    ///
+    /// # Errors
+    /// The wait would be longer than until `deadline`.
+    pub(super) async fn turn(
+        &self,
+        peer: IpAddr,
+        has_turn: &AtomicBool,
+        deadline: Instant,
+        is_asked: impl Fn() -> bool,
+    ) -> Result<(), OverRate> {
+        let network = Network::of(peer);
+        while !has_turn.load(Ordering::Relaxed) && !is_asked() {
+            let Err(wait) = self.take(network) else {
+                has_turn.store(true, Ordering::Relaxed);
+                break;
+            };
+            if Instant::now() + wait > deadline {
+                return Err(OverRate);
+            }
+            sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// Notes that `peer` asked for a blob that an upstream lacks, which no pull does.
+    pub(super) fn guessed(&self, peer: IpAddr) {
+        self.guessing.insert(Network::of(peer), ());
+    }
+
+    /// True if `peer` did so within [`GUESSING_FOR`].
+    pub(super) fn is_guessing(&self, peer: IpAddr) -> bool {
+        self.guessing.contains_key(&Network::of(peer))
+    }
+
+    /// Forgets clients that have asked nothing for as long as it takes to be as good as new.
+    pub(crate) fn tidy(&self) {
+        self.limiter.retain_recent();
+    }
+
+    fn take(&self, network: Network) -> Result<(), Duration> {
+        let now = self.limiter.clock().now();
+        self.limiter.check_key(&network).map_err(|not_yet| not_yet.wait_time_from(now))
+    }
+}
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() & HOST_PREFIX).into()),
+            address => Self(address),
+        }
+    }
+}
+
+impl Clock for Uptime {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+impl fmt::Debug for Fairness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fairness({} clients)", self.limiter.len())
+    }
+}
+
+/// A burst is what the rate allows in so many seconds: a node that comes up pulls all its images at once.
+const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(10).expect("invariant: ten is not zero");
+/// How long the blobs of a client are counted after one that an upstream lacks.
+const GUESSING_FOR: Duration = Duration::from_secs(60);
+/// Such clients remembered: some 100 bytes each.
+const GUESSING_MAX: u64 = 10_000;
+/// A /64: one host has all of it.
+const HOST_PREFIX: u128 = !0 << 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        Network::of(text.parse().expect("an address"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_then_the_rate_and_others_are_not_concerned() {
+        let fairness = Fairness::new(NonZeroU32::new(2).expect("two"));
+        let (greedy, modest) = (network("192.0.2.1"), network("192.0.2.2"));
+        let taken = (0..100).filter(|_| fairness.take(greedy).is_ok()).count();
+        assert_eq!(taken, 20);
+        assert_eq!(fairness.take(modest), Ok(()));
+        let wait = fairness.take(greedy).expect_err("a wait");
+        assert!(wait <= Duration::from_millis(500), "{wait:?}");
+        tokio::time::advance(wait).await;
+        assert_eq!(fairness.take(greedy), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_went_quiet_are_forgotten() {
+        let fairness = Fairness::new(NonZeroU32::new(100).expect("a hundred"));
+        for n in 0..1000_u32 {
+            assert_eq!(fairness.take(Network(IpAddr::V4(n.into()))), Ok(()));
+        }
+        assert_eq!(fairness.limiter.len(), 1000);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        fairness.tidy();
+        assert_eq!(fairness.limiter.len(), 0);
+    }
+
+    #[test]
+    fn a_host_is_a_64_and_a_mapped_address_is_its_own() {
+        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+    }
+}

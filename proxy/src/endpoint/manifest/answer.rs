@@ -1,0 +1,323 @@
+//! Manifests: by digest from the store or one fetch for all who ask; by tag as [`crate::freshness::policy`] decides.
+//!
+//! ```text
+//! by tag ── fresh ─────────────────────────────► the record's manifest             (hit)
+//!   └── one HEAD upstream ── same digest ──────► renew the record                   (hit)
+//!         │      │     └──── another digest ───► by digest, then the record moves   (miss)
+//!         │      └── failed, or refused us ────► the record's manifest, marked      (stale)
+//!         └── 404 of the upstream itself ──────► 404, and for seconds without asking (`absent`)
+//! ```
+//!
+//! Each word of the upstream counts from when it was asked for, and what was asked earlier never undoes what was asked
+//! later, however late its answer or its manifest comes.
+//!
+//! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
+//! is remembered until its manifest is stored: only then may the record of the tag move.
+//!
+//! [`super::upstream`] asks the upstream, once for all who ask; [`super::held`] is a manifest in hand and in the store.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use moka::future::Cache;
+use oci::{Class, Demand, Digest, Reference, Tag};
+use registry::Error;
+use registry::client::ManifestHead;
+use store::{Store, TagRecord};
+
+use super::held::Held;
+use super::upstream::{Fetched, ManifestUpstream, key};
+use crate::endpoint::asking::Asking;
+use crate::endpoint::ready::{Ready, ReadyAnswers};
+use crate::freshness::absent::ContentKey;
+use crate::freshness::complete::is_complete;
+use crate::freshness::demand::{Begun, next};
+use crate::freshness::head::HeadAnswer;
+use crate::freshness::policy::{Checked, falls_back_by_blob};
+use crate::freshness::staleness::{Stale, Staleness};
+use crate::http::answer::{Answer, Content};
+use crate::http::body::ResponseBody;
+use crate::http::failure::Failure;
+use crate::http::outcome::Outcome;
+use crate::http::range::Part;
+use crate::http::route::Verb;
+
+/// Manifests of all upstreams.
+pub(crate) struct Manifests {
+    store: Store,
+    upstream: ManifestUpstream,
+    /// Digests that HEAD by tag announced and that are not stored yet.
+    announced: Cache<ContentKey, (Tag, SystemTime)>,
+    /// Manifests that clients ask for next.
+    begun: Begun,
+    /// Answers of the last second, by target.
+    ready: ReadyAnswers,
+}
+
+/// The record of a tag, and the manifest it names.
+struct Known {
+    record: TagRecord,
+    held: Held,
+}
+
+impl Manifests {
+    pub(crate) fn new(store: Store) -> Self {
+        let announced = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
+        let upstream = ManifestUpstream::new(store.clone());
+        Self { store, upstream, announced, begun: Begun::new(), ready: ReadyAnswers::new() }
+    }
+
+    /// Answers GET and HEAD of a manifest.
+    pub(crate) async fn answer(&self, asking: &Asking<'_>, reference: &Reference) -> Result<Answer, Failure> {
+        let answer = match reference {
+            Reference::Digest(digest) => self.by_digest(asking, digest).await?,
+            Reference::Tag(tag) => self.by_tag(asking, tag).await?,
+        };
+        if let Answer::Content(content) = &answer {
+            let next = next(reference, content);
+            self.begun.note(asking, next).await;
+        }
+        Ok(answer)
+    }
+
+    /// The answer of a moment ago to the same target; [`Ready::holds`] says whether it may still be given.
+    pub(crate) fn ready(&self, target: &str) -> Option<Arc<Ready>> {
+        self.ready.get(target)
+    }
+
+    async fn by_digest(&self, asking: &Asking<'_>, digest: &Digest) -> Result<Answer, Failure> {
+        let departures = self.store.departures();
+        if let Some(held) = Held::find(&self.store, &asking.scope(), digest).await {
+            self.ready.keep(asking, &held, None, departures);
+            return held.answer(asking.verb, asking.range, Outcome::Hit, None);
+        }
+        let reference = Reference::Digest(digest.clone());
+        if asking.verb == Verb::Head || self.store.read_small(digest).await.is_some() {
+            // It may have come to rest, with its link, between the two looks.
+            if let Some(held) = Held::find(&self.store, &asking.scope(), digest).await {
+                return held.answer(asking.verb, asking.range, Outcome::Hit, None);
+            }
+            let head = self.upstream.head(asking, &reference).await?.head;
+            if let Some(held) = Held::earn(&self.store, &asking.scope(), digest, &head).await {
+                return held.answer(asking.verb, asking.range, Outcome::Hit, None);
+            }
+            if let Some(announced) = announced(asking, digest, &head) {
+                return Ok(announced);
+            }
+        }
+        let demand = self.begun.demand(asking, digest).await;
+        let (Fetched { held, .. }, outcome) = self.upstream.fetch(asking, &reference, demand).await?;
+        self.settle(asking, &held).await;
+        held.answer(asking.verb, asking.range, outcome, None)
+    }
+
+    async fn by_tag(&self, asking: &Asking<'_>, tag: &Tag) -> Result<Answer, Failure> {
+        let departures = self.store.departures();
+        let known = self.known(asking, tag).await;
+        if let Some(known) = &known
+            && asking.freshness().is_fresh(&known.record, asking.now)
+        {
+            self.ready.keep(asking, &known.held, Some(&known.record), departures);
+            return known.held.answer(asking.verb, asking.range, Outcome::Hit, None);
+        }
+        let told = self.upstream.head(asking, &Reference::Tag(tag.clone())).await;
+        // What it fails to show after that is a manifest by digest, not the tag.
+        let has_tag = told.as_ref().is_ok_and(|told| told.head.digest.is_some() && !told.head.stale);
+        let result = match told {
+            Ok(told) => {
+                let demand = self.rank(asking, known.as_ref()).await;
+                self.checked(asking, tag, known.as_ref(), &told, demand).await
+            }
+            Err(error) => Err(Failure::Upstream(error)),
+        };
+        match (result, known) {
+            (Err(Failure::Upstream(error)), Some(known)) if !asking.is_refused(&error) => {
+                self.excused(asking, known, error, has_tag).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// The upstream spoke.
+    async fn checked(
+        &self,
+        asking: &Asking<'_>,
+        tag: &Tag,
+        known: Option<&Known>,
+        told: &HeadAnswer,
+        demand: Demand,
+    ) -> Result<Answer, Failure> {
+        match (Checked::of(known.map(|known| &known.record), &told.head), known) {
+            (Checked::Same, Some(known)) => {
+                self.record(asking, tag, &known.held, told.at).await;
+                known.held.answer(asking.verb, asking.range, Outcome::Hit, None)
+            }
+            (Checked::NotNewer, Some(known)) => second_hand(asking, known),
+            (Checked::Moved(digest), _) => self.moved(asking, tag, &digest, told, (known, demand)).await,
+            (Checked::Unnamed | Checked::Same | Checked::NotNewer, _) => {
+                self.by_get(asking, tag, known, demand).await
+            }
+        }
+    }
+
+    /// Only a GET can tell what the tag means.
+    async fn by_get(
+        &self,
+        asking: &Asking<'_>,
+        tag: &Tag,
+        known: Option<&Known>,
+        demand: Demand,
+    ) -> Result<Answer, Failure> {
+        let reference = Reference::Tag(tag.clone());
+        let (Fetched { held, at, stale }, outcome) = self.upstream.fetch(asking, &reference, demand).await?;
+        match known {
+            Some(known) if stale => return second_hand(asking, known),
+            None if stale => return relayed(asking, &held),
+            _ => {}
+        }
+        self.record(asking, tag, &held, at).await;
+        held.answer(asking.verb, asking.range, outcome, None)
+    }
+
+    /// The tag means `digest` now. A client that could have its old manifest learns the new one only once it is stored: its layers
+    /// are the upstream's matter, but the manifest must not be one that nobody can get.
+    async fn moved(
+        &self,
+        asking: &Asking<'_>,
+        tag: &Tag,
+        digest: &Digest,
+        told: &HeadAnswer,
+        (known, demand): (Option<&Known>, Demand),
+    ) -> Result<Answer, Failure> {
+        let head = &told.head;
+        if head.stale && asking.freshness().second_hand(None, asking.now).is_none() {
+            return Err(only_stale(asking).into());
+        }
+        let reference = Reference::Digest(digest.clone());
+        let (held, outcome) = match Held::earn(&self.store, &asking.scope(), digest, head).await {
+            Some(held) => (held, Outcome::Hit),
+            None => {
+                if known.is_none()
+                    && let Some(answer) = announced(asking, digest, head)
+                {
+                    // The client fetches it next, as a pull in progress: the budget for that is checked here.
+                    let (client, repository) = (asking.client_for(demand), &asking.place.repository);
+                    client.afford(repository, &reference, asking.deadline).await?;
+                    if !head.stale {
+                        let key = key(asking, &reference);
+                        self.announced.insert(key, (tag.clone(), told.at)).await;
+                    }
+                    return Ok(answer);
+                }
+                let (fetched, outcome) = self.upstream.fetch(asking, &reference, demand).await?;
+                (fetched.held, outcome)
+            }
+        };
+        if head.stale {
+            return relayed(asking, &held);
+        }
+        self.record(asking, tag, &held, told.at).await;
+        held.answer(asking.verb, asking.range, outcome, None)
+    }
+
+    /// The upstream failed: what is known is answered, if it is young enough and can be pulled to its end.
+    async fn excused(
+        &self,
+        asking: &Asking<'_>,
+        known: Known,
+        error: Error,
+        has_tag: bool,
+    ) -> Result<Answer, Failure> {
+        match self.excuse(asking, &known, &error, has_tag).await {
+            Some(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
+            None => Err(error.into()),
+        }
+    }
+
+    /// How stale the answer would be that is given although the upstream said `error`; `None` when none may be given.
+    /// `has_tag`: the upstream just said that the tag is there.
+    async fn excuse(
+        &self,
+        asking: &Asking<'_>,
+        known: &Known,
+        error: &Error,
+        has_tag: bool,
+    ) -> Option<Staleness> {
+        let staleness = asking.freshness().excuse(&known.record, error, has_tag, asking.now)?;
+        let Held { media_type, bytes, .. } = &known.held;
+        let whole = falls_back_by_blob(asking.user_agent)
+            || is_complete(&self.store, &asking.scope(), media_type, bytes).await;
+        whole.then_some(staleness)
+    }
+
+    /// How much a tag matters whose manifest is not the one that is here: less, if what is here will do for a while.
+    async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
+        let spent = asking.error(Class::RatePullQuota, "not asked");
+        match known {
+            Some(known) if self.excuse(asking, known, &spent, false).await.is_some() => Demand::Revalidation,
+            _ => Demand::NewPull,
+        }
+    }
+
+    async fn known(&self, asking: &Asking<'_>, tag: &Tag) -> Option<Known> {
+        let place = asking.place;
+        let record = self.store.tags().get(&place.registry, &place.repository, tag).await?;
+        let held = Held::find(&self.store, &asking.scope(), &record.digest).await?;
+        Some(Known { record, held })
+    }
+
+    async fn record(&self, asking: &Asking<'_>, tag: &Tag, held: &Held, checked_at: SystemTime) {
+        let (digest, media_type) = (held.digest.clone(), held.media_type.clone());
+        let record = TagRecord { digest, media_type, checked_at, gone_at: None };
+        let place = asking.place;
+        self.store.tags().put(&place.registry, &place.repository, tag, record, asking.now).await;
+    }
+
+    /// A manifest asked for by digest is stored now: if a tag was announced to mean it, the tag moves.
+    async fn settle(&self, asking: &Asking<'_>, held: &Held) {
+        let key = key(asking, &Reference::Digest(held.digest.clone()));
+        if let Some((tag, checked_at)) = self.announced.remove(&key).await {
+            self.record(asking, &tag, held, checked_at).await;
+        }
+    }
+}
+
+/// Answers a HEAD from the upstream's headers, if they say all that ours must.
+fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Option<Answer> {
+    if asking.verb != Verb::Head {
+        return None;
+    }
+    let length = head.length.filter(|length| *length > 0)?;
+    Some(Answer::Content(Content {
+        outcome: if head.stale { Outcome::Stale } else { Outcome::Miss },
+        digest: digest.clone(),
+        media_type: head.media_type.clone()?,
+        length,
+        part: Part::Whole,
+        body: ResponseBody::Empty,
+        stale: head.stale.then_some(Staleness { age: None, why: Stale::SecondHand }),
+    }))
+}
+
+/// A mirror above us could not ask either: what is known is as good, while it is young enough, and not renewed by it.
+fn second_hand(asking: &Asking<'_>, known: &Known) -> Result<Answer, Failure> {
+    let staleness = asking.freshness().second_hand(Some(&known.record), asking.now);
+    let staleness = staleness.ok_or_else(|| only_stale(asking))?;
+    known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
+}
+
+/// A mirror's stale copy where we have none.
+fn relayed(asking: &Asking<'_>, held: &Held) -> Result<Answer, Failure> {
+    let staleness = asking.freshness().second_hand(None, asking.now).ok_or_else(|| only_stale(asking))?;
+    held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
+}
+
+fn only_stale(asking: &Asking<'_>) -> Error {
+    let message = "the endpoint is a mirror and has only a stale copy, and stale_limit allows none here";
+    asking.error(Class::Unknown, message)
+}
+
+/// How long an announced digest waits for its GET; a pull asks within seconds.
+const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
+/// Announcements kept; the oldest are forgotten, which costs a tag one more HEAD.
+const ANNOUNCED_MAX: u64 = 10_000;

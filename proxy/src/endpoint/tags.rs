@@ -1,0 +1,125 @@
+//! Tag lists, relayed page by page with links to ourselves.
+//!
+//! The query of an upstream's link comes back to it unchanged: `last` need not be a tag, and there may be other keys.
+
+use oci::{Class, Tag};
+use registry::client::TagsPage;
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::asking::Asking;
+use crate::http::answer::{Answer, Document};
+use crate::http::failure::Failure;
+use crate::http::route::Pairs;
+
+/// Answers at most `n` tags of the page that the rest of the query names.
+pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) -> Result<Answer, Failure> {
+    let repository = &asking.place.repository;
+    // Zero tags is a question about the repository; registries disagree about `n=0`, so one is asked for.
+    let asked = with_n(page.clone(), n.map(|n| n.max(1)));
+    asking.turn(|| false).await?;
+    let given = asking.client.tags(repository, &asked, asking.deadline).await?.value;
+    if given.next.as_ref().is_some_and(|next| is_same(next, &asked)) {
+        return Err(asking.error(Class::ProtocolGarbage, "a page of tags links to itself").into());
+    }
+    let given = trim(given, n, page);
+    let next = given.next.map(|next| next_page(asking, next));
+    let text = json!({ "name": repository.as_str(), "tags": given.tags }).to_string();
+    Ok(Answer::Document(Document {
+        media_type: "application/json",
+        bytes: text.into(),
+        next,
+        filters_applied: None,
+    }))
+}
+
+/// Applies `n` and `last` where the upstream ignored them: some send everything.
+fn trim(mut given: TagsPage, n: Option<u32>, page: &Pairs) -> TagsPage {
+    let last = page.iter().find(|(key, _)| key == LAST).and_then(|(_, last)| last.parse::<Tag>().ok());
+    if given.next.is_none() {
+        given.tags.sort();
+        given.tags.retain(|tag| last.as_ref().is_none_or(|last| tag.as_str() > last.as_str()));
+    }
+    if let Some(most) = n.map(|n| n as usize)
+        && given.tags.len() > most
+    {
+        given.tags.truncate(most);
+        given.next = given.tags.last().map(|last| with_n(vec![(LAST.to_owned(), last.clone())], n));
+    }
+    if n == Some(0) {
+        given.next = None;
+    }
+    given
+}
+
+fn with_n(mut query: Pairs, n: Option<u32>) -> Pairs {
+    query.extend(n.map(|n| ("n".to_owned(), n.to_string())));
+    query
+}
+
+/// True if two queries ask for the same page.
+fn is_same(one: &Pairs, other: &Pairs) -> bool {
+    let sorted = |query: &Pairs| {
+        let mut sorted: Pairs = query.iter().filter(|(key, _)| key != "ns").cloned().collect();
+        sorted.sort();
+        sorted
+    };
+    sorted(one) == sorted(other)
+}
+
+/// The upstream may have an `ns` of its own in its link, if it is a mirror: ours is the client's.
+fn next_page(asking: &Asking<'_>, next: Pairs) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(next.iter().filter(|(key, _)| key != "ns"));
+    if let Some(namespace) = &asking.place.namespace {
+        query.append_pair("ns", namespace.as_str());
+    }
+    format!("{}?{}", asking.place.path, query.finish())
+}
+
+const LAST: &str = "last";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(last: &str, n: Option<u32>) -> Pairs {
+        with_n(vec![(LAST.to_owned(), last.to_owned())], n)
+    }
+
+    fn page(tags: &[&str], next: Option<Pairs>) -> TagsPage {
+        TagsPage { tags: tags.iter().map(ToString::to_string).collect(), next }
+    }
+
+    #[test]
+    fn an_upstream_that_ignores_the_page_is_cut_to_it() {
+        let cut = page(&["b"], Some(after("b", Some(1))));
+        assert_eq!(trim(page(&["c", "a", "b"], None), Some(1), &after("a", None)), cut);
+        assert_eq!(trim(page(&["c", "a"], None), None, &Vec::new()), page(&["a", "c"], None));
+        assert_eq!(trim(page(&["b"], None), Some(5), &after("a", None)), page(&["b"], None));
+    }
+
+    #[test]
+    fn an_upstream_that_pages_is_believed() {
+        let given = page(&["B", "a"], Some(after("a", None)));
+        assert_eq!(trim(given.clone(), Some(2), &Vec::new()), given);
+    }
+
+    #[test]
+    fn a_last_that_is_no_tag_is_the_upstreams_affair() {
+        let given = page(&["a"], None);
+        assert_eq!(trim(given.clone(), None, &after("zz/opaque+token==", None)), given);
+    }
+
+    #[test]
+    fn no_tags_is_no_tags() {
+        assert_eq!(trim(page(&["a"], Some(after("a", None))), Some(0), &Vec::new()), page(&[], None));
+        assert_eq!(trim(page(&["a"], None), Some(0), &Vec::new()), page(&[], None));
+    }
+
+    #[test]
+    fn a_link_to_the_same_page_is_seen() {
+        assert!(is_same(&after("a", Some(1)), &vec![("n".into(), "1".into()), ("last".into(), "a".into())]));
+        assert!(!is_same(&after("b", Some(1)), &after("a", Some(1))));
+    }
+}

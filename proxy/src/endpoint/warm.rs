@@ -1,0 +1,117 @@
+//! Pulls an image into the store before a node asks for it: the requests of a pull, answered as a client's are.
+
+use http::request::Parts;
+use http_body_util::BodyExt;
+use oci::manifest::{Child, Kind as Shape};
+use oci::{Digest, ImageName, Manifest};
+use serde::{Deserialize, Serialize};
+
+use super::dispatch::Dispatch;
+use super::platform::chosen;
+use crate::http::answer::{Answer, Content};
+use crate::http::body::ResponseBody;
+use crate::http::outcome::Outcome;
+use crate::http::route::Routed;
+
+/// The result of a warming pull.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warmed {
+    /// Digest of the manifest.
+    pub digest: String,
+    /// Manifests and blobs that were here.
+    pub hits: u64,
+    /// Those that came from the registry.
+    pub fetched: u64,
+    /// Bytes of the latter.
+    pub fetched_bytes: u64,
+}
+
+/// Pulls `image` for `platforms`; for ours when none is named.
+pub(crate) async fn pull(
+    dispatch: &Dispatch,
+    image: &ImageName,
+    platforms: &[String],
+) -> Result<Warmed, String> {
+    let mut pull = Pull { dispatch, image, warmed: Warmed::default() };
+    let (digest, manifest) = pull.manifest(&image.reference.to_string()).await?;
+    pull.warmed.digest = digest.to_string();
+    match manifest.kind {
+        Shape::Image { config, layers } => pull.parts(config, layers).await?,
+        Shape::Other { blobs } => pull.blobs(blobs).await?,
+        Shape::Index { manifests } => {
+            for child in chosen(&manifests, platforms)? {
+                match pull.manifest(&child.digest.to_string()).await?.1.kind {
+                    Shape::Image { config, layers } => pull.parts(config, layers).await?,
+                    Shape::Index { .. } => return Err("an index within an index is not pulled".to_owned()),
+                    Shape::Other { blobs } => pull.blobs(blobs).await?,
+                }
+            }
+        }
+    }
+    Ok(pull.warmed)
+}
+
+struct Pull<'a> {
+    dispatch: &'a Dispatch,
+    image: &'a ImageName,
+    warmed: Warmed,
+}
+
+impl Pull<'_> {
+    async fn manifest(&mut self, reference: &str) -> Result<(Digest, Manifest), String> {
+        let content = self.ask("manifests", reference).await?;
+        let (digest, media_type) = (content.digest.clone(), content.media_type.clone());
+        let ResponseBody::Memory(bytes) = content.body else {
+            return Err(format!("manifest {reference}: not in memory"));
+        };
+        let manifest = Manifest::parse(&media_type, &bytes).map_err(|error| error.to_string())?;
+        Ok((digest, manifest))
+    }
+
+    async fn parts(&mut self, config: Child, mut layers: Vec<Child>) -> Result<(), String> {
+        layers.push(config);
+        self.blobs(layers).await
+    }
+
+    async fn blobs(&mut self, blobs: Vec<Child>) -> Result<(), String> {
+        for part in blobs.into_iter().filter(|blob| !blob.foreign) {
+            let ResponseBody::Reader(mut body) = self.ask("blobs", &part.digest.to_string()).await?.body
+            else {
+                continue;
+            };
+            while let Some(frame) = body.frame().await {
+                frame.map_err(|error| format!("blob {}: {error}", part.digest))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, what: &str, reference: &str) -> Result<Content, String> {
+        let ImageName { registry, repository, .. } = self.image;
+        let uri = format!("/v2/{repository}/{what}/{reference}?ns={registry}");
+        let head = head(&uri).map_err(|error| error.to_string())?;
+        let routed = Routed::read(&head, |_| None).map_err(|refusal| refusal.to_string())?;
+        match self.dispatch.answer(&routed, &head, None, None).await {
+            Ok(Answer::Content(content)) => {
+                match content.outcome {
+                    Outcome::Hit | Outcome::Stale => self.warmed.hits += 1,
+                    _ => {
+                        self.warmed.fetched += 1;
+                        self.warmed.fetched_bytes += content.length;
+                    }
+                }
+                Ok(content)
+            }
+            Ok(_) => Err("the answer is no content".to_owned()),
+            Err(failure) => Err(format!("{what} {reference}: {failure}")),
+        }
+    }
+}
+
+fn head(uri: &str) -> Result<Parts, http::Error> {
+    let request = http::Request::get(uri).header(http::header::USER_AGENT, AGENT).body(())?;
+    Ok(request.into_parts().0)
+}
+
+/// One who falls back blob by blob would be spared the rule of completeness; a warming pull is not.
+const AGENT: &str = concat!("pullgate-warm/", env!("CARGO_PKG_VERSION"));

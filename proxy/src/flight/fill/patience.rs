@@ -1,0 +1,78 @@
+//! How often a fill asks again: a few times without progress, longer between each.
+
+use std::time::Duration;
+
+/// Retries left since the last progress.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    failures: usize,
+    /// Bytes taken when progress was last seen.
+    mark: u64,
+    /// Waited since then for an upstream that is left alone.
+    sat_out: Duration,
+}
+
+impl Patience {
+    /// Spends one retry at `taken` bytes: how long to wait before it, or `None` when none is left.
+    ///
+    /// Progress gives all retries back. Each resume costs the upstream a request, so a few bytes are none.
+    pub(super) fn spend(&mut self, taken: u64) -> Option<Duration> {
+        self.look(taken);
+        let pause = PAUSES.get(self.failures).copied();
+        self.failures += 1;
+        pause.map(jittered)
+    }
+
+    /// Waits for the next probe of an upstream that is left alone, or for its outcome; costs the upstream nothing.
+    /// `None` when that has been waited for long enough.
+    pub(super) fn sit_out(&mut self, next_probe: Duration, taken: u64) -> Option<Duration> {
+        self.look(taken);
+        let pause = jittered(next_probe.max(PROBE_LOOK));
+        self.sat_out += pause;
+        (self.sat_out <= SIT_OUT_MAX).then_some(pause)
+    }
+
+    fn look(&mut self, taken: u64) {
+        if taken >= self.mark + PROGRESS {
+            *self = Self { mark: taken, ..Self::default() };
+        }
+    }
+
+    /// True if the same source failed more than once since the last progress.
+    pub(super) fn is_wearing_thin(&self) -> bool {
+        self.failures > 1
+    }
+}
+
+/// Up to half as long again, so that those who broke off together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + fastrand::f64() / 2.0)
+}
+
+/// Waits before the first, second and third retry.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
+/// How often to look whether a probe that is out has come back.
+const PROBE_LOOK: Duration = Duration::from_millis(250);
+/// Readers wait no longer for an upstream that is left alone.
+const SIT_OUT_MAX: Duration = Duration::from_secs(15);
+/// Bytes that count as progress.
+const PROGRESS: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_run_out_without_progress_and_come_back_with_it() {
+        let mut patience = Patience::default();
+        assert_eq!([0, 0, 0, 0].map(|at| patience.spend(at).is_some()), [true, true, true, false]);
+        assert_eq!(patience.spend(PROGRESS - 1), None);
+        assert_eq!(patience.spend(PROGRESS), Some(Duration::ZERO));
+        let paused = (0..100).map_while(|_| patience.sit_out(Duration::from_secs(1), PROGRESS)).count();
+        assert!((10..=15).contains(&paused), "{paused} pauses of 1 s to 1.5 s");
+        assert!(patience.sit_out(Duration::ZERO, 2 * PROGRESS).is_some(), "progress came");
+        let mut patience = Patience { mark: PROGRESS, failures: 1, ..Patience::default() };
+        let trickle = (0..10).filter(|i| patience.spend(PROGRESS + i).is_some()).count();
+        assert_eq!(trickle, 2);
+    }
+}

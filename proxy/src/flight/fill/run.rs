@@ -1,0 +1,347 @@
+//! Upstream bytes to the store and to followers: one task per flight, which no client owns.
+//!
+//! A fill asks the upstream, again with a range where it breaks off, hashes and writes what comes, and tells its
+//! flight how far it is. A disk that fails costs the copy on disk, not the transfer: the rest passes through memory.
+//!
+//! The *front* is where hashing has come to: it moves in order, from the upstream or over bytes that are in the file
+//! already. Beside it run [`segments`], where readers stand far ahead or the upstream allows several connections; then
+//! all is asked for in cells of a [`grid`], so that nothing comes twice. How a fill ends is in [`ending`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::{Class, Stage};
+use registry::client::{ByteRange, Rest};
+use registry::{Error, Evidence, Reason};
+use store::spans::Spans;
+use store::{Content, Kind, Link, Store};
+use tokio::time::{Instant, sleep};
+
+use crate::access::identity::is_of_identity;
+use crate::flight::events::Events;
+use crate::flight::origin::{Answered, Origin};
+use crate::flight::source::Source;
+use crate::flight::state::{Lead, Phase};
+
+use super::grid::{Next, cell_end};
+use super::intake::Intake;
+use super::patience::Patience;
+use super::segments::{RESUME_DEADLINE, Segments};
+use super::sink::Sink;
+use super::tally::Tally;
+
+/// Fills the flight of `lead`. The deadline binds the first answer's headers only.
+pub(crate) async fn run<O: Origin>(
+    lead: Lead,
+    store: Store,
+    events: Arc<dyn Events>,
+    source: Source<O>,
+    deadline: Instant,
+) {
+    // The blob may have been committed between the look into the store and the seat on this flight.
+    if store.holds(&source.digest).await && matches!(store.blob(&source.digest).await, Ok(Some(_))) {
+        return lead.end(Phase::Dissolved);
+    }
+    let sink = Sink::begin(&store, &source.digest).await;
+    let tally = Tally::new(events.clone(), source.origin.registry().clone());
+    let fill = Fill {
+        in_cells: source.in_part || source.parallel > 1,
+        lead,
+        store,
+        events,
+        source,
+        sink: Some(sink),
+        length: None,
+        restarted: false,
+        reset_once: false,
+        tally,
+        segments: Segments::none(),
+        alone: false,
+        rest: Rest::default(),
+    };
+    fill.fly(deadline).await;
+}
+
+pub(super) struct Fill<O> {
+    pub(super) lead: Lead,
+    pub(super) store: Store,
+    pub(super) events: Arc<dyn Events>,
+    pub(super) source: Source<O>,
+    /// Absent only while a job has it, or after it.
+    pub(super) sink: Option<Sink>,
+    /// Size of the blob, once the upstream's headers were judged.
+    pub(super) length: Option<u64>,
+    /// Begun anew before the first headers, because what was kept was of no use.
+    pub(super) restarted: bool,
+    /// A connection was reset before the first headers: that is tried once more.
+    pub(super) reset_once: bool,
+    pub(super) tally: Tally,
+    pub(super) segments: Segments,
+    /// Ask for bounded ranges: others may fetch what lies beyond.
+    pub(super) in_cells: bool,
+    /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
+    pub(super) alone: bool,
+    /// The validator and endpoint of the answers so far, for the next request.
+    pub(super) rest: Rest,
+}
+
+/// How a step ended without failing.
+pub(super) enum Ended {
+    /// The front has moved; there is more to do.
+    Moved,
+    /// All bytes are here.
+    Whole,
+    /// Nobody reads, and it is not worth going on.
+    Deserted,
+    /// The runtime is going down.
+    Shutdown,
+}
+
+impl<O: Origin> Fill<O> {
+    pub(super) async fn fly(mut self, mut deadline: Instant) {
+        let mut patience = Patience::default();
+        loop {
+            match self.step(deadline).await {
+                Ok(Ended::Moved) => {}
+                Ok(Ended::Whole) => return self.settle().await,
+                Ok(Ended::Shutdown) => return,
+                Ok(Ended::Deserted) => {
+                    if self.pause().await {
+                        return;
+                    }
+                }
+                Err(error) => match self.retry_in(&error, &mut patience) {
+                    Some(pause) => {
+                        self.events.fill_resumed(self.source.origin.registry(), error.class);
+                        sleep(pause).await;
+                    }
+                    None => return self.fail(error).await,
+                },
+            }
+            deadline = Instant::now() + RESUME_DEADLINE;
+        }
+    }
+
+    /// Moves the front on by what is in the file, what a segment brings, or one request to the upstream.
+    pub(super) async fn step(&mut self, deadline: Instant) -> Result<Ended, Error> {
+        let at = self.taken();
+        if self.tally.has_begun() && self.length == Some(at) {
+            return Ok(Ended::Whole);
+        }
+        self.launch(at).await;
+        match self.next(at) {
+            Next::Here => Ok(self.catch_up().await),
+            Next::Coming => Ok(self.follow().await),
+            Next::Free(wall) => self.ask(at, wall, deadline).await,
+        }
+    }
+
+    /// One request to the upstream, from the front to the next bytes that are there. Readers know what it is to bring.
+    pub(super) async fn ask(
+        &mut self,
+        at: u64,
+        wall: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Ended, Error> {
+        let cell = self.in_cells.then(|| cell_end(at));
+        let until = [cell, wall].into_iter().flatten().min();
+        let asked = until.map(|until| (until, Instant::now()));
+        self.lead.flight.update(|progress| progress.asked = asked);
+        let ended = self.transfer(at, until, deadline).await;
+        self.lead.flight.update(|progress| progress.asked = None);
+        ended
+    }
+
+    /// Asks and takes what comes, up to `until` or to where it breaks.
+    pub(super) async fn transfer(
+        &mut self,
+        at: u64,
+        until: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Ended, Error> {
+        let last = until.into_iter().chain(self.length).min().map(|end| end - 1);
+        let range = (at > 0 || until.is_some()).then_some(ByteRange { start: at, end: last });
+        let Source { origin, repository, digest, .. } = &self.source;
+        let answered = match origin.blob(repository, digest, range, &self.rest, deadline).await {
+            Err(error) if error.evidence.status == Some(416) && self.length.is_none() => {
+                self.restart();
+                return Err(error);
+            }
+            answered => answered?,
+        };
+        let Answered { start, total, partial, validator, endpoint, body } = answered;
+        self.rest = Rest { validator, first_endpoint: endpoint };
+        self.accept_headers(start, total, at, deadline).await?;
+        self.segments.proven |= partial;
+        if range.is_some() && !partial {
+            self.go_alone().await;
+        }
+        self.take(Intake::new(body, at - start), until.filter(|_| partial).unwrap_or(u64::MAX)).await
+    }
+
+    /// From here on bytes come in order, and from the front's requests only.
+    pub(super) async fn go_alone(&mut self) {
+        (self.alone, self.in_cells) = (true, false);
+        self.segments.close();
+        self.segments.stop().await;
+    }
+
+    /// Checks an answer's headers; the first accepted ones open the gate for all waiting readers.
+    pub(super) async fn accept_headers(
+        &mut self,
+        start: u64,
+        total: Option<u64>,
+        at: u64,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        if start > at {
+            return Err(self.error(Class::ProtocolGarbage, Reason::RangeIgnored));
+        }
+        if let (Some(known), Some(total)) = (self.length, total) {
+            // A page, or another blob: says nothing about the bytes that are here.
+            let other = || self.error(Class::ProtocolGarbage, Reason::LengthMismatch);
+            return if known == total { Ok(()) } else { Err(other()) };
+        }
+        if self.length.is_some() || self.tally.has_begun() {
+            return Ok(());
+        }
+        let mut length = total.or(self.source.size_hint);
+        if length.is_none() {
+            let Source { origin, repository, digest, .. } = &self.source;
+            length = origin.blob_size(repository, digest, deadline).await.ok().flatten();
+        }
+        if length.is_some_and(|length| length < at) {
+            self.restart();
+            return Err(self.error(Class::Truncated, Reason::LengthMismatch));
+        }
+        self.tally.begin();
+        self.open_gate(length).await;
+        Ok(())
+    }
+
+    /// The upstream gave this party the blob: it earns the link, and readers may be answered.
+    pub(super) async fn open_gate(&mut self, length: Option<u64>) {
+        self.length = length;
+        if let Some(length) = length {
+            let linked = self.link(length);
+            tokio::join!(linked, self.reserve(length));
+        }
+        self.publish();
+    }
+
+    /// Tells readers what is here to begin with.
+    pub(super) fn publish(&self) {
+        let (length, content) = (self.length, self.content());
+        let (written, ahead) = (self.taken(), self.spans());
+        let spilled_at = self.content().is_none().then_some(written);
+        self.lead.flight.tail.begin(written);
+        self.lead.flight.update(|progress| {
+            progress.phase = Phase::Running;
+            (progress.length, progress.written) = (length, written);
+            (progress.content, progress.spilled_at) = (content, spilled_at);
+            progress.ahead = ahead;
+        });
+    }
+
+    /// Sets space aside; where there is none, nothing is stored.
+    pub(super) async fn reserve(&mut self, length: u64) {
+        let Some(ingest) = self.sink.as_mut().and_then(|sink| sink.ingest().as_ref()) else { return };
+        let Some(room) = self.store.reserve(length.saturating_sub(ingest.room())).await else {
+            return self.give_up_file().await;
+        };
+        let Some(sink) = self.sink.take() else { return };
+        let job = sink.job(move |sink| sink.ingest().as_mut()?.expect(length, room).err());
+        let Some((sink, error)) = job.await else { return };
+        self.sink = Some(sink);
+        if let Some(error) = error {
+            self.store.told(error);
+            self.give_up_file().await;
+        }
+    }
+
+    /// With nobody reading: is more than half here, or little missing? What cannot be kept is not worth it.
+    pub(super) fn worth_going_on(&self) -> bool {
+        let stored = self.content().is_some();
+        let Some(length) = self.length.filter(|_| stored) else { return stored };
+        let here = self.spans().total().max(self.taken());
+        here > length / 2 || length - here < WORTH_FINISHING
+    }
+
+    /// How long to wait before the rest is asked for, if it is to be.
+    ///
+    /// Before the first headers only a reset is, once: the client has tried every endpoint, and the error can be told.
+    pub(super) fn retry_in(&mut self, error: &Error, patience: &mut Patience) -> Option<Duration> {
+        let (begun, taken) = (self.tally.has_begun(), self.taken());
+        if error.is_pause_of_blob_host() {
+            return None;
+        }
+        if begun && error.class == Class::UpstreamPaused {
+            return patience.sit_out(error.evidence.retry_after.unwrap_or_default(), taken);
+        }
+        if begun && self.is_relieved(error) {
+            return patience.spend(taken);
+        }
+        let first_reset =
+            !begun && error.class.rules().repeats_once && !std::mem::replace(&mut self.reset_once, true);
+        let restarted = std::mem::take(&mut self.restarted);
+        if !(restarted || first_reset || begun && error.may_resume()) {
+            return None;
+        }
+        let pause = patience.spend(taken);
+        if patience.is_wearing_thin() {
+            self.rest.first_endpoint += 1;
+        }
+        // Asking for the rest of what came repeats nothing, nor does asking for what never went out.
+        let repeats = first_reset || patience.is_wearing_thin() && error.class != Class::Overloaded;
+        pause.filter(|_| !repeats || self.source.origin.may_retry())
+    }
+
+    /// The caller whose token the fill uses is no longer let in. True if another caller aboard takes over.
+    pub(super) fn is_relieved(&mut self, error: &Error) -> bool {
+        let relief = if is_of_identity(error) { self.lead.flight.take_relief() } else { None };
+        if let Some(caller) = &relief {
+            self.source.origin = self.source.origin.as_caller(caller);
+        }
+        relief.is_some()
+    }
+
+    /// Discards the bytes of an earlier fill and begins at the first byte.
+    pub(super) fn restart(&mut self) {
+        (self.restarted, self.in_cells) = (true, false);
+        if let Some(Err(error)) = self.sink.as_mut().map(Sink::restart) {
+            self.store.told(error);
+        }
+    }
+
+    pub(super) fn link(&self, size: u64) -> impl Future<Output = ()> + use<O> {
+        let (links, scope, digest) =
+            (self.store.links().clone(), self.source.scope.clone(), self.source.digest.clone());
+        let link = Link { media_type: None, size };
+        async move { links.put(&scope, Kind::Blob, &digest, link).await }
+    }
+
+    pub(super) fn taken(&self) -> u64 {
+        self.sink.as_ref().map_or(0, Sink::taken)
+    }
+
+    /// The spans in the file that may be used.
+    pub(super) fn spans(&self) -> Spans {
+        self.sink.as_ref().filter(|_| !self.alone).map(Sink::spans).unwrap_or_default()
+    }
+
+    pub(super) fn content(&self) -> Option<Content> {
+        self.sink.as_ref().and_then(Sink::content)
+    }
+
+    pub(super) fn corrupt(&self, reason: Reason) -> Error {
+        self.error(Class::Corrupt, reason)
+    }
+
+    pub(super) fn error(&self, class: Class, reason: Reason) -> Error {
+        let host = self.source.origin.registry().as_str();
+        Error::new(class, Stage::BlobTransfer, Evidence::host(host).because(reason))
+    }
+}
+
+/// An unread fill goes on when less is missing, bytes.
+const WORTH_FINISHING: u64 = 64 << 20;

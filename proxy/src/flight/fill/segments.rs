@@ -1,0 +1,222 @@
+//! Bounded ranges fetched beside the front of a fill: for readers far ahead, and to use several connections.
+//!
+//! A segment writes where its bytes belong and tells the flight; hashing waits for the front to come by. Nothing that
+//! goes wrong with a segment ends the fill: its bytes are fetched again in their turn.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oci::{Class, Stage};
+use registry::client::{ByteRange, Rest};
+use registry::{Error, Evidence, Reason};
+use store::{AppendError, Patch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::intake::{Batch, Intake, clip};
+use crate::flight::origin::Origin;
+use crate::flight::source::Source;
+use crate::flight::state::Flight;
+
+/// The segments of one fill. Dropped, they end; [`Segments::stop`] also waits until none writes any more.
+pub(super) struct Segments {
+    tasks: JoinSet<()>,
+    board: watch::Sender<Board>,
+    seen: watch::Receiver<Board>,
+    stopped: watch::Sender<bool>,
+    /// The upstream answered a range with that range.
+    pub(super) proven: bool,
+    /// No more of them: the upstream or the disk is not up to it.
+    closed: bool,
+    failures: u32,
+}
+
+/// The state that segments share with the fill.
+#[derive(Default)]
+struct Board {
+    proven: bool,
+    claims: Vec<Range<u64>>,
+    fetched: u64,
+    ended: Vec<Result<(), Miss>>,
+}
+
+/// Why a segment did not bring its bytes.
+pub(super) enum Miss {
+    /// The upstream failed.
+    Upstream(Error),
+    /// It answered something else than the range.
+    Ignored,
+    /// The disk failed.
+    Disk(AppendError),
+}
+
+/// The bytes and failures since the last review.
+pub(super) struct Review {
+    pub(super) fetched: u64,
+    pub(super) misses: Vec<Miss>,
+}
+
+/// One range on its way.
+pub(super) struct Segment<O> {
+    pub(super) source: Source<O>,
+    pub(super) flight: Arc<Flight>,
+    pub(super) patch: Patch,
+    pub(super) rest: Rest,
+    pub(super) range: Range<u64>,
+    pub(super) length: u64,
+}
+
+impl Segments {
+    pub(super) fn none() -> Self {
+        let board = watch::Sender::new(Board::default());
+        let (seen, stopped) = (board.subscribe(), watch::Sender::new(false));
+        Self { tasks: JoinSet::new(), board, seen, stopped, proven: false, closed: false, failures: 0 }
+    }
+
+    /// The ranges under way.
+    pub(super) fn claims(&self) -> Vec<Range<u64>> {
+        self.board.borrow().claims.clone()
+    }
+
+    /// Returns when there is something to review.
+    pub(super) fn moved(&self) -> impl Future<Output = ()> + use<> {
+        let mut seen = self.seen.clone();
+        async move {
+            let _ = seen.changed().await;
+        }
+    }
+
+    /// Takes note of what came and what failed.
+    pub(super) fn review(&mut self) -> Review {
+        while self.tasks.try_join_next().is_some() {}
+        // First, so that what comes meanwhile is looked at again.
+        self.seen.mark_unchanged();
+        let (mut fetched, mut ended) = (0, Vec::new());
+        self.board.send_if_modified(|board| {
+            self.proven |= board.proven;
+            (fetched, ended) = (std::mem::take(&mut board.fetched), std::mem::take(&mut board.ended));
+            false
+        });
+        let misses = ended.into_iter().filter_map(|ended| {
+            self.failures = if ended.is_ok() { 0 } else { self.failures + 1 };
+            ended.err()
+        });
+        let misses = misses.collect();
+        self.closed |= self.failures >= FAILURES_MAX;
+        Review { fetched, misses }
+    }
+
+    /// No more of them from now on; those under way go on.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Begins to fetch one.
+    pub(super) fn launch<O: Origin>(&mut self, segment: Segment<O>) {
+        self.board.send_modify(|board| board.claims.push(segment.range.clone()));
+        let claim = Claim { board: self.board.clone(), range: segment.range.clone() };
+        let mut stopped = self.stopped.subscribe();
+        self.tasks.spawn(async move {
+            let opened = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                opened = segment.open(&claim.board) => opened,
+            };
+            let ended = match opened {
+                Ok(intake) => segment.take(intake, &claim.board, &mut stopped).await,
+                Err(miss) => Some(Err(miss)),
+            };
+            claim.board.send_modify(|board| board.ended.extend(ended));
+        });
+    }
+
+    /// Ends them and waits until nothing is written any more.
+    pub(super) async fn stop(&mut self) {
+        self.stopped.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        self.stopped.send_replace(false);
+    }
+}
+
+impl<O: Origin> Segment<O> {
+    async fn open(&self, board: &watch::Sender<Board>) -> Result<Intake<O::Body>, Miss> {
+        let Source { origin, repository, digest, .. } = &self.source;
+        let Range { start, end } = self.range;
+        let range = Some(ByteRange { start, end: Some(end - 1) });
+        let deadline = Instant::now() + RESUME_DEADLINE;
+        let answered = origin.blob(repository, digest, range, &self.rest, deadline).await;
+        let answered = answered.map_err(Miss::Upstream)?;
+        let right = answered.partial && answered.start == start;
+        if !right || answered.total.is_some_and(|total| total != self.length) {
+            return Err(Miss::Ignored);
+        }
+        board.send_modify(|board| board.proven = true);
+        Ok(Intake::new(answered.body, 0))
+    }
+
+    /// Writes what comes until the range is whole or the body ends. `None`: stopped.
+    async fn take(
+        &self,
+        mut intake: Intake<O::Body>,
+        board: &watch::Sender<Board>,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Option<Result<(), Miss>> {
+        let mut at = self.range.start;
+        while at < self.range.end {
+            let mut batch = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return None,
+                batch = intake.gather() => batch,
+            };
+            clip(&mut batch.pieces, self.range.end - at);
+            let Batch { pieces, end } = batch;
+            let size: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+            if let Err(error) = self.write(at, pieces).await? {
+                return Some(Err(Miss::Disk(error)));
+            }
+            self.flight.update(|progress| progress.ahead.insert(at..at + size));
+            board.send_modify(|board| board.fetched += size);
+            at += size;
+            match end {
+                Some(Err(error)) => return Some(Err(Miss::Upstream(error))),
+                Some(Ok(())) if at < self.range.end => return Some(Err(Miss::Upstream(self.truncated()))),
+                _ => {}
+            }
+        }
+        Some(Ok(()))
+    }
+
+    async fn write(&self, at: u64, pieces: Vec<bytes::Bytes>) -> Option<Result<(), AppendError>> {
+        let patch = self.patch.clone();
+        tokio::task::spawn_blocking(move || patch.write(at, &pieces)).await.ok()
+    }
+
+    fn truncated(&self) -> Error {
+        let host = self.source.origin.registry().as_str();
+        let evidence = Evidence::host(host).because(Reason::ShortBody);
+        Error::new(Class::Truncated, Stage::BlobTransfer, evidence)
+    }
+}
+
+/// A segment's place on the board; given up when dropped.
+struct Claim {
+    board: watch::Sender<Board>,
+    range: Range<u64>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.board.send_modify(|board| board.claims.retain(|claim| *claim != self.range));
+    }
+}
+
+/// Failures in a row after which a fill does without segments.
+const FAILURES_MAX: u32 = 3;
+/// How long the headers of a resumed answer may take.
+pub(super) const RESUME_DEADLINE: Duration = Duration::from_secs(25);

@@ -1,0 +1,266 @@
+//! One fetch per digest: who leads, who joins, and what each of them may be told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use moka::future::Cache;
+use oci::{Class, Digest, RegistryHost, Stage};
+use registry::{Error, Evidence, Reason};
+use store::{Blob, Kind, Link, SMALL_MAX, Store, Verdict};
+use tokio::time::{Instant, timeout_at};
+
+use super::events::Events;
+use super::fill::run as fill;
+use super::origin::Origin;
+use super::reader::{Reader, Rescue};
+use super::source::Source;
+use super::state::{Boarded, FillFailure, Gate, Party, Seat, Table};
+
+/// The flights of one store. Clones share them.
+#[derive(Clone)]
+pub struct Flights {
+    pub(super) store: Store,
+    events: Arc<dyn Events>,
+    pub(super) table: Arc<Table>,
+    /// Sizes asked of upstreams just now: one HEAD for all who ask together. A cache and not `Coalesce`, because the answer
+    /// also counts for a second after it came.
+    sizes: Cache<(Party, Digest), Option<u64>>,
+}
+
+/// A blob that may be answered: its status line can go out.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where the bytes come from.
+    pub outcome: Origination,
+    /// Size of the whole blob.
+    pub length: u64,
+    /// The bytes.
+    pub reader: Reader,
+}
+
+oci::labels! {
+    /// Where an answer's bytes come from.
+    Origination {
+        /// From the store.
+        Hit = "hit";
+        /// From a fill that ran already.
+        Joined = "joined";
+        /// From a fill this request began.
+        Miss = "miss";
+    }
+}
+
+impl Flights {
+    /// Flights into `store`.
+    pub fn new(store: Store, events: Arc<dyn Events>) -> Self {
+        let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
+        Self { store, events, table: Arc::default(), sizes }
+    }
+
+    /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
+    ///
+    /// A link that is missing is earned by the upstream's answer (design decision 8). Returns when headers may be
+    /// sent: the upstream's are judged and the length is known; blobs up to 4 MiB are committed by then, unless the
+    /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
+    ///
+    /// # Errors
+    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes.
+    pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
+        let party = source.party();
+        let (mut linked, mut spare) = (false, SECOND_TRIES);
+        while Instant::now() < deadline {
+            let (link, blob) = tokio::join!(self.link(&source), self.store.blob(&source.digest));
+            linked |= link.is_some();
+            if let Ok(Some(blob)) = blob
+                && let Some(hit) = self.hit(&source, blob, linked, deadline).await?
+            {
+                return Ok(hit);
+            }
+            let Some((outcome, mut seat)) = self.board(&source, &party, linked, deadline) else {
+                self.size(&source, deadline).await?;
+                linked = true;
+                continue;
+            };
+            let failure = match timeout_at(deadline, seat.gate()).await {
+                Ok(Gate::Go(length)) => return Ok(aboard(outcome, length, seat)),
+                Err(_) => return at_deadline(outcome, seat, &source),
+                Ok(Gate::Again | Gate::Wait(_)) => continue,
+                Ok(Gate::Failed(failure)) => failure,
+            };
+            match failure {
+                // Another party's failure says nothing about ours.
+                FillFailure::Upstream(_) if seat.flight.party != party => {}
+                FillFailure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => {
+                    return Err(error);
+                }
+                FillFailure::Upstream(_) | FillFailure::Disk => spare = spare.saturating_sub(1),
+            }
+        }
+        Err(stalled(&source, "no fill came to an end within the deadline"))
+    }
+
+    /// A blob's size, if `source.scope` may see it: from the store if linked, else from one upstream HEAD for all
+    /// who ask, which also earns the link.
+    ///
+    /// # Errors
+    /// The upstream's failure for this scope.
+    pub async fn size<O: Origin>(&self, source: &Source<O>, deadline: Instant) -> Result<Option<u64>, Error> {
+        Ok(self.look(source, deadline).await?.0)
+    }
+
+    /// As [`Flights::size`], and whether the blob is here for `source.scope`. A link alone says too little: what it
+    /// knows of the size is what an upstream once claimed.
+    pub(crate) async fn look<O: Origin>(
+        &self,
+        source: &Source<O>,
+        deadline: Instant,
+    ) -> Result<(Option<u64>, Origination), Error> {
+        let (blob, link) = tokio::join!(self.store.blob(&source.digest), self.link(source));
+        let stored = blob.ok().flatten().map(|blob| blob.length());
+        if stored.is_some() && link.is_some() {
+            return Ok((stored, Origination::Hit));
+        }
+        Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss))
+    }
+
+    /// Asks the upstream, which earns the link.
+    async fn ask_size<O: Origin>(
+        &self,
+        source: &Source<O>,
+        stored: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Option<u64>, Error> {
+        let party = source.party();
+        let ask = source.origin.blob_size(&source.repository, &source.digest, deadline);
+        let asked = self.sizes.try_get_with((party, source.digest.clone()), ask).await;
+        let size = stored.or(asked.map_err(|error| Error::clone(&error))?);
+        if let Some(size) = size {
+            let link = Link { media_type: None, size };
+            self.store.links().put(&source.scope, Kind::Blob, &source.digest, link).await;
+        }
+        Ok(size)
+    }
+
+    /// The stored blob, unless a check says that it is wrong.
+    async fn hit<O: Origin>(
+        &self,
+        source: &Source<O>,
+        blob: Blob,
+        linked: bool,
+        deadline: Instant,
+    ) -> Result<Option<Opened>, Error> {
+        let check = self.store.check(&source.digest, &blob, source.repeated);
+        if let Some(check) = check.as_ref().filter(|_| blob.length() <= SMALL_MAX) {
+            match timeout_at(deadline, check.verdict()).await {
+                Ok(Verdict::Right) => {}
+                Ok(Verdict::Unknown) => return Err(unreadable(source.origin.registry())),
+                Ok(Verdict::Wrong) | Err(_) => return Ok(None),
+            }
+        }
+        if !linked {
+            self.size(source, deadline).await?;
+        }
+        let (length, reader) = (blob.length(), Reader::committed(blob).checked_by(check));
+        let (flights, source) = (self.clone(), source.clone());
+        let rescue = Rescue::new(move |at| flights.reopen(source, at, length));
+        Ok(Some(Opened { outcome: Origination::Hit, length, reader: reader.rescued_by(rescue) }))
+    }
+
+    /// A committed blob could not be read at `at`: if another descriptor cannot read it there either, and not for want
+    /// of something else, the file is out of the way from now on, and a fill takes its place. Boxed, since opening may
+    /// reopen.
+    fn reopen<O: Origin>(
+        self,
+        source: Source<O>,
+        at: u64,
+        length: u64,
+    ) -> BoxFuture<'static, Result<Reader, Error>> {
+        Box::pin(async move {
+            if let Ok(Some(blob)) = self.store.blob(&source.digest).await {
+                let most = length.saturating_sub(at).min(REREAD);
+                match blob.content().read(at, most as usize).await {
+                    Ok(_) => {
+                        let check = self.store.check(&source.digest, &blob, false);
+                        return Ok(Reader::committed(blob).checked_by(check));
+                    }
+                    Err(error) if self.store.cannot_read(&source.digest, &error).await => {}
+                    Err(_) => return Err(unreadable(source.origin.registry())),
+                }
+            }
+            let registry = source.origin.registry().clone();
+            let source = Source { in_part: at > 0, ..source };
+            let opened = self.open(source, Instant::now() + REOPEN_DEADLINE).await?;
+            if opened.length == length { Ok(opened.reader) } else { Err(other_length(&registry)) }
+        })
+    }
+
+    /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
+    fn board<O: Origin>(
+        &self,
+        source: &Source<O>,
+        party: &Party,
+        linked: bool,
+        deadline: Instant,
+    ) -> Option<(Origination, Seat)> {
+        match self.table.board(&source.digest, party, linked) {
+            Boarded::Follower(seat) => {
+                seat.flight.relieve(party, source.caller.as_ref());
+                Some((Origination::Joined, seat))
+            }
+            Boarded::Leader(lead, seat) => {
+                let (store, events) = (self.store.clone(), self.events.clone());
+                tokio::spawn(fill::run(lead, store, events, source.clone(), deadline));
+                Some((Origination::Miss, seat))
+            }
+            Boarded::Unlinked => None,
+        }
+    }
+
+    async fn link<O>(&self, source: &Source<O>) -> Option<Link> {
+        self.store.links().get(&source.scope, Kind::Blob, &source.digest).await
+    }
+}
+
+fn aboard(outcome: Origination, length: u64, seat: Seat) -> Opened {
+    Opened { outcome, length, reader: Reader::aboard(seat) }
+}
+
+/// The deadline came while waiting: with judged headers and a length the answer can begin, its bytes held back.
+fn at_deadline<O: Origin>(outcome: Origination, seat: Seat, source: &Source<O>) -> Result<Opened, Error> {
+    let gate = seat.progress.borrow().gate();
+    match gate {
+        Gate::Go(length) | Gate::Wait(Some(length)) => Ok(aboard(outcome, length, seat)),
+        Gate::Wait(None) | Gate::Again | Gate::Failed(_) => {
+            Err(stalled(source, "no answer within the deadline"))
+        }
+    }
+}
+
+fn other_length(registry: &RegistryHost) -> Error {
+    let evidence = Evidence::host(registry.as_str()).because(Reason::LengthMismatch);
+    Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
+}
+
+/// The disk would not give content back that may be right: who asks again may have it.
+fn unreadable(registry: &RegistryHost) -> Error {
+    let evidence =
+        Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
+    Error::new(Class::Overloaded, Stage::BlobTransfer, evidence)
+}
+
+fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {
+    let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
+    Error::new(Class::Stalled, Stage::BlobFirstByte, evidence.saying(message))
+}
+
+/// Further flights for a request whose own brought wrong bytes before it was answered.
+const SECOND_TRIES: u32 = 1;
+/// How long an upstream's word on a size is shared. Just long enough for those who ask together.
+const SIZES_FOR: Duration = Duration::from_secs(1);
+/// Sizes shared at a time.
+const SIZES_REMEMBERED: u64 = 1000;
+/// Bytes read again before a file is given up: a window of a reader.
+const REREAD: u64 = 256 << 10;
+/// How long a fill in place of an unreadable file may take to begin.
+const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,0 +1,29 @@
+//! Blobs: from the store, or fetched once for all clients that ask for the same digest.
+//!
+//! [`flights`] opens a blob for a request; a flight's [`state`] says how far its fetch is, and [`fill`] runs that fetch
+//! from an [`origin`]. A [`reader`] follows the file at its client's pace; [`tail`] keeps the last bytes in memory and
+//! [`pace`] measures their rate. [`repeats`] notices a client that fetches the same blob again.
+
+pub mod events;
+mod fill;
+pub mod flights;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod killed;
+pub mod origin;
+mod pace;
+pub mod reader;
+pub(crate) mod repeats;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod scripted;
+pub mod source;
+pub(crate) mod state;
+mod tail;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub use events::{Events, FillEnd, FillOutcome};
+pub use flights::{Flights, Opened, Origination};
+pub use source::Source;

@@ -1,0 +1,97 @@
+//! Which client had all of which blob lately: who fetches it again at once may have found it wrong.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use oci::Digest;
+use tokio::time::Instant;
+
+/// A lossy memory of bounded size, without a lock: a slot holds what came last. Forgetting, or taking one client for
+/// another, costs a hash too few or too many.
+pub(crate) struct Repeats {
+    /// Upper bits: the mark of client and blob. Lower [`SECONDS_BITS`]: seconds since `began`.
+    slots: Box<[AtomicU64]>,
+    hasher: RandomState,
+    began: Instant,
+}
+
+/// Notes, when the body has left, that the client had all of it.
+#[derive(Clone)]
+pub(crate) struct Receipt {
+    repeats: Arc<Repeats>,
+    mark: u64,
+}
+
+impl Repeats {
+    /// Nobody had anything yet.
+    pub(crate) fn new() -> Arc<Self> {
+        let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self { slots, hasher: RandomState::new(), began: Instant::now() })
+    }
+
+    /// For a body that is all of `digest`, on its way to `client`.
+    pub(crate) fn receipt(self: &Arc<Self>, client: IpAddr, digest: &Digest) -> Receipt {
+        Receipt { repeats: Arc::clone(self), mark: self.hasher.hash_one((client, digest)) }
+    }
+
+    fn seconds(&self) -> u64 {
+        // Never 0, which stands for an empty slot.
+        (self.began.elapsed().as_secs() + 1) & SECONDS_MASK
+    }
+
+    fn slot(&self, mark: u64) -> &AtomicU64 {
+        &self.slots[mark as usize % SLOTS]
+    }
+}
+
+impl Receipt {
+    /// True if the same client received the whole blob less than [`AGAIN_WITHIN`] ago.
+    pub(crate) fn is_repeat(&self) -> bool {
+        let noted = self.repeats.slot(self.mark).load(Ordering::Relaxed);
+        let age = self.repeats.seconds().wrapping_sub(noted & SECONDS_MASK);
+        noted != 0 && noted & !SECONDS_MASK == self.mark & !SECONDS_MASK && age <= AGAIN_WITHIN.as_secs()
+    }
+
+    /// The last of it has left.
+    pub(crate) fn sign(self) {
+        let noted = self.mark & !SECONDS_MASK | self.repeats.seconds();
+        self.repeats.slot(self.mark).store(noted, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Receipt")
+    }
+}
+
+/// Bodies remembered, 64 KiB of memory: more than leave within [`AGAIN_WITHIN`] in most clusters.
+const SLOTS: usize = 8192;
+/// A client that comes back within this time (design decision 6).
+const AGAIN_WITHIN: Duration = Duration::from_secs(300);
+/// Bits of a slot for the time: half a year of seconds.
+const SECONDS_BITS: u32 = 24;
+const SECONDS_MASK: u64 = (1 << SECONDS_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_known_again_for_five_minutes() {
+        let repeats = Repeats::new();
+        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let (layer, config) = (Digest::sha256(b"layer"), Digest::sha256(b"config"));
+        assert!(!repeats.receipt(one, &layer).is_repeat());
+        repeats.receipt(one, &layer).sign();
+        assert!(repeats.receipt(one, &layer).is_repeat());
+        assert!(!repeats.receipt(other, &layer).is_repeat() && !repeats.receipt(one, &config).is_repeat());
+        tokio::time::advance(Duration::from_secs(299)).await;
+        assert!(repeats.receipt(one, &layer).is_repeat());
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!repeats.receipt(one, &layer).is_repeat());
+    }
+}

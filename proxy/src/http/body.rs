@@ -1,0 +1,28 @@
+//! The bytes of a response.
+
+use bytes::Bytes;
+use http_body::Body as _;
+
+use crate::flight::reader;
+
+/// The bytes of a response.
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    /// None.
+    Empty,
+    /// From memory.
+    Memory(Bytes),
+    /// From the store, or from a fill.
+    Reader(reader::BlobBody),
+}
+
+impl ResponseBody {
+    /// Bytes it will hold.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Reader(body) => body.size_hint().lower(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Why a request has no answer: refusals of ours and failures of upstreams.
+
+use oci::{Class, RegistryHost, Stage};
+use registry::Error;
+
+use super::outcome::Outcome;
+use super::range::RangeError;
+use super::route::Refusal;
+use crate::access::challenge::Challenge;
+use crate::freshness::policy::is_absence;
+
+/// Why nothing was found.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The request itself.
+    #[error("{0}")]
+    Request(#[from] Refusal),
+    /// The range asked for.
+    #[error("{0}")]
+    Range(#[from] RangeError),
+    /// The registry is not configured.
+    #[error("registry {0} is not configured here")]
+    NotConfigured(RegistryHost),
+    /// Each client must prove itself to this upstream, in a way that cannot pass through us.
+    #[error("access to {0} is per client: pull from the registry itself, with your own credentials")]
+    PerClient(RegistryHost),
+    /// Each client must prove itself to this upstream, by a token that is to be had there.
+    #[error("{} wants {} of each client", .0.registry, if .0.again { "another token" } else { "a token" })]
+    Challenge(Box<Challenge>),
+    /// The client's `Authorization` cannot be read.
+    #[error("{0}")]
+    Authorization(#[from] BadAuthorization),
+    /// The request came from ourselves.
+    #[error("request to {0} came back to this mirror")]
+    Loop(RegistryHost),
+    /// The request came through more mirrors than anybody would put in a row.
+    #[error(
+        "request to {0} passed more than {max} mirrors; the chain of endpoints is too long or a circle",
+        max = MIRRORS_MAX
+    )]
+    TooManyMirrors(RegistryHost),
+    /// The upstream, or our way to it.
+    #[error("{0}")]
+    Upstream(#[from] Error),
+}
+
+/// Why an `Authorization` cannot be used. Nothing of its text is ever repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadAuthorization {
+    /// Which one is meant is anybody's guess.
+    #[error("`Authorization` must be given once")]
+    Twice,
+    /// The scheme is not Bearer and not Basic, or no token follows.
+    #[error("`Authorization` must be `Bearer` and a token of at most 16 KiB")]
+    Unreadable,
+}
+
+impl Failure {
+    /// How the request was answered.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Request(_) | Self::Range(_) | Self::NotConfigured(_) | Self::PerClient(_) => {
+                Outcome::Refused
+            }
+            Self::Challenge(_) | Self::Authorization(_) => Outcome::Refused,
+            Self::Upstream(error) if is_absence(error) => Outcome::Miss,
+            Self::Loop(_) | Self::TooManyMirrors(_) | Self::Upstream(_) => Outcome::Failed,
+        }
+    }
+
+    /// The named cause, where the list has one.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match self {
+            Self::Request(Refusal::Name(_)) => Some(Class::NameInvalid),
+            Self::Request(_) | Self::Range(_) | Self::Authorization(_) => None,
+            Self::NotConfigured(_) => Some(Class::NotConfigured),
+            Self::Challenge(challenge) if challenge.again => Some(Class::AuthRejected),
+            Self::PerClient(_) | Self::Challenge(_) => Some(Class::AuthMissing),
+            Self::Loop(_) | Self::TooManyMirrors(_) => Some(Class::Loop),
+            Self::Upstream(error) => Some(error.class),
+        }
+    }
+
+    /// The step of the pull that failed, if it got that far.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Upstream(error) => Some(error.stage),
+            _ => None,
+        }
+    }
+}
+
+/// Most mirrors a request may pass before this one: more than an operator puts in a row.
+pub(crate) const MIRRORS_MAX: usize = 8;

@@ -1,0 +1,58 @@
+//! How much of a body a client is handed at a time: little until it has shown that it takes much.
+//!
+//! Bytes handed over wait in memory until the client takes them. A slow client is handed little at a time, so that a
+//! thousand of them neither fill the memory nor take the large windows from those who are fast.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// One client's portions of one body.
+#[derive(Debug, Default)]
+pub(crate) struct Portion {
+    /// Bytes taken since the client last made us wait.
+    taken: u64,
+    /// When the last portion was handed over.
+    handed: Option<Instant>,
+}
+
+impl Portion {
+    /// The client took its last portion and wants more. True if the next may be large.
+    pub(crate) fn is_large(&mut self, now: Instant) -> bool {
+        if self.handed.is_some_and(|handed| now.saturating_duration_since(handed) > SLOW) {
+            self.taken = 0;
+        }
+        self.taken >= PROVEN
+    }
+
+    /// So many bytes are handed over.
+    pub(crate) fn hand(&mut self, bytes: u64, now: Instant) {
+        self.taken += bytes;
+        self.handed = Some(now);
+    }
+}
+
+/// A portion that takes longer to be taken makes a client slow.
+const SLOW: Duration = Duration::from_millis(100);
+/// Bytes taken without a pause that make it fast again: more than the kernel takes for a client that reads nothing.
+const PROVEN: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_handed_much_once_it_has_taken_a_mebibyte_and_little_after_a_pause() {
+        let (mut portion, mut now) = (Portion::default(), Instant::now());
+        let mut take = |pause: Duration| {
+            now += pause;
+            let large = portion.is_large(now);
+            portion.hand(PROVEN / 4, now);
+            large
+        };
+        let quick = Duration::from_millis(99);
+        assert_eq!([(); 6].map(|()| take(quick)), [false, false, false, false, true, true]);
+        assert!(!take(SLOW * 2), "it made us wait");
+        assert_eq!([(); 4].map(|()| take(quick)), [false, false, false, true]);
+    }
+}

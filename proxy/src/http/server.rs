@@ -1,0 +1,235 @@
+//! Accepts clients, bounds what each may cost, and lets them go cleanly.
+//!
+//! A connection always ends by FIN: even where a body broke or a request was refused unread, the write side is closed
+//! first and what the client still sends is read for a moment, because closing a socket with unread bytes sends a
+//! reset, and a reset makes containerd fail the pull instead of going on to the registry.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::route::HEAD_MAX;
+use super::tls::ServerTls;
+use super::wire::{Heads, Wire};
+use crate::endpoint::dispatch::Dispatch;
+use crate::endpoint::exchange::Exchange;
+
+/// A socket that accepts, and what will answer on it.
+pub struct Bound {
+    listener: TcpListener,
+    server: Arc<Server>,
+}
+
+pub(crate) struct Server {
+    pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) max_connections: usize,
+    pub(crate) drain: Duration,
+}
+
+/// How far the server's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Serving.
+    Open,
+    /// No new requests; bodies run on.
+    Draining,
+    /// The grace time is over: bodies end short.
+    Closing,
+}
+
+impl Bound {
+    #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
+    pub(crate) async fn new(server: Arc<Server>, address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        // Accepted sockets inherit it.
+        if let Err(error) = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_MAX) {
+            tracing::warn!(%error, "no TCP_NOTSENT_LOWAT: slow clients can fill the kernel's send buffers");
+        }
+        Ok(Self { listener, server })
+    }
+
+    /// Where clients connect to.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` completes, then stops accepting and lets running bodies finish within the grace time.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { listener, server } = self;
+        let (phase, watched) = watch::channel(Phase::Open);
+        let slots = Arc::new(Semaphore::new(server.max_connections));
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        let mut tick = interval(PULLS_TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                _ = tick.tick() => {
+                    server.dispatch.pulls.end_quiet();
+                    server.dispatch.store.tidy();
+                    server.dispatch.fairness.tidy();
+                }
+                (stream, peer, slot) = accept(&listener, &slots) => {
+                    connections.spawn(connection(Arc::clone(&server), stream, peer, slot, watched.clone()));
+                }
+            }
+        }
+        drop(listener);
+        end(connections, &phase, server.drain).await;
+    }
+}
+
+/// Waits for a free slot before it accepts: what we cannot serve stays in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let slot =
+        Arc::clone(slots).acquire_owned().await.expect("invariant: the semaphore of slots is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, slot),
+            Err(error) => {
+                // Out of descriptors, or a client that was gone before we came: neither passes faster by asking again.
+                tracing::warn!(%error, "cannot accept");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn end(mut connections: JoinSet<()>, phase: &watch::Sender<Phase>, grace: Duration) {
+    phase.send_replace(Phase::Draining);
+    let all = async |connections: &mut JoinSet<()>| while connections.join_next().await.is_some() {};
+    if timeout(grace, all(&mut connections)).await.is_ok() {
+        return;
+    }
+    tracing::warn!(connections = connections.len(), "grace time is over: cutting what still runs");
+    phase.send_replace(Phase::Closing);
+    if timeout(LINGER * 2, all(&mut connections)).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(
+    server: Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: OwnedSemaphorePermit,
+    phase: watch::Receiver<Phase>,
+) {
+    let _slot = slot;
+    let _counted = server.dispatch.telemetry.connected();
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let Some(tls) = &server.tls else {
+        return converse(&server, stream, peer, phase).await;
+    };
+    match timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls.current()).accept(stream)).await {
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_UNSENT_MAX));
+            converse(&server, stream, peer, phase).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, client = %peer.ip(), "TLS handshake failed"),
+        Err(_) => tracing::debug!(client = %peer.ip(), "TLS handshake took too long"),
+    }
+}
+
+/// Serves one connection until the client leaves, an error closes it, or the server ends.
+async fn converse<T>(server: &Arc<Server>, stream: T, peer: SocketAddr, mut phase: watch::Receiver<Phase>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let heads = Heads::default();
+    let wire = Wire::new(stream, heads.clone());
+    let dispatch = Arc::clone(&server.dispatch);
+    let service = service_fn(move |request| {
+        heads.completed();
+        Exchange::new(Arc::clone(&dispatch), request, peer).answer()
+    });
+    let mut connection = http().serve_connection(TokioIo::new(wire), service);
+    loop {
+        let change = tokio::select! {
+            biased;
+            ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, client = %peer.ip(), "connection ended early");
+                }
+                None
+            }
+            Ok(()) = phase.changed() => Some(*phase.borrow_and_update()),
+        };
+        match change {
+            Some(Phase::Open) => {}
+            Some(Phase::Draining) => Pin::new(&mut connection).graceful_shutdown(),
+            Some(Phase::Closing) | None => break,
+        }
+    }
+    part(connection.into_parts().io.into_inner().into_inner()).await;
+}
+
+/// FIN first, then a moment for what the client still sends: unread bytes would turn the close into a reset.
+async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
+    let farewell = async {
+        stream.shutdown().await?;
+        let mut unread = (&mut stream).take(LINGER_BYTES);
+        tokio::io::copy(&mut unread, &mut tokio::io::sink()).await
+    };
+    if let Ok(Err(error)) = timeout(LINGER, farewell).await {
+        tracing::trace!(%error, "client was gone already");
+    }
+}
+
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // The buffer also bounds what waits unsent before a body is asked for more.
+    http.timer(TokioTimer::new())
+        .header_read_timeout(IDLE_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_MAX)
+        .keep_alive(true);
+    http
+}
+
+/// Longest idle time of a connection: containerd keeps its own for 30 s, and ours must outlast that.
+const IDLE_MAX: Duration = Duration::from_secs(75);
+/// Longest TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// Bytes the kernel takes for a client beyond those on their way, `tcp(7)`. By itself it takes 2 MB for each of a
+/// thousand slow ones, and is then out of memory for every other. What is on its way is not bounded, so a path with a
+/// long delay is as fast as ever.
+const UNSENT_MAX: u32 = 256 * 1024;
+/// Encrypted bytes that wait for a client, two records: a thousand slow ones each hold so many.
+const TLS_UNSENT_MAX: usize = 32 * 1024;
+/// Most header lines of a request.
+const HEADERS_MAX: usize = 64;
+/// How long a closed connection is still read from.
+const LINGER: Duration = Duration::from_secs(1);
+/// How much is read from it, bytes.
+const LINGER_BYTES: u64 = 256 * 1024;
+/// How often pulls whose clients went quiet are looked for.
+const PULLS_TICK: Duration = Duration::from_secs(1);
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

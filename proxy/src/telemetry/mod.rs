@@ -1,0 +1,13 @@
+//! Metrics and log lines of the proxy; no other room names a metric.
+//!
+//! [`recorder`] is the shared object, [`series`] the metrics of one registry, [`request`] measures one request,
+//! [`events`] takes what store and fills report, [`names`] lists the metrics and [`endpoint`] the label of endpoints.
+
+pub(crate) mod endpoint;
+mod events;
+mod names;
+pub(crate) mod recorder;
+pub(crate) mod request;
+pub(crate) mod series;
+
+pub use recorder::Telemetry;

@@ -1,0 +1,104 @@
+//! The one place of this crate that names metrics (`names`), and that says which values their labels may take.
+//!
+//! Label values come from the configuration (`registry`) or from closed lists; what is in neither is `other`. Handles
+//! are made on first use and held, so that a request costs additions, not look-ups. The access event of a request
+//! holds no name of image, repository or pod.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use oci::RegistryHost;
+use store::events::{Evicted, Quarantined};
+
+use super::names::{
+    self, CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS,
+    SCRUB_ROUNDS,
+};
+use super::series::Series;
+use crate::pull::record::{PullRecord, Records};
+
+/// The counters of the proxy, shared by server, store and flights.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    registries: RwLock<HashMap<RegistryHost, Arc<Series>>>,
+    other: Arc<Series>,
+    connections: AtomicU64,
+}
+
+impl Telemetry {
+    /// Tells the recorder what the series mean. Install the recorder before.
+    pub fn new() -> Arc<Self> {
+        names::describe();
+        for reason in Quarantined::ALL {
+            metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(0);
+        }
+        for reason in [Quarantined::Boot, Quarantined::Repeat] {
+            metrics::counter!(CHECKS, "reason" => reason.as_str()).increment(0);
+        }
+        metrics::gauge!(SCRUB_PROGRESS).set(0.0);
+        metrics::counter!(SCRUB_ROUNDS).increment(0);
+        for reason in Evicted::ALL {
+            metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);
+        }
+        metrics::counter!(CACHE_ERRORS, "errno" => "other").increment(0);
+        Arc::default()
+    }
+
+    /// A client connection was accepted; it counts until the guard is dropped.
+    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
+        let open = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        metrics::gauge!(CONNECTIONS).set(open as f64);
+        Connected(Arc::clone(self))
+    }
+
+    /// Client connections open now.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Makes series for these registries; any other is counted as `other`.
+    pub(crate) fn admit<'a>(&self, registries: impl Iterator<Item = &'a RegistryHost>) {
+        let mut known = self.registries.write().unwrap_or_else(PoisonError::into_inner);
+        for registry in registries {
+            let series = || Arc::new(Series::new(registry.as_str()).at_zero());
+            known.entry(registry.clone()).or_insert_with(series);
+        }
+    }
+
+    /// The series of a registry.
+    pub(crate) fn series(&self, registry: Option<&RegistryHost>) -> Arc<Series> {
+        let known = self.registries.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(registry.and_then(|registry| known.get(registry)).unwrap_or(&self.other))
+    }
+
+    /// Content the store may hold, bytes.
+    pub(crate) fn cache_limit(&self, bytes: u64) {
+        metrics::gauge!(CACHE_LIMIT).set(bytes as f64);
+    }
+}
+
+impl Records for Telemetry {
+    fn ended(&self, record: &PullRecord) {
+        self.series(Some(&record.registry)).pulled(record.outcome, record.duration);
+        tracing::info!(
+            target: "pullgate::pull",
+            registry = record.registry.as_str(),
+            outcome = record.outcome.as_str(),
+            requests = record.requests,
+            total_ms = record.duration.as_secs_f64() * 1e3,
+            "pull"
+        );
+    }
+}
+
+/// Counts a connection while it is open.
+#[derive(Debug)]
+pub(crate) struct Connected(Arc<Telemetry>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let open = self.0.connections.fetch_sub(1, Ordering::Relaxed) - 1;
+        metrics::gauge!(CONNECTIONS).set(open as f64);
+    }
+}
