@@ -1,4 +1,4 @@
-//! The real parts by themselves, without pullgate: what the other tests stand on.
+//! The real programs by themselves, without pullgate: the basis of the other tests.
 
 #![allow(clippy::unwrap_used)]
 
@@ -144,7 +144,7 @@ async fn an_alert_travels_from_a_scrape_to_a_webhook() {
         "groups: [{name: test, rules: [{alert: TargetGone, expr: 'up{job=\"pullgate-proxy\"} == 0'}]}]\n",
     );
     let registry = DockerRegistry::start(&scratch).await;
-    // A registry serves no metrics, so that its scrape fails.
+    // A registry serves no metrics, so its scrape fails.
     let config = scraping(&[&registry.address()], &[&rules], &[alertmanager.address()]);
     let prometheus = Prometheus::start(&scratch, &config).await;
 
@@ -170,7 +170,7 @@ async fn promtool_lints_a_scrape() {
     assert_eq!(check_metrics(&scratch, unitless).await.code(), Some(3));
 }
 
-/// A registry that holds the image, and the image's name there.
+/// A registry that holds the image, and the image's name in it.
 async fn registry_with(image: &Image, scratch: &Scratch) -> (DockerRegistry, String) {
     let registry = DockerRegistry::start(scratch).await;
     let name = registry.image("library/app:1");

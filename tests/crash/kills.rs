@@ -1,4 +1,4 @@
-//! Killed again and again at random moments, while clients pull.
+//! Kills pullgate again and again at random moments, while clients pull.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -49,7 +49,7 @@ async fn killed_at_any_moment_it_keeps_only_what_is_right_and_serves_on() {
     world.all_is_well().await;
 }
 
-/// A registry with images, pullgate in front of it, and what is known of the cache folder.
+/// A registry with images, pullgate in front of it, and the known state of the cache folder.
 struct World {
     random: Rng,
     images: Vec<Image>,
@@ -63,7 +63,7 @@ impl World {
     async fn start(mut random: Rng) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();
-        // Slow enough to be killed in the middle; fast enough to pass a checkpoint in one life.
+        // Slow enough that kills hit a transfer; fast enough to pass a checkpoint in one life.
         upstream.limit_rate(Some(96 << 20));
         let images: Vec<_> = IMAGES
             .iter()
@@ -79,13 +79,13 @@ impl World {
         Self { random, images, known: HashMap::new(), pullgate, _upstream: upstream, scratch }
     }
 
-    /// How long it may live: mostly not long enough for the largest layer.
+    /// The time until the next kill: mostly too short for the largest layer.
     fn life(&mut self) -> Duration {
         let longest = if self.random.u8(..4) == 0 { 2000 } else { 400 };
         Duration::from_millis(self.random.u64(..longest))
     }
 
-    /// Starts again; sometimes it is killed before it is ready.
+    /// Restarts pullgate; sometimes kills it before it is ready.
     async fn rise(&mut self) {
         while self.random.u8(..6) == 0 {
             let _ =
@@ -96,7 +96,8 @@ impl World {
         self.pullgate.start_again().await;
     }
 
-    /// Files of which size, inode and time are as they were when they were right are still right.
+    /// Hashes every committed file. A file is skipped if size, inode and time are as they were at its last good
+    /// check.
     fn every_committed_file_hashes_to_its_name(&mut self) {
         for file in self.committed() {
             let mark = mark(&fs::metadata(&file).unwrap());
@@ -108,7 +109,7 @@ impl World {
         }
     }
 
-    /// Somebody removes a file, or everything: a cache may be wiped, and pulls stay cold now and then.
+    /// Removes a file or the whole cache: a cache may be wiped, and so some pulls stay cold.
     fn lose_something(&mut self) {
         let (cache, committed) = (setup::cache(&self.scratch), self.committed());
         match self.random.u8(..20) {
@@ -125,7 +126,7 @@ impl World {
         if folder.exists() { files_below(&folder) } else { Vec::new() }
     }
 
-    /// Everything can be had, by a real client too, and nothing half done is left.
+    /// Checks that every image can be pulled, also by a real client, and that no partial file is left.
     async fn all_is_well(&mut self) {
         for (number, image) in self.images.iter().enumerate() {
             for (path, blob) in requests(number, image) {
@@ -153,7 +154,7 @@ impl World {
     }
 }
 
-/// What the clients of a run got.
+/// The results of the clients of a run.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     whole: usize,
@@ -177,11 +178,12 @@ impl Tally {
     }
 }
 
-/// A client that pulls one image after another until no new address will come. One that is cut off waits for the next.
+/// A client that pulls one image after another until no new address will come. After a cut it waits for the next
+/// address.
 async fn pull_on(images: Vec<Image>, mut address: watch::Receiver<String>, mut random: Rng) -> Tally {
     let mut tally = Tally::default();
     while address.has_changed().is_ok() {
-        // The largest comes first, and rarely.
+        // The largest image is pulled first, and rarely afterwards.
         let number = if random.u8(..6) == 0 { 0 } else { random.usize(1..images.len()) };
         for (path, blob) in requests(number, &images[number]) {
             let to = address.borrow_and_update().clone();
@@ -197,7 +199,7 @@ async fn pull_on(images: Vec<Image>, mut address: watch::Receiver<String>, mut r
     tally
 }
 
-/// What a pull asks for, and what it must get.
+/// The requests of a pull, and the blob that each must return.
 fn requests(number: usize, image: &Image) -> impl Iterator<Item = (String, &Blob)> {
     let path = move |rest: &str| format!("/v2/library/app-{number}/{rest}?ns={REGISTRY}");
     let blobs = image.blobs().map(move |blob| (path(&format!("blobs/{}", blob.digest)), blob));
@@ -218,9 +220,10 @@ fn mark(data: &Metadata) -> (u64, u64, i64, i64) {
     (data.ino(), data.size(), data.mtime(), data.mtime_nsec())
 }
 
-/// Kills of a run that is told no other number.
+/// The number of kills if `KILLS` is not set.
 const KILLS: usize = 60;
 const CLIENTS: usize = 4;
-/// Bytes in the layers of each image: one with checkpoints, some beyond and some below what is held until verified.
+/// Layer sizes of each image in bytes: one with checkpoints, some above and some below the size held back until
+/// verified.
 const IMAGES: &[&[usize]] =
     &[&[140 << 20], &[300_000, 20_000], &[2 << 20, 5 << 20], &[9 << 20, 5], &[1000, 1 << 20]];

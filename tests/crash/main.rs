@@ -1,10 +1,10 @@
-//! `kill -9` of the real binary: what it left in its folder is right, and what it had is not fetched again.
+//! `kill -9` of the real binary: the files that it leaves are right, and content that it had is not fetched again.
 //!
-//! - `kills`: at random moments under load, as often as `KILLS` says; `make crash` says 1,000.
-//! - `resume`: in the middle of a large layer, and what the restart makes of the half it finds.
-//! - `reader`: a client that expects to be cut off, and compares every byte it gets.
+//! - `kills`: kills at random moments under load, as often as `KILLS` says; `make crash` says 1,000.
+//! - `resume`: a kill in the middle of a large layer, and how the next start uses the partial file.
+//! - `reader`: a client that expects cut connections, and compares every byte it gets.
 //!
-//! Kills at each step of a commit are in the proxy's own tests, which hold the disk.
+//! The proxy's own tests kill at each step of a commit, on a simulated disk.
 
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "the clients of these tests dial pullgate themselves")]

@@ -1,22 +1,22 @@
-//! A client that takes what comes, compares it with what it must be, and is not surprised when it ends.
+//! A client that compares every byte it receives with the expected content, and accepts that a transfer is cut.
 
 use std::ops::Range;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Came {
-    /// Every byte that was announced; all of them right.
+    /// Every announced byte arrived, and all are right.
     Whole,
-    /// Fewer than announced, if any; those that came are right.
+    /// Fewer bytes than announced arrived, possibly none; those are right.
     Cut,
-    /// 503: pullgate does not have it just now.
+    /// 503: pullgate cannot get the content at the moment.
     Refused,
 }
 
-/// Which part to ask for.
+/// The part of the content to request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
     All,
@@ -25,8 +25,8 @@ pub(crate) enum Part {
     Last(usize),
 }
 
-/// Asks for a part of what must be `content`. Panics on a byte that is not what it must be at its place, on an answer
-/// that announces something else, and on any other refusal than 503.
+/// Requests a part of a blob that must equal `content`. Panics on a wrong byte, on an answer that announces another
+/// range or length, and on any refusal other than 503.
 pub(crate) async fn fetch(address: &str, path: &str, part: Part, content: &[u8]) -> Came {
     let Some((mut stream, head)) = ask(address, path, part).await else { return Came::Cut };
     let status = head.split(' ').nth(1).unwrap_or_default();
@@ -69,7 +69,7 @@ impl Part {
     }
 }
 
-/// The connection after the head of the answer; nothing if it ended before.
+/// Sends the request; returns the connection after the head of the answer, or `None` if it ended before.
 async fn ask(address: &str, path: &str, part: Part) -> Option<(TcpStream, String)> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let range = part.header();
@@ -82,7 +82,7 @@ async fn ask(address: &str, path: &str, part: Part) -> Option<(TcpStream, String
     Some((stream, String::from_utf8(head).unwrap()))
 }
 
-/// Which bytes the answer says it brings. The length of a 200 and of the whole in a 206 must be the known one.
+/// The range of bytes that the answer announces. The length of a 200, and the total in a 206, must be `length`.
 fn announced(head: &str, status: &str, length: usize) -> Range<usize> {
     let header = |name: &str| {
         let found = head.lines().find_map(|line| {

@@ -1,4 +1,4 @@
-//! Killed in the middle of a large layer: the next instance goes on from the last checkpoint.
+//! pullgate is killed in the middle of a large layer: the next instance continues from the last checkpoint.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ async fn a_kept_half_that_rotted_is_found_out_and_fetched_anew() {
     assert_eq!(metrics.sum("pullgate_cache_quarantined_total", &[]), 1.0);
 }
 
-/// A pullgate that was killed while a layer was under way, and its upstream, which behaves from now on.
+/// A pullgate that was killed during the transfer of a layer, and its upstream, which works from now on.
 struct Half {
     path: String,
     image: Image,
@@ -48,7 +48,7 @@ struct Half {
 }
 
 impl Half {
-    /// The layer of `size` bytes stops at a place beyond the first checkpoint, and a client has read that far.
+    /// Kills pullgate when a client has read up to `at`, beyond the first checkpoint of a layer of `size` bytes.
     async fn killed_at(size: usize, at: At) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();
@@ -68,5 +68,5 @@ impl Half {
     }
 }
 
-/// Fetched again after a crash, at most, bytes (design decision 4).
+/// The most that is fetched again after a crash, in bytes (design decision 4).
 const CHECKPOINT: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! Pulls as clients do them, and what came of them.
+//! Pulls as clients make them, and their results.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::setup::REGISTRY;
 #[derive(Debug)]
 pub(crate) struct Pulled {
     pub(crate) took: Duration,
-    /// Was any part of it marked stale?
+    /// True if any part of it was marked stale.
     pub(crate) stale: bool,
-    /// What was refused, if anything was.
+    /// The answer that refused the pull; `None` if the pull succeeded.
     pub(crate) refused: Option<Refusal>,
 }
 
@@ -33,8 +33,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Pulls what the tag means, as containerd asks: HEAD by tag, then everything by digest. Panics on a byte that is wrong,
-/// and on a tag that means another image than those of `wanted`.
+/// Pulls the image behind the tag, as containerd does: HEAD by tag, then everything by digest. Panics on a wrong
+/// byte, and if the tag points to an image other than those in `wanted`.
 pub(crate) async fn pull(proxy: &str, repository: &str, wanted: &[&Image]) -> Pulled {
     let begun = Instant::now();
     let mut stale = false;

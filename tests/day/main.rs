@@ -1,13 +1,13 @@
-//! A bad day at the registry: what a cluster notices of it when pullgate stands between.
+//! A bad day at the registry, and what a cluster notices of it with pullgate in between.
 //!
-//! Nineteen plain clients and a real containerd pull all day long, while the upstream's quota runs dry, its token
-//! server goes down, its certificate expires, its blob host is gone, and at last all is well again. `DAY` says how many
-//! seconds the day has: 180 if nothing is said, 1,800 for `make day`, which prints the report.
+//! Nineteen plain clients and a real containerd pull all day long. Meanwhile the upstream's quota runs out, its token
+//! server goes down, its certificate expires and its blob host disappears; at the end all faults are gone. `DAY` is
+//! the length of the day in seconds: 180 by default, 1,800 for `make day`, which prints the report.
 //!
 //! - `world`: the registry with its three hosts, pullgate, the images.
-//! - `trouble`: the parts of the day, how each begins and ends, and what may be said of it.
-//! - `client`: pulls, and what came of them.
-//! - `report`: what is counted, what is promised, and the table.
+//! - `trouble`: the parts of the day, how each begins and ends, and the classes that it allows.
+//! - `client`: pulls and their results.
+//! - `report`: the counts, the promises, and the table.
 
 #![allow(clippy::unwrap_used)]
 
@@ -38,7 +38,7 @@ async fn nothing_cached_fails_on_a_bad_day_and_nobody_asks_twice() {
     report.keeps_the_promises(day);
 }
 
-/// The day's length, and what follows from it.
+/// The day's length, and the times derived from it.
 #[derive(Clone, Copy, Debug)]
 struct Day(Duration);
 
@@ -48,21 +48,21 @@ impl Day {
         Self(Duration::from_secs(seconds))
     }
 
-    /// The day has six parts.
+    /// The length of one of the six parts.
     fn part(self) -> Duration {
         self.0 / Trouble::ALL.len() as u32
     }
 
-    /// `tag_max_age`: five in each part, a minute in half an hour.
+    /// `tag_max_age`: a fifth of a part, which is one minute in half an hour.
     fn tag_max_age(self) -> Duration {
         self.part() / 5
     }
 
-    /// How long a client rests between two pulls, at most.
+    /// The longest pause of a client between two pulls.
     fn rest(self) -> Duration {
         (self.tag_max_age() / 2).min(Duration::from_secs(5))
     }
 }
 
-/// In CI.
+/// The length in CI, in seconds.
 const SECONDS: u64 = 180;

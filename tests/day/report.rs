@@ -1,4 +1,4 @@
-//! What is counted in each part of the day, what is promised of it, and the table.
+//! The counts of each part of the day, the promises about them, and the table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::Day;
 use crate::client::{Pulled, Refusal};
 use crate::trouble::Trouble;
 
-/// The whole day.
+/// The whole day, part by part.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<Part>);
 
-/// One part of it.
+/// The counts of one part.
 #[derive(Debug)]
 pub(crate) struct Part {
     trouble: Trouble,
@@ -24,19 +24,19 @@ pub(crate) struct Part {
     stale: usize,
     failed: Vec<Refusal>,
     node: Tally,
-    /// Pulls of what nobody had pulled, by class of the refusal.
+    /// Pulls of images that are not cached, by class of the refusal.
     new: BTreeMap<String, usize>,
     upstream: Asked,
 }
 
-/// Pulls of the node with containerd.
+/// Pulls by the node with containerd.
 #[derive(Debug, Default)]
 struct Tally {
     good: usize,
     failed: Vec<String>,
 }
 
-/// What the upstream was asked.
+/// The requests that the upstream received.
 #[derive(Debug, Default)]
 struct Asked {
     heads: BTreeMap<String, usize>,
@@ -60,14 +60,14 @@ impl Part {
         }
     }
 
-    /// A pull of an app.
+    /// Counts a pull of an app.
     pub(crate) fn count(&mut self, pulled: Pulled) {
         self.took.push(pulled.took);
         self.stale += usize::from(pulled.stale);
         self.failed.extend(pulled.refused);
     }
 
-    /// A pull of an app by containerd.
+    /// Counts a pull of an app by containerd.
     pub(crate) fn count_node(&mut self, pulled: Result<(), String>) {
         match pulled {
             Ok(()) => self.node.good += 1,
@@ -75,13 +75,13 @@ impl Part {
         }
     }
 
-    /// A pull of what nobody had pulled.
+    /// Counts a pull of an image that no client has pulled yet.
     pub(crate) fn count_new(&mut self, pulled: Pulled) {
         let class = pulled.refused.map_or_else(|| "pulled".to_owned(), |refusal| refusal.class);
         *self.new.entry(class).or_default() += 1;
     }
 
-    /// What the upstream saw.
+    /// Counts the requests in the upstream's log.
     pub(crate) fn look_at(&mut self, log: &Log) {
         let asked = &mut self.upstream;
         asked.tokens = log.tokens();
@@ -119,8 +119,8 @@ impl Report {
         self.0.push(part);
     }
 
-    /// Nothing cached failed, no cached digest was asked for, no tag more often than it may be, and what was refused
-    /// was called by its name.
+    /// Checks the promises: no pull of cached images failed, no cached digest was requested upstream, no tag more
+    /// often than allowed, and every refusal had the right class.
     pub(crate) fn keeps_the_promises(&self, day: Day) {
         self.0.iter().for_each(|part| part.keeps_the_promises(day));
         assert!(self.0.iter().any(|part| part.stale > 0), "nothing was ever stale: was there any trouble?");

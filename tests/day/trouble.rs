@@ -1,4 +1,4 @@
-//! The parts of the day.
+//! The parts of the day and their faults.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use loadtest::registry::Quota;
 
 use crate::world::World;
 
-/// What is wrong.
+/// The fault in one part of the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trouble {
-    /// Nothing: everything is pulled for the first time.
+    /// None: everything is pulled for the first time.
     Morning,
     /// Manifest GETs are refused with 429; HEADs are free.
     QuotaDry,
-    /// The token server refuses connections, and the tokens it gave are revoked.
+    /// The token server refuses connections, and the tokens that it issued are revoked.
     TokenServerDown,
-    /// The registry shows a certificate that expired.
+    /// The registry's certificate has expired.
     TlsExpired,
     /// Blobs are redirected to a host that refuses connections.
     BlobHostGone,
-    /// Nothing, again.
+    /// None again.
     Evening,
 }
 
 impl Trouble {
-    /// In the order of the day.
+    /// All parts, in the order of the day.
     pub(crate) const ALL: [Self; 6] = [
         Self::Morning,
         Self::QuotaDry,
@@ -64,8 +64,8 @@ impl Trouble {
         }
     }
 
-    /// What pullgate may call the cause when it refuses what it does not have: `upstream_paused` once the breaker is
-    /// open, and until its next probe.
+    /// The classes that pullgate may give when it refuses content that it does not have: `upstream_paused` while the
+    /// breaker is open, until its next probe.
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Morning | Self::Evening => &[],
@@ -90,5 +90,5 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// What the registry allows in a window: more than a day takes.
+/// The pulls that the registry allows in a window: more than a day needs.
 const PULLS: u64 = 1000;

@@ -1,4 +1,4 @@
-//! The registry with its three hosts, pullgate in front of it, and those who pull.
+//! The registry with its three hosts, pullgate in front of it, and the clients.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::report::Part;
 use crate::setup::{self, BIN, REGISTRY};
 use crate::trouble::Trouble;
 
-/// Everything that lives through the day.
+/// Everything that exists for the whole day.
 pub(crate) struct World {
     pub(crate) upstream: Registry,
     pub(crate) token_host: Host,
@@ -31,24 +31,24 @@ pub(crate) struct World {
     _scratch: Scratch,
 }
 
-/// What there is to pull.
+/// The images at the registry.
 struct Images {
-    /// Pulled in the morning, and ever after.
+    /// Images that are pulled in the morning and in every later part.
     apps: Vec<Image>,
-    /// What the tag of the first app means now and then.
+    /// The image that the first app's tag sometimes points to.
     moved: Image,
-    /// What nobody has pulled before.
+    /// Images that no client has pulled yet, one for each part.
     new: HashMap<Trouble, Image>,
 }
 
-/// A node with a real containerd, which has no other way to the registry than pullgate.
+/// A node with a real containerd that can reach the registry only through pullgate.
 struct Node {
     containerd: Containerd,
     hosts: HostsDir,
 }
 
 impl World {
-    /// Nothing is pulled yet.
+    /// Starts everything; no image is pulled yet.
     pub(crate) async fn start(day: Day) -> Self {
         let scratch = Scratch::new();
         let authority = Authority::new();
@@ -56,7 +56,7 @@ impl World {
         let upstream = Registry::start_with(greeting.clone()).await.unwrap();
         let token_host = upstream.start_host("localhost", greeting.clone()).await.unwrap();
         let realm = format!("{}/token", token_host.url());
-        // A tag is asked about when the token of the last time has just died.
+        // A token lives as long as a tag stays fresh, so each check of a tag needs a new token.
         upstream.require(Access::Tokens(Tokens::new().life(day.tag_max_age()).realm(&realm)));
         upstream.start_cdn("localhost", greeting, Duration::from_secs(60)).await.unwrap();
         let images = Images::publish(&upstream);
@@ -79,7 +79,7 @@ impl World {
         Self { upstream, token_host, authority, day, images, pullgate, node, _scratch: scratch }
     }
 
-    /// One part of the day, and what was seen of it.
+    /// Runs one part of the day, and returns its counts.
     pub(crate) async fn live_through(&self, trouble: Trouble) -> Part {
         trouble.begin(self).await;
         self.upstream.clear_log();
@@ -93,7 +93,7 @@ impl World {
         drop(listening);
         let mut round = 0;
         while Instant::now() < until {
-            // The first app's tag moves: the node pulls the others.
+            // The first app's tag moves, so the node pulls the others.
             let pinned = 1 + round % (APPS - 1);
             part.count_node(self.node.pull(pinned, &self.images.apps[pinned]).await);
             if let Some(new) = self.images.new.get(&trouble) {
@@ -111,7 +111,7 @@ impl World {
         part
     }
 
-    /// The registry's last word has arrived, and what could not be had can be had.
+    /// Waits until every tag points to the registry's current image and images that are not cached can be pulled.
     pub(crate) async fn all_is_as_the_registry_says(&self) {
         let path = format!("/v2/{}/manifests/1?ns={REGISTRY}", app(0));
         wait_until("the moved tag to mean its new image", self.day.part(), || async {
@@ -125,18 +125,18 @@ impl World {
         }
     }
 
-    /// From now on the registry shows another certificate, to those who are connected too.
+    /// Makes the registry present another certificate, also to clients that are connected.
     pub(crate) async fn show(&self, certificate: Certificate) {
         self.upstream.greet(Greeting::Tls(certificate));
         self.upstream.drop_connections().await;
     }
 
-    /// The first app's tag means another image.
+    /// Points the first app's tag to another image.
     pub(crate) fn move_the_tag(&self) {
         self.upstream.add_image(&app(0), "1", &self.images.moved);
     }
 
-    /// It means what it meant in the morning.
+    /// Points the tag to its morning image again.
     pub(crate) fn move_the_tag_back(&self) {
         self.upstream.set_tag(&app(0), "1", self.images.apps[0].digest());
     }
@@ -169,7 +169,7 @@ impl Images {
         Self { apps, moved: image(99, &[400_000]), new }
     }
 
-    /// Digests that no part but the morning may ask the upstream for.
+    /// Digests that only the morning may request upstream.
     fn cached(&self, trouble: Trouble) -> HashSet<String> {
         let images = self.apps.iter().filter(|_| trouble != Trouble::Morning);
         images.flat_map(|image| image.blobs().chain([&image.manifest])).map(|it| it.digest.clone()).collect()
@@ -177,7 +177,7 @@ impl Images {
 }
 
 impl Node {
-    /// Pulls an app onto an empty node; what containerd says when it cannot. Panics on a wrong file.
+    /// Pulls an app onto an empty node; returns containerd's error if that fails. Panics on a wrong file.
     async fn pull(&self, number: usize, image: &Image) -> Result<(), String> {
         let name = format!("{REGISTRY}/{}:1", app(number));
         let pulled = self.containerd.pull(&name, &self.hosts).await;
@@ -190,7 +190,7 @@ impl Node {
     }
 }
 
-/// One of those who pull all day.
+/// One of the clients that pull all day.
 struct Client {
     proxy: String,
     images: Arc<Images>,
@@ -199,7 +199,7 @@ struct Client {
 }
 
 impl Client {
-    /// Pulls one app after another, with rests, until nobody listens.
+    /// Pulls one app after another, with pauses, until the day is over.
     async fn pull_until(mut self, mut over: watch::Receiver<()>) -> Vec<Pulled> {
         let mut pulls = Vec::new();
         while over.has_changed().is_ok() {
@@ -222,8 +222,8 @@ fn novelty(trouble: Trouble) -> String {
     format!("library/new-{}", trouble as usize)
 }
 
-/// Besides the node with containerd.
+/// The number of plain clients, besides the node with containerd.
 const CLIENTS: usize = 19;
 const APPS: usize = SIZES.len();
-/// Bytes in the layers of each app: below and above what is held until it is verified.
+/// Layer sizes of each app in bytes: below and above the size that is held back until verified.
 const SIZES: &[&[usize]] = &[&[300_000, 20_000], &[5 << 20], &[1000, 1 << 20], &[700_000], &[6 << 20, 5]];

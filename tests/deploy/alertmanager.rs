@@ -1,4 +1,4 @@
-//! The example for Alertmanager: accepted by its own tool, and routing as its comments say.
+//! The Alertmanager example: `amtool` accepts it, and it routes alerts as its comments say.
 
 use crate::files;
 

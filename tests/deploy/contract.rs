@@ -1,8 +1,8 @@
-//! The names that rules and dashboards may rely on: the metrics contract, in one place.
+//! The metrics contract: the names that rules and dashboards may rely on, in one place.
 
 use oci::Class;
 
-/// How a series looks to Prometheus.
+/// The type of a series in Prometheus.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     Counter,
@@ -55,7 +55,7 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_upstream_withheld_total", Counter),
 ];
 
-/// Classes that come from a node, a pod or our own proxy, never from a probe of a registry.
+/// Classes that are caused by a node, a pod or our own proxy, and that a probe of a registry never returns.
 const NOT_FROM_A_PROBE: &[Class] = &[
     Class::NeverPolicy,
     Class::KubeletThrottle,
@@ -65,13 +65,13 @@ const NOT_FROM_A_PROBE: &[Class] = &[
     Class::CriDown,
 ];
 
-/// What a probe can end in besides `ok`; a class that is added later is among them and needs an alert.
+/// The results of a probe other than `ok`; a class that is added later is included and needs an alert.
 pub(crate) fn probe_classes() -> impl Iterator<Item = &'static str> {
     let classes = Class::ALL.iter().filter(|class| !NOT_FROM_A_PROBE.contains(class));
     classes.map(|class| class.as_str()).chain(["probe_could_not_run"])
 }
 
-/// Panics when an expression uses a series of ours that does not exist, or a histogram by its bare name.
+/// Panics if an expression uses a series of ours that does not exist, or a histogram by its base name.
 pub(crate) fn assert_known_series(expression: &str, place: &str) {
     for name in series_in(expression) {
         assert!(
@@ -81,7 +81,7 @@ pub(crate) fn assert_known_series(expression: &str, place: &str) {
     }
 }
 
-/// The names of our series in an expression. Names of recorded series have a colon in front and are not among them.
+/// The names of our series in an expression. Recorded series have a colon before the name and are not included.
 pub(crate) fn series_in(expression: &str) -> impl Iterator<Item = &str> {
     expression
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
@@ -97,7 +97,7 @@ fn exposed(known: &str, kind: Kind, name: &str) -> bool {
     }
 }
 
-/// Is this the exposed name of a counter (histogram parts count as such)?
+/// True if this is the exposed name of a counter (the series of a histogram count as counters).
 pub(crate) fn is_counter(name: &str) -> bool {
     SERIES.iter().any(|&(known, kind)| kind != Gauge && exposed(known, kind, name))
 }

@@ -1,6 +1,6 @@
-//! The dashboard: portable, readable by a stranger, and asking only for series that exist.
+//! The dashboard: portable, readable without prior knowledge, with queries only for series that exist.
 //!
-//! The rules are those of Grafana's dashboard linter, as far as they concern what stands in the file.
+//! The rules are those of Grafana's dashboard linter that concern the content of the file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -11,14 +11,14 @@ use crate::{contract, files};
 
 const FILE: &str = "deploy/monitoring/dashboards/pullgate-upstreams.json";
 
-/// The units in use, by Grafana's ids.
+/// The units in use, as Grafana's ids.
 const UNITS: &[&str] = &["Bps", "d", "ops", "percentunit", "reqps", "s", "short"];
 
 fn dashboard() -> Value {
     serde_json::from_str(&files::text(FILE)).unwrap()
 }
 
-/// Every panel that shows something.
+/// Every panel with data.
 fn panels() -> Vec<Value> {
     let dashboard = dashboard();
     let panels = dashboard["panels"].as_array().unwrap();
@@ -130,7 +130,7 @@ fn every_series_is_narrowed_to_the_chosen_jobs_and_instances() {
     }
 }
 
-/// The series selectors of an expression: what stands in braces.
+/// The series selectors of an expression: the parts in braces.
 fn selectors(expression: &str) -> Vec<&str> {
     let selectors: Vec<_> =
         expression.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
@@ -139,7 +139,7 @@ fn selectors(expression: &str) -> Vec<&str> {
     selectors
 }
 
-/// A counter means something only as a difference over time; a rate follows the zoom by `$__rate_interval`.
+/// A counter is useful only as a difference over time; `$__rate_interval` adapts a rate to the zoom.
 #[test]
 fn counters_stand_under_rate_or_increase() {
     for (title, expression) in queries() {
@@ -154,7 +154,7 @@ fn counters_stand_under_rate_or_increase() {
     }
 }
 
-/// Prometheus' own parser reads every query, with the variables filled in as Grafana does for "All".
+/// Prometheus' own parser must accept every query, with the variables filled in as Grafana does for "All".
 #[test]
 fn promtool_parses_every_query() {
     let mut rules = String::from("groups:\n- name: dashboard\n  rules:\n");
@@ -173,7 +173,7 @@ fn fill_variables(expression: &str) -> String {
         .fold(expression.replace("$__rate_interval", "5m"), |filled, variable| filled.replace(variable, ".+"))
 }
 
-/// The lines drawn on panels are the ones at which alerts fire.
+/// The thresholds drawn on panels are the ones at which alerts fire.
 #[test]
 fn thresholds_are_those_of_the_alerts() {
     let threshold = |title: &str| -> BTreeSet<String> {

@@ -1,4 +1,4 @@
-//! Reading the repository's files, and running the tools that judge them.
+//! Reads the repository's files, and runs the tools that check them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ pub(crate) fn toml(relative: &str) -> toml::Table {
     toml::from_str(&text(relative)).unwrap_or_else(|error| panic!("{relative}: {error}"))
 }
 
-/// Runs a tool in a folder and returns what it printed; fails the test when the tool is missing or not content.
+/// Runs a tool in a folder and returns its output; fails the test if the tool is missing or reports an error.
 pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)

@@ -1,4 +1,4 @@
-//! The manifests: whole, restricted, and consistent with each other.
+//! The manifests: complete, restricted, and consistent with each other.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn object(kind: &str, name: &str) -> Value {
     found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
 
-/// Proxy and prober.
+/// The proxy and the prober.
 fn workloads() -> [Value; 2] {
     [object("StatefulSet", "pullgate-proxy"), object("Deployment", "pullgate-prober")]
 }
@@ -50,7 +50,7 @@ fn every_object_is_in_the_namespace() {
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
 }
 
-/// The restricted profile of the pod security standards, and a read-only root on top.
+/// Pods follow the restricted profile of the pod security standards, and also have a read-only root file system.
 #[test]
 fn pods_hold_the_restricted_profile() {
     for workload in workloads() {
@@ -136,7 +136,7 @@ fn selectors_find_the_pods_they_mean() {
     );
 }
 
-/// What pullgate itself makes of the file in the ConfigMap.
+/// The configuration that pullgate reads from the file in the ConfigMap.
 fn configuration() -> Config {
     let map = object("ConfigMap", "pullgate");
     let text = map["data"]["pullgate.toml"].as_str().unwrap();
@@ -151,7 +151,7 @@ fn the_configuration_has_no_problem_and_probes_what_it_names() {
     assert_eq!(images, ["docker.io/library/alpine:3.20", "registry.k8s.io/pause:3.10"]);
 }
 
-/// The file in the ConfigMap and the pods around it agree on folder and ports.
+/// The file in the ConfigMap and the pods agree on folder and ports.
 #[test]
 fn the_configuration_fits_the_pods() {
     let config = configuration();

@@ -1,8 +1,8 @@
-//! What stands in `deploy/` and `runbooks/`, checked as code.
+//! Checks of the files in `deploy/` and `runbooks/`.
 //!
-//! Rules, routes and scrape jobs go through Prometheus' and Alertmanager's own tools; node files are used by real
-//! containerds, and they and the manifests are held against the requirements on them; names of metrics are held against the
-//! contract in `contract`, so that a renamed series cannot leave a rule or a panel behind that never returns data.
+//! Prometheus' and Alertmanager's own tools check rules, routes and scrape jobs. Real containerds use the node files;
+//! node files and manifests are also compared with their requirements. Metric names are compared with the contract in
+//! `contract`, so that a renamed series cannot leave a rule or a panel without data.
 
 #![allow(clippy::unwrap_used)]
 

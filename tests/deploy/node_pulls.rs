@@ -1,4 +1,4 @@
-//! The files for containerd in the hands of real containerds: who is asked when an image is pulled.
+//! Real containerds use the node files: the tests check which server each image pull asks.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::{files, nodes};
 const RELEASES: [Release; 3] = [Release::System, Release::V1_7, Release::V2];
 const IMAGE: &str = "org/app:1";
 
-/// A mirror and a registry that both hold the image; their logs tell which of them was asked.
+/// A mirror and a registry that both hold the image; their logs show which of them was asked.
 struct Node {
     containerd: Containerd,
     hosts: HostsDir,
@@ -34,7 +34,7 @@ impl Node {
         Self { containerd, hosts: HostsDir::new(&scratch), mirror, registry, _scratch: scratch }
     }
 
-    /// Installs a file that we ship, with nothing changed but the mirror's address.
+    /// Installs a shipped file; only the mirror's address is changed.
     fn install(&self, folder: &str, file: &str) {
         let text = files::text(file).replace(&nodes::mirror(), &self.mirror.url());
         self.hosts.write(folder, &text);
@@ -45,7 +45,7 @@ impl Node {
     }
 }
 
-/// How many requests of containerd a registry answered with content, and how many of them named `ns`.
+/// Number of containerd's requests that a registry answered with content, and how many of them carried `ns`.
 fn asked(registry: &DockerRegistry, ns: &str) -> (usize, usize) {
     let requests = registry.requests();
     let pulls =
@@ -81,7 +81,7 @@ async fn default_sends_registries_without_a_directory_to_the_mirror() {
     }
 }
 
-/// The cost of `_default`: it says nothing of registries that have a directory, be it empty.
+/// The cost of `_default`: it does not apply to registries that have a directory, even an empty one.
 #[tokio::test]
 async fn a_directory_of_its_own_bypasses_default_even_when_empty() {
     for release in RELEASES {
@@ -95,7 +95,7 @@ async fn a_directory_of_its_own_bypasses_default_even_when_empty() {
     }
 }
 
-/// The other half of it: without `server`, the registry of the image is what containerd falls back to.
+/// Without `server`, containerd falls back to the registry of the image.
 #[tokio::test]
 async fn default_falls_back_to_the_registry_when_the_mirror_is_gone() {
     for release in RELEASES {

@@ -1,4 +1,4 @@
-//! What nodes are given: parsed by the format's own parser and held against what containerd does with it.
+//! The node files: read with the parser of their format and compared with what containerd does with them.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn built_in() -> BTreeSet<String> {
     upstreams.iter().map(|upstream| upstream.registry.as_str().to_owned()).collect()
 }
 
-/// The mirror's URL, as the Service fixes it.
+/// The mirror's URL, as defined by the Service.
 pub(crate) fn mirror() -> String {
     let documents = files::yaml_documents("deploy/kubernetes/service.yaml");
     let service = documents.iter().find(|document| document["metadata"]["name"] == "pullgate").unwrap();
@@ -32,7 +32,7 @@ fn every_built_in_registry_has_its_directory_and_nothing_else_is_there() {
     }
 }
 
-/// Requirement 29 on files for fleets of mixed versions.
+/// Requirement 29: the files suit fleets of mixed versions.
 #[test]
 fn hosts_files_suit_every_containerd() {
     for upstream in Config::default().upstreams {

@@ -1,4 +1,4 @@
-//! Alerts and recording rules: valid, tested, complete, and built on series that exist.
+//! Alerts and recording rules: valid, tested, complete, and based on series that exist.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{contract, files};
 const RULES: &str = "deploy/monitoring/rules.yaml";
 const TESTS: &str = "deploy/monitoring/rules.test.yaml";
 
-/// Alerts whose purpose is to notice that something reports nothing.
+/// Alerts whose purpose is to detect missing data.
 const WATCH_FOR_ABSENCE: &[&str] = &["PullgateDown", "PullgateProberStale"];
 
 /// Every rule of every group.
@@ -101,13 +101,13 @@ fn rules_select_only_classes_that_exist() {
     }
 }
 
-/// The classes that an expression selects from the prober's series, apart from those it excludes.
+/// The classes that an expression selects from the prober's series, without those that it excludes.
 fn claimed_classes(expression: &str) -> Vec<String> {
     let selectors = ["pullgate_probe_state{class=", "pullgate_probes_total{class="];
     selectors.iter().flat_map(|selector| classes_in(expression, selector)).collect()
 }
 
-/// The values of a matcher, in whatever way it matches.
+/// The values of a matcher, for every matching operator.
 fn classes_in(expression: &str, matcher: &str) -> Vec<String> {
     let values = expression.split(matcher).skip(1).map(|rest| rest.split('"').nth(1).unwrap());
     values.flat_map(|value| value.split('|')).map(str::to_owned).collect()
@@ -148,7 +148,7 @@ fn every_alert_is_tested_firing_silent_healthy_and_without_data() {
     }
 }
 
-/// Group, alert, and whether it is expected to fire.
+/// Group name, alert name, and true if the alert is expected to fire.
 fn cases_of(group: &Value) -> Vec<(String, String, bool)> {
     let Some(cases) = group["alert_rule_test"].as_array() else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Each alert has a runbook, each runbook an alert, and all have the same shape.
+//! Each alert has a runbook, each runbook belongs to an alert, and all runbooks have the same sections.
 
 use std::collections::BTreeSet;
 

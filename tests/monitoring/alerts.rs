@@ -1,4 +1,4 @@
-//! The line from a broken upstream to a fired alert.
+//! The path from a broken upstream to a fired alert.
 
 use std::time::Duration;
 
@@ -45,7 +45,8 @@ async fn what_breaks_upstream_reaches_the_webhook_and_what_is_mended_resolves() 
     webhook.alert_with(&[("alertname", "PullgateDown"), ("severity", "critical")], "firing", LIMIT).await;
 }
 
-/// The shipped rules, except that an alert fires after two seconds: `for` and evaluation intervals are all that changes.
+/// The shipped rules with shorter times: an alert fires after two seconds. Only `for` and the evaluation intervals
+/// change.
 fn impatient(rules: &str) -> String {
     let shorten = |line: &str| {
         let indent = &line[..line.len() - line.trim_start().len()];
@@ -59,5 +60,5 @@ fn impatient(rules: &str) -> String {
 }
 
 const RULES: &str = include_str!("../../deploy/monitoring/rules.yaml");
-/// The prober's shortest interval is ten seconds; the rest is for a loaded machine.
+/// The prober's shortest interval is ten seconds; the rest is a margin for a loaded machine.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! The dashboard, asked as Grafana asks it while registries misbehave and nodes pull.
+//! Runs the dashboard's queries as Grafana does, while registries misbehave and nodes pull.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn every_query_of_the_dashboard_returns_data() {
     let deadline = Instant::now() + LIMIT;
     while !empty.is_empty() {
         assert!(Instant::now() < deadline, "no data after {LIMIT:?}:\n{}", empty.join("\n"));
-        // A rate needs something that happens between two scrapes.
+        // A rate needs an event between two scrapes.
         trouble.misuse().await;
         let mut still = Vec::new();
         for query in empty {
@@ -50,7 +50,7 @@ fn fill(expression: &str) -> String {
     filled
 }
 
-/// A quantile of nothing is NaN: a panel would stay empty.
+/// False for NaN: a quantile without observations is NaN, and its panel would stay empty.
 fn has_data(result: &[Value]) -> bool {
     let number = |series: &Value| series["value"][1].as_str().and_then(|value| value.parse::<f64>().ok());
     result.iter().filter_map(number).any(f64::is_finite)

@@ -1,4 +1,4 @@
-//! The status page: what people see without Grafana.
+//! The status page, which shows the state without Grafana.
 
 use support::http;
 

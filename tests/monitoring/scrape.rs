@@ -1,5 +1,5 @@
-//! The metrics contract, held against a live scrape: which series there are, what they say of themselves, and what may
-//! stand in a label.
+//! The metrics contract, compared with a live scrape: the series, their help texts, and the values that labels may
+//! have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,7 +89,7 @@ fn may_be(label: &str, value: &str, series: &str) -> bool {
         "identity" => ["anonymous", "refuses"].contains(&value),
         "host" => value == "127.0.0.1",
         "endpoint" => value.starts_with("127.0.0.1:"),
-        // What the misbehaving registry says of us; an empty one where none was said.
+        // The source that the misbehaving registry names; empty where it names none.
         "source" => ["192.0.2.7", ""].contains(&value),
         "reason" => value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
         "errno" => value == "other" || value.bytes().all(|byte| byte.is_ascii_uppercase()),
@@ -99,7 +99,7 @@ fn may_be(label: &str, value: &str, series: &str) -> bool {
     }
 }
 
-/// Name and kind of every family of a scrape.
+/// Name and type of every metric family of a scrape.
 fn typed(metrics: &Metrics) -> BTreeMap<String, String> {
     let types = metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let pair = |line: &str| {
@@ -114,7 +114,7 @@ fn family(series: &str) -> &str {
     stripped.unwrap_or(series)
 }
 
-/// How requests and pulls end; a pull may also end with the challenge that the node then answers.
+/// The possible ends of requests and pulls; a pull may also end with the challenge that the node then answers.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "absent", "abandoned", "refused", "failed"];
 
 const LABELS: &[(&str, &str)] = &[

@@ -7,36 +7,36 @@ use loadtest::registry::{Access, Greeting, Quota, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
 use support::{Pullgate, Scratch, http};
 
-/// The world of a story. Fields are dropped in order: daemons before the folder they write to.
+/// The test world. Fields are dropped in order: daemons before the folder that they write to.
 pub(crate) struct Trouble {
     pub(crate) pullgate: Pullgate,
-    /// Works until a story stops it.
+    /// A registry that works until a test stops it.
     pub(crate) down: Registry,
     _others: Vec<Registry>,
     image: Image,
     pub(crate) scratch: Scratch,
 }
 
-/// Works until it is stopped.
+/// A registry that works until it is stopped.
 pub(crate) const DOWN: &str = "down.test";
-/// Answers every manifest with a 429.
+/// A registry that answers every manifest request with a 429.
 pub(crate) const LIMITED: &str = "limited.test";
-/// Works, and says that its quota is nearly spent.
+/// A registry that works, and reports that its quota is nearly spent.
 pub(crate) const QUOTA: &str = "quota.test";
-/// Works, with a certificate that expires within a week.
+/// A registry that works, with a certificate that expires within a week.
 pub(crate) const EXPIRES: &str = "expires.test";
-/// Shows a certificate that has expired.
+/// A registry whose certificate has expired.
 pub(crate) const EXPIRED: &str = "expired.test";
-/// Refuses our credentials.
+/// A registry that refuses our credentials.
 pub(crate) const REFUSES: &str = "refuses.test";
-/// All of them.
+/// All registries.
 pub(crate) const REGISTRIES: [&str; 6] = [DOWN, EXPIRED, EXPIRES, LIMITED, QUOTA, REFUSES];
 
-/// In every registry; told apart easily from anything that may stand in a label.
+/// A repository in every registry; its name cannot be confused with any label value.
 pub(crate) const REPOSITORY: &str = "team/billing-engine";
-/// A tag of [`QUOTA`] alone, whose manifest nobody else has.
+/// A tag of [`QUOTA`] alone, whose manifest no other registry has.
 pub(crate) const COUNTED: &str = "v8-marker";
-/// The tag of every registry.
+/// The tag that every registry has.
 pub(crate) const TAG: &str = "v9-marker";
 
 impl Trouble {
@@ -85,7 +85,8 @@ impl Trouble {
         Self { pullgate, down, _others: vec![limited, quota, expires, expired, refuses], image, scratch }
     }
 
-    /// Pulls the image as a node does, and gives the status of its first request; a node asks no further when that fails.
+    /// Pulls the image as a node does, and returns the status of its first request; if that fails, a node sends no
+    /// other.
     pub(crate) async fn pull(&self, registry: &str) -> u16 {
         let path = |what: &str| format!("/v2/{REPOSITORY}/{what}?ns={registry}");
         let head = self.pullgate.head(&path(&format!("manifests/{TAG}"))).send().await;
@@ -105,8 +106,8 @@ impl Trouble {
         assert!(answer.status.is_success() && answer.is_whole(), "{:?}", answer.status);
     }
 
-    /// What goes wrong is going wrong, and has been noticed: an image is cached, its registry gone, its tag served stale;
-    /// every registry was probed, some say why they cannot be pulled from.
+    /// Waits until every fault is active and was noticed: an image is cached, its registry is down and its tag served
+    /// stale; every registry was probed, and some probes name the cause why pulls fail.
     pub(crate) async fn unfold(&self) {
         assert_eq!(self.pull(DOWN).await, 200);
         self.down.stop().await;
@@ -122,7 +123,7 @@ impl Trouble {
             .await;
     }
 
-    /// One pull that works, one that is refused upstream, one of what does not exist.
+    /// Makes one pull that works, one that is refused upstream, and one of an image that does not exist.
     pub(crate) async fn misuse(&self) {
         assert_eq!(self.pull(QUOTA).await, 200);
         self.whole(self.pullgate.get(&format!("/v2/{REPOSITORY}/manifests/{COUNTED}?ns={QUOTA}"))).await;

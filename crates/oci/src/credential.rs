@@ -13,7 +13,7 @@ use crate::name::Repository;
 pub struct Secret(Box<str>);
 
 impl Secret {
-    /// Takes a text as secret.
+    /// Wraps a secret text.
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
@@ -24,7 +24,7 @@ impl Secret {
     }
 }
 
-/// What proves who we are to one registry.
+/// The credential that authenticates pullgate at one registry.
 #[derive(Clone)]
 pub enum Credential {
     /// User name and password (or access token).
@@ -41,7 +41,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// Every text of it that must not be seen, also as it goes on the wire.
+    /// Every secret text of this credential, in plain form and in the form that goes on the wire.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Basic { username, password } => {
@@ -57,16 +57,18 @@ impl Credential {
 pub type CredentialFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Option<Credential>, CredentialError>> + Send + 'a>>;
 
-/// Where the credential of an upstream comes from; asked anew whenever a token is needed, so that changed files count.
+/// The source of an upstream's credential. It is asked each time a token is needed, so that changed files take
+/// effect.
 pub trait CredentialSource: Send + Sync {
-    /// The credential for `repository` (as in image names) as of now; `None` means anonymous.
+    /// The current credential for `repository` (named as in image names); `None` means anonymous access.
     fn credential<'a>(&'a self, repository: Option<&'a Repository>) -> CredentialFuture<'a>;
 
-    /// The registry refused what [`CredentialSource::credential`] gave: a source that keeps answers asks anew.
+    /// Says that the registry refused what [`CredentialSource::credential`] returned: a source that keeps its answers
+    /// must drop them and look again.
     fn refused(&self, _repository: Option<&Repository>) {}
 }
 
-/// A credential could not be had. The message names files and programs, never contents.
+/// The credential could not be read. The message names files and programs, never their contents.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CredentialError(pub String);
@@ -76,7 +78,7 @@ pub fn pair(username: &str, password: &Secret) -> String {
     BASE64_STANDARD.encode(format!("{username}:{}", password.expose()))
 }
 
-/// Can `name` only mean the program `docker-credential-<name>` in the search path?
+/// True if `name` can only mean the program `docker-credential-<name>` in the search path.
 pub fn is_helper_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !name.is_empty() && name.bytes().all(good)

@@ -1,42 +1,43 @@
-//! How much a request matters, and how much of a quota each rank leaves for those above it.
+//! The ranks of requests by urgency, and how much of a quota each rank leaves for the more urgent ones.
 
 use crate::labels;
 
 labels! {
-    /// Ranks of demand, the most urgent first.
+    /// Ranks of demand, most urgent first.
     Demand {
-        /// A manifest by digest of a pull that has begun: without it, what was spent on the pull is lost.
+        /// A manifest by digest for a pull that has begun: if it fails, the requests already spent on the pull are
+        /// lost.
         InProgress = "in_progress";
-        /// A pull of something that is not here.
+        /// A pull of content that is not cached.
         NewPull = "new_pull";
-        /// A tag whose manifest is here and has moved upstream.
+        /// A tag whose manifest is cached and has moved upstream.
         Revalidation = "revalidation";
-        /// A pull nobody waits for: a warming pull, a probe.
+        /// A pull that no client waits for: a warming pull or a probe.
         WarmUp = "warm_up";
     }
 }
 
-/// How much of a quota is kept for what matters more than keeping tags fresh.
+/// The part of a quota that is kept for requests more urgent than keeping tags fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserve {
-    /// A share of the limit the registry states, 0 to 100.
+    /// A share of the limit that the registry states, in percent (0 to 100).
     Percent(u8),
-    /// So many counted requests.
+    /// A number of counted requests.
     Count(u64),
 }
 
 labels! {
-    /// What to do with a request the quota does not allow.
+    /// The action for a request that the quota does not allow.
     OnExhausted {
-        /// Refuse it at once: nodes go on to the registry themselves.
+        /// Refuse it at once: nodes then go to the registry directly.
         Release = "release";
-        /// Hold it, within its deadline, until there is quota again.
+        /// Hold it, within its deadline, until the quota allows it again.
         Hold = "hold";
     }
 }
 
 impl Reserve {
-    /// The reserve of a quota with this limit, in counted requests. An unknown limit has no share.
+    /// The reserve for a quota with this limit, in counted requests. A percentage of an unknown limit is 0.
     pub fn of(self, limit: Option<u64>) -> u64 {
         match self {
             Self::Percent(percent) => limit.unwrap_or(0).saturating_mul(u64::from(percent)) / 100,
@@ -52,8 +53,9 @@ impl Default for Reserve {
 }
 
 impl Demand {
-    /// A counted request of this rank goes out only while more than this is left: warming stops at twice the reserve,
-    /// revalidation at the reserve, new pulls at a quarter of it, and a pull that has begun may have the last.
+    /// A counted request of this rank is sent only while more than this number of requests is left. Warming stops at
+    /// twice the reserve, revalidation at the reserve, new pulls at a quarter of it; a pull that has begun may use
+    /// the last request.
     pub fn floor(self, reserve: u64) -> u64 {
         match self {
             Self::InProgress => 0,

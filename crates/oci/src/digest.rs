@@ -1,4 +1,4 @@
-//! Digests, and the proof that bytes agree with one.
+//! Digests, and the proof that content matches a digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ pub struct Digest {
     hex: Box<str>,
 }
 
-/// The hash functions the OCI image specification registers and we verify.
+/// The hash functions that the OCI image specification registers and that we verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256.
@@ -23,31 +23,31 @@ pub enum Algorithm {
     Sha512,
 }
 
-/// Bytes did hash to this digest and had this length: only a finished [`Verifier`] makes one.
+/// Proof that content hashed to this digest and had this length. Only a finished [`Verifier`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
     digest: Digest,
     length: u64,
 }
 
-/// Hashes bytes as they pass, and ends in a [`Verified`] or a [`Mismatch`].
+/// Hashes content piece by piece, and ends in a [`Verified`] or a [`Mismatch`].
 pub struct Verifier {
     expected: Digest,
     length: u64,
     context: digest::Context,
 }
 
-/// The bytes hashed to something else.
+/// The content hashed to another digest than expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("content hashes to {actual}, not to {expected}")]
 pub struct Mismatch {
-    /// What was asked for.
+    /// The digest that was expected.
     pub expected: Digest,
-    /// What the bytes hash to.
+    /// The digest of the content.
     pub actual: Digest,
 }
 
-/// The text is no digest.
+/// The text is not a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest: expected sha256:<64 hex digits> or sha512:<128 hex digits>, lower case")]
 pub struct ParseDigestError;
@@ -73,7 +73,7 @@ impl Digest {
         &self.hex
     }
 
-    /// Do `bytes` hash to this digest?
+    /// Checks that `bytes` hash to this digest.
     pub fn verify(&self, bytes: &[u8]) -> Result<Verified, Mismatch> {
         let mut verifier = Verifier::new(self.clone());
         verifier.update(bytes);
@@ -82,24 +82,24 @@ impl Digest {
 }
 
 impl Verifier {
-    /// Begins to verify against `expected`.
+    /// Starts a verification against `expected`.
     pub fn new(expected: Digest) -> Self {
         let context = digest::Context::new(expected.algorithm.provider());
         Self { expected, length: 0, context }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         self.context.update(bytes);
     }
 
-    /// How many bytes were taken.
+    /// The number of bytes added so far.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The verdict over all bytes taken.
+    /// Ends the verification: compares the hash of all added bytes with the expected digest.
     pub fn finish(self) -> Result<Verified, Mismatch> {
         let actual = Digest { algorithm: self.expected.algorithm, hex: hex(self.context.finish().as_ref()) };
         if actual == self.expected {
@@ -111,12 +111,12 @@ impl Verifier {
 }
 
 impl Verified {
-    /// The digest the bytes agree with.
+    /// The digest that the content matches.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// How many bytes there were.
+    /// The length of the content in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }

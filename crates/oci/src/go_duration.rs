@@ -1,9 +1,10 @@
-//! Durations as Go's `time.Duration` prints them, in registries' messages and credential providers' answers.
+//! Durations as Go's `time.Duration` prints them. Registries' messages and credential providers' answers use this
+//! form.
 
 use std::time::Duration;
 
-/// `12h0m0s`, `1.5h`, `880.092µs`, `0s` or `0`: numbers, each with its unit, one after another. `None` for anything
-/// else, a sign included (<https://pkg.go.dev/time#ParseDuration>).
+/// Parses `12h0m0s`, `1.5h`, `880.092µs`, `0s` or `0`: numbers, each followed by its unit. Returns `None` for
+/// anything else, including a sign (<https://pkg.go.dev/time#ParseDuration>).
 pub fn parse(text: &str) -> Option<Duration> {
     if text.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Closed lists of named values: an enum, its stable labels, and nothing between them that could drift.
+//! Closed lists of named values: each is an enum with stable labels, declared in one place.
 
 /// The text is no value of the closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -7,7 +7,7 @@ pub struct UnknownLabel;
 
 /// Declares an enum whose every variant has a documented, stable label.
 ///
-/// Gives it `ALL`, `as_str`, `Display` and `FromStr`.
+/// The enum gets `ALL`, `as_str`, `Display` and `FromStr`.
 #[macro_export]
 macro_rules! labels {
     (
@@ -21,7 +21,7 @@ macro_rules! labels {
             /// Every value, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The stable name in labels, headers, logs and documents.
+            /// The stable name that stands in labels, headers, logs and documents.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $label,)* }
             }

@@ -1,14 +1,16 @@
 //! The words of OCI images and registries: names, digests, manifests, failure classes and stages.
 //!
-//! Every other crate speaks in these types. This crate knows none of ours, opens nothing and asks nobody.
+//! Every other crate uses these types. This crate depends on no other crate of the workspace, opens no file and makes
+//! no request.
 //!
-//! - [`name`]: registries, repositories, tags and references, parsed once into types that cannot be wrong.
+//! - [`name`]: registries, repositories, tags and references, each a type that holds only valid names.
 //! - [`digest`]: digests, and the proof [`Verified`] that only a finished [`Verifier`] can make.
 //! - [`manifest`]: the lenient, bounded reading of foreign manifests.
 //! - [`platform`]: platforms, and which child of an index runs on one.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
 //! - [`credential`]: secrets, and where the credential of a registry comes from.
-//! - [`zone`] and [`demand`]: what an operator decides about a registry: whom it may lead us to, what its quota is kept for.
+//! - [`zone`] and [`demand`]: an operator's decisions about a registry: the hosts that it may send us to, and the
+//! requests that its quota is reserved for.
 //! - [`labels`] declares closed lists of named values; [`go_duration`] reads durations as Go prints them.
 
 pub mod class;

@@ -1,19 +1,20 @@
-//! Names as the OCI distribution specification writes them, parsed once into types that cannot be wrong.
+//! Names of the OCI distribution specification, each a type that holds only valid names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
 
-/// A registry as it stands in an image name: `docker.io`, `ghcr.io`, `localhost:5000`. Lower case, no scheme, no path.
+/// A registry as it is written in an image name: `docker.io`, `ghcr.io`, `localhost:5000`. Lower case, no scheme, no
+/// path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegistryHost(String);
 
 impl RegistryHost {
-    /// The host Docker's short names mean.
+    /// The registry that Docker's short names refer to.
     pub const DOCKER_HUB: &str = "docker.io";
 
-    /// The text as it stands in an image name, port included.
+    /// The text as it is written in an image name, port included.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -97,19 +98,19 @@ impl FromStr for Tag {
     }
 }
 
-/// What a manifest is asked by.
+/// The tag or digest by which a manifest is requested.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reference {
-    /// A name that may move.
+    /// A tag, which may move to another manifest.
     Tag(Tag),
-    /// A name that cannot.
+    /// A digest, which always means the same manifest.
     Digest(Digest),
 }
 
 impl FromStr for Reference {
     type Err = NameError;
 
-    /// A text with a colon is a digest, any other a tag.
+    /// Reads a text with a colon as a digest and any other text as a tag.
     fn from_str(text: &str) -> Result<Self, NameError> {
         if text.contains(':') {
             return text.parse().map(Self::Digest).map_err(|_| NameError::Digest);
@@ -118,14 +119,14 @@ impl FromStr for Reference {
     }
 }
 
-/// A whole image name: registry, repository, and what to ask for (tag `latest` when the name says nothing).
+/// A whole image name: registry, repository and reference (tag `latest` if the name has neither tag nor digest).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImageName {
-    /// The registry, `docker.io` when the name names none.
+    /// The registry; `docker.io` if the name does not contain one.
     pub registry: RegistryHost,
-    /// The repository, with `library/` put before a one-word Docker Hub name.
+    /// The repository; a one-word Docker Hub name gets the prefix `library/`.
     pub repository: Repository,
-    /// Digest when the name has one, else its tag, else `latest`.
+    /// The digest if the name has one, otherwise its tag, otherwise `latest`.
     pub reference: Reference,
 }
 
@@ -156,7 +157,7 @@ impl FromStr for ImageName {
     }
 }
 
-/// Which part of a name broke the grammar.
+/// The part of a name that does not follow the grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not `host`, `host:port` or `[v6]:port`.
@@ -175,7 +176,7 @@ pub enum NameError {
     Digest,
 }
 
-/// Does the first segment of a name name a registry (Docker's rule: a dot, a port, or `localhost`)?
+/// True if the first segment of a name is a registry (Docker's rule: a dot, a port, or `localhost`).
 pub fn names_registry(segment: &str) -> bool {
     segment == "localhost" || segment.contains('.') || segment.contains(':')
 }
@@ -246,12 +247,12 @@ const NAME_MAX: usize = 255;
 /// Longest tag, in characters.
 const TAG_MAX: usize = 128;
 
-/// `org/*` (any depth below), or an exact repository, or `*`.
+/// A pattern of repositories: `org/*` (any depth below), an exact repository, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryPattern(pub String);
 
 impl RepositoryPattern {
-    /// Does the pattern cover `repository`?
+    /// True if the pattern covers `repository`.
     pub fn matches(&self, repository: &Repository) -> bool {
         match self.0.strip_suffix('*') {
             Some(prefix) => repository.as_str().starts_with(prefix),

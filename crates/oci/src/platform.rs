@@ -1,20 +1,21 @@
-//! Platforms, and which child of an index runs on one: the rules of containerd's package `platforms`
-//! (<https://pkg.go.dev/github.com/containerd/platforms>, functions `Normalize` and `Only`).
+//! Platforms, and the rule that says which child of an index runs on a platform. The rules are those of containerd's
+//! package `platforms` (<https://pkg.go.dev/github.com/containerd/platforms>, functions `Normalize` and `Only`).
 //!
-//! An exact match comes before a compatible one, whatever the order of the index. `arm64` is `arm64/v8` and also runs
-//! 32-bit `arm`; `arm/v7` runs `arm/v6` and `arm/v5`; `amd64/v3` runs the lower levels of amd64; `amd64` runs `386`.
+//! An exact match comes before a compatible one, whatever the order of the index. `arm64` means `arm64/v8` and also
+//! runs 32-bit `arm`; `arm/v7` runs `arm/v6` and `arm/v5`; `amd64/v3` runs the lower levels of amd64; `amd64` runs
+//! `386`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A platform as in `linux/arm64/v8`, in the spelling it was written in.
+/// A platform such as `linux/arm64/v8`, in the spelling of its source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Platform {
-    /// Operating system: `linux`.
+    /// Operating system, for example `linux`.
     pub os: String,
-    /// Architecture in Go's names: `amd64`.
+    /// Architecture as Go names it, for example `amd64`.
     pub architecture: String,
-    /// Level of the architecture: `v8`.
+    /// Level of the architecture, for example `v8`.
     pub variant: Option<String>,
 }
 
@@ -24,31 +25,33 @@ pub struct Platform {
 pub struct PlatformError;
 
 impl Platform {
-    /// A platform from its parts; an empty variant is none.
+    /// Makes a platform from its parts; an empty `variant` means none.
     pub fn new(os: &str, architecture: &str, variant: &str) -> Self {
         let variant = (!variant.is_empty()).then(|| variant.to_owned());
         Self { os: os.to_owned(), architecture: architecture.to_owned(), variant }
     }
 
-    /// Linux on the architecture of this machine.
+    /// Linux with the architecture of this machine.
     pub fn of_this_machine() -> Self {
         Self::new("linux", std::env::consts::ARCH, "").normal()
     }
 
-    /// The index in `offered` of the child that a node of this platform pulls; `None` if no child runs on it.
+    /// Returns the index in `offered` of the child that a node of this platform pulls, or `None` if no child runs on
+    /// it.
     ///
-    /// Of equal children the first counts, as in containerd.
+    /// Among equally good children the first one is chosen, as in containerd.
     pub fn choose<'a>(&self, offered: impl IntoIterator<Item = Option<&'a Self>>) -> Option<usize> {
         let offered: Vec<Option<Self>> = offered.into_iter().map(|child| child.map(Self::normal)).collect();
         self.runs().iter().find_map(|wanted| offered.iter().position(|child| child.as_ref() == Some(wanted)))
     }
 
-    /// Whether a node of this platform runs images built for `offered`.
+    /// True if a node of this platform runs images built for `offered`.
     pub fn accepts(&self, offered: &Self) -> bool {
         self.choose([Some(offered)]).is_some()
     }
 
-    /// The one spelling of a platform: `linux/aarch64/8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`.
+    /// The normal spelling of a platform: `linux/aarch64/8` becomes `linux/arm64`, `linux/arm` becomes
+    /// `linux/arm/v7`.
     pub fn normal(&self) -> Self {
         let os = match self.os.to_ascii_lowercase().as_str() {
             "macos" => "darwin".to_owned(),
@@ -59,7 +62,7 @@ impl Platform {
         Self::new(&os, &architecture, &variant)
     }
 
-    /// Every platform whose images run on this one, in normal spelling, the best first.
+    /// Every platform whose images run on this one, in normal spelling, best first.
     fn runs(&self) -> Vec<Self> {
         let normal = self.normal();
         let variant = normal.variant.as_deref().unwrap_or_default();
@@ -83,7 +86,7 @@ impl Platform {
     }
 }
 
-/// Architecture and variant in Go's spelling, without the variant that every image of the architecture has.
+/// Architecture and variant in Go's spelling; the default variant of an architecture is left out.
 fn normal_architecture(architecture: &str, variant: &str) -> (String, String) {
     let (architecture, variant) = match (architecture, variant) {
         ("i386" | "x86", _) => ("386", ""),
@@ -103,17 +106,17 @@ fn normal_architecture(architecture: &str, variant: &str) -> (String, String) {
     (architecture.to_owned(), variant.to_owned())
 }
 
-/// The number in `v3`.
+/// The number in a variant such as `v3`.
 fn version(variant: &str) -> Option<u32> {
     variant.strip_prefix('v')?.parse().ok().filter(|version| *version <= HIGHEST)
 }
 
-/// The levels of 32-bit Arm below `variant`, the highest first; 5 is the lowest.
+/// The levels of 32-bit Arm below `variant`, highest first; 5 is the lowest.
 fn arm_below(variant: &str) -> Vec<String> {
     (5..version(variant).unwrap_or(5)).rev().map(|level| format!("v{level}")).collect()
 }
 
-/// The levels of 64-bit Arm below `variant`, the highest first. v9.0 branched off v8.5, so that v9.x runs v8.(x+5).
+/// The levels of 64-bit Arm below `variant`, highest first. v9.0 is based on v8.5, so v9.x runs v8.(x+5).
 fn arm64_below(variant: &str) -> Vec<String> {
     let (major, minor) = variant.split_once('.').unwrap_or((variant, "0"));
     let major = if variant.is_empty() { Some(8) } else { version(major) };
@@ -152,7 +155,7 @@ impl FromStr for Platform {
     }
 }
 
-/// Highest level that a variant may name: a foreign document must not make us count far.
+/// The highest level that a variant may name. It bounds the loop that a foreign document can cause.
 const HIGHEST: u32 = 99;
 
 #[cfg(test)]

@@ -1,25 +1,26 @@
-//! How far an upstream is trusted: the hosts and addresses that it may lead a client to, as data. `registry::trust` judges by it.
+//! The trust zone of an upstream: the hosts and addresses that it may send a client to, as data. `registry::trust`
+//! applies it.
 
 use ipnet::IpNet;
 use url::Host;
 
-/// How far an upstream is trusted.
+/// The trust zone of an upstream.
 #[derive(Clone, Debug, Default)]
 pub struct Zone {
-    /// Where its hosts may resolve to.
+    /// The addresses that its hosts may resolve to.
     pub addresses: Addresses,
-    /// Token hosts besides the registry's own domain.
+    /// Token hosts that are allowed besides the registry's own domain.
     pub token_hosts: Vec<HostPattern>,
-    /// Blob hosts; empty means any https host within `addresses`.
+    /// Allowed blob hosts; empty allows any https host within `addresses`.
     pub blob_hosts: Vec<HostPattern>,
 }
 
-/// Address ranges; metadata services and link-local addresses are never among them.
+/// Address ranges; metadata services and link-local addresses are never included.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// Globally reachable addresses.
+    /// True if globally reachable addresses are included.
     pub public: bool,
-    /// Ranges besides.
+    /// Additional ranges.
     pub ranges: Vec<IpNet>,
 }
 
@@ -29,12 +30,12 @@ impl Default for Addresses {
     }
 }
 
-/// An exact host name, or `*.domain` for any name below a domain. Port included only if it must match.
+/// An exact host name, or `*.domain` for any name below a domain. A pattern with a port matches only that port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(pub String);
 
 impl HostPattern {
-    /// Does the pattern cover `host` (as in a parsed URL) at `port`?
+    /// True if the pattern covers `host` (as in a parsed URL) at `port`.
     pub fn matches(&self, host: &str, port: u16) -> bool {
         let (name, wanted_port) = split_port(&self.0);
         if wanted_port.is_some_and(|wanted| wanted != port) {
@@ -55,7 +56,7 @@ impl HostPattern {
     }
 }
 
-/// A host as URLs spell it (lower case, punycode, addresses in their one form), without the root's dot.
+/// A host in the normal form of URLs (lower case, punycode, one spelling of each address), without a final dot.
 pub fn normal(host: &str) -> Option<Host> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.contains(':') && !host.starts_with('[') {

@@ -18,12 +18,12 @@ pub struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// An empty registry that takes pushes.
+    /// Starts an empty registry that accepts pushes.
     pub async fn start(scratch: &Scratch) -> Self {
         Self::start_with(scratch, "").await
     }
 
-    /// A pull-through cache of `upstream` (a URL).
+    /// Starts a pull-through cache of `upstream` (a URL).
     pub async fn start_proxying(scratch: &Scratch, upstream: &str) -> Self {
         Self::start_with(scratch, &format!("proxy: {{remoteurl: \"{upstream}\"}}\n")).await
     }
@@ -38,12 +38,12 @@ impl DockerRegistry {
         format!("http://{}", self.address())
     }
 
-    /// The full name of an image held here: `127.0.0.1:<port>/library/app:1`.
+    /// The full name of an image in this registry: `127.0.0.1:<port>/library/app:1`.
     pub fn image(&self, name: &str) -> String {
         format!("{}/{name}", self.address())
     }
 
-    /// Ends it; connections are refused from here on.
+    /// Stops it; connections are refused afterwards.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.stop().await;
@@ -91,18 +91,18 @@ impl DockerRegistry {
 pub struct Answered {
     /// `GET`, `HEAD`, ...
     pub method: String,
-    /// Path and query as asked.
+    /// Path and query of the request.
     pub path: String,
     /// The status.
     pub status: u16,
     /// Bytes of the body.
     pub bytes: u64,
-    /// Who asked, as they said.
+    /// The `User-Agent` that the client sent.
     pub user_agent: String,
 }
 
 impl Answered {
-    /// `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 "" "skopeo/1.9.3"`.
+    /// Parses a line such as `127.0.0.1 - - [date] "GET /v2/ HTTP/1.1" 200 2 "" "skopeo/1.9.3"`.
     fn parse(line: &str) -> Option<Self> {
         let (_, rest) = line.split_once("] \"")?;
         let (request, rest) = rest.split_once("\" ")?;

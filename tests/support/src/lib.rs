@@ -9,12 +9,13 @@
 //! ```
 //!
 //! - [`scratch`]: one folder per test, kept with its logs when the test fails.
-//! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses nobody else takes.
-//! - [`parts`]: where the programs are; one that is missing fails the test and says `make setup`.
+//! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses that no other
+//! process takes.
+//! - [`parts`]: the paths of the programs; a missing program fails the test with the advice to run `make setup`.
 //! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
-//! - [`prometheus`], [`alertmanager`]: what operators see, and the page they get.
-//! - [`pullgate`], [`metrics`]: the binary under test and what it says of itself.
-//! - [`leaks`]: after each run, what pullgate showed and kept is searched for the secrets it was told.
+//! - [`prometheus`], [`alertmanager`]: what operators see, and the notifications they get.
+//! - [`pullgate`], [`metrics`]: the binary under test and the metrics it serves.
+//! - [`leaks`]: after each run, everything that pullgate showed and stored is searched for the test's secrets.
 //! - [`http`]: a small client that sees raw bytes and how a connection ended.
 //!
 //! Everything here panics with a readable cause instead of returning errors: a harness failure is a test failure.

@@ -1,6 +1,6 @@
-//! Pulling as the kubelet does: `runtime.v1.ImageService` of a containerd whose CRI plugin is on.
+//! Pulls as the kubelet does: through `runtime.v1.ImageService` of a containerd whose CRI plugin is on.
 //!
-//! Messages have the fields that tests use, with the numbers of
+//! The messages contain only the fields that tests use, with the numbers of
 //! [`api.proto`](https://github.com/kubernetes/cri-api/blob/master/pkg/apis/runtime/v1/api.proto).
 
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct Cri {
 }
 
 impl Cri {
-    /// Waits until the plugin answers, which it does a moment after containerd has booted.
+    /// Waits until the plugin answers, which is shortly after containerd has started.
     pub(crate) async fn ready(socket: &Path) -> Self {
         let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).expect("a path in UTF-8");
         let cri = Self { channel: endpoint.connect_lazy() };
@@ -31,7 +31,7 @@ impl Cri {
             let request = ImageStatusRequest { image: Some("none.test/none:1".into()) };
             match cri.call("ImageStatus", request).await {
                 Ok(()) => Some(()),
-                // Other failures of the start stay: a plugin that was not loaded is unimplemented.
+                // Other failures of the start are final: a plugin that was not loaded answers "unimplemented".
                 Err(status) if status.code() == Code::Unavailable || status.message().contains(NOT_YET) => {
                     None
                 }
@@ -42,14 +42,14 @@ impl Cri {
         cri
     }
 
-    /// Pulls an image and unpacks it, with the secret of the pod or without one; tells the image's id.
+    /// Pulls an image and unpacks it, with or without the secret of the pod; returns the image's id.
     pub async fn pull(&self, image: &str, auth: Option<Auth>) -> Result<String, Status> {
         let request = PullImageRequest { image: Some(image.into()), auth };
         let response: PullImageResponse = self.call("PullImage", request).await?;
         Ok(response.image_ref)
     }
 
-    /// Panics when no answer comes: that is no way to say no.
+    /// Panics if no answer comes, since a missing answer is not a refusal.
     async fn call<T: Message + Default + 'static>(
         &self,
         method: &str,
@@ -67,7 +67,7 @@ impl Cri {
     }
 }
 
-/// `AuthConfig`: what the kubelet makes of a pod's secret. It leaves `server_address` empty.
+/// `AuthConfig`, as the kubelet fills it from a pod's secret. The kubelet leaves `server_address` empty.
 #[derive(Clone, PartialEq, Message)]
 pub struct Auth {
     /// The user name.
@@ -76,16 +76,16 @@ pub struct Auth {
     /// The password.
     #[prost(string, tag = "2")]
     pub password: String,
-    /// Both, `name:password` in base64.
+    /// User name and password as `name:password` in base64.
     #[prost(string, tag = "3")]
     pub auth: String,
-    /// The registry that it is meant for.
+    /// The registry that the secret is meant for.
     #[prost(string, tag = "4")]
     pub server_address: String,
     /// A refresh token.
     #[prost(string, tag = "5")]
     pub identity_token: String,
-    /// A token to show the registry as it is.
+    /// A token that is sent to the registry unchanged.
     #[prost(string, tag = "6")]
     pub registry_token: String,
 }
@@ -122,7 +122,7 @@ struct ImageStatusRequest {
     image: Option<ImageSpec>,
 }
 
-/// What the plugin answers until it has looked through its state.
+/// The plugin's message until it has read its state.
 const NOT_YET: &str = "server is not initialized yet";
 const START_LIMIT: Duration = Duration::from_secs(30);
 const CALL_LIMIT: Duration = Duration::from_secs(120);

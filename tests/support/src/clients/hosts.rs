@@ -13,37 +13,37 @@ pub struct HostsDir {
 }
 
 impl HostsDir {
-    /// An empty tree.
+    /// Makes an empty tree.
     pub fn new(scratch: &Scratch) -> Self {
         Self { path: scratch.folder("certs.d") }
     }
 
-    /// Where it is, for `--hosts-dir` and `config_path`.
+    /// The folder, for `--hosts-dir` and `config_path`.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Pulls from `registry` go to `mirror` first and to `upstream` when that fails. Both are URLs.
+    /// Sends pulls from `registry` to `mirror` first and to `upstream` when that fails. Both are URLs.
     pub fn mirror(&self, registry: &str, mirror: &str, upstream: &str) -> &Self {
         self.mirrors(registry, &[mirror], upstream)
     }
 
-    /// Pulls from `registry` go to these mirrors in turn and to `upstream` last.
+    /// Sends pulls from `registry` to these mirrors in turn and to `upstream` last.
     pub fn mirrors(&self, registry: &str, mirrors: &[&str], upstream: &str) -> &Self {
         let mut text = format!("server = {upstream:?}\n");
         for mirror in mirrors {
-            // `referrers` would make containerd before 2.2 drop the whole file.
+            // With `referrers`, containerd before 2.2 would ignore the whole file.
             write!(text, "\n[host.{mirror:?}]\ncapabilities = [\"pull\", \"resolve\"]\n").unwrap();
         }
         self.write(registry, &text)
     }
 
-    /// Pulls from `registry` go to `mirror` alone: nothing stands behind it.
+    /// Sends pulls from `registry` to `mirror` alone, without a fallback.
     pub fn only(&self, registry: &str, mirror: &str) -> &Self {
         self.mirrors(registry, &[mirror], mirror)
     }
 
-    /// Writes the file of `registry` as given.
+    /// Writes this text as the file of `registry`.
     pub fn write(&self, registry: &str, text: &str) -> &Self {
         let folder = self.path.join(folder_name(registry));
         fs::create_dir_all(&folder).expect("a folder for hosts.toml");

@@ -1,6 +1,6 @@
-//! A small HTTP/1.1 client that hides nothing: headers as sent, bytes as received, and how the connection ended.
+//! A small HTTP/1.1 client that shows everything: headers as sent, bytes as received, and how the connection ended.
 //!
-//! It shares no code with the product, so it cannot share its mistakes.
+//! It shares no code with the product, so it cannot have the same bugs.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -16,17 +16,17 @@ use tokio::time::timeout;
 
 use crate::subject::leaks;
 
-/// Begins a GET of `path` from `address` (`127.0.0.1:5000`).
+/// Starts a GET request for `path` at `address` (`127.0.0.1:5000`).
 pub fn get(address: &str, path: &str) -> Request {
     request(Method::GET, address, path)
 }
 
-/// Begins a HEAD.
+/// Starts a HEAD request.
 pub fn head(address: &str, path: &str) -> Request {
     request(Method::HEAD, address, path)
 }
 
-/// Begins a request.
+/// Starts a request.
 pub fn request(method: Method, address: &str, path: &str) -> Request {
     Request {
         method,
@@ -39,15 +39,15 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
     }
 }
 
-/// Sends bytes as they are, whatever they mean, and reads the whole answer. The server must end the connection: the
-/// bytes do not ask for it unless they say so.
+/// Sends bytes unchanged, valid or not, and reads the whole answer. The server must end the connection; the bytes ask
+/// for that only if they contain such a header.
 pub async fn raw(address: &str, bytes: &[u8]) -> Answer {
     let mut stream = connect(address).await;
     stream.write_all(bytes).await.expect("the bytes to be taken");
     Reading::begin(stream, false).await.rest().await
 }
 
-/// As [`raw`], for bytes that may be answered with anything or with nothing: all that came back, and how it ended.
+/// Like [`raw`], for bytes that may get any answer or none: returns all bytes received and how the connection ended.
 pub async fn raw_bytes(address: &str, bytes: &[u8]) -> (Bytes, End) {
     let mut stream = connect(address).await;
     stream.write_all(bytes).await.expect("the bytes to be taken");
@@ -59,7 +59,7 @@ pub async fn raw_bytes(address: &str, bytes: &[u8]) -> (Bytes, End) {
     }
 }
 
-/// A request that is not yet sent. It asks the server to close the connection afterwards.
+/// A request that is not sent yet. It asks the server to close the connection afterwards.
 #[derive(Debug, Clone)]
 pub struct Request {
     method: Method,
@@ -72,21 +72,21 @@ pub struct Request {
 }
 
 impl Request {
-    /// Comes from this address of the machine, to be another client.
+    /// Sends the request from this address of the machine, as another client would.
     #[must_use]
     pub fn from(mut self, address: IpAddr) -> Self {
         self.from = Some(address);
         self
     }
 
-    /// Adds a header line; the same name may come several times.
+    /// Adds a header line; the same name may be added several times.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Sends secrets that are nobody's business along; neither they nor another may come back.
+    /// Adds secrets that must go to no other party; neither these nor others may come back in the answer.
     #[must_use]
     pub(crate) fn carrying_secrets(mut self) -> Self {
         self.searched = true;
@@ -94,25 +94,25 @@ impl Request {
         self.header("cookie", &secret).header("x-secret", &secret)
     }
 
-    /// Asks for a range, for example `bytes=0-1`.
+    /// Requests a range, for example `bytes=0-1`.
     #[must_use]
     pub fn range(self, range: &str) -> Self {
         self.header("range", range)
     }
 
-    /// Sends a body along.
+    /// Adds a body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Sends it and reads the whole answer, up to the end of the connection.
+    /// Sends the request and reads the whole answer, up to the end of the connection.
     pub async fn send(self) -> Answer {
         self.open().await.rest().await
     }
 
-    /// Sends it and reads the headers; the body is left for the caller. Dropping the result closes the connection.
+    /// Sends the request and reads the headers; the caller reads the body. Dropping the result closes the connection.
     pub async fn open(self) -> Reading {
         let mut stream = match self.from {
             Some(from) => connect_from(from, &self.address).await,
@@ -140,7 +140,7 @@ impl Request {
     }
 }
 
-/// An answer whose headers are here and whose body is on its way.
+/// An answer whose headers were read and whose body is still arriving.
 #[derive(Debug)]
 pub struct Reading {
     /// The status.
@@ -154,7 +154,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The next `count` bytes of the body as they are on the wire. Panics when the connection ends before.
+    /// The next `count` bytes of the body as received. Panics if the connection ends before.
     pub async fn read(&mut self, count: usize) -> Bytes {
         while self.received.len() < count {
             let end = receive(&mut self.stream, &mut self.received).await;
@@ -163,7 +163,7 @@ impl Reading {
         self.received.split_to(count).freeze()
     }
 
-    /// The body that was not read yet, up to the end of the connection.
+    /// The unread rest of the body, up to the end of the connection.
     pub async fn rest(mut self) -> Answer {
         let end = loop {
             if let Some(end) = receive(&mut self.stream, &mut self.received).await {
@@ -192,7 +192,7 @@ impl Reading {
         Self { status, headers, stream, received, without_body, searched: false }
     }
 
-    /// The body without its framing, and whether the framing says that nothing is missing.
+    /// The body without its framing, and true if the framing says that it is complete.
     fn framed(&self) -> (Bytes, bool) {
         let raw = Bytes::copy_from_slice(&self.received);
         if self.without_body {
@@ -208,14 +208,14 @@ impl Reading {
     }
 }
 
-/// A complete answer: complete in the sense that nothing more will come.
+/// An answer after the end of its connection: no more bytes will come.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, or what came of it.
+    /// The body, or the part of it that arrived.
     pub body: Bytes,
     /// How the connection ended.
     pub end: End,
@@ -223,7 +223,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Whether the body is as long as the headers promised and the connection was closed cleanly.
+    /// True if the body has the promised length and the connection was closed cleanly.
     pub fn is_whole(&self) -> bool {
         self.whole && self.end == End::Closed
     }
@@ -252,7 +252,7 @@ impl Answer {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By a FIN: what was sent has arrived.
+    /// By a FIN: all bytes that were sent have arrived.
     Closed,
     /// By an RST: bytes may be lost, and containerd fails the pull.
     Reset,
@@ -270,7 +270,7 @@ async fn connect_from(from: IpAddr, address: &str) -> TcpStream {
     socket.connect(to).await.unwrap_or_else(|error| panic!("no connection to {address}: {error}"))
 }
 
-/// Reads what is there; tells when nothing more will come. Panics after 60 s of silence.
+/// Reads the available bytes; returns the end of the connection if it was reached. Panics after 60 s of silence.
 async fn receive(stream: &mut TcpStream, received: &mut BytesMut) -> Option<End> {
     match timeout(SILENCE_LIMIT, stream.read_buf(received)).await.expect("a sign of life within 60 s") {
         Ok(0) => Some(End::Closed),
@@ -297,7 +297,7 @@ fn parse_head(head: &str) -> (StatusCode, HeaderMap) {
     (status, headers)
 }
 
-/// Takes chunked framing off; the second value tells whether the last chunk was there.
+/// Removes chunked framing; the second value is true if the last chunk arrived.
 fn unchunk(raw: &Bytes) -> (Bytes, bool) {
     let mut body = BytesMut::new();
     let mut rest = raw.clone();
@@ -324,7 +324,7 @@ mod tests {
 
     use super::*;
 
-    /// Serves one connection with fixed bytes, then ends it as told.
+    /// Serves one connection with fixed bytes, then ends it in the given way.
     async fn serve(bytes: &'static str, end: End) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

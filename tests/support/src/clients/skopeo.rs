@@ -1,4 +1,4 @@
-//! Skopeo: it fills registries from image layouts, and pulls as CRI-O does, through the same library.
+//! Skopeo: it fills registries from image layouts, and pulls with the same library as CRI-O.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::host::parts;
 use crate::host::process::{Ran, run};
 use crate::host::scratch::Scratch;
 
-/// Skopeo with settings of its own; nothing of the user's is read.
+/// Skopeo with its own settings; it reads no settings of the user.
 #[derive(Debug)]
 pub struct Skopeo {
     home: PathBuf,
@@ -44,12 +44,12 @@ impl Skopeo {
         self.push_layout(layout.path(), "pushed", name).await
     }
 
-    /// Pushes what an OCI layout calls `tag`.
+    /// Pushes the image that an OCI layout lists as `tag`.
     pub async fn push_layout(&self, layout: &Path, tag: &str, image: &str) -> Ran {
         self.copy(&format!("oci:{}:{tag}", layout.display()), &format!("docker://{image}"), &[]).await
     }
 
-    /// Pulls `image` into a new OCI layout, where it is called `pulled`.
+    /// Pulls `image` into a new OCI layout, under the tag `pulled`.
     pub async fn pull(&self, image: &str, layout: &Path) -> Ran {
         self.copy(&format!("docker://{image}"), &format!("oci:{}:pulled", layout.display()), &[]).await
     }
@@ -62,7 +62,7 @@ impl Skopeo {
         run(command_with(command, &[from, to])).await
     }
 
-    /// The manifest as the registry gives it.
+    /// The manifest as the registry returns it.
     pub async fn manifest(&self, image: &str) -> Ran {
         let image = format!("docker://{image}");
         run(command_with(self.command(), &["inspect", "--tls-verify=false", "--raw", &image])).await
@@ -71,7 +71,7 @@ impl Skopeo {
     fn command(&self) -> Command {
         let mut command = Command::new(parts::installed("skopeo"));
         command.arg("--policy").arg(&self.policy).arg("--registries.d").arg(self.home.join("registries.d"));
-        // A hidden option, and the only way: skopeo does not read the variable that podman and buildah do.
+        // This hidden option is the only way: skopeo does not read the variable that podman and buildah read.
         command.arg("--registries-conf").arg(&self.registries);
         command.env("HOME", &self.home).env("XDG_RUNTIME_DIR", &self.home).env("TMPDIR", &self.home);
         command

@@ -1,4 +1,4 @@
-//! This machine: folders, ports, processes, and where the programs are.
+//! The machine under the tests: folders, ports, processes, and the paths of programs.
 
 pub mod parts;
 pub mod ports;

@@ -1,14 +1,14 @@
-//! Ports for daemons that must keep an address across a restart, or whose logs do not tell it.
+//! Ports for daemons that must keep an address across a restart, or whose logs do not show it.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// A loopback port that is ours until dropped.
+/// A loopback port that is reserved until this value is dropped.
 ///
-/// It lies below the range that the kernel hands out, so that no outgoing connection takes it while its daemon
-/// restarts, and a locked file keeps other test processes away.
+/// It lies below the range of ports that the kernel assigns, so that no outgoing connection takes it while its daemon
+/// restarts. A locked file keeps other test processes from using it.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -16,7 +16,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Finds a free one.
+    /// Reserves a free port.
     pub fn lease() -> Self {
         let range = FIRST..first_ephemeral();
         let start = fastrand::u16(range.clone());
@@ -24,7 +24,7 @@ impl Port {
         from_start.filter_map(Self::claim).next().expect("a free loopback port")
     }
 
-    /// The number.
+    /// The port number.
     pub fn number(&self) -> u16 {
         self.number
     }
@@ -44,7 +44,7 @@ impl Port {
     }
 }
 
-/// Where the kernel's own choices begin.
+/// The first port of the range that the kernel assigns.
 fn first_ephemeral() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|first| first.parse().ok());

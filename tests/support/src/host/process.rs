@@ -1,4 +1,4 @@
-//! Programs that run beside a test: daemons that end with their owner, and commands that end by themselves.
+//! Programs that run next to a test: daemons that end with their owner, and commands that end by themselves.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -15,18 +15,18 @@ pub use rustix::process::Signal;
 use crate::host::scratch::tail;
 use crate::host::wait::wait_until;
 
-/// A daemon. Dropping it ends it: politely first, then for good.
+/// A daemon. Dropping it ends it: first with SIGTERM, then with SIGKILL.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-    /// Where its own output begins in the log, which earlier runs may have begun.
+    /// Offset in bytes in the log at which the output of this run begins; earlier runs may have written before it.
     begin: usize,
 }
 
 impl Process {
-    /// Starts a command whose output goes to `<folder>/<name>.log`, after what is there already.
+    /// Starts a command whose output is appended to `<folder>/<name>.log`.
     pub fn spawn(name: &str, command: &mut Command, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).expect("a log file");
@@ -37,23 +37,23 @@ impl Process {
         Self { name: name.to_owned(), child, log, begin }
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Everything it wrote since its start.
+    /// The output of the process since its start.
     pub fn log(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(log.get(self.begin..).unwrap_or_default()).into_owned()
     }
 
-    /// Everything in the log, that of earlier runs too.
+    /// The whole log, including earlier runs.
     pub fn whole_log(&self) -> Vec<u8> {
         fs::read(&self.log).unwrap_or_default()
     }
 
-    /// Waits until `find` sees something in the log. Panics when the process ends before, or after 30 s.
+    /// Waits until `find` returns a value for the log. Panics if the process ends before, or after 30 s.
     pub async fn says<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         wait_until(&format!("{} to say {what}", self.name), START_LIMIT, || {
             let ended = self.has_ended();
@@ -65,7 +65,7 @@ impl Process {
         .await
     }
 
-    /// Whether it has ended.
+    /// True if the process has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
@@ -76,13 +76,13 @@ impl Process {
             .unwrap_or_else(|error| panic!("{} gets no signal: {error}", self.name));
     }
 
-    /// Waits until it ended by itself. Panics after `limit`.
+    /// Waits until the process has ended by itself. Panics after `limit`.
     pub async fn exited(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} to end", self.name);
         wait_until(&what, limit, || ready(self.child.try_wait().expect("a child to wait for"))).await
     }
 
-    /// Asks it to end (SIGTERM) and waits. Panics when it takes more than 30 s.
+    /// Sends SIGTERM and waits. Panics if the process takes more than 30 s to end.
     pub async fn stop(&mut self) -> ExitStatus {
         if !self.has_ended() {
             self.signal(Signal::TERM);
@@ -90,7 +90,7 @@ impl Process {
         self.exited(STOP_LIMIT).await
     }
 
-    /// Ends it on the spot (SIGKILL), as a power cut would.
+    /// Sends SIGKILL, which ends the process as a power cut would.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -115,7 +115,7 @@ impl Drop for Process {
     }
 }
 
-/// What a command that ended by itself left behind.
+/// The result of a command that ended by itself.
 #[derive(Debug)]
 pub struct Ran {
     what: String,
@@ -125,36 +125,36 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Its standard output. Panics when it failed.
+    /// Its standard output. Panics if the command failed.
     #[track_caller]
     pub fn ok(self) -> String {
         assert!(self.status.success(), "{self}");
         self.stdout
     }
 
-    /// Everything it printed. Panics when it did not fail.
+    /// Everything it printed. Panics if the command did not fail.
     #[track_caller]
     pub fn failed(self) -> String {
         assert!(!self.status.success(), "a failure was expected of {self}");
         self.stderr + &self.stdout
     }
 
-    /// Whether it succeeded.
+    /// True if the command succeeded.
     pub fn succeeded(&self) -> bool {
         self.status.success()
     }
 
-    /// The exit code, unless a signal ended it.
+    /// The exit code; `None` if a signal ended the command.
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// What it wrote to standard output.
+    /// The text on standard output.
     pub fn stdout(&self) -> &str {
         &self.stdout
     }
 
-    /// What it wrote to standard error.
+    /// The text on standard error.
     pub fn stderr(&self) -> &str {
         &self.stderr
     }
@@ -166,7 +166,7 @@ impl fmt::Display for Ran {
     }
 }
 
-/// Runs a command to its end. Panics when it takes more than two minutes.
+/// Runs a command to its end. Panics if it takes more than two minutes.
 pub async fn run(command: Command) -> Ran {
     let what = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
@@ -186,7 +186,7 @@ pub async fn run(command: Command) -> Ran {
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const RUN_LIMIT: Duration = Duration::from_secs(120);
-/// Dropping blocks the test's thread, so the second try comes soon.
+/// Dropping blocks the test's thread, so SIGKILL follows soon.
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

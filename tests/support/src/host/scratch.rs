@@ -1,4 +1,4 @@
-//! One folder per test: gone when the test passes, kept and shown when it fails.
+//! One folder per test: removed when the test passes, kept and printed when it fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ impl Scratch {
         Self { dir: Some(dir) }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         self.dir.as_ref().expect("invariant: present until drop").path()
     }
 
-    /// A new folder inside: `name`, or `name-2` and so on when that is taken.
+    /// Makes a new folder inside: `name`, or `name-2` and so on if that exists.
     pub fn folder(&self, name: &str) -> PathBuf {
         let numbered = (2..).map(|n| format!("{name}-{n}"));
         for candidate in std::iter::once(name.to_owned()).chain(numbered) {
@@ -60,7 +60,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Says so where a story may have failed for want of room: pullgate fetches anew what it could not keep.
+/// Prints a note if the disk is nearly full, a possible cause of the failure: pullgate fetches again what it could
+/// not store.
 fn show_scarce_room(folder: &Path) {
     let Ok(room) = rustix::fs::statvfs(folder) else { return };
     let percent = |free: u64, all: u64| free.saturating_mul(100).checked_div(all).unwrap_or(100);
@@ -86,7 +87,7 @@ fn show_logs(folder: &Path) {
     }
 }
 
-/// Logs of daemons lie one level down; what the daemons store is not searched.
+/// Prints the logs one level down, where daemons write them. The data that daemons store is not searched.
 fn show_logs_of(folder: &Path) {
     let logs = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     for path in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
@@ -101,7 +102,8 @@ pub(crate) fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
-/// Little enough that pullgate may have kept nothing while a test ran, with what other tests took meanwhile.
+/// Free space in percent below which pullgate may have stored nothing while a test ran, given the space that other
+/// tests used meanwhile.
 const SCARCE_PERCENT: u64 = 8;
 const SHOWN_LINES: usize = 30;
 const SHOWN_COLUMNS: usize = 300;

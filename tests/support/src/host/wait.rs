@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Asks `look` until it sees something. Panics, naming `what`, when nothing came within `limit`.
+/// Calls `look` until it returns a value. Panics with the name `what` if it returns none within `limit`.
 pub async fn wait_until<T, F: Future<Output = Option<T>>>(
     what: &str,
     limit: Duration,
@@ -20,5 +20,5 @@ pub async fn wait_until<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// Short beside what a daemon needs to start, long beside one look.
+/// The pause between two calls: short compared to a daemon's start, long compared to one call.
 const INTERVAL: Duration = Duration::from_millis(20);

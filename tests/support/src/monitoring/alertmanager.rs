@@ -1,4 +1,4 @@
-//! Alertmanager, and a webhook that receives what it sends.
+//! Alertmanager, and a webhook that receives its notifications.
 
 use std::convert::Infallible;
 use std::process::Command;
@@ -28,7 +28,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts with a configuration (YAML); see [`paging`] for a short one.
+    /// Starts with a configuration (YAML); [`paging`] makes a short one.
     pub async fn start(scratch: &Scratch, config: &str) -> Self {
         let folder = scratch.folder("alertmanager");
         let config_file = folder.join("alertmanager.yml");
@@ -46,7 +46,7 @@ impl Alertmanager {
         &self.address
     }
 
-    /// Runs `amtool` against it, for example `alert query`.
+    /// Runs `amtool` against this Alertmanager, for example `alert query`.
     pub async fn amtool(&self, arguments: &[&str]) -> Ran {
         let url = format!("--alertmanager.url=http://{}", self.address);
         amtool(&[&[url.as_str()], arguments].concat()).await
@@ -62,25 +62,25 @@ pub fn paging(webhook: &Webhook) -> String {
     )
 }
 
-/// Runs `amtool` by itself, for example `check-config FILE`.
+/// Runs `amtool` without an Alertmanager, for example `check-config FILE`.
 pub async fn amtool(arguments: &[&str]) -> Ran {
     let mut command = Command::new(parts::installed("amtool"));
     command.args(arguments);
     run(command).await
 }
 
-/// Receives notifications.
+/// A server that receives notifications.
 #[derive(Debug)]
 pub struct Webhook {
     address: String,
     received: UnboundedReceiver<Value>,
-    /// Alerts that came while others were waited for.
+    /// Alerts that arrived while the test waited for others.
     passed: Vec<Value>,
     server: AbortHandle,
 }
 
 impl Webhook {
-    /// Starts listening.
+    /// Starts the server.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port for the webhook");
         let address = listener.local_addr().expect("an address").to_string();
@@ -94,17 +94,17 @@ impl Webhook {
         &self.address
     }
 
-    /// Where to send.
+    /// The URL to send notifications to.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Waits for an alert of that name in that state (`firing` or `resolved`), passing over others.
+    /// Waits for an alert of that name in that state (`firing` or `resolved`); other alerts are skipped.
     pub async fn alert(&mut self, name: &str, state: &str, limit: Duration) -> Value {
         self.alert_with(&[("alertname", name)], state, limit).await
     }
 
-    /// Waits for an alert with these labels in that state. One that came while another was waited for counts.
+    /// Waits for an alert with these labels in that state. An alert that arrived during an earlier wait counts.
     pub async fn alert_with(&mut self, labels: &[(&str, &str)], state: &str, limit: Duration) -> Value {
         let wanted = |alert: &Value| {
             let carries = |(label, value): &(&str, &str)| alert["labels"][*label] == *value;
@@ -126,7 +126,7 @@ impl Webhook {
         })
     }
 
-    /// Forgets what came so far: only later alerts count.
+    /// Drops the alerts that arrived so far: only later alerts count.
     pub fn forget(&mut self) {
         self.passed.clear();
         while self.received.try_recv().is_ok() {}
@@ -155,7 +155,7 @@ async fn take(
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     if let Ok(notification) = serde_json::from_slice(&body) {
-        // The test may be over.
+        // The receiver is gone if the test is over.
         let _ = sender.send(notification);
     }
     Ok(Response::new(Empty::new()))

@@ -1,4 +1,4 @@
-//! What a scrape said, made askable.
+//! One scrape of `/metrics`, parsed and ready for queries.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub struct Metrics {
 /// One line of a scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// The name, with `_bucket`, `_sum`, `_count` where they apply.
+    /// The name, with the suffix `_bucket`, `_sum` or `_count` of a histogram.
     pub name: String,
     /// The labels.
     pub labels: BTreeMap<String, String>,
@@ -21,19 +21,19 @@ pub struct Series {
 }
 
 impl Metrics {
-    /// Parses a scrape. Panics on a line that is none.
+    /// Parses a scrape. Panics on an invalid line.
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let parse = |line| parse_series(line).unwrap_or_else(|| panic!("no series: {line:?}"));
         Self { series: lines.map(parse).collect(), text: text.to_owned() }
     }
 
-    /// The sum of all series of that name that carry these labels; 0 when there is none.
+    /// The sum of all series of that name with these labels; 0 if there is none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.matching(name, labels).map(|series| series.value).sum()
     }
 
-    /// The value of the only series of that name that carries these labels. Panics when there is none, or several.
+    /// The value of the only series of that name with these labels. Panics if there is none, or more than one.
     #[track_caller]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let found: Vec<_> = self.matching(name, labels).collect();
@@ -41,7 +41,7 @@ impl Metrics {
         found[0].value
     }
 
-    /// Whether there is such a series.
+    /// True if there is such a series.
     pub fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
         self.matching(name, labels).next().is_some()
     }
@@ -51,7 +51,7 @@ impl Metrics {
         &self.series
     }
 
-    /// The scrape as it came, for `promtool check metrics`.
+    /// The text of the scrape, for `promtool check metrics`.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -83,7 +83,7 @@ fn parse_series(line: &str) -> Option<Series> {
     Some(Series { name: name.to_owned(), labels, value })
 }
 
-/// Reads up to the closing quote, taking escapes away.
+/// Reads up to the closing quote and resolves escapes.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();

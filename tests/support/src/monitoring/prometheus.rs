@@ -1,4 +1,4 @@
-//! Prometheus as operators run it: it scrapes, evaluates rules and alerts. And promtool.
+//! Prometheus as operators run it (it scrapes, evaluates rules and sends alerts), and promtool.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,7 +20,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts with a configuration (YAML); see [`scraping`] for the usual one.
+    /// Starts with a configuration (YAML); [`scraping`] makes the usual one.
     pub async fn start(scratch: &Scratch, config: &str) -> Self {
         let folder = scratch.folder("prometheus");
         let config_file = folder.join("prometheus.yml");
@@ -47,7 +47,7 @@ impl Prometheus {
         answer["data"]["result"].as_array().unwrap_or_else(|| panic!("{promql}: {answer}")).clone()
     }
 
-    /// Waits until a query has a result, and gives its first value.
+    /// Waits until a query has a result, and returns its first value.
     pub async fn value(&self, promql: &str, limit: Duration) -> f64 {
         wait_until(&format!("a value of {promql}"), limit, || async {
             let result = self.query(promql).await;
@@ -67,8 +67,8 @@ impl Prometheus {
     }
 }
 
-/// A configuration that scrapes `targets` (`127.0.0.1:5080`) every second under the job by which the rules know the
-/// proxy, evaluates `rules` every second and sends alerts to `alertmanagers`.
+/// A configuration that scrapes `targets` (`127.0.0.1:5080`) every second under the proxy's job name in the rules,
+/// evaluates `rules` every second and sends alerts to `alertmanagers`.
 pub fn scraping(targets: &[&str], rules: &[&Path], alertmanagers: &[&str]) -> String {
     format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: {rules:?}\n\
@@ -92,7 +92,8 @@ pub async fn check_metrics(scratch: &Scratch, scrape: &str) -> Ran {
     run(command).await
 }
 
-/// The exporter toolkit, which Prometheus and Alertmanager share, logs the address that it bound.
+/// The address that the program bound, from its log. Prometheus and Alertmanager share the exporter toolkit, which
+/// logs it.
 pub(crate) fn listening_address(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("\"Listening on\""))?;
     let address = line.rsplit_once("address=")?.1;

@@ -1,4 +1,4 @@
-//! Whatever pullgate shows or keeps is searched for the text that stands in every secret of a test.
+//! Searches everything that pullgate shows or stores for the text that is part of every secret in the tests.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -8,21 +8,21 @@ use std::time::Duration;
 
 use loadtest::canary;
 
-/// Panics when a secret stands in `bytes`; of long content the first mebibyte is searched.
+/// Panics if `bytes` contain a secret; of long content only the first mebibyte is searched.
 #[track_caller]
 pub fn none_in(place: &str, bytes: &[u8]) {
     let searched = &bytes[..bytes.len().min(SEARCHED)];
     assert!(!canary::is_in(searched), "a secret stands in {place}:\n{}", String::from_utf8_lossy(searched));
 }
 
-/// Searches what the admin endpoint shows; an endpoint that does not answer shows nothing.
+/// Searches the pages of the admin endpoint; an endpoint that does not answer is skipped.
 pub(crate) fn none_at(admin: &str) {
     for path in ["/metrics", "/status.json", "/", "/readyz"] {
         none_in(path, &ask(admin, path).unwrap_or_default());
     }
 }
 
-/// Searches what other processes see of one.
+/// Searches what other processes can see of this process.
 pub(crate) fn none_beside(process: u32) {
     for file in ["environ", "cmdline"] {
         let path = format!("/proc/{process}/{file}");
@@ -30,7 +30,7 @@ pub(crate) fn none_beside(process: u32) {
     }
 }
 
-/// Searches every file below a folder, by name and content; one that went meanwhile holds nothing.
+/// Searches every file below a folder, name and content; a file that was removed meanwhile is skipped.
 pub(crate) fn none_below(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -44,7 +44,7 @@ pub(crate) fn none_below(folder: &Path) {
     }
 }
 
-/// The cache folders a configuration names.
+/// The cache folders that a configuration names.
 pub(crate) fn cache_folders(config: &str) -> Vec<PathBuf> {
     let values = config.split("dir = \"").skip(1).filter_map(|rest| rest.split('"').next());
     values.map(PathBuf::from).collect()
@@ -67,7 +67,7 @@ fn ask(admin: &str, path: &str) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Beyond it only content lies, which a registry sent and a digest names.
+/// Bytes searched of each file. Longer files hold registry content, which is named by its digest.
 const SEARCHED: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -36,7 +36,7 @@ impl Pullgate {
         pullgate
     }
 
-    /// As [`Self::start`], but waits for the admin endpoint only; [`Self::ready`] waits for the rest.
+    /// Like [`Self::start`], but waits for the admin endpoint only; [`Self::ready`] waits for the rest.
     pub async fn begin(binary: &str, scratch: &Scratch, config: &str) -> Self {
         let folder = scratch.folder("pullgate");
         let config_file = folder.join(FILE);
@@ -51,7 +51,7 @@ impl Pullgate {
         pullgate
     }
 
-    /// Learns the proxy's address from what it announces on standard error, then waits for `/readyz`.
+    /// Reads the proxy's address from the announcement on standard error, then waits for `/readyz`.
     pub async fn ready(&mut self) {
         self.proxy = self.process.says("where the proxy listens", |log| announced(log, "proxy")).await;
         wait_until("pullgate to be ready", READY_LIMIT, || async {
@@ -60,12 +60,12 @@ impl Pullgate {
         .await;
     }
 
-    /// `/readyz` as it is now.
+    /// The current answer of `/readyz`.
     pub async fn readiness(&self) -> http::Answer {
         http::get(&self.admin, "/readyz").send().await
     }
 
-    /// Where nodes connect: `127.0.0.1:<port>`.
+    /// The address that nodes connect to: `127.0.0.1:<port>`.
     pub fn proxy(&self) -> &str {
         &self.proxy
     }
@@ -75,17 +75,17 @@ impl Pullgate {
         format!("http://{}", self.proxy)
     }
 
-    /// The read-only admin endpoint: `127.0.0.1:<port>`.
+    /// The address of the read-only admin endpoint: `127.0.0.1:<port>`.
     pub fn admin(&self) -> &str {
         &self.admin
     }
 
-    /// Begins a GET from the proxy.
+    /// Starts a GET request to the proxy.
     pub fn get(&self, path: &str) -> http::Request {
         http::get(&self.proxy, path).carrying_secrets()
     }
 
-    /// Begins a HEAD from the proxy.
+    /// Starts a HEAD request to the proxy.
     pub fn head(&self, path: &str) -> http::Request {
         http::head(&self.proxy, path).carrying_secrets()
     }
@@ -95,7 +95,7 @@ impl Pullgate {
         Metrics::parse(&http::get(&self.admin, "/metrics").send().await.text())
     }
 
-    /// Waits until a scrape satisfies `enough`; counters of a pull move shortly after its last byte.
+    /// Waits until a scrape satisfies `enough`; the counters of a pull change shortly after its last byte.
     pub async fn metrics_when(&self, what: &str, enough: impl Fn(&Metrics) -> bool) -> Metrics {
         wait_until(what, METRICS_LIMIT, || async {
             Some(self.metrics().await).filter(|metrics| enough(metrics))
@@ -103,12 +103,12 @@ impl Pullgate {
         .await
     }
 
-    /// `/status.json`.
+    /// The document `/status.json`.
     pub async fn status(&self) -> Value {
         http::get(&self.admin, "/status.json").send().await.json()
     }
 
-    /// What it wrote to standard error.
+    /// The text that the process wrote to standard error.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -118,7 +118,7 @@ impl Pullgate {
         self.process.id()
     }
 
-    /// Writes another configuration and asks for it to take effect. Returns before it did.
+    /// Writes another configuration and requests a reload. Returns before the reload is done.
     pub fn reconfigure(&self, config: &str) {
         std::fs::write(self.folder.join(FILE), config).expect("a configuration");
         self.signal(Signal::HUP);
@@ -129,23 +129,23 @@ impl Pullgate {
         self.process.signal(signal);
     }
 
-    /// Waits until it ended by itself. Panics after `limit`.
+    /// Waits until the process has ended by itself. Panics after `limit`.
     pub async fn exited(&mut self, limit: Duration) -> ExitStatus {
         self.process.exited(limit).await
     }
 
-    /// Asks it to end and waits for it.
+    /// Requests the end of the process and waits for it.
     pub async fn stop(&mut self) -> ExitStatus {
         self.process.stop().await
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the process, as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again with the same configuration and cache, after [`Self::stop`] or [`Self::kill`].
-    /// On port 0 it gets new addresses; a test that needs the old ones configures a [`crate::host::ports::Port`].
+    /// Starts the process again with the same configuration and cache, after [`Self::stop`] or [`Self::kill`]. With
+    /// port 0 it gets new addresses; a test that needs the old ones configures a [`crate::host::ports::Port`].
     pub async fn start_again(&mut self) {
         assert!(self.process.has_ended(), "pullgate still runs");
         self.process = launch(&self.binary, &self.arguments, &self.folder);
@@ -169,7 +169,7 @@ pub async fn command(binary: &str, arguments: &[&str]) -> Ran {
 }
 
 impl Drop for Pullgate {
-    /// Every run ends with a search for the secrets that it was told.
+    /// Every run ends with a search for the secrets that the process was given.
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;
@@ -187,15 +187,15 @@ fn launch(binary: &Path, arguments: &[String], folder: &Path) -> Process {
     Process::spawn("pullgate", Command::new(binary).args(arguments), folder)
 }
 
-/// `pullgate: proxy listening on 127.0.0.1:5000`.
+/// The address in a line such as `pullgate: proxy listening on 127.0.0.1:5000`.
 fn announced(log: &str, listener: &str) -> Option<String> {
     let begin = format!("pullgate: {listener} listening on ");
-    // A line without its end may still be growing.
+    // A line without its end may still be incomplete.
     let mut lines = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     lines.find_map(|line| line.strip_prefix(begin.as_str())).map(|address| address.trim().to_owned())
 }
 
-/// The configuration, in the folder of the process.
+/// The name of the configuration file in the folder of the process.
 const FILE: &str = "pullgate.toml";
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const METRICS_LIMIT: Duration = Duration::from_secs(10);
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::monitoring::alertmanager::Webhook;
 
-    /// A program that announces listeners as pullgate does; the webhook behind them says 200 to everything.
+    /// A program that announces listeners as pullgate does; the webhook behind them answers 200 to every request.
     fn stand_in(scratch: &Scratch, webhook: &Webhook) -> PathBuf {
         let address = webhook.address();
         let script = format!(

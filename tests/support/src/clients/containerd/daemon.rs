@@ -1,4 +1,4 @@
-//! Real containerds of several releases, each on folders and a socket of its own.
+//! A real containerd: start, pull, inspect, reset.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::host::process::{Process, Ran, run};
 use crate::host::scratch::Scratch;
 
 impl Options {
-    /// Starts it.
+    /// Starts a containerd with these options.
     pub async fn start(self, scratch: &Scratch) -> Containerd {
         let folder = scratch.folder("containerd");
         fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
@@ -35,17 +35,17 @@ pub struct Containerd {
 }
 
 impl Containerd {
-    /// Starts one with CRI off and otherwise its own defaults.
+    /// Starts a containerd with CRI off and otherwise its own defaults.
     pub async fn start(release: Release, scratch: &Scratch) -> Self {
         Self::options(release).start(scratch).await
     }
 
-    /// Starts with [`Options`].
+    /// The [`Options`] to start a containerd with.
     pub fn options(release: Release) -> Options {
         Options::new(release)
     }
 
-    /// What it calls its own version.
+    /// The version that the server reports.
     pub async fn version(&self) -> String {
         let text = self.ctr(&["version"]).await.ok();
         let server = text.split("Server:").nth(1).unwrap_or_default();
@@ -53,12 +53,12 @@ impl Containerd {
         version.expect("a version of the server").trim().to_owned()
     }
 
-    /// Pulls and unpacks an image, with the registries found through `hosts`.
+    /// Pulls and unpacks an image; `hosts` says how registries are reached.
     pub async fn pull(&self, image: &str, hosts: &HostsDir) -> Ran {
         self.pull_with(image, hosts, &[]).await
     }
 
-    /// As [`Self::pull`], with more arguments, for example `--user`, `name:secret`.
+    /// Like [`Self::pull`], with more arguments, for example `--user`, `name:secret`.
     pub async fn pull_with(&self, image: &str, hosts: &HostsDir, arguments: &[&str]) -> Ran {
         let hosts = hosts.path().display().to_string();
         let fixed = ["images", "pull", "--hosts-dir", &hosts, "--snapshotter", SNAPSHOTTER];
@@ -82,25 +82,25 @@ impl Containerd {
         command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
         run(command).await.ok();
         let view = mount.path().display().to_string();
-        // 1.6 has removed the view by now; later releases leave it.
+        // 1.6 has already removed the view here; later releases leave it.
         let _ = self.ctr(&["snapshots", "--snapshotter", SNAPSHOTTER, "rm", &view]).await;
         let mut files = BTreeMap::new();
         collect(copy.path(), copy.path(), &mut files);
         files
     }
 
-    /// Removes an image with all its content, so that the next pull asks for everything again.
+    /// Removes an image with all its content, so that the next pull requests everything again.
     pub async fn forget(&self, image: &str) {
         self.ctr(&["images", "rm", "--sync", image]).await.ok();
     }
 
-    /// The digests of all content it holds.
+    /// The digests of all content in its store.
     pub async fn content(&self) -> Vec<String> {
         let listed = self.ctr(&["content", "ls", "--quiet"]).await.ok();
         listed.lines().map(str::to_owned).collect()
     }
 
-    /// Starts again on empty folders: whatever a broken pull left behind is gone.
+    /// Restarts on empty folders, so that nothing of a broken pull is left.
     pub async fn reset(&mut self) {
         self.process.stop().await;
         for folder in ["root", "state"] {
@@ -110,29 +110,29 @@ impl Containerd {
         self.ready().await;
     }
 
-    /// The CRI, when the options turned it on. Panics when its plugin did not load.
+    /// The CRI client, if the options turned CRI on. Panics if the plugin did not load.
     pub async fn cri(&self) -> Cri {
         Cri::ready(&self.socket()).await
     }
 
-    /// Its gRPC socket; with CRI on, the CRI is served there too.
+    /// Path of its gRPC socket; with CRI on, the CRI is served there too.
     pub fn socket(&self) -> PathBuf {
         self.folder.join("containerd.sock")
     }
 
-    /// Its log.
+    /// The log of the daemon.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Runs `ctr` of the same release against it.
+    /// Runs `ctr` of the same release against this daemon.
     pub async fn ctr(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new(self.release.program("ctr"));
         self.address(&mut command).args(arguments);
         run(command).await
     }
 
-    /// Adds where `ctr` finds this containerd and its images.
+    /// Adds the arguments by which `ctr` finds this containerd and its images.
     fn address<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.arg("--address").arg(self.socket()).args(["--namespace", self.namespace])
     }
@@ -150,7 +150,7 @@ impl Containerd {
     }
 }
 
-/// What [`Containerd::files`] must give for an image, where later layers win.
+/// The result that [`Containerd::files`] must give for an image; later layers win.
 pub fn files_of(image: &Image) -> BTreeMap<String, Bytes> {
     image.files().into_iter().map(|file| (file.path, file.bytes)).collect()
 }
@@ -161,7 +161,7 @@ fn launch(release: Release, folder: &Path) -> Process {
     Process::spawn("containerd", &mut command, folder)
 }
 
-/// Begins a command whose mounts live and die with it. Without root it gets a user namespace in which it is root.
+/// Starts a command in its own mount namespace. Without root it also gets a user namespace in which it is root.
 fn in_own_mounts() -> Command {
     let mut command = Command::new(parts::installed("unshare"));
     command.arg("--mount");

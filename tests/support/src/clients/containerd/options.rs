@@ -1,12 +1,12 @@
-//! What a test may choose about a containerd, and the configuration file that says it.
+//! The options of a containerd in a test, and the configuration file made from them.
 
-use std::path::Path;
 use std::fmt;
+use std::path::Path;
 
 use super::release::{Release, SNAPSHOTTER};
 use crate::clients::hosts::HostsDir;
 
-/// What a test may change before the start.
+/// The settings that a test may change before the start.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(super) release: Release,
@@ -19,7 +19,8 @@ impl Options {
         Self { release, cri: None, layer_fetch_buffer: None }
     }
 
-    /// Turns the CRI plugin on, with this `config_path`; `ctr` then looks where the CRI keeps its images.
+    /// Turns the CRI plugin on, with this `config_path`; `ctr` then uses the namespace in which the CRI keeps its
+    /// images.
     #[must_use]
     pub fn cri(mut self, hosts: &HostsDir) -> Self {
         self.cri = Some(hosts.clone());
@@ -33,12 +34,12 @@ impl Options {
         self
     }
 
-    /// The namespace of containerd's images: content that came by CRI, or by `ctr`.
+    /// The containerd namespace of the images: the one of the CRI, or the one of `ctr`.
     pub(super) fn namespace(&self) -> &'static str {
         if self.cri.is_some() { CRI_NAMESPACE } else { DEFAULT_NAMESPACE }
     }
 
-    /// The configuration file, in the form that every release reads.
+    /// The configuration file, in the format that every release reads.
     pub(super) fn config(&self, folder: &Path) -> String {
         let platform = format!("linux/{}", go_architecture());
         let folder = folder.display();
@@ -70,8 +71,8 @@ snapshotter = "{SNAPSHOTTER}"
     }
 }
 
-/// The CRI's part: like the rest, it shares no path and no socket with another instance. 2.x migrates the names,
-/// but not that of the snapshotter.
+/// The CRI section. Like the rest, it shares no path and no socket with another instance. 2.x migrates the old names,
+/// except that of the snapshotter.
 fn cri_config(folder: impl fmt::Display, hosts: &HostsDir) -> String {
     format!(
         r#"[plugins."io.containerd.grpc.v1.cri".registry]
@@ -90,7 +91,7 @@ socket_path = "{folder}/nri.sock"
     )
 }
 
-/// This machine's architecture as image platforms write it.
+/// This machine's architecture in the spelling of image platforms.
 fn go_architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -99,9 +100,9 @@ fn go_architecture() -> &'static str {
     }
 }
 
-/// What the CRI is called: one plugin in 1.x, three in 2.x.
+/// The names of the CRI plugins: one in 1.x, three in 2.x.
 const CRI_PLUGINS: &[&str] =
     &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"];
-/// Where containerd keeps what came by CRI, and what came by `ctr`.
+/// The containerd namespace of images pulled by CRI.
 const CRI_NAMESPACE: &str = "k8s.io";
 const DEFAULT_NAMESPACE: &str = "default";

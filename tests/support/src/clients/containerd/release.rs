@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use crate::host::parts;
 
-/// Which containerd.
+/// A release of containerd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
-    /// The one that the machine's own distribution brings: 1.6 on Debian 12.
+    /// The release of the machine's own distribution: 1.6 on Debian 12.
     System,
-    /// 1.7, unpacked beside.
+    /// 1.7, unpacked below `.parts`.
     V1_7,
-    /// 2.1 or later, unpacked beside; it pulls with its transfer service.
+    /// 2.1 or later, unpacked below `.parts`; it pulls with its transfer service.
     V2,
 }
 
@@ -25,5 +25,5 @@ impl Release {
     }
 }
 
-/// Copies instead of overlaying: it works on every file system, inside containers too.
+/// The snapshotter that copies instead of using overlays: it works on every file system, also inside containers.
 pub(super) const SNAPSHOTTER: &str = "native";
