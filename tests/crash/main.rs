@@ -4,7 +4,7 @@
 //! - `resume`: a kill in the middle of a large layer, and how the next start uses the partial file.
 //! - `reader`: a client that expects cut connections, and compares every byte it gets.
 //!
-//! The proxy's own tests kill at each step of a commit, on a simulated disk.
+//! The proxy's own tests cover kills at each step of a commit, because they control the disk.
 
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "the clients of these tests dial pullgate themselves")]

@@ -48,7 +48,8 @@ struct Half {
 }
 
 impl Half {
-    /// Kills pullgate when a client has read up to `at`, beyond the first checkpoint of a layer of `size` bytes.
+    /// Stalls a layer of `size` bytes at `at`, beyond the first checkpoint, and kills pullgate after a client has
+    /// read past the checkpoint.
     async fn killed_at(size: usize, at: At) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();

@@ -1,15 +1,15 @@
-//! `access = "per-client"`: bytes are shared, access never is.
+//! `access = "per-client"`: content is shared between clients, access is not.
 //!
-//! Two tenants keep one image, digest for digest the same, each in a repository of their own. The eight combinations are
-//! who asks (ann, bob) × for whose repository (`team/a` is ann's, `team/b` is bob's) × whether it is cold or cached:
+//! Two tenants keep one image with the same digest, each in its own repository. The eight combinations are the client
+//! (ann, bob) × the repository (`team/a` is ann's, `team/b` is bob's) × cold or cached:
 //!
 //! | | `team/a`, cold | `team/b`, cold | `team/a`, cached | `team/b`, cached |
 //! |---|---|---|---|---|
 //! | ann | fetched | refused | from the store | refused |
 //! | bob | refused | fetched | refused | from the store |
 //!
-//! Cached means that both tenants have pulled theirs, so that content and both links are in the store.
-//! [`raw`] asks by hand, [`containerd`] with `ctr --user` and by CRI.
+//! Cached means that both tenants have pulled their image, so that content and both links are in the store.
+//! [`raw`] sends requests by hand, [`containerd`] pulls with `ctr --user` and by CRI.
 
 mod containerd;
 mod hostile;
@@ -22,7 +22,7 @@ use support::{Pullgate, Scratch};
 
 use crate::setup::{BIN, REGISTRY, cache, config, files_below, upstream, upstream_of_lasting_tags};
 
-/// Who pulls.
+/// The tenant that pulls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tenant {
     Ann,
@@ -46,7 +46,7 @@ impl Tenant {
         }
     }
 
-    /// `name:password`, as `ctr --user` takes it.
+    /// `name:password`, in the form of `ctr --user`.
     fn user(self) -> String {
         format!("{}:{}", self.name(), self.password())
     }
@@ -59,10 +59,10 @@ impl Tenant {
     }
 }
 
-/// A repository that anybody may see.
+/// A public repository.
 const OPEN: &str = "library/open";
 
-/// Two tenants of one registry, and pullgate before it.
+/// Two tenants of one registry, and pullgate in front of it.
 struct House {
     registry: Registry,
     pullgate: Pullgate,
@@ -75,17 +75,18 @@ impl House {
         Self::with("").await
     }
 
-    /// With more lines in the upstream's section.
+    /// Starts with more lines in the upstream's section.
     async fn with(keys: &str) -> Self {
         Self::of(|url| upstream("test", REGISTRY, url) + keys).await
     }
 
-    /// Tags stay fresh: whoever may not see what is cached is refused by pullgate, not by a question about its tag.
+    /// Starts with tags that stay fresh: pullgate itself refuses a client without access to cached content, without a
+    /// request about the tag.
     async fn with_lasting_tags() -> Self {
         Self::of(|url| upstream_of_lasting_tags("test", REGISTRY, url)).await
     }
 
-    /// With the section of an upstream that is reached there.
+    /// Starts with the section that `section` makes for the registry's URL.
     async fn of(section: impl Fn(&str) -> String) -> Self {
         let scratch = Scratch::new();
         let registry = Registry::start().await.unwrap();
@@ -101,7 +102,7 @@ impl House {
         Self { registry, pullgate, image, scratch }
     }
 
-    /// Begins a request for something of a repository, as containerd asks.
+    /// Starts a request for a resource of a repository, as containerd sends it.
     fn ask(&self, method: &str, repository: &str, what: &str) -> Request {
         let path = format!("/v2/{repository}/{what}?ns={REGISTRY}");
         let request = match method {
@@ -116,12 +117,12 @@ impl House {
         bearing(request, token).send().await
     }
 
-    /// A new token of this tenant for this repository, whatever it is worth there.
+    /// A new token of this tenant for this repository, with or without the right to it.
     fn token(&self, tenant: Tenant, repository: &str) -> String {
         self.registry.token_of(tenant.name(), &[repository])
     }
 
-    /// Everything of the image that can be asked for: tag, digest, config, layers; and its bytes.
+    /// Every resource of the image (tag, digest, config, layers) with its bytes.
     fn parts(&self) -> Vec<(String, &bytes::Bytes)> {
         let manifest = &self.image.manifest;
         let manifests =
@@ -130,7 +131,7 @@ impl House {
         manifests.into_iter().chain(blobs).collect()
     }
 
-    /// Each tenant pulls theirs by hand.
+    /// Pulls each tenant's image by hand.
     async fn warm(&self) {
         for tenant in Tenant::ALL {
             let token = self.token(tenant, tenant.repository());
@@ -142,7 +143,7 @@ impl House {
     }
 }
 
-/// Everything that pullgate has shown or kept: its log, its pages, its files.
+/// Everything that pullgate has shown or stored: its log, its pages, its files.
 async fn shown_of(house: &House) -> Vec<(String, String)> {
     let pullgate = &house.pullgate;
     let log = pullgate.log();

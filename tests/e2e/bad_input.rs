@@ -1,4 +1,5 @@
-//! Requests and documents that are refused: the client is told so, nobody else hears of it, and nothing is kept.
+//! Requests and documents that are refused: the client is told so, the request goes nowhere else, and nothing is
+//! stored.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ async fn a_bad_request_is_refused_alone() {
     let (upstream, pullgate) = mirrored(&scratch).await;
     let before = files_below(&cache(&scratch));
     for (head, status, code) in bad_requests() {
-        // What would be a second request, were the connection not closed.
+        // The last line would be a second request if the connection stayed open.
         let request = format!("{head}\r\n\r\nGET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n");
         let shown: String = head.chars().take(100).collect();
         let answer = http::raw(pullgate.proxy(), request.as_bytes()).await;
@@ -39,7 +40,7 @@ async fn a_bad_request_is_refused_alone() {
     assert_eq!(files_below(&cache(&scratch)), before);
 }
 
-/// Request heads without their last line break, and the answer each must get.
+/// Request heads without their last line break, and the answer that each must get.
 fn bad_requests() -> Vec<(String, u16, &'static str)> {
     let ask = |line: &str| format!("{line} HTTP/1.1\r\nHost: registry.test");
     let get = |target: &str| ask(&format!("GET {target}"));
@@ -65,7 +66,8 @@ fn bad_requests() -> Vec<(String, u16, &'static str)> {
     ]
 }
 
-/// What is no HTTP/1 request at all never reaches the code that writes OCI errors: a bare 400, or nothing, and the end.
+/// Input that is not HTTP/1 never reaches the code that writes OCI errors: the client gets a bare 400 or nothing, and
+/// the connection ends.
 #[tokio::test]
 async fn what_is_no_request_ends_the_connection() {
     let scratch = Scratch::new();
@@ -86,7 +88,8 @@ async fn what_is_no_request_ends_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// A page at a time is all that is asked and relayed; what is no page, or leads nowhere, is told as such.
+/// One page at a time is requested and relayed; an answer that is not a page, or a link that leads nowhere, gets its
+/// own error.
 #[tokio::test]
 async fn lists_that_are_none_or_never_end_are_bounded() {
     let scratch = Scratch::new();
@@ -146,7 +149,7 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
     }
 }
 
-/// Quay and ECR page by tokens of their own.
+/// Quay and ECR use their own tokens for paging.
 #[tokio::test]
 async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
     let scratch = Scratch::new();
@@ -165,7 +168,7 @@ async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
     assert_eq!(pullgate.get(target).send().await.json()["tags"], json!(["a"]));
 }
 
-/// A registry nobody configured, written before the repository, is not a repository of Docker Hub.
+/// An unconfigured registry before the repository is not taken for a repository of Docker Hub.
 #[tokio::test]
 async fn an_unlisted_registry_before_the_repository_is_never_sent_to_docker_hub() {
     let scratch = Scratch::new();
@@ -227,8 +230,8 @@ async fn is_refused_and_not_kept(class: &str, document: &serde_json::Value) {
     assert_eq!(kept.len(), 3, "a good one, its link and its tag: {kept:?}");
 }
 
-/// Blobs and manifests, links, tags, and what is not whole yet: each kind has a folder. The record of what was hashed
-/// since the boot lies beside them and is no content.
+/// The files that hold content: blobs and manifests, links, tags, and partial files each have a folder. The record of
+/// the files hashed since boot lies next to them and is not content.
 fn content(scratch: &Scratch) -> Vec<PathBuf> {
     let kinds = fs::read_dir(cache(scratch).join("v1")).unwrap().map(|kind| kind.unwrap().path());
     kinds.filter(|kind| kind.is_dir()).flat_map(|kind| files_below(&kind)).collect()

@@ -1,4 +1,4 @@
-//! What real clients make of layers that go wrong between the registry and pullgate: a right image, or none.
+//! Real clients and layers that go wrong between the registry and pullgate: a client has a right image, or none.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule};
@@ -7,17 +7,17 @@ use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, files_of
 
 use crate::setup::{self, REGISTRY, files_below};
 
-/// What happens to the first transfer of a layer, under the name of the image it is in.
+/// The fault in the first transfer of a layer, with the name of its image.
 type Fault = (&'static str, fn(Rule) -> Rule);
 
-/// Pullgate goes on by itself: the client sees a pause.
+/// Faults after which pullgate continues by itself: the client sees a pause.
 const BREAKS: [Fault; 3] = [
     ("ends", |rule| rule.end_at(At::Half)),
     ("stalls", |rule| rule.stall_forever_at(At::Half)),
     ("reset", |rule| rule.reset_at(At::Half)),
 ];
 
-/// Pullgate cuts the client off before the layer is whole.
+/// Faults on which pullgate cuts the client's connection before the layer is complete.
 const LIES: [Fault; 2] =
     [("first-byte", |rule| rule.flip(At::Byte(0))), ("last-byte", |rule| rule.flip(At::LastByte))];
 
@@ -54,7 +54,7 @@ async fn never_has_a_wrong_image(options: Options) {
     futures_util::future::join_all(pulls).await;
 
     for (name, image) in &world.wrong {
-        // A containerd that kept a wrong beginning fails until it lets go of it, whoever it asks.
+        // A containerd that kept wrong first bytes fails until it drops them, whichever server it asks.
         for _ in 0..2 {
             if containerd.pull(&reference(name), &hosts).await.succeeded() {
                 assert_eq!(containerd.files(&reference(name)).await, files_of(image), "{name}");
@@ -93,7 +93,7 @@ async fn skopeo_never_has_a_wrong_image() {
     world.nothing_wrong_is_kept().await;
 }
 
-/// Pullgate before a registry in which the layer of each image goes wrong once.
+/// Pullgate in front of a registry in which the layer of each image goes wrong once.
 struct World {
     broken: Vec<(&'static str, Image)>,
     wrong: Vec<(&'static str, Image)>,
@@ -108,7 +108,7 @@ impl World {
         let upstream = Registry::start().await.unwrap();
         let mut seeds = 300..;
         let mut add = |(name, fault): Fault| {
-            // Beyond what is held back until it is verified.
+            // Larger than the size that is held back until it is verified.
             let image = Image::builder(seeds.next().unwrap()).plain_layer_of(6 << 20).finish();
             upstream.add_image(&format!("library/{name}"), "1", &image);
             let layer = Rule::blob().get().reference(&image.largest_layer().digest);
@@ -124,7 +124,7 @@ impl World {
         self.broken.iter().chain(&self.wrong)
     }
 
-    /// Each lie was found out once, and what is committed hashes to its name.
+    /// Checks that each wrong body was detected once, and that every committed file hashes to its name.
     async fn nothing_wrong_is_kept(&self) {
         let metrics = self.pullgate.metrics().await;
         assert_eq!(metrics.sum("pullgate_cache_quarantined_total", &[]), LIES.len() as f64);

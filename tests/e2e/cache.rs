@@ -1,4 +1,4 @@
-//! The cache commands, against a running instance by its socket, and on the folder when none runs.
+//! The cache commands, over the socket of a running instance, and on the folder when no instance runs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -12,7 +12,7 @@ use support::{Pullgate, Scratch};
 
 use crate::setup::{self, BIN, REGISTRY};
 
-/// An upstream with two images that share a layer, and pullgate before it.
+/// An upstream with two images that share a layer, and pullgate in front of it.
 struct Scene {
     scratch: Scratch,
     upstream: Registry,
@@ -133,7 +133,7 @@ async fn a_tag_that_moved_and_went_is_explained_counted_and_logged() {
 async fn without_an_instance_the_folder_is_looked_at_and_cleaned() {
     let mut scene = Scene::start().await;
     scene.cache(&["warm", &image("one")]).await.ok();
-    // A power cut leaves the socket behind.
+    // A power cut leaves the socket file.
     scene.pullgate.kill();
     let listed = scene.json(&["ls"]).await;
     assert_eq!((&listed[0]["image"], &listed[0]["complete"]), (&image("one").into(), &true.into()));

@@ -1,5 +1,5 @@
-//! The clock of the machine was a day ahead, or a day behind, when pullgate last ran, and is right now. What it wrote down
-//! is a day off in the folder that it finds: each time in a record, and those of the files.
+//! The machine's clock was a day ahead or a day behind when pullgate last ran, and is right now. The times in the
+//! folder that pullgate finds are a day wrong: each time in a record, and the times of the files.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use support::{Pullgate, Scratch, wait_until};
 
 use crate::setup::{self, Answers, BIN, REGISTRY, files_below, pull_by_hand};
 
-/// How the clock was wrong.
+/// The error of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Was {
     Ahead,
     Behind,
 }
 
-/// Pullgate before a registry with one image, which it has pulled.
+/// Pullgate in front of a registry with one image, which was pulled.
 struct World {
     pullgate: Pullgate,
     upstream: Registry,
@@ -30,7 +30,7 @@ struct World {
 }
 
 impl World {
-    /// Pulled while the clock was wrong; right from now on.
+    /// Pulls while the clock is wrong; the clock is right from then on.
     async fn after_a_clock(was: Was, stale_limit: &str) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();
@@ -75,7 +75,7 @@ impl World {
         record
     }
 
-    /// When the registry last confirmed the tag, as the record has it: a minute ago at most.
+    /// Checks that the record of the tag was last confirmed by the registry at most a minute ago.
     fn confirmed_just_now(&self) {
         let line: Value = serde_json::from_slice(&fs::read(self.tag_record()).unwrap()).unwrap();
         let at = UNIX_EPOCH + Duration::from_millis(line["checked_at_ms"].as_u64().unwrap());
@@ -83,7 +83,7 @@ impl World {
         assert!(age < Duration::from_secs(60), "{age:?}");
     }
 
-    /// Asks for the tag: status, outcome, and which manifest it is.
+    /// Requests the tag: status, outcome, and the digest of the manifest.
     async fn ask(&self) -> (u16, String, Option<String>) {
         let path = format!("/v2/library/app/manifests/1?ns={REGISTRY}");
         let answer = self.pullgate.get(&path).send().await;
@@ -101,7 +101,7 @@ impl World {
 async fn tags_are_asked_about_once_and_are_fresh_by_the_right_clock_then() {
     for was in [Was::Ahead, Was::Behind] {
         let world = World::after_a_clock(was, "7d").await;
-        // Content needs no clock.
+        // Content does not depend on the clock.
         let layer = world.image.largest_layer();
         let blob = format!("/v2/library/app/blobs/{}?ns={REGISTRY}", layer.digest);
         let hit = world.pullgate.get(&blob).send().await;
@@ -126,7 +126,7 @@ async fn a_tag_that_moved_meanwhile_moves() {
         world.upstream.add_image("library/app", "1", &world.image);
         assert_eq!(world.ask().await, world.means("miss"), "{was:?}");
         world.confirmed_just_now();
-        // Also for who comes after a restart.
+        // The same holds for a client after a restart.
         pull_by_hand(&world.pullgate, &world.image).await;
         world.upstream.stop().await;
         world.pullgate.stop().await;
@@ -137,7 +137,7 @@ async fn a_tag_that_moved_meanwhile_moves() {
 
 #[tokio::test]
 async fn while_the_registry_is_down_what_is_within_its_limit_is_served_and_nothing_has_expired_for_good() {
-    // What was written by a clock ahead is of unknown age, and counts as new.
+    // A record written by a fast clock is of unknown age, and counts as new.
     for (was, stale_limit, covered) in [
         (Was::Ahead, "7d", true),
         (Was::Ahead, "1h", true),
@@ -197,7 +197,7 @@ async fn no_command_and_no_page_stumbles_over_a_time_that_is_yet_to_come() {
         assert!(ask(&["explain", &image]).await.contains("complete"), "{was:?}");
         let told: Value = serde_json::from_str(&ask(&["explain", &image, "-o", "json"]).await).unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        // As who asks for it finds out.
+        // The command agrees with a request for the tag: the tag is no longer fresh.
         assert!(told["fresh_until"].as_u64().is_none_or(|until| until <= now), "{was:?}: {told}");
         let page = support::http::get(world.pullgate.admin(), "/").send().await;
         assert_eq!(page.status, 200, "{was:?}");
@@ -207,6 +207,6 @@ async fn no_command_and_no_page_stumbles_over_a_time_that_is_yet_to_come() {
     }
 }
 
-/// Seconds.
+/// Length of a day in seconds.
 const DAY: u64 = 86_400;
 const LIMIT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! What commands that end by themselves tell their user.
+//! The output of the commands that end by themselves.
 
 use support::Scratch;
 use support::pullgate::command;

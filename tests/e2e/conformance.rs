@@ -1,7 +1,7 @@
-//! The distribution specification 1.1, pull and content discovery: what its conformance program checks in its read-only
-//! mode, case by case, and what it leaves out: bytes, error codes, pages and links.
+//! The distribution specification 1.1, pull and content discovery: the checks of its conformance program in read-only
+//! mode, case by case, and checks that the program leaves out: bytes, error codes, pages and links.
 //!
-//! Each case is one line of output. The same cases run over every way a client can name a registry.
+//! Each case prints one line. The same cases run for every way in which a client can name a registry.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ async fn the_registry_is_in_the_query() {
     conforms(Way { path: "/v2/org/data", ns: Some(REGISTRY) }).await;
 }
 
-/// How a client names registry and repository.
+/// The way in which a client names registry and repository.
 #[derive(Clone, Copy)]
 struct Way {
     path: &'static str,
@@ -37,14 +37,14 @@ struct Way {
 }
 
 impl Way {
-    /// The target of what is at `rest`: `manifests/1`, `tags/list?n=2`.
+    /// The request target of the resource `rest`, for example `manifests/1` or `tags/list?n=2`.
     fn to(self, rest: &str) -> String {
         let joint = if rest.contains('?') { '&' } else { '?' };
         let ns = self.ns.map(|ns| format!("{joint}ns={ns}")).unwrap_or_default();
         format!("{}/{rest}{ns}", self.path)
     }
 
-    /// The target of a `Link`, which must lead back here.
+    /// The target of a `Link`, which must lead back to pullgate.
     fn linked(self, answer: &Answer) -> Option<Result<String, String>> {
         let link = answer.header("link")?;
         let target = link.strip_prefix('<').and_then(|rest| rest.strip_suffix(">; rel=\"next\""));
@@ -56,9 +56,9 @@ impl Way {
     }
 }
 
-/// What the upstream holds in `org/data`.
+/// The content of `org/data` at the upstream.
 struct Data {
-    /// Tags, and what they mean.
+    /// Tags, and the manifest of each.
     tagged: Vec<(&'static str, Blob)>,
     untagged: Vec<Blob>,
     blobs: Vec<Blob>,
@@ -69,7 +69,7 @@ const SIGNATURE: &str = "application/vnd.test.signature";
 const REPORT: &str = "application/vnd.test.report";
 
 impl Data {
-    /// Each kind of content that the program pushes.
+    /// Makes each kind of content that the conformance program pushes.
     fn new() -> Self {
         let image = Image::with_layers(51, &[100, 70_000]);
         let docker = Image::builder(52).layer_of(100).docker().finish();
@@ -107,7 +107,7 @@ impl Data {
     }
 }
 
-/// An index with fields nobody knows, and with spaces and line breaks, which are part of its bytes.
+/// An index with unknown fields, and with spaces and line breaks, which are part of its bytes.
 fn index_of(manifests: &[Value]) -> Blob {
     let document = json!({ "schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": manifests,
         "unknown field": [1.5, {}] });
@@ -115,7 +115,7 @@ fn index_of(manifests: &[Value]) -> Blob {
     Blob::new(media::OCI_INDEX, text, Algorithm::Sha256)
 }
 
-/// A manifest that holds its config in itself and has a layer without a byte, and its blobs.
+/// A manifest that contains its config inline and has an empty layer, and its blobs.
 fn inline() -> (Blob, [Blob; 2]) {
     let config = Blob::new(media::OCI_EMPTY, "{}", Algorithm::Sha256);
     let layer = Blob::new(media::OCTETS, "", Algorithm::Sha256);
@@ -168,7 +168,7 @@ impl Run {
         self.pullgate.head(&self.way.to(rest))
     }
 
-    /// One case: what it is about, what came, and whether that is right.
+    /// Records one case: its name, the answer, and true if the answer is right.
     fn case(&mut self, name: &str, answer: &Answer, right: bool) {
         self.cases += 1;
         let verdict = if right && answer.is_whole() { "pass" } else { "FAIL" };
@@ -331,7 +331,7 @@ impl Run {
         }
     }
 
-    /// Clients take the 404 to mean that the fallback tag is to be looked at, which is then found.
+    /// A 404 tells clients to look at the fallback tag, which must then be found.
     async fn without_referrers(&mut self, data: &Data) {
         self.upstream.serve_referrers(false);
         let answer = self.get(&format!("referrers/{}", data.subject.digest)).send().await;
@@ -370,7 +370,7 @@ fn listed(answer: &Answer) -> Vec<String> {
     document["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
 }
 
-/// 200, and headers that describe `content` exactly.
+/// True for a 200 whose headers describe `content` exactly.
 fn is_content(answer: &Answer, content: &Blob) -> bool {
     answer.status == 200
         && answer.header("content-type") == Some(&content.media_type)
@@ -378,7 +378,7 @@ fn is_content(answer: &Answer, content: &Blob) -> bool {
         && answer.header("docker-content-digest") == Some(&content.digest)
 }
 
-/// The status, and an error of the specification's form with this code.
+/// True for this status and an error with this code in the specification's format.
 fn is_error(answer: &Answer, status: u16, code: &str) -> bool {
     let error = &answer.json()["errors"][0];
     answer.status == status

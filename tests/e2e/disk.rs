@@ -1,4 +1,4 @@
-//! A disk that is full, or that cannot be written, and comes back: pulls pass through meanwhile.
+//! A disk that is full or cannot be written, and recovers: pulls pass through meanwhile.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,7 +12,7 @@ use support::{Metrics, Pullgate, Scratch, wait_until};
 
 use crate::setup::{self, Answers, REGISTRY, own_mounts};
 
-/// Pullgate on a small file system of its own, before a registry with two images.
+/// Pullgate with a small file system of its own, in front of a registry with two images.
 struct World {
     pullgate: Pullgate,
     upstream: Registry,
@@ -21,7 +21,7 @@ struct World {
 }
 
 impl World {
-    /// `below`: which part of the cache folder lies on the small file system.
+    /// Starts; `below` is the part of the cache folder that lies on the small file system.
     async fn start(below: &str) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();
@@ -30,14 +30,14 @@ impl World {
         Self { pullgate, upstream, disk, scratch }
     }
 
-    /// An image of one layer, from now on at the registry as `repository:1`.
+    /// Adds an image of one layer to the registry as `repository:1`.
     fn image(&self, repository: &str, seed: u64, bytes: usize) -> Image {
         let image = Image::builder(seed).plain_layer_of(bytes).finish();
         self.upstream.add_image(repository, "1", &image);
         image
     }
 
-    /// Pulls `repository:1`: whatever the disk does, each answer is whole and right.
+    /// Pulls `repository:1`; each answer must be complete and right, whatever the state of the disk.
     async fn pull(&self, repository: &str, image: &Image) {
         let get = |path: String| self.pullgate.get(&format!("/v2/{repository}/{path}?ns={REGISTRY}")).send();
         let manifest = get("manifests/1".to_owned()).await;
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// As [`Self::pull`], of what is cached: no body comes from the registry.
+    /// Like [`Self::pull`], for cached content: no body comes from the registry.
     async fn pull_from_cache(&self, repository: &str, image: &Image) {
         let before = Answers::of(&self.pullgate).await;
         self.pull(repository, image).await;
@@ -56,7 +56,7 @@ impl World {
         assert!(answers.outcomes().iter().all(|outcome| *outcome == "hit"), "{answers:?}");
     }
 
-    /// Waits until an image is in the store, which is a moment after its last byte has left.
+    /// Waits until an image is in the store, which happens shortly after its last byte was sent.
     async fn kept(&self, image: &Image) {
         let all = || async { image.blobs().all(|blob| self.file(&blob.digest).exists()).then_some(()) };
         wait_until("the image to be kept", Duration::from_secs(10), all).await;
@@ -67,7 +67,7 @@ impl World {
         setup::cache(&self.scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
     }
 
-    /// Ready all the same, and says why nothing is stored.
+    /// Checks that pullgate is ready, and returns its warning that names the reason why nothing is stored.
     async fn ready_with_a_warning(&self) -> String {
         let ready = self.pullgate.readiness().await;
         let (status, text) = (ready.status, ready.text());
@@ -101,13 +101,13 @@ impl Mounted {
         Self(path)
     }
 
-    /// Takes all space that is left.
+    /// Uses all space that is left.
     fn fill_up(&self) {
         let mut ballast = File::create(self.ballast()).unwrap();
         while ballast.write_all(&[7; 4096]).is_ok() {}
     }
 
-    /// Takes space until `bytes` are left.
+    /// Uses space until `bytes` are left.
     fn leave(&self, bytes: u64) {
         self.fill_up();
         let ballast = File::options().write(true).open(self.ballast()).unwrap();
@@ -122,7 +122,7 @@ impl Mounted {
         self.0.join("of-somebody-else")
     }
 
-    /// Once no file is open for writing.
+    /// Remounts when no file is open for writing.
     async fn turns(&self, how: &str) {
         let options = format!("remount,{how},size={DISK_BYTES}");
         wait_until("the remount", Duration::from_secs(10), || async {
@@ -197,7 +197,7 @@ async fn on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_
     if own_mounts("disk::on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_until_it_is_writable_again").await {
         return;
     }
-    // The folder of the store alone: the lock beside it is open for writing as long as pullgate runs.
+    // Only the folder of the store: the lock next to it is open for writing as long as pullgate runs.
     let world = World::start("v1").await;
     let (held, missed) = (world.image("org/held", 4, 6 << 20), world.image("org/missed", 5, 6 << 20));
     world.pull("org/held", &held).await;
@@ -219,5 +219,5 @@ async fn on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_
     world.ready_without_a_warning().await;
 }
 
-/// Its floor is a twentieth; without a budget the store may hold four fifths.
+/// Size in bytes. The floor is a twentieth of it; without a budget the store may use four fifths.
 const DISK_BYTES: u64 = 32 << 20;

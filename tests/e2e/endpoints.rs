@@ -1,5 +1,5 @@
-//! Several endpoints of one registry: the next one serves when the first fails, each as it wants to be asked; and what is
-//! asked of whom stays little.
+//! Several endpoints of one registry: when the first fails, the next one serves, and each gets requests in its
+//! configured form. The number of requests to each stays small.
 
 use loadtest::image::Image;
 use loadtest::registry::{Access, Answer, At, Log, Registry, Rule, Tokens};
@@ -8,7 +8,8 @@ use support::{Pullgate, Scratch};
 
 use crate::setup::{BIN, REGISTRY, config, pullgate};
 
-/// A first endpoint that fails, and a second that wants a prefix, `ns`, an authority and credentials of its own.
+/// A first endpoint that fails, and a second that requires its own prefix, `ns`, certificate authority and
+/// credentials.
 struct Pair {
     first: Registry,
     second: Registry,
@@ -42,7 +43,7 @@ impl Pair {
         Self { first, second, image, pullgate, _scratch: scratch }
     }
 
-    /// Pulls the image as a node does; all of it must come, and be right.
+    /// Pulls the image as a node does; all of it must come and be right.
     async fn pull(&self) {
         let head = self.pullgate.head(&path("manifests/1")).send().await;
         assert_eq!(head.status.as_u16(), 200, "{}", head.text());

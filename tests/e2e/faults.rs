@@ -1,5 +1,5 @@
-//! What an upstream's failure costs a client that has somewhere else to go: containerd one request for each object,
-//! skopeo one for the image; and what a layer that breaks on its way costs it: nothing. Each pull is a line of output.
+//! The cost of an upstream failure to a client with a second registry: one request per object for containerd, one per
+//! image for skopeo. A layer that breaks in transfer costs it nothing. Each pull prints one line.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule, TooMany};
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::setup::{Answers, BIN, config, upstream};
 
-/// What goes wrong with every request for a repository, under the name of that repository.
+/// The fault of every request for a repository, with the name of that repository.
 type Fault = (&'static str, fn(Rule) -> Rule);
 
 const FAULTS: &[Fault] = &[
@@ -41,7 +41,8 @@ async fn each_fault_costs_containerd_2_one_request_an_object() {
     each_fault_costs_one_request_an_object(Release::V2).await;
 }
 
-/// What goes wrong with a layer once, after some of it has reached the node; and with one that is held until verified.
+/// Faults of one transfer of a layer, after part of it has reached the node, and of a layer that is held back until
+/// verified.
 const BREAKS: &[Fault] = &[
     ("ends", |rule| rule.end_at(At::Half)),
     ("reset", |rule| rule.reset_at(At::Half)),
@@ -115,7 +116,7 @@ impl Fork {
         let scratch = Scratch::new();
         let (failing, healthy) = (Registry::start().await.unwrap(), Registry::start().await.unwrap());
         let refusing = Port::reserve().unwrap();
-        // Each fault under a registry name of its own: a refusal is remembered, and would hide the faults after it.
+        // Each fault has its own registry name: a refusal is remembered, and would hide the faults after it.
         let faulty = FAULTS.iter().map(|(name, _)| upstream(name, &format!("{name}.test"), &failing.url()));
         let faulty: String = faulty.collect();
         let config = config(&scratch)
@@ -127,19 +128,19 @@ impl Fork {
         Self { pullgate, failing, healthy, _refusing: refusing, scratch }
     }
 
-    /// Every registry that has pullgate for a mirror.
+    /// Every registry that has pullgate as its mirror.
     fn mirrored() -> impl Iterator<Item = String> {
         FAULTS.iter().map(|(name, _)| *name).chain(["failing", "gone"]).map(|name| format!("{name}.test"))
     }
 
-    /// An image that only the healthy registry gives.
+    /// An image that only the healthy registry delivers.
     fn elsewhere(&self, seed: u64, name: &str) -> Image {
         let image = Image::with_layers(seed, &[1000]);
         self.healthy.add_image(&format!("library/{name}"), "1", &image);
         image
     }
 
-    /// An image with which everything goes wrong at the failing registry.
+    /// An image for which every request to the failing registry fails.
     fn faulty(&self, seed: u64, name: &str, fault: fn(Rule) -> Rule) -> Image {
         let (image, repository) = (self.elsewhere(seed, name), format!("library/{name}"));
         self.failing.add_image(&repository, "1", &image);
@@ -147,7 +148,8 @@ impl Fork {
         image
     }
 
-    /// An image of the failing registry alone, whose layer breaks once, beyond what is held back until it is verified.
+    /// An image that only the failing registry has. Its layer breaks once, beyond the size that is held back until
+    /// verified.
     fn breaking(&self, seed: u64, name: &str, fault: fn(Rule) -> Rule) -> Image {
         let image = Image::builder(seed).plain_layer_of(6 << 20).finish();
         self.failing.add_image(&format!("library/{name}"), "1", &image);
@@ -159,7 +161,7 @@ impl Fork {
         assert_eq!(self.failing.log().blob_gets(&image.largest_layer().digest), 2);
     }
 
-    /// Skopeo with pullgate for a mirror, and the healthy registry behind it.
+    /// Skopeo with pullgate as its mirror, and the healthy registry as fallback.
     fn skopeo(&self) -> Skopeo {
         let (mirror, healthy) = (self.pullgate.proxy(), self.healthy.authority());
         let registry = |name: String| {
@@ -171,7 +173,7 @@ impl Fork {
         Skopeo::with_registries(&self.scratch, &Self::mirrored().map(registry).collect::<String>())
     }
 
-    /// What skopeo pulls is the image, byte for byte.
+    /// Pulls with skopeo, and checks the image byte for byte.
     async fn pull_by_skopeo(&self, skopeo: &Skopeo, registry: &str, name: &str, image: &Image) -> Answers {
         let layout = self.scratch.folder(&format!("pulled-{name}"));
         let reference = format!("{registry}/library/{name}:1");
@@ -184,7 +186,7 @@ impl Fork {
         asked
     }
 
-    /// Pulls, and prints what it took: requests to pullgate, requests of pullgate, time.
+    /// Pulls, and prints the cost: requests to pullgate, requests of pullgate, time.
     async fn counted<T>(&self, client: &str, name: &str, pull: impl Future<Output = T>) -> Answers {
         let before = Answers::of(&self.pullgate).await;
         let (origin, began) = (self.failing.log().iter().count(), Instant::now());
@@ -198,7 +200,7 @@ impl Fork {
     }
 }
 
-/// A containerd at the fork.
+/// A containerd with both ways.
 struct Node {
     containerd: Containerd,
     hosts: HostsDir,
@@ -217,7 +219,7 @@ impl Node {
         Self { containerd, hosts, fork, release }
     }
 
-    /// Pulls an image that only the healthy registry gives: pullgate is asked for each object once.
+    /// Pulls an image that only the healthy registry delivers: pullgate is asked for each object once.
     async fn pull(&self, registry: &str, name: &str, image: &Image) {
         let reference = format!("{registry}/library/{name}:1");
         let pull = async { self.containerd.pull(&reference, &self.hosts).await.ok() };

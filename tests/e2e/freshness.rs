@@ -1,4 +1,4 @@
-//! How often a registry is asked about a tag, whatever the number of clients, and how soon what was pushed is found.
+//! How often a registry is asked about a tag, whatever the number of clients, and how soon a pushed tag is found.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn a_tag_is_asked_about_once_in_its_age_however_often_it_is_wanted() {
         }
     };
     join_all((0..10).map(ask)).await;
-    // Each question after the first is at least an age after the one before.
+    // Two questions to the registry are at least `age` apart.
     let most = 1 + began.elapsed().as_millis() / age.as_millis();
     let heads = upstream.log().manifest_heads() as u128;
     assert!(heads <= most, "{heads} in {:?}", began.elapsed());

@@ -1,4 +1,4 @@
-//! Starting, sharing a cache folder, dying, ending.
+//! Starting, sharing a cache folder, crashing, stopping.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -63,8 +63,8 @@ async fn verdicts(pullgate: &Pullgate) -> Vec<(String, String)> {
     verdicts
 }
 
-/// Pullgate on a machine whose only name server is a loopback address where nobody listens, with a home of its own and
-/// nothing else in its environment.
+/// Pullgate on a machine whose only name server is a loopback address without a listener, with its own home folder
+/// and an otherwise empty environment.
 fn without_name_servers(scratch: &Scratch) -> PathBuf {
     let resolv = scratch.file("resolv.conf", "nameserver 127.255.255.254\noptions timeout:1 attempts:1\n");
     let script = format!(

@@ -1,5 +1,6 @@
-//! Requests that would go round: a mirror that points at itself, two that point at each other, one behind a mirror that
-//! forgets where requests came from. Each ends after a bounded number of requests and says which endpoint to correct.
+//! Requests that would loop: a mirror that points at itself, two that point at each other, and one behind a mirror
+//! that drops the record of passed mirrors. Each loop ends after a bounded number of requests, and the error names
+//! the endpoint to correct.
 
 #![allow(clippy::disallowed_methods, reason = "the mirror between is a program of the test")]
 
@@ -52,7 +53,7 @@ async fn two_mirrors_that_point_at_each_other_ask_each_other_once() {
     assert_eq!((asked(&first).await, asked(&second).await), (2, 1));
 }
 
-/// What another mirror keeps of our headers: its own idea of a request, with or without our name.
+/// The headers that another mirror passes on: a new request, with or without our mark.
 #[tokio::test]
 async fn a_mirror_that_forgets_where_requests_came_from_brings_a_bounded_number_back() {
     for (keeps, class) in [("user-agent", Some("loop")), ("nothing", None)] {
@@ -85,7 +86,7 @@ fn is_a_loop(answer: &Answer, story: &str) {
     assert_eq!(answer.header("retry-after"), None, "{story}");
 }
 
-/// A mirror that listens there and has `host` at `port` for its endpoint.
+/// A mirror that listens at `listen` and has `host` at `port` as its endpoint.
 async fn mirror(scratch: &Scratch, listen: &str, host: &str, port: &Port) -> Pullgate {
     let endpoint = format!("http://{host}:{}", port.number());
     Pullgate::start(BIN, scratch, &file(scratch, listen, &endpoint, "")).await
@@ -101,12 +102,12 @@ fn file(scratch: &Scratch, listen: &str, endpoint: &str, more: &str) -> String {
     )
 }
 
-/// How many requests for content it had.
+/// The number of content requests that the mirror received.
 async fn asked(pullgate: &Pullgate) -> u64 {
     pullgate.metrics().await.sum("pullgate_proxy_requests_total", &[("kind", "manifest")]) as u64
 }
 
-/// Something that forwards each request to `target` in its own words, and counts them.
+/// A server that forwards each request to `target` as a new request, and counts them.
 async fn forgetful(
     target: String,
     keeps: &'static str,
@@ -136,6 +137,6 @@ async fn forward(mut client: TcpStream, target: String, keeps: &str) {
     let request = [line, "Host: mirror", "Connection: close"].into_iter().chain(kept).collect::<Vec<_>>();
     let mut server = TcpStream::connect(target).await.unwrap();
     server.write_all((request.join("\r\n") + "\r\n\r\n").as_bytes()).await.unwrap();
-    // Either side may leave first.
+    // Each side may close first.
     let _ = tokio::io::copy(&mut server, &mut client).await;
 }

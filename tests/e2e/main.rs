@@ -1,31 +1,34 @@
-//! The real binary between real clients and real or misbehaving registries, one story a test.
+//! The real binary between real clients and real or misbehaving registries, one scenario per test.
 //!
 //! ```text
 //! containerd | skopeo | http ──► pullgate ──► docker-registry | the misbehaving registry
 //! ```
 //!
-//! - `pulls`: containerd of three releases, cold, warm, without the upstream, without pullgate; skopeo in both its forms.
-//! - `faults`: what an upstream's failure costs a containerd that has somewhere else to go.
-//! - `bodies`: what they make of layers that go wrong between the registry and pullgate.
+//! - `pulls`: containerd of three releases, cold, warm, without the upstream, without pullgate; skopeo in both its
+//! forms.
+//! - `faults`: the cost of an upstream failure to a containerd that has a second registry.
+//! - `bodies`: the behaviour of clients when a layer goes wrong between the registry and pullgate.
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `conformance`: the distribution specification, case by case.
-//! - `cache`: what `cache ls`, `explain`, `warm` and `purge` say and do, with and without a running instance.
-//! - `clock`: times in the folder that a wrong clock wrote.
-//! - `freshness`: how often a registry is asked about a tag, and how soon what was pushed is found.
-//! - `rot`: cached files that change behind pullgate's back, while it runs and while the machine is down.
-//! - `disk`: file systems that are full, cannot be written, and come back.
-//! - `life`: starting, sharing a cache folder, dying, ending.
-//! - `quota`: what it makes of a registry that limits pulls.
-//! - `reload`: a configuration that changes meanwhile.
-//! - `commands`: what `check config` and `demo` tell their user.
+//! - `cache`: output and effect of `cache ls`, `explain`, `warm` and `purge`, with and without a running instance.
+//! - `clock`: times in the cache folder that a wrong clock wrote.
+//! - `freshness`: how often a registry is asked about a tag, and how soon a pushed tag is found.
+//! - `rot`: cached files that change without pullgate, while it runs and while the machine is down.
+//! - `disk`: file systems that are full or read-only, and recover.
+//! - `life`: starting, sharing a cache folder, crashing, stopping.
+//! - `quota`: the behaviour in front of a registry that limits pulls.
+//! - `reload`: a configuration that changes while pullgate runs.
+//! - `commands`: the output of `check config` and `demo`.
 //! - `loops`: mirrors that point at themselves and at each other.
-//! - `rotation`: secrets and authorities that change meanwhile.
+//! - `rotation`: secrets and certificate authorities that change while pullgate runs.
 //! - `endpoints`: several addresses of one registry, another pullgate among them.
-//! - `access`: two tenants and one digest, where each client proves itself.
-//! - `secrets`: where a credential must never appear.
-//! - `trust`: realms, redirects and names that lead astray, and answers that are none.
-//! - `wipe`: a cache folder that somebody empties while pullgate runs.
-//! - `setup`: what they share.
+//! - `access`: two tenants and one digest, where each client proves its own access.
+//! - `secrets`: the places where a credential must never appear.
+//! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
+//! - `wipe`: a cache folder that is emptied while pullgate runs.
+//! - `setup`: the code that the others share.
+//!
+//! The files lie beside each other because each is one chapter of the list above and none uses another but `setup`.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Real clients pull through pullgate: first from the upstream, then without it.
+//! Real clients pull through pullgate: first with the upstream, then without it.
 
 use loadtest::image::Image;
 use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo};
@@ -63,7 +63,7 @@ async fn goes_to_the_registry_when_pullgate_is_gone(release: Release) {
     assert!(node.direct_requests() >= 4, "tag, manifest, config, layer");
 }
 
-/// `_default` names no `server`: the registry of the image's own name is what stands behind pullgate.
+/// `_default` has no `server`: containerd falls back to the registry in the image's name.
 #[tokio::test]
 async fn default_leads_through_pullgate_and_past_it_when_it_is_gone() {
     for release in [Release::System, Release::V1_7, Release::V2] {
@@ -105,7 +105,7 @@ async fn containerd_2_fetches_layers_in_parallel_ranges_cold_and_warm() {
     assert_eq!(node.direct_requests(), 0);
 }
 
-/// A port in a path is written `host_port`, since names have no colon.
+/// A port in a path is written `host_port`, since repository names have no colon.
 #[tokio::test]
 async fn skopeo_pulls_by_a_path_prefix_cold_warm_and_without_the_upstream() {
     let scratch = Scratch::new();
@@ -149,7 +149,7 @@ async fn skopeo_pulls_from_a_mirror_of_its_registries_conf() {
     holds(&skopeo, &name, &scratch, &image).await;
 }
 
-/// What skopeo pulls is the image, byte for byte.
+/// Checks that the image that skopeo pulled is right, byte for byte.
 async fn holds(skopeo: &Skopeo, name: &str, scratch: &Scratch, image: &Image) {
     let layout = scratch.folder("pulled");
     skopeo.pull(name, &layout).await.ok();

@@ -1,5 +1,5 @@
-//! What pullgate makes of a registry that limits pulls: nodes that are held pull all the same, tags go stale before the
-//! last pulls are spent on them, and what the registry says of its limit is told.
+//! A registry that limits pulls: held nodes still pull, tags go stale before the last pulls are spent on them, and
+//! pullgate reports the limit that the registry states.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
 
 use crate::setup::{BIN, REGISTRY, config, upstream};
 
-/// Images of a burst, each in a repository of its own.
+/// Number of images in a burst, each in its own repository.
 const BURST: u64 = 50;
 
-/// A registry with so many images, and pullgate in front of it that holds nodes.
+/// A registry with `BURST` images, and pullgate in front of it, which holds nodes.
 async fn limited(keys: &str) -> (Registry, Pullgate, Scratch) {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     for n in 0..BURST {
@@ -30,7 +30,8 @@ fn image(n: u64) -> Image {
     Image::with_layers(1000 + n, &[2000])
 }
 
-/// Pulls all images at the same time, as containerd does: HEAD by tag, GET by digest, then the rest. Nothing may fail.
+/// Pulls all images at the same time, as containerd does: HEAD by tag, GET by digest, then the rest. No request may
+/// fail.
 async fn burst(pullgate: &Pullgate) {
     futures_util::future::join_all((0..BURST).map(|n| pull(pullgate, n))).await;
 }
@@ -64,7 +65,7 @@ async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
     assert!(free <= BURST + 25, "one HEAD a tag, and one a second for all: {free}");
 }
 
-/// How long the registry allows nothing.
+/// The time in which the registry allows no pull.
 const GAP: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -198,7 +199,7 @@ async fn a_greedy_client_leaves_a_modest_one_its_pull() {
     assert!((1..20).contains(&served), "{served} of 20 allowed");
     let refused = answers.iter().filter(|answer| answer.status.as_u16() == 503).count();
     assert_eq!((served + refused) as u64, BURST - 1);
-    // Whose turn comes with the last moment of its time is late.
+    // A request that is admitted in the last moment of its deadline is late.
     assert!(classes("overloaded") + 2 >= refused, "the rest was refused by us, not by the registry");
     assert!(registry.log().manifest_gets() < 20, "the greedy one left something");
     let modest = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");

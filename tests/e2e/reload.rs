@@ -62,7 +62,7 @@ async fn the_caches_budget_and_pins_change_without_a_restart() {
     let limit = |limit: u64| move |metrics: &Metrics| metrics.value(LIMIT, &[]) == limit as f64;
     pullgate.metrics_when("the budget of the start", limit(128 << 20)).await;
 
-    // The oldest would be the first to leave.
+    // The oldest entry would be evicted first.
     pullgate.reconfigure(&with(&format!(
         "cache.max_size = \"64MiB\"\ncache.pinned = [\"{REGISTRY}/org/first:1\"]\n"
     )));
@@ -78,7 +78,7 @@ async fn the_caches_budget_and_pins_change_without_a_restart() {
     assert!(line("org/third").contains("complete"), "{listed}");
     assert!(!pullgate.log().contains("takes effect at the next start"), "{}", pullgate.log());
 
-    // A list without it lets it go.
+    // A list without the image removes its pin.
     pullgate.reconfigure(&with("cache.max_size = \"64MiB\"\nmax_connections = 7\n"));
     wait_until("the pin to go", Duration::from_secs(10), || async {
         (!cache(&["ls"]).await.contains("pinned")).then_some(())

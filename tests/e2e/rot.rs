@@ -1,4 +1,4 @@
-//! Cached files that change behind pullgate's back, while it runs and while the machine is down.
+//! Cached files that change without pullgate, while it runs and while the machine is down.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use support::{Containerd, HostsDir, Pullgate, Scratch, files_of, wait_until};
 
 use crate::setup::{self, REGISTRY};
 
-/// Pullgate before a registry with one image, whose layer is cached.
+/// Pullgate in front of a registry with one image, whose layer is cached.
 struct World {
     image: Image,
     pullgate: Pullgate,
@@ -46,7 +46,7 @@ impl World {
         setup::cache(&self.scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
     }
 
-    /// Gets the layer: is it whole? Then it is right.
+    /// Gets the layer. Returns true if it came complete; a complete layer must be right.
     async fn read(&self) -> bool {
         let answer = self.pullgate.get(&self.path()).send().await;
         assert_eq!(answer.status, 200);
@@ -54,7 +54,7 @@ impl World {
         answer.is_whole()
     }
 
-    /// Waits until the layer is in the store, which is a moment after its last byte has left.
+    /// Waits until the layer is in the store, which happens shortly after its last byte was sent.
     async fn kept(&self) {
         let there = || async { self.file().exists().then_some(()) };
         wait_until("the layer to be kept", Duration::from_secs(10), there).await;
@@ -66,7 +66,7 @@ impl World {
         fs::write(self.file(), bytes).unwrap();
     }
 
-    /// The machine goes down hard, one bit turns, and it starts again: what pullgate finds is of another boot.
+    /// Simulates a crash of the machine, one flipped bit and a new start: pullgate finds files of an earlier boot.
     async fn starts_anew_with_a_wrong_byte_at(&mut self, at: usize) {
         self.pullgate.kill();
         self.flip(at);
@@ -90,14 +90,14 @@ async fn what_rotted_while_the_machine_was_down_is_whole_for_nobody_and_containe
     let hosts = HostsDir::new(&world.scratch);
     let name = format!("{REGISTRY}/library/app:1");
 
-    // The last byte never left: containerd goes on where it was cut.
+    // The last byte was never sent: containerd continues where it was cut.
     world.starts_anew_with_a_wrong_byte_at(world.layer().bytes.len() - 1).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     containerd.pull(&name, &hosts).await.ok();
     assert_eq!(containerd.files(&name).await, files_of(&world.image));
     assert_eq!(world.quarantined("boot").await, 1.0);
 
-    // A wrong beginning has left when it is found out: cut, and right for whoever asks next.
+    // The wrong start was sent before it was detected: this client is cut, and the next client gets right bytes.
     world.starts_anew_with_a_wrong_byte_at(0).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     assert!(!world.read().await);

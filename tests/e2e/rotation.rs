@@ -1,4 +1,4 @@
-//! Secrets that change while pullgate runs, the way Kubernetes changes them: a new folder, and a symlink that moves.
+//! Secrets that change while pullgate runs, as Kubernetes changes them: a new folder, and a symlink that is switched.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +12,7 @@ use support::{Pullgate, Scratch};
 
 use crate::setup::{BIN, REGISTRY, config, upstream};
 
-/// A volume of a Kubernetes secret: files are links through `..data`, which is moved in one step.
+/// A volume of a Kubernetes secret: the files are links through `..data`, which is switched in one step.
 struct Volume(PathBuf);
 
 impl Volume {
@@ -73,7 +73,7 @@ async fn rotates(
     let pullgate = Pullgate::start(BIN, scratch, &config).await;
     assert_eq!(blob(&pullgate, &images[0]).await.status, 200);
 
-    // The registry changes its mind: tokens of before are worth nothing, and the old password too.
+    // The registry rotates: earlier tokens and the old password are no longer accepted.
     registry.require(access("second"));
     let refused = blob(&pullgate, &images[1]).await;
     assert_eq!((refused.status.as_u16(), refused.header("x-pullgate-class")), (403, Some("auth_rejected")));
@@ -82,7 +82,7 @@ async fn rotates(
     let answer = blob(&pullgate, &images[1]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 
-    // A token that was revoked is replaced within the request that learns of it.
+    // A revoked token is replaced within the request that finds out.
     let before = registry.log().tokens();
     registry.revoke_tokens();
     assert_eq!(blob(&pullgate, &images[2]).await.status, 200);

@@ -1,8 +1,8 @@
-//! A credential reaches the registry it is for, and nothing else.
+//! A credential reaches the registry that it is for, and no other place.
 //!
-//! Every secret holds the canary: passwords, tokens, cookies, signed addresses, what helpers and providers print, what
-//! clients send. After each run of any story the harness searches all that pullgate showed and kept for it
-//! (`support::leaks`); the stories here see to it that every kind of secret comes to every place where it could leak.
+//! Every secret contains the canary: passwords, tokens, cookies, signed addresses, the output of helpers and
+//! providers, and headers that clients send. After each test the harness searches everything that pullgate showed and
+//! stored for it (`support::leaks`); the tests here bring every kind of secret to every place where it could leak.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,7 +33,7 @@ async fn a_token_and_its_password_are_seen_by_their_registry_alone() {
     is_seen_by_its_registry_alone(private()).await;
 }
 
-/// Pullgate has no credentials here: it refuses in one answer, and the node goes to the registry with its own.
+/// Pullgate has no credentials here: it refuses at once, and the node goes to the registry with its own.
 #[tokio::test]
 async fn a_private_image_is_pulled_past_pullgate_with_the_nodes_own_secret() {
     for release in [Release::System, Release::V1_7, Release::V2] {
@@ -125,12 +125,12 @@ async fn secrets_in_a_configuration_are_not_repeated_by_the_commands_that_read_i
         ),
     ] {
         let file = scratch.file("pullgate.toml", &text);
-        // The harness searches what it prints.
+        // The harness searches the output.
         command(BIN, &["check", "config", "--config", file.to_str().unwrap()]).await;
     }
 }
 
-/// Where a registry, its token endpoint or its blob host fail, most of them repeating what they were told.
+/// Failures of a registry, its token endpoint or its blob host; most of them repeat what they received.
 fn failures(cdn: &str) -> Vec<Rule> {
     let echo = |status: u16| {
         move |asked: &loadtest::registry::Ask| {
@@ -163,11 +163,11 @@ fn failures(cdn: &str) -> Vec<Rule> {
     ]
 }
 
-/// How a credential can be configured.
+/// The ways in which a credential can be configured.
 const KINDS: [&str; 7] =
     ["auth", "fields", "identitytoken", "registrytoken", "password_file", "helper", "provider"];
 
-/// The credential of `USER`, configured in one of these ways.
+/// The credential of `USER`, configured in the way `kind`.
 fn credentials(kind: &str, scratch: &Scratch, registry: &Registry) -> String {
     let entry = |fields: &str| {
         let file = scratch.file("docker.json", &format!("{{\"auths\": {{\"{REGISTRY}\": {{{fields}}}}}}}"));
@@ -233,7 +233,7 @@ async fn is_seen_by_its_registry_alone(access: Access) {
     assert_eq!(redirected.len(), 3, "the config and two layers");
     assert!(redirected.iter().all(|exchange| !exchange.authorized && exchange.status == Some(200)));
     assert!(log.iter().any(|exchange| exchange.authorized));
-    // What a client sent along is nobody else's business.
+    // Headers that a client sent must not be passed on.
     assert!(
         log.iter()
             .all(|exchange| exchange.header("cookie").is_none() && exchange.header("x-secret").is_none())
@@ -242,7 +242,7 @@ async fn is_seen_by_its_registry_alone(access: Access) {
     assert!(it_talks(&pullgate));
 }
 
-/// Pullgate with the most talkative log there is, and programs of the scratch folder in its search path.
+/// Pullgate with the most verbose log, and with programs of the scratch folder in its search path.
 pub(crate) fn talkative(scratch: &Scratch) -> PathBuf {
     let script = format!("PATH=\"{}:$PATH\" RUST_LOG=trace exec {BIN:?} \"$@\"", scratch.path().display());
     program(scratch, "talkative-pullgate", &script)
@@ -258,7 +258,7 @@ fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Was there something to search, and is the search awake?
+/// True if there was output to search and the search finds the canary in it.
 fn it_talks(pullgate: &Pullgate) -> bool {
     assert!(canary::is_in(PASSWORD.as_bytes()));
     let log = pullgate.log();

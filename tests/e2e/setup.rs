@@ -1,4 +1,4 @@
-//! What the stories share: configurations, a node with pullgate between it and its registry, and what was counted.
+//! Shared code of the tests: configurations, a node with pullgate between it and its registry, and counts of answers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use support::{Containerd, DockerRegistry, HostsDir, Pullgate, Scratch, Skopeo, f
 
 /// The binary under test.
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_pullgate");
-/// A registry as image names have it. No name server knows it: only configurations say where it is.
+/// A registry name for image names. No name server knows it: only configurations contain its address.
 pub(crate) const REGISTRY: &str = "registry.test";
 /// The repository and tag of every story that needs only one.
 pub(crate) const APP: &str = "library/app:1";
@@ -30,19 +30,19 @@ pub(crate) fn cache(scratch: &Scratch) -> PathBuf {
     scratch.path().join("cache")
 }
 
-/// The section of an upstream on loopback whose tags are asked for anew each time. More keys may follow it.
+/// The section of an upstream on loopback whose tags are checked at every request. More keys may follow it.
 pub(crate) fn upstream(id: &str, registry: &str, url: &str) -> String {
     upstream_of_lasting_tags(id, registry, url) + "tag_max_age = \"1ms\"\n"
 }
 
-/// As [`upstream`], but its tags are asked for once in the usual time.
+/// Like [`upstream`], but its tags stay fresh for the default time.
 pub(crate) fn upstream_of_lasting_tags(id: &str, registry: &str, url: &str) -> String {
     format!(
         "[upstreams.{id}]\nregistry = {registry:?}\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n"
     )
 }
 
-/// Pullgate in front of one upstream, which it knows as [`REGISTRY`].
+/// Pullgate in front of one upstream, under the name [`REGISTRY`].
 pub(crate) async fn pullgate(scratch: &Scratch, url: &str) -> Pullgate {
     Pullgate::start(BIN, scratch, &(config(scratch) + &upstream("test", REGISTRY, url))).await
 }
@@ -54,7 +54,7 @@ pub(crate) async fn registry_with(scratch: &Scratch, image: &Image) -> DockerReg
     registry
 }
 
-/// A containerd that pulls [`REGISTRY`] from pullgate, and from the upstream itself when pullgate fails.
+/// A containerd that pulls [`REGISTRY`] from pullgate, and from the upstream directly if pullgate fails.
 pub(crate) struct Node {
     pub(crate) containerd: Containerd,
     pub(crate) hosts: HostsDir,
@@ -65,7 +65,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Everything up, nothing pulled.
+    /// Starts everything; no image is pulled yet.
     pub(crate) async fn start(options: Options, image: Image) -> Self {
         let scratch = Scratch::new();
         let upstream = registry_with(&scratch, &image).await;
@@ -81,18 +81,18 @@ impl Node {
         self.pull_as(&format!("{REGISTRY}/{APP}")).await;
     }
 
-    /// As [`Self::pull`], under another name.
+    /// Like [`Self::pull`], under another name.
     pub(crate) async fn pull_as(&self, name: &str) {
         self.containerd.pull(name, &self.hosts).await.ok();
         assert_eq!(self.containerd.files(name).await, files_of(&self.image));
     }
 
-    /// How many requests the upstream had from containerd itself.
+    /// The number of requests that the upstream received from containerd directly.
     pub(crate) fn direct_requests(&self) -> usize {
         self.upstream.requests().iter().filter(|asked| asked.user_agent.starts_with("containerd")).count()
     }
 
-    /// Each blob of the image left the upstream once, whole, and nothing else did.
+    /// Checks that the upstream sent each blob of the image once and whole, and no other blob.
     pub(crate) fn each_blob_left_the_upstream_once(&self) {
         each_left_once(&self.upstream, self.image.blobs());
     }
@@ -112,8 +112,8 @@ pub(crate) fn each_left_once<'a>(upstream: &DockerRegistry, blobs: impl Iterator
     assert_eq!(sent, held);
 }
 
-/// Runs the rest of the test named `name` again, where what it mounts is seen by it and its children alone and is gone
-/// with it: inside, this gives `false` back.
+/// Runs the rest of the test named `name` again in its own mount namespace, where mounts are visible only to it and
+/// its children and end with it; there this function returns `false`.
 pub(crate) async fn own_mounts(name: &str) -> bool {
     if std::env::var_os(OWN_MOUNTS).is_some() {
         return false;
@@ -127,15 +127,15 @@ pub(crate) async fn own_mounts(name: &str) -> bool {
     true
 }
 
-/// Set inside [`own_mounts`].
+/// Environment variable that is set inside [`own_mounts`].
 const OWN_MOUNTS: &str = "PULLGATE_TEST_OWN_MOUNTS";
 
-/// How pullgate answered requests for content so far.
+/// The answers of pullgate to requests for content so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers(BTreeMap<(String, String), u64>);
 
 impl Answers {
-    /// Looks at the metrics.
+    /// Reads the counts from the metrics.
     pub(crate) async fn of(pullgate: &Pullgate) -> Self {
         let mut answers = BTreeMap::new();
         for series in pullgate.metrics().await.series() {
@@ -147,7 +147,7 @@ impl Answers {
         Self(answers)
     }
 
-    /// Those that came after `earlier`, by kind and outcome; none is zero.
+    /// The answers after `earlier`, by kind and outcome, without zeros.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let more = |(key, count): (&(String, String), &u64)| {
             let more = count - earlier.0.get(key).copied().unwrap_or_default();
@@ -156,7 +156,7 @@ impl Answers {
         Self(self.0.iter().filter_map(more).collect())
     }
 
-    /// How many there were of this kind (`manifest`, `blob`).
+    /// The number of answers of this kind (`manifest`, `blob`).
     pub(crate) fn of_kind(&self, kind: &str) -> u64 {
         self.0.iter().filter(|((of, _), _)| of == kind).map(|(_, count)| count).sum()
     }
@@ -170,7 +170,7 @@ impl Answers {
     }
 }
 
-/// Pulls an image the way a client does, byte by byte compared: the tag, then all that hangs on it.
+/// Pulls an image as a client does and compares every byte: first the tag, then everything it refers to.
 pub(crate) async fn pull_by_hand(pullgate: &Pullgate, image: &Image) {
     let get = |path: String| pullgate.get(&format!("/v2/{path}?ns={REGISTRY}")).send();
     let manifest = get("library/app/manifests/1".to_owned()).await;
@@ -191,7 +191,7 @@ pub(crate) async fn pull_by_hand(pullgate: &Pullgate, image: &Image) {
     }
 }
 
-/// Every regular file below a folder: the control socket is none.
+/// Every regular file below a folder; the control socket is not one.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

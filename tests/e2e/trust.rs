@@ -1,8 +1,8 @@
-//! Registries that lead astray: to other hosts, to metadata services, into the machine or the cluster. Nothing is dialled
-//! there, no credential leaves, and the refusal says why.
+//! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. No
+//! connection is made to them, no credential is sent, and the refusal names the reason.
 //!
-//! The stories of addresses play in a network of its own (a network namespace), where the forbidden addresses are real ones with
-//! somebody listening: a socket that was opened would be seen.
+//! The tests of addresses run in their own network namespace, where the forbidden addresses exist and have listeners:
+//! a connection to one would be seen.
 
 #![allow(clippy::disallowed_methods, reason = "who listens at forbidden addresses is part of the test")]
 
@@ -22,7 +22,7 @@ use crate::setup::{BIN, REGISTRY, config};
 
 const PASSWORD: &str = "canary-5ec7e7-pa55w0rd";
 
-/// Runs the rest of the test named `name` again, inside: there `own_network` gives `false` back.
+/// Runs the rest of the test named `name` again inside a network namespace; there `own_network` returns `false`.
 async fn own_network(name: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return false;
@@ -42,7 +42,8 @@ async fn own_network(name: &str) -> bool {
     true
 }
 
-/// A name server that answers from a list, each question with the next answer for its name; the last one stays.
+/// A name server with a list of answers: each query for a name gets the next answer of its list; the last answer
+/// stays.
 async fn name_server(names: &[(&str, &[&str])]) {
     let socket = UdpSocket::bind("127.0.0.53:53").await.unwrap();
     let names: Vec<(String, Vec<IpAddr>)> = names
@@ -59,7 +60,7 @@ async fn name_server(names: &[(&str, &[&str])]) {
     });
 }
 
-/// RFC 1035, 4.1: the question back, and one A record that nobody may keep, or no such name.
+/// RFC 1035, 4.1: repeats the question, and adds one A record with a TTL of zero, or the code for an unknown name.
 fn answer(question: &[u8], names: &mut [(String, Vec<IpAddr>)]) -> Vec<u8> {
     let (mut at, mut labels) = (12, Vec::new());
     while question[at] != 0 {
@@ -83,7 +84,7 @@ fn answer(question: &[u8], names: &mut [(String, Vec<IpAddr>)]) -> Vec<u8> {
     head
 }
 
-/// Somebody who listens where nobody may be led to, and remembers whether anybody came.
+/// A listener at a forbidden address, which records whether a connection came.
 #[derive(Clone, Default)]
 struct Traps(Arc<Mutex<Vec<SocketAddr>>>);
 
@@ -104,7 +105,7 @@ impl Traps {
     }
 }
 
-/// A private registry on loopback, and pullgate with its password in front.
+/// A private registry on loopback, and pullgate in front of it with the registry's password.
 struct Story {
     registry: Registry,
     image: Image,
@@ -228,7 +229,7 @@ async fn redirects_that_lead_astray_are_not_followed() {
     story.traps.are_empty("redirects");
 }
 
-/// A name that turns to another address is judged by the address that would be dialled, each time.
+/// A name that changes its address is checked each time, by the address that would be dialled.
 #[tokio::test]
 async fn a_name_that_resolves_differently_the_second_time_leads_nowhere() {
     if own_network("trust::a_name_that_resolves_differently_the_second_time_leads_nowhere").await {
@@ -248,13 +249,14 @@ async fn a_name_that_resolves_differently_the_second_time_leads_nowhere() {
         "the first address was dialled: {}",
         first.text()
     );
-    // Its connections end with it, so that the next request looks the name up again.
+    // Closing it ends its connections, so that the next request resolves the name again.
     drop(blobs);
     refused(&story.blob().await, &target, "169.254.169.254, a link-local address: never followed");
     story.traps.are_empty("rebinding");
 }
 
-/// Private endpoints are normal: each refusal names the address and the key, and with the keys set the pull works.
+/// Private endpoints are allowed by configuration: each refusal names the address and the key, and with these keys
+/// the pull works.
 #[tokio::test]
 async fn a_private_registry_works_once_it_is_allowed() {
     if own_network("trust::a_private_registry_works_once_it_is_allowed").await {
@@ -300,7 +302,7 @@ async fn a_private_registry_works_once_it_is_allowed() {
     assert_eq!((answer.status.as_u16(), &answer.body), (200, &image.layers[0].bytes), "{}", answer.text());
 }
 
-/// Answers that are no answers: too large, or pages where documents belong.
+/// Invalid answers: too large, or HTML pages instead of documents.
 #[tokio::test]
 async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
     let scratch = Scratch::new();
@@ -360,7 +362,7 @@ async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
     assert_eq!(after, before, "nothing is kept");
 }
 
-/// What a manifest says about where its layers may be had otherwise is nobody's word.
+/// The URLs in a manifest for its layers are not used.
 #[tokio::test]
 async fn the_urls_of_a_foreign_layer_are_never_asked() {
     let scratch = Scratch::new();

@@ -1,5 +1,5 @@
-//! Somebody wipes the cache folder of a pullgate that runs: pulls go on, the folder stays its own, and nothing that was
-//! in it is remembered.
+//! The cache folder of a running pullgate is wiped: pulls continue, pullgate keeps the folder, and it remembers
+//! nothing that was in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use support::{Pullgate, Scratch, wait_until};
 
 use crate::setup::{self, Answers, BIN, REGISTRY, files_below, pull_by_hand};
 
-/// Pullgate before a registry with one image.
+/// Pullgate in front of a registry with one image.
 struct World {
     pullgate: Pullgate,
     upstream: Registry,
@@ -44,7 +44,7 @@ impl World {
         self.folder().join("v1/blobs/sha256").join(&hex[..2]).join(hex)
     }
 
-    /// Pulls until the image is in the store, which is a moment after its last byte has left.
+    /// Pulls until the image is in the store, which happens shortly after its last byte was sent.
     async fn pull_until_kept(&self) {
         wait_until("the image to be kept", LIMIT, || async {
             pull_by_hand(&self.pullgate, &self.image).await;
@@ -53,7 +53,7 @@ impl World {
         .await;
     }
 
-    /// As [`pull_by_hand`], of what is cached: no body comes from the registry.
+    /// Like [`pull_by_hand`], for cached content: no body comes from the registry.
     async fn pull_from_cache(&self) {
         let before = Answers::of(&self.pullgate).await;
         pull_by_hand(&self.pullgate, &self.image).await;
@@ -69,7 +69,7 @@ impl World {
         .await;
     }
 
-    /// Starts another instance on the same folder, to its end.
+    /// Starts another instance on the same folder, and waits for its end.
     async fn second(&self) -> Ran {
         let file = self.scratch.file("second.toml", &setup::config(&self.scratch));
         command(BIN, &["serve", "--config", file.to_str().unwrap()]).await
@@ -85,7 +85,7 @@ impl World {
     }
 }
 
-/// `rm -rf FOLDER/*`. What comes meanwhile may stay.
+/// `rm -rf FOLDER/*`. Files that appear meanwhile may stay.
 fn wipe(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -134,7 +134,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
     pull_by_hand(&world.pullgate, &world.image).await;
 
     wipe(&world.folder());
-    // Nobody asks for anything.
+    // This happens without any request.
     wait_until("what is gone to be forgotten", LIMIT, || async {
         (world.objects().await == 0.0).then_some(())
     })
@@ -180,7 +180,7 @@ async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until
     let world = World::start().await;
     world.pull_until_kept().await;
 
-    // It cannot look after its folder while somebody wipes it and starts another there.
+    // A stopped process cannot look after its folder while the folder is wiped and another instance starts there.
     world.pullgate.signal(Signal::STOP);
     wipe(&world.folder());
     let scratch = Scratch::new();
@@ -197,7 +197,7 @@ async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until
     let told = format!("process {} ", other.id());
     assert!(ready.status == 200 && ready.text().contains(&told), "{}", ready.text());
     assert_eq!(files(), before, "two instances write to one folder");
-    // The socket is the other's, too.
+    // The socket also belongs to the other instance.
     assert!(world.cache(&["ls"]).await.ok().is_empty());
 
     other.stop().await;
@@ -254,5 +254,5 @@ async fn wiped_again_and_again_under_load_no_client_has_a_wrong_byte_and_no_file
     }
 }
 
-/// Everything here happens within seconds.
+/// The limit for every wait: all events here come within seconds.
 const LIMIT: Duration = Duration::from_secs(20);

@@ -1,10 +1,11 @@
-//! Who may know whom: the arrows of ARCHITECTURE.md, checked over `cargo metadata`.
+//! The allowed dependencies between packages, as ARCHITECTURE.md draws them, checked over `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::workspace::{Package, packages};
 
-/// What each package may depend on among ours. Dev-dependencies are free: tests may borrow the misbehaving registry.
+/// The workspace packages that each package may depend on. Dev-dependencies are not limited: tests may use the
+/// misbehaving registry.
 const ARROWS: &[(&str, &[&str])] = &[
     ("oci", &[]),
     ("filemap", &[]),
@@ -20,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pullgate", &["config", "credentials", "loadtest", "oci", "prober", "proxy", "registry", "store"]),
 ];
 
-/// What only some packages may use: protocols and libraries that would blur a boundary elsewhere.
+/// Libraries that only some packages may use: protocols and libraries that would blur a boundary elsewhere.
 const RESERVED: &[(&str, &[&str])] = &[
     ("metrics", &["prober", "proxy", "pullgate"]),
     ("clap", &["bench", "pullgate"]),

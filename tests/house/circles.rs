@@ -1,8 +1,8 @@
-//! No file of a crate leads back to itself by the paths that it names.
+//! Checks that no file of a crate leads back to itself through the paths that it names.
 //!
-//! An arrow goes from one file to another when the first names a path into the second: `crate::`, `super::`, `self::` or
-//! a child module's name, in `use` and in code alike, re-exports included. Test modules do not count. A path that
-//! a facade re-exports is an arrow to the facade, so siblings of one room name each other's file.
+//! An arrow goes from one file to another if the first names a path into the second: `crate::`, `super::`, `self::`
+//! or a child module's name, in `use` and in code, re-exports included. Test modules do not count. A path that a
+//! facade re-exports is an arrow to the facade, so siblings of one room name each other's file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -36,7 +36,7 @@ fn a_circle_is_found_where_there_is_one() {
     assert_eq!(Crate { files }.circles(), [["a", "b"]]);
 }
 
-/// A module's path below the crate's root; the root's is empty.
+/// The path of a module below the crate root; empty for the root.
 type Module = Vec<String>;
 
 /// The files of one crate, by module.
@@ -45,14 +45,14 @@ struct Crate {
 }
 
 impl Crate {
-    /// The crate with this root file, `lib.rs` or `main.rs`, without its test modules.
+    /// Reads the crate with this root file (`lib.rs` or `main.rs`), without its test modules.
     fn read(root: &Path) -> Self {
         let mut files = BTreeMap::new();
         collect(root, root.parent().expect("a folder"), Vec::new(), &mut files);
         Self { files }
     }
 
-    /// Every set of files that lead to each other, each sorted.
+    /// Every set of files that lead to each other, each set sorted.
     fn circles(&self) -> Vec<Vec<String>> {
         let arrows: BTreeMap<&Module, BTreeSet<Module>> =
             self.files.iter().map(|(module, text)| (module, self.arrows(module, text))).collect();
@@ -112,7 +112,7 @@ fn collect(file: &Path, folder: &Path, module: Module, files: &mut BTreeMap<Modu
     files.insert(module, text);
 }
 
-/// The modules that the text declares in files of their own, test modules not among them.
+/// The modules that the text declares in their own files, without test modules.
 fn children(text: &str) -> Vec<String> {
     let mut children = Vec::new();
     let mut is_test = false;
@@ -149,7 +149,7 @@ fn product(text: &str) -> String {
     product.join("\n")
 }
 
-/// Every path in the text, trees of `use` spelt out.
+/// Every path in the text; a tree of `use` is expanded into its paths.
 fn paths(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -162,7 +162,7 @@ fn paths(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Where a path ends that begins the text, its braces included.
+/// The offset at which the path at the start of the text ends, braces included.
 fn tree_end(text: &str) -> usize {
     let mut depth = 0usize;
     let mut before = ' ';

@@ -1,4 +1,4 @@
-//! The shape of the code base, as ARCHITECTURE.md describes it, measured.
+//! Measures the structure of the code base and compares it with ARCHITECTURE.md.
 
 mod arrows;
 mod circles;

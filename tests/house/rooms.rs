@@ -1,4 +1,4 @@
-//! Folders stay small enough to be read as a table of contents, and every file says what it is for.
+//! Checks that folders are small enough to be read as a table of contents, and that every file has a module doc.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::workspace::root;
 
-/// Files of Rust that may lie beside each other in one folder.
+/// The most Rust files that one folder may contain without a reason.
 const FILES_MAX: usize = 15;
-/// The words by which a folder's module doc gives the reason for more.
+/// The words by which a folder's module doc gives a reason for more files.
 const REASON: &str = "lie beside each other because";
 
 #[test]
@@ -38,7 +38,7 @@ fn module_doc(text: &str) -> String {
     lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ")
 }
 
-/// Every file of Rust in the checkout but what builds leave.
+/// Every Rust file in the checkout, build output excluded.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in ["src", "config", "proxy", "prober", "crates", "loadtest", "tests"] {

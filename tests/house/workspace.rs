@@ -1,4 +1,4 @@
-//! The packages of the workspace, as `cargo metadata` tells of them.
+//! The packages of the workspace, as `cargo metadata` lists them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(crate) struct Package {
     pub(crate) manifest: PathBuf,
     /// The crate roots of its library and binaries.
     pub(crate) roots: Vec<PathBuf>,
-    /// What it depends on, dev-dependencies not among them.
+    /// Names of its dependencies, without dev-dependencies.
     pub(crate) dependencies: BTreeSet<String>,
 }
 

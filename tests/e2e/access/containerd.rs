@@ -1,4 +1,5 @@
-//! Real containerds that log in with a tenant's secret: right images, few requests, and nothing for who may not.
+//! Real containerds that log in with a tenant's secret: right images, few requests, and no content for a tenant
+//! without access.
 //!
 //! With `ctr --user`, and by CRI as the kubelet pulls with a pod's `imagePullSecrets`.
 
@@ -49,7 +50,7 @@ async fn pulls_what_its_tenant_may_see(release: Release, client: Client) {
             if cached {
                 node.house.warm().await;
             }
-            // The refused first: what it left in the store or in a lease would show.
+            // The refused tenant is first: anything that its pull left in the store or in a lease would show.
             for of in if asks == Tenant::Ann { [Tenant::Bob, Tenant::Ann] } else { Tenant::ALL } {
                 node.house.registry.clear_log();
                 let before = Answers::of(&node.house.pullgate).await;
@@ -86,7 +87,7 @@ async fn a_pod_without_a_secret_pulls_by_cri_what_is_public() {
     }
 }
 
-/// The kubelet gives name and password; the CRI has two more fields that containerd reads.
+/// The kubelet passes name and password; the CRI has two more fields that containerd reads.
 #[tokio::test]
 async fn a_secret_in_another_spelling_opens_by_cri_what_it_opens_at_the_registry() {
     for release in RELEASES {
@@ -121,7 +122,7 @@ async fn a_secret_that_is_worth_nothing_gets_nothing_by_cri_be_it_cached_or_not(
         let mut node = Node::start(release, Client::Cri).await;
         let token = node.house.token(Tenant::Ann, Tenant::Ann.repository());
         let wrong = Auth { password: Tenant::Bob.password().to_owned(), ..Tenant::Ann.secret() };
-        // One that the registry would take, but containerd passes on no token that came this way.
+        // The registry would accept this token, but containerd passes on no token from this field.
         let unused = Auth { registry_token: token.clone(), ..Auth::default() };
         for cached in [false, true] {
             if cached {
@@ -148,14 +149,14 @@ async fn a_secret_that_is_worth_nothing_gets_nothing_by_cri_be_it_cached_or_not(
 
 const RELEASES: [Release; 3] = [Release::System, Release::V1_7, Release::V2];
 
-/// Who tells containerd to pull.
+/// The program that tells containerd to pull.
 #[derive(Clone, Copy, Debug)]
 enum Client {
     Ctr,
     Cri,
 }
 
-/// A containerd that pulls by way of the house's pullgate.
+/// A containerd that pulls through the house's pullgate.
 struct Node {
     containerd: Containerd,
     hosts: HostsDir,
@@ -176,7 +177,7 @@ impl Node {
         Self { containerd: options.start(&house.scratch).await, hosts, client, house }
     }
 
-    /// Pulls with the tenant's secret; tells why it failed.
+    /// Pulls with the tenant's secret; returns the error if that fails.
     async fn pull(&self, image: &str, asks: Tenant) -> Result<(), String> {
         match self.client {
             Client::Ctr => {
@@ -190,7 +191,8 @@ impl Node {
         }
     }
 
-    /// It has all of the tenant's image, each blob asked for once, and none of it from the registry itself.
+    /// Checks that the node has all of the tenant's image, each blob requested once, and none of it from the registry
+    /// directly.
     async fn has_pulled(&self, of: Tenant, cached: bool, answers: &Answers, told: &str) {
         let image = &self.house.image;
         assert_eq!(self.containerd.files(&image_of(of)).await, files_of(image), "{told}");
@@ -201,7 +203,7 @@ impl Node {
         assert_eq!(gets, if cached { 0 } else { image.blobs().count() }, "{told}");
     }
 
-    /// Neither pullgate nor the registry itself gave it anything.
+    /// Checks that the node got no content from pullgate and none from the registry.
     async fn has_got_nothing(&self, told: &str) {
         assert_eq!(granted(&self.house.registry.log()), 0, "{told}");
         assert_eq!(self.containerd.content().await, Vec::<String>::new(), "{told}");
@@ -209,7 +211,7 @@ impl Node {
 }
 
 impl Tenant {
-    /// As the kubelet passes a secret on.
+    /// The secret in the form that the kubelet passes on.
     fn secret(self) -> Auth {
         Auth { username: self.name().to_owned(), password: self.password().to_owned(), ..Auth::default() }
     }
@@ -219,12 +221,12 @@ fn image_of(tenant: Tenant) -> String {
     format!("{REGISTRY}/{}:1", tenant.repository())
 }
 
-/// How often the registry granted anything but a token.
+/// The number of requests, other than those for tokens, that the registry granted.
 fn granted(log: &Log) -> usize {
     log.count(|asked| asked.status == Some(200) && asked.kind != Kind::Token)
 }
 
-/// Did containerd ask the registry itself for content?
+/// True if containerd asked the registry directly for content.
 fn is_direct(asked: &Exchange) -> bool {
     let agent = asked.header("user-agent").unwrap_or_default();
     asked.kind != Kind::Token && agent.starts_with("containerd")

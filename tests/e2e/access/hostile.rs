@@ -1,4 +1,4 @@
-//! What is no token, and registries that would have clients take their secrets elsewhere.
+//! Invalid tokens, and registries that try to send clients elsewhere with their secrets.
 
 use loadtest::registry::{Access, Greeting, Registry, Rule};
 use loadtest::tls::Authority;

@@ -1,4 +1,4 @@
-//! By hand: what each caller is told, and what it costs the registry.
+//! Requests by hand: the answer that each caller gets, and the requests that it costs the registry.
 
 use http::Method;
 use loadtest::image::Image;
@@ -45,7 +45,8 @@ async fn is_served(house: &House, tenant: Tenant, cached: bool) {
 }
 
 async fn is_refused(house: &House, asks: Tenant, of: Tenant) {
-    // A token of their own repository, and one that the token server gave them for the other's, without the right.
+    // A token for their own repository, and one that the token server issued for the other repository, without the
+    // right.
     for token in [house.token(asks, asks.repository()), house.token(asks, of.repository())] {
         for (what, bytes) in house.parts() {
             for method in ["GET", "HEAD"] {
@@ -162,7 +163,7 @@ async fn a_lease_outlives_the_registry_and_no_new_one_is_given_without_it() {
         assert!(got.is_whole() && got.body == *bytes, "{what}: {}", got.status);
         for token in [Some(&*new), None] {
             let got = house.get("team/a", &what, token).await;
-            // The registry's own failure, and soon the breaker's word for it.
+            // The registry's own failure, and soon the class of the open breaker.
             let class = got.header("x-pullgate-class").unwrap();
             assert!(matches!(class, "registry_5xx" | "upstream_paused"), "{what}: {class}");
             assert_eq!(got.status.as_u16(), 503, "{what}");
@@ -228,7 +229,7 @@ async fn shared_access_shows_what_our_credentials_see_in_the_repository_that_sho
             assert_eq!((refused.status.as_u16(), refused.header("www-authenticate")), (403, None), "{what}");
         }
     }
-    // Cached content needs no registry where it is linked, and is nowhere else.
+    // Cached content needs no registry in a repository that is linked to it, and is absent in every other.
     registry.stop().await;
     assert_eq!(get("team/a", &layer).await.header("x-pullgate-outcome"), Some("hit"));
     assert_eq!(get("team/b", &layer).await.status.as_u16(), 503);
