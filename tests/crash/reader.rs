@@ -41,8 +41,11 @@ pub(crate) async fn fetch(address: &str, path: &str, part: Part, content: &[u8])
         match stream.read(&mut window).await {
             Ok(0) | Err(_) => return if start == end { Came::Whole } else { Came::Cut },
             Ok(read) => {
-                assert!(start + read <= end, "{path} {part:?}: more than {announced:?}");
-                assert!(window[..read] == content[start..start + read], "{path} {part:?}: wrong at {start}");
+                assert!(start + read <= end, "{path} {part:?}: more bytes than {announced:?}");
+                assert!(
+                    window[..read] == content[start..start + read],
+                    "{path} {part:?}: wrong bytes at {start}"
+                );
                 start += read;
             }
         }

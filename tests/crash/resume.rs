@@ -31,7 +31,7 @@ async fn a_kept_half_that_rotted_is_found_out_and_fetched_anew() {
     half.pullgate.start_again().await;
 
     let first = half.pullgate.get(&half.path).send().await;
-    assert!(!first.is_whole() || first.body == layer.bytes, "a whole body with a wrong byte");
+    assert!(!first.is_whole() || first.body == layer.bytes, "a complete body has a wrong byte");
     let second = half.pullgate.get(&half.path).send().await;
     assert!(second.is_whole() && second.body == layer.bytes, "{}", second.status);
     let metrics = half.pullgate.metrics().await;

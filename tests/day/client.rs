@@ -49,7 +49,7 @@ async fn parts(proxy: &str, repository: &str, wanted: &[&Image], stale: &mut boo
     *stale |= head.header("x-pullgate-outcome") == Some("stale");
     let digest = head.header("docker-content-digest").unwrap();
     let image = wanted.iter().find(|image| image.digest() == digest).unwrap_or_else(|| {
-        panic!("{repository}:1 is {digest}, which it never was");
+        panic!("{repository}:1 is {digest}, which is none of its images");
     });
     fetch(proxy, &path(&format!("manifests/{digest}")), &image.manifest).await?;
     for blob in image.blobs() {
@@ -61,7 +61,7 @@ async fn parts(proxy: &str, repository: &str, wanted: &[&Image], stale: &mut boo
 async fn fetch(proxy: &str, path: &str, blob: &Blob) -> Result<(), Refusal> {
     let answer = good(path, http::get(proxy, path).send().await)?;
     assert!(answer.is_whole(), "{path} was cut");
-    assert!(answer.body == blob.bytes, "{path} came whole and wrong");
+    assert!(answer.body == blob.bytes, "{path} came complete, with wrong bytes");
     Ok(())
 }
 

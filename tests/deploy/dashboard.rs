@@ -42,11 +42,14 @@ fn queries() -> Vec<(String, String)> {
 #[test]
 fn the_file_is_portable() {
     let dashboard = dashboard();
-    assert_eq!(dashboard["schemaVersion"], 39, "every maintained Grafana reads it");
-    assert_eq!(dashboard["uid"], "pullgate-upstreams", "links survive");
+    assert_eq!(dashboard["schemaVersion"], 39, "every maintained Grafana reads this version");
+    assert_eq!(dashboard["uid"], "pullgate-upstreams", "the uid keeps links valid");
     assert_eq!(dashboard["editable"], false);
     assert_eq!(dashboard["timezone"], "utc");
-    assert!(dashboard["id"].is_null() && dashboard["__inputs"].is_null(), "exported from an instance");
+    assert!(
+        dashboard["id"].is_null() && dashboard["__inputs"].is_null(),
+        "the file contains data of a Grafana instance"
+    );
 }
 
 #[test]
@@ -63,14 +66,14 @@ fn variables_choose_datasource_job_instance_and_registry() {
         assert_eq!(variable["datasource"]["uid"], "$datasource", "{name}");
         assert_eq!([&variable["multi"], &variable["includeAll"]], [true, true], "{name}");
         assert_eq!(variable["allValue"], ".+", "{name}");
-        assert_eq!(variable["refresh"], 2, "{name}: looked up again when the time range changes");
+        assert_eq!(variable["refresh"], 2, "{name} is queried again when the time range changes");
         contract::assert_known_series(variable["definition"].as_str().unwrap(), FILE);
     }
 }
 
 #[test]
 fn every_panel_has_a_title_a_description_and_a_known_unit() {
-    assert_eq!(panel_titles().len(), panels().len(), "titles are told apart");
+    assert_eq!(panel_titles().len(), panels().len(), "titles are unique");
     for panel in panels() {
         let title = panel["title"].as_str().unwrap();
         assert!(!title.is_empty());

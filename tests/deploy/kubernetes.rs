@@ -108,10 +108,13 @@ fn the_proxy_drains_and_keeps_one_instance_up() {
     let proxy = object("StatefulSet", "pullgate-proxy");
     let pod = &proxy["spec"]["template"]["spec"];
     let pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
-    assert!(pause >= 5, "the Service needs time to forget the pod");
+    assert!(pause >= 5, "the Service needs time to remove the pod");
     let drain = configuration().proxy.drain.as_secs();
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
-    assert!(grace == 300 && pause + drain < grace, "{pause} + {drain} < {grace}: the pod ends by itself");
+    assert!(
+        grace == 300 && pause + drain < grace,
+        "{pause} + {drain} < {grace}: the pod must end before it is killed"
+    );
     assert!(proxy["spec"]["replicas"].as_u64().unwrap() >= 2);
     assert_eq!(pod["topologySpreadConstraints"].as_array().unwrap().len(), 2);
     assert_eq!(object("PodDisruptionBudget", "pullgate-proxy")["spec"]["maxUnavailable"], 1);

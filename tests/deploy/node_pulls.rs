@@ -65,8 +65,8 @@ async fn the_file_of_a_registry_sends_every_request_to_the_mirror() {
         node.install("ghcr.io", &format!("{}/ghcr.io/hosts.toml", nodes::CERTS_D));
         node.pull(&format!("ghcr.io/{IMAGE}")).await;
         let (all, named) = asked(&node.mirror, "ghcr.io");
-        assert!(all >= 4, "{release:?}: tag, manifest, config and layer, not {all}");
-        assert_eq!(all, named, "{release:?}: the mirror is told for whom it stands in");
+        assert!(all >= 4, "{release:?}: expected tag, manifest, config and layer, got {all} requests");
+        assert_eq!(all, named, "{release:?}: every request names the registry in `ns`");
     }
 }
 

@@ -91,7 +91,7 @@ fn crio_names_the_registry_in_the_path() {
     assert_eq!(prefixes, built_in());
     for entry in registries {
         let prefix = entry["prefix"].as_str().unwrap();
-        assert_eq!(entry["location"].as_str().unwrap(), prefix, "the registry itself stays the last resort");
+        assert_eq!(entry["location"].as_str().unwrap(), prefix, "the registry is tried last");
         assert_eq!(entry["mirror"][0]["location"].as_str().unwrap(), format!("{address}/{prefix}"));
         assert!(entry["mirror"][0]["insecure"].as_bool().unwrap());
     }

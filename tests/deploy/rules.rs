@@ -84,7 +84,7 @@ fn every_class_of_a_probe_is_claimed_by_exactly_one_alert() {
             .collect()
     };
     for class in contract::probe_classes() {
-        assert_eq!(claimed(class).len(), 1, "`{class}` is claimed by {:?}", claimed(class));
+        assert_eq!(claimed(class).len(), 1, "`{class}` is covered by {:?}", claimed(class));
     }
 }
 
@@ -96,7 +96,7 @@ fn rules_select_only_classes_that_exist() {
     for rule in rules() {
         let expression = string(&rule, "expr");
         for class in classes_in(&expression, "class") {
-            assert!(known(&class), "`{class}` is no class: {expression}");
+            assert!(known(&class), "`{class}` is not a class: {expression}");
         }
     }
 }
@@ -125,7 +125,10 @@ fn every_alert_says_what_a_pager_needs() {
             "{name}"
         );
         let summary = string(&alert["annotations"], "summary");
-        assert!(summary.ends_with('.') && !summary.contains("{{"), "{name}: a static sentence: {summary}");
+        assert!(
+            summary.ends_with('.') && !summary.contains("{{"),
+            "{name}: the summary must be a sentence without variables: {summary}"
+        );
         assert!(string(&alert["annotations"], "description").len() > summary.len(), "{name}");
         let runbook = string(&alert["annotations"], "runbook_url");
         assert!(runbook.ends_with(&format!("/runbooks/{name}.md")), "{name}: {runbook}");

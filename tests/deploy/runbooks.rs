@@ -26,7 +26,7 @@ fn alerts_and_runbooks_are_the_same_set() {
 fn every_runbook_has_the_sections_in_order() {
     for name in rules::alert_names() {
         let page = files::text(&format!("runbooks/{name}.md"));
-        assert!(page.starts_with(&format!("# {name}\n")), "{name}: the title is the alert");
+        assert!(page.starts_with(&format!("# {name}\n")), "{name}: the title must be the alert's name");
         let headings: Vec<_> = page.lines().filter(|line| line.starts_with("## ")).collect();
         assert_eq!(headings, SECTIONS, "{name}");
     }
@@ -48,7 +48,7 @@ fn runbooks_name_panels_that_exist() {
         let section = page.split("## What we see on the dashboard").nth(1).unwrap();
         let section = section.split("\n## ").next().unwrap();
         let named: Vec<_> = section.split('*').skip(1).step_by(2).collect();
-        assert!(!named.is_empty(), "{name}: names no panel");
+        assert!(!named.is_empty(), "{name}: the runbook names no panel");
         for title in named {
             assert!(titles.contains(title), "{name}: no panel `{title}`");
         }

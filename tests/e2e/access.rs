@@ -147,7 +147,7 @@ impl House {
 async fn shown_of(house: &House) -> Vec<(String, String)> {
     let pullgate = &house.pullgate;
     let log = pullgate.log();
-    assert!(log.contains(" DEBUG ") && log.contains(REGISTRY), "it talks");
+    assert!(log.contains(" DEBUG ") && log.contains(REGISTRY), "the log has debug output");
     let mut shown = vec![
         ("log".to_owned(), log),
         ("metrics".to_owned(), pullgate.metrics().await.text().to_owned()),

@@ -33,7 +33,7 @@ async fn a_bad_request_is_refused_alone() {
         let answer = http::raw(pullgate.proxy(), request.as_bytes()).await;
         assert_eq!(answer.end, End::Closed, "{shown}");
         assert_eq!(answer.status.as_u16(), status, "{shown}: {}", answer.text());
-        assert!(answer.is_whole(), "{shown}: one answer: {}", answer.text());
+        assert!(answer.is_whole(), "{shown}: expected one answer, got: {}", answer.text());
         assert_eq!(answer.json()["errors"][0]["code"], code, "{shown}");
     }
     assert_eq!(upstream.log().connections(), 0);
@@ -145,7 +145,11 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
         let answer = pullgate.get(&target).send().await;
         assert_eq!(answer.json()["tags"].as_array().map(Vec::len), Some(100));
         target = answer.header("link").unwrap().trim_matches('<').split_once('>').unwrap().0.to_owned();
-        assert_eq!(upstream.log().iter().count(), page, "a page for a page, and none ahead");
+        assert_eq!(
+            upstream.log().iter().count(),
+            page,
+            "one upstream request per page, and no page is read ahead"
+        );
     }
 }
 
@@ -219,7 +223,7 @@ async fn is_refused_and_not_kept(class: &str, document: &serde_json::Value) {
         assert_eq!(answer.status, 503, "{}", answer.text());
         assert_eq!(answer.header("retry-after"), None);
         assert_eq!(answer.header("x-pullgate-class"), Some(class), "{}", answer.text());
-        assert_eq!(upstream.log().manifest_gets(), round, "asked for anew");
+        assert_eq!(upstream.log().manifest_gets(), round, "the document is requested again");
     }
     let kept = content(&scratch);
     assert!(kept.is_empty(), "{kept:?}");
@@ -227,7 +231,7 @@ async fn is_refused_and_not_kept(class: &str, document: &serde_json::Value) {
     let good = pullgate.get(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
     assert_eq!(good.status, 200, "{}", good.text());
     let kept = content(&scratch);
-    assert_eq!(kept.len(), 3, "a good one, its link and its tag: {kept:?}");
+    assert_eq!(kept.len(), 3, "expected one good manifest, its link and its tag: {kept:?}");
 }
 
 /// The files that hold content: blobs and manifests, links, tags, and partial files each have a folder. The record of

@@ -92,7 +92,7 @@ async fn an_image_is_warmed_listed_explained_and_purged() {
     assert_eq!(would, did);
     assert_eq!(did["tags"], serde_json::json!([image("one")]));
     assert_eq!(scene.cache(&["explain", layer]).await.code(), Some(3));
-    assert_eq!(scene.cache(&["explain", &image("two")]).await.code(), Some(0), "what it shares stays");
+    assert_eq!(scene.cache(&["explain", &image("two")]).await.code(), Some(0), "the shared layer is kept");
     let metrics = scene.pullgate.metrics().await;
     let evicted = metrics.value("pullgate_cache_evictions_total", &[("reason", "purge")]);
     assert_eq!(evicted, did["objects"].as_object().unwrap().len() as f64);

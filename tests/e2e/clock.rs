@@ -109,12 +109,12 @@ async fn tags_are_asked_about_once_and_are_fresh_by_the_right_clock_then() {
         assert_eq!(world.upstream.log().iter().count(), 0, "{was:?}");
 
         assert_eq!(world.ask().await, world.means("hit"), "{was:?}");
-        assert_eq!(world.upstream.log().manifest_heads(), 1, "{was:?}: asked first");
+        assert_eq!(world.upstream.log().manifest_heads(), 1, "{was:?}: the registry is asked first");
         world.confirmed_just_now();
         for _ in 0..3 {
             assert_eq!(world.ask().await, world.means("hit"), "{was:?}");
         }
-        assert_eq!(world.upstream.log().manifest_heads(), 1, "{was:?}: fresh for an hour");
+        assert_eq!(world.upstream.log().manifest_heads(), 1, "{was:?}: the tag is fresh for an hour");
     }
 }
 

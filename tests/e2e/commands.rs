@@ -34,7 +34,7 @@ async fn every_error_of_a_file_is_shown_with_its_place_and_its_cure() {
         assert!(checked.stderr().contains(told), "{told} is missing:\n{}", checked.stderr());
     }
     let served = command(BIN, &["serve", "--config", path]).await;
-    assert_eq!((served.code(), served.stderr()), (Some(2), checked.stderr()), "serve says the same");
+    assert_eq!((served.code(), served.stderr()), (Some(2), checked.stderr()), "serve prints the same errors");
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn effective_values_are_printed_with_their_origin() {
         line.rsplit_once("# ").unwrap().1.to_owned()
     };
     assert!(origin("tag_max_age = \"5m\"").ends_with("some.toml:2"));
-    assert_eq!(origin("tag_max_age = \"1m\""), "default", "of the others");
+    assert_eq!(origin("tag_max_age = \"1m\""), "default", "the other upstream has the default");
     assert_eq!(origin("registry = \"docker.io\""), "built in");
 }
 

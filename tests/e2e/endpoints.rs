@@ -68,9 +68,12 @@ async fn the_second_endpoint_serves_under_its_own_prefix_authority_and_credentia
     assert!(asked.iter().all(|it| it.query.contains(&("ns".to_owned(), REGISTRY.to_owned()))), "its ns");
     assert!(asked.iter().any(|it| it.authorized), "its credentials");
     let first = pair.first.log();
-    assert!(first.iter().all(|it| !it.authorized), "the first sees none of them");
+    assert!(first.iter().all(|it| !it.authorized), "the first endpoint gets no credentials");
     let count = first.iter().count();
-    assert!((5..8).contains(&count), "five failures, then a probe or two, of eight questions: {count}");
+    assert!(
+        (5..8).contains(&count),
+        "expected five failures, then one or two probes, for eight requests: {count}"
+    );
 
     let metrics = pair.pullgate.metrics().await;
     let state = |registry: &Registry| {
@@ -95,7 +98,7 @@ async fn a_layer_that_breaks_off_at_the_second_endpoint_goes_on_there() {
     let asked = pair.second.log();
     let resumed = asked.iter().filter(|it| it.names(layer) && it.header("range").is_some());
     assert_eq!(resumed.filter(|it| it.authorized && it.path.starts_with("/v2/hub/")).count(), 1);
-    assert_eq!(asked.count(|it| it.names(layer) && it.authorized), 2, "nothing came twice");
+    assert_eq!(asked.count(|it| it.names(layer) && it.authorized), 2, "no part was sent twice");
 }
 
 #[tokio::test]
@@ -142,7 +145,7 @@ async fn another_pullgate_as_the_first_endpoint_answers_stale_and_503_without_be
     behind.fault(Rule::any().answer(Answer::status(500)));
     let stale = outer.get(&path("manifests/1")).send().await;
     assert_eq!((stale.status.as_u16(), stale.header("x-pullgate-outcome")), (200, Some("stale")));
-    assert_eq!(origin.log().connections(), 0, "a stale answer is an answer");
+    assert_eq!(origin.log().connections(), 0, "a stale answer is accepted, so the origin is not asked");
 
     for tag in 2..12 {
         origin.add_image("library/app", &tag.to_string(), &Image::with_layers(40 + tag, &[100]));
@@ -151,11 +154,11 @@ async fn another_pullgate_as_the_first_endpoint_answers_stale_and_503_without_be
     }
     let metrics = outer.metrics().await;
     let state = metrics.value("pullgate_upstream_breaker_state", &[("endpoint", inner.proxy())]);
-    assert!(state.abs() < f64::EPSILON, "it is well itself: {state}");
+    assert!(state.abs() < f64::EPSILON, "the other pullgate counts as healthy: {state}");
     let paused = metrics.value("pullgate_upstream_breaker_state", &[("endpoint", &origin.authority())]);
     assert!(paused.abs() < f64::EPSILON);
     let failed = behind.log().count(|it| it.status == Some(500));
-    assert!(failed < 11, "and protects what is behind it: {failed} requests for 11 questions");
+    assert!(failed < 11, "the other pullgate protects its upstream: {failed} requests for 11 questions");
 }
 
 fn manifests(log: &Log) -> usize {

@@ -35,7 +35,7 @@ async fn a_mirror_that_points_at_itself_asks_nobody() {
             "{}",
             answer.text()
         );
-        assert_eq!(asked(&pullgate).await, 1, "{listen} {host}: the client's own request");
+        assert_eq!(asked(&pullgate).await, 1, "{listen} {host}: only the client's own request arrives");
     }
 }
 
@@ -49,7 +49,7 @@ async fn two_mirrors_that_point_at_each_other_ask_each_other_once() {
     let answer = pull_from(&one).await;
 
     is_a_loop(&answer, "A, B, A");
-    assert!(answer.text().contains(&other.address()), "the endpoint is named: {}", answer.text());
+    assert!(answer.text().contains(&other.address()), "the answer must name the endpoint: {}", answer.text());
     assert_eq!((asked(&first).await, asked(&second).await), (2, 1));
 }
 
@@ -69,10 +69,13 @@ async fn a_mirror_that_forgets_where_requests_came_from_brings_a_bounded_number_
         assert_eq!(answer.status, 503, "{keeps}: {}", answer.text());
         if class.is_some() {
             is_a_loop(&answer, keeps);
-            assert!(answer.text().contains(&between), "the endpoint is named: {}", answer.text());
+            assert!(answer.text().contains(&between), "the answer must name the endpoint: {}", answer.text());
         }
         let (came, ours) = (requests.load(std::sync::atomic::Ordering::SeqCst), asked(&pullgate).await);
-        assert!(came <= 2 && ours <= 3, "{keeps}: {came} went out, {ours} came in");
+        assert!(
+            came <= 2 && ours <= 3,
+            "{keeps}: {came} requests were forwarded, {ours} arrived at pullgate"
+        );
     }
 }
 

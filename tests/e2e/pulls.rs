@@ -101,7 +101,7 @@ async fn containerd_2_fetches_layers_in_parallel_ranges_cold_and_warm() {
     node.pull().await;
     node.each_blob_left_the_upstream_once();
     let ranges = node.pullgate.metrics().await.sum("pullgate_proxy_requests_total", &[("code", "206")]);
-    assert!(ranges >= 12.0, "a range for each 100 kB, not {ranges}");
+    assert!(ranges >= 12.0, "expected a range for each 100 kB, got {ranges}");
     assert_eq!(node.direct_requests(), 0);
 }
 

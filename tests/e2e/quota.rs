@@ -55,14 +55,14 @@ async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
     registry.set_quota(Some(Quota::of(100).remaining(0)));
     let back = async {
         tokio::time::sleep(GAP).await;
-        assert_eq!(registry.log().manifest_gets(), 0, "who is held asks for nothing that counts");
+        assert_eq!(registry.log().manifest_gets(), 0, "a held client causes no counted request");
         registry.set_quota(Some(Quota::of(100)));
     };
     tokio::join!(burst(&pullgate), back);
     let log = registry.log();
     assert_eq!(log.manifest_gets() as u64, BURST, "each manifest was counted once");
     let free = log.manifest_heads() as u64;
-    assert!(free <= BURST + 25, "one HEAD a tag, and one a second for all: {free}");
+    assert!(free <= BURST + 25, "one HEAD per tag, and one per second for all: {free}");
 }
 
 /// The time in which the registry allows no pull.
@@ -82,7 +82,7 @@ async fn containerds_are_carried_over_a_gap_too_with_no_way_around_pullgate() {
             assert_eq!(
                 registry.log().manifest_gets(),
                 0,
-                "{release:?}: who is held asks for nothing that counts"
+                "{release:?}: a held client causes no counted request"
             );
             registry.set_quota(Some(Quota::of(100)));
         };
@@ -103,7 +103,7 @@ async fn a_burst_that_runs_a_quota_dry_is_carried_until_it_comes_back() {
     };
     tokio::join!(burst(&pullgate), back);
     assert_eq!(registry.log().manifest_gets() as u64, BURST);
-    assert!(registry.log().iter().all(|asked| asked.status != Some(429)), "the registry never had to refuse");
+    assert!(registry.log().iter().all(|asked| asked.status != Some(429)), "the registry refused no request");
 }
 
 #[tokio::test]
@@ -119,7 +119,10 @@ async fn a_burst_refused_without_a_warning_waits_for_the_time_named() {
     };
     let ((), times) = tokio::join!(burst(&pullgate), back);
     let log = registry.log();
-    assert!(times >= 1 && log.manifest_gets() as u64 <= BURST + times + 1, "who was refused asked once more");
+    assert!(
+        times >= 1 && log.manifest_gets() as u64 <= BURST + times + 1,
+        "each refused request was repeated once"
+    );
 }
 
 #[tokio::test]
@@ -155,7 +158,7 @@ async fn below_the_reserve_a_tag_goes_stale_and_a_new_pull_goes_on() {
         assert_eq!(stale.header("x-pullgate-class"), Some("rate_pull_quota"));
         assert_eq!(stale.header("docker-content-digest"), Some(image(0).digest()));
     }
-    assert_eq!(registry.log().manifest_gets(), 1, "nothing was spent on the tag");
+    assert_eq!(registry.log().manifest_gets(), 1, "no counted request was spent on the tag");
     pull(&pullgate, 1).await;
     assert_eq!(registry.log().manifest_gets(), 2);
 }
@@ -200,8 +203,8 @@ async fn a_greedy_client_leaves_a_modest_one_its_pull() {
     let refused = answers.iter().filter(|answer| answer.status.as_u16() == 503).count();
     assert_eq!((served + refused) as u64, BURST - 1);
     // A request that is admitted in the last moment of its deadline is late.
-    assert!(classes("overloaded") + 2 >= refused, "the rest was refused by us, not by the registry");
-    assert!(registry.log().manifest_gets() < 20, "the greedy one left something");
+    assert!(classes("overloaded") + 2 >= refused, "pullgate refused the rest, not the registry");
+    assert!(registry.log().manifest_gets() < 20, "the greedy client left some quota");
     let modest = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");
     let answer = pullgate.get(&modest).from("127.0.0.2".parse().unwrap()).send().await;
     assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());

@@ -22,7 +22,7 @@ async fn a_changed_file_takes_effect_and_a_bad_one_changes_nothing() {
     let with = without.clone() + &upstream("test", REGISTRY, &registry.url());
 
     let pullgate = Pullgate::start(BIN, &scratch, &without).await;
-    assert_eq!(manifest(&pullgate).await, 404, "not configured yet");
+    assert_eq!(manifest(&pullgate).await, 404, "the registry is not configured yet");
     assert_eq!(pullgate.metrics().await.value(SUCCESS, &[]), 1.0);
 
     pullgate.reconfigure(&with);
@@ -110,7 +110,7 @@ async fn reloads_give_the_prober_no_more_of_a_registrys_quota() {
         assert_eq!((&probe["verdict"], &probe["depth"]), (&"ok".into(), &"pullable".into()), "{probe}");
         pullgate.reconfigure(&configured);
     }
-    assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, however often it is reloaded");
+    assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, whatever the number of reloads");
 }
 
 async fn answers(pullgate: &Pullgate, status: u16) {

@@ -50,7 +50,7 @@ impl World {
     async fn read(&self) -> bool {
         let answer = self.pullgate.get(&self.path()).send().await;
         assert_eq!(answer.status, 200);
-        assert!(!answer.is_whole() || answer.body == self.layer().bytes, "whole, and wrong");
+        assert!(!answer.is_whole() || answer.body == self.layer().bytes, "a complete body has wrong bytes");
         answer.is_whole()
     }
 
@@ -112,7 +112,7 @@ async fn what_rotted_while_the_machine_was_down_is_whole_for_nobody_and_containe
 async fn a_client_that_comes_back_at_once_has_the_file_looked_at() {
     let world = World::with_layer(6 << 20).await;
     world.flip(0);
-    assert!(!world.read().await, "it had all of it a moment ago, and asks again");
+    assert!(!world.read().await, "the client had the whole layer and requests it again");
     assert_eq!(world.quarantined("repeat").await, 1.0);
     assert!(world.read().await);
 }
@@ -128,8 +128,8 @@ async fn a_file_cut_under_a_slow_reader_costs_that_reader_at_most() {
     let bytes = [&begin[..], &rest.body].concat();
     let whole = bytes.len() == world.layer().bytes.len();
     assert_eq!(rest.end, End::Closed, "cut by FIN after {} bytes", bytes.len());
-    assert!(!whole || bytes == world.layer().bytes, "whole, and wrong");
-    assert!(world.pullgate.readiness().await.status.is_success(), "it lives");
+    assert!(!whole || bytes == world.layer().bytes, "a complete body has wrong bytes");
+    assert!(world.pullgate.readiness().await.status.is_success(), "pullgate still serves");
     assert!(world.read().await && world.read().await);
     let metrics = world.pullgate.metrics().await;
     assert_eq!(metrics.sum("pullgate_cache_quarantined_total", &[]), 1.0);

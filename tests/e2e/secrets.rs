@@ -230,7 +230,7 @@ async fn is_seen_by_its_registry_alone(access: Access) {
 
     let log = registry.log();
     let redirected: Vec<_> = log.iter().filter(|exchange| exchange.kind == Kind::Cdn).collect();
-    assert_eq!(redirected.len(), 3, "the config and two layers");
+    assert_eq!(redirected.len(), 3, "the config and two layers are redirected");
     assert!(redirected.iter().all(|exchange| !exchange.authorized && exchange.status == Some(200)));
     assert!(log.iter().any(|exchange| exchange.authorized));
     // Headers that a client sent must not be passed on.
@@ -238,7 +238,7 @@ async fn is_seen_by_its_registry_alone(access: Access) {
         log.iter()
             .all(|exchange| exchange.header("cookie").is_none() && exchange.header("x-secret").is_none())
     );
-    assert!(files_below(&cache(&scratch)).len() > 8, "content, links and a tag");
+    assert!(files_below(&cache(&scratch)).len() > 8, "content, links and a tag are stored");
     assert!(it_talks(&pullgate));
 }
 

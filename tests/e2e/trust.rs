@@ -197,7 +197,7 @@ async fn realms_that_lead_astray_are_not_followed() {
         story.registry.clear(fault);
     }
     story.traps.are_empty("realms");
-    assert!(!story.registry.log().iter().any(|asked| asked.authorized), "no credential left");
+    assert!(!story.registry.log().iter().any(|asked| asked.authorized), "no credential was sent");
 }
 
 #[tokio::test]
@@ -293,7 +293,7 @@ async fn a_private_registry_works_once_it_is_allowed() {
     refused(&pull("addresses = [\"10.99.0.7/32\"]").await, "an address", "to `token_hosts` of the upstream");
     let keys = "addresses = [\"10.99.0.7/32\"]\ntoken_hosts = [\"login.corp\"]";
     refused(&pull(keys).await, "a token host", "login.corp is at 10.99.0.8, outside the addresses");
-    assert!(!registry.log().iter().any(|asked| asked.authorized), "no credential left so far");
+    assert!(!registry.log().iter().any(|asked| asked.authorized), "no credential was sent so far");
     let keys = "addresses = [\"10.0.0.0/8\"]\ntoken_hosts = [\"login.corp\"]\nblob_hosts = [\"blobs.corp\"]";
     let host = blobs.trim_start_matches("https://");
     refused(&pull(keys).await, "both addresses", &format!("add \\\"{host}\\\" to `blob_hosts`"));
@@ -359,7 +359,7 @@ async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
         registry.revoke_tokens();
     }
     let after = crate::setup::files_below(&crate::setup::cache(&scratch).join("v1"));
-    assert_eq!(after, before, "nothing is kept");
+    assert_eq!(after, before, "nothing is stored");
 }
 
 /// The URLs in a manifest for its layers are not used.

@@ -135,7 +135,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
 
     wipe(&world.folder());
     // This happens without any request.
-    wait_until("what is gone to be forgotten", LIMIT, || async {
+    wait_until("the wiped content to be forgotten", LIMIT, || async {
         (world.objects().await == 0.0).then_some(())
     })
     .await;

@@ -20,7 +20,7 @@ async fn what_breaks_upstream_reaches_the_webhook_and_what_is_mended_resolves() 
     assert_eq!(trouble.pull(DOWN).await, 200);
     prometheus.value(&format!("pullgate_probe_state{{registry={DOWN:?},class=\"ok\"}} == 1"), LIMIT).await;
     trouble.down.stop().await;
-    assert_eq!(trouble.pull(DOWN).await, 200, "from the cache, stale");
+    assert_eq!(trouble.pull(DOWN).await, 200, "the tag is served stale from the cache");
     for (name, registry, severity, says) in [
         ("PullgateUpstreamDown", DOWN, "warning", "connect_refused"),
         ("PullgateUpstreamDown", EXPIRED, "warning", "tls_expired"),

@@ -111,7 +111,7 @@ impl Trouble {
     pub(crate) async fn unfold(&self) {
         assert_eq!(self.pull(DOWN).await, 200);
         self.down.stop().await;
-        assert_eq!(self.pull(DOWN).await, 200, "from the cache, stale");
+        assert_eq!(self.pull(DOWN).await, 200, "the tag is served stale from the cache");
         self.misuse().await;
         self.pullgate
             .metrics_when("every registry to be probed", |metrics| {

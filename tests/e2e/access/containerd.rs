@@ -61,7 +61,7 @@ async fn pulls_what_its_tenant_may_see(release: Release, client: Client) {
                 );
                 assert!(
                     answers.of_kind("manifest") <= 4,
-                    "two requests for the tag, two for the digest: {told}"
+                    "expected two requests for the tag and two for the digest: {told}"
                 );
                 assert_eq!(pulled.is_ok(), asks == of, "{told}");
                 if asks == of {

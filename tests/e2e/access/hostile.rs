@@ -29,7 +29,10 @@ async fn what_is_no_token_is_refused_and_never_passed_on() {
         let got = request.send().await;
         assert_eq!(got.status.as_u16(), status, "{what}: {}", got.text());
         assert_eq!(got.header("www-authenticate"), None, "{what}");
-        assert!(!got.text().contains("abc") && !got.text().contains("YW5u"), "{what} is not repeated");
+        assert!(
+            !got.text().contains("abc") && !got.text().contains("YW5u"),
+            "the answer must not repeat {what}"
+        );
     }
     assert_eq!(house.registry.log().connections(), 0);
 }
@@ -51,7 +54,7 @@ async fn bytes_that_are_no_text_and_heads_beyond_measure_end_the_connection() {
         assert_eq!(raw(address, &head(&value)).await.status.as_u16(), status);
     }
     assert_eq!(house.registry.log().connections(), 0);
-    assert_eq!(house.get(OPEN, "manifests/1", None).await.status.as_u16(), 200, "it serves on");
+    assert_eq!(house.get(OPEN, "manifests/1", None).await.status.as_u16(), 200, "pullgate still serves");
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn is_served(house: &House, tenant: Tenant, cached: bool) {
     assert_eq!(
         fetched,
         if cached { 0 } else { 1 + house.image.blobs().count() },
-        "each thing once, and never again"
+        "each resource is fetched once and never again"
     );
 }
 
@@ -63,7 +63,7 @@ async fn is_refused(house: &House, asks: Tenant, of: Tenant) {
     assert_eq!(
         log.count(|asked| asked.method == Method::GET),
         0,
-        "nothing is fetched for who may not see it"
+        "nothing is fetched for a client without access"
     );
     assert!(log.count(|_| true) <= 2, "a refusal is remembered: {log:#?}");
 }
@@ -80,7 +80,11 @@ async fn nobody_is_told_where_to_get_a_token_and_the_registry_is_asked_once() {
             assert_eq!((got.status.as_u16(), got.header("x-pullgate-class")), (401, Some("auth_missing")));
             let challenge =
                 format!("Bearer realm=\"{realm}\",service=\"loadtest\",scope=\"repository:team/a:pull\"");
-            assert_eq!(got.header("www-authenticate"), Some(&*challenge), "no error in a first challenge");
+            assert_eq!(
+                got.header("www-authenticate"),
+                Some(&*challenge),
+                "a first challenge contains no error"
+            );
             let advice = "give the pod an imagePullSecret for registry.test";
             assert!(method == "HEAD" || got.text().contains(advice), "{}", got.text());
         }
@@ -89,14 +93,14 @@ async fn nobody_is_told_where_to_get_a_token_and_the_registry_is_asked_once() {
     assert_eq!(
         (log.manifest_heads(), log.tokens(), log.count(|_| true)),
         (2, 1, 3),
-        "the anonymous dance, once"
+        "the anonymous challenge and token request happen once"
     );
     let challenged = house.pullgate.metrics().await.sum("pullgate_proxy_requests_total", &[("code", "401")]);
-    assert_eq!(challenged, 2.0 * house.parts().len() as f64, "counted as what they are");
+    assert_eq!(challenged, 2.0 * house.parts().len() as f64, "challenges are counted as challenges");
     assert_eq!(
         house.pullgate.get("/v2/").send().await.header("www-authenticate"),
         None,
-        "a ping asks nothing"
+        "a ping causes no upstream request"
     );
 }
 
@@ -113,7 +117,7 @@ async fn what_is_public_is_served_without_a_question() {
     assert_eq!(log.tokens(), 1);
     assert!(house.image.blobs().all(|blob| log.blob_gets(&blob.digest) == 1));
     let refused = house.get("team/a", &house.parts()[2].0, None).await;
-    assert_eq!(refused.status.as_u16(), 401, "the same digest in another's repository");
+    assert_eq!(refused.status.as_u16(), 401, "the same digest in the other tenant's repository is refused");
 }
 
 #[tokio::test]
@@ -195,12 +199,16 @@ async fn a_tag_that_is_refused_is_not_excused_by_what_is_cached() {
     let got = house.get("team/a", "manifests/1", Some(&token)).await;
     assert_eq!((got.status.as_u16(), got.header("warning")), (403, None));
     let blob = house.get("team/a", &house.parts()[2].0, Some(&token)).await;
-    assert_eq!(blob.status.as_u16(), 200, "of the tag alone: the token is still good for the repository");
+    assert_eq!(
+        blob.status.as_u16(),
+        200,
+        "only the tag is refused: the token is still valid for the repository"
+    );
     house.registry.clear_faults();
     house.registry.revoke_tokens();
     assert_eq!(house.get("team/a", "manifests/1", Some(&token)).await.status.as_u16(), 401);
     let blob = house.get("team/a", &house.parts()[2].0, Some(&token)).await;
-    assert_eq!(blob.status.as_u16(), 401, "the lease is over");
+    assert_eq!(blob.status.as_u16(), 401, "the lease has expired");
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ impl Cri {
         let answer = client.unary(tonic::Request::new(message), path, ProstCodec::default());
         let answer = timeout(CALL_LIMIT, answer)
             .await
-            .unwrap_or_else(|_| panic!("{method}: no end after {CALL_LIMIT:?}"));
+            .unwrap_or_else(|_| panic!("{method}: no answer after {CALL_LIMIT:?}"));
         answer.map(tonic::Response::into_inner)
     }
 }

@@ -43,14 +43,14 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
 /// for that only if they contain such a header.
 pub async fn raw(address: &str, bytes: &[u8]) -> Answer {
     let mut stream = connect(address).await;
-    stream.write_all(bytes).await.expect("the bytes to be taken");
+    stream.write_all(bytes).await.expect("the bytes to be sent");
     Reading::begin(stream, false).await.rest().await
 }
 
 /// Like [`raw`], for bytes that may get any answer or none: returns all bytes received and how the connection ended.
 pub async fn raw_bytes(address: &str, bytes: &[u8]) -> (Bytes, End) {
     let mut stream = connect(address).await;
-    stream.write_all(bytes).await.expect("the bytes to be taken");
+    stream.write_all(bytes).await.expect("the bytes to be sent");
     let mut received = BytesMut::new();
     loop {
         if let Some(end) = receive(&mut stream, &mut received).await {
@@ -118,7 +118,7 @@ impl Request {
             Some(from) => connect_from(from, &self.address).await,
             None => connect(&self.address).await,
         };
-        stream.write_all(&self.bytes()).await.expect("the request to be taken");
+        stream.write_all(&self.bytes()).await.expect("the request to be sent");
         let mut reading = Reading::begin(stream, self.method == Method::HEAD).await;
         reading.searched = self.searched;
         if self.searched {
@@ -245,7 +245,7 @@ impl Answer {
     #[track_caller]
     pub fn json(&self) -> Value {
         let parsed = serde_json::from_slice(&self.body);
-        parsed.unwrap_or_else(|error| panic!("{} and no JSON ({error}): {}", self.status, self.text()))
+        parsed.unwrap_or_else(|error| panic!("{} without valid JSON ({error}): {}", self.status, self.text()))
     }
 }
 
@@ -266,13 +266,13 @@ async fn connect(address: &str) -> TcpStream {
 async fn connect_from(from: IpAddr, address: &str) -> TcpStream {
     let to: SocketAddr = address.parse().expect("an address and a port");
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.expect("a socket");
-    socket.bind(SocketAddr::new(from, 0)).unwrap_or_else(|error| panic!("not from {from}: {error}"));
+    socket.bind(SocketAddr::new(from, 0)).unwrap_or_else(|error| panic!("cannot bind to {from}: {error}"));
     socket.connect(to).await.unwrap_or_else(|error| panic!("no connection to {address}: {error}"))
 }
 
 /// Reads the available bytes; returns the end of the connection if it was reached. Panics after 60 s of silence.
 async fn receive(stream: &mut TcpStream, received: &mut BytesMut) -> Option<End> {
-    match timeout(SILENCE_LIMIT, stream.read_buf(received)).await.expect("a sign of life within 60 s") {
+    match timeout(SILENCE_LIMIT, stream.read_buf(received)).await.expect("bytes or an end within 60 s") {
         Ok(0) => Some(End::Closed),
         Ok(_) => None,
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Some(End::Reset),
@@ -284,10 +284,10 @@ fn parse_head(head: &str) -> (StatusCode, HeaderMap) {
     let mut lines = head.trim_end().split("\r\n");
     let status_line = lines.next().unwrap_or_default();
     let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("no status line: {status_line:?}"));
+    let status = status.unwrap_or_else(|| panic!("not a status line: {status_line:?}"));
     let header = |line: &str| {
-        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no header line: {line:?}"));
-        let name = HeaderName::try_from(name).unwrap_or_else(|_| panic!("no header name: {line:?}"));
+        let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("not a header line: {line:?}"));
+        let name = HeaderName::try_from(name).unwrap_or_else(|_| panic!("not a header name: {line:?}"));
         (name, HeaderValue::try_from(value.trim()).expect("a header value"))
     };
     let mut headers = HeaderMap::new();

@@ -73,7 +73,7 @@ impl Process {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal)
-            .unwrap_or_else(|error| panic!("{} gets no signal: {error}", self.name));
+            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
     /// Waits until the process has ended by itself. Panics after `limit`.
@@ -135,7 +135,7 @@ impl Ran {
     /// Everything it printed. Panics if the command did not fail.
     #[track_caller]
     pub fn failed(self) -> String {
-        assert!(!self.status.success(), "a failure was expected of {self}");
+        assert!(!self.status.success(), "expected a failure: {self}");
         self.stderr + &self.stdout
     }
 
@@ -171,8 +171,9 @@ pub async fn run(command: Command) -> Ran {
     let what = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output =
-        timeout(RUN_LIMIT, output).await.unwrap_or_else(|_| panic!("{what}: no end after {RUN_LIMIT:?}"));
+    let output = timeout(RUN_LIMIT, output)
+        .await
+        .unwrap_or_else(|_| panic!("{what} has not ended after {RUN_LIMIT:?}"));
     let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
     Ran {
         what,

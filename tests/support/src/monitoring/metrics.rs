@@ -24,7 +24,7 @@ impl Metrics {
     /// Parses a scrape. Panics on an invalid line.
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let parse = |line| parse_series(line).unwrap_or_else(|| panic!("no series: {line:?}"));
+        let parse = |line| parse_series(line).unwrap_or_else(|| panic!("not a series: {line:?}"));
         Self { series: lines.map(parse).collect(), text: text.to_owned() }
     }
 
