@@ -96,7 +96,7 @@ impl House {
         }
         registry.require(Access::Tokens(tenants()));
         let section = section(&registry.url()) + "access = \"per-client\"\n";
-        let talkative = crate::secrets::talkative(&scratch);
+        let talkative = crate::setup::talkative(&scratch);
         let pullgate =
             Pullgate::start(talkative.to_str().unwrap(), &scratch, &(config(&scratch) + &section)).await;
         Self { registry, pullgate, image, scratch }

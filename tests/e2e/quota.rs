@@ -164,7 +164,7 @@ async fn below_the_reserve_a_tag_goes_stale_and_a_new_pull_goes_on() {
 }
 
 #[tokio::test]
-async fn a_century_and_a_page_are_a_sane_pause() {
+async fn a_retry_after_of_a_century_on_an_html_429_becomes_a_limited_pause() {
     let (registry, pullgate, _scratch) = limited("").await;
     let blob = format!("/v2/library/app0/blobs/{}?ns={REGISTRY}", image(0).largest_layer().digest);
     let century = Rule::manifest().too_many_requests(TooMany::Html).header("retry-after", "3155760000");

@@ -4,9 +4,6 @@
 //! providers, and headers that clients send. After each test the harness searches everything that pullgate showed and
 //! stored for it (`support::leaks`); the tests here bring every kind of secret to every place where it could leak.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -17,7 +14,9 @@ use loadtest::registry::{Access, Answer, Greeting, Kind, Registry, Rule, Tokens}
 use support::pullgate::command;
 use support::{Containerd, HostsDir, Pullgate, Release, Scratch, files_of};
 
-use crate::setup::{Answers, BIN, REGISTRY, cache, config, files_below, pull_by_hand, upstream};
+use crate::setup::{
+    Answers, BIN, REGISTRY, cache, config, files_below, program, pull_by_hand, talkative, upstream,
+};
 
 const USER: &str = "somebody";
 const PASSWORD: &str = "canary-5ec7e7-pa55w0rd";
@@ -240,22 +239,6 @@ async fn is_seen_by_its_registry_alone(access: Access) {
     );
     assert!(files_below(&cache(&scratch)).len() > 8, "content, links and a tag are stored");
     assert!(it_talks(&pullgate));
-}
-
-/// Pullgate with the most verbose log, and with programs of the scratch folder in its search path.
-pub(crate) fn talkative(scratch: &Scratch) -> PathBuf {
-    let script = format!("PATH=\"{}:$PATH\" RUST_LOG=trace exec {BIN:?} \"$@\"", scratch.path().display());
-    program(scratch, "talkative-pullgate", &script)
-}
-
-fn program(scratch: &Scratch, name: &str, body: &str) -> PathBuf {
-    let path: PathBuf = scratch.file(name, &format!("#!/bin/sh\n{body}\n"));
-    executable(&path);
-    path
-}
-
-fn executable(path: &Path) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// True if there was output to search and the search finds the canary in it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -189,6 +190,23 @@ pub(crate) async fn pull_by_hand(pullgate: &Pullgate, image: &Image) {
             got.header("x-pullgate-class")
         );
     }
+}
+
+/// Pullgate with the most verbose log, and with programs of the scratch folder in its search path.
+pub(crate) fn talkative(scratch: &Scratch) -> PathBuf {
+    let script = format!("PATH=\"{}:$PATH\" RUST_LOG=trace exec {BIN:?} \"$@\"", scratch.path().display());
+    program(scratch, "talkative-pullgate", &script)
+}
+
+/// Writes a shell script into the scratch folder and makes it executable.
+pub(crate) fn program(scratch: &Scratch, name: &str, body: &str) -> PathBuf {
+    let path: PathBuf = scratch.file(name, &format!("#!/bin/sh\n{body}\n"));
+    executable(&path);
+    path
+}
+
+fn executable(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Every regular file below a folder; the control socket is not one.

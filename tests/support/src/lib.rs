@@ -1,6 +1,6 @@
-//! The harness of the integration tests: the binary under test beside real containerd, registries and Prometheus.
+//! The harness of the integration tests: the binary under test with real containerds, registries and Prometheus.
 //!
-//! A test is a story of a few lines. It opens a [`Scratch`] folder, starts what it needs, pulls, and looks:
+//! A test is a scenario of a few lines. It makes a [`Scratch`] folder, starts the programs it needs, pulls, and checks:
 //!
 //! ```text
 //! Scratch ──► DockerRegistry ◄── Pullgate ◄── Containerd | Skopeo | http::get

@@ -69,7 +69,7 @@ fn show_scarce_room(folder: &Path) {
     if bytes.min(files) < SCARCE_PERCENT {
         eprintln!(
             "its file system has {bytes} % of its bytes and {files} % of its files left: below 5 % pullgate keeps \
-             nothing, and stories that count requests fail"
+             nothing, and tests that count requests fail"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Real containerds of several releases, each on folders and a socket of its own.
+//! Real containerds of several releases, each with its own folders and socket.
 
 mod daemon;
 mod options;
