@@ -54,7 +54,7 @@ async fn a_tag_is_asked_about_once_in_its_age_however_often_it_is_wanted() {
         }
     };
     join_all((0..10).map(ask)).await;
-    // Two questions to the registry are at least `age` apart.
+    // Each request to the registry after the first is at least `age` later than the one before.
     let most = 1 + began.elapsed().as_millis() / age.as_millis();
     let heads = upstream.log().manifest_heads() as u128;
     assert!(heads <= most, "{heads} in {:?}", began.elapsed());

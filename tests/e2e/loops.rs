@@ -53,7 +53,7 @@ async fn two_mirrors_that_point_at_each_other_ask_each_other_once() {
     assert_eq!((asked(&first).await, asked(&second).await), (2, 1));
 }
 
-/// The headers that another mirror passes on: a new request, with or without our mark.
+/// The other mirror sends requests of its own, which keep the header with our name, or keep no header.
 #[tokio::test]
 async fn a_mirror_that_forgets_where_requests_came_from_brings_a_bounded_number_back() {
     for (keeps, class) in [("user-agent", Some("loop")), ("nothing", None)] {

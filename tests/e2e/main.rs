@@ -4,8 +4,7 @@
 //! containerd | skopeo | http ──► pullgate ──► docker-registry | the misbehaving registry
 //! ```
 //!
-//! - `pulls`: containerd of three releases, cold, warm, without the upstream, without pullgate; skopeo in both its
-//! forms.
+//! - `pulls`: three releases of containerd, cold, warm, without the upstream, without pullgate; both forms of skopeo.
 //! - `faults`: the cost of an upstream failure to a containerd that has a second registry.
 //! - `bodies`: the behaviour of clients when a layer goes wrong between the registry and pullgate.
 //! - `bad_input`: requests and documents that are refused, and leave no trace.

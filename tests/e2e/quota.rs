@@ -202,7 +202,7 @@ async fn a_greedy_client_leaves_a_modest_one_its_pull() {
     assert!((1..20).contains(&served), "{served} of 20 allowed");
     let refused = answers.iter().filter(|answer| answer.status.as_u16() == 503).count();
     assert_eq!((served + refused) as u64, BURST - 1);
-    // A request that is admitted in the last moment of its deadline is late.
+    // A request whose turn comes at the end of its deadline may be late, so two other classes are allowed.
     assert!(classes("overloaded") + 2 >= refused, "pullgate refused the rest, not the registry");
     assert!(registry.log().manifest_gets() < 20, "the greedy client left some quota");
     let modest = format!("/v2/library/app0/manifests/1?ns={REGISTRY}");

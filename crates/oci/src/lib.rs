@@ -10,7 +10,7 @@
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
 //! - [`credential`]: secrets, and where the credential of a registry comes from.
 //! - [`zone`] and [`demand`]: an operator's decisions about a registry: the hosts that it may send us to, and the
-//! requests that its quota is reserved for.
+//!   requests that its quota is reserved for.
 //! - [`labels`] declares closed lists of named values; [`go_duration`] reads durations as Go prints them.
 
 pub mod class;

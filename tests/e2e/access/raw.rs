@@ -237,7 +237,7 @@ async fn shared_access_shows_what_our_credentials_see_in_the_repository_that_sho
             assert_eq!((refused.status.as_u16(), refused.header("www-authenticate")), (403, None), "{what}");
         }
     }
-    // Cached content needs no registry in a repository that is linked to it, and is absent in every other.
+    // Cached content is served without the registry in a repository that has a link to it, and in no other.
     registry.stop().await;
     assert_eq!(get("team/a", &layer).await.header("x-pullgate-outcome"), Some("hit"));
     assert_eq!(get("team/b", &layer).await.status.as_u16(), 503);

@@ -10,7 +10,7 @@
 //!
 //! - [`scratch`]: one folder per test, kept with its logs when the test fails.
 //! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses that no other
-//! process takes.
+//!   process takes.
 //! - [`parts`]: the paths of the programs; a missing program fails the test with the advice to run `make setup`.
 //! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
 //! - [`prometheus`], [`alertmanager`]: what operators see, and the notifications they get.

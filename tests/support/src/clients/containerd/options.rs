@@ -103,6 +103,6 @@ fn go_architecture() -> &'static str {
 /// The names of the CRI plugins: one in 1.x, three in 2.x.
 const CRI_PLUGINS: &[&str] =
     &["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"];
-/// The containerd namespace of images pulled by CRI.
+/// The containerd namespaces of images pulled by CRI, and by `ctr`.
 const CRI_NAMESPACE: &str = "k8s.io";
 const DEFAULT_NAMESPACE: &str = "default";
