@@ -81,7 +81,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Morning => "all is well",
-            Self::QuotaDry => "quota dry",
+            Self::QuotaDry => "quota spent",
             Self::TokenServerDown => "token server down",
             Self::TlsExpired => "TLS expired",
             Self::BlobHostGone => "blob host gone",

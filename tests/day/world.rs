@@ -114,7 +114,7 @@ impl World {
     /// Waits until every tag points to the registry's current image and images that are not cached can be pulled.
     pub(crate) async fn all_is_as_the_registry_says(&self) {
         let path = format!("/v2/{}/manifests/1?ns={REGISTRY}", app(0));
-        wait_until("the moved tag to mean its new image", self.day.part(), || async {
+        wait_until("the moved tag to point to its new image", self.day.part(), || async {
             let head = self.pullgate.head(&path).send().await;
             (head.header("docker-content-digest") == Some(self.images.moved.digest())).then_some(())
         })

@@ -199,8 +199,8 @@ impl Run {
             ("n as large as the list", "tags/list?n=7", &all[..], false),
             ("n larger than the list", "tags/list?n=100", &all[..], false),
             ("a page, with a link", "tags/list?n=3", &all[..3], true),
-            ("after last, which is not in it", "tags/list?last=image", &all[3..], false),
-            ("after a last that is no tag of it", "tags/list?last=imagf", &all[3..], false),
+            ("after last, without last itself", "tags/list?last=image", &all[3..], false),
+            ("after a last that is not a tag of the repository", "tags/list?last=imagf", &all[3..], false),
             ("a page after last", "tags/list?n=2&last=docker", &all[2..4], true),
             ("the last page", "tags/list?n=2&last=nested", &all[5..], false),
             ("after the last tag", "tags/list?last=sparse", &[][..], false),
@@ -302,7 +302,7 @@ impl Run {
             ("of a subject", format!("referrers/{subject}"), 3, false),
             ("of one type", of_type(REPORT), 2, true),
             ("of another type", of_type(SIGNATURE), 1, true),
-            ("of a type nobody has", of_type("application/none"), 0, true),
+            ("of a type that no referrer has", of_type("application/none"), 0, true),
             ("of a random digest", format!("referrers/{random}"), 0, false),
         ] {
             let answer = self.get(&rest).send().await;

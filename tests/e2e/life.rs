@@ -139,7 +139,7 @@ async fn asked_to_stop_it_leaves_the_balance_first_and_finishes_what_it_serves()
     let mut reading = pullgate.get(&blob).open().await;
     let begin = reading.read(1 << 20).await;
     pullgate.signal(Signal::TERM);
-    wait_until("not to be ready any more", Duration::from_secs(10), || async {
+    wait_until("pullgate to be no longer ready", Duration::from_secs(10), || async {
         let readiness = pullgate.readiness().await;
         (readiness.status == 503 && readiness.text().trim() == "draining").then_some(())
     })

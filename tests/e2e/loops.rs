@@ -2,7 +2,7 @@
 //! that drops the record of passed mirrors. Each loop ends after a bounded number of requests, and the error names
 //! the endpoint to correct.
 
-#![allow(clippy::disallowed_methods, reason = "the mirror between is a program of the test")]
+#![allow(clippy::disallowed_methods, reason = "the mirror in between is a program of the test")]
 
 use support::http::Answer;
 use support::{Port, Pullgate, Scratch};

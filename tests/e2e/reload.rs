@@ -30,13 +30,13 @@ async fn a_changed_file_takes_effect_and_a_bad_one_changes_nothing() {
     pull_by_hand(&pullgate, &image).await;
 
     pullgate.reconfigure(&with.replace("registry.test", "registry..test"));
-    pullgate.metrics_when("the bad file to be told", |metrics| metrics.value(SUCCESS, &[]) == 0.0).await;
+    pullgate.metrics_when("the bad file to be reported", |metrics| metrics.value(SUCCESS, &[]) == 0.0).await;
     assert!(pullgate.log().contains("the configuration stays as it was"), "{}", pullgate.log());
     pull_by_hand(&pullgate, &image).await;
 
     pullgate.reconfigure(&without);
     answers(&pullgate, 404).await;
-    pullgate.metrics_when("the good file to be told", |metrics| metrics.value(SUCCESS, &[]) == 1.0).await;
+    pullgate.metrics_when("the good file to be reported", |metrics| metrics.value(SUCCESS, &[]) == 1.0).await;
 }
 
 #[tokio::test]
@@ -80,17 +80,16 @@ async fn the_caches_budget_and_pins_change_without_a_restart() {
 
     // A list without the image removes its pin.
     pullgate.reconfigure(&with("cache.max_size = \"64MiB\"\nmax_connections = 7\n"));
-    wait_until("the pin to go", Duration::from_secs(10), || async {
+    wait_until("the pin to be removed", Duration::from_secs(10), || async {
         (!cache(&["ls"]).await.contains("pinned")).then_some(())
     })
     .await;
-    let waits =
-        wait_until("the log to say what a reload does not change", Duration::from_secs(10), || async {
-            let told = pullgate.log();
-            let waits = told.lines().filter(|line| line.contains("takes effect at the next start"));
-            Some(waits.map(str::to_owned).collect::<Vec<_>>()).filter(|waits| !waits.is_empty())
-        })
-        .await;
+    let waits = wait_until("the log to name a key that needs a restart", Duration::from_secs(10), || async {
+        let told = pullgate.log();
+        let waits = told.lines().filter(|line| line.contains("takes effect at the next start"));
+        Some(waits.map(str::to_owned).collect::<Vec<_>>()).filter(|waits| !waits.is_empty())
+    })
+    .await;
     assert!(waits.len() == 1 && waits[0].contains("proxy.max_connections"), "{waits:?}");
 }
 

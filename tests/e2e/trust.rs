@@ -4,7 +4,7 @@
 //! The tests of addresses run in their own network namespace, where the forbidden addresses exist and have listeners:
 //! a connection to one would be seen.
 
-#![allow(clippy::disallowed_methods, reason = "who listens at forbidden addresses is part of the test")]
+#![allow(clippy::disallowed_methods, reason = "listeners at forbidden addresses are part of the test")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;

@@ -15,7 +15,7 @@ pub struct Scratch {
 
 impl Scratch {
     /// Makes an empty folder.
-    #[allow(clippy::new_without_default, reason = "making a folder is worth a word")]
+    #[allow(clippy::new_without_default, reason = "a `Default` would hide that a folder is made")]
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("pullgate-").tempdir().expect("a scratch folder");
         Self { dir: Some(dir) }
