@@ -58,7 +58,6 @@ fn bad_requests() -> Vec<(String, u16, &'static str)> {
         (with("Content-Length: 5"), 400, "UNSUPPORTED"),
         (with("Transfer-Encoding: chunked"), 400, "UNSUPPORTED"),
         (with("Content-Length: 5\r\nTransfer-Encoding: chunked"), 400, "UNSUPPORTED"),
-        (with("Connection: upgrade\r\nUpgrade: h2c"), 400, "UNSUPPORTED"),
         (ask("CONNECT registry.test:443"), 405, "UNSUPPORTED"),
         (get("http://registry.test/v2/library/app/manifests/1"), 400, "UNSUPPORTED"),
         (ask("POST /v2/library/app/blobs/uploads/?ns=registry.test"), 405, "UNSUPPORTED"),

@@ -32,7 +32,9 @@ pub(crate) async fn answer(
 /// The registry's own 404: clients then take the fallback tag.
 fn no_such_api(asking: &Asking<'_>) -> Error {
     let evidence = Evidence { status: Some(404), ..Evidence::host(asking.place.registry.as_str()) };
-    Error::new(Class::ManifestUnknown, asking.stage, evidence.saying("the registry has no referrers API"))
+    // Where access is per client, a client without a token may be told so because it may not see the repository.
+    let class = if asking.pass.is_some() { Class::RepoUnknownOrPrivate } else { Class::ManifestUnknown };
+    Error::new(class, asking.stage, evidence.saying("the registry has no referrers API"))
 }
 
 fn next_page(asking: &Asking<'_>, query: &str) -> String {

@@ -42,7 +42,9 @@ impl Failure {
             Self::Challenge(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
             Self::Authorization(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
             Self::Loop(_) | Self::TooManyMirrors(_) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-            Self::Upstream(error) if is_absence(error) => (StatusCode::NOT_FOUND, unknown_code(request)),
+            Self::Upstream(error) if is_absence(error) => {
+                (StatusCode::NOT_FOUND, absence_code(request, error))
+            }
             Self::Upstream(error) => of_class(error.class),
         }
     }
@@ -239,7 +241,7 @@ fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
         Refusal::Name(NameError::Registry) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
         Refusal::Name(NameError::Repository) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
         Refusal::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
-        Refusal::Body | Refusal::Upgrade | Refusal::TargetForm | Refusal::Namespace | Refusal::Query => {
+        Refusal::Body | Refusal::TargetForm | Refusal::Namespace | Refusal::Query => {
             (StatusCode::BAD_REQUEST, "UNSUPPORTED")
         }
     }
@@ -261,13 +263,23 @@ fn of_class(class: Class) -> (StatusCode, &'static str) {
     }
 }
 
-fn unknown_code(request: Option<&Request>) -> &'static str {
+/// The upstream's own code for what it does not have, where it gave one of the specification's; else that of the request.
+fn absence_code(request: Option<&Request>, error: &registry::Error) -> &'static str {
+    let given = error.evidence.code.as_deref();
+    if let Some(code) = ABSENCE_CODES.iter().find(|code| given == Some(code)) {
+        return code;
+    }
     match request {
         Some(Request::Manifest { .. }) => "MANIFEST_UNKNOWN",
         Some(Request::Blob { .. }) => "BLOB_UNKNOWN",
+        Some(Request::Referrers { .. }) => "UNSUPPORTED",
         _ => "NAME_UNKNOWN",
     }
 }
+
+/// Codes of the distribution specification ("Error Codes") for content that does not exist.
+const ABSENCE_CODES: [&str; 4] =
+    ["BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN"];
 
 fn json(status: StatusCode, bytes: Bytes) -> Response {
     let length = bytes.len().to_string();

@@ -99,9 +99,6 @@ pub(crate) enum Refusal {
     /// A head beyond the limit; hyper looks at its size only while it is incomplete.
     #[error("the request's head is too long")]
     Head,
-    /// `Upgrade`.
-    #[error("protocol upgrades are not offered")]
-    Upgrade,
     /// The target is not a path: absolute-form, authority-form or `*`.
     #[error("the request target must be a path; this is a mirror and no forward proxy")]
     TargetForm,
@@ -252,9 +249,6 @@ fn refuse_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     let announces_body = headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0");
     if announces_body || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Refusal::Body);
-    }
-    if headers.contains_key(header::UPGRADE) {
-        return Err(Refusal::Upgrade);
     }
     Ok(())
 }
@@ -445,7 +439,6 @@ mod tests {
             ("content-length", "00", Refusal::Body),
             ("transfer-encoding", "chunked", Refusal::Body),
             ("transfer-encoding", "identity", Refusal::Body),
-            ("upgrade", "h2c", Refusal::Upgrade),
         ] {
             assert_eq!(read("GET", "/v2/", &[(name, value)]), Err(refusal), "{name}: {value}");
         }

@@ -33,10 +33,6 @@ async fn hostile_requests_are_refused_closed_and_cost_nothing() {
             ),
             400,
         ),
-        (
-            format!("GET /v2/{REGISTRY}/a/manifests/1 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"),
-            400,
-        ),
         (format!("GET http://{REGISTRY}/v2/ HTTP/1.1\r\n"), 400),
         ("CONNECT 169.254.169.254:80 HTTP/1.1\r\n".to_owned(), 405),
         (format!("PUT /v2/{REGISTRY}/a/manifests/1 HTTP/1.1\r\nContent-Length: 5\r\n"), 405),
