@@ -7,6 +7,7 @@ use crate::checks::{recover, scrub};
 use crate::config::{OpenError, StoreConfig};
 use crate::content::buffers::Buffers;
 use crate::content::recent::Recent;
+use crate::content::unsynced::Unsynced;
 use crate::disk::blocking::off_worker;
 use crate::disk::io::Disk;
 use crate::disk::local::LocalDisk;
@@ -60,11 +61,12 @@ impl Store {
         let limit = room::limit(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
+        let unsynced = Arc::new(Unsynced::new());
         let room = Room {
             index: Arc::default(),
             health,
             links: Links::new(folder.clone()),
-            tags: Tags::new(folder.clone()),
+            tags: Tags::new(folder.clone(), unsynced.clone()),
             recent: Recent::new(),
             allowance: Arc::new(Allowance::new(limit, config.pinned)),
             turn: Arc::default(),
@@ -75,6 +77,7 @@ impl Store {
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
             recent: room.recent.clone(),
+            unsynced,
             links: room.links.clone(),
             tags: room.tags.clone(),
             room,

@@ -81,7 +81,8 @@ async fn a_pinned_image_stays_while_its_tag_means_it() {
         "config": descriptor(&config, 10), "layers": [descriptor(&layer, 1000)] });
     let manifest = Bytes::from(manifest.to_string());
     let digest = Digest::sha256(&manifest);
-    store.put(Kind::Manifest, manifest.clone(), &digest.verify(&manifest).unwrap()).await.unwrap();
+    store.put(Kind::Manifest, manifest.clone(), &digest.verify(&manifest).unwrap()).await;
+    store.flush().await;
     let (registry, repository, tag) =
         ("docker.io".parse().unwrap(), "library/pinned".parse().unwrap(), "1".parse().unwrap());
     let means = |digest: Digest| TagRecord {
