@@ -13,6 +13,7 @@ use crate::disk::io::Disk;
 use crate::disk::local::LocalDisk;
 use crate::disk::tenure;
 use crate::disk::tenure::{HeldDisk, Tenure};
+use crate::disk::timed::{self, Clock, TimedDisk};
 use crate::events::Events;
 use crate::records::boot::Boot;
 use crate::records::folder::Folder;
@@ -49,6 +50,8 @@ impl Store {
         off_worker(move || bare.make_dir(&dir)).await.map_err(failed)?;
         let lock = recover::lock(&layout, &config).await?;
         let tenure = Arc::new(Tenure::new(layout.lock(), lock, health.clone()));
+        let clock = Arc::new(Clock::new(health.clone()));
+        let disk: Arc<dyn Disk> = Arc::new(TimedDisk::new(disk, clock.clone()));
         let disk: Arc<dyn Disk> = Arc::new(HeldDisk::new(disk, tenure.clone()));
         let boot = Arc::new(Boot::current(layout.clone(), disk.clone()));
         let folder = Folder { layout, disk, events: health.clone(), buffers, boot };
@@ -58,7 +61,7 @@ impl Store {
             Ok(preparing.boot.recorded())
         });
         let believed = believed.await.map_err(failed)?;
-        let limit = room::limit(&folder, config.max_size).await;
+        let (limit, file_system) = room::limit(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
         let unsynced = Arc::new(Unsynced::new());
@@ -68,12 +71,13 @@ impl Store {
             links: Links::new(folder.clone()),
             tags: Tags::new(folder.clone(), unsynced.clone()),
             recent: Recent::new(),
-            allowance: Arc::new(Allowance::new(limit, config.pinned)),
+            allowance: Arc::new(Allowance::new(limit, file_system, config.pinned)),
             turn: Arc::default(),
             scrub: Arc::default(),
             folder: folder.clone(),
         };
         room.index.believe(believed);
+        room.report_size();
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
             recent: room.recent.clone(),
@@ -88,19 +92,20 @@ impl Store {
             tenure,
             tier: Arc::new(NoTier),
         }));
-        store.keep_house();
+        store.keep_house(clock);
         Ok(store)
     }
 
     /// Begins the jobs that run beside the requests: the scan at start, the janitor and the scrub. None of them holds
     /// the folder's lock.
-    fn keep_house(&self) {
+    fn keep_house(&self, clock: Arc<Clock>) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
         tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
         let store = Arc::downgrade(&self.0);
         let gone = move || store.strong_count() == 0;
         tokio::spawn(janitor::run(self.0.room.clone(), self.0.tenure.foundings(), gone.clone()));
         tokio::spawn(scrub::run(self.0.room.clone(), gone.clone()));
-        tokio::spawn(tenure::keep(self.0.tenure.clone(), gone));
+        tokio::spawn(tenure::keep(self.0.tenure.clone(), gone.clone()));
+        tokio::spawn(timed::keep(clock, gone));
     }
 }

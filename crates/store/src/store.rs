@@ -164,7 +164,7 @@ impl Store {
                 Ok(small::commit(folder, index, kind, &bytes, &verified))
             });
             if let Err(error) = committed.await.unwrap_or_else(|error| Err(AppendError::Write(error))) {
-                store.told(error.into_disk());
+                store.cannot_store(error);
             }
             drop(turn);
         });
@@ -258,6 +258,9 @@ impl Store {
             partial_bytes: occupied.partial,
             unlinked_bytes: occupied.unlinked,
             pinned_objects: self.0.index.pinned().len() as u64,
+            file_system_bytes: self.0.room.allowance.file_system(),
+            stopped: self.0.room.health.stopped(),
+            slow: self.0.room.health.slow(),
             warning: self.0.warning(),
             reclaimable: self.0.other_formats.clone(),
             scrubbed: self.0.room.progress(),
@@ -266,8 +269,9 @@ impl Store {
 
     /// Sets the budget and the pins ([`StoreConfig`]); content beyond the budget leaves soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
-        let limit = room::limit(&self.0.folder, max_size).await;
-        self.0.room.allowance.replace(limit, pinned);
+        let (limit, file_system) = room::limit(&self.0.folder, max_size).await;
+        self.0.room.allowance.replace(limit, file_system, pinned);
+        self.0.room.report_size();
         self.0.index.concern.notify_one();
     }
 
@@ -297,7 +301,12 @@ impl Store {
         if matches!(error, AppendError::Sync(_)) {
             self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
         }
-        self.told(error.into_disk());
+        self.cannot_store(error);
+    }
+
+    fn cannot_store(&self, error: AppendError) {
+        let error = self.told(error.into_disk());
+        self.0.room.health.cannot_store(&error);
     }
 
     /// Reports `error` to the sink and returns it.

@@ -76,10 +76,10 @@ impl Trap {
         self.0.left.store(operations, Ordering::SeqCst);
     }
 
-    /// From now on the file system reports this space.
+    /// From now on the file system reports this space; `None`: its own.
     #[cfg(test)]
-    pub(crate) fn says(&self, space: Space) {
-        *self.0.space.lock().unwrap() = Some(space);
+    pub(crate) fn says(&self, space: impl Into<Option<Space>>) {
+        *self.0.space.lock().unwrap() = space.into();
     }
 
     /// From now on `rule` is asked before each call that names a path.
