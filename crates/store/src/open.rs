@@ -90,15 +90,16 @@ impl Store {
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
             tenure,
+            clock,
             tier: Arc::new(NoTier),
         }));
-        store.keep_house(clock);
+        store.keep_house();
         Ok(store)
     }
 
     /// Begins the jobs that run beside the requests: the scan at start, the janitor and the scrub. None of them holds
     /// the folder's lock.
-    fn keep_house(&self, clock: Arc<Clock>) {
+    fn keep_house(&self) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
         tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
         let store = Arc::downgrade(&self.0);
@@ -106,6 +107,6 @@ impl Store {
         tokio::spawn(janitor::run(self.0.room.clone(), self.0.tenure.foundings(), gone.clone()));
         tokio::spawn(scrub::run(self.0.room.clone(), gone.clone()));
         tokio::spawn(tenure::keep(self.0.tenure.clone(), gone.clone()));
-        tokio::spawn(timed::keep(clock, gone));
+        tokio::spawn(timed::keep(self.0.clock.clone(), gone));
     }
 }

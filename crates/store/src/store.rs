@@ -19,7 +19,9 @@ use crate::content::settle::AppendError;
 use crate::content::small;
 use crate::content::unsynced::Unsynced;
 use crate::disk::blocking::off_worker;
+use crate::disk::slow::Slow;
 use crate::disk::tenure::Tenure;
+use crate::disk::timed::Clock;
 use crate::events::Quarantined;
 use crate::records::folder::Folder;
 use crate::records::link::Links;
@@ -28,6 +30,7 @@ use crate::records::tag::Tags;
 use crate::space::index::{Index, Reservation};
 use crate::space::lease::Lease;
 
+use crate::space::health;
 use crate::space::room::{self, Room};
 use crate::space::standing::Standing;
 use crate::space::usage::Usage;
@@ -50,6 +53,8 @@ pub(crate) struct Inner {
     /// Nothing new is stored until then, because a sync failed.
     pub(crate) distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     pub(crate) tenure: Arc<Tenure>,
+    /// Measures the operations of the disk.
+    pub(crate) clock: Arc<Clock>,
     /// The second tier, asked for content that this disk does not have.
     pub(crate) tier: Arc<dyn SecondTier>,
 }
@@ -260,11 +265,18 @@ impl Store {
             pinned_objects: self.0.index.pinned().len() as u64,
             file_system_bytes: self.0.room.allowance.file_system(),
             stopped: self.0.room.health.stopped(),
-            slow: self.0.room.health.slow(),
+            slow: self.slow_disk(health::REMEMBERED),
             warning: self.0.warning(),
             reclaimable: self.0.other_formats.clone(),
             scrubbed: self.0.room.progress(),
         }
+    }
+
+    /// The operation of the disk that runs longest of those that are slow, else the last one that was slow within
+    /// `time`. A request that was late meanwhile has waited for the disk, not for the upstream: its class is
+    /// `disk_slow`.
+    pub fn slow_disk(&self, time: Duration) -> Option<Slow> {
+        self.0.clock.slowest().or_else(|| self.0.room.health.slow_within(time))
     }
 
     /// Sets the budget and the pins ([`StoreConfig`]); content beyond the budget leaves soon.

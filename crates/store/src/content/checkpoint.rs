@@ -27,8 +27,8 @@ pub(crate) struct Checkpoints {
     folder: Folder,
     digest: Digest,
     file: Arc<dyn File>,
-    #[allow(dead_code, reason = "held so that nobody else writes the file while a checkpoint is made")]
-    writer: Arc<Writer>,
+    /// Held so that nobody else writes the file while a checkpoint is made.
+    writer: Option<Arc<Writer>>,
     progress: Arc<(Mutex<Progress>, Condvar)>,
 }
 
@@ -61,7 +61,7 @@ impl Checkpoints {
         writer: Arc<Writer>,
         kept: u64,
     ) -> Self {
-        let progress = Progress { kept, ..Progress::default() };
+        let (progress, writer) = (Progress { kept, ..Progress::default() }, Some(writer));
         Self { folder, digest, file, writer, progress: Arc::new((Mutex::new(progress), Condvar::new())) }
     }
 
@@ -144,7 +144,8 @@ impl Checkpoints {
         self.file.is_at(&self.folder.layout.partial(&self.digest))
     }
 
-    /// Syncs the file and writes the record of `kept`, which was taken before: bytes that come meanwhile are not covered.
+    /// Syncs the file and writes the record of `kept`, which was taken before: bytes that come meanwhile are not
+    /// covered.
     fn write(&self, length: Option<u64>, kept: Spans) -> io::Result<u64> {
         let total = kept.total();
         self.file.sync_data()?;
@@ -169,6 +170,8 @@ impl Checkpoints {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        // Before anybody learns of the end: the next fill may write at once.
+        self.0.writer = None;
         self.0.progress().running = false;
         self.0.progress.1.notify_all();
     }

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use oci::{Digest, ImageName, Reference, Verified};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::blob::Touch;
 use super::ingest::Ingest;
@@ -264,7 +265,7 @@ async fn a_checkpoint_does_not_stop_the_fill() {
     let filled = tokio::task::spawn_blocking(move || {
         let (piece, began) = (Bytes::from(vec![7; 8 << 20]), Instant::now());
         for n in 0..10 {
-            ingest.append(n * (8 << 20), &[piece.clone()]).unwrap();
+            ingest.append(n * (8 << 20), std::slice::from_ref(&piece)).unwrap();
         }
         (ingest, began.elapsed())
     });

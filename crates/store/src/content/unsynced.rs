@@ -4,8 +4,7 @@
 //! file that is believed, since the file gets its name only after its data is synced. The memory and the open files of
 //! such content have a budget: beyond it, the client waits for earlier commits.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -25,8 +24,6 @@ pub(crate) struct Unsynced {
     files: Arc<Semaphore>,
     /// Commits of small content, and of files, that may still begin.
     turns: [Semaphore; 2],
-    /// Number of jobs that follow a commit and still run.
-    errands: AtomicUsize,
     /// Changes whenever content leaves, or an errand ends.
     departures: watch::Sender<()>,
 }
@@ -35,6 +32,10 @@ pub(crate) struct Unsynced {
 struct Content {
     small: HashMap<Digest, Bytes>,
     files: HashMap<Digest, (Arc<Committed>, Lease)>,
+    /// Numbers of the commits, and of the jobs that follow one, that have not ended.
+    running: BTreeSet<u64>,
+    /// The next such number.
+    next: u64,
 }
 
 /// The place of one content among the unsynced. Dropped, it says that the commit has ended, well or not.
@@ -43,13 +44,14 @@ pub(crate) struct Place {
     unsynced: Arc<Unsynced>,
     digest: Digest,
     size: Size,
+    number: u64,
     #[allow(dead_code, reason = "held so that the budget counts the content")]
     budget: OwnedSemaphorePermit,
 }
 
 /// A job that follows a commit; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Errand(Arc<Unsynced>);
+pub(crate) struct Errand(Arc<Unsynced>, u64);
 
 /// Small content is kept in memory, other content in its open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,6 @@ impl Unsynced {
             bytes: Arc::new(Semaphore::new(BYTES_MAX)),
             files: Arc::new(Semaphore::new(FILES_MAX)),
             turns: [(); 2].map(|()| Semaphore::new(AT_ONCE)),
-            errands: AtomicUsize::new(0),
             departures: watch::Sender::new(()),
         }
     }
@@ -74,11 +75,13 @@ impl Unsynced {
     pub(crate) async fn small(self: &Arc<Self>, digest: &Digest, bytes: &Bytes) -> Option<Place> {
         let cost = bytes.len().clamp(1, BYTES_MAX) as u32;
         let budget = self.bytes.clone().acquire_many_owned(cost).await.expect("invariant: never closed");
-        if self.content().small.contains_key(digest) {
+        let mut content = self.content();
+        if content.small.contains_key(digest) {
             return None;
         }
-        self.content().small.insert(digest.clone(), bytes.clone());
-        Some(Place { unsynced: self.clone(), digest: digest.clone(), size: Size::Small, budget })
+        content.small.insert(digest.clone(), bytes.clone());
+        let number = content.begin();
+        Some(Place { unsynced: self.clone(), digest: digest.clone(), size: Size::Small, number, budget })
     }
 
     /// Waits while the budget of open files is spent.
@@ -93,8 +96,10 @@ impl Unsynced {
         file: (Arc<Committed>, Lease),
         budget: OwnedSemaphorePermit,
     ) -> Place {
-        self.content().files.insert(digest.clone(), file);
-        Place { unsynced: self.clone(), digest: digest.clone(), size: Size::File, budget }
+        let mut content = self.content();
+        content.files.insert(digest.clone(), file);
+        let number = content.begin();
+        Place { unsynced: self.clone(), digest: digest.clone(), size: Size::File, number, budget }
     }
 
     /// Small content, if it is here.
@@ -120,18 +125,14 @@ impl Unsynced {
 
     /// Begins a job that follows a commit: [`Unsynced::all_ended`] waits for it, too.
     pub(crate) fn errand(self: &Arc<Self>) -> Errand {
-        self.errands.fetch_add(1, Ordering::SeqCst);
-        Errand(self.clone())
+        let number = self.content().begin();
+        Errand(self.clone(), number)
     }
 
-    /// Returns when no commit runs, and no job that follows one.
+    /// Returns when every commit that runs now has ended, and every job that follows one.
     pub(crate) async fn all_ended(&self) {
-        self.until(|| {
-            let content = self.content();
-            let errands = self.errands.load(Ordering::SeqCst);
-            errands == 0 && content.small.is_empty() && content.files.is_empty()
-        })
-        .await;
+        let later = self.content().next;
+        self.until(|| self.content().running.first().is_none_or(|oldest| *oldest >= later)).await;
     }
 
     async fn until(&self, condition: impl Fn() -> bool) {
@@ -143,6 +144,15 @@ impl Unsynced {
 
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    fn begin(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.running.insert(number);
+        number
     }
 }
 
@@ -160,6 +170,7 @@ impl Drop for Place {
             Size::Small => drop(content.small.remove(&self.digest)),
             Size::File => drop(content.files.remove(&self.digest)),
         }
+        content.running.remove(&self.number);
         drop(content);
         self.unsynced.departures.send_replace(());
     }
@@ -167,7 +178,7 @@ impl Drop for Place {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        self.0.errands.fetch_sub(1, Ordering::SeqCst);
+        self.0.content().running.remove(&self.1);
         self.0.departures.send_replace(());
     }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use filemap::FileMap;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::io::{Disk, Entry, File, Space};
 use super::slow::{Operation, SLOW, Slow};
@@ -52,6 +52,14 @@ impl Clock {
             self.events.disk_slow(&Slow { operation, took, ended: true });
         }
         done
+    }
+
+    /// The operation that runs longest of those that are slow already.
+    pub(crate) fn slowest(&self) -> Option<Slow> {
+        let running = self.running();
+        let oldest = running.operations.values().min_by_key(|begun| begun.at)?;
+        let slow = Slow { operation: oldest.operation, took: oldest.at.elapsed(), ended: false };
+        Some(slow).filter(|slow| slow.took >= SLOW)
     }
 
     /// Reports operations that are slow already.

@@ -160,8 +160,8 @@ impl Tags {
         }
     }
 
-    /// Moves a tag to a manifest whose commit still runs: in memory at once, on the disk after the commit. A crash between
-    /// leaves the tag where it was, with a manifest that is stored.
+    /// Moves a tag to a manifest whose commit still runs: in memory at once, on the disk after the commit. A crash
+    /// between leaves the tag where it was, with a manifest that is stored.
     async fn put_behind(
         &self,
         path: PathBuf,

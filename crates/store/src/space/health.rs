@@ -15,7 +15,8 @@ use crate::events::{Events, Evicted, Quarantined};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
 
-/// Listens to the events on their way to the sink. It knows whether the store can store, and remembers the last trouble.
+/// Listens to the events on their way to the sink. It knows whether the store can store, and remembers the last
+/// trouble.
 pub(crate) struct Health {
     events: Arc<dyn Events>,
     state: Mutex<State>,
@@ -49,9 +50,9 @@ impl Health {
         self.state().stopped.clone()
     }
 
-    /// The last slow operation, if it was reported lately.
-    pub(crate) fn slow(&self) -> Option<Slow> {
-        self.state().slow.filter(|(_, at)| at.elapsed() < REMEMBERED).map(|(slow, _)| slow)
+    /// The last slow operation, if it was reported within `time`.
+    pub(crate) fn slow_within(&self, time: Duration) -> Option<Slow> {
+        self.state().slow.filter(|(_, at)| at.elapsed() < time).map(|(slow, _)| slow)
     }
 
     /// Notes that one content could not be stored, though others can.
@@ -170,4 +171,4 @@ fn failure(error: &io::Error) -> String {
 }
 
 /// Time for which trouble is shown after it last happened.
-const REMEMBERED: Duration = Duration::from_secs(600);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(600);

@@ -2,10 +2,10 @@
 //!
 //! - [`index`]: everything committed, its readers ([`lease`]), reservations and [`partials`]; figures in [`usage`]
 //! - [`evict`]: the order in which content leaves, a pure policy
-//! - [`room`]: makes room and removes, within the [`allowance`]; a [`victim`] is on its way from the index to removal
+//! - [`room`]: makes room and removes, within the [`allowance`]
 //! - [`condemned`]: wrong content that the disk would not remove
 //! - [`janitor`]: keeps the limits and compares the index with the disk, now and then
-//! - [`health`] with the words of [`storing`], and [`standing`]: the trouble of the disk and the figures of the store, for people to see
+//! - [`health`] with the words of [`storing`], and [`standing`]: trouble and figures, for people to see
 
 pub(crate) mod allowance;
 pub(crate) mod condemned;
@@ -25,4 +25,3 @@ pub(crate) mod storing;
 #[allow(clippy::unwrap_used)]
 mod tests;
 pub(crate) mod usage;
-pub(crate) mod victim;

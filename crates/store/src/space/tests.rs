@@ -233,7 +233,7 @@ fn what_left_during_the_scan_is_not_entered_by_it_and_may_come_back() {
     for digest in [&gone, &back] {
         index.remove(digest);
     }
-    let _lease = index.add(&back, Kind::Blob, 4);
+    index.add(&back, Kind::Blob, 4);
     for digest in [&gone, &back] {
         index.restore(digest, Rank::Blob, 4, SystemTime::now(), SystemTime::now());
     }

@@ -27,7 +27,7 @@ async fn a_slow_sync_costs_a_client_nothing() {
         for delay in [Duration::ZERO, Duration::from_secs(1)] {
             let world = World::new(size, []).await;
             world.trap.slow_syncs(delay);
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             assert!(world.read().await.unwrap() == world.content);
             took.push(began.elapsed());
             world.landed().await;
