@@ -279,7 +279,7 @@ impl Store {
         self.0.clock.slowest().or_else(|| self.0.room.health.slow_within(time))
     }
 
-    /// Sets the budget and the pins ([`StoreConfig`]); content beyond the budget leaves soon.
+    /// Sets the budget and the pins ([`crate::StoreConfig`]); content beyond the budget leaves soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
         let (limit, file_system) = room::limit(&self.0.folder, max_size).await;
         self.0.room.allowance.replace(limit, file_system, pinned);

@@ -94,8 +94,10 @@ impl Checkpoints {
         if let Some(error) = progress.failed.take() {
             return Err(error);
         }
-        if total.saturating_sub(progress.kept) >= CHECKPOINT_EVERY {
-            progress.running = true;
+        progress.running = total.saturating_sub(progress.kept) >= CHECKPOINT_EVERY;
+        if progress.running {
+            // Given back first: a runtime that is going down drops the job at once.
+            drop(progress);
             let (run, spans) = (Run(self.clone()), spans());
             tokio::task::spawn_blocking(move || {
                 let made = run.0.write(length, spans);
