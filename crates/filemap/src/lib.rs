@@ -60,8 +60,8 @@ impl FileMap {
     /// Brings `range` into memory. Blocks on the disk.
     ///
     /// # Errors
-    /// The disk's as `EFAULT` or `EIO`; `EINVAL` from kernels before 5.14, where reading the file by position has the same
-    /// effect.
+    /// The disk's as `EFAULT` or `EIO`; `EINVAL` from kernels before 5.14, where reading the file by position has
+    /// the same effect.
     pub fn populate(&self, range: Range<usize>) -> io::Result<()> {
         let range = pages(&range);
         self.map.advise_range(Advice::PopulateRead, range.start, range.end.min(self.map.len()) - range.start)

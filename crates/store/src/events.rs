@@ -5,8 +5,10 @@ use std::io;
 use oci::{RegistryHost, Repository, Tag};
 
 use crate::checks::progress::Scrubbed;
+use crate::disk::slow::Slow;
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
+use crate::space::storing::StopReason;
 
 /// Takes the store's events. Called on the path of a byte: must not block.
 pub trait Events: Send + Sync + 'static {
@@ -24,6 +26,20 @@ pub trait Events: Send + Sync + 'static {
 
     /// A file operation failed; the work went on without the disk where it could.
     fn disk_failed(&self, _error: &io::Error) {}
+
+    /// An operation on the disk took longer than [`crate::SLOW`], or does so still. The class of requests that waited
+    /// for it is `disk_slow`.
+    fn disk_slow(&self, _slow: &Slow) {}
+
+    /// Content cannot be stored from now on, for this reason; pulls pass through. A second reason replaces the first.
+    fn storing_stopped(&self, _reason: StopReason) {}
+
+    /// Content can be stored again.
+    fn storing_resumed(&self) {}
+
+    /// The budget, in bytes, is larger than the file system of the cache folder, in bytes. Reported when the store is
+    /// opened and when its budget is set.
+    fn oversized(&self, _limit: u64, _file_system: u64) {}
 
     /// The cache folder's lock was gone and is taken anew. Files that were there are gone, or somebody else's.
     fn folder_founded(&self) {}

@@ -119,6 +119,7 @@ impl Store {
     /// # Errors
     /// The disk's.
     pub async fn images(&self) -> io::Result<Vec<Image>> {
+        self.flush().await;
         self.0.room.pin().await;
         let pinned = self.0.index.pinned();
         let mut images = Vec::new();
@@ -184,6 +185,8 @@ impl Store {
     /// The disk's; content that was taken out before stays out.
     pub async fn purge(&self, what: &Purge, dry_run: bool) -> io::Result<Purged> {
         self.scanned().await;
+        // Content whose commit still runs would stay, too.
+        self.flush().await;
         let (tags, digests) = self.doomed(what).await?;
         let mut purged =
             Purged { tags: tags.iter().map(|seen| seen.image.to_string()).collect(), ..Purged::default() };
@@ -247,8 +250,9 @@ impl Store {
         digest: Option<Digest>,
         media_type: &str,
     ) -> io::Result<Explanation> {
-        // Before the end of the scan, content that is stored would be called missing.
+        // Before the end of the scan and of running commits, content that is stored would be called missing.
         self.scanned().await;
+        self.flush().await;
         self.0.room.pin().await;
         let mut explained = Explanation {
             subject,

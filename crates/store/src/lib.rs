@@ -56,6 +56,7 @@ pub use content::settle::AppendError;
 pub use content::spans;
 #[cfg(any(test, feature = "faults"))]
 pub use disk::faulty;
+pub use disk::slow::{Operation, SLOW, Slow};
 pub use events::Events;
 pub use records::link::Links;
 pub use records::scope::{Kind, Link, Scope};
@@ -63,5 +64,6 @@ pub use records::tag::Tags;
 pub use records::tag_record::{CLOCK_STEP, TagMove, TagRecord};
 pub use space::index::Reservation;
 pub use space::standing::Standing;
+pub use space::storing::{StopReason, Stopped};
 pub use space::usage::Usage;
 pub use store::Store;

@@ -7,11 +7,13 @@ use crate::checks::{recover, scrub};
 use crate::config::{OpenError, StoreConfig};
 use crate::content::buffers::Buffers;
 use crate::content::recent::Recent;
+use crate::content::unsynced::Unsynced;
 use crate::disk::blocking::off_worker;
 use crate::disk::io::Disk;
 use crate::disk::local::LocalDisk;
 use crate::disk::tenure;
 use crate::disk::tenure::{HeldDisk, Tenure};
+use crate::disk::timed::{self, Clock, TimedDisk};
 use crate::events::Events;
 use crate::records::boot::Boot;
 use crate::records::folder::Folder;
@@ -48,6 +50,8 @@ impl Store {
         off_worker(move || bare.make_dir(&dir)).await.map_err(failed)?;
         let lock = recover::lock(&layout, &config).await?;
         let tenure = Arc::new(Tenure::new(layout.lock(), lock, health.clone()));
+        let clock = Arc::new(Clock::new(health.clone()));
+        let disk: Arc<dyn Disk> = Arc::new(TimedDisk::new(disk, clock.clone()));
         let disk: Arc<dyn Disk> = Arc::new(HeldDisk::new(disk, tenure.clone()));
         let boot = Arc::new(Boot::current(layout.clone(), disk.clone()));
         let folder = Folder { layout, disk, events: health.clone(), buffers, boot };
@@ -57,24 +61,27 @@ impl Store {
             Ok(preparing.boot.recorded())
         });
         let believed = believed.await.map_err(failed)?;
-        let limit = room::limit(&folder, config.max_size).await;
+        let (limit, file_system) = room::limit(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
+        let unsynced = Arc::new(Unsynced::new());
         let room = Room {
             index: Arc::default(),
             health,
             links: Links::new(folder.clone()),
-            tags: Tags::new(folder.clone()),
+            tags: Tags::new(folder.clone(), unsynced.clone()),
             recent: Recent::new(),
-            allowance: Arc::new(Allowance::new(limit, config.pinned)),
+            allowance: Arc::new(Allowance::new(limit, file_system, config.pinned)),
             turn: Arc::default(),
             scrub: Arc::default(),
             folder: folder.clone(),
         };
         room.index.believe(believed);
+        room.report_size();
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
             recent: room.recent.clone(),
+            unsynced,
             links: room.links.clone(),
             tags: room.tags.clone(),
             room,
@@ -83,6 +90,7 @@ impl Store {
             distrusted_until: tokio::sync::watch::Sender::new(None),
             folder,
             tenure,
+            clock,
             tier: Arc::new(NoTier),
         }));
         store.keep_house();
@@ -98,6 +106,7 @@ impl Store {
         let gone = move || store.strong_count() == 0;
         tokio::spawn(janitor::run(self.0.room.clone(), self.0.tenure.foundings(), gone.clone()));
         tokio::spawn(scrub::run(self.0.room.clone(), gone.clone()));
-        tokio::spawn(tenure::keep(self.0.tenure.clone(), gone));
+        tokio::spawn(tenure::keep(self.0.tenure.clone(), gone.clone()));
+        tokio::spawn(timed::keep(self.0.clock.clone(), gone));
     }
 }

@@ -15,9 +15,13 @@ use crate::content::ingest::Ingest;
 use crate::content::limits::SMALL_MAX;
 use crate::content::recent::{Changed, Recent};
 
-use crate::content::settle::{self, AppendError};
+use crate::content::settle::AppendError;
+use crate::content::small;
+use crate::content::unsynced::Unsynced;
 use crate::disk::blocking::off_worker;
+use crate::disk::slow::Slow;
 use crate::disk::tenure::Tenure;
+use crate::disk::timed::Clock;
 use crate::events::Quarantined;
 use crate::records::folder::Folder;
 use crate::records::link::Links;
@@ -26,6 +30,7 @@ use crate::records::tag::Tags;
 use crate::space::index::{Index, Reservation};
 use crate::space::lease::Lease;
 
+use crate::space::health;
 use crate::space::room::{self, Room};
 use crate::space::standing::Standing;
 use crate::space::usage::Usage;
@@ -39,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) folder: Folder,
     pub(crate) index: Arc<Index>,
     pub(crate) recent: Recent,
+    pub(crate) unsynced: Arc<Unsynced>,
     pub(crate) links: Links,
     pub(crate) tags: Tags,
     pub(crate) room: Room,
@@ -47,6 +53,8 @@ pub(crate) struct Inner {
     /// Nothing new is stored until then, because a sync failed.
     pub(crate) distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
     pub(crate) tenure: Arc<Tenure>,
+    /// Measures the operations of the disk.
+    pub(crate) clock: Arc<Clock>,
     /// The second tier, asked for content that this disk does not have.
     pub(crate) tier: Arc<dyn SecondTier>,
 }
@@ -69,7 +77,8 @@ impl Store {
     /// True if the content is stored. The index answers without a look at the disk; while the scan at start has not
     /// seen everything, the file is opened by name.
     pub async fn holds(&self, digest: &Digest) -> bool {
-        self.0.index.look(digest).is_some()
+        self.0.unsynced.holds(digest)
+            || self.0.index.look(digest).is_some()
             || !self.0.index.usage().complete && matches!(self.blob(digest).await, Ok(Some(_)))
     }
 
@@ -81,6 +90,11 @@ impl Store {
         if self.0.index.condemned.holds(digest) {
             return Ok(None);
         }
+        if let Some((file, lease)) = self.0.unsynced.file_of(digest) {
+            return Ok(Some(Blob::new(file, lease)));
+        }
+        // Small content has no file before its commit.
+        self.0.unsynced.ended(digest).await;
         let known = self.0.index.opening(digest);
         match self.0.recent.file(digest) {
             Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
@@ -134,40 +148,70 @@ impl Store {
 
     /// Content of at most 4 MiB, from memory, or read and hashed. Content that cannot be read is `None`.
     pub async fn read_small(&self, digest: &Digest) -> Option<Bytes> {
+        if let Some(bytes) = self.0.unsynced.small_of(digest) {
+            return Some(bytes);
+        }
         self.0.index.touch(digest);
         self.0.recent.small(digest, self.load_small(digest)).await
     }
 
-    /// Commits small content that was verified. Memory keeps it even if the disk fails.
+    /// Keeps small content that was verified. It is served from memory at once, and committed behind; memory keeps it
+    /// even if the disk fails. Waits only while the budget of unsynced content is spent (design decision 4a).
+    pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) {
+        self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
+        let Some(place) = self.0.unsynced.small(verified.digest(), &bytes).await else { return };
+        let (store, verified) = (self.clone(), verified.clone());
+        tokio::spawn(async move {
+            let turn = place.turn().await;
+            let committing = store.clone();
+            let committed = off_worker(move || {
+                let Inner { folder, index, .. } = &*committing.0;
+                Ok(small::commit(folder, index, kind, &bytes, &verified))
+            });
+            if let Err(error) = committed.await.unwrap_or_else(|error| Err(AppendError::Write(error))) {
+                store.cannot_store(error);
+            }
+            drop(turn);
+        });
+    }
+
+    /// Ends a fill with content that was verified: a blob to be served at once, committed behind. Waits only while the
+    /// budget of unsynced content is spent (design decision 4a). If a later sync fails, readers of the blob get an
+    /// error; a crash before the commit loses the content.
     ///
     /// # Errors
-    /// The disk's, already reported to the sink.
-    pub async fn put(&self, kind: Kind, bytes: Bytes, verified: &Verified) -> io::Result<()> {
-        self.0.recent.keep_small(verified.digest(), bytes.clone()).await;
-        let (folder, verified) = (self.0.folder.clone(), verified.clone());
-        let (index, digest) = (&self.0.index, verified.digest().clone());
-        let (size, checked) = (verified.length(), index.is_checked(&digest));
-        let written = off_worker(move || {
-            let target = folder.layout.blob(verified.digest());
-            let present = || folder.disk.open(&target).and_then(|file| file.size()).ok();
-            if checked && present() == Some(verified.length()) {
-                return Ok(false);
-            }
-            let temporary = folder.layout.temporary();
-            let settled = folder.open_new(&temporary).and_then(|file| {
-                file.write_at(0, &bytes)?;
-                settle::settle(&*folder.disk, &*file, &temporary, &target, &verified)
-                    .map_err(AppendError::into_disk)
+    /// [`AppendError::Write`] when the file is not as long as the content; it is removed then.
+    pub async fn commit(&self, ingest: Ingest, kind: Kind, verified: Verified) -> Result<Blob, AppendError> {
+        let budget = self.0.unsynced.admit_file().await;
+        let digest = verified.digest().clone();
+        let ended = off_worker(move || Ok(ingest.verify(kind, verified))).await;
+        let (file, lease, commit) = ended.map_err(AppendError::Write)??;
+        let place = self.0.unsynced.file(&digest, (file.clone(), lease.clone()), budget);
+        let blob = Blob::new(file.clone(), lease);
+        let store = self.clone();
+        tokio::spawn(async move {
+            let turn = place.turn().await;
+            // The lock of the folder is held until the commit has ended.
+            let committing = store.clone();
+            let committed = off_worker(move || {
+                let ended = commit.run();
+                drop(committing);
+                Ok(ended)
             });
-            settled.inspect_err(|_| drop(folder.disk.remove(&temporary))).map(|()| true)
+            if let Err(error) = committed.await.unwrap_or_else(|error| Err(AppendError::Write(error))) {
+                if matches!(error, AppendError::Sync(_)) {
+                    file.lose();
+                }
+                store.lost_faith(error);
+            }
+            drop(turn);
         });
-        if written.await.map_err(|error| self.told(error))? {
-            index.add(&digest, kind, size);
-            self.0.room.note(&digest).await;
-            self.0.folder.events.committed(kind, size);
-            index.tell(&*self.0.folder.events);
-        }
-        Ok(())
+        Ok(blob)
+    }
+
+    /// Returns when everything that was put or committed before is durable, or its commit has failed.
+    pub async fn flush(&self) {
+        self.0.unsynced.all_ended().await;
     }
 
     /// The links: a scope may see a digest.
@@ -219,16 +263,27 @@ impl Store {
             partial_bytes: occupied.partial,
             unlinked_bytes: occupied.unlinked,
             pinned_objects: self.0.index.pinned().len() as u64,
+            file_system_bytes: self.0.room.allowance.file_system(),
+            stopped: self.0.room.health.stopped(),
+            slow: self.slow_disk(health::REMEMBERED),
             warning: self.0.warning(),
             reclaimable: self.0.other_formats.clone(),
             scrubbed: self.0.room.progress(),
         }
     }
 
-    /// Sets the budget and the pins ([`StoreConfig`]); content beyond the budget leaves soon.
+    /// The operation of the disk that runs longest of those that are slow, else the last one that was slow within
+    /// `time`. A request that was late meanwhile has waited for the disk, not for the upstream: its class is
+    /// `disk_slow`.
+    pub fn slow_disk(&self, time: Duration) -> Option<Slow> {
+        self.0.clock.slowest().or_else(|| self.0.room.health.slow_within(time))
+    }
+
+    /// Sets the budget and the pins ([`crate::StoreConfig`]); content beyond the budget leaves soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
-        let limit = room::limit(&self.0.folder, max_size).await;
-        self.0.room.allowance.replace(limit, pinned);
+        let (limit, file_system) = room::limit(&self.0.folder, max_size).await;
+        self.0.room.allowance.replace(limit, file_system, pinned);
+        self.0.room.report_size();
         self.0.index.concern.notify_one();
     }
 
@@ -258,7 +313,12 @@ impl Store {
         if matches!(error, AppendError::Sync(_)) {
             self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
         }
-        self.told(error.into_disk());
+        self.cannot_store(error);
+    }
+
+    fn cannot_store(&self, error: AppendError) {
+        let error = self.told(error.into_disk());
+        self.0.room.health.cannot_store(&error);
     }
 
     /// Reports `error` to the sink and returns it.

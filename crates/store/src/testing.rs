@@ -57,7 +57,8 @@ pub(crate) async fn scanned(store: &Store) -> Usage {
 /// Puts small content into the store.
 pub(crate) async fn put(store: &Store, bytes: &'static [u8]) -> Digest {
     let digest = Digest::sha256(bytes);
-    store.put(Kind::Manifest, Bytes::from_static(bytes), &digest.verify(bytes).unwrap()).await.unwrap();
+    store.put(Kind::Manifest, Bytes::from_static(bytes), &digest.verify(bytes).unwrap()).await;
+    store.flush().await;
     digest
 }
 
@@ -68,13 +69,13 @@ pub(crate) async fn fill(store: &Store, seed: u8, size: usize) -> Option<Digest>
     let verified = digest.verify(&bytes).unwrap();
     let room = store.reserve(size as u64).await?;
     let mut ingest = store.ingest(&digest).await.unwrap();
-    tokio::task::spawn_blocking(move || {
+    let ingest = tokio::task::spawn_blocking(move || {
         ingest.expect(size as u64, room).unwrap();
         ingest.append(0, &[bytes]).unwrap();
-        ingest.commit(Kind::Blob, &verified).unwrap();
-    })
-    .await
-    .unwrap();
+        ingest
+    });
+    store.commit(ingest.await.unwrap(), Kind::Blob, verified).await.unwrap();
+    store.flush().await;
     Some(digest)
 }
 

@@ -81,7 +81,8 @@ async fn live(folder: &Path, operation: i64) {
     trap.set(operation, Fault::Kill);
     let store = faulty::open(&trap, config(folder), Arc::new(NoEvents)).await.unwrap();
     let small = Digest::sha256(SMALL);
-    store.put(Kind::Manifest, Bytes::from_static(SMALL), &small.verify(SMALL).unwrap()).await.unwrap();
+    store.put(Kind::Manifest, Bytes::from_static(SMALL), &small.verify(SMALL).unwrap()).await;
+    store.flush().await;
     Deed::Put.done(folder);
     let link = Link { media_type: None, size: SMALL.len() as u64 };
     store.links().put(&scope(), Kind::Manifest, &small, link).await;
@@ -142,11 +143,12 @@ async fn read(flights: &Flights, upstream: &Scripted) -> Result<Bytes, String> {
     Ok(reader.body(0..length).collect().await.map_err(|cut| cut.to_string())?.to_bytes())
 }
 
-/// Waits until no fill runs.
+/// Waits until no fill runs, and no commit.
 async fn landed(flights: &Flights) {
     while !flights.table.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
+    flights.store.flush().await;
 }
 
 fn runtime() -> tokio::runtime::Runtime {

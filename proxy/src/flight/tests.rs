@@ -130,11 +130,12 @@ impl World {
         digest.verify(&bytes).is_ok()
     }
 
-    /// Waits until no fill runs.
+    /// Waits until no fill runs, and no commit.
     async fn landed(&self) {
         while !self.flights.table.is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        self.flights.store.flush().await;
     }
 
     /// The process is gone, another starts on the same folder.

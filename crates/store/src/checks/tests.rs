@@ -133,7 +133,8 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
         for name in ["kept", "evicted", "rotten"] {
             let bytes = Bytes::from(format!("a manifest of {name}"));
             let digest = Digest::sha256(&bytes);
-            store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await.unwrap();
+            store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await;
+            store.flush().await;
             let image: ImageName = format!("docker.io/org/{name}:1").parse().unwrap();
             means(&store, &image, &digest).await;
             tags.push((image, digest));
@@ -159,7 +160,8 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
 
     // After another pull it is a tag like any other.
     let bytes = Bytes::from("a manifest of evicted");
-    store.put(Kind::Manifest, bytes.clone(), &evicted.1.verify(&bytes).unwrap()).await.unwrap();
+    store.put(Kind::Manifest, bytes.clone(), &evicted.1.verify(&bytes).unwrap()).await;
+    store.flush().await;
     means(&store, &evicted.0, &evicted.1).await;
     scrub(&store).await;
     assert_eq!(explained(&store, &evicted.0).await, Some(evicted.1.to_string()));
@@ -172,7 +174,8 @@ async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
     let image: ImageName = "docker.io/org/app:1".parse().unwrap();
     let bytes = Bytes::from("a manifest");
     let digest = Digest::sha256(&bytes);
-    store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await.unwrap();
+    store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await;
+    store.flush().await;
     means(&store, &image, &digest).await;
     // The index does not hold it, as if the scan at start had failed: only the file tells that it is stored.
     store.0.index.remove(&digest);

@@ -60,8 +60,11 @@ impl Blob {
     /// The next window from `start`, which must lie before `end`; both within the blob.
     ///
     /// # Errors
-    /// The disk's; `UnexpectedEof` when the file was cut.
+    /// The disk's; `UnexpectedEof` when the file was cut; `Other` when its commit failed in a sync.
     pub async fn window(&self, start: u64, end: u64, touch: Touch) -> io::Result<Bytes> {
+        if self.file.lost.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the disk lost the content before it was durable"));
+        }
         match (&self.file.mapped, touch) {
             (Some(mapped), Touch::Kernel) => mapped.window(&self.file.content.file, start, end).await,
             _ => self.file.content.window(start, end - start).await,
@@ -77,6 +80,8 @@ pub(crate) struct Committed {
     mapped: Option<Arc<Mapped>>,
     /// True if the content was hashed since the machine started.
     checked: AtomicBool,
+    /// True if a sync of the file failed: the kernel may have dropped its pages.
+    lost: AtomicBool,
 }
 
 impl Committed {
@@ -84,11 +89,16 @@ impl Committed {
     /// that works. May block.
     pub(crate) fn new(content: Content, length: u64, checked: bool) -> Self {
         let mapped = content.file.map(length).ok().map(|map| Arc::new(Mapped::new(map, length)));
-        Self { content, length, mapped, checked: AtomicBool::new(checked) }
+        Self { content, length, mapped, checked: AtomicBool::new(checked), lost: AtomicBool::new(false) }
     }
 
     pub(crate) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Notes that a sync of the file failed: its readers get an error from now on.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
     }
 
     /// True if the file can be served again without a look at its path. Does not block.

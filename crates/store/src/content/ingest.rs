@@ -1,23 +1,22 @@
 //! From a partial file to committed content, crash-safely (design decision 4).
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use oci::{Digest, Verified};
-use serde::{Deserialize, Serialize};
 
-use super::blob::{Blob, Committed, Content};
+use super::blob::{Committed, Content};
+use super::checkpoint::{Checkpoint, Checkpoints};
 use super::settle::{AppendError, settle};
 use super::spans::Spans;
 use super::writers::Writer;
 use crate::disk::blocking::off_worker;
-use crate::disk::files::{read_whole, write_record};
 use crate::disk::io::{Disk, File};
 use crate::records::folder::Folder;
 use crate::records::scope::Kind;
 use crate::space::index::{Index, Reservation};
+use crate::space::lease::Lease;
 
 /// One content on its way into the store. There is at most one for a digest; its [`Writer`] sees to that.
 ///
@@ -31,19 +30,17 @@ pub struct Ingest {
     length: Option<u64>,
     /// The bytes that are in the file.
     spans: Arc<Mutex<Spans>>,
-    /// Number of bytes that the last checkpoint covers.
-    kept: u64,
+    checkpoints: Checkpoints,
     /// The part of the store's budget that this content has.
     room: Reservation,
     writer: Arc<Writer>,
 }
 
-/// The bytes of a partial file that are durable.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Checkpoint {
-    length: Option<u64>,
-    /// Start and end (exclusive) of each interval, in order.
-    kept: Spans,
+/// Verified content whose commit has not run yet.
+pub(crate) struct Commit {
+    ingest: Ingest,
+    kind: Kind,
+    verified: Verified,
 }
 
 /// Writes bytes that lie ahead of the rest. Its method blocks.
@@ -69,10 +66,11 @@ impl Ingest {
             let room = index.resume(&digest);
             let opened = Self::open(&folder, &digest).inspect_err(|_| index.pause(&digest, room.bytes()));
             let (file, Checkpoint { length, kept: spans }) = opened?;
-            let kept = spans.total();
-            let spans = Arc::new(Mutex::new(spans));
             let writer = Arc::new(writer);
-            Ok(Self { folder, index, digest, file, length, spans, kept, room, writer })
+            let of = (folder.clone(), digest.clone(), file.clone(), writer.clone());
+            let checkpoints = Checkpoints::new(of.0, of.1, of.2, of.3, spans.total());
+            let spans = Arc::new(Mutex::new(spans));
+            Ok(Self { folder, index, digest, file, length, spans, checkpoints, room, writer })
         })
         .await
     }
@@ -109,15 +107,15 @@ impl Ingest {
 
     /// Cuts the file to `end` bytes; `end` lies within the file.
     pub fn cut(&mut self, end: u64) -> io::Result<()> {
+        self.checkpoints.stop()?;
         if end == 0 {
             // The checkpoint is removed first: one that outlives the cut would cover holes before later bytes.
-            let Folder { layout, disk, .. } = &self.folder;
-            disk.remove(&layout.checkpoint(&self.digest))?;
+            self.checkpoints.remove()?;
         }
         self.file.truncate(end)?;
         let mut spans = held(&self.spans);
         spans.cut(end);
-        self.kept = self.kept.min(spans.total());
+        self.checkpoints.cut(spans.total());
         Ok(())
     }
 
@@ -138,7 +136,7 @@ impl Ingest {
         self.file.read_at(offset, buffer)
     }
 
-    /// Writes `pieces` one after another from `at` on. A checkpoint is made after every 64 MiB.
+    /// Writes `pieces` one after another from `at` on. Checkpoints are made beside it.
     ///
     /// # Errors
     /// [`AppendError::Write`] leaves earlier bytes readable; after [`AppendError::Sync`] no byte in the file may be
@@ -148,90 +146,96 @@ impl Ingest {
         self.checkpoint_if_due()
     }
 
-    /// True if 64 MiB came since the last checkpoint.
+    /// True if a checkpoint should be made, or the last one failed.
     pub fn is_checkpoint_due(&self) -> bool {
-        self.spans().total() - self.kept >= CHECKPOINT_EVERY
+        self.checkpoints.is_due(self.spans().total())
     }
 
-    /// Makes a checkpoint when 64 MiB came since the last, in or out of order.
+    /// Begins a checkpoint if enough bytes came since the last, in or out of order. The fill goes on meanwhile.
     ///
     /// # Errors
-    /// [`AppendError::Sync`], as [`Ingest::append`].
+    /// [`AppendError::Sync`], as [`Ingest::append`]: the checkpoint before has failed.
     pub fn checkpoint_if_due(&mut self) -> Result<(), AppendError> {
         let total = self.spans().total();
         self.room.cover(total);
-        if total - self.kept < CHECKPOINT_EVERY {
-            return Ok(());
-        }
-        self.checkpoint().map_err(AppendError::Sync)
+        let begun = self.checkpoints.begin_if_due(self.length, total, || held(&self.spans).clone());
+        begun.map_err(AppendError::Sync)
     }
 
     /// Makes the bytes durable and leaves them for the next fill.
-    pub fn keep(mut self) -> io::Result<()> {
+    pub fn keep(self) -> io::Result<()> {
         if self.spans().total() == 0 {
             return self.discard();
         }
-        let end = self.spans().end();
+        let spans = self.spans().clone();
         // The truncation gives back space that was set aside for the rest.
-        let kept = self.file.truncate(end).and_then(|()| self.checkpoint());
-        if self.has_its_name() {
-            self.index.pause(&self.digest, end);
+        let cut = self.file.truncate(spans.end());
+        let kept = cut.and_then(|()| self.checkpoints.make(self.length, spans.clone()));
+        if self.checkpoints.has_its_name() {
+            self.index.pause(&self.digest, spans.end());
         }
         kept
     }
 
     /// Removes the file. Readers that have it open read on.
     pub fn discard(self) -> io::Result<()> {
+        // Only an end is waited for: the bytes are given up.
+        let _ = self.checkpoints.stop();
+        self.checkpoints.remove()?;
         let Folder { layout, disk, .. } = &self.folder;
-        disk.remove(&layout.checkpoint(&self.digest))?;
         disk.remove(&layout.partial(&self.digest))
     }
 
-    /// Commits: data synced, renamed into place, folder synced.
+    /// Ends with content that was verified: a file to be served at once, the lease of it, and the commit to be run
+    /// behind.
     ///
     /// # Errors
-    /// As [`Ingest::append`]; the partial file is removed then.
-    pub fn commit(self, kind: Kind, verified: &Verified) -> Result<Blob, AppendError> {
-        let Folder { layout, disk, events, .. } = &self.folder;
-        let partial = layout.partial(&self.digest);
-        let settled = settle(&**disk, &*self.file, &partial, &layout.blob(&self.digest), verified);
-        let _ = disk.remove(&layout.checkpoint(&self.digest));
-        settled.inspect_err(|_| drop(disk.remove(&partial)))?;
-        let lease = self.index.add(&self.digest, kind, verified.length());
-        self.folder.boot.note(&self.digest);
-        events.committed(kind, verified.length());
-        self.index.tell(&**events);
-        let file = Committed::new(self.content(), verified.length(), true);
-        Ok(Blob::new(Arc::new(file), lease))
-    }
-
-    /// True if the partial file still has its name. If somebody wiped the folder, a file of that name is another's.
-    fn has_its_name(&self) -> bool {
-        self.file.is_at(&self.folder.layout.partial(&self.digest))
-    }
-
-    fn checkpoint(&mut self) -> io::Result<()> {
-        // The spans are copied before the sync: bytes that come meanwhile are not covered.
-        let kept = self.spans().clone();
-        let total = kept.total();
-        self.file.sync_data()?;
-        if !self.has_its_name() {
-            self.kept = total;
-            return Ok(());
+    /// [`AppendError::Write`] if the file is not as long as the content; it is removed then.
+    pub(crate) fn verify(
+        self,
+        kind: Kind,
+        verified: Verified,
+    ) -> Result<(Arc<Committed>, Lease, Commit), AppendError> {
+        let length = verified.length();
+        let checked = self.file.size().and_then(|size| match size == length {
+            true => Ok(()),
+            false => Err(io::Error::other("the file is not as long as what was verified")),
+        });
+        match checked {
+            Ok(()) => {
+                let file = Committed::new(self.content(), length, true);
+                let lease = self.index.lease(&self.digest);
+                Ok((Arc::new(file), lease, Commit { ingest: self, kind, verified }))
+            }
+            Err(error) => {
+                let _ = self.discard();
+                Err(AppendError::Write(error))
+            }
         }
-        let checkpoint = Checkpoint { length: self.length, kept };
-        let line = serde_json::to_vec(&checkpoint).expect("invariant: a checkpoint is plain data");
-        let Folder { layout, disk, .. } = &self.folder;
-        write_record(&**disk, &layout.temporary(), &layout.checkpoint(&self.digest), &line)?;
-        self.kept = total;
-        Ok(())
     }
 }
 
-impl Checkpoint {
-    fn load(disk: &dyn Disk, path: &Path) -> Self {
-        let line = read_whole(disk, path, CHECKPOINT_MAX).unwrap_or_default();
-        serde_json::from_slice(&line).unwrap_or_default()
+impl Commit {
+    /// Commits: data synced, renamed into place, folders synced. Blocks.
+    ///
+    /// # Errors
+    /// As [`Ingest::append`]; the partial file is removed then.
+    pub(crate) fn run(self) -> Result<(), AppendError> {
+        let Self { ingest, kind, verified } = self;
+        let Folder { layout, disk, events, boot, .. } = &ingest.folder;
+        let (partial, digest) = (layout.partial(&ingest.digest), &ingest.digest);
+        let settled = ingest
+            .checkpoints
+            .stop()
+            .map_err(AppendError::Sync)
+            .and_then(|()| settle(&**disk, &*ingest.file, &partial, &layout.blob(digest), &verified));
+        let _ = ingest.checkpoints.remove();
+        settled.inspect_err(|_| drop(disk.remove(&partial)))?;
+        ingest.index.add(digest, kind, verified.length());
+        boot.note(digest);
+        events.committed(kind, verified.length());
+        ingest.index.tell(&**events);
+        Ok(())
     }
 }
 
@@ -255,8 +259,3 @@ impl Patch {
 fn held(spans: &Mutex<Spans>) -> MutexGuard<'_, Spans> {
     spans.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Bytes between two checkpoints: at most so many are fetched again after a crash (design decision 4).
-const CHECKPOINT_EVERY: u64 = 64 << 20;
-/// Longest checkpoint that is read, bytes: more than the intervals of the largest blob take.
-const CHECKPOINT_MAX: u64 = 1 << 20;

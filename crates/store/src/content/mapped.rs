@@ -68,7 +68,7 @@ impl Mapped {
     fn warm_up(&self, file: &dyn File, start: u64, end: u64) -> io::Result<()> {
         let wanted = start..end.min(self.stretch(start).end);
         let ahead = wanted.end..end.min(wanted.end + AHEAD);
-        match self.map.populate(positions(&wanted)) {
+        match file.bring_in(&mut || self.map.populate(positions(&wanted))) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => read_through(file, &wanted)?,
             done => done?,
         }

@@ -2,15 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use oci::Digest;
+use oci::{Digest, ImageName, Reference, Verified};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
-use crate::disk::faulty::{Call, Trap};
+use super::blob::Touch;
+use super::ingest::Ingest;
+use crate::disk::faulty::{Call, Fault, Trap};
 use crate::inventory;
 use crate::records::scope::Kind;
+use crate::records::tag_record::TagRecord;
 use crate::store::Store;
 use crate::testing::{is_here, open_at_once, open_trapped, path_of, put};
 
@@ -35,15 +40,17 @@ async fn what_another_left_under_a_fills_name_is_never_committed_for_it() {
     let room = store.reserve(15).await.unwrap();
     let mut ingest = store.ingest(&digest).await.unwrap();
     let partial = store.0.folder.layout.partial(&digest);
-    let committed = tokio::task::spawn_blocking(move || {
+    let filled = tokio::task::spawn_blocking(move || {
         ingest.expect(15, room).unwrap();
         ingest.append(0, &[bytes]).unwrap();
         // The folder was wiped, and an instance that is gone again began the same fill.
         fs::remove_file(&partial).unwrap();
         fs::write(&partial, b"what others left").unwrap();
-        ingest.commit(Kind::Blob, &verified).map(drop)
+        ingest
     });
-    assert!(committed.await.unwrap().is_err());
+    let blob = store.commit(filled.await.unwrap(), Kind::Blob, verified).await.unwrap();
+    assert_eq!(blob.content().read(0, 15).await.unwrap(), "what was filled", "served from the open file");
+    store.flush().await;
     assert!(store.blob(&digest).await.unwrap().is_none());
     assert!(!path_of(dir.path(), &digest).exists());
 }
@@ -138,11 +145,12 @@ async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_t
     let mut ingest = beginning.await.unwrap();
     assert_eq!(ingest.spans().total(), 0, "it begins anew");
     let verified = digest.verify(&bytes).unwrap();
-    let committed = tokio::task::spawn_blocking(move || {
+    let filled = tokio::task::spawn_blocking(move || {
         ingest.append(0, &[bytes]).unwrap();
-        ingest.commit(Kind::Blob, &verified).map(drop)
+        ingest
     });
-    committed.await.unwrap().unwrap();
+    store.commit(filled.await.unwrap(), Kind::Blob, verified).await.unwrap();
+    store.flush().await;
     assert!(is_here(&store, &digest).await);
 }
 
@@ -161,3 +169,133 @@ async fn what_a_fill_left_counts_until_it_is_removed() {
     let purged = store.purge(&inventory::Purge::All, false).await.unwrap();
     assert_eq!((purged.partial_bytes, store.standing().partial_bytes), (1000, 0));
 }
+
+/// A store on a disk whose syncs each take a second.
+async fn on_a_slow_disk(dir: &Path) -> (Store, Trap) {
+    let trap = Trap::unset();
+    let store = open_trapped(dir, u64::MAX, &trap).await;
+    trap.slow_syncs(SYNC);
+    (store, trap)
+}
+
+#[tokio::test]
+async fn small_content_is_served_and_tagged_at_once_and_committed_behind() {
+    let (dir, began) = (TempDir::new().unwrap(), Instant::now());
+    let (store, _trap) = on_a_slow_disk(dir.path()).await;
+    let bytes = Bytes::from_static(b"a manifest");
+    let digest = Digest::sha256(&bytes);
+    store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await;
+    let image: ImageName = "docker.io/org/app:1".parse().unwrap();
+    let Reference::Tag(tag) = &image.reference else { panic!("a tag") };
+    let (digest_of, media_type, checked_at) = (digest.clone(), "a/b".to_owned(), SystemTime::now());
+    let record = TagRecord { digest: digest_of, media_type, checked_at, gone_at: None };
+    store.tags().put(&image.registry, &image.repository, tag, record, checked_at).await;
+    assert_eq!(store.read_small(&digest).await.unwrap(), bytes);
+    assert!(store.holds(&digest).await);
+    let known = async || store.tags().get(&image.registry, &image.repository, tag).await.unwrap().digest;
+    assert_eq!(known().await, digest);
+    assert!(began.elapsed() < SYNC, "{:?}", began.elapsed());
+
+    let on_disk = store.0.folder.layout.tag(&image.registry, &image.repository, tag);
+    assert!(!path_of(dir.path(), &digest).exists(), "no file is believed before it is durable");
+    assert!(!on_disk.exists(), "a tag moves on the disk when its manifest is stored");
+    assert_eq!(store.blob(&digest).await.unwrap().unwrap().length(), 10);
+    store.flush().await;
+    assert!(path_of(dir.path(), &digest).exists() && on_disk.exists());
+}
+
+#[tokio::test]
+async fn a_filled_blob_is_served_from_its_open_file_and_committed_behind() {
+    let dir = TempDir::new().unwrap();
+    let (store, _trap) = on_a_slow_disk(dir.path()).await;
+    let began = Instant::now();
+    let (digest, filled, verified) = filled(&store, b"a layer").await;
+    let blob = store.commit(filled, Kind::Blob, verified).await.unwrap();
+    let again = store.blob(&digest).await.unwrap().expect("others find it, too");
+    for blob in [&blob, &again] {
+        assert_eq!(blob.window(0, 7, Touch::Process).await.unwrap(), "a layer");
+    }
+    assert!(began.elapsed() < SYNC, "{:?}", began.elapsed());
+    assert!(!path_of(dir.path(), &digest).exists(), "no file is believed before it is durable");
+    assert!(store.ingest(&digest).await.is_err(), "nobody writes it anew meanwhile");
+    store.flush().await;
+    assert!(path_of(dir.path(), &digest).exists() && is_here(&store, &digest).await);
+    assert_eq!(again.window(0, 7, Touch::Process).await.unwrap(), "a layer");
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nobody_reads_on_and_nothing_is_believed() {
+    let dir = TempDir::new().unwrap();
+    let (store, trap) = on_a_slow_disk(dir.path()).await;
+    let (digest, filled, verified) = filled(&store, b"a layer").await;
+    let blob = store.commit(filled, Kind::Blob, verified).await.unwrap();
+    assert!(blob.window(0, 7, Touch::Process).await.is_ok());
+    const EIO: i32 = 5;
+    trap.set(0, Fault::Always(EIO));
+    store.flush().await;
+    trap.set(i64::MAX, Fault::ShortWrite);
+    assert!(blob.window(0, 7, Touch::Process).await.is_err());
+    assert!(store.blob(&digest).await.unwrap().is_none());
+    assert!(!path_of(dir.path(), &digest).exists());
+    assert!(store.reserve(1).await.is_none(), "nothing is stored for a while");
+}
+
+#[tokio::test]
+async fn beyond_the_budget_of_unsynced_content_the_client_waits() {
+    let dir = TempDir::new().unwrap();
+    let (store, trap) = on_a_slow_disk(dir.path()).await;
+    for n in 0..17_u8 {
+        let bytes = Bytes::from(vec![n; 4 << 20]);
+        let digest = Digest::sha256(&bytes);
+        let began = Instant::now();
+        store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await;
+        assert!((began.elapsed() >= SYNC / 2) == (n == 16), "content {n}: {:?}", began.elapsed());
+    }
+    trap.slow_syncs(Duration::ZERO);
+    store.flush().await;
+    assert_eq!(store.usage().objects, 17);
+}
+
+#[tokio::test]
+async fn a_checkpoint_does_not_stop_the_fill() {
+    let dir = TempDir::new().unwrap();
+    let (store, _trap) = on_a_slow_disk(dir.path()).await;
+    let digest = Digest::sha256(b"never whole");
+    let mut ingest = store.ingest(&digest).await.unwrap();
+    let filled = tokio::task::spawn_blocking(move || {
+        let (piece, began) = (Bytes::from(vec![7; 8 << 20]), Instant::now());
+        for n in 0..10 {
+            ingest.append(n * (8 << 20), std::slice::from_ref(&piece)).unwrap();
+        }
+        (ingest, began.elapsed())
+    });
+    let (ingest, took) = filled.await.unwrap();
+    assert!(took < SYNC, "{took:?}");
+    drop(ingest);
+    // The checkpoint under way keeps other writers out until it is made.
+    let resumed = loop {
+        match store.ingest(&digest).await {
+            Ok(resumed) => break resumed,
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::ResourceBusy),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(resumed.spans().total() >= 32 << 20, "{}", resumed.spans().total());
+}
+
+/// A fill of `bytes` that has all of them.
+async fn filled(store: &Store, bytes: &'static [u8]) -> (Digest, Ingest, Verified) {
+    let digest = Digest::sha256(bytes);
+    let verified = digest.verify(bytes).unwrap();
+    let room = store.reserve(bytes.len() as u64).await.unwrap();
+    let mut ingest = store.ingest(&digest).await.unwrap();
+    let filled = tokio::task::spawn_blocking(move || {
+        ingest.expect(bytes.len() as u64, room).unwrap();
+        ingest.append(0, &[Bytes::from_static(bytes)]).unwrap();
+        ingest
+    });
+    (digest, filled.await.unwrap(), verified)
+}
+
+/// Time that each sync takes on the slow disk.
+const SYNC: Duration = Duration::from_secs(1);

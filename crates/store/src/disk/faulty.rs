@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -39,6 +39,7 @@ struct State {
     fault: Mutex<Fault>,
     space: Mutex<Option<Space>>,
     rule: Mutex<Option<Rule>>,
+    sync_takes: Mutex<Duration>,
 }
 
 /// A call that names a path, before or after it happens.
@@ -65,6 +66,7 @@ impl Trap {
             fault: Mutex::new(Fault::ShortWrite),
             space: Mutex::default(),
             rule: Mutex::default(),
+            sync_takes: Mutex::default(),
         }))
     }
 
@@ -74,10 +76,10 @@ impl Trap {
         self.0.left.store(operations, Ordering::SeqCst);
     }
 
-    /// From now on the file system reports this space.
+    /// From now on the file system reports this space; `None`: its own.
     #[cfg(test)]
-    pub(crate) fn says(&self, space: Space) {
-        *self.0.space.lock().unwrap() = Some(space);
+    pub(crate) fn says(&self, space: impl Into<Option<Space>>) {
+        *self.0.space.lock().unwrap() = space.into();
     }
 
     /// From now on `rule` is asked before each call that names a path.
@@ -90,6 +92,17 @@ impl Trap {
         self.rule(
             |call, _| if call == Call::Open { Ok(()) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) },
         );
+    }
+
+    /// From now on each sync of a file or folder takes so much longer.
+    pub fn slow_syncs(&self, by: Duration) {
+        *self.0.sync_takes.lock().unwrap() = by;
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let delay = *self.0.sync_takes.lock().unwrap();
+        std::thread::sleep(delay);
+        self.pass()
     }
 
     /// Removes the rule.
@@ -193,7 +206,7 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.pass()?;
+        self.0.sync()?;
         LocalDisk.sync_dir(path)
     }
 
@@ -263,7 +276,7 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.1.pass()?;
+        self.1.sync()?;
         self.0.sync_data()
     }
 

@@ -58,6 +58,10 @@ pub(crate) trait File: fmt::Debug + Send + Sync {
     fn read_cached(&self, _offset: u64, _buffer: &mut [u8]) -> bool {
         false
     }
+    /// Runs `work`, which brings mapped bytes of the file into memory: a disk that measures its reads measures it, too.
+    fn bring_in(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        work()
+    }
     /// Maps a file whose content does not change any more.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! - [`io`]: the traits that every other room calls, so that tests can put faults between
 //! - [`local`]: the disk of this machine
+//! - [`timed`] with the words of [`slow`]: measures every operation, and reports slow ones
 //! - [`files`]: small files, read and written whole
 //! - [`blocking`]: takes blocking calls off the threads that serve connections
 //! - [`rot`]: tells errors of the content from errors of the process or machine
@@ -17,4 +18,6 @@ pub(crate) mod io;
 pub(crate) mod local;
 pub(crate) mod lock;
 pub(crate) mod rot;
+pub(crate) mod slow;
 pub(crate) mod tenure;
+pub(crate) mod timed;

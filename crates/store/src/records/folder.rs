@@ -31,4 +31,18 @@ impl Folder {
     pub(crate) fn open_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         open_new(&*self.disk, path)
     }
+
+    /// Writes, syncs and removes a file, as a commit does. Blocks.
+    ///
+    /// # Errors
+    /// The disk's: nothing can be stored.
+    pub(crate) fn try_out(&self) -> io::Result<()> {
+        let path = self.layout.temporary();
+        let written = self.open_new(&path).and_then(|file| {
+            file.write_at(0, b"pullgate")?;
+            file.sync_data()
+        });
+        let removed = self.disk.remove(&path);
+        written.and(removed)
+    }
 }

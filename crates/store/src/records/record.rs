@@ -148,6 +148,51 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
             .await;
         said
     }
+
+    /// As [`Records::change`], in memory alone.
+    pub(crate) async fn change_remembered<R: Send + 'static>(
+        &self,
+        path: PathBuf,
+        next: impl FnOnce(Option<T>) -> Option<(T, R)> + Send + 'static,
+    ) -> Option<R> {
+        let folder = self.folder.clone();
+        let mut said = None;
+        let answer = &mut said;
+        let entry = self.cache.entry(path.clone());
+        entry
+            .and_compute_with(|remembered| async move {
+                let Some((record, extra)) = next(folder.present(remembered, &path).await) else {
+                    return Op::Nop;
+                };
+                *answer = Some(extra);
+                Op::Put(record)
+            })
+            .await;
+        said
+    }
+
+    /// Writes the record that is in memory, if there is one and `condition`, which may block, is true of it.
+    pub(crate) async fn write_remembered(
+        &self,
+        path: PathBuf,
+        condition: impl FnOnce(&dyn Disk, &T) -> bool + Send + 'static,
+    ) {
+        let folder = self.folder.clone();
+        let entry = self.cache.entry(path.clone());
+        entry
+            .and_compute_with(|remembered| async move {
+                let Some(record) = remembered.map(Entry::into_value) else { return Op::Nop };
+                let written = off_worker(move || {
+                    if condition(&*folder.disk, &record) {
+                        folder.write(&path, &record);
+                    }
+                    Ok(())
+                });
+                let _ = written.await;
+                Op::Nop
+            })
+            .await;
+    }
 }
 
 impl Folder {
@@ -188,11 +233,16 @@ impl Folder {
         next: impl FnOnce(Option<T>) -> Option<(T, R)>,
     ) -> Option<(T, R)> {
         let (record, said) = next(remembered.or_else(|| self.read(path)))?;
-        let line = serde_json::to_vec(&record).expect("invariant: records are plain data");
+        self.write(path, &record);
+        Some((record, said))
+    }
+
+    /// Writes a record. A failure is reported to the sink. Blocks.
+    fn write<T: Serialize>(&self, path: &Path, record: &T) {
+        let line = serde_json::to_vec(record).expect("invariant: records are plain data");
         if let Err(error) = write_record(&*self.disk, &self.layout.temporary(), path, &line) {
             self.events.disk_failed(&error);
         }
-        Some((record, said))
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use oci::{Digest, ImageName, Reference, RegistryHost, Repository, Tag};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::Folder;
 use super::record::Records;
 use super::tag_record::{CLOCK_STEP, TagMove, TagRecord};
+use crate::content::unsynced::Unsynced;
 use crate::disk::io::Disk;
 
 /// A tag and its record.
@@ -24,7 +26,7 @@ pub(crate) struct TagSeen {
 
 /// The tags of a store.
 #[derive(Clone)]
-pub struct Tags(Records<TagLine>);
+pub struct Tags(Records<TagLine>, Arc<Unsynced>);
 
 /// A tag as it lies on disk. The names are there for people; the path alone decides.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,8 +52,8 @@ struct MoveLine {
 }
 
 impl Tags {
-    pub(crate) fn new(folder: Folder) -> Self {
-        Self(Records::new(folder, TAGS_REMEMBERED))
+    pub(crate) fn new(folder: Folder, unsynced: Arc<Unsynced>) -> Self {
+        Self(Records::new(folder, TAGS_REMEMBERED), unsynced)
     }
 
     /// Forgets the records in memory: from now on the disk alone tells.
@@ -129,6 +131,7 @@ impl Tags {
         record: TagRecord,
         now: SystemTime,
     ) {
+        let digest = record.digest.clone();
         let line = TagLine {
             registry: registry.to_string(),
             repository: repository.to_string(),
@@ -146,10 +149,37 @@ impl Tags {
             let moved = next.moves().pop().filter(|_| moves);
             Some((next, moved))
         };
-        let moved = self.0.change(self.0.layout().tag(registry, repository, tag), next).await.flatten();
+        let path = self.0.layout().tag(registry, repository, tag);
+        let moved = match self.1.holds(&digest) {
+            true => self.put_behind(path, digest, next).await,
+            false => self.0.change(path, next).await,
+        };
+        let moved = moved.flatten();
         if let Some(moved) = moved {
             self.0.events().tag_moved(registry, repository, tag, &moved);
         }
+    }
+
+    /// Moves a tag to a manifest whose commit still runs: in memory at once, on the disk after the commit. A crash
+    /// between leaves the tag where it was, with a manifest that is stored.
+    async fn put_behind(
+        &self,
+        path: PathBuf,
+        digest: Digest,
+        next: impl FnOnce(Option<TagLine>) -> Option<(TagLine, Option<TagMove>)> + Send + 'static,
+    ) -> Option<Option<TagMove>> {
+        let moved = self.0.change_remembered(path.clone(), next).await;
+        let (tags, errand) = (self.clone(), self.1.errand());
+        tokio::spawn(async move {
+            tags.1.ended(&digest).await;
+            let layout = tags.0.layout().clone();
+            let is_stored = move |disk: &dyn Disk, line: &TagLine| {
+                line.digest.parse().is_ok_and(|digest| disk.open(&layout.blob(&digest)).is_ok())
+            };
+            tags.0.write_remembered(path, is_stored).await;
+            drop(errand);
+        });
+        moved
     }
 
     /// Notes that the upstream said at `at` that it has no such tag; the record is kept with that time. As in

@@ -12,9 +12,8 @@ use tokio::time::Instant;
 use super::condemned::Condemned;
 use super::evict::{Order, Rank};
 use super::lease::Lease;
-use super::partials::Partials;
+use super::partials::{Partials, Victim};
 use super::usage::{Occupied, Usage};
-use super::victim::Victim;
 use crate::content::writers::Writers;
 use crate::events::Events;
 use crate::records::scope::Kind;
@@ -77,14 +76,13 @@ pub struct Reservation {
 
 impl Index {
     /// Enters committed content.
-    pub(crate) fn add(&self, digest: &Digest, kind: Kind, size: u64) -> Lease {
+    pub(crate) fn add(&self, digest: &Digest, kind: Kind, size: u64) {
         self.condemned.pardon(digest);
         let mut known = self.known();
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
         known.checked.insert(digest.clone());
         known.used.insert(digest.clone(), Used::now(true));
-        known.lease(digest)
     }
 
     /// Enters content that a scan at `now` found; the caller begins with the longest unused. A last use in the future,
@@ -157,6 +155,11 @@ impl Index {
             known.touch(digest);
         }
         known.lease(digest)
+    }
+
+    /// A lease of content that is not entered yet; [`Index::add`] goes on with it.
+    pub(crate) fn lease(&self, digest: &Digest) -> Lease {
+        self.known().lease(digest)
     }
 
     /// Notes a use that was answered from memory.

@@ -36,6 +36,7 @@ pub(crate) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: i
         }
         room.index.prune(Instant::now());
         room.settle().await;
+        room.look_again().await;
         tidy_boot(&room).await;
         // A disk that cannot be written still serves; the order of leaving then ends with the process.
         let _ = note_uses(&room).await;

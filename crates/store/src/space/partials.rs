@@ -5,7 +5,16 @@ use std::collections::{HashMap, HashSet};
 use oci::Digest;
 use tokio::time::Instant;
 
-use super::victim::Victim;
+/// A file that an eviction takes.
+#[derive(Debug)]
+pub(crate) enum Victim {
+    /// Committed content that has left the index, and its bytes. [`crate::space::index::Index::has_left`] is called
+    /// when it is removed.
+    Committed(Digest, u64),
+    /// A partial file that nobody writes, and its bytes. No fill goes on with it until
+    /// [`crate::space::index::Index::has_parted`].
+    Partial(Digest, u64),
+}
 
 /// Partial files by digest. Each counts until it is removed.
 #[derive(Debug, Default)]

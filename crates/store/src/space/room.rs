@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::allowance::Allowance;
 use super::health::Health;
 use super::index::{Index, Reservation};
-use super::victim::Victim;
+use super::partials::Victim;
+use super::storing::StopReason;
 use crate::checks::progress::{Progress, Scrubbed};
 use crate::content::recent::Recent;
 use crate::disk::blocking::off_worker;
@@ -44,18 +45,35 @@ struct Need {
     amount: u64,
 }
 
+impl Need {
+    /// The reason for storing nothing when the need cannot be met.
+    fn stops(self) -> StopReason {
+        match self.reason {
+            Evicted::FreeBytes => StopReason::Full,
+            Evicted::FreeFiles => StopReason::NoInodes,
+            Evicted::Size | Evicted::Purge => StopReason::InUse,
+        }
+    }
+
+    fn detail(self) -> String {
+        let what = if self.reason == Evicted::FreeFiles { "files" } else { "bytes" };
+        let Self { reason, amount } = self;
+        format!("the cache's file system lacks {amount} {what} ({reason}); pulls pass through, unstored")
+    }
+}
+
 impl Room {
     /// Reserves `bytes`, and evicts for them. `None` when they cannot be stored.
     pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let limit = self.allowance.limit();
         if bytes > limit {
-            self.health.crowded(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
+            self.health.troubled(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
             return None;
         }
         let occupied = self.index.occupied();
         if bytes > limit.saturating_sub(occupied.reserved + occupied.unlinked) {
             // Even the eviction of everything else would not make enough room.
-            self.health.crowded(format!("no room for {bytes} bytes beside the fills under way"));
+            self.health.troubled(format!("no room for {bytes} bytes beside the fills under way"));
             return None;
         }
         for _ in 0..ATTEMPTS {
@@ -67,10 +85,11 @@ impl Room {
                 },
             };
             if !self.evict(need).await {
-                self.health.crowded(format!(
+                let detail = format!(
                     "no room for {bytes} bytes ({}): everything is in use or pinned, or not yet counted",
                     need.reason
-                ));
+                );
+                self.health.stop(need.stops(), detail);
                 return None;
             }
         }
@@ -83,8 +102,39 @@ impl Room {
         if total > limit {
             self.evict(Need { reason: Evicted::Size, amount: total - limit }).await;
         }
+        if let Some(need) = self.below_floor(0).await
+            && !self.evict(need).await
+            && self.index.usage().complete
+        {
+            self.health.stop(need.stops(), need.detail());
+        }
+    }
+
+    /// Looks whether a store that could not store can do so again.
+    pub(crate) async fn look_again(&self) {
+        let Some(stopped) = self.health.stopped() else { return };
+        if stopped.reason == StopReason::FolderLost {
+            // The tenure of the folder looks by itself.
+            return;
+        }
         if let Some(need) = self.below_floor(0).await {
-            self.evict(need).await;
+            return self.health.stop(need.stops(), need.detail());
+        }
+        if self.index.occupied().total() >= self.allowance.limit() {
+            return;
+        }
+        let folder = self.folder.clone();
+        match off_worker(move || folder.try_out()).await {
+            Ok(()) => self.health.resume(),
+            Err(error) => self.health.cannot_store(&error),
+        }
+    }
+
+    /// Reports a budget that is larger than the file system.
+    pub(crate) fn report_size(&self) {
+        let limit = self.allowance.limit();
+        if let Some(file_system) = self.allowance.file_system().filter(|bytes| *bytes < limit) {
+            self.folder.events.oversized(limit, file_system);
         }
     }
 
@@ -253,14 +303,14 @@ fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
 }
 
-/// The budget of content in bytes: `max_size`, or a usual part of the file system where none is given.
-pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> u64 {
-    if let Some(max_size) = max_size {
-        return max_size;
-    }
+/// The budget of content in bytes: `max_size`, or a usual part of the file system where none is given. Also the bytes
+/// of the file system, if it can be asked.
+pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> (u64, Option<u64>) {
     let folder = folder.clone();
     let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
-    space.as_ref().map_or(u64::MAX, |space| space.bytes / 100 * USUAL_LIMIT_PERCENT)
+    let bytes = space.ok().map(|space| space.bytes);
+    let usual = bytes.map_or(u64::MAX, |bytes| bytes / 100 * USUAL_LIMIT_PERCENT);
+    (max_size.unwrap_or(usual), bytes)
 }
 
 /// Rounds of making room for one fill: others may take space that was freed.

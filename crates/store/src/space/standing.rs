@@ -1,6 +1,8 @@
 //! The standing of a store: its limits, and what takes its space.
 
+use super::storing::Stopped;
 use crate::checks::progress::Scrubbed;
+use crate::disk::slow::Slow;
 
 /// The standing of a store: its limit, the space it takes, and its trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +17,14 @@ pub struct Standing {
     pub unlinked_bytes: u64,
     /// Number of objects of pinned images.
     pub pinned_objects: u64,
-    /// The reason why content is not stored now, if there is one.
+    /// Bytes of the file system that the cache folder is on, when the store was opened or its budget set; `None` if it
+    /// could not be asked. A `limit_bytes` above it is never reached.
+    pub file_system_bytes: Option<u64>,
+    /// Set while the store cannot store.
+    pub stopped: Option<Stopped>,
+    /// The last operation on the disk that was slow, if one was lately.
+    pub slow: Option<Slow>,
+    /// The reason why content is not stored now, or was not lately.
     pub warning: Option<String>,
     /// Names of the stores of other versions in the cache folder. Nobody uses them here: remove them to have their
     /// space.

@@ -81,7 +81,8 @@ async fn a_pinned_image_stays_while_its_tag_means_it() {
         "config": descriptor(&config, 10), "layers": [descriptor(&layer, 1000)] });
     let manifest = Bytes::from(manifest.to_string());
     let digest = Digest::sha256(&manifest);
-    store.put(Kind::Manifest, manifest.clone(), &digest.verify(&manifest).unwrap()).await.unwrap();
+    store.put(Kind::Manifest, manifest.clone(), &digest.verify(&manifest).unwrap()).await;
+    store.flush().await;
     let (registry, repository, tag) =
         ("docker.io".parse().unwrap(), "library/pinned".parse().unwrap(), "1".parse().unwrap());
     let means = |digest: Digest| TagRecord {
@@ -232,7 +233,7 @@ fn what_left_during_the_scan_is_not_entered_by_it_and_may_come_back() {
     for digest in [&gone, &back] {
         index.remove(digest);
     }
-    let _lease = index.add(&back, Kind::Blob, 4);
+    index.add(&back, Kind::Blob, 4);
     for digest in [&gone, &back] {
         index.restore(digest, Rank::Blob, 4, SystemTime::now(), SystemTime::now());
     }

@@ -55,8 +55,8 @@ impl Held {
         })?;
         // Linked first: a request that finds it in the store must not earn the link again.
         self.link(store, scope).await;
-        // A disk that fails was told to the watch; the manifest is answered all the same.
-        let _ = store.put(Kind::Manifest, self.bytes.clone(), &verified).await;
+        // Committed behind: a disk that is slow or fails does not keep the manifest from being answered.
+        store.put(Kind::Manifest, self.bytes.clone(), &verified).await;
         Ok(self)
     }
 

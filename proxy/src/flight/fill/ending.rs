@@ -3,10 +3,10 @@
 use oci::{Class, Verified};
 use registry::{Error, Reason};
 use store::events::Quarantined;
-use store::{AppendError, Ingest};
+use store::{Ingest, Kind};
 
 use super::run::Fill;
-use super::sink::{self, Sink};
+use super::sink::Sink;
 use crate::flight::events::FillOutcome;
 use crate::flight::origin::Origin;
 use crate::flight::state::{FillFailure, Phase};
@@ -82,19 +82,14 @@ impl<O: Origin> Fill<O> {
     }
 
     async fn commit(&mut self, ingest: Ingest, verified: Verified) {
-        match sink::commit(ingest, verified).await {
-            None => {}
-            Some(Ok(blob)) => {
+        match self.store.commit(ingest, Kind::Blob, verified).await {
+            Ok(blob) => {
                 self.lead.end(Phase::Committed(blob));
                 self.tally.end(FillOutcome::Committed);
             }
-            Some(Err(error)) => {
-                let lost = matches!(error, AppendError::Sync(_));
+            Err(error) => {
                 self.store.lost_faith(error);
-                if !lost {
-                    return self.deliver();
-                }
-                self.lose().await;
+                self.deliver();
             }
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use oci::digest::Mismatch;
 use oci::{Digest, Verified, Verifier};
 use store::spans::Spans;
-use store::{AppendError, Blob, Content, Ingest, Kind, Store};
+use store::{AppendError, Content, Ingest, Store};
 
 /// Hashes and writes, off the workers, a batch at a time. Bytes pass the hash in order, whatever the disk does.
 pub(super) struct Sink {
@@ -155,11 +155,6 @@ fn hash_file(verifier: &mut Verifier, ingest: &Ingest, end: u64) -> io::Result<(
         }
     }
     Ok(())
-}
-
-/// Commits what was verified, off the workers. `None`: the runtime is going down.
-pub(super) async fn commit(ingest: Ingest, verified: Verified) -> Option<Result<Blob, AppendError>> {
-    tokio::task::spawn_blocking(move || ingest.commit(Kind::Blob, &verified)).await.ok()
 }
 
 /// Bytes of a kept file read at a time.

@@ -132,7 +132,8 @@ async fn a_manifest_that_rotted_and_cannot_be_removed_is_replaced_by_what_is_put
 
     world.trap.unruled();
     let verified = digest.verify(&world.content).unwrap();
-    store.put(Kind::Manifest, world.content.clone(), &verified).await.unwrap();
+    store.put(Kind::Manifest, world.content.clone(), &verified).await;
+    store.flush().await;
     assert!(world.committed_is_right().await);
 }
 

@@ -19,6 +19,25 @@ async fn a_full_disk_costs_the_copy_not_the_pull() {
     }
 }
 
+/// A client waits for the hash, never for the disk (design decision 4a).
+#[tokio::test]
+async fn a_slow_sync_costs_a_client_nothing() {
+    for size in [MIB, 5 * MIB, 70 * MIB] {
+        let mut took = Vec::new();
+        for delay in [Duration::ZERO, Duration::from_secs(1)] {
+            let world = World::new(size, []).await;
+            world.trap.slow_syncs(delay);
+            let began = Instant::now();
+            assert!(world.read().await.unwrap() == world.content);
+            took.push(began.elapsed());
+            world.landed().await;
+            assert!(world.committed_is_right().await);
+            assert_eq!(world.told.ends.lock().unwrap()[0].outcome, FillOutcome::Committed);
+        }
+        assert!(took[1] < took[0] + Duration::from_millis(900), "{size} bytes: {took:?}");
+    }
+}
+
 /// For each file operation in turn: the body is right or visibly short, what is committed is right, and the next
 /// pull on a healed disk is right. Ends with the first run that needs no failure.
 async fn sweep(fault: Fault) {
