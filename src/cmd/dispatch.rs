@@ -18,7 +18,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
             Err(exit) => exit,
         },
         Command::Cache(asked) => match load(&cli.common) {
-            Ok(loaded) => cache::run(&loaded.config, &asked, cli.common.output).await,
+            Ok(loaded) => cache::run(&loaded, &asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Completion { shell } => completion::print(shell),
