@@ -103,16 +103,17 @@ impl Report {
     }
 
     fn render(&self, problem: &Problem) -> String {
+        if problem.line == 0 {
+            // No excerpt: a renderer would draw its margin beside nothing.
+            let help = problem.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+            return format!("error: {}{help}", problem.message);
+        }
         let path = self.path.display().to_string();
         let mut report = vec![];
         let title = Level::ERROR.primary_title(problem.message.as_str());
-        report.push(if problem.line == 0 {
-            annotate_snippets::Group::with_title(title)
-        } else {
-            let label = (!problem.expected.is_empty()).then(|| format!("expected {}", problem.expected));
-            let mark = AnnotationKind::Primary.span(problem.span.clone()).label(label);
-            title.element(Snippet::source(self.source.as_str()).path(path).annotation(mark))
-        });
+        let label = (!problem.expected.is_empty()).then(|| format!("expected {}", problem.expected));
+        let mark = AnnotationKind::Primary.span(problem.span.clone()).label(label);
+        report.push(title.element(Snippet::source(self.source.as_str()).path(path).annotation(mark)));
         if let Some(help) = &problem.help {
             report.push(annotate_snippets::Group::with_title(Level::HELP.secondary_title(help.as_str())));
         }

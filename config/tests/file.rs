@@ -267,7 +267,7 @@ platform = "linux"
         "9:19 `proxy.max_connections` is a string | -",
         "10:7 `tls` has no `key` | write key = \"/path/to/tls.key\" beside `cert`",
         "12:12 `proxy.cache.max_size` is not a size | -",
-        "14:12 `upstreams.a.registry` is not a registry host | -",
+        "14:12 `upstreams.a.registry` is not a registry host | write \"ghcr.io\"; an address goes into `endpoints`",
         "15:10 `upstreams.a.access` cannot be this | write \"shared\"",
         "16:12 the section has no `registry` | write registry = \"host\", the host as it stands in image names",
         "20:12 docker.io has two sections, `c` and `d` | put everything into one section; several addresses go into its `endpoints`",
@@ -391,6 +391,42 @@ fn the_effective_configuration_tells_origins_and_is_a_file_again() {
     let mut after = values(&again);
     after.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(before, after);
+}
+
+#[test]
+fn messages_say_what_to_write() {
+    for (text, help) in [
+        ("proxy.cache.max_size = 53687091200", "write a unit: \"50GiB\""),
+        ("proxy.cache.max_size = 50", "write a unit: \"50GiB\""),
+        ("proxy.drain = 30", "write a unit: \"30s\""),
+        (
+            "[upstreams.x]\nregistry = \"https://x.example\"",
+            "write \"x.example\"; an address goes into `endpoints`",
+        ),
+        ("[upstreams.x]\nregistry = \"http://me:pw@x.example:5000/v2/\"", "write \"x.example:5000\""),
+    ] {
+        let report = bad(&format!("{text}\n"));
+        assert!(report.to_string().contains(help), "{text}:\n{report}");
+    }
+}
+
+#[test]
+fn an_unknown_section_keeps_its_name_and_hides_its_values() {
+    let report =
+        bad("[mine.inner.other]\na = \"canary\"\nb = { c = \"canary\" }\n[[more]]\nd = \"canary\"\n");
+    let text = format!("{report}\n{report:?}");
+    assert!(text.contains("[mine.inner.other]") && !text.contains("canary"), "{text}");
+}
+
+#[test]
+fn a_missing_file_is_told_without_an_empty_excerpt() {
+    let report = Config::load(Some(Path::new("/nowhere/pullgate.toml"))).unwrap_err();
+    let text = report.to_string();
+    assert!(
+        text.starts_with("error: cannot read /nowhere/pullgate.toml") && text.contains("\nhelp: name a file"),
+        "{text}"
+    );
+    assert!(!text.contains('|'), "{text}");
 }
 
 /// A secret put in every place somebody might put one; nothing that can be printed may show it.

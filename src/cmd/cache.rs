@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use config::Config;
+use config::{Config, Loaded};
 use oci::ImageName;
 use proxy::Warmed;
 use serde::Serialize;
@@ -14,19 +14,19 @@ use store::events::NoEvents;
 use store::inventory::{Explanation, Image, Purged};
 use store::{CLOCK_STEP, OpenError, Store, StoreConfig};
 
-use crate::admin::human::size;
+use crate::admin::human::{count, size};
 use crate::cli::{Cache, Output};
 use crate::process::control::{self, Reply, Request};
 use crate::process::exit::Exit;
 
 /// Asks, and prints the answer.
-pub(crate) async fn run(config: &Config, asked: &Cache, output: Output) -> Exit {
-    let reply = match ask(config, &request(asked)).await {
+pub(crate) async fn run(loaded: &Loaded, asked: &Cache, output: Output) -> Exit {
+    let reply = match ask(loaded, &request(asked)).await {
         Ok(reply) => reply,
         Err(message) => Reply::Failed(message),
     };
     match reply {
-        Reply::Fine(document) => report(config, asked, document, output),
+        Reply::Fine(document) => report(loaded, asked, document, output),
         Reply::Usage(message) => refuse(&message, Exit::Usage),
         Reply::Upstream(message) => refuse(&message, Exit::CheckFailed),
         Reply::Failed(message) => refuse(&message, Exit::Unexpected),
@@ -50,8 +50,8 @@ fn request(asked: &Cache) -> Request {
     }
 }
 
-async fn ask(config: &Config, request: &Request) -> Result<Reply, String> {
-    let cache = &config.proxy.cache;
+async fn ask(loaded: &Loaded, request: &Request) -> Result<Reply, String> {
+    let cache = &loaded.config.proxy.cache;
     match control::ask(&cache.dir, request).await {
         Ok(Some(reply)) => return Ok(reply),
         Ok(None) => {}
@@ -59,14 +59,17 @@ async fn ask(config: &Config, request: &Request) -> Result<Reply, String> {
     }
     if let Request::Warm { .. } = request {
         let dir = cache.dir.display();
-        let message =
-            format!("warm needs a running instance, and none holds {dir}: start `pullgate serve` first");
+        let message = format!(
+            "warm needs a running instance, and none holds {dir}: start `pullgate serve` first{}",
+            hint(loaded)
+        );
         return Ok(Reply::Usage(message));
     }
     if !cache.dir.exists() {
         return Ok(Reply::Usage(format!(
-            "there is no cache folder {} (key proxy.cache.dir)",
-            cache.dir.display()
+            "there is no cache folder {} (key proxy.cache.dir){}",
+            cache.dir.display(),
+            hint(loaded)
         )));
     }
     let opening = StoreConfig {
@@ -91,10 +94,10 @@ fn refuse(message: &str, exit: Exit) -> Exit {
     exit
 }
 
-fn report(config: &Config, asked: &Cache, document: Value, output: Output) -> Exit {
+fn report(loaded: &Loaded, asked: &Cache, document: Value, output: Output) -> Exit {
     let (text, exit) = match asked {
-        Cache::Ls => (shown::<Vec<Image>>(&document, |images| list(images)), Exit::Fine),
-        Cache::Explain { subject } => return explain(config, subject, document, output),
+        Cache::Ls => (shown::<Vec<Image>>(&document, |images| list(images, loaded)), Exit::Fine),
+        Cache::Explain { subject } => return explain(&loaded.config, subject, document, output),
         Cache::Warm { .. } => (shown(&document, warmed), Exit::Fine),
         Cache::Purge(purge) => (shown(&document, |done| purged(done, purge.dry_run)), Exit::Fine),
     };
@@ -169,25 +172,57 @@ fn shown<T: DeserializeOwned>(
     Ok(show(&T::deserialize(document)?))
 }
 
-fn list(images: &[Image]) -> String {
-    let mut text = String::new();
-    for image in images {
-        let state = if image.complete { "complete" } else { "partial" };
-        let pinned = if image.pinned { "  pinned" } else { "" };
-        let used =
-            image.used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {} ago", ago(at)));
-        let size = size(image.bytes);
-        text += &format!("{}  {}  {size}  {state}  {used}{pinned}\n", image.image, short(&image.digest));
+fn list(images: &[Image], loaded: &Loaded) -> String {
+    if images.is_empty() {
+        return format!("no images in {}{}\n", loaded.config.proxy.cache.dir.display(), hint(loaded));
     }
-    text
+    let mut rows = vec![["IMAGE", "DIGEST", "SIZE", "STATE", "LAST USED", ""].map(str::to_owned)];
+    rows.extend(images.iter().map(row));
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; 6]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    let total = size(images.iter().map(|image| image.bytes).sum());
+    let shared = if images.len() > 1 { "; layers that images share count in each" } else { "" };
+    format!(
+        "{}{}, {total}{shared}\n",
+        rows.iter().map(line).collect::<String>(),
+        count(images.len(), "image")
+    )
+}
+
+fn row(image: &Image) -> [String; 6] {
+    [
+        image.image.clone(),
+        short(&image.digest).to_owned(),
+        size(image.bytes),
+        if image.complete { "complete" } else { "partial" }.to_owned(),
+        image.used_at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", ago(at))),
+        if image.pinned { "pinned" } else { "" }.to_owned(),
+    ]
+}
+
+/// The hint of a command that was given no configuration: the running instance may use another folder.
+fn hint(loaded: &Loaded) -> &'static str {
+    if loaded.path.is_some() {
+        ""
+    } else {
+        "; name the instance's configuration with --config if its folder is another"
+    }
 }
 
 fn explanation(explained: &Explained) -> String {
     let known = &explained.known;
     let mut text = format!("{}\n", known.subject);
-    let mut say = |what: &str, value: String| text += &format!("  {what:<12}{value}\n");
+    let mut say = |what: &str, value: String| text += &format!("  {what:<14}{value}\n");
     match (&known.digest, known.here) {
-        (None, _) => say("here", "no: this tag was never asked for".to_owned()),
+        (None, _) => say("here", "no: no manifest was pulled for this tag".to_owned()),
         (Some(digest), false) => say("here", format!("no ({digest})")),
         (Some(digest), true) => {
             let kind = known.kind.as_deref().unwrap_or("content");
@@ -236,16 +271,21 @@ fn explanation(explained: &Explained) -> String {
 
 fn warmed(warmed: &Warmed) -> String {
     let Warmed { digest, hits, fetched, fetched_bytes } = warmed;
-    format!("{digest}: {fetched} objects fetched ({}), {hits} were here\n", size(*fetched_bytes))
+    format!(
+        "{digest}: {} fetched ({}), {hits} already cached\n",
+        count(*fetched as usize, "object"),
+        size(*fetched_bytes)
+    )
 }
 
 fn purged(purged: &Purged, dry_run: bool) -> String {
-    let (tags, objects) = (purged.tags.len(), purged.objects.len());
+    let (tags, objects) = (count(purged.tags.len(), "tag"), count(purged.objects.len(), "object"));
     let bytes = size(purged.objects.values().sum());
     let did = if dry_run { "would purge" } else { "purged" };
-    let mut text = format!("{did} {tags} tags and {objects} objects, {bytes}\n");
+    let mut text = format!("{did} {tags} and {objects}, {bytes}\n");
     if purged.in_use_bytes > 0 {
-        text += &format!("  {} of it are being read, and free when that ends\n", size(purged.in_use_bytes));
+        text +=
+            &format!("  {} of it is being read, and is freed when that ends\n", size(purged.in_use_bytes));
     }
     if purged.partial_bytes > 0 {
         text += &format!("  and {} that broken and paused fills had left\n", size(purged.partial_bytes));
@@ -280,3 +320,34 @@ fn span(seconds: u64) -> String {
 
 /// Characters of a digest that tell images apart.
 const SHORT_DIGEST: usize = "sha256:".len() + 12;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn image(name: &str, pinned: bool) -> Image {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        Image {
+            image: name.to_owned(),
+            digest,
+            bytes: 1 << 20,
+            complete: true,
+            pinned,
+            checked_at: 0,
+            used_at: None,
+        }
+    }
+
+    #[test]
+    fn a_list_has_a_header_and_a_total_and_an_empty_one_says_so() {
+        let loaded = Config::load(None).unwrap();
+        let text = list(&[image("a.test/app:1", true), image("a.test/longer:1", false)], &loaded);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].starts_with("IMAGE            DIGEST"), "{text}");
+        assert!(lines[1].ends_with("never      pinned") && lines[2].ends_with("never"), "{text}");
+        assert_eq!(lines[3], "2 images, 2.0 MiB; layers that images share count in each");
+        let empty = list(&[], &loaded);
+        assert!(empty.starts_with("no images in ") && empty.contains("--config"), "{empty}");
+    }
+}

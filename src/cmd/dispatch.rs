@@ -11,14 +11,14 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         Command::Serve => serve::run(&cli.common).await,
         Command::Proxy => proxy::run(&cli.common).await,
         Command::Prober => prober::run(&cli.common).await,
-        Command::Demo { once } => demo::run(once).await,
+        Command::Demo { once } => demo::run(once, cli.common.output).await,
         Command::Check(Check::Config { print }) => check::config(&cli.common, print).await,
         Command::Check(Check::Upstream { registries }) => match load(&cli.common) {
             Ok(loaded) => check::upstream(&loaded.config, &registries, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Cache(asked) => match load(&cli.common) {
-            Ok(loaded) => cache::run(&loaded.config, &asked, cli.common.output).await,
+            Ok(loaded) => cache::run(&loaded, &asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Completion { shell } => completion::print(shell),

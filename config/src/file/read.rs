@@ -134,10 +134,30 @@ impl Reader {
     fn unknown_keys(&mut self, table: &DeTable<'_>, known: &[Key]) {
         for (name, value) in table.iter() {
             if !known.iter().any(|key| key.name == name.get_ref().as_ref()) {
-                self.masks.push(value.span());
+                self.mask_unknown(&name.span(), value);
                 let problem = self.unknown_key(name.get_ref(), name.span(), known);
                 self.problems.push(problem);
             }
+        }
+    }
+
+    /// Hides the value of an unknown key. A table that a header opens has the header's own span: there the names stay,
+    /// so that the message can be read, and every value below is hidden.
+    fn mask_unknown(&mut self, name: &Range<usize>, value: &Node<'_>) {
+        let span = value.span();
+        let opened_by_header = span.start <= name.start && name.end <= span.end;
+        match value.get_ref() {
+            DeValue::Table(table) if opened_by_header => {
+                for (name, value) in table.iter() {
+                    self.mask_unknown(&name.span(), value);
+                }
+            }
+            DeValue::Array(items) if opened_by_header => {
+                for item in items.iter() {
+                    self.mask_unknown(&item.span(), item);
+                }
+            }
+            _ => self.masks.push(span),
         }
     }
 

@@ -9,6 +9,7 @@ use oci::credential::is_helper_name;
 use oci::zone::HostPattern;
 use oci::{ImageName, OnExhausted, RegistryHost, Repository, Reserve};
 use toml::Spanned;
+use url::Url;
 
 use super::advice;
 use super::read::{Node, Reader, Value, short};
@@ -61,7 +62,9 @@ macro_rules! text_value {
                 if value.is_none() {
                     reader.masks.extend(may_hold_secret($kind, text).then(|| node.span()));
                     let message = format!("`{}` is not {}", reader.path(), indefinite(short($kind)));
-                    reader.problem(node.span(), message).expected = $kind.to_owned();
+                    let problem = reader.problem(node.span(), message);
+                    problem.expected = $kind.to_owned();
+                    problem.help = if $kind.starts_with("registry host") { host_help(text) } else { None };
                 }
                 value
             }
@@ -161,7 +164,7 @@ impl Value for Duration {
     const KIND: &'static str = "duration, such as \"60s\", \"1h30m\" or \"7d\"";
 
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        with_unit(node, reader, units::duration, "s")
+        with_unit(node, reader, units::duration, |seconds| format!("{seconds}s"))
     }
 
     fn within(&self, low: &str, high: &str) -> bool {
@@ -174,7 +177,7 @@ impl Value for ByteSize {
     const KIND: &'static str = "size, such as \"50GiB\" or \"50GB\"";
 
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
-        with_unit(node, reader, |text| units::bytes(text).map(Self), "GiB")
+        with_unit(node, reader, |text| units::bytes(text).map(Self), size_in_units)
     }
 
     fn within(&self, low: &str, high: &str) -> bool {
@@ -224,7 +227,7 @@ fn with_unit<T: Value>(
     node: &Node<'_>,
     reader: &mut Reader,
     parse: impl Fn(&str) -> Option<T>,
-    unit: &str,
+    in_units: fn(&str) -> String,
 ) -> Option<T> {
     let number = node.get_ref().as_integer().map(|number| number.as_str().to_owned());
     let value = match &number {
@@ -235,7 +238,7 @@ fn with_unit<T: Value>(
         let message = format!("`{}` is not {}", reader.path(), indefinite(short(T::KIND)));
         let problem = reader.problem(node.span(), message);
         problem.expected = T::KIND.to_owned();
-        problem.help = number.map(|number| format!("write a unit: \"{number}{unit}\""));
+        problem.help = number.map(|number| format!("write a unit: \"{}\"", in_units(&number)));
     }
     value
 }
@@ -257,6 +260,25 @@ fn one_of<T: Value + Copy, const N: usize>(
     }
     value
 }
+
+/// A size that was written as a number: in bytes, if it is one that a cache may have, else in GiB.
+fn size_in_units(number: &str) -> String {
+    match number.parse() {
+        Ok(bytes) if bytes >= LEAST_BYTES => units::show_bytes(bytes),
+        _ => format!("{number}GiB"),
+    }
+}
+
+/// The host of an address that stands where a host belongs.
+fn host_help(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let host: RegistryHost = format!("{}{port}", url.host_str()?).parse().ok()?;
+    Some(format!("write \"{host}\"; an address goes into `endpoints`"))
+}
+
+/// A number from here on is taken for bytes, below for GiB.
+const LEAST_BYTES: u64 = 1 << 20;
 
 /// True where a user may have put `user:password`, or `user:password@host`, where a name belongs.
 fn may_hold_secret(kind: &str, text: &str) -> bool {

@@ -6,6 +6,7 @@ use std::io::Write;
 use config::{Config, Loaded, Report};
 use serde::Serialize;
 
+use crate::admin::human::count;
 use crate::cli::{Common, Output};
 use crate::process::exit::Exit;
 use crate::run::named_files::{self, Finding, Level};
@@ -58,10 +59,6 @@ fn lines(findings: &[Finding]) -> String {
     findings.iter().map(line).collect()
 }
 
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 fn refuse(report: &Report, output: Output) -> Exit {
     match output {
         Output::Text => eprintln!("{report}"),
@@ -72,14 +69,4 @@ fn refuse(report: &Report, output: Output) -> Exit {
 
 fn json(list: &[impl Serialize]) -> String {
     serde_json::to_string_pretty(list).unwrap_or_default() + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_counts_in_words_that_agree() {
-        assert_eq!((count(1, "upstream"), count(2, "upstream")), ("1 upstream".into(), "2 upstreams".into()));
-    }
 }

@@ -135,7 +135,9 @@ fn probed(entry: &Entry, not_tried: Option<&str>) -> String {
         .filter_map(|stage| Some(format!("{stage} {:.1} ms", entry.stages.get(stage.as_str())? * 1000.0)))
         .collect();
     let stages = stages.join(", ");
-    match (&entry.evidence, entry.fix) {
+    let speaks_http = entry.evidence.as_ref().is_some_and(|evidence| evidence.contains(NOT_TLS));
+    let fix = if speaks_http { Some(WRITE_HTTP) } else { entry.fix };
+    match (&entry.evidence, fix) {
         (Some(evidence), Some(fix)) => format!("✗ {what}\n    {evidence}\n    next: {fix}\n    {stages}\n"),
         _ => {
             let not_tried = not_tried.map(|why| format!("    ({why})\n")).unwrap_or_default();
@@ -143,3 +145,9 @@ fn probed(entry: &Entry, not_tried: Option<&str>) -> String {
         }
     }
 }
+
+/// The TLS library's words for an answer that does not begin as TLS does.
+const NOT_TLS: &str = "InvalidContentType";
+/// The next step where plain HTTP answers at an `https://` address.
+const WRITE_HTTP: &str =
+    "the port does not speak TLS: if it speaks plain HTTP, write `http://` in `endpoints`";

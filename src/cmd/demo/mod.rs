@@ -2,6 +2,7 @@
 
 mod play;
 mod pull;
+mod report;
 mod scene;
 mod stage;
 

@@ -1,40 +1,40 @@
 //! Plays the scenes of the demo, once or again and again.
 
+use super::report::{Event, Reporter, Totals};
 use super::scene;
 use super::stage::{DemoError, Stage};
+use crate::cli::Output;
 use crate::process::exit::Exit;
 use crate::process::signal;
 
 /// Plays the scenes: once, or again and again until stopped.
-pub(crate) async fn run(once: bool) -> Exit {
+pub(crate) async fn run(once: bool, output: Output) -> Exit {
+    let (reporter, mut totals) = (Reporter::new(output), Totals::default());
     let played = tokio::select! {
-        played = play(once) => played,
+        played = play(once, &reporter, &mut totals) => played,
         _ = signal::stop() => Ok(true),
     };
-    match played {
-        Ok(true) => Exit::Fine,
-        Ok(false) => Exit::CheckFailed,
-        Err(error) => {
+    let told = reporter.tell(&Event::Totals(&totals));
+    match (played, told) {
+        (Ok(true), Ok(())) => Exit::Fine,
+        (Ok(false), Ok(())) => Exit::CheckFailed,
+        (Err(error), _) => {
             eprintln!("pullgate: demo: {error}");
             Exit::Unexpected
         }
+        (_, Err(_)) => Exit::Unexpected,
     }
 }
 
-async fn play(once: bool) -> Result<bool, DemoError> {
+async fn play(once: bool, reporter: &Reporter, totals: &mut Totals) -> Result<bool, DemoError> {
     let mut stage = Stage::set().await?;
-    println!("An embedded registry misbehaves on a schedule; every pull goes through the mirror.\n");
-    println!("  mirror   http://{}", stage.mirror);
-    println!("  status   http://{}/", stage.admin);
-    println!("  metrics  http://{}/metrics", stage.admin);
+    reporter.tell(&Event::Start { mirror: stage.mirror, admin: stage.admin })?;
     loop {
-        let as_expected = scene::cycle(&mut stage).await?;
+        let as_expected = scene::cycle(&mut stage, reporter, totals).await?;
+        reporter.tell(&Event::End { once, as_expected })?;
         if once {
-            let verdict =
-                if as_expected { "every pull went as it should" } else { "not every pull went as it should" };
-            println!("\n{verdict}");
             return Ok(as_expected);
         }
-        println!("\nthe cycle begins again; stop with Ctrl-C");
+        reporter.tell(&Event::Totals(totals))?;
     }
 }

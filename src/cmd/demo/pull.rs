@@ -14,13 +14,26 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use oci::manifest::Kind;
 use oci::{Digest, ImageName, Manifest};
+use serde::{Serialize, Serializer};
 
 /// The result of a pull.
+#[derive(Serialize)]
 pub(crate) struct Pulled {
-    outcomes: BTreeMap<String, usize>,
-    bytes: u64,
+    /// Successful responses by the mirror's outcome (`hit`, `miss`, `stale`); `none` for a registry's own.
+    outcomes: BTreeMap<String, u64>,
+    /// Body bytes received.
+    pub(crate) bytes: u64,
+    /// Successful responses that needed no body from the registry.
+    pub(crate) saved_requests: u64,
+    /// Body bytes that did not come from the registry.
+    pub(crate) saved_bytes: u64,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
     time: Duration,
-    failure: Option<String>,
+    /// The first step that failed, with its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<String>,
+    /// The failure class that the mirror named.
+    #[serde(skip_serializing_if = "String::is_empty")]
     class: String,
 }
 
@@ -35,16 +48,24 @@ impl Pulled {
         self.is_complete() && self.outcomes.contains_key("stale")
     }
 
-    /// It failed, and the mirror said why.
+    /// True if it failed for `class`; or if the mirror leaves the registry alone after repeated failures.
     pub(crate) fn failed_with(&self, class: &str) -> bool {
-        self.failure.is_some() && self.class == class
+        self.failure.is_some() && (self.class == class || self.class == PAUSED)
+    }
+
+    /// The number of successful responses.
+    pub(crate) fn requests(&self) -> u64 {
+        self.outcomes.values().sum()
     }
 }
 
 impl fmt::Display for Pulled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(failure) = &self.failure {
-            return write!(f, "fails in {:.0} ms: {failure}", self.time.as_secs_f64() * 1000.0);
+            let milliseconds = self.time.as_secs_f64() * 1000.0;
+            let why =
+                if self.class == PAUSED { ": it failed repeatedly and is not asked for a while" } else { "" };
+            return write!(f, "fails in {milliseconds:.0} ms: {failure}{why}");
         }
         let outcomes: Vec<_> =
             self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
@@ -53,17 +74,19 @@ impl fmt::Display for Pulled {
     }
 }
 
-/// Pulls `name` through the mirror.
-pub(crate) async fn pull(mirror: SocketAddr, name: &str) -> Pulled {
+/// Pulls `name` through the mirror, or from the registry itself, at `address`.
+pub(crate) async fn pull(address: SocketAddr, name: &str) -> Pulled {
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let pulled = Pulled {
         outcomes: BTreeMap::new(),
         bytes: 0,
+        saved_requests: 0,
+        saved_bytes: 0,
         time: Duration::ZERO,
         failure: None,
         class: String::new(),
     };
-    let mut pull = Pull { client, mirror, pulled };
+    let mut pull = Pull { client, address, pulled };
     let begun = tokio::time::Instant::now();
     pull.pulled.failure = pull.run(name).await.err();
     pull.pulled.time = begun.elapsed();
@@ -72,7 +95,7 @@ pub(crate) async fn pull(mirror: SocketAddr, name: &str) -> Pulled {
 
 struct Pull {
     client: Client<HttpConnector, Empty<Bytes>>,
-    mirror: SocketAddr,
+    address: SocketAddr,
     pulled: Pulled,
 }
 
@@ -101,37 +124,53 @@ impl Pull {
         kind: &str,
         reference: &str,
     ) -> Result<Response<Incoming>, String> {
-        let (mirror, repository, registry) = (self.mirror, &image.repository, &image.registry);
-        let uri = format!("http://{mirror}/v2/{repository}/{kind}/{reference}?ns={registry}");
+        let (address, repository, registry) = (self.address, &image.repository, &image.registry);
+        let uri = format!("http://{address}/v2/{repository}/{kind}/{reference}?ns={registry}");
         let request = Request::builder()
             .method(method.clone())
             .uri(uri)
             .body(Empty::new())
             .map_err(|error| error.to_string())?;
-        let answer = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| format!("the mirror does not answer: {error}"))?;
+        let answer = self.client.request(request).await.map_err(|error| {
+            if error.is_connect() { "connection refused".to_owned() } else { error.to_string() }
+        })?;
         let outcome = header(&answer, oci::mark::OUTCOME).unwrap_or("none").to_owned();
         if answer.status().is_success() {
+            self.pulled.saved_requests += u64::from(is_saved(&answer));
             *self.pulled.outcomes.entry(outcome).or_default() += 1;
             return Ok(answer);
         }
-        self.pulled.class = header(&answer, oci::mark::CLASS).unwrap_or_default().to_owned();
-        Err(format!("{method} {kind}: {} {outcome}, class {}", answer.status(), self.pulled.class))
+        self.pulled.class = header(&answer, "x-pullgate-class").unwrap_or_default().to_owned();
+        match self.pulled.class.as_str() {
+            "" => Err(format!("{method} {kind}: {}", answer.status())),
+            class => Err(format!("{method} {kind}: {}, class {class}", answer.status())),
+        }
     }
 
     async fn content(&mut self, answer: Response<Incoming>, digest: &str) -> Result<Bytes, String> {
         let expected: Digest = digest.parse().map_err(|error| format!("{error}"))?;
+        let saved = is_saved(&answer);
         let bytes =
             answer.into_body().collect().await.map_err(|error| format!("body cut: {error}"))?.to_bytes();
         expected.verify(&bytes).map_err(|error| error.to_string())?;
         self.pulled.bytes += bytes.len() as u64;
+        self.pulled.saved_bytes += if saved { bytes.len() as u64 } else { 0 };
         Ok(bytes)
     }
+}
+
+/// True if the mirror answered without a body from the registry.
+fn is_saved(answer: &Response<Incoming>) -> bool {
+    matches!(header(answer, "x-pullgate-outcome"), Some("hit" | "stale" | "joined"))
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((time.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
 fn header<'a>(answer: &'a Response<Incoming>, name: &str) -> Option<&'a str> {
     answer.headers().get(name)?.to_str().ok()
 }
+
+/// The class of a request that the breaker kept from going out.
+const PAUSED: &str = "upstream_paused";

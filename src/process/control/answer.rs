@@ -59,6 +59,11 @@ fn subject_of(text: &str) -> Result<Subject, Reply> {
     if let Ok(digest) = text.parse() {
         return Ok(Subject::Digest(digest));
     }
+    if text.starts_with("sha256:") || text.starts_with("sha512:") {
+        return Err(Reply::Usage(format!(
+            "{text} is not a whole digest; `pullgate cache ls -o json` prints whole digests"
+        )));
+    }
     text.parse().map(Subject::Image).map_err(|error| Reply::Usage(format!("{text}: {error}")))
 }
 
