@@ -102,6 +102,34 @@ async fn each_fault_costs_one_request_an_object(release: Release) {
     node.pull("gone.test", "app", &image).await;
 }
 
+/// The event text of a pod holds the status line of a failed HEAD, and with it class, stage and host of the failure.
+#[tokio::test]
+async fn the_cause_reaches_the_error_of_every_client() {
+    let fork = Fork::start().await;
+    let hosts = HostsDir::new(&fork.scratch);
+    for (release, name, cause) in [
+        (Release::System, "gone", "503 pullgate: connect_refused at connect to 127.0.0.1:"),
+        (Release::V1_7, "broken", "503 pullgate: registry_5xx at manifest_head to 127.0.0.1:"),
+        (Release::V2, "too-many", "503 pullgate: rate_burst at manifest_head to 127.0.0.1:"),
+    ] {
+        if let Some((_, fault)) = FAULTS.iter().find(|(fault, _)| *fault == name) {
+            fork.faulty(300, name, *fault);
+        }
+        hosts.only(&format!("{name}.test"), &fork.pullgate.url());
+        let containerd = Containerd::start(release, &fork.scratch).await;
+        let told = containerd.pull(&format!("{name}.test/library/{name}:1"), &hosts).await.failed();
+        println!("containerd {release:?}: {told}");
+        assert!(told.contains(cause), "{release:?}: {told}");
+    }
+    let mirror = fork.pullgate.proxy();
+    let registries = format!("[[registry]]\nlocation = \"{mirror}\"\ninsecure = true\n");
+    let skopeo = Skopeo::with_registries(&fork.scratch, &registries);
+    fork.faulty(301, "unavailable", FAULTS[3].1);
+    let told = skopeo.manifest(&format!("{mirror}/unavailable.test/library/unavailable:1")).await.failed();
+    println!("skopeo: {told}");
+    assert!(told.contains("registry_5xx at manifest_head to 127.0.0.1:"), "{told}");
+}
+
 /// Two ways to an image: pullgate, whose upstreams fail, and a registry that works.
 struct Fork {
     pullgate: Pullgate,

@@ -18,6 +18,7 @@ use super::body::ResponseBody;
 use super::failure::Failure;
 use super::outcome::Outcome;
 use super::range::{Part, RangeError};
+use super::reason;
 use super::route::{Refusal, Request, Routed, Verb};
 use crate::freshness::policy::is_absence;
 use crate::freshness::staleness::{Stale, Staleness};
@@ -208,6 +209,9 @@ fn refusal(failure: &Failure, request: Option<&Request>) -> Response {
     }
     let text = serde_json::json!({ "errors": [error] }).to_string();
     let mut response = json(status, Bytes::from(text));
+    if let Some(phrase) = reason::phrase(failure) {
+        response.extensions_mut().insert(phrase);
+    }
     set(&mut response, OUTCOME, failure.outcome().as_str());
     if let Some(class) = failure.class() {
         set(&mut response, CLASS, class.as_str());

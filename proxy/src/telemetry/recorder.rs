@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use oci::RegistryHost;
+use oci::{Class, RegistryHost, Stage};
 use store::events::{Evicted, Quarantined};
 
 use super::names::{
@@ -16,6 +16,7 @@ use super::names::{
     SCRUB_ROUNDS,
 };
 use super::series::Series;
+use crate::pull::outcome::PullOutcome;
 use crate::pull::record::{PullRecord, Records};
 
 /// The counters of the proxy, shared by server, store and flights.
@@ -81,12 +82,24 @@ impl Telemetry {
 impl Records for Telemetry {
     fn ended(&self, record: &PullRecord) {
         self.series(Some(&record.registry)).pulled(record.outcome, record.duration);
+        let image = record.image.to_string();
+        let (registry, outcome, client) = (record.registry.as_str(), record.outcome.as_str(), record.client);
+        let (requests, sent_bytes, total_ms) = (record.requests, record.bytes, record.duration.as_millis());
+        if record.outcome == PullOutcome::Failed {
+            tracing::warn!(
+                target: "pullgate::pull",
+                registry, image, %client, outcome,
+                class = record.class.map(Class::as_str),
+                stage = record.stage.map(Stage::as_str),
+                fix = record.class.map(Class::fix),
+                requests, sent_bytes, total_ms,
+                "pull failed"
+            );
+            return;
+        }
         tracing::info!(
             target: "pullgate::pull",
-            registry = record.registry.as_str(),
-            outcome = record.outcome.as_str(),
-            requests = record.requests,
-            total_ms = record.duration.as_secs_f64() * 1e3,
+            registry, image, %client, outcome, requests, sent_bytes, total_ms,
             "pull"
         );
     }

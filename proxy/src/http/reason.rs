@@ -1,0 +1,64 @@
+//! The cause of a failure in the reason phrase of HTTP/1.1 (RFC 9112, section 4).
+//!
+//! containerd and skopeo print the status line of a failed HEAD and no body, so that the phrase is what `kubectl describe
+//! pod` shows (design decision 27). It is ASCII of a closed vocabulary and the host that failed; it holds no text from the
+//! upstream and no secret.
+
+use hyper::ext::ReasonPhrase;
+
+use super::failure::Failure;
+
+/// `pullgate: connect_refused at connect to registry-1.docker.io`; `None` for a failure without a class.
+pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
+    let mut text = format!("pullgate: {}", failure.class()?);
+    if let Failure::Upstream(error) = failure {
+        text += &format!(" at {}", error.stage);
+        let host = clean(&error.evidence.host);
+        if !host.is_empty() {
+            text += &format!(" to {host}");
+        }
+    }
+    ReasonPhrase::try_from(text.into_bytes()).ok()
+}
+
+/// The characters of a host and port, as far as a status line should be long.
+fn clean(host: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    host.chars().filter(allowed).take(HOST_SHOWN).collect()
+}
+
+/// Characters of a host that are shown: a DNS name has at most 253 (RFC 1035, section 2.3.4), and few have half of it.
+const HOST_SHOWN: usize = 128;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use oci::{Class, Stage};
+    use registry::{Error, Evidence};
+
+    use super::*;
+
+    fn text(failure: &Failure) -> Option<String> {
+        phrase(failure).map(|phrase| String::from_utf8(phrase.as_bytes().to_vec()).unwrap())
+    }
+
+    fn at(host: &str) -> Failure {
+        let evidence = Evidence::host(host).saying("secret words of a server");
+        Failure::Upstream(Error::new(Class::ConnectRefused, Stage::Connect, evidence))
+    }
+
+    #[test]
+    fn the_phrase_names_class_stage_and_host() {
+        let told = text(&at("registry-1.docker.io")).unwrap();
+        assert_eq!(told, "pullgate: connect_refused at connect to registry-1.docker.io");
+        assert_eq!(text(&at("")).unwrap(), "pullgate: connect_refused at connect");
+        let unknown = Failure::NotConfigured("x.test".parse().unwrap());
+        assert_eq!(text(&unknown).unwrap(), "pullgate: not_configured");
+    }
+
+    #[test]
+    fn a_hostile_host_cannot_write_the_status_line() {
+        let told = text(&at(&format!("a\r\nSet-Cookie: x\u{e9}{}", "b".repeat(1000)))).unwrap();
+        assert!(told.is_ascii() && !told.contains(['\r', '\n']) && told.len() < 200, "{told}");
+    }
+}
