@@ -23,6 +23,7 @@
 //! - `endpoints`: several addresses of one registry, another pullgate among them.
 //! - `access`: two tenants and one digest, where each client proves itself.
 //! - `secrets`: where a credential must never appear.
+//! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `trust`: realms, redirects and names that lead astray, and answers that are none.
 //! - `wipe`: a cache folder that somebody empties while pullgate runs.
 //! - `setup`: what they share.
@@ -49,5 +50,6 @@ mod rot;
 mod rotation;
 mod secrets;
 mod setup;
+mod told;
 mod trust;
 mod wipe;
