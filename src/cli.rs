@@ -24,14 +24,17 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     /// Configuration file; without one the defaults serve the well-known public registries.
-    #[arg(long, global = true, value_name = "FILE", env = "PULLGATE_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "PULLGATE_CONFIG", help_heading = GLOBAL)]
     pub(crate) config: Option<PathBuf>,
-    /// Form of the output on stdout.
-    #[arg(short, long, global = true, value_enum, default_value_t)]
+    /// Form of the output on stdout: text or json.
+    #[arg(short, long, global = true, value_enum, default_value_t, hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) output: Output,
-    /// Form of the log on stderr.
-    #[arg(long, global = true, value_enum, default_value_t)]
+    /// Form of the log on stderr: text or json.
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) log: LogFormat,
+    /// Log filter: error, warn, info, debug or trace, also by module (warn,pullgate=debug); else RUST_LOG.
+    #[arg(long, global = true, value_name = "LEVEL", help_heading = GLOBAL)]
+    pub(crate) log_level: Option<String>,
 }
 
 /// Form of what a command prints on stdout.
@@ -139,3 +142,5 @@ pub(crate) struct PurgeTarget {
 
 /// The name of the program.
 pub(crate) const NAME: &str = "pullgate";
+/// The heading of the options of all commands.
+const GLOBAL: &str = "Options of all commands";

@@ -26,7 +26,11 @@ use crate::process::{log, open_files};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::install(cli.common.log, default_log(cli.command.as_ref()));
+    let level = cli.common.log_level.as_deref();
+    if let Err(error) = log::install(cli.common.log, level, default_log(cli.command.as_ref())) {
+        eprintln!("pullgate: --log-level: {error}");
+        return Exit::Usage.into();
+    }
     if let Err(error) = open_files::raise() {
         tracing::warn!(%error, "the limit on open files cannot be raised");
     }
@@ -35,7 +39,7 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("pullgate: cannot start the runtime: {error}");
+            log::failure(&format!("cannot start the runtime: {error}"));
             return Exit::Unexpected.into();
         }
     };

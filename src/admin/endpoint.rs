@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::page;
 use super::status::StatusView;
 use crate::process::accept::accept;
+use crate::run::process_metrics;
 use crate::run::readiness::{Phase, Readiness};
 
 /// The endpoint, bound and not yet answering.
@@ -92,7 +93,11 @@ impl Sources {
     async fn metrics(&self) -> Response<Full<Bytes>> {
         self.status_view.forecast();
         let handle = self.metrics.clone();
-        match tokio::task::spawn_blocking(move || handle.render()).await {
+        let render = move || {
+            process_metrics::update();
+            handle.render()
+        };
+        match tokio::task::spawn_blocking(render).await {
             Ok(page) => document("text/plain; version=0.0.4; charset=utf-8", page),
             Err(error) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics cannot be rendered: {error}\n"))

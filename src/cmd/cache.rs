@@ -18,6 +18,7 @@ use crate::admin::human::{count, size};
 use crate::cli::{Cache, Output};
 use crate::process::control::{self, Reply, Request};
 use crate::process::exit::Exit;
+use crate::process::log;
 
 /// Asks, and prints the answer.
 pub(crate) async fn run(loaded: &Loaded, asked: &Cache, output: Output) -> Exit {
@@ -90,7 +91,7 @@ async fn ask(loaded: &Loaded, request: &Request) -> Result<Reply, String> {
 }
 
 fn refuse(message: &str, exit: Exit) -> Exit {
-    eprintln!("pullgate: {message}");
+    log::failure(message);
     exit
 }
 

@@ -2,13 +2,14 @@
 
 use crate::cli::Common;
 use crate::process::exit::Exit;
+use crate::process::log;
 
 /// Loads the file that the command line names; without one, the defaults.
 pub(super) fn load(common: &Common) -> Result<config::Loaded, Exit> {
     match config::Config::load(common.config.as_deref()) {
         Ok(loaded) => Ok(loaded),
         Err(report) => {
-            eprintln!("{report}");
+            log::refused(&report);
             Err(Exit::Usage)
         }
     }

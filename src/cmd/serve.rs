@@ -3,6 +3,7 @@
 use super::load::load;
 use crate::cli::Common;
 use crate::process::exit::Exit;
+use crate::process::log;
 use crate::run::Roles;
 use crate::run::serve::run as run_roles;
 
@@ -20,7 +21,7 @@ pub(super) async fn roles(common: &Common, roles: Roles) -> Exit {
     match run_roles(loaded, roles).await {
         Ok(()) => Exit::Fine,
         Err(error) => {
-            eprintln!("pullgate: {error}");
+            log::failure(&error.to_string());
             error.exit()
         }
     }

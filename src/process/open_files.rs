@@ -15,17 +15,32 @@ pub(crate) fn raise() -> io::Result<Option<u64>> {
     Ok(limits.maximum)
 }
 
-/// Warns in the log if fewer files may be open than `connections` of clients can need.
-pub(crate) fn assure(connections: usize) {
-    let allowed = getrlimit(Resource::Nofile).current;
-    if let Some((allowed, needed)) = shortage(allowed, connections) {
-        tracing::warn!(
-            allowed,
-            needed,
-            "proxy.max_connections ({connections}) can need more open files than this process may have: raise the limit \
-             (LimitNOFILE of systemd, ulimit -Hn) or lower max_connections"
-        );
+/// The number of connections to serve at once, for the `wanted` one of the configuration.
+///
+/// The default is lowered to the number that the limit on open files allows. A number that the file names stays, and the
+/// log warns if it can need more files than may be open.
+pub(crate) fn connections(wanted: usize, is_default: bool) -> usize {
+    let Some((allowed, needed)) = shortage(getrlimit(Resource::Nofile).current, wanted) else {
+        return wanted;
+    };
+    if is_default {
+        let served = affordable(allowed);
+        tracing::info!(allowed, "at most {served} connections at once, by the limit on open files");
+        return served;
     }
+    tracing::warn!(
+        allowed,
+        needed,
+        "proxy.max_connections ({wanted}) can need more open files than this process may have: raise the limit \
+         (LimitNOFILE of systemd, ulimit -Hn) or lower max_connections"
+    );
+    wanted
+}
+
+/// The connections that `allowed` open files suffice for; half of the files at least are for them.
+fn affordable(allowed: u64) -> usize {
+    let files = allowed.saturating_sub(BESIDE).max(allowed / 2);
+    usize::try_from(files / FOR_A_CONNECTION).unwrap_or(usize::MAX).max(1)
 }
 
 /// The number of files allowed and the number needed, if more are needed.
@@ -58,5 +73,11 @@ mod tests {
         assert_eq!(shortage(Some(1024), 16384), Some((1024, 33_792)));
         assert_eq!(shortage(Some(33_792), 16384), None);
         assert_eq!(shortage(None, usize::MAX), None);
+    }
+
+    #[test]
+    fn the_default_is_lowered_to_what_the_limit_allows() {
+        assert_eq!((affordable(20_000), affordable(1024), affordable(0)), (9488, 256, 1));
+        assert_eq!(connections(1, true), 1);
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod instance;
 pub(crate) mod named_files;
 pub(crate) mod parts;
 pub(crate) mod plans;
+pub(crate) mod process_metrics;
 pub(crate) mod readiness;
 mod refused;
 mod reload;

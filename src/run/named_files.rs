@@ -16,7 +16,7 @@ use super::upstream::Origins;
 /// One finding about a file or program that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// How grave it is.
+    /// The gravity.
     pub(crate) level: Level,
     /// The configuration key, such as `proxy.tls.cert`.
     pub(crate) key: String,
@@ -24,7 +24,7 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// How grave a finding is.
+/// The gravity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {

@@ -10,6 +10,15 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
+    /// As in the log.
+    pub(super) fn as_str(self) -> &'static str {
+        match (self.proxy, self.prober) {
+            (true, true) => "proxy,prober",
+            (true, false) => "proxy",
+            (false, _) => "prober",
+        }
+    }
+
     /// `serve`.
     pub(crate) const BOTH: Self = Self { proxy: true, prober: true };
     /// `proxy`.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use config::Loaded;
+use config::{Config, Loaded};
 use metrics_exporter_prometheus::PrometheusHandle;
 use prober::{Board, Prober};
 use proxy::{Proxy, ServerTls, Settings, Telemetry};
@@ -28,7 +28,7 @@ use super::roles::Roles;
 use super::telemetry;
 use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
-use crate::process::{open_files, signal};
+use crate::process::{log, open_files, signal};
 
 /// All parts, wired.
 pub(crate) struct Process {
@@ -54,6 +54,7 @@ impl Process {
         roles: Roles,
         metrics: PrometheusHandle,
     ) -> Result<Self, StartError> {
+        announce(&loaded, roles);
         let config = &loaded.config;
         let (readiness, shared) = (Readiness::default(), Shared::new(config));
         let prober = if roles.prober { Some(shared.prober(shared.plans(config)?, config)) } else { None };
@@ -132,6 +133,22 @@ impl Process {
     }
 }
 
+/// The first line of the log.
+fn announce(loaded: &Loaded, roles: Roles) {
+    let Config { upstreams, proxy, .. } = &loaded.config;
+    let registries: Vec<&str> = upstreams.iter().map(|upstream| upstream.registry.as_str()).collect();
+    let max_size = proxy.cache.max_size.map(config::units::show_bytes);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = loaded.path.as_ref().map(|path| path.display().to_string()).as_deref().unwrap_or("defaults"),
+        roles = roles.as_str(),
+        registries = registries.join(","),
+        cache = roles.proxy.then(|| proxy.cache.dir.display().to_string()),
+        cache_max_size = max_size.as_deref().unwrap_or("80 % of the file system"),
+        "starting"
+    );
+}
+
 /// Ends when the server does, which it should not by itself; never without a server.
 async fn broken(serving: Option<&mut JoinHandle<()>>) {
     match serving {
@@ -148,20 +165,21 @@ async fn admin(
     let failed = |source| StartError::Listen { key: "admin.listen", address, source };
     let admin = Admin::bind(address, sources).await.map_err(failed)?;
     let bound = admin.address().map_err(failed)?;
-    eprintln!("pullgate: admin listening on {bound}");
+    log::listening("admin", bound);
     background.spawn(admin.serve());
     Ok(bound)
 }
 
 async fn bind_proxy(
-    config: &config::Config,
+    config: &Config,
     shared: &Shared,
     background: &mut JoinSet<()>,
 ) -> Result<(Proxy, proxy::Bound), StartError> {
     let served = shared.served(config)?;
-    open_files::assure(config.proxy.max_connections);
+    let mut settings = settings(&config.proxy)?;
+    let is_default = settings.max_connections == Config::default().proxy.max_connections;
+    settings.max_connections = open_files::connections(settings.max_connections, is_default);
     let telemetry = Telemetry::new();
-    let settings = settings(&config.proxy)?;
     if let Some(tls) = settings.tls.clone() {
         background.spawn(renew(tls));
     }
@@ -175,7 +193,7 @@ async fn bind_proxy(
     let bound = proxy.bind(address).await.map_err(failed)?;
     let address = bound.local_addr().map_err(failed)?;
     shared.listens(address);
-    eprintln!("pullgate: proxy listening on {address}");
+    log::listening("proxy", address);
     Ok((proxy, bound))
 }
 

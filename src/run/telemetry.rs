@@ -15,6 +15,8 @@ use registry::observe::Certificate;
 use registry::{Observation, Observer, Quota, RequestKind};
 use tokio::time::Instant;
 
+use super::process_metrics;
+
 /// Installs the process's recorder and describes every series. Once per process.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
@@ -22,6 +24,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_bytes_per_second".to_owned()), RATES)?
         .install_recorder()?;
     describe();
+    process_metrics::describe();
     prober::telemetry::describe();
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)

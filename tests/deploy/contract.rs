@@ -53,6 +53,12 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_upstream_stage_seconds", Histogram),
     ("pullgate_upstream_tls_not_after_timestamp_seconds", Gauge),
     ("pullgate_upstream_withheld_total", Counter),
+    ("process_cpu_seconds_total", Counter),
+    ("process_max_fds", Gauge),
+    ("process_open_fds", Gauge),
+    ("process_resident_memory_bytes", Gauge),
+    ("process_start_time_seconds", Gauge),
+    ("process_virtual_memory_bytes", Gauge),
 ];
 
 /// Classes that are caused by a node, a pod or our own proxy, and that a probe of a registry never returns.

@@ -141,7 +141,7 @@ async fn without_an_instance_the_folder_is_looked_at_and_cleaned() {
     assert_eq!(warmed.code(), Some(2));
     assert!(warmed.stderr().contains("running instance"), "{}", warmed.stderr());
     let purged = scene.cache(&["purge", "--all"]).await.ok();
-    assert!(purged.starts_with("purged 1 tags and 4 objects"), "{purged}");
+    assert!(purged.starts_with("purged 1 tag and 4 objects"), "{purged}");
     assert_eq!(scene.json(&["ls"]).await, serde_json::json!([]));
 
     scene.pullgate.start_again().await;

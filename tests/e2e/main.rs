@@ -23,6 +23,7 @@
 //! - `endpoints`: several addresses of one registry, another pullgate among them.
 //! - `access`: two tenants and one digest, where each client proves its own access.
 //! - `secrets`: the places where a credential must never appear.
+//! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `setup`: the code that the others share.
@@ -51,5 +52,6 @@ mod rot;
 mod rotation;
 mod secrets;
 mod setup;
+mod told;
 mod trust;
 mod wipe;

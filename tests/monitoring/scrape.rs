@@ -156,4 +156,10 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_upstream_stage_seconds", "registry stage"),
     ("pullgate_upstream_tls_not_after_timestamp_seconds", "host registry verified"),
     ("pullgate_upstream_withheld_total", "class demand registry"),
+    ("process_cpu_seconds_total", ""),
+    ("process_max_fds", ""),
+    ("process_open_fds", ""),
+    ("process_resident_memory_bytes", ""),
+    ("process_start_time_seconds", ""),
+    ("process_virtual_memory_bytes", ""),
 ];

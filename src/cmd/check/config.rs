@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::admin::human::count;
 use crate::cli::{Common, Output};
 use crate::process::exit::Exit;
+use crate::process::log;
 use crate::run::named_files::{self, Finding, Level};
 
 /// Checks the file named on the command line; without one, the defaults.
@@ -61,7 +62,7 @@ fn lines(findings: &[Finding]) -> String {
 
 fn refuse(report: &Report, output: Output) -> Exit {
     match output {
-        Output::Text => eprintln!("{report}"),
+        Output::Text => log::refused(report),
         Output::Json => print!("{}", json(report.problems())),
     }
     Exit::Usage

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::login::{self, Login};
 use crate::cli::Output;
 use crate::process::exit::Exit;
+use crate::process::log;
 use crate::run::plans;
 use crate::run::upstream::Origins;
 
@@ -19,7 +20,7 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
     let chosen = match choose(config, names) {
         Ok(chosen) => chosen,
         Err(message) => {
-            eprintln!("pullgate: {message}");
+            log::failure(&message);
             return Exit::Usage;
         }
     };
@@ -27,7 +28,7 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
     let plans = match plans::plans(config, &chosen, &origins, &outbound) {
         Ok(plans) => plans,
         Err(error) => {
-            eprintln!("pullgate: {error}");
+            log::failure(&error.to_string());
             return Exit::Usage;
         }
     };

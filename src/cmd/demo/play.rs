@@ -5,7 +5,7 @@ use super::scene;
 use super::stage::{DemoError, Stage};
 use crate::cli::Output;
 use crate::process::exit::Exit;
-use crate::process::signal;
+use crate::process::{log, signal};
 
 /// Plays the scenes: once, or again and again until stopped.
 pub(crate) async fn run(once: bool, output: Output) -> Exit {
@@ -19,7 +19,7 @@ pub(crate) async fn run(once: bool, output: Output) -> Exit {
         (Ok(true), Ok(())) => Exit::Fine,
         (Ok(false), Ok(())) => Exit::CheckFailed,
         (Err(error), _) => {
-            eprintln!("pullgate: demo: {error}");
+            log::failure(&format!("demo: {error}"));
             Exit::Unexpected
         }
         (_, Err(_)) => Exit::Unexpected,

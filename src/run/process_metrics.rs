@@ -1,0 +1,87 @@
+//! The series about the process itself, under the names that Prometheus client libraries use.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
+
+/// Describes the series.
+pub(super) fn describe() {
+    describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory of this process, in bytes.");
+    describe_gauge!(VIRTUAL, Unit::Bytes, "Virtual memory of this process, in bytes.");
+    describe_counter!(CPU, Unit::Seconds, "User and system CPU time of this process, in seconds.");
+    describe_gauge!(OPEN, "Open file descriptors of this process.");
+    describe_gauge!(MAX, "Limit on the open file descriptors of this process.");
+    describe_gauge!(START, Unit::Seconds, "Start of this process, in seconds since 1970.");
+}
+
+/// Brings the series up to date, from `/proc`; on a system without it they stay absent.
+pub(crate) fn update() {
+    if let Some(seen) = std::fs::read_to_string("/proc/self/stat").ok().and_then(|text| Stat::parse(&text)) {
+        let ticks = clock_ticks_per_second() as f64;
+        gauge!(RESIDENT).set(seen.resident_pages as f64 * page_size() as f64);
+        gauge!(VIRTUAL).set(seen.virtual_bytes as f64);
+        // Whole seconds: a counter of this recorder is an integer.
+        counter!(CPU).absolute((seen.cpu_ticks as f64 / ticks) as u64);
+        if let Some(booted) = booted() {
+            gauge!(START).set(booted + seen.start_ticks as f64 / ticks);
+        }
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        // The folder that is being read is one of them.
+        gauge!(OPEN).set(open.count().saturating_sub(1) as f64);
+    }
+    if let Some(most) = getrlimit(Resource::Nofile).current {
+        gauge!(MAX).set(most as f64);
+    }
+}
+
+/// Fields of `/proc/self/stat` (proc(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    cpu_ticks: u64,
+    start_ticks: u64,
+    virtual_bytes: u64,
+    resident_pages: u64,
+}
+
+impl Stat {
+    /// The name in parentheses may hold anything; the fields are counted behind it.
+    fn parse(text: &str) -> Option<Self> {
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        // Field 3, the state, is the first behind the name.
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self {
+            cpu_ticks: field(14)? + field(15)?,
+            start_ticks: field(22)?,
+            virtual_bytes: field(23)?,
+            resident_pages: field(24)?,
+        })
+    }
+}
+
+/// The start of the system, in seconds since 1970.
+fn booted() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+const RESIDENT: &str = "process_resident_memory_bytes";
+const VIRTUAL: &str = "process_virtual_memory_bytes";
+const CPU: &str = "process_cpu_seconds_total";
+const OPEN: &str = "process_open_fds";
+const MAX: &str = "process_max_fds";
+const START: &str = "process_start_time_seconds";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_counted_behind_a_name_with_spaces_and_parentheses() {
+        let text = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 3 0 12345 999424 321 18446744073709551615";
+        let expected =
+            Stat { cpu_ticks: 300, start_ticks: 12345, virtual_bytes: 999_424, resident_pages: 321 };
+        assert_eq!(Stat::parse(text), Some(expected));
+        assert_eq!(Stat::parse("nothing"), None);
+    }
+}
