@@ -1,0 +1,32 @@
+//! Read-only questions to the record file, also while a writer runs and when none does.
+//!
+//! - [`bounds`]: the bounds of questions.
+//! - [`error`]: why a question cannot be answered.
+//! - [`reader`]: the open file.
+//! - [`filter`] and [`cursor`]: which pulls, in which order, from where on.
+//! - [`list`]: pages of pulls. - [`one`]: one pull with its objects.
+//! - [`history`]: a registry by quarter of an hour. - [`savings`]: what the cache saved.
+//! - [`verdicts`]: what probes concluded.
+
+pub mod bounds;
+pub mod cursor;
+pub mod error;
+pub mod filter;
+pub mod history;
+pub mod list;
+pub mod one;
+pub mod reader;
+mod row;
+pub mod savings;
+pub mod verdicts;
+
+pub use bounds::{LIMIT_MAX, PREFIX_MIN};
+pub use cursor::Cursor;
+pub use error::QueryError;
+pub use filter::{Filter, Limit, Order};
+pub use history::{OutcomeCount, Quarter};
+pub use list::Page;
+pub use reader::Reader;
+pub use row::PullSummary;
+pub use savings::Savings;
+pub use verdicts::VerdictFilter;
