@@ -14,6 +14,8 @@ pub mod bottleneck;
 mod codes;
 mod digest_bytes;
 pub mod file;
+#[cfg(test)]
+mod fixture;
 pub mod histogram;
 pub mod query;
 pub mod record;

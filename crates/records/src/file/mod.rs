@@ -22,6 +22,10 @@ pub mod settings;
 mod store;
 mod writer;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 pub use error::OpenError;
 pub use journal::JournalMode;
 pub use loss::{LossReason, RecorderStatus};

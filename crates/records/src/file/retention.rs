@@ -4,7 +4,7 @@
 //! file system. A clock that jumps forward therefore costs only as much history as steps run before it is set right.
 //! Records of the future, written while the clock was ahead, go when the size asks for it.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::dictionary::Dictionary;
 use super::schema::{OBJECT_IDS, QUARTER_MILLIS, pragma};
@@ -18,7 +18,7 @@ const PAGES_A_STEP: i64 = 1024;
 /// Removes a bounded part of what began before `oldest`, or of the oldest while the file holds more than `max_size`
 /// bytes. True if it removed anything.
 pub(super) fn step(connection: &mut Connection, oldest: Timestamp, max_size: u64) -> rusqlite::Result<bool> {
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut removed = remove_older(&transaction, oldest)?;
     if removed == 0 && live_bytes(&transaction)? > max_size {
         removed = remove_oldest(&transaction)?;

@@ -25,6 +25,8 @@ pub(crate) enum SchemaError {
     Foreign,
     /// The file or its disk is read-only.
     ReadOnly,
+    /// The file ends within a page.
+    Cut,
     /// SQLite failed.
     Sqlite(rusqlite::Error),
 }

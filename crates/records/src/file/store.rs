@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 /// What SQLite puts beside a database, by the ends of the names.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// The page size of the database, which is SQLite's default.
+const PAGE_SIZE: u64 = 4096;
+
 /// The record file, open for writing and locked against other writers.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -104,12 +107,15 @@ fn take_lock(file: &Path) -> Result<File, OpenError> {
 fn connect(settings: &Settings) -> Result<(Connection, JournalMode), SchemaError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let was_cut = ends_within_a_page(&settings.file);
     let mut connection = Connection::open_with_flags(&settings.file, flags)?;
     connection.busy_timeout(settings.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(64);
     // Asked before anything changes the file: a database of another program is not touched.
-    if schema::version(&connection)? == 0 {
-        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    match schema::version(&connection)? {
+        0 => connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?,
+        _ if was_cut => return Err(SchemaError::Cut),
+        _ => {}
     }
     if connection.is_readonly("main")? {
         return Err(SchemaError::ReadOnly);
@@ -129,8 +135,19 @@ fn look_at_tables(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
+/// True if the file ends within a page and no journal mends it: SQLite reads the rest of that page as zeros.
+fn ends_within_a_page(file: &Path) -> bool {
+    let length = |path: PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let has_journal = ["-wal", "-journal"].iter().any(|end| length(beside(file, end)) > 0);
+    !has_journal && !length(file.to_path_buf()).is_multiple_of(PAGE_SIZE)
+}
+
 fn is_corrupt(error: &SchemaError) -> bool {
-    let SchemaError::Sqlite(error) = error else { return false };
+    let error = match error {
+        SchemaError::Cut => return true,
+        SchemaError::Sqlite(error) => error,
+        SchemaError::Newer(_) | SchemaError::Foreign | SchemaError::ReadOnly => return false,
+    };
     // A missing table in a file with our version is damage too: the step that makes it was committed whole.
     let missing = error.to_string().contains("no such table");
     let code = error.sqlite_error_code();
@@ -145,6 +162,10 @@ fn open_error(file: &Path, error: SchemaError) -> OpenError {
         SchemaError::ReadOnly => OpenError::ReadOnly { file },
         SchemaError::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
             OpenError::ReadOnly { file }
+        }
+        SchemaError::Cut => {
+            let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is cut short");
+            OpenError::Io { path: file, source }
         }
         SchemaError::Sqlite(source) => OpenError::Sqlite { file, source },
     }

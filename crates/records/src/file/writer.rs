@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, SystemTime};
 
+use rusqlite::TransactionBehavior;
+
 use super::error::OpenError;
 use super::loss::{self, Counts, LossReason};
 use super::retention;
@@ -112,7 +114,7 @@ impl Writer {
     }
 
     fn transact(&mut self, batch: &[Job]) -> rusqlite::Result<Written> {
-        let transaction = self.store.connection.transaction()?;
+        let transaction = self.store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut written = Written::default();
         for job in batch {
             match job {

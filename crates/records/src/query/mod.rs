@@ -20,6 +20,10 @@ mod row;
 pub mod savings;
 pub mod verdicts;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 pub use bounds::{LIMIT_MAX, PREFIX_MIN};
 pub use cursor::Cursor;
 pub use error::QueryError;

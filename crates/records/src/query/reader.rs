@@ -38,7 +38,9 @@ impl Reader {
             Ok((version, connection)) if version == schema::known() => Ok(Self { connection, file }),
             Ok((found, _)) => Err(QueryError::Older { file, found, known: schema::known() }),
             Err(SchemaError::Newer(found)) => Err(QueryError::Newer { file, found, known: schema::known() }),
-            Err(SchemaError::Foreign | SchemaError::ReadOnly) => Err(QueryError::Foreign { file }),
+            Err(SchemaError::Foreign | SchemaError::ReadOnly | SchemaError::Cut) => {
+                Err(QueryError::Foreign { file })
+            }
             Err(SchemaError::Sqlite(source)) => Err(explain(file, source)),
         }
     }
