@@ -1,11 +1,11 @@
-//! Pull records and probe verdicts: what one client's pull of one image came to, kept in one SQLite file.
+//! Pull records and probe verdicts, kept in one SQLite file: a record holds one client's pull of one image.
 //!
 //! This crate knows only `oci`. It opens one file, and no socket; it exports no metric. The path of a pull calls
 //! [`Recorder::record`], which never blocks: a record that cannot be kept is counted by reason and dropped.
 //!
 //! - [`time`]: points in time as the file keeps them.
 //! - [`record`]: the wide record of one pull with its objects, and the verdict of one probe.
-//! - [`bottleneck`]: the pure rule that names why a pull took its time, and the sentence that says it.
+//! - [`bottleneck`]: the pure rule that names the bottleneck of a pull, and the sentence that says it.
 //! - [`histogram`]: counts by size, from which percentiles are read.
 //! - [`file`]: the SQLite file: schema, opening, retention, the one writer thread.
 //! - [`query`]: read-only questions, also while a writer runs.

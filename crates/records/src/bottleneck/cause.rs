@@ -20,7 +20,7 @@ oci::labels! {
     }
 }
 
-/// What a pull spent most of its time on.
+/// The cause that took most of the time of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bottleneck {
     /// A stage of the upstream.

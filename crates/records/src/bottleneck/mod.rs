@@ -1,4 +1,4 @@
-//! Why a pull took its time: one pure rule, and the sentence that says it with its numbers.
+//! The bottleneck of a pull: one pure rule names it, and one sentence says it with its numbers.
 //!
 //! - [`cause`]: the closed list of bottlenecks.
 //! - [`part`]: one object's time, laid out as parts with causes.

@@ -9,7 +9,7 @@ use super::rule::Finding;
 use crate::record::object::ObjectRecord;
 use crate::record::pull::PullRecord;
 
-/// How many hexadecimal digits of a digest stand in a sentence.
+/// The number of hexadecimal digits of a digest in a sentence.
 const DIGEST_DIGITS: usize = 12;
 
 impl Finding {

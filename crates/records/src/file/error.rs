@@ -1,4 +1,4 @@
-//! Why a record file cannot be opened for writing.
+//! Errors of opening a record file for writing.
 
 use std::path::PathBuf;
 
@@ -43,7 +43,7 @@ pub enum OpenError {
     /// A folder or file around the database could not be made, locked or moved.
     #[error("{}: {source}: check that the folder exists, is writable and has space", path.display())]
     Io {
-        /// What could not be used.
+        /// The path that could not be used.
         path: PathBuf,
         /// The error of the system.
         source: std::io::Error,

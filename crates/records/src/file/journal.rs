@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 oci::labels! {
-    /// How SQLite keeps a write whole.
+    /// The journal by which SQLite keeps a write whole.
     JournalMode {
         /// A write-ahead log: readers never wait for the writer.
         Wal = "wal";

@@ -1,4 +1,4 @@
-//! Why a record was not kept, and how many were.
+//! The reasons why records are lost, and the counts.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::ErrorCode;
 
 oci::labels! {
-    /// Why a record or verdict was not kept.
+    /// The reason why a record or verdict was not kept.
     LossReason {
         /// Recording is off.
         Off = "off";
@@ -32,7 +32,7 @@ oci::labels! {
     }
 }
 
-/// What a recorder has done so far.
+/// The counts of a recorder since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecorderStatus {
     /// Pull records written.

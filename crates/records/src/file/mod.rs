@@ -1,12 +1,12 @@
 //! The record file: one embedded SQLite database with one writer.
 //!
-//! - [`settings`]: where the file is and how much it may hold.
+//! - [`settings`]: the place of the file and the bounds of its contents.
 //! - [`schema`]: the tables, their version, and the way from older versions.
 //! - [`journal`]: write-ahead log or rollback journal.
 //! - [`store`]: the open file; a corrupt one is moved aside.
-//! - [`rows`], [`dictionary`], [`quarters`]: how a record becomes rows.
-//! - [`retention`]: what is too old or too much is removed, a bounded step at a time.
-//! - [`loss`]: why a record was not kept.
+//! - [`rows`], [`dictionary`], [`quarters`]: turn a record into rows.
+//! - [`retention`]: removes records that are too old or too many, a bounded step at a time.
+//! - [`loss`]: the reasons why records are lost, and the counts.
 //! - [`writer`], [`recorder`]: the one thread that writes, and the handle that never blocks.
 
 mod dictionary;

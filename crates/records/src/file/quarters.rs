@@ -12,7 +12,7 @@ use crate::record::pull::PullRecord;
 /// Transfers of fewer bytes say nothing of throughput.
 const RATE_BYTES_MIN: u64 = 1_000_000;
 
-/// What one registry saw in one quarter of an hour: the columns that are read, changed and written back.
+/// The histograms of one registry in one quarter of an hour: the columns that are read, changed and written back.
 #[derive(Default)]
 struct Rates {
     first_byte: Histogram,

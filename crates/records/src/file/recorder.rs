@@ -26,7 +26,7 @@ pub struct Recorder {
     running: Option<Running>,
 }
 
-/// How a record file was opened.
+/// The state in which a record file was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The journal in use.
@@ -106,7 +106,7 @@ impl Recorder {
         false
     }
 
-    /// What was written and lost so far.
+    /// The counts of records written and lost so far.
     pub fn status(&self) -> RecorderStatus {
         self.shared.counts.status()
     }

@@ -1,4 +1,4 @@
-//! What is too old or too much is removed, a bounded step at a time.
+//! Removes records that are too old or too many, a bounded step at a time.
 //!
 //! A step removes at most [`ROWS_A_STEP`] pulls and as many verdicts, and gives at most [`PAGES_A_STEP`] pages back to the
 //! file system. A clock that jumps forward therefore costs only as much history as steps run before it is set right.

@@ -1,4 +1,4 @@
-//! How a record becomes rows.
+//! Turns a record into rows.
 
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, ToSql, params};

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 /// "pgrc": tells the file from databases of other programs.
 pub(crate) const APPLICATION_ID: i64 = 0x7067_7263;
-/// How many objects the ids of one pull's objects leave room for: an object's id is `seq * OBJECT_IDS + position`.
+/// The room for objects in the ids of one pull: the id of an object is `seq * OBJECT_IDS + position`.
 pub(crate) const OBJECT_IDS: i64 = 1024;
 /// The length of a quarter of an hour, in milliseconds: the unit of `quarters.quarter`.
 pub(crate) const QUARTER_MILLIS: i64 = 900_000;
@@ -16,7 +16,7 @@ pub(crate) const QUARTER_MILLIS: i64 = 900_000;
 /// The steps from an empty file to the newest schema.
 const STEPS: &[&str] = &[include_str!("schema_1.sql")];
 
-/// Why a schema cannot be used.
+/// An error of looking at or changing the schema.
 #[derive(Debug)]
 pub(crate) enum SchemaError {
     /// The file has this newer version.

@@ -1,4 +1,4 @@
-//! Where the record file is and how much it may hold.
+//! The place of the record file and the bounds of its contents.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,9 +16,9 @@ pub struct Settings {
     pub queue: usize,
     /// True if the rollback journal is used even where a write-ahead log can work, as on network file systems.
     pub rollback_journal: bool,
-    /// How long a write waits for another process that holds the database.
+    /// The time for which a write waits for another process that holds the database.
     pub busy_timeout: Duration,
-    /// How long dropping the recorder may wait for the queue to be written.
+    /// The time for which dropping the recorder may wait for the queue to be written.
     pub flush_timeout: Duration,
 }
 

@@ -14,7 +14,7 @@ use super::schema::{self, SchemaError};
 use super::settings::Settings;
 use crate::time::Timestamp;
 
-/// What SQLite puts beside a database, by the ends of the names.
+/// The ends of the names of a database and of the files that SQLite puts beside it.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// The page size of the database, which is SQLite's default.

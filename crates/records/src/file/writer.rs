@@ -23,10 +23,10 @@ use crate::time::Timestamp;
 
 /// The most records of one transaction.
 const BATCH_MAX: usize = 64;
-/// How often retention runs while nothing is written.
+/// The time after which retention runs while nothing is written.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What the queue carries.
+/// An entry of the queue.
 pub(super) enum Job {
     Pull(Box<PullRecord>),
     Verdict(Box<Verdict>),
@@ -151,7 +151,7 @@ impl Writer {
     }
 }
 
-/// What one transaction wrote.
+/// The counts of one transaction.
 #[derive(Default)]
 struct Written {
     pulls: u64,

@@ -1,4 +1,4 @@
-//! Where a page ended, as an opaque text.
+//! The end of a page, as an opaque text.
 //!
 //! The text holds the place of the last pull in the order of the answer, and a check over the filters: pulls that are
 //! written or removed meanwhile move nothing, and a cursor of another question is refused.
@@ -13,7 +13,7 @@ const VERSION: u8 = 1;
 /// Version, key, sequence number, check.
 const LENGTH: usize = 1 + 8 + 8 + 4;
 
-/// Where a page ended.
+/// The end of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     key: i64,

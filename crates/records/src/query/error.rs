@@ -1,4 +1,4 @@
-//! Why a question cannot be answered.
+//! Errors of questions.
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub enum QueryError {
     Damaged {
         /// The record file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The damage that was found.
         what: String,
     },
     /// SQLite could not read the file.

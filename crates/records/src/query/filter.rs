@@ -1,4 +1,4 @@
-//! Which pulls, in which order, from where on.
+//! The filter of a list of pulls: conditions, order, limit, cursor.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::error::QueryError;
 use crate::record::outcome::PullOutcome;
 use crate::time::Timestamp;
 
-/// Which pulls a page holds. Every part that is set narrows the answer; the default holds the newest pulls of all.
+/// The conditions, the order and the size of a page of pulls. Every part that is set narrows the answer; the default holds the newest pulls of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only pulls that began at this time or later.
@@ -29,7 +29,7 @@ pub struct Filter {
     pub order: Order,
     /// The most pulls of the page.
     pub limit: Limit,
-    /// Where the last page ended; none for the first.
+    /// The end of the last page; none for the first page.
     pub cursor: Option<Cursor>,
 }
 

@@ -13,7 +13,7 @@ use crate::histogram::Histogram;
 use crate::record::outcome::PullOutcome;
 use crate::time::Timestamp;
 
-/// What one registry saw in one quarter of an hour. Percentiles are within an eighth: see [`Histogram`].
+/// The sums of one registry in one quarter of an hour. Percentiles are within an eighth: see [`Histogram`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarter {
     /// The begin of the quarter.

@@ -3,26 +3,25 @@
 //! The page is found in one index alone, which holds every column that a filter asks for; only the pulls of the page are
 //! read from their tables. A filter that hardly any pull passes costs one walk through that index.
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::cursor::Cursor;
 use super::error::QueryError;
 use super::filter::{Filter, Order};
+use super::id_set::IdSet;
 use super::reader::Reader;
 use super::row::{self, PullSummary};
 use crate::codes;
 use crate::record::outcome::PullOutcome;
-
-/// Ids of images up to this number stand in the question itself.
-const IMAGE_IDS_MAX: usize = 1000;
 
 /// A page of pulls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The pulls, in the order that was asked for.
     pub pulls: Vec<PullSummary>,
-    /// Where the next page begins; none if this is the last. In [`Order::Written`] there is always a next page, which
+    /// The begin of the next page; none if this is the last. In [`Order::Written`] there is always a next page, which
     /// holds what will have been written.
     pub next: Option<Cursor>,
 }
@@ -116,29 +115,30 @@ impl Reader {
             conditions.sql.push(format!("outcome IN ({})", listed(codes)));
         }
         if let Some(image) = &filter.image {
-            let images = self.images_with(image)?;
-            if images.is_empty() {
-                return Ok(None);
-            }
-            conditions.sql.push(self.image_condition(image, &images, &mut conditions.values));
+            let Some(images) = self.images_with(image)? else { return Ok(None) };
+            self.want_images(images)?;
+            conditions.sql.push("is_wanted_image(image)".to_owned());
         }
         Ok(Some(conditions))
     }
 
-    fn image_condition(&self, image: &str, ids: &[i64], values: &mut Vec<Value>) -> String {
-        if ids.len() <= IMAGE_IDS_MAX {
-            return format!("image IN ({})", listed(ids.iter().copied()));
+    /// The images whose name contains this text; none if no image has.
+    fn images_with(&self, text: &str) -> rusqlite::Result<Option<IdSet>> {
+        let mut statement = self.connection.prepare_cached(IMAGES_WITH)?;
+        let mut rows = statement.query([text])?;
+        let mut images = IdSet::default();
+        while let Some(row) = rows.next()? {
+            images.insert(row.get(0)?);
         }
-        values.push(Value::Text(image.to_owned()));
-        format!("image IN ({IMAGES_WITH})")
+        Ok((!images.is_empty()).then_some(images))
     }
 
-    /// The ids of images whose name contains this text, at most one more than a question lists.
-    fn images_with(&self, text: &str) -> rusqlite::Result<Vec<i64>> {
-        let sql = format!("{IMAGES_WITH} LIMIT {}", IMAGE_IDS_MAX + 1);
-        let mut statement = self.connection.prepare(&sql)?;
-        let rows = statement.query_map([text], |row| row.get(0))?;
-        rows.collect()
+    /// Makes `is_wanted_image(id)` say whether an image is in this set: quicker than a list of ids in the question.
+    fn want_images(&self, images: IdSet) -> rusqlite::Result<()> {
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+        self.connection.create_scalar_function("is_wanted_image", 1, flags, move |context| {
+            context.get(0).map(|id: i64| images.contains(id))
+        })
     }
 
     pub(super) fn id_of(&self, table: &str, name: &str) -> rusqlite::Result<Option<i64>> {

@@ -1,18 +1,19 @@
 //! Read-only questions to the record file, also while a writer runs and when none does.
 //!
 //! - [`bounds`]: the bounds of questions.
-//! - [`error`]: why a question cannot be answered.
+//! - [`error`]: errors of questions.
 //! - [`reader`]: the open file.
-//! - [`filter`] and [`cursor`]: which pulls, in which order, from where on.
+//! - [`filter`] and [`cursor`]: conditions, order and place of a page.
 //! - [`list`]: pages of pulls. - [`one`]: one pull with its objects.
-//! - [`history`]: a registry by quarter of an hour. - [`savings`]: what the cache saved.
-//! - [`verdicts`]: what probes concluded.
+//! - [`history`]: a registry by quarter of an hour. - [`savings`]: savings through the cache.
+//! - [`verdicts`]: verdicts of probes.
 
 pub mod bounds;
 pub mod cursor;
 pub mod error;
 pub mod filter;
 pub mod history;
+mod id_set;
 pub mod list;
 pub mod one;
 pub mod reader;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::QueryError;
 use crate::file::schema::{self, SchemaError};
 
-/// How long a question waits for a writer that uses a rollback journal.
+/// The time for which a question waits for a writer that uses a rollback journal.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The record file, open for questions only.

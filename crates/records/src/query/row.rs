@@ -36,7 +36,7 @@ pub(super) const COLUMNS: &str = "p.seq, p.id, p.start, p.duration, r.name, i.re
      a.name, n.name, p.outcome, p.class, p.stage, p.codes, p.stale, p.rescued, p.sent, p.fetched, p.bottleneck, \
      p.held, p.left_out";
 
-/// What to join `pulls p` with.
+/// The joins of `pulls p`.
 pub(super) const JOINS: &str = "JOIN registries r ON r.id = p.registry JOIN images i ON i.id = p.image \
      JOIN clients c ON c.id = p.client LEFT JOIN agents a ON a.id = p.agent LEFT JOIN nodes n ON n.id = p.node";
 

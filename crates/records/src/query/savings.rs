@@ -1,4 +1,4 @@
-//! What the cache saved.
+//! Savings through the cache.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::history::span;
 use super::reader::Reader;
 use crate::time::Timestamp;
 
-/// What clients got of one registry that its upstream was not asked for.
+/// The content of one registry that clients got and its upstream was not asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Savings {
     /// The registry, as in the image name.
@@ -26,7 +26,7 @@ pub struct Savings {
 }
 
 impl Reader {
-    /// What was saved in the quarters of an hour that overlap this time, by registry in alphabetical order.
+    /// The savings in the quarters of an hour that overlap this time, by registry in alphabetical order.
     ///
     /// # Errors
     ///

@@ -345,7 +345,7 @@ fn a_reader_sees_what_a_running_writer_has_written() {
 fn the_writer_never_waits_for_a_reader() {
     let file = Closed::with(ten());
     let reader = file.reader();
-    let settings = Settings { busy_timeout: ms(1), ..file.settings.clone() };
+    let settings = Settings { busy_timeout: ms(1), ..Settings::new(&file.settings.file) };
     let recorder = Recorder::open(settings, noon()).unwrap().0;
     reader.connection.execute_batch("BEGIN; SELECT count(*) FROM pulls").unwrap();
     recorder.record(pull(77));

@@ -1,4 +1,4 @@
-//! What probes concluded.
+//! Verdicts of probes.
 
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
@@ -10,7 +10,7 @@ use super::row;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
 
-/// Which verdicts are wanted, newest first. Every part that is set narrows the answer.
+/// The conditions of a list of verdicts, newest first. Every part that is set narrows the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerdictFilter {
     /// Only verdicts of this time or later.

@@ -8,7 +8,7 @@
 //! - `media_types`: the media types that the file keeps as numbers.
 //! - [`status`]: the upstream's status codes, counted.
 //! - [`pull`]: the whole record.
-//! - [`verdict`]: what one probe concluded.
+//! - [`verdict`]: the verdict of one probe.
 
 pub mod id;
 pub mod image;

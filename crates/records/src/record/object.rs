@@ -18,7 +18,7 @@ pub struct ObjectRecord {
     pub media_type: Option<MediaType>,
     /// The size of the whole object in bytes; none if not known.
     pub size: Option<u64>,
-    /// Where the object came from.
+    /// The outcome: the place that the object came from, or the failure to get it.
     pub outcome: ObjectOutcome,
     /// The time from the start of the pull to the first request for this object.
     pub began: Duration,
@@ -38,7 +38,7 @@ pub struct ObjectRecord {
     pub disk: Duration,
     /// The time in which the client waited for the hash to agree, after the last byte came from the upstream.
     pub verify: Duration,
-    /// How many times the upstream's transfer broke and was continued.
+    /// The number of times the upstream's transfer broke and was continued.
     pub resumes: u32,
 }
 

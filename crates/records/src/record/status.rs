@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// The most different status codes that one record counts apart.
 pub const STATUS_CODES_MAX: usize = 16;
 
-/// How many times each status code was met upstream; codes beyond [`STATUS_CODES_MAX`] count as code 0.
+/// The number of times each status code was met upstream; codes beyond [`STATUS_CODES_MAX`] count as code 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusCodes(BTreeMap<u16, u32>);
 

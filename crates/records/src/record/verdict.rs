@@ -1,4 +1,4 @@
-//! What one probe concluded.
+//! The verdict of one probe.
 
 use std::time::Duration;
 
