@@ -89,6 +89,7 @@ impl Recorder {
     }
 
     /// Waits until everything handed over before was written or lost. False if that took longer than `timeout`.
+    /// Blocks the thread: for shutdown and tests, never for the path of a pull.
     pub fn flush(&self, timeout: Duration) -> bool {
         let Some(running) = &self.running else { return true };
         let (done, wait) = sync_channel(1);

@@ -296,6 +296,18 @@ fn a_full_disk_costs_records_until_there_is_room() {
 }
 
 #[test]
+fn a_file_that_became_read_only_costs_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let store = Store::open(&settings, noon()).unwrap();
+    store.connection.execute_batch("PRAGMA query_only = 1").unwrap();
+    let recorder = Recorder::start(store, settings).unwrap();
+    (0..3).for_each(|n| recorder.record(pull(n)));
+    assert!(recorder.flush(LONG));
+    assert_eq!(recorder.status().lost, [(LossReason::ReadOnly, 3)]);
+}
+
+#[test]
 fn a_file_that_was_removed_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);

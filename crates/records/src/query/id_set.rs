@@ -43,7 +43,9 @@ mod tests {
     fn a_set_holds_what_was_put_in() {
         let mut set = IdSet::default();
         assert!(set.is_empty());
-        [0, 1, 63, 64, 100_000, ID_MAX, ID_MAX + 1, -1, i64::MAX, i64::MIN].map(|id| set.insert(id));
+        for id in [0, 1, 63, 64, 100_000, ID_MAX, ID_MAX + 1, -1, i64::MAX, i64::MIN] {
+            set.insert(id);
+        }
         let ids = [0, 1, 2, 63, 64, 65, 100_000, ID_MAX, ID_MAX + 1, -1, i64::MAX, i64::MIN];
         let held: Vec<i64> = ids.into_iter().filter(|id| set.contains(*id)).collect();
         assert_eq!(held, [0, 1, 63, 64, 100_000, ID_MAX]);
