@@ -36,9 +36,11 @@ CREATE TABLE pulls (
     held INTEGER NOT NULL,              -- us that the bottleneck took
     left_out INTEGER NOT NULL           -- objects beyond the bound of one record
 );
--- Every filter is answered from one of these two alone, in the order of the answer.
+-- Every filter is answered from one of the first two alone, in the order of the answer; the third finds the pulls of
+-- an image that is pulled rarely.
 CREATE INDEX pulls_by_start ON pulls (start, seq, image, registry, node, outcome);
 CREATE INDEX pulls_by_duration ON pulls (duration, seq, start, image, registry, node, outcome);
+CREATE INDEX pulls_by_image ON pulls (image, start);
 
 CREATE TABLE objects (
     id INTEGER PRIMARY KEY,             -- pulls.seq * 1024 + position

@@ -1,16 +1,15 @@
 //! Pages of pulls.
 //!
 //! The page is found in one index alone, which holds every column that a filter asks for; only the pulls of the page are
-//! read from their tables. A filter that hardly any pull passes costs one walk through that index.
+//! read from their tables. The pulls of images that are pulled rarely are found by image. A filter that hardly any pull passes costs one walk through that index.
 
-use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::cursor::Cursor;
 use super::error::QueryError;
 use super::filter::{Filter, Order};
-use super::id_set::IdSet;
+use super::images::listed;
 use super::reader::Reader;
 use super::row::{self, PullSummary};
 use crate::codes;
@@ -31,6 +30,8 @@ pub struct Page {
 struct Conditions {
     sql: Vec<String>,
     values: Vec<Value>,
+    /// True if the images of the filter have so few pulls that these are read and sorted.
+    images_are_few: bool,
 }
 
 impl Conditions {
@@ -82,7 +83,7 @@ impl Reader {
             conditions.values.extend([Value::Integer(at), Value::Integer(seq)]);
         }
         let (columns, joins) = (row::COLUMNS, row::JOINS);
-        let (index, clause) = (self.index(filter)?, conditions.clause());
+        let (index, clause) = (self.index(filter, &conditions)?, conditions.clause());
         let sql = format!(
             "SELECT {columns} FROM (SELECT seq AS found FROM pulls {index} {clause}
                  ORDER BY {key} {direction}, seq {direction} LIMIT ?) CROSS JOIN pulls p ON p.seq = found {joins}
@@ -116,29 +117,10 @@ impl Reader {
         }
         if let Some(image) = &filter.image {
             let Some(images) = self.images_with(image)? else { return Ok(None) };
-            self.want_images(images)?;
-            conditions.sql.push("is_wanted_image(image)".to_owned());
+            conditions.images_are_few = images.are_few();
+            conditions.sql.push(self.want_images(images)?);
         }
         Ok(Some(conditions))
-    }
-
-    /// The images whose name contains this text; none if no image has.
-    fn images_with(&self, text: &str) -> rusqlite::Result<Option<IdSet>> {
-        let mut statement = self.connection.prepare_cached(IMAGES_WITH)?;
-        let mut rows = statement.query([text])?;
-        let mut images = IdSet::default();
-        while let Some(row) = rows.next()? {
-            images.insert(row.get(0)?);
-        }
-        Ok((!images.is_empty()).then_some(images))
-    }
-
-    /// Makes `is_wanted_image(id)` say whether an image is in this set: quicker than a list of ids in the question.
-    fn want_images(&self, images: IdSet) -> rusqlite::Result<()> {
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        self.connection.create_scalar_function("is_wanted_image", 1, flags, move |context| {
-            context.get(0).map(|id: i64| images.contains(id))
-        })
     }
 
     pub(super) fn id_of(&self, table: &str, name: &str) -> rusqlite::Result<Option<i64>> {
@@ -146,9 +128,10 @@ impl Reader {
         self.connection.query_row(&sql, [name], |row| row.get(0)).optional()
     }
 
-    /// The index that holds the page in its order, or, for the slowest of a short time, in the order of time.
-    fn index(&self, filter: &Filter) -> rusqlite::Result<&'static str> {
+    /// The index that holds the page in its order, or few pulls enough to be sorted.
+    fn index(&self, filter: &Filter, conditions: &Conditions) -> rusqlite::Result<&'static str> {
         Ok(match filter.order {
+            Order::Newest | Order::Slowest if conditions.images_are_few => "INDEXED BY pulls_by_image",
             Order::Newest => "INDEXED BY pulls_by_start",
             Order::Slowest if self.is_short_time(filter)? => "INDEXED BY pulls_by_start",
             Order::Slowest => "INDEXED BY pulls_by_duration",
@@ -172,15 +155,6 @@ impl Reader {
 
 /// The most pulls that are sorted by duration to find the slowest.
 const SORTED_MAX: i64 = 100_000;
-
-/// Ids of images whose name, as people write it, contains a text.
-const IMAGES_WITH: &str = "SELECT i.id FROM images i JOIN registries r ON r.id = i.registry
-    WHERE instr(r.name || '/' || i.repository || iif(i.tag = '', '', ':' || i.tag)
-        || iif(i.digest = x'', '', iif(length(i.digest) = 32, '@sha256:', '@sha512:') || lower(hex(i.digest))), ?) > 0";
-
-fn listed(numbers: impl Iterator<Item = i64>) -> String {
-    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
-}
 
 fn page(filter: &Filter, mut rows: Vec<(i64, PullSummary)>, fingerprint: &str) -> Page {
     let limit = usize::try_from(filter.limit.get()).unwrap_or(usize::MAX);

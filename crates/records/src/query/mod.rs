@@ -14,6 +14,7 @@ pub mod error;
 pub mod filter;
 pub mod history;
 mod id_set;
+mod images;
 pub mod list;
 pub mod one;
 pub mod reader;

@@ -119,6 +119,27 @@ fn each_filter_narrows_the_answer() {
 }
 
 #[test]
+fn many_images_and_few_are_found_alike() {
+    let named = |n: i64| {
+        let mut record = pull(n);
+        record.image.repository = format!("many/app-{n}").parse().unwrap();
+        record
+    };
+    let file = Closed::with([]);
+    let recorder = file.recorder();
+    for n in 0..600 {
+        recorder.record(named(n));
+        assert!(n % 100 != 99 || recorder.flush(LONG));
+    }
+    drop(recorder);
+    let image = |text: &str| Filter { image: Some(text.to_owned()), ..Filter::default() };
+    assert_eq!(file.starts(&image("many/app-59")), [599, 598, 597, 596, 595, 594, 593, 592, 591, 590, 59]);
+    assert_eq!(file.starts(&image("many/app")), (550..600).rev().collect::<Vec<i64>>());
+    let both = Filter { order: Order::Slowest, limit: Limit::new(2).unwrap(), ..image("many/app") };
+    assert_eq!(file.starts(&both), [599, 598], "the newest of equals first");
+}
+
+#[test]
 fn the_day_ends_now() {
     let file = Closed::with(ten());
     let day_later = after(86_400_000 + 7);
