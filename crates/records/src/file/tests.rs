@@ -235,13 +235,13 @@ fn a_full_queue_loses_records_and_counts_them() {
     let recorder = open(&settings);
     let other = Connection::open(&settings.file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // The writer takes at most one batch of four from the queue before it waits for the other process.
-    (0..100).for_each(|n| recorder.record(pull(n)));
+    // The writer takes at most one batch from the queue before it waits for the other process.
+    (0..200).for_each(|n| recorder.record(pull(n)));
     let lost = lost(&recorder, LossReason::QueueFull);
-    assert!((90..=96).contains(&lost), "{lost}");
+    assert!((200 - 64 - 4..=200 - 4).contains(&lost), "{lost}");
     other.execute_batch("COMMIT").unwrap();
     assert!(recorder.flush(LONG));
-    assert_eq!(recorder.status().pulls_written, 100 - lost);
+    assert_eq!(recorder.status().pulls_written, 200 - lost);
 }
 
 #[test]
