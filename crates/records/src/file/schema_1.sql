@@ -104,7 +104,7 @@ CREATE TABLE verdicts (
     at INTEGER NOT NULL,                -- ms since 1970
     duration INTEGER NOT NULL           -- us
 );
-CREATE INDEX verdicts_by_time ON verdicts (at, seq, registry);
+CREATE INDEX verdicts_by_time ON verdicts (at, seq, registry, class);
 
 -- One row for each failure of a registry that lasts or lasted; nothing writes it yet.
 CREATE TABLE incidents (
