@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["oci"]),
     ("store", &["filemap", "oci"]),
     ("credentials", &["oci"]),
+    ("records", &["oci"]),
     ("config", &["oci"]),
     ("proxy", &["config", "oci", "registry", "store"]),
     ("prober", &["oci", "registry"]),
@@ -33,6 +34,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("memmap2", &["filemap"]),
     ("governor", &["proxy"]),
     ("libc", &["filemap"]),
+    ("rusqlite", &["records"]),
     ("prost", &["support"]),
     ("tonic", &["support"]),
 ];

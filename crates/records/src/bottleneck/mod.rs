@@ -1,0 +1,15 @@
+//! The bottleneck of a pull: one pure rule names it, and one sentence says it with its numbers.
+//!
+//! - [`cause`]: the closed list of bottlenecks.
+//! - [`part`]: one object's time, laid out as parts with causes.
+//! - [`rule`]: the rule over all objects of a pull.
+//! - [`sentence`]: the finding in words.
+
+pub mod cause;
+mod part;
+pub mod rule;
+mod sentence;
+
+pub use cause::{Bottleneck, UpstreamStage};
+pub use part::LINE_RATE_FLOOR;
+pub use rule::{Finding, SHARE_MIN_PERCENT, TIME_MIN, find};

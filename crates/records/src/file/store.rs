@@ -1,0 +1,197 @@
+//! The open record file.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::error::OpenError;
+use super::journal::{self, JournalMode};
+use super::schema::{self, SchemaError};
+use super::settings::Settings;
+use crate::time::Timestamp;
+
+/// The ends of the names of a database and of the files that SQLite puts beside it.
+const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// The page size of the database, which is SQLite's default.
+const PAGE_SIZE: u64 = 4096;
+
+/// The record file, open for writing and locked against other writers.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) connection: Connection,
+    pub(super) journal: JournalMode,
+    /// The corrupt file that stood in the way, by its new name.
+    pub(super) moved_aside: Option<PathBuf>,
+    settings: Settings,
+    /// The device and number of the file, to notice that it was removed or replaced.
+    identity: Option<(u64, u64)>,
+    /// Holds the lock while it is open.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the file, or begins a new one. A corrupt file is moved aside.
+    pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
+        let file = &settings.file;
+        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(|source| OpenError::Io { path: folder.into(), source })?;
+        }
+        let lock = take_lock(file)?;
+        let (opened, moved_aside) = match connect(settings) {
+            Err(error) if is_corrupt(&error) => {
+                let moved = move_aside(file, now)?;
+                (connect(settings), Some(moved))
+            }
+            opened => (opened, None),
+        };
+        let (connection, journal) = opened.map_err(|error| open_error(file, error))?;
+        let identity = identity(file);
+        Ok(Self { connection, journal, moved_aside, settings: settings.clone(), identity, _lock: lock })
+    }
+
+    /// Moves the corrupt file aside and begins a new one. The lock is kept.
+    pub(super) fn replace(&mut self, now: Timestamp) -> Result<(), OpenError> {
+        self.disconnect();
+        self.moved_aside = Some(move_aside(&self.settings.file, now)?);
+        self.reconnect()
+    }
+
+    /// Begins a new file if somebody removed or replaced this one. True if it did.
+    pub(super) fn follow_path(&mut self) -> Result<bool, OpenError> {
+        let at_path = identity(&self.settings.file);
+        if self.identity.is_some() && self.identity == at_path {
+            return Ok(false);
+        }
+        self.disconnect();
+        self.reconnect()?;
+        Ok(true)
+    }
+
+    /// Closes the database. An empty one in memory stands for it until the file is opened again.
+    fn disconnect(&mut self) {
+        if let Ok(nothing) = Connection::open_in_memory() {
+            drop(std::mem::replace(&mut self.connection, nothing));
+        }
+        self.identity = None;
+    }
+
+    fn reconnect(&mut self) -> Result<(), OpenError> {
+        let opened = connect(&self.settings);
+        (self.connection, self.journal) = opened.map_err(|error| open_error(&self.settings.file, error))?;
+        self.identity = identity(&self.settings.file);
+        Ok(())
+    }
+}
+
+fn take_lock(file: &Path) -> Result<File, OpenError> {
+    let path = beside(file, ".lock");
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let lock = opened.map_err(|source| match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            OpenError::ReadOnly { file: file.into() }
+        }
+        _ => OpenError::Io { path: path.clone(), source },
+    })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { file: file.into() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+fn connect(settings: &Settings) -> Result<(Connection, JournalMode), SchemaError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let was_cut = ends_within_a_page(&settings.file);
+    let mut connection = Connection::open_with_flags(&settings.file, flags)?;
+    connection.busy_timeout(settings.busy_timeout)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Asked before anything changes the file: a database of another program is not touched.
+    match schema::version(&connection)? {
+        0 => connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?,
+        _ if was_cut => return Err(SchemaError::Cut),
+        _ => {}
+    }
+    if connection.is_readonly("main")? {
+        return Err(SchemaError::ReadOnly);
+    }
+    let journal = journal::choose(&connection, settings.rollback_journal)?;
+    connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216")?;
+    schema::migrate(&mut connection)?;
+    look_at_tables(&connection)?;
+    Ok((connection, journal))
+}
+
+/// Reads the end of each large table: a file that was cut short has lost it.
+fn look_at_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "SELECT * FROM pulls ORDER BY seq DESC LIMIT 1; SELECT * FROM objects ORDER BY id DESC LIMIT 1;
+         SELECT * FROM verdicts ORDER BY seq DESC LIMIT 1; SELECT * FROM quarters ORDER BY quarter DESC LIMIT 1;",
+    )
+}
+
+/// True if the file ends within a page and no journal mends it: SQLite reads the rest of that page as zeros.
+fn ends_within_a_page(file: &Path) -> bool {
+    let length = |path: PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let has_journal = ["-wal", "-journal"].iter().any(|end| length(beside(file, end)) > 0);
+    !has_journal && !length(file.to_path_buf()).is_multiple_of(PAGE_SIZE)
+}
+
+fn is_corrupt(error: &SchemaError) -> bool {
+    let error = match error {
+        SchemaError::Cut => return true,
+        SchemaError::Sqlite(error) => error,
+        SchemaError::Newer(_) | SchemaError::Foreign | SchemaError::ReadOnly => return false,
+    };
+    // A missing table in a file with our version is damage too: the step that makes it was committed whole.
+    let missing = error.to_string().contains("no such table");
+    let code = error.sqlite_error_code();
+    missing || matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+fn open_error(file: &Path, error: SchemaError) -> OpenError {
+    let file = file.to_path_buf();
+    match error {
+        SchemaError::Newer(found) => OpenError::Newer { file, found, known: schema::known() },
+        SchemaError::Foreign => OpenError::Foreign { file },
+        SchemaError::ReadOnly => OpenError::ReadOnly { file },
+        SchemaError::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::ReadOnly) => {
+            OpenError::ReadOnly { file }
+        }
+        SchemaError::Cut => {
+            let source = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is cut short");
+            OpenError::Io { path: file, source }
+        }
+        SchemaError::Sqlite(source) => OpenError::Sqlite { file, source },
+    }
+}
+
+/// Gives the file and its companions a new name that is free: `<file>.corrupt-<unix time>`.
+fn move_aside(file: &Path, now: Timestamp) -> Result<PathBuf, OpenError> {
+    let second = now.unix_millis().div_euclid(1000);
+    let names = (0..).map(|more| beside(file, &format!(".corrupt-{}", second.saturating_add(more))));
+    let moved = names.take(1000).find(|name| !name.exists()).unwrap_or_else(|| beside(file, ".corrupt"));
+    for end in COMPANIONS {
+        match fs::rename(beside(file, end), beside(&moved, end)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(OpenError::Io { path: beside(file, end), source }),
+        }
+    }
+    Ok(moved)
+}
+
+fn beside(file: &Path, end: &str) -> PathBuf {
+    let mut name = OsString::from(file);
+    name.push(end);
+    name.into()
+}
+
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}

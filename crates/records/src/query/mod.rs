@@ -1,0 +1,38 @@
+//! Read-only questions to the record file, also while a writer runs and when none does.
+//!
+//! - [`bounds`]: the bounds of questions.
+//! - [`error`]: errors of questions.
+//! - [`reader`]: the open file.
+//! - [`filter`] and [`cursor`]: conditions, order and place of a page.
+//! - [`list`]: pages of pulls. - [`one`]: one pull with its objects.
+//! - [`history`]: a registry by quarter of an hour. - [`savings`]: savings through the cache.
+//! - [`verdicts`]: verdicts of probes.
+
+pub mod bounds;
+pub mod cursor;
+pub mod error;
+pub mod filter;
+pub mod history;
+mod id_set;
+mod images;
+pub mod list;
+pub mod one;
+pub mod reader;
+mod row;
+pub mod savings;
+pub mod verdicts;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub use bounds::{LIMIT_MAX, PREFIX_MIN};
+pub use cursor::Cursor;
+pub use error::QueryError;
+pub use filter::{Filter, Limit, Order};
+pub use history::{OutcomeCount, Quarter};
+pub use list::Page;
+pub use reader::Reader;
+pub use row::PullSummary;
+pub use savings::Savings;
+pub use verdicts::VerdictFilter;

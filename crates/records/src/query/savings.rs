@@ -1,0 +1,61 @@
+//! Savings through the cache.
+
+use std::time::Duration;
+
+use super::error::QueryError;
+use super::history::span;
+use super::reader::Reader;
+use crate::time::Timestamp;
+
+/// The content of one registry that clients got and its upstream was not asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Savings {
+    /// The registry, as in the image name.
+    pub registry: String,
+    /// Bytes sent to clients from the store, or from a transfer that another client began.
+    pub bytes: u64,
+    /// The objects that these bytes were of: requests that the upstream did not see.
+    pub requests: u64,
+    /// Pulls whose every manifest came from the store: pulls that did not count against a quota.
+    pub counted_pulls: u64,
+    /// Pulls that ended well while the registry was failing.
+    pub rescued: u64,
+    /// The time that the upstream would have taken for `bytes` at its own median throughput in the same span of time;
+    /// none if that is not known.
+    pub upstream_time: Option<Duration>,
+}
+
+impl Reader {
+    /// The savings in the quarters of an hour that overlap this time, by registry in alphabetical order.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn savings(&self, since: Timestamp, until: Timestamp) -> Result<Vec<Savings>, QueryError> {
+        self.read_savings(span(since, until)).map_err(|error| self.explain(error))
+    }
+
+    fn read_savings(&self, span: (i64, i64)) -> rusqlite::Result<Vec<Savings>> {
+        let sql = "SELECT r.id, r.name, total(saved_bytes), total(saved_requests), total(saved_pulls), total(rescued)
+            FROM quarters q JOIN registries r ON r.id = q.registry WHERE quarter BETWEEN ?1 AND ?2
+            GROUP BY r.id ORDER BY r.name";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([span.0, span.1])?;
+        let mut savings = Vec::new();
+        while let Some(row) = rows.next()? {
+            // `total` sums as a float, which cannot overflow and is exact up to 2^53.
+            let sum = |column| row.get::<_, f64>(column).map(|sum| sum as u64);
+            let rate = self.upstream_rates(row.get(0)?, span)?.median();
+            let bytes = sum(2)?;
+            savings.push(Savings {
+                registry: row.get(1)?,
+                bytes,
+                requests: sum(3)?,
+                counted_pulls: sum(4)?,
+                rescued: sum(5)?,
+                upstream_time: rate.map(|rate| Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64)),
+            });
+        }
+        Ok(savings)
+    }
+}

@@ -1,0 +1,95 @@
+//! The closed lists of outcomes and kinds.
+//!
+//! The file keeps a value as its position in the list: add values only at the end.
+
+oci::labels! {
+    /// The outcome of a whole pull: the worst that any of its requests met.
+    PullOutcome {
+        /// Everything came from the store.
+        Hit = "hit";
+        /// A part came from an upstream transfer that another client began.
+        Joined = "joined";
+        /// A part came from the upstream.
+        Miss = "miss";
+        /// The tag was answered as last known.
+        Stale = "stale";
+        /// The client was asked for a token, and did not come back with one.
+        Challenged = "challenged";
+        /// The upstream says that the image does not exist.
+        Absent = "absent";
+        /// The client left before it had everything that it asked for.
+        Abandoned = "abandoned";
+        /// The mirror refused, for what the client asked.
+        Refused = "refused";
+        /// The upstream or the mirror could not answer, or a body broke.
+        Failed = "failed";
+    }
+}
+
+oci::labels! {
+    /// The kind of one object of a pull.
+    ObjectKind {
+        /// An index: a manifest that lists manifests by platform.
+        Index = "index";
+        /// A manifest of one image.
+        Manifest = "manifest";
+        /// The configuration of an image.
+        Config = "config";
+        /// A layer.
+        Layer = "layer";
+        /// An object whose kind is not known, such as a blob that no manifest of this pull names.
+        Other = "other";
+    }
+}
+
+oci::labels! {
+    /// The outcome of one object of a pull.
+    ObjectOutcome {
+        /// The object came from the store.
+        Hit = "hit";
+        /// The object came from an upstream transfer that another client began.
+        Joined = "joined";
+        /// The object came from the upstream.
+        Miss = "miss";
+        /// The object is a tag's answer as last known.
+        Stale = "stale";
+        /// The manifest names the object, and the client never asked for it: the client had it already.
+        NotAsked = "not_asked";
+        /// The object did not reach the client whole.
+        Failed = "failed";
+    }
+}
+
+impl PullOutcome {
+    /// The outcomes of pulls that failed: those that `--failed` lists.
+    pub const FAILURES: &[Self] = &[Self::Absent, Self::Refused, Self::Failed];
+
+    /// True if the client did not get an answer that it can use, through no choice of its own.
+    pub fn is_failure(self) -> bool {
+        Self::FAILURES.contains(&self)
+    }
+}
+
+impl ObjectOutcome {
+    /// True if the object reached the client without an upstream transfer of its own.
+    pub fn is_saved(self) -> bool {
+        matches!(self, Self::Hit | Self::Joined | Self::Stale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_in_the_lists_are_part_of_the_file_format() {
+        let labels =
+            |all: &[PullOutcome]| all.iter().map(|value| value.as_str()).collect::<Vec<_>>().join(" ");
+        let pulls = "hit joined miss stale challenged absent abandoned refused failed";
+        assert_eq!(labels(PullOutcome::ALL), pulls);
+        let kinds: Vec<_> = ObjectKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(kinds, ["index", "manifest", "config", "layer", "other"]);
+        let objects: Vec<_> = ObjectOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
+        assert_eq!(objects, ["hit", "joined", "miss", "stale", "not_asked", "failed"]);
+    }
+}
