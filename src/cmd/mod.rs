@@ -1,4 +1,4 @@
-//! The commands, a file a verb; [`dispatch`] picks the file.
+//! The commands, a file a verb; [`mod@dispatch`] picks the file.
 
 mod cache;
 mod check;

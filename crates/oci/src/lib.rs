@@ -12,7 +12,7 @@
 //! - [`credential`]: secrets, and where the credential of a registry comes from.
 //! - [`zone`] and [`demand`]: an operator's decisions about a registry: the hosts that it may send us to, and the
 //!   requests that its quota is reserved for.
-//! - [`labels`] declares closed lists of named values; [`go_duration`] reads durations as Go prints them.
+//! - [`mod@labels`] declares closed lists of named values; [`go_duration`] reads durations as Go prints them.
 
 pub mod class;
 pub mod credential;

@@ -7,7 +7,7 @@
 //! - [`record`]: the wide record of one pull with its objects, and the verdict of one probe.
 //! - [`bottleneck`]: the pure rule that names the bottleneck of a pull, and the sentence that says it.
 //! - [`histogram`]: counts by size, from which percentiles are read.
-//! - [`file`]: the SQLite file: schema, opening, retention, the one writer thread.
+//! - [`mod@file`]: the SQLite file: schema, opening, retention, the one writer thread.
 //! - [`query`]: read-only questions, also while a writer runs.
 
 pub mod bottleneck;

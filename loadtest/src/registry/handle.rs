@@ -218,7 +218,7 @@ impl Registry {
     }
 
     /// Starts another address of this registry, on a free port, under the name `host`: `127.0.0.1`, `localhost`, or
-    /// another address of the loopback network. It serves all the same: as a token host ([`Tokens::realm`]), as a
+    /// another address of the loopback network. It serves all the same: as a token host ([`realm`](crate::registry::Tokens::realm)), as a
     /// second endpoint. It lives as long as its handle.
     ///
     /// # Errors

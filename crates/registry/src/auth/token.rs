@@ -49,7 +49,7 @@ pub struct TokenKey {
 
 /// How to get a token that is not cached.
 pub struct Exchange<'a> {
-    /// Token endpoint, already judged by [`oci::zone::Zone::check_realm`].
+    /// Token endpoint, already judged by [`crate::trust`].
     pub realm: &'a Url,
     /// `service` of the challenge.
     pub service: Option<&'a str>,

@@ -4,8 +4,8 @@
 //! flight how far it is. A disk that fails costs the copy on disk, not the transfer: the rest passes through memory.
 //!
 //! The *front* is where hashing has come to: it moves in order, from the upstream or over bytes that are in the file
-//! already. Beside it run [`segments`], where readers stand far ahead or the upstream allows several connections; then
-//! all is asked for in cells of a [`grid`], so that nothing comes twice. How a fill ends is in [`ending`].
+//! already. Beside it run [`super::segments`], where readers stand far ahead or the upstream allows several connections; then
+//! all is asked for in cells of a [`super::grid`], so that nothing comes twice. How a fill ends is in [`super::ending`].
 
 use std::sync::Arc;
 use std::time::Duration;
