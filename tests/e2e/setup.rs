@@ -191,6 +191,12 @@ pub(crate) async fn pull_by_hand(pullgate: &Pullgate, image: &Image) {
     }
 }
 
+/// Number of tag records in the cache folder.
+pub(crate) fn tags(scratch: &Scratch) -> usize {
+    let tags = cache(scratch).join("v1/tags");
+    if tags.exists() { files_below(&tags).len() } else { 0 }
+}
+
 /// Every regular file below a folder: the control socket is none.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
