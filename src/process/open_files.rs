@@ -51,8 +51,8 @@ fn shortage(allowed: Option<u64>, connections: usize) -> Option<(u64, u64)> {
 
 /// A client's socket, and the file it reads: at worst each reads another.
 const FOR_A_CONNECTION: u64 = 2;
-/// Fills, upstreams, records and the process itself.
-const BESIDE: u64 = 1024;
+/// Fills, upstreams, records, at most 256 files that are committed behind their clients, and the process itself.
+const BESIDE: u64 = 1280;
 
 #[cfg(test)]
 mod tests {
@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn a_shortage_is_told_by_what_connections_need() {
-        assert_eq!(shortage(Some(1024), 16384), Some((1024, 33_792)));
+        assert_eq!(shortage(Some(1024), 16384), Some((1024, 34_048)));
         assert_eq!(shortage(Some(33_792), 16384), None);
         assert_eq!(shortage(None, usize::MAX), None);
     }
 
     #[test]
     fn the_default_is_lowered_to_what_the_limit_allows() {
-        assert_eq!((affordable(20_000), affordable(1024), affordable(0)), (9488, 256, 1));
+        assert_eq!((affordable(20_000), affordable(1024), affordable(0)), (9360, 256, 1));
         assert_eq!(connections(1, true), 1);
     }
 }

@@ -102,6 +102,7 @@ impl Process {
         let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
         let probing = prober.map(Probing::start);
         let (proxy, bound) = proxy.unzip();
+        let store = proxy.as_ref().map(|proxy| proxy.store().clone());
         let (asked_to_stop, drain) = oneshot::channel();
         let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
         let mut kept = None;
@@ -125,6 +126,10 @@ impl Process {
         let _gone = asked_to_stop.send(());
         if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
             let _panicked = serving.await;
+        }
+        if let Some(store) = store {
+            // Content that clients already have is worth a moment: a restart would fetch it again.
+            let _late = tokio::time::timeout(FLUSH_MAX, store.flush()).await;
         }
         drop(kept);
         // Ended, not left to the exit: the control socket's name goes with its task.
@@ -240,3 +245,5 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
 
 /// The time between two readings of the proxy's certificate.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
+/// The time to wait at the end for content that is not on the disk yet.
+const FLUSH_MAX: Duration = Duration::from_secs(5);

@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, media};
 use loadtest::registry::{Answer, Ask, Registry, Rule};
 use serde_json::json;
 use support::http::{self, End};
-use support::{Pullgate, Scratch};
+use support::{Pullgate, Scratch, wait_until};
 
 use crate::setup::{self, BIN, REGISTRY, cache, files_below};
 
@@ -229,7 +230,10 @@ async fn is_refused_and_not_kept(class: &str, document: &serde_json::Value) {
 
     let good = pullgate.get(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
     assert_eq!(good.status, 200, "{}", good.text());
-    let kept = content(&scratch);
+    let kept = wait_until("the good manifest to be kept", Duration::from_secs(10), || async {
+        Some(content(&scratch)).filter(|kept| kept.len() >= 3)
+    });
+    let kept = kept.await;
     assert_eq!(kept.len(), 3, "expected one good manifest, its link and its tag: {kept:?}");
 }
 

@@ -12,7 +12,7 @@ use support::pullgate::command;
 use support::{Pullgate, Scratch, wait_until};
 use tokio::time::Instant;
 
-use crate::setup::{self, Answers, BIN, REGISTRY, config, pull_by_hand};
+use crate::setup::{self, Answers, BIN, REGISTRY, config, files_below, pull_by_hand};
 
 #[tokio::test]
 async fn without_internet_it_starts_at_once_and_says_that_no_name_resolves() {
@@ -114,6 +114,12 @@ async fn after_kill_9_what_was_pulled_is_served_without_the_upstream() {
     upstream.add_image("library/app", "1", &image);
     let mut pullgate = setup::pullgate(&scratch, &upstream.url()).await;
     pull_by_hand(&pullgate, &image).await;
+    // Clients do not wait for the disk: what it has not taken yet may be lost.
+    wait_until("the image to be kept", Duration::from_secs(10), || async {
+        let kept = files_below(&setup::cache(&scratch).join("v1/blobs")).len();
+        (kept == image.blobs().count() + 1 && setup::tags(&scratch) == 1).then_some(())
+    })
+    .await;
 
     pullgate.kill();
     upstream.stop().await;

@@ -209,6 +209,12 @@ fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// Number of tag records in the cache folder.
+pub(crate) fn tags(scratch: &Scratch) -> usize {
+    let tags = cache(scratch).join("v1/tags");
+    if tags.exists() { files_below(&tags).len() } else { 0 }
+}
+
 /// Every regular file below a folder; the control socket is not one.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -198,15 +198,26 @@ impl Store {
                 drop(committing);
                 Ok(ended)
             });
-            if let Err(error) = committed.await.unwrap_or_else(|error| Err(AppendError::Write(error))) {
-                if matches!(error, AppendError::Sync(_)) {
-                    file.lose();
+            match committed.await.unwrap_or_else(|error| Err(AppendError::Write(error))) {
+                Ok(()) => store.keep_open(&digest, &file),
+                Err(error) => {
+                    if matches!(error, AppendError::Sync(_)) {
+                        file.lose();
+                    }
+                    store.lost_faith(error);
                 }
-                store.lost_faith(error);
             }
             drop(turn);
         });
         Ok(blob)
+    }
+
+    /// Keeps a committed file open, so that it shows if somebody puts another in its place.
+    fn keep_open(&self, digest: &Digest, file: &Arc<Committed>) {
+        self.0.recent.keep_file(digest, file);
+        if file.is_changed() {
+            self.0.index.doubt(digest);
+        }
     }
 
     /// Returns when everything that was put or committed before is durable, or its commit has failed.

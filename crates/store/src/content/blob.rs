@@ -101,6 +101,11 @@ impl Committed {
         self.lost.store(true, Ordering::Relaxed);
     }
 
+    /// True if the file is known to have lost its name, or bytes. Does not block.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.mapped.is_some() && !self.content.file.is_intact(self.length)
+    }
+
     /// True if the file can be served again without a look at its path. Does not block.
     pub(crate) fn is_intact(&self) -> bool {
         self.mapped.is_some() && self.content.file.is_intact(self.length)

@@ -233,6 +233,10 @@ impl Commit {
         settled.inspect_err(|_| drop(disk.remove(&partial)))?;
         ingest.index.add(digest, kind, verified.length());
         boot.note(digest);
+        if !ingest.file.is_at(&layout.blob(digest)) {
+            // Somebody has put another file there already.
+            ingest.index.doubt(digest);
+        }
         events.committed(kind, verified.length());
         ingest.index.tell(&**events);
         Ok(())

@@ -12,12 +12,13 @@ use tokio::time::Instant;
 
 use super::blob::Touch;
 use super::ingest::Ingest;
+use crate::checks::check::Verdict;
 use crate::disk::faulty::{Call, Fault, Trap};
 use crate::inventory;
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagRecord;
 use crate::store::Store;
-use crate::testing::{is_here, open_at_once, open_trapped, path_of, put};
+use crate::testing::{is_here, open, open_at_once, open_trapped, path_of, put};
 
 #[tokio::test]
 async fn an_emptied_file_is_a_miss_and_can_be_stored_again() {
@@ -299,3 +300,36 @@ async fn filled(store: &Store, bytes: &'static [u8]) -> (Digest, Ingest, Verifie
 
 /// Time that each sync takes on the slow disk.
 const SYNC: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_file_that_is_replaced_as_soon_as_it_is_committed_is_not_believed() {
+    for after_the_rename in [true, false] {
+        let dir = TempDir::new().unwrap();
+        // A file that was kept open shows its loss where files are mapped, as the slow disk does not.
+        let store = match after_the_rename {
+            true => on_a_slow_disk(dir.path()).await.0,
+            false => open(dir.path(), u64::MAX).await,
+        };
+        let (digest, filled, verified) = filled(&store, b"a layer").await;
+        let path = path_of(dir.path(), &digest);
+        let replace = move |path: &Path| {
+            fs::remove_file(path).unwrap();
+            fs::write(path, b"another").unwrap();
+        };
+        let blob = store.commit(filled, Kind::Blob, verified).await.unwrap();
+        if after_the_rename {
+            while !path.exists() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            replace(&path);
+            store.flush().await;
+        } else {
+            store.flush().await;
+            replace(&path);
+        }
+        assert_eq!(blob.window(0, 7, Touch::Process).await.unwrap(), "a layer");
+        let again = store.blob(&digest).await.unwrap().unwrap();
+        let check = store.check(&digest, &again, false).expect("it is hashed before it is believed");
+        assert_eq!(check.verdict().await, Verdict::Wrong, "{after_the_rename}");
+    }
+}
