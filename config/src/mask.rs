@@ -16,7 +16,7 @@ pub(crate) fn stars(source: &str, masks: &[Range<usize>]) -> String {
     text
 }
 
-/// User information in addresses: what stands between `://` and the last `@` of the same word.
+/// User information in addresses: the text between `://` and the last `@` of the same word.
 pub(crate) fn user_info(source: &str) -> Vec<Range<usize>> {
     let starts = source.match_indices("://").map(|(at, sign)| at + sign.len());
     starts

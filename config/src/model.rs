@@ -12,7 +12,7 @@ use oci::zone::Zone;
 use oci::{ImageName, OnExhausted, Platform, RegistryHost, Reserve};
 use url::Url;
 
-/// The whole configuration. [`Config::default`] is what runs with no file at all.
+/// The whole configuration. [`Config::default`] is the configuration without a file.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The server nodes pull from.
@@ -70,7 +70,7 @@ pub struct Cache {
     pub dir: PathBuf,
     /// Bytes of content at most. `None`: 80 % of the file system.
     pub max_size: Option<u64>,
-    /// Images whose content is never evicted while their tags mean it.
+    /// Images whose content is never evicted while their tags name it.
     pub pinned: Vec<ImageName>,
     /// The longest wait for another instance to release the folder; zero: no wait.
     pub lock_wait: Duration,

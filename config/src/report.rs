@@ -29,7 +29,7 @@ pub struct Problem {
     pub column: usize,
     /// The path in the document: `proxy.cache.max_size`. Empty for the document itself.
     pub key: String,
-    /// The cause.
+    /// The fault, in one sentence.
     pub message: String,
     /// The value that was expected there.
     pub expected: String,

@@ -5,7 +5,7 @@ use aws_lc_rs::digest;
 /// A hash algorithm that registries use for content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
-    /// `sha256:`, what everybody uses.
+    /// `sha256:`, the usual algorithm.
     #[default]
     Sha256,
     /// `sha512:`, the other registered algorithm.

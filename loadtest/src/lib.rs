@@ -5,8 +5,8 @@
 //!
 //! - [`registry`] is that upstream: an OCI registry on hyper. Left alone it is a good one: tokens, quotas, ranges,
 //!   redirects to a second host. A [`Rule`](registry::Rule) names a request and says what goes wrong with it;
-//!   a [`Gate`](registry::Gate) holds a request until the test lets it go; the [log](registry::Log) tells what was asked
-//!   and how many bytes left, and can be awaited, so that no test sleeps.
+//!   a [`Gate`](registry::Gate) holds a request until the test lets it go; the [log](registry::Log) records the requests
+//!   and the bytes sent, and can be awaited, so that no test sleeps.
 //! - [`image`] makes deterministic images that real clients unpack: layers are tar files of pseudo-random bytes.
 //! - [`canary`] is the text that stands in every secret of a test, and how to find it.
 //! - [`tls`] makes certificates, good and bad ones.

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-/// A loopback port that is ours but that nobody listens on: connections are refused at once.
+/// A reserved loopback port without a listener: connections are refused at once.
 ///
 /// The socket is bound and never listens, so no other process is given the port while this lives; listening on the
 /// same port beside it is still possible (both sockets carry `SO_REUSEADDR`), which is how a registry comes back on

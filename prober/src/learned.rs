@@ -10,8 +10,8 @@ use tokio::time::Instant;
 pub(crate) struct Learned {
     /// The manifest that was fetched last.
     pub(crate) proof: Option<Proof>,
-    /// The index last read, and whose manifest it names for our platform. That never changes, so that a share which
-    /// pays for one manifest at a time comes to the end of the way too.
+    /// The index last read, and the manifest that it names for our platform. This pair never changes, so a budget that
+    /// pays for one manifest at a time still reaches the layer.
     pub(crate) named: Option<(Digest, Digest)>,
 }
 

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!   Prober ── lane (one per registry) ── schedule: when
-//!                │                    └─ budget: may a counted GET go out?
+//!                │                    └─ budget: whether a counted GET may go out
 //!                └── probe ── registry::Client (a new connection per call)
 //!                      └── verdict
 //! ```

@@ -1,4 +1,4 @@
-//! One probe: the way a node walks, with the counted steps left out where they would tell nothing new.
+//! One probe: the steps of a node's pull, without the counted requests that would show nothing new.
 
 use oci::manifest::{Child, Kind};
 use oci::{Class, Digest, Manifest, Reference, Stage};
@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
         Self { client, target, memory, pace, since, now, timings: Timings::default(), quota: None }
     }
 
-    /// Walks, and says what it saw and what the next walk may rely on.
+    /// Walks, and returns the result and the facts that the next walk may rely on.
     pub(crate) async fn run(mut self, mut learned: Learned) -> (Seen, Learned) {
         let walked = self.walk(&mut learned).await;
         let (verdict, retry_after) = match walked {
@@ -215,7 +215,7 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
     }
 }
 
-/// Foreign layers are not the registry's to serve.
+/// The largest layer; foreign layers do not count, since the registry does not serve them.
 fn largest(config: Child, layers: Vec<Child>) -> Option<Child> {
     layers.into_iter().filter(|layer| !layer.foreign).max_by_key(|layer| layer.size).or(Some(config))
 }
@@ -225,5 +225,5 @@ fn largest_of(blobs: Vec<Child>) -> Option<Child> {
     blobs.into_iter().filter(|blob| !blob.foreign).max_by_key(|blob| blob.size)
 }
 
-/// Bytes read of a layer: enough to see the blob host work, too few to be noticed on anybody's bill.
+/// Bytes read of a layer: enough to see the blob host work, too few to matter on a bill.
 const SAMPLE_BYTES: u64 = 64 * 1024;

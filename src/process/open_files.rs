@@ -17,8 +17,8 @@ pub(crate) fn raise() -> io::Result<Option<u64>> {
 
 /// The number of connections to serve at once, for the `wanted` one of the configuration.
 ///
-/// The default is lowered to the number that the limit on open files allows. A number that the file names stays, and the
-/// log warns if it can need more files than may be open.
+/// The default is lowered to the number that the limit on open files allows. A number that the file names stays, and
+/// the log warns if it can need more files than may be open.
 pub(crate) fn connections(wanted: usize, is_default: bool) -> usize {
     let Some((allowed, needed)) = shortage(getrlimit(Resource::Nofile).current, wanted) else {
         return wanted;

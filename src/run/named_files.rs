@@ -1,7 +1,7 @@
 //! Every file, helper and program that the configuration names, opened or looked for once.
 //!
-//! `check config` prints the findings and `serve` logs them: a missing password would otherwise be noticed with the first
-//! pull that needs it.
+//! `check config` prints the findings and `serve` logs them: a missing password would otherwise be noticed with the
+//! first pull that needs it.
 
 use std::path::Path;
 use std::time::SystemTime;

@@ -97,7 +97,7 @@ impl Shared {
         Prober::new(plans, plans::pace(config), &traffic, self.board.clone(), self.probed.clone())
     }
 
-    /// The upstreams of this configuration as the proxy serves them. What their clients see counts as fresh traffic.
+    /// The upstreams of this configuration as the proxy serves them. Successes of their clients count as fresh traffic.
     pub(crate) fn served(&self, config: &config::Config) -> Result<Vec<Served>, StartError> {
         let outbound = Outbound { observer: self.traffic.clone(), ..self.outbound.clone() };
         config.upstreams.iter().map(|upstream| served(upstream, &self.origins, &outbound)).collect()

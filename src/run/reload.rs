@@ -138,6 +138,7 @@ impl Reloader {
             let cache = &loaded.config.proxy.cache;
             proxy.allow(cache.max_size, cache.pinned.clone()).await;
         }
+        self.shared.observed.keep_only(&loaded.config.upstreams);
         self.shared.upstreams.store(loaded.config.upstreams.clone().into());
         self.tell_what_waits(&loaded);
         self.loaded = loaded;

@@ -63,6 +63,8 @@ struct Series {
     sources: Vec<String>,
     quotas: HashMap<(String, String), QuotaSeries>,
     hosts: Vec<String>,
+    /// Endpoints with a breaker.
+    endpoints: Vec<String>,
     last_seen: LastSeen,
 }
 
@@ -79,6 +81,18 @@ impl Upstreams {
         for (registry, series) in self.lock().iter_mut() {
             series.forecast(registry, outlook, now);
         }
+    }
+
+    /// Clears the gauges of registries and endpoints that are no longer configured.
+    pub(crate) fn keep_only(&self, upstreams: &[config::Upstream]) {
+        self.lock().retain(|registry, series| {
+            let configured = upstreams.iter().find(|upstream| upstream.registry == *registry);
+            match configured {
+                Some(upstream) => series.keep_endpoints(registry, &upstream.endpoints),
+                None => series.clear(registry),
+            }
+            configured.is_some()
+        });
     }
 
     /// The latest observations of `registry`.
@@ -116,12 +130,20 @@ impl Observer for Upstreams {
     }
 
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State) {
-        let labels = [("registry", registry.as_str()), ("endpoint", endpoint)].map(owned_label);
-        gauge!(BREAKER_STATE, labels.to_vec()).set(match state {
-            State::Closed => 0.0,
-            State::HalfOpen => 1.0,
-            State::Open => 2.0,
+        self.with(registry, |series| {
+            if !series.endpoints.iter().any(|known| known == endpoint) {
+                series.endpoints.push(endpoint.to_owned());
+            }
         });
+        set_breaker(
+            registry,
+            endpoint,
+            match state {
+                State::Closed => 0.0,
+                State::HalfOpen => 1.0,
+                State::Open => 2.0,
+            },
+        );
     }
 }
 
@@ -180,7 +202,35 @@ impl Series {
             sources: Vec::new(),
             quotas: HashMap::new(),
             hosts: Vec::new(),
+            endpoints: Vec::new(),
             last_seen: LastSeen::default(),
+        }
+    }
+
+    /// Clears the gauges of endpoints that are not among `configured`.
+    fn keep_endpoints(&mut self, registry: &RegistryHost, configured: &[config::Endpoint]) {
+        self.endpoints.retain(|endpoint| {
+            let kept = configured.iter().any(|known| endpoint_label(&known.url) == *endpoint);
+            if !kept {
+                set_breaker(registry, endpoint, f64::NAN);
+            }
+            kept
+        });
+    }
+
+    /// Clears every gauge of the registry.
+    fn clear(&mut self, registry: &RegistryHost) {
+        self.keep_endpoints(registry, &[]);
+        for (identity, source) in self.quotas.keys() {
+            for name in [QUOTA_LIMIT, QUOTA_REMAINING, QUOTA_WINDOW, QUOTA_OBSERVED, QUOTA_EMPTY] {
+                gauge!(name, quota_labels(registry, identity, source)).set(f64::NAN);
+            }
+        }
+        for host in &self.hosts {
+            for verified in ["true", "false"] {
+                let labels = [("registry", registry.as_str()), ("host", host), ("verified", verified)];
+                gauge!(TLS_NOT_AFTER, labels.map(owned_label).to_vec()).set(f64::NAN);
+            }
         }
     }
 
@@ -259,6 +309,17 @@ impl Series {
             self.last_seen.certificate = Some(certificate.clone());
         }
     }
+}
+
+/// An endpoint as breakers name it: host, and port unless it is the scheme's.
+fn endpoint_label(url: &url::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
+}
+
+fn set_breaker(registry: &RegistryHost, endpoint: &str, value: f64) {
+    let labels = [("registry", registry.as_str()), ("endpoint", endpoint)].map(owned_label);
+    gauge!(BREAKER_STATE, labels.to_vec()).set(value);
 }
 
 fn describe() {
@@ -348,3 +409,40 @@ const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 /// From a modem to a fast disk, in bytes per second.
 const RATES: &[f64] = &[1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 3e9];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn upstreams(text: &str) -> Vec<config::Upstream> {
+        let text = format!("builtin_upstreams = false\n{text}");
+        config::parse(&text, std::path::Path::new("/x.toml")).unwrap().config.upstreams
+    }
+
+    #[test]
+    fn a_reload_clears_the_gauges_of_what_is_no_longer_configured() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let observed = Upstreams::default();
+            let (a, b): (RegistryHost, RegistryHost) = ("a.test".parse().unwrap(), "b.test".parse().unwrap());
+            for (registry, endpoint) in [(&a, "a.test"), (&a, "old.test:5000"), (&b, "b.test")] {
+                observed.breaker(registry, endpoint, State::Closed);
+            }
+            let quota = Quota { limit: Some(100), remaining: Some(1), window: None, source: None };
+            observed.with(&b, |series| series.quota(&b, "anonymous", &quota));
+            observed.keep_only(&upstreams("[upstreams.a]\nregistry = 'a.test'\n"));
+        });
+        let page = handle.render();
+        let value = |labels: &str| {
+            let line =
+                page.lines().find(|line| line.contains(labels)).unwrap_or_else(|| panic!("{labels}: {page}"));
+            line.rsplit(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(value("endpoint=\"a.test\""), "0");
+        assert_eq!(value("endpoint=\"old.test:5000\""), "NaN");
+        assert_eq!(value("endpoint=\"b.test\""), "NaN");
+        assert_eq!(value("pullgate_upstream_quota_remaining{"), "NaN");
+    }
+}

@@ -8,17 +8,17 @@ use std::time::Duration;
 use oci::credential::CredentialError;
 use tokio::time::Instant;
 
-/// An answer, and where and how long it may be kept.
+/// An answer, with the place and the time for which it may be kept.
 pub(crate) struct Answer<T> {
     /// The answer.
     pub(crate) value: T,
-    /// For which of the places asked for it holds.
+    /// The place, among those asked for, that the answer holds for.
     pub(crate) place: String,
     /// The time for which the answer may be kept.
     pub(crate) life: Duration,
 }
 
-/// Answers by place. Not part of what is configured: any two are equal, and nothing of them is shown.
+/// Answers by place. Not part of the configuration: any two are equal, and `Debug` shows nothing of them.
 pub(crate) struct Answers<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
@@ -39,7 +39,7 @@ struct Turn {
 }
 
 impl<T: Send + Sync + 'static> Answers<T> {
-    /// The answer kept at the first of `places` that has one, else what `run` gives. Runs of one `turn` follow one
+    /// The answer kept at the first of `places` that has one, else the result of `run`. Runs of one `turn` follow one
     /// another, and go on when the asker has left: the next one finds their answer.
     pub(crate) async fn get(
         &self,

@@ -32,7 +32,7 @@ pub(crate) enum RunError {
 
 /// Runs `program` with `input` on its standard input, and gives what it wrote to standard output.
 ///
-/// Its standard error is dropped: such programs may write there what they should not. Beyond `limit`, or when the
+/// Its standard error is dropped: such programs may write secrets there. Beyond `limit`, or when the
 /// future is dropped, it is killed together with its whole process group.
 pub(crate) async fn run(
     program: impl AsRef<OsStr>,
@@ -59,9 +59,9 @@ pub(crate) async fn run(
 
 /// The environment of a program.
 pub(crate) enum Environment {
-    /// A failure of the instance itself.
+    /// The environment of this process.
     Inherited,
-    /// This and nothing else.
+    /// These variables and no others.
     Only(Vec<(String, String)>),
 }
 
@@ -92,7 +92,7 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // Gone already: nothing is left to end.
+            // Fails if the group has ended already.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

@@ -31,12 +31,12 @@ pub(crate) enum Error {
         server: String,
         /// The event that was awaited.
         what: String,
-        /// The time for which the answer may be kept.
+        /// The time limit.
         limit: Duration,
-        /// The end of what it wrote.
+        /// The end of its output.
         log: String,
     },
-    /// A server answered what a figure cannot be made of.
+    /// A server gave an answer that cannot be measured.
     #[error("{0}")]
     Answer(String),
     /// A TLS handshake failed.
@@ -49,7 +49,7 @@ pub(crate) enum Error {
     },
 }
 
-/// Names what was tried when the system refuses.
+/// Names the action that failed when the system refuses.
 pub(crate) trait Doing<T> {
     /// The error says `what` was tried.
     fn doing(self, what: impl Into<String>) -> Result<T, Error>;

@@ -18,7 +18,7 @@ use crate::{
 /// The place where a run happens.
 #[derive(Debug)]
 pub(crate) struct Lab<'a> {
-    /// The kind of request.
+    /// The options of the run.
     pub(crate) options: &'a Options,
     scratch: TempDir,
     folders: Cell<usize>,
@@ -33,7 +33,7 @@ impl<'a> Lab<'a> {
         }
         let scratch = tempfile::Builder::new().prefix("pullgate-bench-").tempdir_in(&options.scratch);
         let scratch = scratch.doing(format!("making a folder in {}", options.scratch.display()))?;
-        // Thousands of readers: clients and servers inherit what is allowed.
+        // Thousands of readers: clients and servers inherit the limit.
         let allowed = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed })
             .doing("raising a limit")?;

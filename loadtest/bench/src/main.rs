@@ -38,7 +38,7 @@ struct Cli {
 enum Command {
     /// Measures pullgate beside nginx and docker-registry and prints the table of docs/benchmarks.md.
     Bench(Bench),
-    /// Serves images until its standard input ends; says what they are in one line of JSON.
+    /// Serves images until its standard input ends; prints their digests in one line of JSON.
     Upstream(upstream::Offer),
 }
 

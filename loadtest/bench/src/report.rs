@@ -1,4 +1,4 @@
-//! Figures on paper: medians, ratios, what is to be reached, and how it was taken.
+//! The report: medians, ratios, goals, and how each figure was taken.
 
 use std::{fmt::Write, fs, path::Path, process::Command};
 
@@ -71,7 +71,7 @@ pub(crate) enum Goal {
     AtLeast(f64),
     /// This or less.
     AtMost(f64),
-    /// Nothing; it is told for comparison.
+    /// No goal; the figure is there for comparison.
     Told,
 }
 
@@ -119,7 +119,7 @@ impl Section {
         self.notes.push(note.into());
     }
 
-    /// Takes down what was run, and the load.
+    /// Records the commands that ran, and the load of the machine.
     pub(crate) fn finish(mut self, lab: &Lab<'_>) -> Self {
         self.load_after = load_average();
         self.commands = lab.commands();
@@ -197,7 +197,7 @@ impl Goal {
 }
 
 impl Report {
-    /// Begins with what machine this is and which versions are compared.
+    /// Begins with the machine and the versions that are compared.
     pub(crate) fn new(lab: &Lab<'_>) -> Self {
         let pullgate = lab.options.pullgate.display().to_string();
         let (rounds, quick) = (lab.rounds(), if lab.options.quick { QUICK } else { "" });
@@ -252,7 +252,7 @@ impl Report {
         text
     }
 
-    /// Writes what there is so far to where it was wanted.
+    /// Writes the report so far to the files that the options name.
     pub(crate) fn write(&self, options: &Options) -> Result<(), Error> {
         let lines = self.sections.iter().flat_map(Section::lines).map(|line| format!("{line}\n"));
         save(options.table.as_deref(), || self.markdown())?;
@@ -269,7 +269,7 @@ fn number(value: f64, digits: usize) -> String {
     if value.is_nan() { "–".to_owned() } else { format!("{value:.digits$}") }
 }
 
-/// The first line of what a program says of itself; Debian keeps daemons in `/usr/sbin`.
+/// The first line that a program prints about its version; Debian keeps daemons in `/usr/sbin`.
 fn version(command: &[&str]) -> String {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let said = Command::new("env").arg(format!("PATH={path}")).args(command).output();

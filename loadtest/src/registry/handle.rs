@@ -121,7 +121,7 @@ impl Registry {
         self.main.drop_connections().await;
     }
 
-    /// Limits every later connection to so many bytes a second; `None` lifts the limit.
+    /// Limits every later connection to this number of bytes a second; `None` lifts the limit.
     pub fn limit_rate(&self, bytes_per_second: Option<u64>) {
         self.shared.rate.store(bytes_per_second.unwrap_or(0), Ordering::Relaxed);
     }
@@ -150,7 +150,7 @@ impl Registry {
         lock(&self.shared.content).repository_mut(repository).add_image(image);
     }
 
-    /// Adds a manifest as it is, whatever is in it. It is served under its `digest`, true or not.
+    /// Adds a manifest unchanged and unchecked. It is served under its `digest`, true or not.
     pub fn add_manifest(&self, repository: &str, manifest: &Blob) {
         lock(&self.shared.content).repository_mut(repository).add_manifest(manifest);
     }
@@ -202,7 +202,7 @@ impl Registry {
         lock(&self.shared.access).token_of(user, repositories)
     }
 
-    /// Counts manifest GETs against a quota and tells it; `None` ends that.
+    /// Counts manifest GETs against a quota and states it in headers; `None` ends that.
     pub fn set_quota(&self, quota: Option<Quota>) {
         *lock(&self.shared.quota) = quota;
     }
@@ -212,7 +212,7 @@ impl Registry {
         *lock(&self.shared.referrers) = on;
     }
 
-    /// Lists so many referrers on a page, and links to the next.
+    /// Lists at most `by` referrers on a page, with a link to the next page.
     pub fn page_referrers(&self, by: usize) {
         *lock(&self.shared.referrers_page) = Some(by);
     }

@@ -13,7 +13,7 @@ use super::{
     message::{Ask, Kind},
 };
 
-/// One request and what became of it.
+/// One request and its answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// Counts up from 0 over the life of the registry.
@@ -71,12 +71,12 @@ impl Log {
         self.count(|exchange| exchange.kind == kind && exchange.method == *method)
     }
 
-    /// Manifest HEADs: what Docker Hub does not count.
+    /// Manifest HEADs, which Docker Hub does not count.
     pub fn manifest_heads(&self) -> usize {
         self.of(Kind::Manifest, &Method::HEAD)
     }
 
-    /// Manifest GETs: what Docker Hub counts.
+    /// Manifest GETs, which Docker Hub counts.
     pub fn manifest_gets(&self) -> usize {
         self.of(Kind::Manifest, &Method::GET)
     }

@@ -1,5 +1,5 @@
-//! `pullgate check config`: every error of the file in one run, then every file and program that it names; with `--print`,
-//! the effective values and their origins.
+//! `pullgate check config`: every error of the file in one run, then every file and program that it names; with
+//! `--print`, the effective values and their origins.
 
 use std::io::Write;
 

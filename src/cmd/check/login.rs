@@ -1,5 +1,5 @@
-//! One login at a registry that has credentials and no target: a repository that need not exist is asked for, so that the
-//! registry must judge the credential before it can say that there is no such repository.
+//! One login at a registry that has credentials and no target: a repository that need not exist is asked for, so that
+//! the registry must judge the credential before it can say that there is no such repository.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -38,7 +38,8 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
     prober.round().await;
     let mut logins = Vec::new();
     for upstream in config.upstreams.iter().filter(|upstream| chosen.contains(&upstream.registry)) {
-        // A target is pulled with the same credentials: it has tried the login. A registry that is not reached is not asked.
+        // A target is pulled with the same credentials: it has tried the login. A registry that is not reached is not
+        // asked.
         let reached = board.verdicts(&upstream.registry).contains(&prober::verdict::OK);
         if reached && !has_target(config, upstream) {
             logins.extend(login::login(upstream, &origins, &outbound).await);

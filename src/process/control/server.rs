@@ -34,7 +34,7 @@ struct Named {
 }
 
 impl Control {
-    /// Binds in `dir`, whose lock this process holds: what lies there is of a process that is gone. Without the socket
+    /// Binds in `dir`, whose lock this process holds: a socket there is of a process that is gone. Without the socket
     /// everything but the commands works, so a failure is only logged.
     pub(crate) fn bind(dir: &Path) -> Option<Self> {
         let path = socket(dir);
@@ -117,11 +117,11 @@ async fn converse(stream: UnixStream, proxy: &Proxy) -> io::Result<()> {
     writing.write_all(&line(&told)?).await
 }
 
-/// Commands at once.
+/// Commands served at once.
 const CONNECTIONS_MAX: usize = 8;
 /// Longest question, bytes.
 const ASK_MAX: u64 = 8192;
-/// For the question; the answer may take as long as a pull.
+/// The time limit for the question; the answer may take as long as a pull.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time between two looks at the socket's name.
 const LOOK: Duration = Duration::from_secs(1);

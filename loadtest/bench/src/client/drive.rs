@@ -111,7 +111,7 @@ enum State {
     Body(u64),
     /// This number of bytes of a TLS answer came; it ends with the connection.
     Ciphered(u64),
-    /// Had what it wanted.
+    /// The answer is complete.
     Finished,
 }
 
@@ -259,7 +259,7 @@ impl<'a> Driver<'a> {
 }
 
 impl State {
-    /// Takes what was received, and tells how much of it belongs to bodies.
+    /// Takes the received bytes, and returns the number of those that belong to bodies.
     fn received(&mut self, received: &[u8], body_bytes: u64) -> Result<(Step, u64), Error> {
         let count = received.len() as u64;
         match self {

@@ -1,7 +1,7 @@
-//! Clients: raw sockets and as little else as possible, so that the server is what is measured.
+//! Clients: raw sockets and as little else as possible, so that the server is measured.
 //!
 //! - [`drive`] keeps many connections busy from one thread (epoll): downloads and small requests alike.
-//! - [`fetch`] takes one answer and tells when its first byte came.
+//! - [`fetch`] takes one answer and notes the time of its first byte.
 //! - [`probe`] asks on a schedule and keeps the latencies.
 //! - [`slow`] holds many answers open and hardly reads them.
 

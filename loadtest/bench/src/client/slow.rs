@@ -38,7 +38,7 @@ impl SlowReaders {
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Lets them go, and tells how many still had an answer coming.
+    /// Ends the readers, and returns the number of those whose answer was still coming.
     pub(crate) fn stop(mut self) -> usize {
         self.end()
     }

@@ -1,4 +1,4 @@
-//! A layer nobody has asked for before, from an upstream of a given speed.
+//! A layer that is not cached, from an upstream of a given speed.
 
 use super::units::{FIRST_BYTE, WALL};
 use crate::{

@@ -1,4 +1,4 @@
-//! A layer nobody has asked for before, and two hundred who ask at once.
+//! A layer that is not cached, and two hundred clients that ask for it at once.
 
 use std::{thread, time::Duration};
 

@@ -53,7 +53,7 @@ impl Kind {
 }
 
 impl Server {
-    /// The server.
+    /// The kind of server.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

@@ -32,7 +32,7 @@ pub enum Access {
     Tokens(Tokens),
 }
 
-/// The token service: who gets a token for what.
+/// The token service: the users, and the repositories that each may pull.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     users: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! A pull quota as Docker Hub tells it.
+//! A pull quota as Docker Hub states it.
 
 use crate::registry::message::Answer;
 
@@ -9,9 +9,9 @@ pub struct Quota {
     pub limit: u64,
     /// GETs left.
     pub remaining: u64,
-    /// The window told, in seconds.
+    /// The stated window, in seconds.
     pub window_secs: u64,
-    /// `docker-ratelimit-source`, if told.
+    /// `docker-ratelimit-source`, if stated.
     pub source: Option<String>,
 }
 
@@ -21,7 +21,7 @@ impl Quota {
         Self { limit, remaining: limit, window_secs: 21_600, source: Some("192.0.2.7".to_owned()) }
     }
 
-    /// The same quota with so many GETs left.
+    /// The same quota with `remaining` GETs left.
     #[must_use]
     pub fn remaining(self, remaining: u64) -> Self {
         Self { remaining, ..self }

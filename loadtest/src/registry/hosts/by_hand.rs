@@ -10,7 +10,7 @@ use crate::registry::log::Record;
 use crate::registry::message::Answer;
 use crate::registry::rules::script::{At, Break, Delivery, Framing, Start};
 
-/// An answer on its way, with everything that shall go wrong with it.
+/// An answer on its way, with the faults of its delivery.
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) answer: Answer,

@@ -1,4 +1,4 @@
-//! One connection: hyper reads the requests and sends what is proper; what is not is taken out of its hands.
+//! One connection: hyper reads the requests and sends proper answers; `by_hand` writes the others.
 
 use std::{
     convert::Infallible,
@@ -74,7 +74,7 @@ impl Connection {
         let answer = self.scripted(&mut ask, &script);
         if script.is_by_hand() {
             let sending = Sending { answer, delivery: script.delivery, method: ask.method, record };
-            // Fails only when the connection is being torn down; then nobody waits for an answer either.
+            // Fails only when the connection is being torn down; then no client waits for an answer.
             let _ = hand_over.send(sending).await;
             return pending().await;
         }
@@ -104,7 +104,7 @@ fn response(answer: Answer, record: Record) -> Response<Sent> {
     response
 }
 
-/// A body that tells the log what hyper took of it.
+/// A body that records the bytes that hyper took of it.
 struct Sent {
     rest: Bytes,
     record: Record,
@@ -136,7 +136,7 @@ impl Body for Sent {
     }
 }
 
-/// A session as load balancers begin one; nobody should keep it or pass it on.
+/// A session as load balancers begin one; no client should keep it or pass it on.
 const COOKIE: &str = "session=canary-5ec7e7-cookie";
 /// Large enough for speed, small enough that the log follows a long body.
 const PIECE: usize = 256 * 1024;

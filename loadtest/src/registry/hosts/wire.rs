@@ -36,7 +36,7 @@ impl Wire {
         Self { stream: Stream::Tls(Box::new(stream)), throttle: None }
     }
 
-    /// Limits what is sent to so many bytes a second; 0 is no limit.
+    /// Limits sending to `bytes_per_second`; 0 is no limit.
     pub(crate) fn throttled(self, bytes_per_second: u64) -> Self {
         let throttle = (bytes_per_second > 0).then(|| Throttle::new(bytes_per_second));
         Self { throttle, ..self }
@@ -61,7 +61,7 @@ impl Wire {
         }
     }
 
-    /// Waits until the client is gone. What it still sends is dropped.
+    /// Waits until the client is gone. Bytes that it still sends are dropped.
     pub(crate) async fn closed(&mut self) {
         let mut scrap = [0; 4096];
         while matches!(self.read(&mut scrap).await, Ok(1..)) {}

@@ -45,7 +45,7 @@ pub(crate) struct Script {
     pub(crate) delivery: Delivery,
 }
 
-/// A change to what the answer says.
+/// A change of the answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Edit {
     Status(StatusCode),
@@ -110,7 +110,7 @@ impl Script {
         !plain || pace.is_some() || !breaks.is_empty()
     }
 
-    /// Waits as told before anything of the answer leaves.
+    /// Waits for the gate and the delay, before the answer begins.
     pub(crate) async fn wait(&self) {
         if let Some(gate) = &self.hold {
             gate.pass().await;
