@@ -339,6 +339,7 @@ async fn no_look_at_the_quota_where_a_breaker_is_open() {
     let pull = tokio::spawn(get_at(client.clone(), Instant::now() + Duration::from_millis(2500)));
     upstream.wait_for(|log| log.manifest_heads() == 3).await;
     upstream.fault(Rule::blob().unavailable(503));
+    blob(&client, &image.largest_layer().digest).await.expect_err("an outage");
     while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
     upstream.clear_log();
     assert_withheld(pull.await.expect("a task"), Class::RatePullQuota);
@@ -351,6 +352,7 @@ async fn whoever_waits_for_quota_leaves_the_probe_to_others() {
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     head(&client, "3.20").await.expect("headers");
     let outage = upstream.fault(Rule::blob().unavailable(503));
+    blob(&client, &image.largest_layer().digest).await.expect_err("an outage");
     while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
     upstream.clear(outage);
     sleep(SHORT.longest).await;
