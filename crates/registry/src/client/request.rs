@@ -1,5 +1,7 @@
 //! One question to an upstream: what is asked for, and how.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use http::{HeaderMap, HeaderValue, Method, header};
 use oci::class::Stage;
 use oci::digest::Digest;
@@ -28,6 +30,15 @@ pub(crate) struct UpstreamRequest<'a> {
     /// Read the body before answering, up to this many bytes.
     pub(crate) read: Option<usize>,
     pub(crate) deadline: Instant,
+}
+
+impl UpstreamRequest<'_> {
+    /// The hash of repository and path, by which a failing object is known; `None` for a ping.
+    pub(crate) fn object(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        (self.repository?.to_string(), &self.path).hash(&mut hasher);
+        Some(hasher.finish())
+    }
 }
 
 /// The question for a manifest.

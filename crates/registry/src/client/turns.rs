@@ -137,9 +137,9 @@ impl Walk<'_> {
     pub(crate) async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         let Walk { question, deadline, .. } = *self;
         let guard = &self.inner.guards[self.endpoint];
-        guard.check(question.stage, Instant::now())?;
+        guard.check(question.stage, question.object(), Instant::now())?;
         let admitted = self.admit(&Turn).await?;
-        let ticket = match guard.admit(question.stage, Instant::now()) {
+        let ticket = match guard.admit(question.kind, question.stage, question.object(), Instant::now()) {
             Ok(ticket) => ticket,
             Err(paused) => {
                 admitted.unsent();

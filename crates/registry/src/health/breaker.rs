@@ -8,12 +8,9 @@
 //!     └───────────────────────────── any success ────────────────────────────┘
 //! ```
 
-use std::time::Duration;
-
-use oci::class::{Class, Endpoint, Stage};
+use oci::class::{Class, Stage};
 use tokio::time::Instant;
 
-use crate::error::{Error, Reason};
 use crate::health::state::{Pauses, State};
 
 /// The health of one endpoint, as its answers tell it.
@@ -59,20 +56,34 @@ pub(crate) enum Health {
     Well,
     /// It fails whoever asks.
     Ill(Class, Stage),
+    /// It fails for this object, given as a hash; for others it may answer.
+    IllFor(Class, Stage, u64),
+    /// It hangs: one request took as long as a client waits.
+    Hangs(Class, Stage),
     /// Nothing was learnt: the caller left, or we were at our own limits.
     Unknown,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    Closed { failures: u32 },
+    Closed { failures: u32, of: Of },
     Open { trouble: Trouble, until: Instant, pauses: u32 },
     HalfOpen { trouble: Trouble, until: Instant, pauses: u32, probing: bool },
 }
 
+/// The objects that a run of failures names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Nothing,
+    /// One object, as a hash.
+    One(u64),
+    /// Different objects, or the endpoint itself.
+    Endpoint,
+}
+
 impl Default for Breaker {
     fn default() -> Self {
-        Self { phase: Phase::Closed { failures: 0 }, era: 0 }
+        Self { phase: Phase::Closed { failures: 0, of: Of::Nothing }, era: 0 }
     }
 }
 
@@ -129,10 +140,17 @@ impl Breaker {
         match health {
             Health::Well => self.close(),
             Health::Ill(class, stage) if leave.era == self.era => {
-                self.fail(Trouble { since: now, class, stage }, pauses, jitter);
+                self.fail(Trouble { since: now, class, stage }, Of::Endpoint, pauses, jitter);
+            }
+            Health::IllFor(class, stage, object) if leave.era == self.era => {
+                self.fail(Trouble { since: now, class, stage }, Of::One(object), pauses, jitter);
+            }
+            Health::Hangs(class, stage) if leave.era == self.era => {
+                let pauses = Pauses { failures: 1, ..pauses };
+                self.fail(Trouble { since: now, class, stage }, Of::Endpoint, pauses, jitter);
             }
             Health::Unknown if leave.probe && leave.era == self.era => self.free_the_probe(),
-            Health::Ill(..) | Health::Unknown => {}
+            Health::Ill(..) | Health::IllFor(..) | Health::Hangs(..) | Health::Unknown => {}
         }
     }
 
@@ -144,14 +162,18 @@ impl Breaker {
         }
     }
 
-    fn fail(&mut self, trouble: Trouble, limits: Pauses, jitter: f64) {
+    fn fail(&mut self, trouble: Trouble, of: Of, limits: Pauses, jitter: f64) {
         let now = trouble.since;
         let (trouble, pauses) = match self.phase {
-            Phase::Closed { failures } if failures + 1 < limits.failures => {
-                self.phase = Phase::Closed { failures: failures + 1 };
-                return;
+            Phase::Closed { failures, of: before } => {
+                let of = before.and(of);
+                let failures = failures.saturating_add(1);
+                if failures < limits.failures || matches!(of, Of::One(_)) {
+                    self.phase = Phase::Closed { failures, of };
+                    return;
+                }
+                (trouble, 0)
             }
-            Phase::Closed { .. } => (trouble, 0),
             Phase::Open { trouble: first, pauses, .. } | Phase::HalfOpen { trouble: first, pauses, .. } => {
                 (Trouble { since: first.since, ..trouble }, pauses + 1)
             }
@@ -161,9 +183,9 @@ impl Breaker {
 
     fn close(&mut self) {
         if self.state() == State::Closed {
-            self.phase = Phase::Closed { failures: 0 };
+            self.phase = Phase::Closed { failures: 0, of: Of::Nothing };
         } else {
-            self.enter(Phase::Closed { failures: 0 });
+            self.enter(Phase::Closed { failures: 0, of: Of::Nothing });
         }
     }
 
@@ -178,35 +200,18 @@ impl Breaker {
     }
 }
 
-impl Health {
-    /// The health that a failure shows of the endpoint, which had the time `given` to answer.
-    ///
-    /// An endpoint that says no is well. So is one whose blob host fails, and a mirror that says its own upstream
-    /// does. A token server that is down fails whoever needs a token, so it counts.
-    pub(crate) fn of(error: &Error, given: Duration) -> Self {
-        let answered = error.evidence.status.is_some();
-        let mirrored = error.evidence.reason == Some(Reason::MirrorFailed);
-        let ill = Self::Ill(error.class, error.stage);
-        match error.class.rules().endpoint {
-            Endpoint::Well => Self::Well,
-            Endpoint::Fails if mirrored && error.class == Class::Registry5xx => Self::Well,
-            Endpoint::Fails => ill,
-            Endpoint::FailsSilent | Endpoint::FailsInTime | Endpoint::Unknown if answered => Self::Well,
-            Endpoint::FailsInTime if given < LEAST_TIME => Self::Unknown,
-            Endpoint::FailsSilent | Endpoint::FailsInTime => ill,
-            Endpoint::Unknown => Self::Unknown,
-        }
+impl Of {
+    fn and(self, other: Self) -> Self {
+        if self == Self::Nothing || self == other { other } else { Self::Endpoint }
     }
 }
-
-/// An endpoint that was given less time than this has not shown that it is slow.
-const LEAST_TIME: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::error::Evidence;
 
     const PAUSES: Pauses =
         Pauses { failures: 3, first: Duration::from_secs(1), longest: Duration::from_secs(60) };
@@ -362,45 +367,20 @@ mod tests {
     }
 
     #[test]
-    fn what_failures_say_of_an_endpoint() {
-        let ill = |class, stage| Health::Ill(class, stage);
-        let long = Duration::from_secs(10);
-        for (class, stage, status, expected) in [
-            (Class::ConnectRefused, Stage::Connect, None, ill(Class::ConnectRefused, Stage::Connect)),
-            (Class::Dns, Stage::Resolve, None, ill(Class::Dns, Stage::Resolve)),
-            (Class::TlsExpired, Stage::Tls, None, ill(Class::TlsExpired, Stage::Tls)),
-            (Class::Stalled, Stage::ManifestHead, None, ill(Class::Stalled, Stage::ManifestHead)),
-            (Class::Registry5xx, Stage::ManifestGet, Some(503), ill(Class::Registry5xx, Stage::ManifestGet)),
-            (Class::Registry5xx, Stage::Token, Some(500), ill(Class::Registry5xx, Stage::Token)),
-            (Class::HttpProxy, Stage::Connect, Some(407), ill(Class::HttpProxy, Stage::Connect)),
-            (Class::ManifestUnknown, Stage::ManifestHead, Some(404), Health::Well),
-            (Class::AuthRejected, Stage::Token, Some(401), Health::Well),
-            (Class::ForbiddenPolicy, Stage::ManifestHead, Some(403), Health::Well),
-            (Class::RatePullQuota, Stage::ManifestGet, Some(429), Health::Well),
-            (Class::BlobHost, Stage::BlobFirstByte, Some(503), Health::Well),
-            (Class::BlobHost, Stage::BlobFirstByte, None, Health::Well),
-            (Class::TrustRefused, Stage::Connect, None, Health::Unknown),
-            (Class::Overloaded, Stage::Connect, None, Health::Unknown),
-            (Class::Corrupt, Stage::ManifestGet, None, Health::Unknown),
-        ] {
-            let error = Error::new(class, stage, Evidence { status, ..Evidence::host("a.test") });
-            assert_eq!(Health::of(&error, long), expected, "{class} {stage} {status:?}");
-        }
+    fn one_object_that_fails_opens_nothing_until_another_fails_too() {
+        let ill_for = |object| Health::IllFor(Class::Registry5xx, Stage::ManifestGet, object);
+        let mut bench = Bench::new();
+        bench.ask(ill_for(1), 100);
+        assert_eq!(bench.breaker.state(), State::Closed);
+        bench.ask(ill_for(2), 1);
+        assert_eq!(bench.breaker.state(), State::Open);
     }
 
     #[test]
-    fn a_mirror_that_says_its_upstream_fails_is_well_itself() {
-        let evidence = Evidence { status: Some(503), ..Evidence::host("mirror.test") };
-        let evidence = evidence.because(Reason::MirrorFailed);
-        let error = Error::new(Class::Registry5xx, Stage::ManifestHead, evidence);
-        assert_eq!(Health::of(&error, Duration::from_secs(10)), Health::Well);
-    }
-
-    #[test]
-    fn an_endpoint_that_was_given_no_time_has_not_stalled() {
-        let error = Error::new(Class::Stalled, Stage::ManifestHead, Evidence::host("a.test"));
-        assert_eq!(Health::of(&error, Duration::from_millis(249)), Health::Unknown);
-        assert_ne!(Health::of(&error, Duration::from_millis(250)), Health::Unknown);
+    fn one_request_that_hung_opens() {
+        let mut bench = Bench::new();
+        bench.ask(Health::Hangs(Class::Stalled, Stage::ManifestHead), 1);
+        assert_eq!(bench.breaker.state(), State::Open);
     }
 
     /// The model's record of a request under way.

@@ -8,17 +8,21 @@ use url::Url;
 
 use crate::health::breaker::{Breaker, Paused};
 use crate::health::hosts::HostPauses;
+use crate::health::objects::Objects;
 use crate::health::state::State;
 
 /// The breakers by registry and endpoint. A reload keeps them; a prober's clients share the proxy's.
 #[derive(Default)]
 pub struct Breakers {
     endpoints: Mutex<Table>,
+    /// The objects that fail, by registry and endpoint.
+    objects: Mutex<ObjectTable>,
     /// The hosts that registries redirect to and that asked for a pause.
     pub(crate) hosts: HostPauses,
 }
 
 type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;
+type ObjectTable = HashMap<(RegistryHost, Url), Arc<Objects>>;
 
 impl Breakers {
     /// State of the endpoint at `url`, and why it is left alone, if it is. Closed for one never asked.
@@ -33,6 +37,12 @@ impl Breakers {
     /// The breaker of the endpoint at `url`, made if there is none yet.
     pub(crate) fn of(&self, registry: &RegistryHost, url: &Url) -> Arc<Mutex<Breaker>> {
         self.lock().entry((registry.clone(), url.clone())).or_default().clone()
+    }
+
+    /// The failing objects of the endpoint at `url`.
+    pub(crate) fn objects(&self, registry: &RegistryHost, url: &Url) -> Arc<Objects> {
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.entry((registry.clone(), url.clone())).or_default().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -10,14 +10,17 @@ use tokio::time::Instant;
 use crate::client::connections::Connections;
 use crate::error::{Error, Evidence};
 use crate::health::breaker::{Breaker, Health, Leave, Paused};
+use crate::health::objects::Objects;
+use crate::health::scope::{Scope, scope};
 use crate::health::state::Pauses;
-use crate::observe::Observer;
+use crate::observe::{Observer, RequestKind};
 use crate::upstream::{Endpoint, Outbound, Upstream};
 use crate::wire::target::Target;
 
 /// One endpoint's breaker as one client uses it.
 pub(crate) struct Guard {
     breaker: Arc<Mutex<Breaker>>,
+    objects: Arc<Objects>,
     registry: RegistryHost,
     /// Host and, unless it is the scheme's, port.
     endpoint: String,
@@ -31,6 +34,9 @@ pub(crate) struct Ticket<'a> {
     guard: &'a Guard,
     /// `None`: it needed none, and goes whatever the breaker says.
     leave: Option<Leave>,
+    /// The hash of the object asked for, and leave to ask for it.
+    object: Option<(u64, Option<Leave>)>,
+    kind: RequestKind,
     begun: Instant,
 }
 
@@ -45,6 +51,7 @@ impl Guard {
         let registry = &upstream.registry;
         let guard = Self {
             breaker: outbound.breakers.of(registry, &endpoint.url),
+            objects: outbound.breakers.objects(registry, &endpoint.url),
             registry: registry.clone(),
             endpoint: Target::of(&endpoint.url).map(|target| target.authority()).unwrap_or_default(),
             observer: Arc::clone(&outbound.observer),
@@ -64,8 +71,10 @@ impl Guard {
     }
 
     /// As [`Guard::admit`], for a request that has yet to wait for quota: it does not become the probe.
-    pub(crate) fn check(&self, stage: Stage, now: Instant) -> Result<(), Error> {
-        self.refusal(now).map_or(Ok(()), |paused| Err(self.paused(stage, paused, now)))
+    pub(crate) fn check(&self, stage: Stage, object: Option<u64>, now: Instant) -> Result<(), Error> {
+        let held = object.filter(|_| self.connections == Connections::Pooled);
+        let held = held.and_then(|object| self.objects.refusal(object, now));
+        self.refusal(now).or(held).map_or(Ok(()), |paused| Err(self.paused(stage, paused, now)))
     }
 
     fn refusal(&self, now: Instant) -> Option<Paused> {
@@ -78,13 +87,27 @@ impl Guard {
     ///
     /// # Errors
     /// `upstream_paused` in `stage`: since when, because of what, and when the next probe goes out.
-    pub(crate) fn admit(&self, stage: Stage, now: Instant) -> Result<Ticket<'_>, Error> {
+    pub(crate) fn admit(
+        &self,
+        kind: RequestKind,
+        stage: Stage,
+        object: Option<u64>,
+        now: Instant,
+    ) -> Result<Ticket<'_>, Error> {
+        self.check(stage, object, now)?;
         let leave = match self.connections {
             Connections::Pooled => Some(self.change(|breaker| breaker.admit(now))),
             Connections::Fresh => None,
         };
         let leave = leave.transpose().map_err(|paused| self.paused(stage, paused, now))?;
-        Ok(Ticket { guard: self, leave, begun: now })
+        let mut ticket = Ticket { guard: self, leave, object: None, kind, begun: now };
+        if let Some(object) = object {
+            let pooled = self.connections == Connections::Pooled;
+            let leave = pooled.then(|| self.objects.admit(object, now)).transpose();
+            let leave = leave.map_err(|paused| self.paused(stage, paused, now))?;
+            ticket.object = Some((object, leave));
+        }
+        Ok(ticket)
     }
 
     fn paused(&self, stage: Stage, paused: Paused, now: Instant) -> Error {
@@ -121,7 +144,18 @@ impl Guard {
 impl Ticket<'_> {
     /// The endpoint gave what was asked for, as far on the way as `farthest`.
     pub(crate) fn succeeded(mut self, farthest: Stage) {
-        if self.leave.is_some() {
+        if let Some((object, _)) = self.object.take() {
+            self.guard.objects.forget(object);
+        }
+        if matches!(self.kind, RequestKind::Tags | RequestKind::Referrers) {
+            // A good list shows that the way is good; it says nothing of pulls.
+            self.settle(Health::Unknown);
+            self.guard.change(|breaker| {
+                if breaker.pause().is_some() {
+                    breaker.witness(Stage::Challenge);
+                }
+            });
+        } else if self.leave.is_some() {
             self.settle(Health::Well);
         } else {
             self.guard.change(|breaker| breaker.witness(farthest));
@@ -131,7 +165,25 @@ impl Ticket<'_> {
     /// The endpoint failed, or said no. `deadline` is when its time was up.
     pub(crate) fn failed(mut self, error: &Error, deadline: Instant) {
         let given = deadline.saturating_duration_since(self.begun);
-        self.settle(Health::of(error, given));
+        let (class, stage) = (error.class, error.stage);
+        let object = self.object.as_ref().map_or(0, |(object, _)| *object);
+        let ill = Health::Ill(class, stage);
+        let (endpoint, object) = match scope(self.kind, error, &self.guard.endpoint, given) {
+            Scope::Well => (Health::Well, Health::Well),
+            Scope::Nothing => (Health::Unknown, Health::Unknown),
+            Scope::List => (Health::Unknown, ill),
+            Scope::Object => (Health::IllFor(class, stage, object), ill),
+            Scope::Endpoint => (ill, Health::Unknown),
+            Scope::EndpointAtOnce => (Health::Hangs(class, stage), Health::Unknown),
+        };
+        self.settle_object(object);
+        self.settle(endpoint);
+    }
+
+    /// Gives the leave to ask for the object back, if there is one still.
+    fn settle_object(&mut self, health: Health) {
+        let Some((object, Some(leave))) = self.object.take() else { return };
+        self.guard.objects.settle(object, leave, health, Instant::now(), self.guard.pauses);
     }
 
     /// Gives the leave back, if there is one still.
@@ -144,6 +196,7 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
+        self.settle_object(Health::Unknown);
         self.settle(Health::Unknown);
     }
 }

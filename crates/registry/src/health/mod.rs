@@ -2,6 +2,7 @@
 //!
 //! - `breaker` is the state machine of one endpoint, with the states and limits of `state`; `breakers` holds those
 //!   of the process; `guard` is one of them as a client uses it.
+//! - `scope` decides which part of a registry a failure speaks of; `objects` holds back single objects.
 //! - `hosts` pauses the hosts that registries redirect to.
 //! - `retry` is the budget of repeated requests.
 
@@ -9,5 +10,7 @@ pub mod breaker;
 pub mod breakers;
 pub(crate) mod guard;
 pub(crate) mod hosts;
+pub(crate) mod objects;
 pub(crate) mod retry;
+pub(crate) mod scope;
 pub mod state;

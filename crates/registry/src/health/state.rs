@@ -29,7 +29,7 @@ pub struct Pauses {
 
 impl Default for Pauses {
     fn default() -> Self {
-        Self { failures: 5, first: Duration::from_secs(1), longest: Duration::from_secs(60) }
+        Self { failures: 5, first: Duration::from_secs(1), longest: Duration::from_secs(10) }
     }
 }
 

@@ -184,7 +184,12 @@ impl Admitted<'_> {
             Some(error)
                 if !redirected && is_refusal(error) && (self.ours || error.class == Class::RateBurst) =>
             {
-                self.ledger.refused(&self.key, error.class, error.evidence.retry_after, now);
+                let wait = error.evidence.retry_after;
+                if self.ours && !self.counted && error.class == Class::RatePullQuota {
+                    self.ledger.refused_free(&self.key, wait, now);
+                } else {
+                    self.ledger.refused(&self.key, error.class, wait, now);
+                }
             }
             _ => {}
         }
@@ -196,6 +201,7 @@ impl Admitted<'_> {
         if self.counted {
             self.ledger.take_back(&self.key, self.asked);
         }
+        self.ledger.settle(&self.key, false, self.asked, None, Instant::now());
     }
 }
 

@@ -34,6 +34,10 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// Notes that a request was answered well.
     fn succeeded(&self, key: &QuotaKey, counted: bool);
 
+    /// Notes that the registry refused a free request with the class of a spent quota, so that it counts such requests as
+    /// well: nothing goes out to it for `wait`, else for a growing time.
+    fn refused_free(&self, key: &QuotaKey, wait: Option<Duration>, now: Instant);
+
     /// Notes that the registry refused with `class`; `wait` is how long it asks us to stay away.
     fn refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant);
 

@@ -44,6 +44,11 @@ impl Ledger for MemoryLedger {
     fn ask(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let mut entries = self.entries();
         release(&mut entries, key, price, rank, now)?;
+        if price != Price::Login
+            && let Some(entry) = entries.get_mut(key)
+        {
+            entry.standing.probe(now);
+        }
         if price.is_counted() {
             entries.entry(key.clone()).or_default().standing.spend(now);
         }
@@ -83,9 +88,16 @@ impl Ledger for MemoryLedger {
         let standing = &mut entries.entry(key.clone()).or_default().standing;
         match class {
             Class::RatePullQuota => standing.refused(wait, now),
-            Class::RateBurst => standing.too_fast(wait, now),
+            Class::RateBurst => standing.too_fast(class, wait, now),
             _ => {}
         }
+        drop(entries);
+        self.news.notify_waiters();
+    }
+
+    fn refused_free(&self, key: &QuotaKey, wait: Option<Duration>, now: Instant) {
+        let mut entries = self.entries();
+        entries.entry(key.clone()).or_default().standing.too_fast(Class::RatePullQuota, wait, now);
         drop(entries);
         self.news.notify_waiters();
     }
@@ -154,7 +166,14 @@ impl Entry {
             Price::Login => {
                 return paused(standing.login).map_or(Ok(()), |pause| Err(stay_away(pause)));
             }
-            _ if let Some(pause) = paused(standing.burst) => return Err(stay_away(pause)),
+            _ if let Some(pause) = paused(standing.burst) => {
+                return Err(Withheld { may_look: false, ..stay_away(pause) });
+            }
+            _ if standing.is_probed(now) => {
+                let message = "the registry refused lately: one request finds out whether it still does";
+                let class = standing.burst.map_or(Class::RateBurst, |pause| pause.class);
+                return Err(Withheld { after_others: true, ..Withheld::new(class, message.to_owned()) });
+            }
             Price::Free => return self.paced(rank, now),
             Price::Counted(demand, reserve) => (demand, reserve),
         };

@@ -25,6 +25,8 @@ pub(super) struct Standing {
     pub(super) quota: Option<Pause>,
     /// While it lasts, nothing but token exchanges goes out.
     pub(super) burst: Option<Pause>,
+    /// When the request went out that finds out, after the end of `burst`, whether the registry still refuses.
+    probe: Option<Instant>,
     /// While it lasts, no token is exchanged.
     pub(super) login: Option<Pause>,
     /// Refusals in a row because requests came too fast, without a time named.
@@ -104,6 +106,10 @@ impl Standing {
         if counted {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
+        // The answer to the probe ends the pause; a refusal, which is noted after this, begins the next.
+        if self.burst.is_some_and(|pause| pause.until <= asked) {
+            (self.burst, self.probe) = (None, None);
+        }
         match quota {
             Some(quota) => self.hear(quota, asked, now),
             None if counted && self.word.is_some() => self.unsettled += 1,
@@ -136,14 +142,26 @@ impl Standing {
     }
 
     /// Too many requests at once. Where no time is named, each refusal in a row doubles the pause.
-    pub(super) fn too_fast(&mut self, wait: Option<Duration>, now: Instant) {
+    pub(super) fn too_fast(&mut self, class: Class, wait: Option<Duration>, now: Instant) {
         let paused = self.burst.is_some_and(|pause| now < pause.until);
         if wait.is_none() && !paused {
             self.strikes += 1;
         }
         let default = BURST_PAUSE * (1 << self.strikes.saturating_sub(1).min(10));
         let until = now + wait.unwrap_or(default).min(BURST_PAUSE_MAX);
-        self.burst = Some(Pause::of(Class::RateBurst, wait, until).later(self.burst));
+        self.burst = Some(Pause::of(class, wait, until).later(self.burst));
+    }
+
+    /// A request goes out: the first after the end of the pause is its probe.
+    pub(super) fn probe(&mut self, now: Instant) {
+        if self.burst.is_some_and(|pause| pause.until <= now) {
+            self.probe = Some(now);
+        }
+    }
+
+    /// True while the probe after a pause is on its way, for a limited time.
+    pub(super) fn is_probed(&self, now: Instant) -> bool {
+        self.burst.is_some() && self.probe.is_some_and(|at| now.saturating_duration_since(at) < PROBE_MAX)
     }
 
     /// The token endpoint refused with `class`: too many logins, or too many anonymous tokens.
@@ -251,6 +269,8 @@ const QUOTA_PAUSE_MAX: Duration = Duration::from_secs(3600);
 const BURST_PAUSE: Duration = Duration::from_secs(1);
 /// However long the registry says: it is a limit per minute, everywhere it is documented.
 const BURST_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest time for which others wait for the probe after a pause.
+const PROBE_MAX: Duration = Duration::from_secs(10);
 /// After a refused login without a time named: Docker Hub locks a user name for about ten minutes.
 const LOGIN_PAUSE: Duration = Duration::from_secs(600);
 /// After too many anonymous tokens without a time named.
@@ -413,7 +433,7 @@ mod tests {
         let (mut standing, now) = (Standing::default(), Instant::now());
         let century = Some(secs(100 * 365 * 86_400));
         standing.refused(century, now);
-        standing.too_fast(century, now);
+        standing.too_fast(Class::RateBurst, century, now);
         standing.login_refused(Class::RateLogin, century, now);
         let waits = [standing.quota, standing.burst, standing.login].map(|it| it.map(|it| it.until - now));
         assert_eq!(waits, [Some(secs(3600)), Some(secs(60)), Some(secs(3600))]);
@@ -423,8 +443,8 @@ mod tests {
     async fn each_bare_refusal_in_a_row_doubles_the_pause() {
         let (mut standing, mut now) = (Standing::default(), Instant::now());
         let mut pause = |standing: &mut Standing| {
-            standing.too_fast(None, now);
-            standing.too_fast(None, now);
+            standing.too_fast(Class::RateBurst, None, now);
+            standing.too_fast(Class::RateBurst, None, now);
             let until = standing.burst.map_or(now, |pause| pause.until);
             let pause = (until - now).as_secs();
             now = until;

@@ -17,8 +17,8 @@ async fn after_five_failures_nobody_asks_and_everybody_hears_why() {
     let fault = upstream.fault(Rule::any().unavailable(503));
     let setup = setup(&[upstream.url()], LONG);
     let client = setup.client();
-    for _ in 0..5 {
-        assert_failed_as(head(&client, "3.20").await, Class::Registry5xx);
+    for tag in ["3.20", "3.20", "3.20", "3.20", "3.19"] {
+        assert_failed_as(head(&client, tag).await, Class::Registry5xx);
     }
     for _ in 0..20 {
         let error = assert_failed_as(head(&client, "3.20").await, Class::UpstreamPaused);
@@ -32,6 +32,38 @@ async fn after_five_failures_nobody_asks_and_everybody_hears_why() {
     }
     assert_eq!(upstream.used(fault), 5);
     assert_eq!(setup.ears.states(), [State::Closed, State::Open]);
+}
+
+#[tokio::test]
+async fn an_object_that_always_fails_is_left_alone_and_others_are_served() {
+    let (upstream, image) = good().await;
+    let fault = upstream.fault(Rule::manifest().unavailable(500));
+    let setup = setup(&[upstream.url()], LONG);
+    let client = setup.client();
+    for _ in 0..5 {
+        assert_failed_as(head(&client, "3.20").await, Class::Registry5xx);
+    }
+    for _ in 0..20 {
+        assert_failed_as(head(&client, "3.20").await, Class::UpstreamPaused);
+    }
+    assert_eq!(upstream.used(fault), 5);
+    blob(&client, &image.config.digest).await.expect("another object");
+    upstream.clear(fault);
+    head(&client, image.digest()).await.expect("another manifest");
+    assert_eq!(setup.ears.states(), [State::Closed]);
+}
+
+#[tokio::test]
+async fn a_broken_list_costs_no_pull() {
+    let (upstream, _image) = good().await;
+    upstream.fault(Rule::tags().unavailable(500));
+    let setup = setup(&[upstream.url()], LONG);
+    let client = setup.client();
+    for repository in ["library/alpine", "library/other"].into_iter().cycle().take(40) {
+        client.tags(&parsed(repository), &[], soon()).await.expect_err("a broken list");
+    }
+    head(&client, "3.20").await.expect("a pull");
+    assert_eq!(setup.ears.states(), [State::Closed]);
 }
 
 #[tokio::test]
@@ -115,8 +147,8 @@ async fn whoever_probes_by_profession_asks_always_and_closes_the_breaker() {
         assert_failed_as(head(&prober, "3.20").await, Class::Registry5xx);
     }
     assert_eq!(setup.ears.states(), [State::Closed], "a prober opens nothing");
-    for _ in 0..5 {
-        assert_failed_as(head(&proxy, "3.20").await, Class::Registry5xx);
+    for tag in ["3.20", "3.20", "3.20", "3.20", "3.19"] {
+        assert_failed_as(head(&proxy, tag).await, Class::Registry5xx);
     }
     assert_failed_as(head(&proxy, "3.20").await, Class::UpstreamPaused);
     assert_failed_as(head(&prober, "3.20").await, Class::Registry5xx);

@@ -77,6 +77,25 @@ async fn too_many_requests_at_once_pause_everything_for_this_identity() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_refused_is_asked_once_for_a_hundred_clients() {
+    for quota in [false, true] {
+        let (upstream, _image) = good().await;
+        let mut rule = Rule::manifest().head().too_many_requests(TooMany::RetryAfter(60));
+        if quota {
+            rule = rule.header("ratelimit-limit", "100;w=21600").header("ratelimit-remaining", "0;w=21600");
+        }
+        upstream.fault(rule);
+        let client = Setup::of(&upstream).client();
+        assert_eq!(head(&client, "3.20").await.expect_err("a 429").evidence.status, Some(429));
+        for _ in 1..100 {
+            let error = head(&client, "3.20").await.expect_err("a pause");
+            assert_eq!(error.evidence.reason, Some(Reason::OwnBudget), "{error}");
+        }
+        assert_eq!(upstream.log().manifest_heads(), 1, "quota headers: {quota}");
+    }
+}
+
+#[tokio::test]
 async fn ghcrs_microseconds_are_waited_for() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().once().too_many_requests(TooMany::Ghcr));
@@ -247,10 +266,11 @@ async fn what_no_quota_counts_is_not_held_for_one() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::manifest().head().too_many_requests(TooMany::HubQuota));
     upstream.fault(Rule::blob().get().too_many_requests(TooMany::HubQuota));
-    let client = holding(&upstream).client();
+    // Each refusal pauses its identity, so each request is made by a client that knows of none.
+    let (client, other) = (holding(&upstream).client(), holding(&upstream).client());
     let (repository, digest) = (parsed(REPOSITORY), image.config.digest.clone());
     let head = client.manifest_head(&repository, &parsed("3.20"), a_moment()).await.map(drop);
-    let blob = client.blob(&repository, &parsed(&digest), None, a_moment()).await.map(drop);
+    let blob = other.blob(&repository, &parsed(&digest), None, a_moment()).await.map(drop);
     for refused in [head, blob] {
         let error = refused.expect_err("a 429");
         assert_eq!((error.class, error.evidence.status), (Class::RatePullQuota, Some(429)), "{error}");
@@ -339,6 +359,7 @@ async fn no_look_at_the_quota_where_a_breaker_is_open() {
     let pull = tokio::spawn(get_at(client.clone(), Instant::now() + Duration::from_millis(2500)));
     upstream.wait_for(|log| log.manifest_heads() == 3).await;
     upstream.fault(Rule::blob().unavailable(503));
+    blob(&client, &image.largest_layer().digest).await.expect_err("an outage");
     while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
     upstream.clear_log();
     assert_withheld(pull.await.expect("a task"), Class::RatePullQuota);
@@ -351,6 +372,7 @@ async fn whoever_waits_for_quota_leaves_the_probe_to_others() {
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     head(&client, "3.20").await.expect("headers");
     let outage = upstream.fault(Rule::blob().unavailable(503));
+    blob(&client, &image.largest_layer().digest).await.expect_err("an outage");
     while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
     upstream.clear(outage);
     sleep(SHORT.longest).await;
