@@ -464,4 +464,20 @@ mod tests {
         }
         assert!(standing.spent.len() <= SPENT_MAX && standing.samples.len() <= 61);
     }
+
+    #[test]
+    fn after_a_pause_one_request_probes_and_its_answer_lets_the_others_go() {
+        let mut standing = Standing::default();
+        let now = Instant::now();
+        standing.too_fast(Class::RatePullQuota, Some(Duration::from_secs(5)), now);
+        standing.probe(now);
+        assert!(!standing.is_probed(now), "nothing goes out in the pause");
+        let later = now + Duration::from_secs(5);
+        standing.probe(later);
+        assert!(standing.is_probed(later));
+        standing.settle(false, now, None, later);
+        assert!(standing.is_probed(later), "a request from before the pause answers nothing");
+        standing.settle(false, later, None, later);
+        assert!(!standing.is_probed(later) && standing.burst.is_none());
+    }
 }
