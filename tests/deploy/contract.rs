@@ -68,6 +68,7 @@ const NOT_FROM_A_PROBE: &[Class] = &[
     Class::Signature,
     Class::Overloaded,
     Class::DiskFull,
+    Class::DiskSlow,
     Class::CriDown,
 ];
 

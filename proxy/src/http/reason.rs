@@ -8,8 +8,12 @@ use hyper::ext::ReasonPhrase;
 
 use super::failure::Failure;
 
-/// `pullgate: connect_refused at connect to registry-1.docker.io`; `None` for a failure without a class.
+/// `pullgate: connect_refused at connect to registry-1.docker.io`; `None` for a failure without a class, and for a challenge,
+/// which is no failure yet.
 pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
+    if matches!(failure, Failure::Challenge(_)) {
+        return None;
+    }
     let mut text = format!("pullgate: {}", failure.class()?);
     if let Failure::Upstream(error) = failure {
         text += &format!(" at {}", error.stage);

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::rig::{Plan, Rig};
 
 #[tokio::test]
-async fn twenty_clients_in_an_outage_cost_five_requests_and_cached_digests_none() {
+async fn twenty_clients_in_an_outage_cost_five_requests_an_object_and_cached_digests_none() {
     let (rig, image) = pulled(Pauses { first: Duration::from_secs(600), ..long() }).await;
     let outage = rig.upstream.fault(Rule::any().unavailable(503));
     rig.upstream.clear_log();
@@ -29,7 +29,10 @@ async fn twenty_clients_in_an_outage_cost_five_requests_and_cached_digests_none(
         let manifest = rig.get(&format!("org/app/manifests/{}", image.digest())).await;
         assert_eq!((manifest.status, manifest.outcome()), (200, "hit"));
     }
-    let missing = rig.get("org/app/manifests/2").await;
+    // A second object that fails shows that the endpoint does: nothing is asked for any more.
+    let second = rig.get("org/app/manifests/2").await;
+    assert_eq!((second.status, second.class()), (503, "registry_5xx"));
+    let missing = rig.get("org/app/manifests/3").await;
     assert_eq!((missing.status, missing.class()), (503, "upstream_paused"));
     assert_eq!(missing.header("retry-after"), None);
     let (code, message) = missing.oci_error();
@@ -37,8 +40,8 @@ async fn twenty_clients_in_an_outage_cost_five_requests_and_cached_digests_none(
     for part in ["because of registry_5xx at manifest_head", "the next probe in", "wait: one probe"] {
         assert!(message.contains(part), "{message}");
     }
-    assert_eq!(rig.upstream.used(outage), 5);
-    assert_eq!(rig.upstream.log().iter().count(), 5);
+    assert_eq!(rig.upstream.used(outage), 6);
+    assert_eq!(rig.upstream.log().iter().count(), 6);
 }
 
 #[tokio::test]

@@ -16,3 +16,4 @@ mod ranges;
 mod rig;
 mod tenants;
 mod tls;
+mod tolerance;
