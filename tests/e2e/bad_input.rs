@@ -104,7 +104,6 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
         (&tags, Rule::tags().answer(Answer::json(200, &tags_of_10_mb)), "protocol_garbage"),
         (&tags, Rule::tags().html(), "protocol_garbage"),
         (&tags, Rule::tags().answer(Answer::json(200, &json!({ "tags": "1" }))), "protocol_garbage"),
-        (&tags, Rule::tags().answer(Answer::json(200, &json!({ "tags": ["../x"] }))), "protocol_garbage"),
         (
             &tags,
             Rule::tags().answer_with(move |ask| {
