@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn a_shortage_is_told_by_what_connections_need() {
         assert_eq!(shortage(Some(1024), 16384), Some((1024, 34_048)));
-        assert_eq!(shortage(Some(33_792), 16384), None);
+        assert_eq!(shortage(Some(34_048), 16384), None);
         assert_eq!(shortage(None, usize::MAX), None);
     }
 

@@ -199,7 +199,7 @@ impl Store {
                 Ok(ended)
             });
             match committed.await.unwrap_or_else(|error| Err(AppendError::Write(error))) {
-                Ok(()) => store.keep_open(&digest, &file),
+                Ok(()) => store.keep_open(&digest, &file).await,
                 Err(error) => {
                     if matches!(error, AppendError::Sync(_)) {
                         file.lose();
@@ -212,11 +212,23 @@ impl Store {
         Ok(blob)
     }
 
-    /// Keeps a committed file open, so that it shows if somebody puts another in its place.
-    fn keep_open(&self, digest: &Digest, file: &Arc<Committed>) {
-        self.0.recent.keep_file(digest, file);
-        if file.is_changed() {
-            self.0.index.doubt(digest);
+    /// Keeps a committed file open, so that it shows if another file takes its place. It is opened anew, for reading only:
+    /// a file system with a file open for writing cannot be remounted read-only.
+    async fn keep_open(&self, digest: &Digest, written: &Arc<Committed>) {
+        let (folder, path, length) =
+            (self.0.folder.clone(), self.0.folder.layout.blob(digest), written.length());
+        let opened = off_worker(move || {
+            let file = folder.disk.open(&path)?;
+            Ok(Arc::new(Committed::new(Content::new(file, &folder.buffers), length, true)))
+        });
+        match opened.await {
+            Ok(file) if file.is_same(written) => {
+                self.0.recent.keep_file(digest, &file);
+                if file.is_changed() {
+                    self.0.index.doubt(digest);
+                }
+            }
+            Ok(_) | Err(_) => self.0.index.doubt(digest),
         }
     }
 

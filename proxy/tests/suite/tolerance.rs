@@ -1,7 +1,8 @@
 //! Upstreams and clients that deviate from the specification in ways that other clients put up with: a pull that works
 //! without the mirror works with it.
 
-use loadtest::image::{Algorithm, Blob, Image};
+use loadtest::digest::Algorithm;
+use loadtest::image::{Blob, Image};
 use loadtest::registry::{Answer, Rule};
 use serde_json::{Value, json};
 
@@ -56,7 +57,8 @@ async fn a_manifest_of_an_unknown_kind_passes_as_it_came() {
 async fn a_head_that_fails_where_get_does_not_costs_no_pull() {
     let rig = Rig::start().await;
     for status in [400, 403, 404, 405, 501] {
-        let (image, repository) = (Image::with_layers(u64::from(status), &[1000]), format!("org/app{status}"));
+        let (image, repository) =
+            (Image::with_layers(u64::from(status), &[1000]), format!("org/app{status}"));
         rig.upstream.add_image(&repository, "1", &image);
         rig.upstream.fault(Rule::any().head().repository(&repository).status(status));
         let got = rig.get(&format!("{repository}/manifests/1")).await;
@@ -87,7 +89,8 @@ async fn a_build_cache_whose_blobs_are_here_survives_the_registry() {
     let rig = Rig::start().await;
     let layer = rig.upstream.add_blob("org/cache", "a cached layer");
     let settings = rig.upstream.add_blob("org/cache", "{}");
-    let child = |kind: &str, digest: &str, size: usize| json!({"mediaType": kind, "digest": digest, "size": size});
+    let child =
+        |kind: &str, digest: &str, size: usize| json!({"mediaType": kind, "digest": digest, "size": size});
     let document = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [
         child("application/vnd.oci.image.layer.v1.tar+gzip", &layer, 14),
         child("application/vnd.buildkit.cacheconfig.v0", &settings, 2),

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::content::blob::Blob;
 use crate::content::limits::SMALL_MAX;
 use crate::disk::blocking::off_worker;
-use crate::disk::io::File;
+use crate::disk::io::{File, FileId};
 use crate::events::Quarantined;
 use crate::space::room::Room;
 
@@ -58,7 +58,7 @@ struct Slot {
 }
 
 /// A digest, and the identity of the file that has its name: files may replace each other under one name.
-type Key = (Digest, Option<(u64, u64)>);
+type Key = (Digest, Option<FileId>);
 
 /// The checks of one store.
 #[derive(Debug)]

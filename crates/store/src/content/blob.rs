@@ -101,6 +101,11 @@ impl Committed {
         self.lost.store(true, Ordering::Relaxed);
     }
 
+    /// True if both are the same file.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.content.file.id() == other.content.file.id()
+    }
+
     /// True if the file is known to have lost its name, or bytes. Does not block.
     pub(crate) fn is_changed(&self) -> bool {
         self.mapped.is_some() && !self.content.file.is_intact(self.length)

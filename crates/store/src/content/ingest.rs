@@ -1,5 +1,6 @@
 //! From a partial file to committed content, crash-safely (design decision 4).
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -231,11 +232,11 @@ impl Commit {
             .and_then(|()| settle(&**disk, &*ingest.file, &partial, &layout.blob(digest), &verified));
         let _ = ingest.checkpoints.remove();
         settled.inspect_err(|_| drop(disk.remove(&partial)))?;
-        ingest.index.add(digest, kind, verified.length());
-        boot.note(digest);
-        if !ingest.file.is_at(&layout.blob(digest)) {
-            // Somebody has put another file there already.
-            ingest.index.doubt(digest);
+        ingest.index.enter(digest, kind, verified.length());
+        // Another program may have put another file there already; only ours was hashed.
+        if ingest.file.is_at(&layout.blob(digest)) {
+            ingest.index.believe(HashSet::from([digest.clone()]));
+            boot.note(digest);
         }
         events.committed(kind, verified.length());
         ingest.index.tell(&**events);

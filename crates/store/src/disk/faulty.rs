@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::{Signal, getpid, kill_process};
 
-use super::io::{Disk, Entry, File, Space};
+use super::io::{Disk, Entry, File, FileId, Space};
 use super::local::LocalDisk;
 use crate::config::{OpenError, StoreConfig};
 use crate::events::Events;
@@ -240,7 +240,7 @@ impl File for FaultyFile {
         self.0.read_at(offset, buffer)
     }
 
-    fn id(&self) -> Option<(u64, u64)> {
+    fn id(&self) -> Option<FileId> {
         self.0.id()
     }
 

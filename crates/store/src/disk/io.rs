@@ -49,6 +49,18 @@ pub(crate) struct Space {
     pub(crate) free_files: u64,
 }
 
+/// The identity of a file with its content. An inode number alone is none: a file system gives it to the next file once
+/// the last reader has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    /// Device of the file system.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Time of the last write, seconds and nanoseconds.
+    pub written: (i64, i64),
+}
+
 /// An open file, read and written by position.
 pub(crate) trait File: fmt::Debug + Send + Sync {
     /// Reads at `offset`. The result is smaller than the buffer only at the end of the file.
@@ -74,8 +86,8 @@ pub(crate) trait File: fmt::Debug + Send + Sync {
     fn is_intact(&self, _length: u64) -> bool {
         false
     }
-    /// The file's identity, whatever its name: device and inode number. Does not block.
-    fn id(&self) -> Option<(u64, u64)>;
+    /// The file's identity, whatever its name. Does not block.
+    fn id(&self) -> Option<FileId>;
     /// True if the file is the one at `path`.
     fn is_at(&self, path: &Path) -> bool;
     /// Writes all of `bytes` at `offset`.

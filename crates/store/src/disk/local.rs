@@ -11,7 +11,7 @@ use filemap::FileMap;
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::io::{Disk, Entry, File, Space};
+use super::io::{Disk, Entry, File, FileId, Space};
 
 /// The disk of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -124,9 +124,10 @@ impl File for fs::File {
         rustix::fs::fstat(self).is_ok_and(|stat| stat.st_nlink > 0 && stat.st_size as u64 == length)
     }
 
-    fn id(&self) -> Option<(u64, u64)> {
+    fn id(&self) -> Option<FileId> {
         let stat = rustix::fs::fstat(self).ok()?;
-        Some((stat.st_dev, stat.st_ino))
+        let written = (stat.st_mtime, stat.st_mtime_nsec as i64);
+        Some(FileId { device: stat.st_dev, inode: stat.st_ino, written })
     }
 
     fn is_at(&self, path: &Path) -> bool {

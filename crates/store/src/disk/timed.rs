@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use filemap::FileMap;
 use tokio::time::{Instant, sleep};
 
-use super::io::{Disk, Entry, File, Space};
+use super::io::{Disk, Entry, File, FileId, Space};
 use super::slow::{Operation, SLOW, Slow};
 use crate::events::Events;
 
@@ -185,7 +185,7 @@ impl File for TimedFile {
         self.file.is_intact(length)
     }
 
-    fn id(&self) -> Option<(u64, u64)> {
+    fn id(&self) -> Option<FileId> {
         self.file.id()
     }
 

@@ -77,11 +77,16 @@ pub struct Reservation {
 impl Index {
     /// Enters committed content.
     pub(crate) fn add(&self, digest: &Digest, kind: Kind, size: u64) {
+        self.enter(digest, kind, size);
+        self.known().checked.insert(digest.clone());
+    }
+
+    /// Enters content whose file may have been replaced meanwhile: it counts as not hashed.
+    pub(crate) fn enter(&self, digest: &Digest, kind: Kind, size: u64) {
         self.condemned.pardon(digest);
         let mut known = self.known();
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
-        known.checked.insert(digest.clone());
         known.used.insert(digest.clone(), Used::now(true));
     }
 
