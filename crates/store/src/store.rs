@@ -221,14 +221,11 @@ impl Store {
             let file = folder.disk.open(&path)?;
             Ok(Arc::new(Committed::new(Content::new(file, &folder.buffers), length, true)))
         });
-        match opened.await {
-            Ok(file) if file.is_same(written) => {
-                self.0.recent.keep_file(digest, &file);
-                if file.is_changed() {
-                    self.0.index.doubt(digest);
-                }
-            }
-            Ok(_) | Err(_) => self.0.index.doubt(digest),
+        // Where nothing can be opened just now, the file that was written serves as well.
+        let kept = opened.await.unwrap_or_else(|_| Arc::clone(written));
+        self.0.recent.keep_file(digest, &kept);
+        if !kept.is_same(written) || kept.is_changed() {
+            self.0.index.doubt(digest);
         }
     }
 

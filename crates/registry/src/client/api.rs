@@ -151,6 +151,11 @@ impl Client {
                 Err(confirmed) if confirmed.evidence.reason == Some(Reason::OwnBudget) => Err(error),
                 Err(confirmed) => Err(confirmed),
             },
+            Ok(walked) if !names_a_kind(&walked.value) => {
+                let head = walked.close();
+                let got = self.manifest(repository, reference, deadline).await;
+                Ok(got.map_or(head, |got| got.map(answer::head_of)))
+            }
             walked => Ok(walked?.close()),
         }
     }
@@ -307,6 +312,11 @@ fn is_doubtful(error: &Error) -> bool {
     let head = matches!(error.stage, Stage::ManifestHead | Stage::BlobFirstByte);
     head && matches!(error.evidence.status, Some(400 | 403 | 404 | 405 | 410 | 501))
         && error.class != Class::GeoOrWafBlock
+}
+
+/// True if the headers name the kind of manifest; else only the document does.
+fn names_a_kind(head: &ManifestHead) -> bool {
+    head.media_type.as_deref().is_some_and(|media_type| !oci::media_type::is_generic(media_type))
 }
 
 /// Largest body of an answer to `GET /v2/`, bytes.
