@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use oci::class::Family;
 use oci::name::NameError;
 use oci::{Class, RegistryHost, Stage};
 
@@ -251,19 +252,22 @@ fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
     }
 }
 
+/// The status and code for a failure: refusals of an identity are 403, all other failures 503 (design decisions 10 and 11).
 fn of_class(class: Class) -> (StatusCode, &'static str) {
-    match class {
-        Class::AuthMissing
-        | Class::AuthRejected
-        | Class::AuthPoisoned
-        | Class::ForbiddenPolicy
-        | Class::GeoOrWafBlock
-        | Class::RepoUnknownOrPrivate => (StatusCode::FORBIDDEN, "DENIED"),
-        Class::RatePullQuota | Class::RateBurst | Class::RateLogin => {
-            (StatusCode::SERVICE_UNAVAILABLE, "TOOMANYREQUESTS")
+    match (class.rules().family, class) {
+        (Family::Access, _) | (_, Class::RepoUnknownOrPrivate | Class::GeoOrWafBlock) => {
+            (StatusCode::FORBIDDEN, "DENIED")
         }
-        Class::MediaType => (StatusCode::SERVICE_UNAVAILABLE, "MANIFEST_INVALID"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        (Family::Limit, _) => (StatusCode::SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
+        (_, Class::MediaType) => (StatusCode::SERVICE_UNAVAILABLE, "MANIFEST_INVALID"),
+        (
+            Family::Content
+            | Family::Reachability
+            | Family::Certificate
+            | Family::Configuration
+            | Family::Capacity,
+            _,
+        ) => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
     }
 }
 
