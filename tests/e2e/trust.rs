@@ -189,8 +189,8 @@ async fn realms_that_lead_astray_are_not_followed() {
             "https://inside.test/token",
             "add a range that holds it, such as \\\"10.99.0.7/32\\\", to `addresses`",
         ),
-        ("https://me:secret@127.0.0.1/token", "no usable URL"),
-        ("file:///etc/passwd", "no usable URL"),
+        ("https://me:secret@127.0.0.1/token", "is not a usable URL"),
+        ("file:///etc/passwd", "is not a usable URL"),
     ] {
         let fault = story.registry.fault(Rule::manifest().challenge_to(realm));
         refused(&story.manifest().await, realm, says);
@@ -289,10 +289,10 @@ async fn a_private_registry_works_once_it_is_allowed() {
         pullgate.get(&format!("/v2/library/app/blobs/{digest}?ns={REGISTRY}")).send().await
     };
 
-    refused(&pull("").await, "no key", "registry.corp is at 10.99.0.7, outside the addresses");
+    refused(&pull("").await, "no key", "registry.corp is at 10.99.0.7, which `addresses` of this upstream");
     refused(&pull("addresses = [\"10.99.0.7/32\"]").await, "an address", "to `token_hosts` of the upstream");
     let keys = "addresses = [\"10.99.0.7/32\"]\ntoken_hosts = [\"login.corp\"]";
-    refused(&pull(keys).await, "a token host", "login.corp is at 10.99.0.8, outside the addresses");
+    refused(&pull(keys).await, "a token host", "login.corp is at 10.99.0.8, which `addresses` of this upstream");
     assert!(!registry.log().iter().any(|asked| asked.authorized), "no credential was sent so far");
     let keys = "addresses = [\"10.0.0.0/8\"]\ntoken_hosts = [\"login.corp\"]\nblob_hosts = [\"blobs.corp\"]";
     let host = blobs.trim_start_matches("https://");

@@ -1,5 +1,5 @@
 //! The sections and keys of the file. The definitions below are the only ones: the reader, its messages, the reference
-//! page and the annotated example all come from them.
+//! page and the annotated example use them.
 //!
 //! Defaults and examples are TOML. A key without a default may be left out.
 
@@ -19,7 +19,7 @@ use super::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, U
 use crate::model::Access;
 use oci::Platform;
 
-/// Defines a section: its struct, and the [`Key`]s the reader and the reference go by.
+/// Defines a section: its struct, and the [`Key`]s that the reader and the reference use.
 macro_rules! section {
     ($(#[doc = $about:literal])+ $section:ident {
         $($(#[doc = $doc:literal])+ $key:ident: $type:ty
@@ -81,8 +81,8 @@ section! {
 section! {
     /// The server nodes pull from.
     Proxy {
-        /// Address and port to accept clients at. Port 0 lets the system choose. Who reaches this port can pull
-        /// everything the access of each upstream allows.
+        /// Address and port to accept clients at. Port 0 lets the system choose. Any client that reaches this port can
+        /// pull everything that the access of each upstream allows.
         listen: SocketAddr = "'127.0.0.1:5000'";
         /// Serve TLS. The files are read again when they change.
         tls: Option<Tls>, example "{ cert = '/etc/pullgate/tls.crt', key = '/etc/pullgate/tls.key' }";
@@ -121,7 +121,7 @@ section! {
         /// The folder. Without it: `pullgate` in the user's cache folder (`$XDG_CACHE_HOME`, else `~/.cache`), else in
         /// the temporary folder. One instance at a time holds it.
         dir: Option<PathBuf>, example "'/var/lib/pullgate'";
-        /// Content kept at most. Without it: 80 % of the file system. A change needs no restart: content beyond
+        /// The most content kept. Without it: 80 % of the file system. A change needs no restart: content beyond
         /// the new limit is removed soon.
         max_size: Option<ByteSize>, within "64MiB" .. "1PiB", example "'50GiB'";
         /// Images whose content is never evicted: the content that was pulled, for as long as the tag names it.
@@ -143,15 +143,15 @@ section! {
 section! {
     /// A registry we pull from. The section's name is a short id for labels and messages; it never routes.
     Upstream {
-        /// The registry as it stands in image names. May be left out where ID is that of a built-in.
+        /// The registry host as image names write it. Optional if ID is the id of a built-in registry.
         registry: Option<RegistryHost>, example "'docker.io'";
-        /// The addresses of the registry's API, tried in order: addresses, or tables when there is more to say.
+        /// The addresses of the registry's API, tried in order: each is an address, or a table with more settings.
         /// `http://` is used only when it is written here. Without it: `https://` and the registry.
         endpoints: Vec<Endpoint>, example "['https://registry-1.docker.io']";
         /// The clients that may see pulled content. `public`: everybody, everything. `shared`: everybody who reaches
         /// the proxy may see what our credentials may see. `per-client`: each client proves itself to the upstream, by
-        /// a token that it gets there and shows here; takes one endpoint and no credentials. Must be written where
-        /// there are credentials.
+        /// a token that it gets there and shows here; takes one endpoint and no credentials. Required if there are
+        /// credentials.
         access: Access = "'public'";
         /// The credentials for the first endpoint: one of `docker_config`, `username` with `password_file`, `helper`,
         /// `provider`.
@@ -174,29 +174,30 @@ section! {
         stale_limit: Duration = "'7d'", within "0s" .. "365d";
         /// The part of the upstream's pull quota that is kept for pulls: a share of the limit the upstream states, or a
         /// number of pulls. Below it tags go stale instead of being fetched again; warming pulls and probes stop at
-        /// twice as much, new pulls at a quarter of it, and the rest is for pulls that have begun. An upstream that
-        /// states no quota has no reserve.
+        /// twice the reserve. New pulls stop at a quarter of the reserve. The rest is for running pulls. An upstream
+        /// that states no quota has no reserve.
         quota_reserve: Reserve = "'10%'", example "25";
         /// The treatment of requests when the upstream's quota is spent: `release` nodes to the registry itself at
         /// once, or `hold` them until there is quota again. Requests are held up to `header_deadline`, the most urgent
         /// and oldest first, and let go one by one. No request is held when the registry names a time (`Retry-After`)
         /// beyond that deadline.
         on_exhausted: OnExhausted = "'release'";
-        /// Go on serving, marked stale, a tag the upstream says it no longer has. Where access is `per-client`, only
+        /// Continue to serve, marked stale, a tag that the upstream no longer has. Where access is `per-client`, only
         /// until the client's right is asked for again, within 5 minutes: the upstream then answers that there is no
         /// such tag.
         keep_removed: bool = "false";
         /// The time for which the upstream's answer that it has no such manifest or blob is given without asking again:
         /// content pushed meanwhile is found after this time. `0s`: asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";
-        /// Connections to fetch one layer of 32 MiB or more by, where the upstream answers ranges. More than 1 helps
-        /// where each connection is limited, and costs the upstream a request for every 8 MiB.
+        /// The number of connections that fetch one layer of 32 MiB or more, if the upstream answers ranges. More than
+        /// 1 helps if each connection is limited in speed. It costs the upstream one request for every 8 MiB.
         parallel: u64 = "1", within "1" .. "16";
-        /// Connections blobs are fetched by at a time, all layers together; more wait, within the deadline, and are
-        /// then answered 503 (`overloaded`). Manifests need none of them.
+        /// The most connections that fetch blobs at one time, for all layers. Further requests wait until the deadline,
+        /// and then get 503 (`overloaded`). Manifests do not use these connections.
         blob_connections: u64 = "64", within "1" .. "1024";
         /// With several endpoints: ask the next one too when HEAD of a manifest has had no answer for this long, and
-        /// take the answer that comes first. `0s`: never. Counts as a repetition, of which there may be one in ten.
+        /// take the answer that comes first. `0s`: never. It counts as a repeated request; at most one request in ten
+        /// may be repeated.
         hedge_after: Duration = "'0s'", within "0s" .. "10s", example "'500ms'";
     }
 }
@@ -221,8 +222,8 @@ section! {
     /// The source of credentials, never the secret itself. Files are read again each time a token is needed.
     Credentials {
         /// A docker `config.json`, or the `.dockerconfigjson` of a Kubernetes secret. Keys are matched as the kubelet
-        /// does: hosts, `*.example.com`, `registry.example/org`, Docker Hub in every spelling. A registry whose entries
-        /// are all for other repositories is asked anonymously.
+        /// does: hosts, `*.example.com`, `registry.example/org`, Docker Hub in every spelling. If all entries of a
+        /// registry are for other repositories, we ask it anonymously.
         docker_config: Option<PathBuf>;
         /// User name, with `password_file`.
         username: Option<UserName>;
@@ -234,14 +235,13 @@ section! {
         /// Credential-provider plugin of the kubelet (`credentialprovider.kubelet.k8s.io/v1`): its path, or its name in
         /// the search path. It runs for at most 30 s and sees of our environment `PATH`, `HOME`, `TMPDIR`, `LANG`,
         /// `TZ`, `SSL_CERT_FILE`, `SSL_CERT_DIR`, `CLOUDSDK_CONFIG`, the proxies, and what begins with `AWS_`, `AZURE_`
-        /// or `GOOGLE_`. Its answer is used for the image, registry or everything, and as long, as it says.
+        /// or `GOOGLE_`. The answer states its scope (image, registry or everything) and its lifetime.
         provider: Option<ProgramName>, example "'ecr-credential-provider'";
         /// Arguments of `provider`.
         args: Vec<Argument>, example "['get-credentials']";
         /// More variables for `provider`.
         env: Variables, example "{ AWS_PROFILE = 'pull' }";
-        /// The time for which an answer of `provider` is used that states no lifetime (the kubelet's
-        /// `defaultCacheDuration`).
+        /// The lifetime of an answer of `provider` that states none (the kubelet's `defaultCacheDuration`).
         default_lifetime: Duration = "'10m'", within "10s" .. "24h";
     }
 }

@@ -1,4 +1,4 @@
-//! From an HTTP answer to the class it means: pure rules, in one order, each with its evidence.
+//! Turns an HTTP answer into its failure class. The rules are pure, apply in a fixed order, and give evidence.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -33,7 +33,7 @@ pub struct Context<'a> {
     pub now: SystemTime,
 }
 
-/// Kinds of question, as far as the rules differ.
+/// The kinds of question that the rules distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// `GET /v2/`.
@@ -50,7 +50,7 @@ pub enum Asked {
     List,
 }
 
-/// The failure an answer means, none when it is a success (2xx, and no HTML where JSON belongs).
+/// The failure that an answer means. `None` for a success: 2xx, without HTML where JSON belongs.
 ///
 /// `body` is the beginning of the body, up to [`BODY_PREFIX`] bytes; empty for HEAD.
 pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Error> {
@@ -221,13 +221,13 @@ impl Said {
     }
 }
 
-/// Codes we do not know are kept as data, without what could break a log line or a header.
+/// Keeps an unknown code as data, and removes characters that could break a log line or a header.
 fn clean_code(code: &str) -> Option<String> {
     let kept: String = code.chars().filter(char::is_ascii_graphic).take(CODE_MAX).collect();
     (!kept.is_empty()).then_some(kept)
 }
 
-/// True for a page for people.
+/// True for an HTML page.
 pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let declared = declared.to_ascii_lowercase();
@@ -249,7 +249,7 @@ fn title(body: &[u8]) -> Option<String> {
     Some(text[start..end].trim().to_owned())
 }
 
-/// How much of a failed answer's body is worth reading, in bytes.
+/// The most bytes read from the body of a failed answer.
 pub const BODY_PREFIX: usize = 16 * 1024;
 /// Longest error code kept, in characters.
 const CODE_MAX: usize = 64;

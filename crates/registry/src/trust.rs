@@ -1,4 +1,5 @@
-//! The decisions which realm, redirect or address may be followed for an upstream; pure, and all in this file.
+//! Decides which realm, redirect or address may be followed for an upstream. All these decisions are pure and in this
+//! file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,11 +10,11 @@ use url::{Host, Url};
 
 use crate::error::Reason;
 
-/// We do not follow there.
+/// A refusal to follow an upstream to a host or address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// Which rule: goes into the evidence.
+    /// The rule that refused. It goes into the evidence.
     pub reason: Reason,
     /// The host or address refused, and the configuration key that would allow it.
     pub message: String,
@@ -21,23 +22,26 @@ pub struct Refusal {
 
 /// The checks of what a zone allows an upstream to lead us to.
 pub(crate) trait Follow {
-    /// Checks that `addr`, to which `host` resolved, may be dialled. Check the very address that is then connected to.
+    /// Checks that `addr`, to which `host` resolved, may be dialled. Pass the same address to the connect call.
     ///
     /// `literal_endpoint` says that scheme, host and port dialled are those of a configured endpoint for which
-    /// [`is_literal`] holds: who wrote an address into the configuration has allowed that one. Never true for a realm
-    /// or redirect elsewhere. `host` is without port. Metadata services, link-local, unspecified,
-    /// multicast and broadcast addresses are refused in every spelling, whatever was configured.
+    /// [`is_literal`] holds: an address written in the configuration is allowed. It is never true for a realm or a
+    /// redirect to another place. `host` is without port. Metadata services, link-local, unspecified, multicast and
+    /// broadcast addresses are refused in every spelling, whatever was configured.
     fn check_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal>;
 
     /// The token endpoint a challenge from `endpoint` names, if it may be followed.
     ///
-    /// https, or plain http to the very origin of an http endpoint; no user name; on the host or registrable domain
-    /// of the endpoint or the registry, or one of `token_hosts`. A relative realm is resolved against `endpoint`.
+    /// The realm must use https, or plain http to the origin of an http endpoint. It must have no user name. Its host
+    /// must be one of `token_hosts`, or on the host or registrable domain of the endpoint or the registry. A relative
+    /// realm is resolved against `endpoint`.
     fn check_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal>;
 
-    /// Where an answer from `from` redirects to, if it may be followed: without credentials, its address judged at dial.
+    /// The redirect target of an answer from `from`, if it may be followed. The request carries no credentials, and its
+    /// address is judged at dial.
     ///
-    /// Never from https to http; no user name; any host when `blob_hosts` is empty, else the own domain or one of them.
+    /// A redirect from https to http or with a user name is refused. If `blob_hosts` is empty, any host is allowed;
+    /// otherwise the host must be in the own domain or in the list.
     fn check_redirect(&self, registry: &RegistryHost, from: &Url, location: &str) -> Result<Url, Refusal>;
 }
 
@@ -46,7 +50,9 @@ impl Follow for Zone {
         let addr = addr.to_canonical();
         let meanings: Vec<IpAddr> = std::iter::once(addr).chain(embedded(addr)).collect();
         if let Some(kind) = meanings.iter().find_map(|one| never(*one)) {
-            let message = format!("{host} is at {addr}, {kind}: never followed, no configuration allows it");
+            let message = format!(
+                "{host} is at {addr}, {kind}: this address is always refused, whatever is configured"
+            );
             return Err(Refusal { reason: Reason::AddressForbidden, message });
         }
         if (literal_endpoint && is_written(host, addr))
@@ -57,7 +63,7 @@ impl Follow for Zone {
         let loopback = meanings.iter().any(IpAddr::is_loopback);
         let reason = if loopback { Reason::AddressForbidden } else { Reason::AddressOutsideZone };
         let message = format!(
-            "{host} is at {addr}, outside the addresses this upstream may use: to allow it, add a range that holds it, such as \"{}\", to `addresses`",
+            "{host} is at {addr}, which `addresses` of this upstream does not allow: to allow it, add a range such as \"{}\" to `addresses`",
             IpNet::from(addr)
         );
         Err(Refusal { reason, message })
@@ -66,7 +72,7 @@ impl Follow for Zone {
     fn check_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal> {
         let realm = parse(endpoint, realm, REALM_MAX).ok_or_else(|| Refusal {
             reason: Reason::BadChallenge,
-            message: format!("{} names a token realm that is no usable URL", authority(endpoint)),
+            message: format!("{} names a token realm that is not a usable URL", authority(endpoint)),
         })?;
         if realm.scheme() == "http" && realm.origin() != endpoint.origin() {
             return Err(downgrade(endpoint, &realm, "token realm"));
@@ -88,7 +94,7 @@ impl Follow for Zone {
     fn check_redirect(&self, registry: &RegistryHost, from: &Url, location: &str) -> Result<Url, Refusal> {
         let target = parse(from, location, LOCATION_MAX).ok_or_else(|| Refusal {
             reason: Reason::BadRedirect,
-            message: format!("{} redirects to something that is no usable URL", authority(from)),
+            message: format!("{} redirects to a URL that cannot be used", authority(from)),
         })?;
         if target.scheme() == "http" && from.scheme() != "http" {
             return Err(downgrade(from, &target, "redirect"));
@@ -158,8 +164,8 @@ fn own(registry: &RegistryHost, from: &Url, target: &Url) -> bool {
         .any(|host| same_site(&host, &target))
 }
 
-/// Addresses and `localhost` must be equal. So must names under a suffix that is not in the public suffix list:
-/// nobody has promised that all of `cluster.local` has one owner.
+/// Addresses and `localhost` must be equal. Names under a suffix outside the public suffix list must be equal too,
+/// because `cluster.local` may have several owners.
 fn same_site(one: &Host, other: &Host) -> bool {
     if one == other {
         return true;
@@ -190,7 +196,8 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// True if `addr` is what the configuration means by `host`. `localhost` means loopback and nothing a resolver makes of it.
+/// True if `addr` is what the configuration means by `host`. `localhost` means loopback only, whatever a resolver
+/// answers.
 fn is_written(host: &str, addr: IpAddr) -> bool {
     match normal(host) {
         Some(Host::Domain(name)) => is_localhost(&name) && addr.is_loopback(),
@@ -243,8 +250,8 @@ fn embedded(addr: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// RFC 6052, 2.2: where the IPv4 address stands by prefix length 48, 56, 64 and 96. Places with nothing in them
-/// (0.0.0.0/8 is no destination) do not count, unless all are so.
+/// RFC 6052, 2.2: where the IPv4 address stands by prefix length 48, 56, 64 and 96. Places with an address in 0.0.0.0/8
+/// are ignored, unless every place has one.
 fn nat64_local(segments: [u16; 8]) -> Vec<IpAddr> {
     let octets = Ipv6Addr::from(segments).octets();
     let places = NAT64_PLACES.map(|place| Ipv4Addr::from(place.map(|at| octets[at])));
@@ -255,8 +262,8 @@ fn nat64_local(segments: [u16; 8]) -> Vec<IpAddr> {
     filled
 }
 
-/// Globally reachable, by the IANA special-purpose registries. A translator's or 6to4 prefix counts as public by
-/// itself, for what it carries to is judged beside it.
+/// Globally reachable, by the IANA special-purpose registries. A translator or 6to4 prefix counts as public, because
+/// the embedded address is judged separately.
 fn is_public(addr: IpAddr) -> bool {
     match addr {
         IpAddr::V4(v4) => is_public_v4(v4),

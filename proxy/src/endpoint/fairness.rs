@@ -1,9 +1,9 @@
 //! A limit on each client's upstream requests, so that one busy client leaves room for the others.
 //!
-//! Counted are requests for manifests and lists that would go upstream, and those of whose right to see it the upstream
-//! must be asked. Hits cost nothing, nor do questions somebody else is asking already; layers follow from manifests and
-//! are bounded by them. A client that asks for blobs an upstream lacks does not follow manifests, and for a while each blob of
-//! theirs that is not here counts, too.
+//! The limit counts requests for manifests and lists that would go upstream, and requests whose right of access the
+//! upstream must confirm. Hits and questions that another request is already asking do not count. Layers do not count,
+//! because manifests bound their number. A client that asks for blobs the upstream lacks does not follow manifests. For
+//! a while, each of its requests for an uncached blob counts too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -41,8 +41,8 @@ struct Network(IpAddr);
 struct Uptime(Instant);
 
 impl Fairness {
-    /// Lets so many requests of each client go upstream a second in the long run, and [`BURST_SECONDS`] times as many at
-    /// once.
+    /// Limits each client to this number of upstream requests a second on average. [`BURST_SECONDS`] times that number
+    /// may come at once.
     pub(crate) fn new(rate: NonZeroU32) -> Self {
         let quota = Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST_SECONDS));
         let limiter = RateLimiter::hashmap_with_clock(quota, Uptime(Instant::now()));
@@ -51,7 +51,7 @@ impl Fairness {
     }
 
     /// Waits until `peer` may have an upstream asked, or `is_asked` says that another request asks already. `has_turn`
-    /// is the request's own: it waits once, however many upstream requests it takes.
+    /// belongs to one request: the request waits only once, even if it needs several upstream requests.
     ///
     /// # Errors
     /// The wait would be longer than until `deadline`.
@@ -76,17 +76,17 @@ impl Fairness {
         Ok(())
     }
 
-    /// Notes that `peer` asked for a blob that an upstream lacks, which no pull does.
+    /// Notes that `peer` asked for a blob that an upstream lacks. A real pull never does this.
     pub(super) fn guessed(&self, peer: IpAddr) {
         self.guessing.insert(Network::of(peer), ());
     }
 
-    /// True if `peer` did so within [`GUESSING_FOR`].
+    /// True if `peer` asked for a missing blob within [`GUESSING_FOR`].
     pub(super) fn is_guessing(&self, peer: IpAddr) -> bool {
         self.guessing.contains_key(&Network::of(peer))
     }
 
-    /// Forgets clients that have asked nothing for as long as it takes to be as good as new.
+    /// Forgets clients whose whole allowance has returned since their last request.
     pub(crate) fn tidy(&self) {
         self.limiter.retain_recent();
     }
@@ -122,11 +122,11 @@ impl fmt::Debug for Fairness {
 
 /// A burst is what the rate allows in so many seconds: a node that comes up pulls all its images at once.
 const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(10).expect("invariant: ten is not zero");
-/// How long the blobs of a client are counted after one that an upstream lacks.
+/// The time for which a client's blobs count after it asked for a missing blob.
 const GUESSING_FOR: Duration = Duration::from_secs(60);
-/// Such clients remembered: some 100 bytes each.
+/// The most such clients remembered. Each takes about 100 bytes.
 const GUESSING_MAX: u64 = 10_000;
-/// A /64: one host has all of it.
+/// The prefix length of an IPv6 client, because one host owns a whole /64.
 const HOST_PREFIX: u128 = !0 << 64;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A client's view of a blob: committed, or growing while it is filled.
 //!
-//! A committed file that is being checked is read like any other, but for the last piece of a whole body, which waits
-//! for the verdict. One that cannot be read is a miss discovered late: what is left comes from a fill.
+//! A committed file under check is read like any other file. Only the last piece of a whole body waits for the verdict.
+//! A committed file that cannot be read counts as a miss: a fill brings the remaining bytes.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,14 +19,14 @@ use super::repeats::Receipt;
 use super::state::{FillFailure, HELD_BACK, Phase, Seat};
 use crate::http::portion::Portion;
 
-/// Reads one blob for one client. Dropping it costs nobody else anything.
+/// Reads one blob for one client. Other clients do not notice when it is dropped.
 #[derive(Debug)]
 pub struct Reader {
     view: View,
     rescue: Option<Rescue>,
-    /// The running check of a committed blob, which the end of a whole body waits for.
+    /// The running check of a committed blob. The end of a whole body waits for it.
     check: Option<Check>,
-    /// Bytes that were read to see if they can be.
+    /// The bytes that `probe` read as a test.
     first: Option<Bytes>,
     touch: Touch,
 }
@@ -69,7 +69,7 @@ impl Reader {
         Self { view: View::Committed(blob), rescue: None, check: None, first: None, touch: Touch::Process }
     }
 
-    /// The same, of a blob that is being checked.
+    /// The same reader, for a blob under check.
     pub(crate) fn checked_by(self, check: Option<Check>) -> Self {
         Self { check, ..self }
     }
@@ -80,7 +80,7 @@ impl Reader {
         self.check.clone()
     }
 
-    /// The same, with a way on when the file cannot be read.
+    /// The same reader, with a rescue for a file that cannot be read.
     pub(crate) fn rescued_by(self, rescue: Rescue) -> Self {
         Self { rescue: Some(rescue), ..self }
     }
@@ -89,7 +89,7 @@ impl Reader {
         Self { view: View::Growing(seat), rescue: None, check: None, first: None, touch: Touch::Process }
     }
 
-    /// Says who will touch the bytes; unless told, this process.
+    /// Sets who will touch the bytes. The default is this process.
     #[must_use]
     pub fn touched_by(self, touch: Touch) -> Self {
         Self { touch, ..self }
@@ -103,11 +103,11 @@ impl Reader {
         }
     }
 
-    /// Makes sure that `range` of a committed blob, whose body will be asked for next, can be read where it begins:
-    /// before headers leave, a file that cannot be read is a miss.
+    /// Tests that a committed blob can be read at the start of `range`. Call it before the headers leave, while an
+    /// unreadable file can still become a miss.
     ///
     /// # Errors
-    /// The upstream's, which was asked instead.
+    /// The error of the upstream that was asked instead.
     pub async fn probe(&mut self, range: Range<u64>) -> Result<(), registry::Error> {
         let View::Committed(blob) = &self.view else { return Ok(()) };
         let (start, touch) = (range.start, self.touch);
@@ -120,7 +120,7 @@ impl Reader {
         match (blob.window(start, end, touch).await, self.rescue.take()) {
             (Err(_), Some(rescue)) => *self = rescue.run(start).await?.touched_by(touch),
             (first, rescue) => {
-                // What is held back is read again once it is known to be right.
+                // Bytes that are held back are read again after the check succeeds.
                 self.first = first.ok().filter(|_| held.is_none_or(|held| start < held));
                 self.rescue = rescue;
             }
@@ -133,8 +133,9 @@ impl Reader {
         self.windows(range, false)
     }
 
-    /// As [`Reader::body`], for a client that asked for just these bytes: if they are less than half of the blob, the
-    /// end of a blob under way is not held back from it. They can be no whole, and the client judges the whole itself.
+    /// As [`Reader::body`], for a client that asked for just these bytes: if the range is less than half of the blob,
+    /// the end of a running fill is not held back. Such a range is never the whole blob, and the client checks the
+    /// whole blob itself.
     pub fn excerpt(self, range: Range<u64>, length: u64) -> BlobBody {
         let few = range.end - range.start < length / 2;
         self.windows(range, few)
@@ -307,7 +308,7 @@ impl Cursor {
         seat.flight.tail.slice(at, readable - at).map(Next::Memory).ok_or(Cut::Behind)
     }
 
-    /// How far a committed blob may be read now; at the piece that is held back, once its check says that it is right.
+    /// The offset up to which a committed blob may be read now. At the held piece, this waits until the check succeeds.
     async fn free_end(&mut self, blob: &Blob) -> Result<u64, Cut> {
         let Some(held) = held_from(blob, self.check.as_ref(), self.few) else { return Ok(self.end) };
         if self.at < held {
@@ -323,8 +324,8 @@ impl Cursor {
         }
     }
 
-    /// A file that cannot be read any more is given up for another view, once.
-    /// Bytes of an unchecked file are not continued from another source.
+    /// Replaces the view, once, when its file cannot be read any more. Another source never continues the bytes of an
+    /// unchecked file.
     async fn go_on_elsewhere(&mut self, cut: Cut) -> Result<(), Cut> {
         let may = matches!(self.view, View::Committed(_)) && (self.check.is_none() || self.at == self.start);
         let Some(rescue) = self.rescue.take().filter(|_| may) else {
@@ -338,8 +339,8 @@ impl Cursor {
         Ok(())
     }
 
-    /// Waits for the fill to move, and tells it if it has far to go. A fill that is dropped marks its flight failed
-    /// first, so it always does.
+    /// Waits for progress of the fill, and tells the fill if this reader is far ahead. The wait always ends: a dropped
+    /// fill first marks its flight failed.
     async fn wait(&mut self) {
         let View::Growing(seat) = &mut self.view else { return };
         let (far, ahead) = {
@@ -350,7 +351,7 @@ impl Cursor {
             seat.flight.want(self.at);
         }
         if ahead {
-            // What is not far may become so: a fill can slow down without a word.
+            // A near offset can become far, because a fill can slow down without notice.
             let _ = timeout(LOOK_AGAIN, seat.progress.changed()).await;
         } else {
             let _ = seat.progress.changed().await;
@@ -358,12 +359,12 @@ impl Cursor {
     }
 }
 
-/// Where the piece begins that waits for `check`, if any does: who reads but a `few` bytes waits for nothing.
+/// The start of the piece that waits for `check`; `None` if no piece waits. A reader of a `few` bytes never waits.
 fn held_from(blob: &Blob, check: Option<&Check>, few: bool) -> Option<u64> {
     check.filter(|_| !few).map(|_| blob.length().saturating_sub(HELD_BACK))
 }
 
-/// Where a window of a committed blob ends at the latest. Portions are for copies: pages of the file take none of our
+/// Where a window of a committed blob ends at the latest. Only copies need portions: mapped pages use none of our
 /// memory while they wait for a client.
 fn window_end(touch: Touch, free: u64, portion: u64) -> u64 {
     if touch == Touch::Kernel { free } else { free.min(portion) }

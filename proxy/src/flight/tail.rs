@@ -8,11 +8,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// How long all may still be kept waiting.
+/// The time for which slow readers may still delay the fill.
 #[derive(Debug)]
 struct Patience {
     left: Duration,
-    /// From this offset on there is as much again.
+    /// The offset at which the full patience is restored.
     renewed_at: u64,
 }
 
@@ -31,7 +31,7 @@ struct Window {
     pieces: VecDeque<Bytes>,
     /// The patience left with slow readers, for as many bytes as the window holds.
     patience: Patience,
-    /// Where each reader will read next; those left behind are waited for no more.
+    /// The next offset of each reader. The window does not wait for readers that were left behind.
     cursors: HashMap<u64, u64>,
     next_cursor: u64,
 }
@@ -69,7 +69,7 @@ impl Tail {
     }
 
     /// Adds bytes at the end. When the window is full, waits for the slowest reader, but only so long for as many bytes
-    /// as it holds: then it loses bytes that reader has not had. Returns whether any bytes were dropped.
+    /// as it holds: after that, it drops bytes that this reader has not read. Returns whether any bytes were dropped.
     pub(crate) async fn push(&self, piece: Bytes) -> bool {
         let (left, began) = (self.window().patience.left, Instant::now());
         let room = timeout(left, async {
@@ -86,7 +86,7 @@ impl Tail {
         window.trim(impatient)
     }
 
-    /// Up to `most` bytes at `offset`, none if they are gone or have not come.
+    /// At most `most` bytes at `offset`; `None` if they were dropped or have not arrived.
     pub(crate) fn slice(&self, offset: u64, most: u64) -> Option<Bytes> {
         let window = self.window();
         let mut start = window.start;
@@ -112,7 +112,7 @@ impl Patience {
         Self { left: PATIENCE, renewed_at: offset + CAPACITY }
     }
 
-    /// All were kept waiting for so long, with the window's end at `offset`.
+    /// Notes that all readers waited for this time while the window ended at `offset`.
     fn spend(&mut self, waited: Duration, offset: u64) {
         self.left = self.left.saturating_sub(waited);
         if offset >= self.renewed_at {
@@ -138,7 +138,7 @@ impl Window {
         self.cursors.values().min().copied().unwrap_or(self.end).max(self.start)
     }
 
-    /// Drops what is over the capacity and not needed; if `impatient`, needed or not.
+    /// Drops the bytes beyond the capacity that no reader needs. If `impatient`, drops needed bytes too.
     fn trim(&mut self, impatient: bool) -> bool {
         let (before, needed_from) = (self.start, self.needed_from());
         while self.end - self.start > CAPACITY {
@@ -160,8 +160,7 @@ impl Window {
 
 /// Bytes kept for readers: a whole small blob, and room to flow for larger ones.
 const CAPACITY: u64 = 5 << 20;
-/// How long all wait for slow readers, in the time as many bytes pass as the window holds: who takes less than 512 KiB
-/// a second is left behind.
+/// The longest total wait for slow readers per window of bytes. A reader slower than 512 KiB a second is left behind.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

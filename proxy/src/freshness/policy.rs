@@ -9,7 +9,7 @@ use store::{CLOCK_STEP, TagRecord};
 
 use super::staleness::{Stale, Staleness};
 
-/// How long an upstream's word on a tag holds.
+/// The times for which an upstream's answer about a tag is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
     /// Believed without asking.
@@ -22,16 +22,16 @@ pub(crate) struct Freshness {
     pub(crate) absent_max_age: Duration,
 }
 
-/// The meaning of an upstream's answer to HEAD by tag for the stored record.
+/// What an upstream's answer to HEAD by tag means for the stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
     /// The tag still means what we hold: the record may be renewed.
     Same,
-    /// A mirror above us could not ask either: what we hold is as good, and is not renewed by it.
+    /// The upstream is a mirror that could not ask either. Our record is as good as its answer, and is not renewed.
     NotNewer,
     /// The tag means this digest now.
     Moved(Digest),
-    /// The answer names no digest: only a GET can tell.
+    /// The answer names no digest. Only a GET can find the digest.
     Unnamed,
 }
 
@@ -53,9 +53,9 @@ impl Freshness {
 
     /// How a record may be answered although the upstream said `error`; `None` when it may not.
     ///
-    /// An upstream's own "not found", now or the last time it spoke, is believed, unless the operator wants what was
-    /// removed kept. Its refusal of our identity is not: the client might be entitled. Nor is the "not found" of a
-    /// manifest that it just said the tag means, `has_tag`: a replica of it lags behind.
+    /// We believe an upstream's own "not found", from now or from its last answer, unless the operator keeps removed
+    /// tags. We do not believe a refusal of our identity, because the client may have access. With `has_tag`, we do not
+    /// believe "not found" for the manifest either: the upstream just named it, and one of its replicas lags.
     pub(crate) fn excuse(
         &self,
         record: &TagRecord,
@@ -76,7 +76,7 @@ impl Freshness {
     pub(crate) fn second_hand(&self, record: Option<&TagRecord>, now: SystemTime) -> Option<Staleness> {
         match record {
             Some(record) => self.within_limit(record, Stale::SecondHand, now),
-            // Its age is the mirror's affair, but no copy is as young as nothing stale at all.
+            // The mirror limits the age, but a limit of zero forbids every stale copy.
             None if self.stale_limit.is_zero() => None,
             None => Some(Staleness { age: None, why: Stale::SecondHand }),
         }
@@ -109,7 +109,7 @@ fn is_younger(at: SystemTime, than: Duration, now: SystemTime) -> bool {
     }
 }
 
-/// Since the upstream last confirmed a record. A clock that went back makes it new, not negative.
+/// The time since the upstream last confirmed a record. It is zero if the clock went back.
 fn age(record: &TagRecord, now: SystemTime) -> Duration {
     now.duration_since(record.checked_at).unwrap_or_default()
 }
@@ -125,8 +125,8 @@ pub(crate) fn is_absence(error: &Error) -> bool {
     class && asked_for_content && error.evidence.status == Some(404)
 }
 
-/// True if a client with this `User-Agent` falls back to the registry blob by blob. Others stay with the manifest's source,
-/// and must not be given one whose layers are missing (design decision 14).
+/// True if a client with this `User-Agent` falls back to the registry blob by blob. Other clients fetch the blobs from
+/// the source of the manifest. They must not get a manifest whose layers are missing (design decision 14).
 pub(crate) fn falls_back_by_blob(user_agent: &str) -> bool {
     ["containerd/", "buildkit/"].iter().any(|client| user_agent.starts_with(client))
 }

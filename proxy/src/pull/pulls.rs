@@ -1,12 +1,12 @@
 //! Stitches the requests of one pull into one record; pure: the time is an argument.
 //!
-//! A pull begins with a request for a manifest, by one client in one repository. What this client asks of that repository
-//! from then on belongs to it. It ends when every blob of the last image manifest was handed over, when a manifest was
-//! not to be had, or when the client has been quiet for [`QUIET`]: nodes that hold some layers never ask for those. While
-//! a request runs, no pull ends.
+//! A pull begins with a request for a manifest, by one client in one repository. The client's later requests for that
+//! repository belong to the pull. It ends when every blob of the last image manifest was handed over, when a manifest
+//! could not be served, or when the client has been quiet for [`QUIET`]: a node never asks for layers that it holds. A
+//! pull does not end while one of its requests runs.
 //!
-//! Clients behind one address and with one user agent look like one; two such pulls of one repository at one time
-//! are recorded as one.
+//! Clients with the same address and user agent look like one client. Their simultaneous pulls of one repository become
+//! one record.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -64,14 +64,14 @@ pub(crate) struct First<'a> {
 /// The content that a client has after a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Got {
-    /// Nothing that tells how far the pull is.
+    /// Nothing that shows the progress of the pull.
     #[default]
     Nothing,
     /// An image manifest, which names these blobs.
     Names(Arc<[Digest]>),
     /// A whole blob.
     Blob(Digest),
-    /// No manifest: there is nothing to go on with.
+    /// No manifest, so the pull cannot continue.
     NoManifest,
 }
 
@@ -95,7 +95,7 @@ impl Pulls {
         true
     }
 
-    /// A request of `puller` ended; with it, perhaps, the pull.
+    /// Notes that a request of `puller` ended. Returns the record if the pull ended too.
     pub(crate) fn ended(&mut self, puller: &Puller, end: End, now: Instant) -> Option<PullRecord> {
         let pull = self.open.get_mut(puller)?;
         pull.ended(end, now);
@@ -208,9 +208,9 @@ impl Pull {
     }
 }
 
-/// A client that asked nothing for so long has all it wanted.
+/// A client that sends no request for this time has finished its pull.
 pub(crate) const QUIET: Duration = Duration::from_secs(10);
-/// Pulls followed at once; what begins beyond is served and not recorded.
+/// The most pulls followed at once. Further pulls are served but not recorded.
 const OPEN_MAX: usize = 4096;
 /// Blobs of one image that are followed; registries stop far earlier.
 const NAMED_MAX: usize = 512;

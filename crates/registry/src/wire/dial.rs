@@ -29,11 +29,11 @@ use crate::wire::tls::Tls;
 pub(crate) struct Dialer {
     registry: RegistryHost,
     zone: Zone,
-    /// Endpoints written as an address or as `localhost`: whoever wrote them consented to dial them.
+    /// Endpoints written as an address or as `localhost`: the configuration allows them by naming them.
     literals: Vec<Target>,
     limits: Limits,
     outbound: Outbound,
-    /// Trusts the system alone: for a forward proxy that is itself reached by TLS.
+    /// Trusts only the system's authorities. It is for a forward proxy that is itself reached by TLS.
     proxy_tls: Tls,
 }
 
@@ -58,7 +58,8 @@ impl Dialer {
         }
     }
 
-    /// Opens a connection to `target` by `deadline`, adding the time of each stage to `timings`, of a failing one too.
+    /// Opens a connection to `target` by `deadline`, and adds the time of each stage to `timings`, even if the stage
+    /// fails.
     pub(crate) async fn dial(
         &self,
         target: &Target,
@@ -150,7 +151,7 @@ impl Dialer {
         }
     }
 
-    /// We would be asking ourselves.
+    /// The failure when a target is this process itself.
     fn own(&self, target: &Target, address: SocketAddr) -> Error {
         let message = format!(
             "{} is this mirror itself, which listens at {address}: correct `endpoints` of the upstream {}",
@@ -169,7 +170,7 @@ impl Dialer {
         deadline: Instant,
         timings: &mut Timings,
     ) -> Result<Dialled, Error> {
-        // Names are judged where realms and redirects are; an address needs no lookup to be judged here.
+        // `trust` judges names in realms and redirects. An address is judged here, because it needs no lookup.
         match target.host {
             Host::Domain(_) => {}
             Host::Ipv4(ip) => drop(self.judged(target, vec![ip.into()])?),
@@ -211,7 +212,8 @@ impl Dialer {
         let evidence = || Evidence { address: peer, ..Evidence::host(target.authority()) };
         let deadline = deadline.min(Instant::now() + HANDSHAKE_MAX);
         let Ok(handshake) = timeout_at(deadline, tls.connect(&target.name(), stream)).await else {
-            let evidence = evidence().because(Reason::NoProgress).saying("no end of the TLS handshake");
+            let evidence =
+                evidence().because(Reason::NoProgress).saying("the TLS handshake did not finish in time");
             return Err(Error::new(Class::Stalled, Stage::Tls, evidence));
         };
         if let Some(certificate) = &handshake.certificate {
@@ -228,8 +230,8 @@ impl Dialer {
     }
 }
 
-/// Connects to the first address that answers. A further one is tried when one fails, or is silent for
-/// [`NEXT_ADDRESS_AFTER`] (RFC 8305, 5, in its simplest form). The first failure is the one told.
+/// Connects to the first address that answers. It tries the next address when one fails, or is silent for
+/// [`NEXT_ADDRESS_AFTER`] (RFC 8305, 5, in its simplest form). It reports the first failure.
 async fn connect_any(
     target: &Target,
     addresses: Vec<SocketAddr>,

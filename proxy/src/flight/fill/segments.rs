@@ -1,7 +1,7 @@
-//! Bounded ranges fetched beside the front of a fill: for readers far ahead, and to use several connections.
+//! Fetches bounded ranges beside the front of a fill. They serve readers far ahead and use several connections.
 //!
-//! A segment writes where its bytes belong and tells the flight; hashing waits for the front to come by. Nothing that
-//! goes wrong with a segment ends the fill: its bytes are fetched again in their turn.
+//! A segment writes where its bytes belong and tells the flight; the front hashes those bytes later. A failed segment
+//! never ends the fill: the front fetches its bytes again.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::flight::origin::Origin;
 use crate::flight::source::Source;
 use crate::flight::state::Flight;
 
-/// The segments of one fill. Dropped, they end; [`Segments::stop`] also waits until none writes any more.
+/// The segments of one fill. Dropping this value ends them. [`Segments::stop`] also waits for the last write.
 pub(super) struct Segments {
     tasks: JoinSet<()>,
     board: watch::Sender<Board>,
@@ -28,7 +28,7 @@ pub(super) struct Segments {
     stopped: watch::Sender<bool>,
     /// The upstream answered a range with that range.
     pub(super) proven: bool,
-    /// No more of them: the upstream or the disk is not up to it.
+    /// No further segments begin, because the upstream or the disk cannot serve them.
     closed: bool,
     failures: u32,
 }
@@ -46,7 +46,7 @@ struct Board {
 pub(super) enum Miss {
     /// The upstream failed.
     Upstream(Error),
-    /// It answered something else than the range.
+    /// The upstream answered with something other than the range.
     Ignored,
     /// The disk failed.
     Disk(AppendError),
@@ -91,7 +91,7 @@ impl Segments {
     /// Takes note of what came and what failed.
     pub(super) fn review(&mut self) -> Review {
         while self.tasks.try_join_next().is_some() {}
-        // First, so that what comes meanwhile is looked at again.
+        // This comes first, so that later arrivals cause another review.
         self.seen.mark_unchanged();
         let (mut fetched, mut ended) = (0, Vec::new());
         self.board.send_if_modified(|board| {
@@ -108,7 +108,7 @@ impl Segments {
         Review { fetched, misses }
     }
 
-    /// No more of them from now on; those under way go on.
+    /// Begins no further segments. Running segments continue.
     pub(super) fn close(&mut self) {
         self.closed = true;
     }
@@ -160,7 +160,7 @@ impl<O: Origin> Segment<O> {
         Ok(Intake::new(answered.body, 0))
     }
 
-    /// Writes what comes until the range is whole or the body ends. `None`: stopped.
+    /// Writes the arriving bytes until the range is complete or the body ends. `None`: stopped.
     async fn take(
         &self,
         mut intake: Intake<O::Body>,
@@ -216,7 +216,7 @@ impl Drop for Claim {
     }
 }
 
-/// Failures in a row after which a fill does without segments.
+/// The number of successive failures after which a fill uses no segments.
 const FAILURES_MAX: u32 = 3;
 /// How long the headers of a resumed answer may take.
 pub(super) const RESUME_DEADLINE: Duration = Duration::from_secs(25);
