@@ -183,12 +183,12 @@ async fn realms_that_lead_astray_are_not_followed() {
         ("https://[::ffff:127.0.0.9]/token", "token_hosts"),
         ("https://[64:ff9b::a9fe:a9fe]/token", "token_hosts"),
         ("https://[fd00:ec2::254]/token", "token_hosts"),
-        ("https://169.254.169.254/token", "a link-local address: never followed"),
-        ("https://metadata.google.internal/token", "169.254.169.254, a link-local address: never followed"),
+        ("https://169.254.169.254/token", "a link-local address: this address is always refused"),
         (
-            "https://inside.test/token",
-            "add a range that holds it, such as \\\"10.99.0.7/32\\\", to `addresses`",
+            "https://metadata.google.internal/token",
+            "169.254.169.254, a link-local address: this address is always refused",
         ),
+        ("https://inside.test/token", "add a range such as \\\"10.99.0.7/32\\\" to `addresses`"),
         ("https://me:secret@127.0.0.1/token", "is not a usable URL"),
         ("file:///etc/passwd", "is not a usable URL"),
     ] {
@@ -214,13 +214,13 @@ async fn redirects_that_lead_astray_are_not_followed() {
         ("http://0177.0.0.9/x", "`addresses`"),
         ("http://[::1]/x", "`addresses`"),
         ("http://[::ffff:127.0.0.9]/x", "`addresses`"),
-        ("http://169.254.169.254/latest/meta-data/", "never followed"),
-        ("http://[::ffff:169.254.169.254]/x", "never followed"),
-        ("http://[64:ff9b::a9fe:a9fe]/x", "never followed"),
-        ("http://[fd00:ec2::254]/x", "a metadata service: never followed"),
-        ("http://100.100.100.200/x", "a metadata service: never followed"),
-        ("http://metadata.google.internal/computeMetadata/v1/", "never followed"),
-        ("http://inside.test/x", "add a range that holds it, such as \\\"10.99.0.7/32\\\", to `addresses`"),
+        ("http://169.254.169.254/latest/meta-data/", "always refused"),
+        ("http://[::ffff:169.254.169.254]/x", "always refused"),
+        ("http://[64:ff9b::a9fe:a9fe]/x", "always refused"),
+        ("http://[fd00:ec2::254]/x", "a metadata service: this address is always refused"),
+        ("http://100.100.100.200/x", "a metadata service: this address is always refused"),
+        ("http://metadata.google.internal/computeMetadata/v1/", "always refused"),
+        ("http://inside.test/x", "add a range such as \\\"10.99.0.7/32\\\" to `addresses`"),
     ] {
         let fault = story.registry.fault(Rule::blob().with_header("authorization").redirect(target));
         refused(&story.blob().await, target, says);
@@ -251,7 +251,11 @@ async fn a_name_that_resolves_differently_the_second_time_leads_nowhere() {
     );
     // Closing it ends its connections, so that the next request resolves the name again.
     drop(blobs);
-    refused(&story.blob().await, &target, "169.254.169.254, a link-local address: never followed");
+    refused(
+        &story.blob().await,
+        &target,
+        "169.254.169.254, a link-local address: this address is always refused",
+    );
     story.traps.are_empty("rebinding");
 }
 
@@ -292,7 +296,11 @@ async fn a_private_registry_works_once_it_is_allowed() {
     refused(&pull("").await, "no key", "registry.corp is at 10.99.0.7, which `addresses` of this upstream");
     refused(&pull("addresses = [\"10.99.0.7/32\"]").await, "an address", "to `token_hosts` of the upstream");
     let keys = "addresses = [\"10.99.0.7/32\"]\ntoken_hosts = [\"login.corp\"]";
-    refused(&pull(keys).await, "a token host", "login.corp is at 10.99.0.8, which `addresses` of this upstream");
+    refused(
+        &pull(keys).await,
+        "a token host",
+        "login.corp is at 10.99.0.8, which `addresses` of this upstream",
+    );
     assert!(!registry.log().iter().any(|asked| asked.authorized), "no credential was sent so far");
     let keys = "addresses = [\"10.0.0.0/8\"]\ntoken_hosts = [\"login.corp\"]\nblob_hosts = [\"blobs.corp\"]";
     let host = blobs.trim_start_matches("https://");
