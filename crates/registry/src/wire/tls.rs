@@ -131,7 +131,7 @@ impl TlsFailure {
             None if error.kind() == io::ErrorKind::ConnectionReset => (Class::ConnectReset, None),
             None => (Class::TlsOther, Some(Reason::TlsClosed)),
         };
-        let message = inner.map_or_else(|| error.to_string(), ToString::to_string);
+        let message = inner.map_or_else(|| error.to_string(), describe);
         Self { class, reason, message }
     }
 }
@@ -149,6 +149,27 @@ fn name_failure(error: &rustls::Error) -> (Class, Option<Reason>) {
         }
         Error::NoCertificatesPresented => (Class::TlsOther, Some(Reason::BadCertificate)),
         _ => (Class::TlsOther, None),
+    }
+}
+
+/// The text of an error. A certificate's dates are dates, where rustls prints UNIX seconds.
+fn describe(error: &rustls::Error) -> String {
+    use CertificateError as E;
+    // humantime ends at the year 9999, where the dates of X.509 end too (RFC 5280, 4.1.2.5).
+    let date = |at: UnixTime| {
+        let seconds = at.as_secs().min(LAST_DATE);
+        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    };
+    match error {
+        rustls::Error::InvalidCertificate(E::ExpiredContext { time, not_after }) => {
+            format!("the certificate expired at {}; the clock here says {}", date(*not_after), date(*time))
+        }
+        rustls::Error::InvalidCertificate(E::NotValidYetContext { time, not_before }) => format!(
+            "the certificate is not valid before {}; the clock here says {}",
+            date(*not_before),
+            date(*time)
+        ),
+        other => other.to_string(),
     }
 }
 
@@ -247,3 +268,6 @@ fn add_file(store: &mut RootCertStore, file: &Pem) -> Result<(), BuildError> {
     }
     Ok(())
 }
+
+/// 9999-12-31T23:59:59Z in UNIX seconds.
+const LAST_DATE: u64 = 253_402_300_799;

@@ -201,14 +201,16 @@ async fn certificates_that_are_no_good() {
     let authority = Authority::new();
     let names = &["registry.test"];
     let stranger = Authority::new().certificate(names);
-    for (certificate, class) in [
-        (stranger, Class::TlsUnknownCa),
-        (authority.expired(names), Class::TlsExpired),
-        (authority.not_yet_valid(names), Class::TlsNotYetValid),
-        (authority.certificate(&["other.test"]), Class::TlsName),
+    for (certificate, class, says) in [
+        (stranger, Class::TlsUnknownCa, "UnknownIssuer"),
+        (authority.expired(names), Class::TlsExpired, "the certificate expired at 2001-"),
+        (authority.not_yet_valid(names), Class::TlsNotYetValid, "the certificate is not valid before 2"),
+        (authority.certificate(&["other.test"]), Class::TlsName, "not valid for name"),
     ] {
         let (error, ears) = tls_failure(certificate, &authority, "registry.test").await;
         assert_eq!((error.class, error.evidence.reason), (class, None), "{error}");
+        let message = error.evidence.message.as_deref().unwrap_or_default();
+        assert!(message.contains(says), "dates are dates: {message}");
         let seen = ears.certificate();
         assert!(
             !seen.verified && seen.host == "registry.test",
