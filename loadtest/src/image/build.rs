@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use oci_spec::image::{
+    ConfigBuilder, Descriptor, HistoryBuilder, ImageConfigurationBuilder, ImageManifestBuilder, RootFsBuilder,
+};
 
 use super::{
     document::{Blob, Image},
@@ -20,7 +22,7 @@ pub struct ImageBuilder {
     docker: bool,
     algorithm: Algorithm,
     artifact_type: Option<String>,
-    subject: Option<Value>,
+    subject: Option<Descriptor>,
     annotations: BTreeMap<String, String>,
 }
 
@@ -108,7 +110,7 @@ impl ImageBuilder {
     /// Refers to another manifest; the referrers list of that manifest then holds this one.
     #[must_use]
     pub fn subject(mut self, manifest: &Blob) -> Self {
-        self.subject = Some(manifest.descriptor());
+        self.subject = Some(manifest.typed_descriptor());
         self
     }
 
@@ -140,35 +142,44 @@ impl ImageBuilder {
         if self.artifact_type.is_some() {
             return Blob::new(media::OCI_EMPTY, "{}", self.algorithm);
         }
-        let document = json!({
-            "created": "2023-11-14T22:13:20Z",
-            "os": self.platform.0,
-            "architecture": self.platform.1,
-            "config": { "Env": ["PATH=/bin"], "Cmd": ["/bin/true"] },
-            "rootfs": { "type": "layers", "diff_ids": diff_ids.collect::<Vec<_>>() },
-            "history": self.layers.iter().map(|_| json!({ "created_by": "loadtest" })).collect::<Vec<_>>(),
-        });
-        Blob::of_json(self.pick(media::OCI_CONFIG, media::DOCKER_CONFIG), &document, self.algorithm)
+        let complete = "invariant: every required field is set";
+        let config = ConfigBuilder::default()
+            .env(["PATH=/bin".to_owned()])
+            .cmd(["/bin/true".to_owned()])
+            .build()
+            .expect(complete);
+        let root = RootFsBuilder::default()
+            .typ("layers")
+            .diff_ids(diff_ids.map(str::to_owned).collect::<Vec<_>>())
+            .build()
+            .expect(complete);
+        let layer = HistoryBuilder::default().created_by("loadtest").build().expect(complete);
+        let document = ImageConfigurationBuilder::default()
+            .created("2023-11-14T22:13:20Z")
+            .os(self.platform.0.as_str())
+            .architecture(self.platform.1.as_str())
+            .config(config)
+            .rootfs(root)
+            .history(vec![layer; self.layers.len()])
+            .build()
+            .expect(complete);
+        Blob::of_document(self.pick(media::OCI_CONFIG, media::DOCKER_CONFIG), &document, self.algorithm)
     }
 
     fn manifest(&self, config: &Blob, layers: &[Blob]) -> Blob {
         let media_type = self.pick(media::OCI_MANIFEST, media::DOCKER_MANIFEST);
-        let mut document = json!({
-            "schemaVersion": 2,
-            "mediaType": media_type,
-            "config": config.descriptor(),
-            "layers": layers.iter().map(Blob::descriptor).collect::<Vec<_>>(),
-        });
-        if let Some(artifact_type) = &self.artifact_type {
-            document["artifactType"] = json!(artifact_type);
-        }
-        if let Some(subject) = &self.subject {
-            document["subject"] = subject.clone();
-        }
-        if !self.annotations.is_empty() {
-            document["annotations"] = json!(self.annotations);
-        }
-        Blob::of_json(media_type, &document, self.algorithm)
+        let mut document = ImageManifestBuilder::default()
+            .schema_version(2_u32)
+            .media_type(media_type)
+            .config(config.typed_descriptor())
+            .layers(layers.iter().map(Blob::typed_descriptor).collect::<Vec<_>>())
+            .build()
+            .expect("invariant: every required field is set");
+        document.set_artifact_type(self.artifact_type.as_deref().map(Into::into));
+        document.set_subject(self.subject.clone());
+        let annotations = self.annotations.clone().into_iter().collect();
+        document.set_annotations((!self.annotations.is_empty()).then_some(annotations));
+        Blob::of_document(media_type, &document, self.algorithm)
     }
 
     fn layer_type(&self, layer: &Layer) -> &'static str {

@@ -1,7 +1,9 @@
-//! Images and indexes as their raw bytes.
+//! Images and indexes as their raw bytes. `oci_spec` writes the documents, so that a fixture is well-formed by its types.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use oci_spec::image::{Descriptor, Digest, ImageIndexBuilder, MediaType, PlatformBuilder};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::media;
 use crate::digest::Algorithm;
@@ -26,11 +28,17 @@ impl Blob {
 
     /// The OCI descriptor of this content.
     pub fn descriptor(&self) -> Value {
-        json!({ "mediaType": self.media_type, "digest": self.digest, "size": self.bytes.len() })
+        to_value(&self.typed_descriptor())
     }
 
-    pub(super) fn of_json(media_type: &str, document: &Value, algorithm: Algorithm) -> Self {
-        Self::new(media_type, document.to_string(), algorithm)
+    pub(super) fn typed_descriptor(&self) -> Descriptor {
+        let digest: Digest = self.digest.parse().expect("invariant: a computed digest is well-formed");
+        Descriptor::new(MediaType::from(self.media_type.as_str()), self.bytes.len() as u64, digest)
+    }
+
+    /// The keys are sorted, so that the same document always gives the same bytes.
+    pub(super) fn of_document(media_type: &str, document: &impl Serialize, algorithm: Algorithm) -> Self {
+        Self::new(media_type, to_value(document).to_string(), algorithm)
     }
 }
 
@@ -90,14 +98,28 @@ impl Index {
     }
 
     fn of_type(media_type: &str, images: Vec<Image>) -> Self {
-        let manifests: Vec<Value> = images.iter().map(platform_descriptor).collect();
-        let document = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests });
-        Self { manifest: Blob::of_json(media_type, &document, Algorithm::Sha256), images }
+        let manifests: Vec<Descriptor> = images.iter().map(platform_descriptor).collect();
+        let document = ImageIndexBuilder::default()
+            .schema_version(2_u32)
+            .media_type(media_type)
+            .manifests(manifests)
+            .build()
+            .expect("invariant: every required field is set");
+        Self { manifest: Blob::of_document(media_type, &document, Algorithm::Sha256), images }
     }
 }
 
-fn platform_descriptor(image: &Image) -> Value {
-    let mut descriptor = image.manifest.descriptor();
-    descriptor["platform"] = json!({ "os": image.platform.0, "architecture": image.platform.1 });
+fn platform_descriptor(image: &Image) -> Descriptor {
+    let platform = PlatformBuilder::default()
+        .os(image.platform.0.as_str())
+        .architecture(image.platform.1.as_str())
+        .build()
+        .expect("invariant: every required field is set");
+    let mut descriptor = image.manifest.typed_descriptor();
+    descriptor.set_platform(Some(platform));
     descriptor
+}
+
+fn to_value(document: &impl Serialize) -> Value {
+    serde_json::to_value(document).expect("invariant: the documents of oci_spec are JSON")
 }

@@ -3,8 +3,8 @@
 //! The query of an upstream's link comes back to it unchanged: `last` need not be a tag, and there may be other keys.
 
 use oci::{Class, Tag};
+use oci_spec::distribution::TagListBuilder;
 use registry::client::TagsPage;
-use serde_json::json;
 use url::form_urlencoded;
 
 use super::asking::Asking;
@@ -24,7 +24,9 @@ pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) ->
     }
     let given = trim(given, n, page);
     let next = given.next.map(|next| next_page(asking, next));
-    let text = json!({ "name": repository.as_str(), "tags": given.tags }).to_string();
+    let list = TagListBuilder::default().name(repository.as_str()).tags(given.tags).build();
+    let list = list.expect("invariant: every required field is set");
+    let text = serde_json::to_string(&list).expect("invariant: a list of strings is JSON");
     Ok(Answer::Document(Document {
         media_type: "application/json",
         bytes: text.into(),
