@@ -1,7 +1,7 @@
 //! One probe: the steps of a node's pull, without the counted requests that would show nothing new.
 
 use oci::manifest::{Child, Kind};
-use oci::{Class, Digest, Manifest, Reference, Stage};
+use oci::{Class, Digest, Manifest, Platform, Reference, Stage};
 use registry::client::{Answer, ByteRange};
 use registry::{Client, Error, Evidence, Quota, Timings};
 use tokio::time::Instant;
@@ -124,9 +124,7 @@ impl<'a> Walk<'a> {
                     Some(Kind::Index { manifests }) => manifests,
                     Some(Kind::Other { blobs }) => return Ok(Some(largest_of(blobs))),
                 };
-                let offered = manifests.iter().map(|child| child.platform.as_ref());
-                let child = self.target.platform.choose(offered).map(|index| manifests[index].digest.clone());
-                let child = child.ok_or_else(|| self.platform_missing())?;
+                let Some(child) = self.child(manifests).await? else { return Ok(None) };
                 named.insert((digest.clone(), child)).1.clone()
             }
         };
@@ -136,6 +134,42 @@ impl<'a> Walk<'a> {
             Some(Kind::Index { .. }) => Some(None),
             Some(Kind::Other { blobs }) => Some(largest_of(blobs)),
         })
+    }
+
+    /// The child of an index that a node of the target's platform pulls. As in containerd, a child whose platform the
+    /// index does not name comes last, and its configuration says what it is. `None`: one of the requests was not worth
+    /// its price now.
+    async fn child(&mut self, mut manifests: Vec<Child>) -> Result<Option<Digest>, Error> {
+        let platform = &self.target.platform;
+        let chosen = |manifests: &[Child]| {
+            let offered = manifests.iter().map(|child| child.platform.as_ref());
+            platform.choose(offered).map(|index| manifests[index].digest.clone())
+        };
+        if let Some(child) = chosen(&manifests) {
+            return Ok(Some(child));
+        }
+        for child in manifests.iter_mut().filter(|child| child.platform.is_none()).take(CONFIGS_READ) {
+            match self.afforded(&child.digest).await? {
+                None => return Ok(None),
+                Some(Kind::Image { config, .. }) => child.platform = self.platform_of(&config).await?,
+                Some(_) => {}
+            }
+        }
+        chosen(&manifests).map(Some).ok_or_else(|| self.platform_missing())
+    }
+
+    async fn platform_of(&mut self, config: &Child) -> Result<Option<Platform>, Error> {
+        let repository = &self.target.image.repository;
+        let answer = self.client.blob(repository, &config.digest, None, self.deadline()).await?;
+        let mut blob = self.take(answer);
+        let mut document = Vec::new();
+        while let Some(bytes) = blob.body.next().await {
+            document.extend_from_slice(&bytes?);
+            if document.len() > CONFIG_MAX {
+                return Ok(None);
+            }
+        }
+        Ok(Platform::of_config(&document))
     }
 
     /// The manifest, if it is worth its price now.
@@ -227,3 +261,7 @@ fn largest_of(blobs: Vec<Child>) -> Option<Child> {
 
 /// Bytes read of a layer: enough to see the blob host work, too few to matter on a bill.
 const SAMPLE_BYTES: u64 = 64 * 1024;
+/// The most children of one index whose configurations are read for their platform.
+const CONFIGS_READ: usize = 4;
+/// The largest configuration that is read for its platform, in bytes.
+const CONFIG_MAX: usize = 8 << 20;

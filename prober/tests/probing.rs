@@ -328,6 +328,23 @@ async fn an_index_is_followed_to_the_platform_or_named_as_lacking_it() {
 }
 
 #[tokio::test]
+async fn a_child_without_a_platform_is_known_by_its_configuration() {
+    let registry = serving().await;
+    let of =
+        |seed, architecture| Image::builder(seed).platform("linux", architecture).layer_of(1000).finish();
+    let (arm, amd) = (of(1, "arm64"), of(2, "amd64"));
+    registry.add_index("library/both", "1", &Index::nameless(vec![arm.clone(), amd.clone()]));
+    registry.add_index("library/arm", "1", &Index::nameless(vec![arm]));
+    assert_eq!(Probing::of(&registry.url(), &["library/both:1"]).round().await.verdict, "ok");
+    assert_eq!(
+        registry.log().blob_gets(&amd.layers[0].digest),
+        1,
+        "the layer of the right child was sampled"
+    );
+    assert_eq!(Probing::of(&registry.url(), &["library/arm:1"]).round().await.verdict, "platform_missing");
+}
+
+#[tokio::test]
 async fn an_image_probed_for_two_platforms_has_a_verdict_on_each() {
     let registry = serving().await;
     let arm = Image::builder(1).platform("linux", "arm64").layer_of(1000).finish();

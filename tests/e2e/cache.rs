@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use loadtest::image::Image;
+use loadtest::image::{Image, Index};
 use loadtest::registry::Registry;
 use serde_json::Value;
 use support::process::Ran;
@@ -100,6 +100,22 @@ async fn an_image_is_warmed_listed_explained_and_purged() {
     scene.cache(&["purge", "--registry", REGISTRY]).await.ok();
     assert_eq!(scene.json(&["ls"]).await, serde_json::json!([]));
     assert_eq!(objects_held(&scene.pullgate).await, 0);
+}
+
+#[tokio::test]
+async fn an_index_that_names_no_platform_is_warmed_by_the_configurations() {
+    let scene = Scene::start().await;
+    let of =
+        |seed, architecture| Image::builder(seed).platform("linux", architecture).layer_of(1000).finish();
+    let (arm, amd) = (of(41, "arm64"), of(42, "amd64"));
+    scene.upstream.add_index("org/nameless", "1", &Index::nameless(vec![arm.clone(), amd.clone()]));
+    scene.cache(&["warm", &image("nameless"), "--platform", "linux/amd64"]).await.ok();
+    for (image, times) in [(&amd, 1), (&arm, 0)] {
+        assert_eq!(scene.upstream.log().blob_gets(&image.layers[0].digest), times, "{:?}", image.platform);
+    }
+    let other = scene.cache(&["warm", &image("nameless"), "--platform", "linux/s390x"]).await;
+    let says = "has no linux/s390x; it has linux/arm64, linux/amd64";
+    assert!(other.code() != Some(0) && other.stderr().contains(says), "{}", other.stderr());
 }
 
 #[tokio::test]

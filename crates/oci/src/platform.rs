@@ -36,6 +36,20 @@ impl Platform {
         Self::new("linux", std::env::consts::ARCH, "").normal()
     }
 
+    /// Reads the platform of an image from its configuration, `None` if the document does not name one. Everything else
+    /// in the document may be wrong: a node reads these three fields too, before it trusts the rest.
+    pub fn of_config(document: &[u8]) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Fields {
+            os: String,
+            architecture: String,
+            #[serde(default)]
+            variant: Option<String>,
+        }
+        let fields: Fields = serde_json::from_slice(document).ok()?;
+        Some(Self::new(&fields.os, &fields.architecture, &fields.variant.unwrap_or_default()))
+    }
+
     /// Returns the index in `offered` of the child that a node of this platform pulls, or `None` if no child runs on
     /// it.
     ///
@@ -169,6 +183,19 @@ mod tests {
     fn chosen<'a>(wanted: &str, offered: &[&'a str]) -> Option<&'a str> {
         let platforms: Vec<Platform> = offered.iter().map(|text| platform(text)).collect();
         platform(wanted).choose(platforms.iter().map(Some)).map(|index| offered[index])
+    }
+
+    #[test]
+    fn a_configuration_names_its_platform_or_none() {
+        let platform = |text: &str| Platform::of_config(text.as_bytes()).map(|platform| platform.to_string());
+        assert_eq!(
+            platform(r#"{"os":"linux","architecture":"arm","variant":"v6"}"#).unwrap(),
+            "linux/arm/v6"
+        );
+        assert_eq!(platform(r#"{"os":"linux","architecture":"amd64","rootfs":7}"#).unwrap(), "linux/amd64");
+        for nameless in ["", "{}", r#"{"os":"linux"}"#, r#"{"architecture":1,"os":"linux"}"#, "[]"] {
+            assert_eq!(platform(nameless), None, "{nameless}");
+        }
     }
 
     #[test]

@@ -84,12 +84,18 @@ pub struct Index {
 impl Index {
     /// An OCI index over `images`.
     pub fn oci(images: Vec<Image>) -> Self {
-        Self::of_type(media::OCI_INDEX, images)
+        Self::listing(media::OCI_INDEX, images.iter().map(platform_descriptor).collect(), images)
     }
 
     /// A Docker manifest list over `images`.
     pub fn docker(images: Vec<Image>) -> Self {
-        Self::of_type(media::DOCKER_LIST, images)
+        Self::listing(media::DOCKER_LIST, images.iter().map(platform_descriptor).collect(), images)
+    }
+
+    /// An OCI index that does not name the platforms of `images`: clients read them from the configs.
+    pub fn nameless(images: Vec<Image>) -> Self {
+        let descriptors = images.iter().map(|image| image.manifest.typed_descriptor()).collect();
+        Self::listing(media::OCI_INDEX, descriptors, images)
     }
 
     /// The digest of the index.
@@ -97,8 +103,7 @@ impl Index {
         &self.manifest.digest
     }
 
-    fn of_type(media_type: &str, images: Vec<Image>) -> Self {
-        let manifests: Vec<Descriptor> = images.iter().map(platform_descriptor).collect();
+    fn listing(media_type: &str, manifests: Vec<Descriptor>, images: Vec<Image>) -> Self {
         let document = ImageIndexBuilder::default()
             .schema_version(2_u32)
             .media_type(media_type)

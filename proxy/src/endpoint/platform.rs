@@ -3,23 +3,22 @@
 use oci::Platform;
 use oci::manifest::Child;
 
-/// The children that nodes of `platforms` pull, in their order; without platforms, the child for this machine.
-pub(super) fn chosen(manifests: &[Child], platforms: &[String]) -> Result<Vec<Child>, String> {
-    let platforms = match platforms {
-        [] => vec![Platform::of_this_machine()],
-        named => named
-            .iter()
-            .map(|text| text.parse().map_err(|error| format!("{text}: {error}")))
-            .collect::<Result<_, _>>()?,
-    };
-    let child = |wanted: &Platform| {
-        let offered = manifests.iter().map(|child| child.platform.as_ref());
-        wanted.choose(offered).map(|index| manifests[index].clone()).ok_or_else(|| missing(wanted, manifests))
-    };
-    platforms.iter().map(child).collect()
+/// The platforms that a command names; without one, the platform of this machine.
+pub(super) fn wanted(named: &[String]) -> Result<Vec<Platform>, String> {
+    match named {
+        [] => Ok(vec![Platform::of_this_machine()]),
+        named => named.iter().map(|text| text.parse().map_err(|error| format!("{text}: {error}"))).collect(),
+    }
 }
 
-fn missing(wanted: &Platform, manifests: &[Child]) -> String {
+/// The child that a node of `wanted` pulls, if one runs there.
+pub(super) fn chosen<'a>(wanted: &Platform, manifests: &'a [Child]) -> Option<&'a Child> {
+    let offered = manifests.iter().map(|child| child.platform.as_ref());
+    wanted.choose(offered).map(|index| &manifests[index])
+}
+
+/// The message for an index that has no child for `wanted`.
+pub(super) fn missing(wanted: &Platform, manifests: &[Child]) -> String {
     let there: Vec<_> =
         manifests.iter().filter_map(|child| child.platform.as_ref().map(ToString::to_string)).collect();
     format!("the image has no {wanted}; it has {}", there.join(", "))

@@ -3,11 +3,11 @@
 use http::request::Parts;
 use http_body_util::BodyExt;
 use oci::manifest::{Child, Kind as Shape};
-use oci::{Digest, ImageName, Manifest};
+use oci::{Digest, ImageName, Manifest, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::dispatch::Dispatch;
-use super::platform::chosen;
+use super::platform::{chosen, missing, wanted};
 use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::outcome::Outcome;
@@ -39,7 +39,7 @@ pub(crate) async fn pull(
         Shape::Image { config, layers } => pull.parts(config, layers).await?,
         Shape::Other { blobs } => pull.blobs(blobs).await?,
         Shape::Index { manifests } => {
-            for child in chosen(&manifests, platforms)? {
+            for child in pull.children(manifests, &wanted(platforms)?).await? {
                 match pull.manifest(&child.digest.to_string()).await?.1.kind {
                     Shape::Image { config, layers } => pull.parts(config, layers).await?,
                     Shape::Index { .. } => return Err("an index within an index is not pulled".to_owned()),
@@ -66,6 +66,42 @@ impl Pull<'_> {
         };
         let manifest = Manifest::parse(&media_type, &bytes).map_err(|error| error.to_string())?;
         Ok((digest, manifest))
+    }
+
+    /// The children that nodes of `platforms` pull, in their order. As in containerd, a child whose platform the index
+    /// does not name comes last, and its configuration says what it is.
+    async fn children(
+        &mut self,
+        manifests: Vec<Child>,
+        platforms: &[Platform],
+    ) -> Result<Vec<Child>, String> {
+        let (named, mut nameless): (Vec<_>, Vec<_>) =
+            manifests.into_iter().partition(|child| child.platform.is_some());
+        if platforms.iter().any(|wanted| chosen(wanted, &named).is_none()) {
+            for child in nameless.iter_mut().take(CONFIGS_READ) {
+                child.platform = self.platform_of(&child.digest).await?;
+            }
+        }
+        let child = |wanted: &Platform| chosen(wanted, &named).or_else(|| chosen(wanted, &nameless)).cloned();
+        let of = |wanted| {
+            child(wanted).ok_or_else(|| missing(wanted, &[named.as_slice(), nameless.as_slice()].concat()))
+        };
+        platforms.iter().map(of).collect()
+    }
+
+    /// The platform in the configuration of the image `manifest`.
+    async fn platform_of(&mut self, manifest: &Digest) -> Result<Option<Platform>, String> {
+        let Shape::Image { config, .. } = self.manifest(&manifest.to_string()).await?.1.kind else {
+            return Ok(None);
+        };
+        if config.size > CONFIG_MAX {
+            return Ok(None);
+        }
+        let ResponseBody::Reader(body) = self.ask("blobs", &config.digest.to_string()).await?.body else {
+            return Ok(None);
+        };
+        let body = body.collect().await.map_err(|error| format!("blob {}: {error}", config.digest))?;
+        Ok(Platform::of_config(&body.to_bytes()))
     }
 
     async fn parts(&mut self, config: Child, mut layers: Vec<Child>) -> Result<(), String> {
@@ -115,3 +151,7 @@ fn head(uri: &str) -> Result<Parts, http::Error> {
 
 /// One who falls back blob by blob would be spared the rule of completeness; a warming pull is not.
 const AGENT: &str = concat!("pullgate-warm/", env!("CARGO_PKG_VERSION"));
+/// The most children of one index whose configurations are read for their platform.
+const CONFIGS_READ: usize = 16;
+/// The largest configuration that is read for its platform, in bytes: containerd's limit for documents it holds whole.
+const CONFIG_MAX: u64 = 8 << 20;
