@@ -74,8 +74,13 @@ const NOT_FROM_A_PROBE: &[Class] = &[
 
 /// The results of a probe other than `ok`; a class that is added later is included and needs an alert.
 pub(crate) fn probe_classes() -> impl Iterator<Item = &'static str> {
-    let classes = Class::ALL.iter().filter(|class| !NOT_FROM_A_PROBE.contains(class));
+    let classes = Class::ALL.iter().filter(|class| is_of_a_probe(**class));
     classes.map(|class| class.as_str()).chain(["probe_could_not_run"])
+}
+
+/// True if a probe of a registry can return `class`.
+pub(crate) fn is_of_a_probe(class: Class) -> bool {
+    !NOT_FROM_A_PROBE.contains(&class)
 }
 
 /// Panics if an expression uses a series of ours that does not exist, or a histogram by its base name.

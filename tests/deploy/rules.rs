@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use oci::Class;
+use oci::class::Family;
 use serde_json::Value;
 
 use crate::{contract, files};
@@ -85,6 +87,26 @@ fn every_class_of_a_probe_is_claimed_by_exactly_one_alert() {
     };
     for class in contract::probe_classes() {
         assert_eq!(claimed(class).len(), 1, "`{class}` is covered by {:?}", claimed(class));
+    }
+}
+
+#[test]
+fn classes_of_one_family_alert_together() {
+    let alert_of = |class: Class| {
+        let alert = alerts().into_iter().find(|alert| {
+            claimed_classes(&string(alert, "expr")).iter().any(|claimed| claimed == class.as_str())
+        });
+        alert.map(|alert| string(&alert, "alert"))
+    };
+    for (family, name) in [
+        (Family::Limit, "PullgateUpstreamRateLimited"),
+        (Family::Access, "PullgateUpstreamAuthFailing"),
+        (Family::Certificate, "PullgateUpstreamDown"),
+    ] {
+        let members = Class::ALL.iter().filter(|class| class.rules().family == family);
+        for class in members.filter(|class| contract::is_of_a_probe(**class)) {
+            assert_eq!(alert_of(*class).as_deref(), Some(name), "{class}");
+        }
     }
 }
 
