@@ -9,6 +9,7 @@
 mod alertmanager;
 mod contract;
 mod dashboard;
+mod errors_page;
 mod files;
 mod kubernetes;
 mod node_pulls;

@@ -99,7 +99,7 @@ labels! {
 pub enum Side {
     /// The registry or the network towards it.
     Upstream,
-    /// The client that asked.
+    /// The client that asked: its request, or its node.
     Client,
     /// This process, its configuration or its machine.
     Ours,
@@ -217,7 +217,7 @@ impl Class {
             Self::RatePullQuota => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit),
             Self::RateBurst => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit).worsens(),
             Self::RateLogin => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit).worsens(),
-            Self::KubeletThrottle => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Limit),
+            Self::KubeletThrottle => Rules::of(Side::Client, Endpoint::Unknown, Family::Limit),
             Self::Registry5xx => Rules::of(Side::Upstream, Endpoint::Fails, Family::Reachability).resumes(),
             Self::Dns => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
             Self::ConnectTimeout => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
@@ -230,7 +230,7 @@ impl Class {
             Self::TlsNotYetValid => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
             Self::TlsName => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
             Self::TlsOther => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
-            Self::Signature => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content),
+            Self::Signature => Rules::of(Side::Client, Endpoint::Unknown, Family::Content),
             Self::BlobHost => Rules::of(Side::Upstream, Endpoint::Well, Family::Reachability).resumes(),
             Self::Stalled => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
             Self::Truncated => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes(),
