@@ -1,6 +1,6 @@
 //! The registries that are known without a file.
 
-/// A registry known without a file: what is peculiar to it. Everything else is the ordinary default.
+/// The settings of a registry that is known without a file. Every other setting has the ordinary default.
 pub(crate) struct BuiltIn {
     /// Short id; a section of this name, or one with the same registry, changes it.
     pub(crate) id: &'static str,

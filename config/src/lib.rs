@@ -1,4 +1,4 @@
-//! The configuration file, and what it means.
+//! The configuration file and its meaning.
 //!
 //! ```text
 //!   file ── read ──▶ file::raw::Root ── resolve ──▶ model::Config

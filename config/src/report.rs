@@ -59,7 +59,7 @@ impl Problem {
         span.contains(&self.span.start)
     }
 
-    /// Says what was expected.
+    /// Names the expected value.
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = expected.into();
         self

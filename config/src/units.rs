@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Random values from a fixed seed: what is written is read back the same.
+    /// Random values from a fixed seed: a written value is read back the same.
     #[test]
     fn what_is_shown_is_read_back() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;

@@ -1,4 +1,4 @@
-//! The proxy's part of the status page: what was answered, from where, and what the cache holds.
+//! The proxy's part of the status page: answers by their source, and the content of the cache.
 
 use maud::{Markup, html};
 use proxy::{Status, UpstreamStatus};

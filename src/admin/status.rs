@@ -18,7 +18,7 @@ use crate::run::readiness::Phase;
 pub(crate) struct StatusView {
     /// The time of the process's start.
     pub(crate) started: Instant,
-    /// Upstreams, what was observed of them, and the probes' verdicts.
+    /// The upstreams with their observed state, and the verdicts of the probes.
     pub(crate) shared: Shared,
     /// True if this process has a prober.
     pub(crate) probing: bool,

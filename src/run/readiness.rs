@@ -15,7 +15,7 @@ pub(crate) enum Phase {
     Draining,
 }
 
-/// The phase, set by who serves and read by the admin endpoint.
+/// The phase. The serving task sets it, and the admin endpoint reads it.
 #[derive(Clone)]
 pub(crate) struct Readiness(Arc<watch::Sender<Phase>>);
 

@@ -76,7 +76,7 @@ struct QuotaSeries {
 }
 
 impl Upstreams {
-    /// Brings the forecasts up to date, and drops what was said of sources that no answer has named for long.
+    /// Updates the forecasts, and drops the series of quota sources that no answer has named for long.
     pub(crate) fn forecast(&self, outlook: &[Outlook], now: Instant) {
         for (registry, series) in self.lock().iter_mut() {
             series.forecast(registry, outlook, now);
@@ -147,7 +147,7 @@ impl Observer for Upstreams {
     }
 }
 
-/// The observer of the proxy's own clients: what they see counts as fresh traffic for the prober.
+/// The observer of the proxy's own clients: their requests count as fresh traffic for the prober.
 pub(crate) struct FreshTraffic {
     upstreams: Arc<Upstreams>,
     successes: Mutex<HashMap<RegistryHost, Instant>>,

@@ -1,4 +1,5 @@
-//! From what the file says to what it means: defaults, built-in registries, paths, and rules that span several keys.
+//! Turns the values of the file into the configuration: defaults, built-in registries, paths, and rules that span
+//! several keys.
 
 mod credentials;
 mod document;

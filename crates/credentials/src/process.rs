@@ -30,7 +30,7 @@ pub(crate) enum RunError {
     Unreadable(io::Error),
 }
 
-/// Runs `program` with `input` on its standard input, and gives what it wrote to standard output.
+/// Runs `program` with `input` on its standard input, and returns its standard output.
 ///
 /// Its standard error is dropped: such programs may write secrets there. Beyond `limit`, or when the
 /// future is dropped, it is killed together with its whole process group.

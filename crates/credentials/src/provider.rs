@@ -88,7 +88,7 @@ struct Auth {
 }
 
 impl Response {
-    /// Errors say what is wrong without a word of what was answered.
+    /// Errors name the fault and quote nothing of the answer, which holds secrets.
     fn read(answer: &Secret) -> Result<Self, String> {
         let response: Self = serde_json::from_str(answer.expose()).map_err(|error| {
             let (line, column) = (error.line(), error.column());

@@ -1,4 +1,4 @@
-//! Bounded reading of manifests: what kind a document is and what it points to. The bytes themselves are never rewritten.
+//! Bounded reading of manifests: the kind of a document, and its references. The bytes are never rewritten.
 
 use std::collections::HashMap;
 

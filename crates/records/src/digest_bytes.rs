@@ -8,7 +8,7 @@ pub(crate) fn of_digest(digest: &Digest) -> Vec<u8> {
     digest.hex().as_bytes().chunks(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
 }
 
-/// The digest whose hash has these bytes; none if the length is that of no known algorithm.
+/// The digest whose hash has these bytes; `None` if no known algorithm has hashes of this length.
 pub(crate) fn to_digest(bytes: &[u8]) -> Option<Digest> {
     let algorithm = match bytes.len() {
         32 => "sha256",

@@ -87,7 +87,7 @@ pub(crate) fn object(position: u64) -> ObjectRecord {
     object
 }
 
-/// An object whose every time holds something.
+/// An object with a value in every field of time.
 pub(crate) fn worst_object(position: u64) -> ObjectRecord {
     let mut object = object(position);
     object.waits = Waits { fill: ms(9), quota: ms(80), slot: ms(70), token: ms(60) };

@@ -156,7 +156,7 @@ fn not_found(asked: Asked, said: &Said) -> Class {
 }
 
 impl Asked {
-    /// True for manifests and blobs, whose bytes a digest judges.
+    /// True for manifests and blobs: a digest checks their bytes.
     pub(crate) fn is_content(self) -> bool {
         matches!(self, Self::ManifestByTag | Self::ManifestByDigest | Self::Blob)
     }

@@ -127,9 +127,10 @@ labels! {
         CredentialUnreadable = "credential_unreadable";
         /// A server error status.
         ServerError = "server_error";
-        /// A mirror of ours before us answered that what is behind it fails.
+        /// Another pullgate in front of the registry answered that the registry fails.
         MirrorFailed = "mirror_failed";
-        /// Not asked: by what the registry said, it would refuse, or what it still allows is kept for others.
+        /// The request was not sent: the registry would refuse it, or its remaining quota is reserved for other
+        /// requests.
         OwnBudget = "own_budget";
         /// Every endpoint was tried.
         EndpointsExhausted = "endpoints_exhausted";

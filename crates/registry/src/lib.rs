@@ -17,7 +17,7 @@
 //! - [`upstream`]: an upstream as configured, and what the clients of all upstreams share.
 //! - [`classify`]: the rules from an HTTP answer to its class; [`error`]: the failure that results.
 //! - [`trust`]: which realm, redirect or address may be followed.
-//! - [`observe`] and [`timings`]: what is reported of each request, and to whom.
+//! - [`observe`] and [`timings`]: the report of each request, and its receiver.
 //!
 //! The crate knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
 //! way (stages, quota headers, certificate expiry) it tells an [`Observer`].

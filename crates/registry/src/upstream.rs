@@ -19,7 +19,7 @@ use crate::quota::ledger::Ledger;
 use crate::quota::memory::MemoryLedger;
 use crate::wire::listening::Listening;
 
-/// A configured registry: where to ask, as whom, and how far to follow.
+/// A configured registry: its endpoints, our identity there, and the hosts that it may send us to.
 pub struct Upstream {
     /// Short id of the configuration, such as `dockerhub`; the identity's label when credentials are used.
     pub id: String,

@@ -1,7 +1,7 @@
 //! Fills a cache folder as months of pulls would, in seconds: without asking, hashing twice or syncing.
 //!
 //! This knows pullgate's format 1 from its documentation in `store` (design decision 2). It proves itself: the
-//! upstream of the rows that use it knows none of this content, so what is not found in the store is an error.
+//! upstream of the rows that use it has none of this content, so that a request that misses the store fails.
 
 use std::{
     fs, io,

@@ -98,7 +98,7 @@ impl Log {
         self.iter().filter(|exchange| exchange.names(reference)).map(|exchange| exchange.sent_bytes).sum()
     }
 
-    /// Requests whose answer is not over.
+    /// Requests whose answers are still being sent.
     pub fn in_flight(&self) -> usize {
         self.count(|exchange| !exchange.ended)
     }

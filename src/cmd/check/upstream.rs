@@ -15,7 +15,7 @@ use crate::process::log;
 use crate::run::plans;
 use crate::run::upstream::Origins;
 
-/// Probes the named registries (all when none is named) and prints what it saw.
+/// Probes the named registries (all if none is named) and prints the verdicts.
 pub(crate) async fn upstream(config: &config::Config, names: &[String], output: Output) -> Exit {
     let chosen = match choose(config, names) {
         Ok(chosen) => chosen,
@@ -69,7 +69,7 @@ fn configured(config: &config::Config, name: &str) -> Result<RegistryHost, Strin
     }
 }
 
-/// The document for programs: a verdict of the prober, with what it did not try, or a login.
+/// The document for programs: a verdict of the prober with the steps that it did not try, or a login.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Line<'a> {

@@ -34,8 +34,8 @@ struct Named {
 }
 
 impl Control {
-    /// Binds in `dir`, whose lock this process holds: a socket there is of a process that is gone. Without the socket
-    /// everything but the commands works, so a failure is only logged.
+    /// Binds in `dir`, whose lock this process holds: a socket there belongs to a process that has ended. Without the
+    /// socket everything but the commands works, so a failure is only logged.
     pub(crate) fn bind(dir: &Path) -> Option<Self> {
         let path = socket(dir);
         let named = Named::bind(&path).inspect_err(|error| {

@@ -34,7 +34,7 @@ pub(super) enum Job {
     Flush(SyncSender<()>),
 }
 
-/// The writer's part of what it shares with the handle.
+/// The writer's half of the state that it shares with the handle.
 pub(super) struct Shared {
     pub(super) counts: Counts,
     /// Objects of the pulls that wait in the queue.

@@ -41,7 +41,8 @@ pub enum Order {
     Newest,
     /// Those that took longest come first.
     Slowest,
-    /// Those that were written first come first: with the cursor of the last answer, what was written since.
+    /// The oldest written records come first. With the cursor of the last answer, a query returns the records written
+    /// since.
     Written,
 }
 

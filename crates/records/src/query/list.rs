@@ -58,7 +58,7 @@ impl Reader {
         Ok(page(filter, rows, &fingerprint))
     }
 
-    /// The cursor of what is written from now on, for [`Order::Written`] with these filters.
+    /// The cursor of the records written from now on, for [`Order::Written`] with these filters.
     ///
     /// # Errors
     ///

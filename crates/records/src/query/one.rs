@@ -8,7 +8,7 @@ use crate::file::schema::OBJECT_IDS;
 use crate::record::pull::PullRecord;
 
 impl Reader {
-    /// The pull whose id begins with this text, with its objects. Dashes do not count.
+    /// The pull whose id begins with this text, with its objects. Dashes in the text are ignored.
     ///
     /// # Errors
     ///

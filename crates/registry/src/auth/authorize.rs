@@ -33,7 +33,7 @@ pub(crate) enum Authorization {
     Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
     /// User name and password.
     Basic(HeaderValue, Credential),
-    /// The token of whom we ask for.
+    /// The token of the identity that the request is made for.
     Caller(HeaderValue),
 }
 

@@ -20,7 +20,7 @@ struct Inner {
     expires: Option<SystemTime>,
 }
 
-/// The sha256 of a token: tells callers apart without telling what they brought.
+/// The sha256 of a token. It tells callers apart and does not reveal their tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallerId([u8; 32]);
 

@@ -59,7 +59,8 @@ pub enum BadChallenge {
 }
 
 impl Challenge {
-    /// Reads all `WWW-Authenticate` lines of an answer. Of a line that breaks off in nonsense, what came before counts.
+    /// Reads all `WWW-Authenticate` lines of an answer. If a line cannot be read to its end, its readable beginning
+    /// counts.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, BadChallenge> {
         if !headers.contains_key(WWW_AUTHENTICATE) {
             return Err(BadChallenge::Absent);

@@ -71,7 +71,7 @@ impl Exchange<'_> {
     }
 }
 
-/// A token, and what it took.
+/// A token, and the time that its exchange took.
 pub struct Grant {
     /// The token.
     pub token: Token,
@@ -201,7 +201,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The place of one key: who holds `turn` exchanges, the others wait for it.
+/// The entry of one key. The holder of `turn` exchanges the token; other requests wait for it.
 #[derive(Default)]
 struct Slot {
     turn: tokio::sync::Mutex<()>,
@@ -213,7 +213,7 @@ struct State {
     token: Option<(Token, Instant)>,
     /// Where it came from. Forgotten with the first failure there: the registry may name another place by now.
     origin: Option<Bearer>,
-    /// Counts failed exchanges: who waits sees by it that one failed meanwhile.
+    /// The number of failed exchanges. A waiting request reads it to notice that an exchange failed meanwhile.
     failures: u64,
     last_failure: Option<Error>,
 }
@@ -359,7 +359,7 @@ fn form(scope: &str, exchange: &Exchange<'_>, grant: &[(&str, &str)]) -> Bytes {
     form.finish().into()
 }
 
-/// The token in an answer and how long we shall use it, or the class of what came instead.
+/// The token in an answer with the time for which we use it, or the class of another answer.
 fn read(answer: &TokenAnswer, host: &str, identified: bool) -> Result<(Token, Duration), Error> {
     let context = classify::Context {
         stage: Stage::Token,

@@ -80,7 +80,7 @@ pub(crate) fn head_of(manifest: RawManifest) -> ManifestHead {
     }
 }
 
-/// The head of a blob's answer, with what is still on the wire.
+/// The head of a blob's answer, with the body that is still on the wire.
 pub(crate) fn blob_head(
     mut given: Given,
     range: Option<ByteRange>,

@@ -24,7 +24,7 @@ impl Failures {
     /// Takes note of a failure.
     ///
     /// # Errors
-    /// The failure itself, when it stands whoever else is asked.
+    /// The failure itself, if no other endpoint can change it.
     pub(crate) fn add(&mut self, endpoint: usize, error: Error) -> Result<(), Error> {
         let own = endpoint == self.own;
         if own && is_final(&error) {

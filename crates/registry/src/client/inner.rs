@@ -18,7 +18,7 @@ use crate::upstream::{Outbound, Upstream};
 use crate::wire::pool::Pool;
 use crate::wire::transport::Transport;
 
-/// For whom we ask.
+/// The identity that a request is made for.
 #[derive(Clone)]
 pub(crate) struct Behalf {
     /// Mirrors the request passed before us.

@@ -1,7 +1,7 @@
 //! The client of one upstream: a question, its walk over the endpoints, and what the answer means.
 //!
-//! - `api`: the methods other crates call; `values`: what they return.
-//! - `request` says what is asked for; `turns` asks the endpoints in order; `call` asks one of them; `walk` is
+//! - `api`: the methods that other crates call; `values`: the values that they return.
+//! - `request` describes a request; `turns` asks the endpoints in order; `call` asks one of them; `walk` is
 //!   what such a call needs to know; `inner` and `connections` are what clones of a client share.
 //! - `verdict` tells a failure from a good answer; `answer` turns a good answer into a value; `failures` chooses
 //!   which endpoint's failure is reported; `account` reports one request to the observer.

@@ -1,4 +1,4 @@
-//! One question to an upstream: what is asked for, and how.
+//! One request to an upstream: its object and its manner.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

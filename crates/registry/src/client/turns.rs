@@ -82,7 +82,7 @@ impl Inner {
         !self.guards[endpoint].refuses(Instant::now()) && self.may_retry()
     }
 
-    /// One endpoint's turn, before the `others` still to be asked, and whose it was.
+    /// The turn of one endpoint, with the `others` still to be asked. Returns the result and the endpoint.
     fn turn<'a, T, M: Fn(Given) -> Result<T, Error>>(
         &'a self,
         behalf: &'a Behalf,
@@ -104,7 +104,7 @@ impl Inner {
         (0..count).map(move |turn| (first + turn) % count)
     }
 
-    /// The part of the time left for an endpoint when `others` are still to be asked; who is paused needs none.
+    /// The part of the time left for an endpoint when `others` are still to be asked. A paused endpoint needs no time.
     fn share(&self, deadline: Instant, others: &[usize]) -> Instant {
         let now = Instant::now();
         let others = others.iter().filter(|other| !self.guards[**other].refuses(now)).count();

@@ -8,7 +8,7 @@ use crate::quota::headers::Quota;
 use crate::timings::{Peer, Timings};
 use crate::wire::body::Body;
 
-/// An answer and what it took to get it.
+/// An answer, with the times and the quota that came with it.
 #[derive(Debug)]
 pub struct Answer<T> {
     /// The kind of thing that was asked for.

@@ -1,4 +1,4 @@
-//! One endpoint under one question: what the walk to it needs to know, and what comes of it.
+//! One request to one endpoint: the inputs of the walk to it, and its result.
 
 use std::sync::Arc;
 
@@ -150,5 +150,5 @@ const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));
 const CLIENT: &str = "client";
 /// The identity of requests without any credential.
 pub(crate) const NOBODY: &str = "anonymous";
-/// The one endpoint that sees callers' tokens, and whose challenge tells them where to get one.
+/// The one endpoint that sees the tokens of callers. Its challenge names the server that issues them.
 pub(crate) const CALLERS_ENDPOINT: usize = 0;

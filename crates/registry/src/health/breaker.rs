@@ -54,7 +54,7 @@ pub struct Trouble {
 pub(crate) enum Health {
     /// It answers.
     Well,
-    /// It fails whoever asks.
+    /// The endpoint fails for every identity.
     Ill(Class, Stage),
     /// It fails for this object, given as a hash; for others it may answer.
     IllFor(Class, Stage, u64),

@@ -142,7 +142,7 @@ impl Guard {
 }
 
 impl Ticket<'_> {
-    /// The endpoint gave what was asked for, as far on the way as `farthest`.
+    /// The endpoint answered well; `farthest` is the farthest stage that it reached.
     pub(crate) fn succeeded(mut self, farthest: Stage) {
         if let Some((object, _)) = self.object.take() {
             self.guard.objects.forget(object);

@@ -67,7 +67,7 @@ impl Objects {
     }
 }
 
-/// Forgets the object whose last failure is the longest ago, if there are too many.
+/// Forgets the object with the oldest last failure, if there are too many.
 fn make_room(objects: &mut HashMap<u64, Failing>) {
     if objects.len() >= OBJECTS_MAX {
         let oldest = objects.iter().min_by_key(|(_, failing)| failing.last).map(|(object, _)| *object);

@@ -1,4 +1,4 @@
-//! How many requests of ours may be repetitions: a tenth of what is asked anyway, and a few when little is.
+//! Limits repeated requests: to a tenth of the first requests, and to a few if there are few first requests.
 //!
 //! Counted are requests sent again after the same request failed: a fill's second try after a reset, its further tries
 //! without progress, the second asking for an expired blob URL, a hedge. Not counted, because nothing is repeated or it

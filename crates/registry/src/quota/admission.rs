@@ -31,7 +31,7 @@ pub(crate) struct Admitted<'a> {
     open: bool,
 }
 
-/// Sends a free HEAD, whose answer says what is left of a quota.
+/// Sends a free HEAD. Its answer states the rest of the quota.
 pub(crate) trait Look {
     /// Takes the walk's turn, through its breaker. Only the failure is of use: the ledger hears the rest.
     async fn look(&self, walk: &Walk<'_>) -> Result<(), Error>;
@@ -121,7 +121,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks for the manifest's headers, which is free, so that the ledger hears what is left. An open breaker is heeded.
+    /// Asks for the manifest's headers, which is free, so that the ledger learns the rest of the quota. An open breaker
+    /// forbids it.
     async fn look(&self, look: &impl Look) {
         let question = UpstreamRequest {
             kind: RequestKind::ManifestHead,

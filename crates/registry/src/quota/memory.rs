@@ -1,6 +1,6 @@
 //! The ledger in the memory of this process: one entry for each registry, identity and endpoint.
 //!
-//! An answer alone says whom the registry counts (the source); another source is another quota.
+//! Only an answer names the party that the registry counts (the source). Each source has its own quota.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::quota::headers::Quota;
 use crate::quota::ledger::{Ledger, Outlook, Price, QuotaKey, Rank, Withheld};
 use crate::quota::standing::{Pause, Standing};
 
-/// The quotas of all upstreams; one per process. Bounded by what is configured.
+/// The quotas of all upstreams; one per process. The configured upstreams bound their number.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     entries: Mutex<HashMap<QuotaKey, Entry>>,

@@ -1,4 +1,4 @@
-//! The quotas of registries: what they state, what is spent, and which request may go out.
+//! The quotas of registries: the stated limits, the spent requests, and the decision which request may go out.
 //!
 //! - `headers` and `retry_after` read one answer.
 //! - `ledger` is the trait that remembers them all; `memory` implements it, with one `standing` for each quota.

@@ -19,7 +19,8 @@ pub(super) struct Standing {
     samples: VecDeque<(Instant, u64)>,
     /// Counted requests on their way.
     in_flight: u64,
-    /// Counted requests sent since the last word, whose answers said nothing of the quota: they may have counted.
+    /// Counted requests since the registry last stated the quota. Their answers did not state it, so they may have
+    /// counted.
     unsettled: u64,
     /// While it lasts, no counted request goes out.
     pub(super) quota: Option<Pause>,
@@ -54,7 +55,8 @@ pub(super) struct Pause {
     pub(super) until: Instant,
     /// True if the registry named the time; false if it is our guess.
     pub(super) told: bool,
-    /// Of the quota's pause: what was left when the registry refused. A word of more than that ends it.
+    /// The requests that were left when the registry refused and the quota's pause began. A larger number in an answer
+    /// ends the pause.
     remaining: u64,
 }
 
@@ -198,7 +200,7 @@ impl Standing {
         ours.max(decline)
     }
 
-    /// How long what is left will last at the present rate, after what is `queued` has been served.
+    /// The time for which the remaining requests will last at the present rate, after the `queued` ones are served.
     pub(super) fn empty_in(&self, queued: u64, now: Instant) -> Option<Duration> {
         let left = self.left(now)?.saturating_sub(queued) as f64;
         let seconds = left / self.rate(now);
@@ -231,7 +233,7 @@ impl Standing {
         }
     }
 
-    /// Forgets what is too old to matter.
+    /// Forgets entries that are too old to matter.
     fn forget(&mut self, now: Instant) {
         let window = self.word.as_ref().and_then(|word| word.quota.window).unwrap_or(WORD_AGE_MAX);
         // Twice the window: what has rolled out of it after the last word is still needed to say so.

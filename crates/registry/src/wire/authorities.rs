@@ -36,7 +36,7 @@ impl Authorities {
         Ok(Self { roots: roots.clone(), files, held: Mutex::new(Held { seen: Ok(seen), tls }) })
     }
 
-    /// TLS as the files say now. Files that became unreadable leave what they said before.
+    /// TLS by the present content of the files. A file that became unreadable keeps its last content.
     pub(crate) async fn tls(&self) -> Tls {
         if !self.files.is_empty() {
             let files = Arc::clone(&self.files);

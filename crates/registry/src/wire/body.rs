@@ -1,4 +1,4 @@
-//! A response body that knows what it was promised: length, progress and minimum rate.
+//! A response body that checks the promises of its head: length, progress and minimum rate.
 
 use std::fmt;
 use std::future::Future;

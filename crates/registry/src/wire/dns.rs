@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use crate::error::Reason;
 use crate::wire::last_good::LastGood;
 
-/// Resolves host names over the system's name servers and `/etc/hosts`. While the name servers fail, what they said
-/// less than ten minutes ago still counts; where it leads is judged at dial like any answer.
+/// Resolves host names over the system's name servers and `/etc/hosts`. While the name servers fail, the answers that
+/// they gave less than ten minutes ago still counts; where it leads is judged at dial like any answer.
 pub struct Resolver {
     names: Names,
     last_good: Mutex<LastGood>,

@@ -1,4 +1,4 @@
-//! Forward proxies of the environment (`HTTPS_PROXY` and its kin): `CONNECT`, and whose fault a failure is.
+//! Forward proxies of the environment (`HTTPS_PROXY` and its kin): `CONNECT`, and the party at fault for a failure.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};

@@ -29,7 +29,7 @@ impl LastGood {
         }
     }
 
-    /// The name servers failed: what they said before, unless that is too long ago.
+    /// The earlier answer, for use while the name servers fail; `None` if it is too old.
     pub(crate) fn after_failure(&mut self, host: &str, now: Instant) -> Option<Vec<IpAddr>> {
         let known = self.0.get_mut(host).filter(|known| now < known.since + AGE_MAX)?;
         known.failed = Some(now);

@@ -1,7 +1,7 @@
 //! The wire: from a URL to the head of an answer and its body.
 //!
 //! - `transport` sends one request, over a connection of `pool` or one that `dial` opens. `target` names where a
-//!   connection goes, `stream` is what it is spoken over, `forward` passes a forward proxy.
+//!   connection goes, `stream` carries its bytes, `forward` passes a forward proxy.
 //! - `dns` resolves names and keeps the last good answer in `last_good`; `listening` knows our own addresses.
 //! - `tls` makes handshakes with the certificates that `authorities` reads; `build` is why that fails at the start.
 //! - `body` holds a body to its promises; `read` reads a short one to its end.

@@ -1,4 +1,4 @@
-//! Idle connections, by where they lead and whom they trust.
+//! Idle connections, by their target and the authorities that they trust.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

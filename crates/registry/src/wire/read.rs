@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::classify::BODY_PREFIX;
 
-/// Reads what is left of an answer nobody wants, so that its connection can be used again.
+/// Reads the rest of an unwanted answer, so that its connection can be used again.
 pub(crate) async fn drain(incoming: Incoming, deadline: Instant) {
     prefix(incoming, deadline).await;
 }

@@ -1,4 +1,4 @@
-//! Challenges, tokens and credentials: how often who is asked, and who gets to see what.
+//! Challenges, tokens and credentials: the number of requests to each server, and the secrets that each server sees.
 
 use std::sync::Arc;
 use std::time::Duration;

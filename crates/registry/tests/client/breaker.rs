@@ -1,4 +1,4 @@
-//! An endpoint that fails is left alone; what is repeated is little; blobs leave room for manifests.
+//! A failing endpoint is left alone, few requests are repeated, and blobs leave room for manifests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Several endpoints: who is asked next, and whose answer counts.
+//! Several endpoints: their order, and the endpoint whose answer counts.
 
 use std::time::Duration;
 

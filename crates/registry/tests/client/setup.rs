@@ -1,4 +1,4 @@
-//! An upstream in a loopback zone, a client for it, and ears for what it tells.
+//! An upstream in a loopback zone, a client for it, and an observer that keeps its reports.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 /// The repository all tests pull from.
 pub(crate) const REPOSITORY: &str = "library/alpine";
 
-/// Longer than any test: what is open stays open.
+/// Longer than any test, so that open connections stay open.
 pub(crate) const LONG: Pauses =
     Pauses { failures: 5, first: Duration::from_secs(600), longest: Duration::from_secs(600) };
 /// Over in a moment.

@@ -1,4 +1,4 @@
-//! The start of a store: it waits for the folder's lock, removes what a crash left behind, and indexes what is there.
+//! The start of a store: it waits for the folder's lock, removes the leftovers of a crash, and indexes the content.
 
 use std::collections::HashSet;
 use std::fs::File;

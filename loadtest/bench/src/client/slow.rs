@@ -38,7 +38,7 @@ impl SlowReaders {
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Ends the readers, and returns the number of those whose answer was still coming.
+    /// Ends the readers, and returns the number of readers whose answers had not ended.
     pub(crate) fn stop(mut self) -> usize {
         self.end()
     }

@@ -85,7 +85,7 @@ impl Server {
         }
         fetch(&layer)?;
         let mut before = upstream.settled(&content.layer)?;
-        // nginx may still be putting away what it has sent.
+        // nginx may still be storing content that it has already sent.
         for _ in 0..WARM_TRIES {
             fetch(&layer)?;
             let after = upstream.settled(&content.layer)?;

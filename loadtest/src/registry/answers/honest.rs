@@ -156,7 +156,7 @@ fn referrers(shared: &Shared, ask: &Ask) -> Answer {
     if filter.is_some() { answer.header("oci-filters-applied", "artifactType") } else { answer }
 }
 
-/// Leaves `by` of what is listed, from where the query's opaque `page` says, and makes the link to the rest.
+/// Keeps `by` entries of the list, beginning at the query's opaque `page`, and makes the link to the next page.
 fn turn_page(ask: &Ask, listed: &mut Vec<Value>, by: usize) -> Option<String> {
     let begin = ask.query("page").and_then(|page| page.parse().ok()).unwrap_or(0_usize).min(listed.len());
     listed.drain(..begin);

@@ -77,7 +77,7 @@ impl Rule {
         self.status(307)
     }
 
-    /// A tag list whose every page of `page` tags links to a next one.
+    /// A tag list without end: every page has `page` tags and links to a next page.
     pub fn endless_tags(self, page: usize) -> Self {
         self.answer_with(move |ask| endless_tags(ask, page))
     }
