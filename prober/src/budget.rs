@@ -20,7 +20,7 @@ struct Stated {
 }
 
 impl Budget {
-    /// Takes note of what an answer stated. An answer without quota headers changes nothing.
+    /// Notes the quota that an answer stated. An answer without quota headers changes nothing.
     pub(crate) fn learn(&mut self, quota: Option<&Quota>) {
         if let Some(Quota { limit: Some(limit), window, .. }) = quota {
             self.stated = Some(Stated { limit: *limit, window: window.unwrap_or(WINDOW) });

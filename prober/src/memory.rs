@@ -1,4 +1,4 @@
-//! The state that outlives a lane: a reload builds lanes anew, and must neither grant them their share again nor forget
+//! The state that outlives a lane: a reload builds new lanes, and must neither grant them their share again nor forget
 //! what was paid for.
 
 use std::collections::{HashMap, HashSet};

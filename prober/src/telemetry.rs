@@ -119,7 +119,7 @@ impl Telemetry {
     }
 }
 
-/// A registry that is no longer probed is in no state, and not stale either.
+/// Removes the state and the staleness of a registry that is no longer probed.
 impl Drop for Telemetry {
     fn drop(&mut self) {
         self.states(&[]);

@@ -11,7 +11,7 @@ pub enum Verdict {
     Pending,
     /// It works, as far as [`Depth`] says.
     Ok(Depth),
-    /// It fails, for a named cause.
+    /// The target fails for a named cause.
     Failed(Failed),
 }
 

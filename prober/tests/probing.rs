@@ -89,7 +89,7 @@ impl Probing {
         Self { ledger, lane, clock, board, memory, plan }
     }
 
-    /// Builds the lane anew, as a reload does.
+    /// Builds the lane again, as a reload does.
     fn reload(&mut self) {
         self.lane = lane(&self.plan, &self.board, &self.memory, self.clock);
     }

@@ -139,7 +139,7 @@ impl<T> std::fmt::Debug for Answers<T> {
     }
 }
 
-/// Younger answers are not asked for anew when they are refused: the program would say the same.
+/// If a registry refuses a younger answer, the program is not run again: it would give the same answer.
 const YOUNG: Duration = Duration::from_secs(5);
 /// The longest use of an answer, however long a lifetime it states.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);

@@ -96,7 +96,7 @@ pub(crate) enum DockerConfigError {
     /// A field of another type.
     #[error("{1} in the entry {0:?} is not text")]
     Type(String, &'static str),
-    /// An entry that is no table.
+    /// An entry that is not a table.
     #[error("the entry {0:?} is not a table such as {{\"auth\": \"...\"}}")]
     NoTable(String),
 }

@@ -5,7 +5,7 @@ use crate::labels;
 labels! {
     /// A named cause of failure.
     Class {
-        /// The reference is no image name; nothing was sent.
+        /// The reference is not an image name; no request was sent.
         NameInvalid = "name_invalid";
         /// The pod forbids pulling and the node does not hold the image.
         NeverPolicy = "never_policy";

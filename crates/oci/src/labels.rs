@@ -1,6 +1,6 @@
 //! Closed lists of named values: each is an enum with stable labels, declared in one place.
 
-/// The text is no value of the closed list.
+/// The text is not a value of the closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a value of the closed list")]
 pub struct UnknownLabel;

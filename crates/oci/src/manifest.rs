@@ -51,7 +51,7 @@ pub enum Kind {
     },
 }
 
-/// A descriptor, reduced to what we need.
+/// The fields of a descriptor that we need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
     /// Digest of the content.

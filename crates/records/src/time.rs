@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time, in whole milliseconds since 1970-01-01 UTC; negative before it.
 ///
-/// Every operation saturates, so that a clock that jumps or a question about a million years ago is no error.
+/// Every operation saturates, so that a jump of the clock or a query about a million years ago causes no error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 

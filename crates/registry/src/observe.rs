@@ -19,7 +19,7 @@ pub trait Observer: Send + Sync {
     /// A TLS handshake showed this certificate chain, verified or not.
     fn certificate(&self, registry: &RegistryHost, certificate: &Certificate);
 
-    /// A request was not sent, because of what the registry still allows; nobody listens by default.
+    /// A request was not sent, because of the remaining quota. The default does nothing.
     fn withheld(&self, _registry: &RegistryHost, _class: Class, _demand: Demand) {}
 
     /// Body bytes came in.

@@ -20,7 +20,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// The checks of what a zone allows an upstream to lead us to.
+/// Checks the places that a zone allows an upstream to send us to.
 pub(crate) trait Follow {
     /// Checks that `addr`, to which `host` resolved, may be dialled. Pass the same address to the connect call.
     ///

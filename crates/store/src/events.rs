@@ -47,7 +47,7 @@ pub trait Events: Send + Sync + 'static {
     /// The cache folder's lock is lost, for this reason: nothing is stored.
     fn folder_lost(&self, _reason: &str) {}
 
-    /// The store holds so much of a kind, after a change.
+    /// The amount that the store holds of a kind, after a change.
     fn holds(&self, _kind: Kind, _objects: u64, _bytes: u64) {}
 
     /// Content left the store.

@@ -34,7 +34,8 @@ impl Cursor {
     }
 }
 
-/// FNV-1a over the place and the filters: finds mistakes, and is no protection, since there is nothing to protect.
+/// FNV-1a over the place and the filters: it finds mistakes. It does not protect against forgery, because a cursor
+/// grants nothing.
 fn check(key: i64, seq: i64, fingerprint: &str) -> u32 {
     let bytes = key.to_be_bytes().into_iter().chain(seq.to_be_bytes()).chain(fingerprint.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))

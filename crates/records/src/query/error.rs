@@ -69,7 +69,7 @@ pub enum QueryError {
         "the cursor does not belong to this question: ask again without it, with the same filters from page to page"
     )]
     Cursor,
-    /// The text is no part of the id of a pull.
+    /// The text cannot be a part of a pull's id.
     #[error("`{0}` is no id of a pull: give at least {PREFIX_MIN} hexadecimal digits of it")]
     Id(String),
     /// No pull has this id.

@@ -183,7 +183,7 @@ impl Walk<'_> {
         Ok(bearer(key, granted?))
     }
 
-    /// A token for `url`, a registry that a redirect led to. No credential of ours is for it, so it is asked as nobody.
+    /// A token for `url`, a registry that a redirect led to. We have no credential for it, so the request is anonymous.
     pub(crate) async fn foreign_token(
         &self,
         url: &Url,

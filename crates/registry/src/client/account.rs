@@ -1,4 +1,4 @@
-//! One request's observation, told at most once: when it failed, when its last byte came, or when nobody wanted more.
+//! One request's observation, reported at most once: when it failed, when its last byte came, or when its reader left.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Account {
     /// True if the request itself went out, so that the registry may have counted it. One that failed on the way there, or was answered with
     /// a challenge, has not.
     pub(crate) sent: bool,
-    /// True if the answer is good, so that dropping the rest of it is no failure.
+    /// True if the answer is good, so that dropping the rest of its body is not a failure.
     pub(crate) good: bool,
     told: bool,
 }

@@ -114,7 +114,7 @@ impl BlobHead {
     }
 }
 
-/// One page of tags, names as they came: some registries list names that are no tags beside those that are.
+/// One page of tags, with the names unchanged: some registries list names that are not valid tags.
 pub(crate) fn tags(given: &Given) -> Result<TagsPage, Error> {
     #[derive(Deserialize)]
     struct List {

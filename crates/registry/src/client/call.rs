@@ -93,8 +93,8 @@ impl Walk<'_> {
         landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
     }
 
-    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host. Another host
-    /// may be a registry of its own (registry.k8s.io leads to regional ones): it gets a token of its own, got as nobody.
+    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host. Another
+    /// host may be a registry of its own (registry.k8s.io leads to regional ones): we get an anonymous token for it.
     async fn follow(
         &self,
         authorization: Option<&Authorization>,

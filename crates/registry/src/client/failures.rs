@@ -54,7 +54,7 @@ fn own_endpoint(upstream: &Upstream) -> usize {
     endpoints.iter().position(is_own).unwrap_or(endpoints.len().saturating_sub(1))
 }
 
-/// The registry knows us and says no, or does not have it. What its blob host says is no such answer.
+/// True if the registry itself refuses us or lacks the object. An answer of its blob host does not count.
 fn is_final(error: &Error) -> bool {
     let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
     let refused = |status: u16| (400..500).contains(&status) && !too_busy.contains(&status);

@@ -76,7 +76,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A source that keeps what a program answered shall ask it anew.
+    /// A source that keeps the answer of a program must run the program again.
     fn refused(&self, error: &Error, authorization: Option<&Authorization>) {
         if error.class == Class::AuthRejected
             && let Some(Authorization::Basic(..)) = authorization

@@ -97,7 +97,7 @@ impl Breaker {
         }
     }
 
-    /// Why nobody but a probe may ask; `None` while closed.
+    /// The reason why only a probe may ask; `None` while the breaker is closed.
     pub(crate) fn pause(&self) -> Option<Paused> {
         match self.phase {
             Phase::Closed { .. } => None,

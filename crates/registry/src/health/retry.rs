@@ -30,7 +30,7 @@ impl RetryBudget {
     pub(crate) const WINDOW: Duration = Duration::from_secs(10);
     /// Retries in a window that are allowed however little is asked.
     pub(crate) const FLOOR: u64 = 3;
-    /// One retry for so many requests.
+    /// The number of requests that earn one retry.
     pub(crate) const REQUESTS_PER_RETRY: u64 = 10;
 
     /// Takes note of a request.

@@ -221,11 +221,12 @@ fn is_refusal(error: &Error) -> bool {
         && error.evidence.status == Some(429)
 }
 
-/// Waited for by any policy: nobody notices, and a pull is saved.
+/// Every policy waits for this time: no client notices, and a pull is saved.
 const BRIEF: Duration = Duration::from_secs(1);
 /// Between two looks at the quota while requests are held.
 const LOOK_HELD: Duration = Duration::from_secs(1);
 /// Between two looks at the quota while requests are refused.
 const LOOK_RELEASED: Duration = Duration::from_secs(30);
-/// Longest sleep of a waiting request: quota that rolls out of the window is told by nobody.
+/// The longest sleep of a waiting request. It looks again then, because no registry reports that requests left the
+/// window.
 const WAKE_EVERY: Duration = Duration::from_secs(1);

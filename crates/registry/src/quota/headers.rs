@@ -61,7 +61,7 @@ fn source(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= SOURCE_MAX && text.bytes().all(plain)).then(|| text.to_owned())
 }
 
-/// Largest number believed, in pulls: beyond it nobody is limited.
+/// The largest number believed, in pulls. A larger one limits no client in practice.
 const COUNT_MAX: u64 = 1_000_000_000_000;
 /// Longest window believed, in seconds: a year.
 const WINDOW_MAX: u64 = 366 * 24 * 60 * 60;

@@ -150,7 +150,7 @@ impl Ledger for MemoryLedger {
 }
 
 impl Entry {
-    /// Lets a request go, and those who wait behind it a moment later.
+    /// Lets a request go, and the requests that wait behind it a moment later.
     fn release(&mut self, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         self.verdict(price, rank, now)?;
         if rank.is_some() {

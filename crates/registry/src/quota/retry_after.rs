@@ -1,4 +1,4 @@
-//! How long a server asks us to stay away, in the three ways it is written; nonsense is no wish at all.
+//! How long a server asks us to stay away, in its three spellings. A value that cannot be read is ignored.
 
 use std::time::{Duration, SystemTime};
 

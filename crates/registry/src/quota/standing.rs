@@ -285,7 +285,7 @@ const WORD_AGE_MAX: Duration = Duration::from_secs(3600);
 const RATE_PERIOD: Duration = Duration::from_secs(600);
 /// A rate taken over less would be a guess.
 const RATE_PERIOD_MIN: Duration = Duration::from_secs(60);
-/// Between two samples of what the registry says is left.
+/// The time between two samples of the remaining quota that the registry states.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 /// A quota that lasts longer than this does not run dry.
 const FORECAST_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

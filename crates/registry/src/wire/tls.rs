@@ -37,9 +37,9 @@ pub(crate) struct Pem {
 /// Makes TLS connections that trust one set of authorities. There is no switch that turns verification off.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    /// Everything but the verifier, which is made anew for each connection.
+    /// Everything except the verifier, which each connection makes for itself.
     base: ClientConfig,
-    /// `None` when there is no authority at all: every certificate is then of an unknown one.
+    /// `None` when there is no authority at all: every certificate is then from an unknown authority.
     verifier: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }

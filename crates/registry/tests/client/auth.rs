@@ -84,7 +84,7 @@ async fn after_a_failed_renewal_the_registry_is_asked_where_tokens_are() {
     assert_eq!((upstream.log().tokens(), upstream.log().manifest_heads()), (2, 2));
 }
 
-/// Time goes by while nobody asks.
+/// Time passes without a request.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;

@@ -74,7 +74,7 @@ async fn while_name_servers_are_silent_the_last_good_answer_stands_in() {
     }
 }
 
-/// The question back, with 127.0.0.1 for A, which nobody may keep (RFC 1035, 4.1).
+/// The question back, with 127.0.0.1 for A, which no resolver may cache (RFC 1035, 4.1).
 fn loopback_for_a_moment(question: &[u8]) -> Vec<u8> {
     let end = 12 + question[12..].iter().position(|byte| *byte == 0).expect("a name") + 5;
     let is_a = question[end - 4..end - 2] == [0, 1];

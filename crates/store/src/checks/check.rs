@@ -207,7 +207,7 @@ pub(crate) async fn hash_piece(
 
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
-/// Large contents that are hashed at the same time. The limit leaves the disk to those who read.
+/// Large contents that are hashed at the same time. The limit leaves the disk to the readers.
 const AT_ONCE: usize = 2;
 /// Files remembered as right, at most: more than may be open while they are checked.
 const RIGHT_MAX: u64 = 4096;

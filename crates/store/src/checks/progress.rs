@@ -24,5 +24,5 @@ impl Scrubbed {
     }
 }
 
-/// The progress of a store's scrub, shared between the scrub and those who show it.
+/// The progress of a store's scrub, shared between the scrub and its displays.
 pub(crate) type Progress = Mutex<Scrubbed>;

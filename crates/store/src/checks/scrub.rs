@@ -19,7 +19,7 @@ use crate::space::room::Room;
 pub(crate) struct Pace {
     /// The pause after each piece.
     pub(crate) pause: Duration,
-    /// The scrub reads only after requests were silent for so long. It also waits so long after an object that could
+    /// The scrub reads only after this time without a request. It also waits so long after an object that could
     /// not be read.
     pub(crate) quiet: Duration,
 }

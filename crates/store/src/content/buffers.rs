@@ -100,9 +100,9 @@ fn counted(buffer: &[u8]) -> usize {
     if buffer.len() > SMALLEST { buffer.len() } else { 0 }
 }
 
-/// The budget, bytes: with so many in larger windows, further windows are of the smallest size.
+/// The budget in bytes. When larger windows use all of it, further windows have the smallest size.
 const BUDGET: usize = 32 << 20;
-/// A window gets at most one part in so many of what is left of the budget.
+/// The divisor of the remaining budget: a window gets at most this fraction of it.
 const SHARES: usize = 32;
 /// Largest window, bytes: it fits into the processor's cache.
 pub(crate) const LARGEST: usize = 256 << 10;

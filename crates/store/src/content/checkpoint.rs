@@ -27,7 +27,7 @@ pub(crate) struct Checkpoints {
     folder: Folder,
     digest: Digest,
     file: Arc<dyn File>,
-    /// Held so that nobody else writes the file while a checkpoint is made.
+    /// The lock that keeps other writers from the file while a checkpoint is made.
     writer: Option<Arc<Writer>>,
     progress: Arc<(Mutex<Progress>, Condvar)>,
 }

@@ -22,7 +22,7 @@ pub enum Fault {
     Once(i32),
     /// Fails with this error number, and so does every later one.
     Always(i32),
-    /// Reads fail with this error number, as many as were set; other operations succeed.
+    /// The set number of reads fail with this error number; other operations succeed.
     Reads(i32),
     /// A write stores half of its bytes, then fails for want of space.
     ShortWrite,
@@ -94,7 +94,7 @@ impl Trap {
         );
     }
 
-    /// From now on each sync of a file or folder takes so much longer.
+    /// Adds this time to each later sync of a file or folder.
     pub fn slow_syncs(&self, by: Duration) {
         *self.0.sync_takes.lock().unwrap() = by;
     }

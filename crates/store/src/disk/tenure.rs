@@ -89,7 +89,7 @@ impl Tenure {
         self.refusal().map_or(Ok(()), |refusal| Err(io::Error::other(refusal)))
     }
 
-    /// A counter that changes each time the folder was begun anew.
+    /// A counter that changes each time the folder is set up again.
     pub(crate) fn foundings(&self) -> watch::Receiver<u64> {
         self.foundings.subscribe()
     }
@@ -135,7 +135,7 @@ pub(crate) async fn keep(tenure: Arc<Tenure>, gone: impl Fn() -> bool + Send) {
     }
 }
 
-/// True if `error` is no failure of a disk but says that the folder may not be written.
+/// True if `error` says that the folder may not be written, which is not a failure of the disk.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Refusal>())
 }

@@ -241,7 +241,7 @@ impl Ghosts {
     }
 }
 
-/// Most uses that count: an entry that nobody asks for any more stays in its queue for so many rounds.
+/// The largest number of uses that counts: an entry without further requests stays in its queue for this many rounds.
 const USES_MAX: u8 = 3;
 /// Uses within this time count as one.
 const ONE_USE: Duration = Duration::from_secs(60);

@@ -61,7 +61,7 @@ struct Known {
 #[derive(Clone, Copy, Debug)]
 struct Used {
     at: SystemTime,
-    /// The same by a clock that nobody sets, or the time at which the content was found on the disk.
+    /// The same time by the monotonic clock, or the time at which the content was found on the disk.
     seen: Instant,
     /// Whether the file's own times say so, too.
     noted: bool,
@@ -455,7 +455,8 @@ impl Reservation {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
-    /// Grows to at least `bytes`, without a look at the budget: a fill of unknown length has written so much.
+    /// Grows to at least `bytes`, regardless of the budget: a fill of unknown length has already written this many
+    /// bytes.
     pub fn cover(&mut self, bytes: u64) {
         if bytes > self.bytes {
             self.index.known().reserved += bytes - self.bytes;

@@ -74,7 +74,7 @@ async fn reconcile(room: &Room) -> io::Result<()> {
 /// Keeps the record of hashed digests from growing with content that has left.
 async fn tidy_boot(room: &Room) {
     let (folder, index) = (room.folder.clone(), room.index.clone());
-    // If this fails, the record stays as it was, which is no worse.
+    // If this fails, the record stays unchanged, which does no harm.
     let _ = off_worker(move || folder.boot.tidy(index.count_checked(), || index.checked())).await;
 }
 
