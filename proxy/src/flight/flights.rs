@@ -12,16 +12,19 @@ use tokio::time::{Instant, timeout_at};
 
 use super::events::Events;
 use super::fill::run as fill;
+use super::futility::Futility;
 use super::origin::Origin;
 use super::reader::{Reader, Rescue};
 use super::source::Source;
-use super::state::{Boarded, FillFailure, Gate, Party, Seat, Table};
+use super::state::{Boarded, FillFailure, Gate, Party, Progress, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
 pub struct Flights {
     pub(super) store: Store,
     events: Arc<dyn Events>,
+    /// Blobs that are refused for now, because their fills keep failing.
+    pub(super) futility: Futility,
     pub(super) table: Arc<Table>,
     /// Sizes asked of upstreams just now: one HEAD for all who ask together. A cache and not `Coalesce`, because the answer
     /// also counts for a second after it came.
@@ -55,7 +58,7 @@ impl Flights {
     /// Flights into `store`.
     pub fn new(store: Store, events: Arc<dyn Events>) -> Self {
         let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
-        Self { store, events, table: Arc::default(), sizes }
+        Self { store, events, futility: Futility::new(), table: Arc::default(), sizes }
     }
 
     /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
@@ -65,7 +68,8 @@ impl Flights {
     /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
     ///
     /// # Errors
-    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes.
+    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes; the last failure
+    /// of the blob's fills while those keep failing.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
         let (mut linked, mut spare) = (false, SECOND_TRIES);
@@ -77,6 +81,7 @@ impl Flights {
             {
                 return Ok(hit);
             }
+            self.refuse(&source, &party).await?;
             let Some((outcome, mut seat)) = self.board(&source, &party, linked, deadline) else {
                 self.size(&source, deadline).await?;
                 linked = true;
@@ -120,6 +125,9 @@ impl Flights {
         let stored = blob.ok().flatten().map(|blob| blob.length());
         if stored.is_some() && link.is_some() {
             return Ok((stored, Origination::Hit));
+        }
+        if stored.is_none() {
+            self.refuse(source, &source.party()).await?;
         }
         Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss))
     }
@@ -195,6 +203,26 @@ impl Flights {
         })
     }
 
+    /// Refuses a blob whose fills keep failing; when it is time, begins the fill that tries again.
+    async fn refuse<O: Origin>(&self, source: &Source<O>, party: &Party) -> Result<(), Error> {
+        let Some(refusal) = self.futility.refusal(&source.digest, party, Instant::now()).await else {
+            return Ok(());
+        };
+        let seat = if refusal.tries {
+            self.board(source, party, false, Instant::now() + TRY_DEADLINE)
+        } else {
+            None
+        };
+        if let Some((_, mut seat)) = seat {
+            // Nobody reads: the seat keeps the fill from ending for that, and holds back nothing.
+            seat.flight.tail.advance(seat.cursor, u64::MAX);
+            tokio::spawn(async move {
+                let _ = seat.progress.wait_for(Progress::is_over).await;
+            });
+        }
+        Err(refusal.error)
+    }
+
     /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
     fn board<O: Origin>(
         &self,
@@ -209,8 +237,12 @@ impl Flights {
                 Some((Origination::Joined, seat))
             }
             Boarded::Leader(lead, seat) => {
-                let (store, events) = (self.store.clone(), self.events.clone());
-                tokio::spawn(fill::run(lead, store, events, source.clone(), deadline));
+                let shared = fill::Shared {
+                    store: self.store.clone(),
+                    events: self.events.clone(),
+                    futility: self.futility.clone(),
+                };
+                tokio::spawn(fill::run(lead, shared, source.clone(), deadline));
                 Some((Origination::Miss, seat))
             }
             Boarded::Unlinked => None,
@@ -262,5 +294,7 @@ const SIZES_FOR: Duration = Duration::from_secs(1);
 const SIZES_REMEMBERED: u64 = 1000;
 /// Bytes read again before a file is given up: a window of a reader.
 const REREAD: u64 = 256 << 10;
+/// How long the headers may take of a fill that tries whether the upstream has healed.
+const TRY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a fill in place of an unreadable file may take to begin.
 const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

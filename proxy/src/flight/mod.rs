@@ -2,11 +2,13 @@
 //!
 //! [`flights`] opens a blob for a request; a flight's [`state`] says how far its fetch is, and [`fill`] runs that fetch
 //! from an [`origin`]. A [`reader`] follows the file at its client's pace; [`tail`] keeps the last bytes in memory and
-//! [`pace`] measures their rate. [`repeats`] notices a client that fetches the same blob again.
+//! [`pace`] measures their rate. [`repeats`] notices a client that fetches the same blob again, and
+//! [`futility`] blobs whose fetches keep failing.
 
 pub mod events;
 mod fill;
 pub mod flights;
+mod futility;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod killed;

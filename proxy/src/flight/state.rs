@@ -158,7 +158,8 @@ impl Progress {
         }
     }
 
-    fn is_over(&self) -> bool {
+    /// True if the fill moves no more.
+    pub(crate) fn is_over(&self) -> bool {
         use Phase::{Committed, Dissolved, Failed, PassedThrough};
         matches!(self.phase, Committed(_) | PassedThrough | Dissolved | Failed(_))
     }

@@ -238,6 +238,44 @@ async fn a_large_blob_with_a_wrong_byte_is_cut_for_all_and_fetched_anew_for_the_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_blob_that_is_always_bad_is_refused_until_a_fill_of_its_own_brings_it() {
+    let world = World::new(6 * MIB, vec![Answer::of([Part::WrongRest]); 3]).await;
+    for _ in 0..2 {
+        assert!(matches!(world.read().await, Err(Cut::Fill(error)) if error.class == Class::Corrupt));
+    }
+    let refused = async || world.open().await.unwrap_err().class;
+    assert_eq!((refused().await, world.upstream.requests().len()), (Class::Corrupt, 2));
+    // The first try fails too, and the pause grows.
+    for (pause, requests) in [(30, 3), (59, 3), (2, 4)] {
+        tokio::time::advance(Duration::from_secs(pause)).await;
+        assert_eq!(refused().await, Class::Corrupt);
+        world.landed().await;
+        assert_eq!(world.upstream.requests().len(), requests, "after {pause} s more");
+    }
+    let hit = world.open().await.unwrap();
+    assert_eq!(hit.outcome, Origination::Hit);
+    assert!(whole(hit).await.unwrap() == world.content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fill_that_tries_again_goes_on_though_nobody_reads() {
+    let wrong = || Answer::of([Part::WrongRest]);
+    let gate = Arc::new(Semaphore::new(0));
+    let slow = Answer::of([Part::Send(MIB as u64), Part::Await(gate.clone()), Part::Rest]);
+    let world = World::new(140 * MIB, [wrong(), wrong(), slow]).await;
+    for _ in 0..2 {
+        world.read().await.unwrap_err();
+    }
+    tokio::time::advance(Duration::from_secs(31)).await;
+    world.open().await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!world.flights.table.is_empty(), "it waits for the upstream");
+    gate.add_permits(1);
+    world.landed().await;
+    assert_eq!(world.open().await.unwrap().outcome, Origination::Hit);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broken_transfer_is_resumed_and_readers_see_a_pause() {
     let at = 5 * MIB as u64;
     let script = [
@@ -324,6 +362,19 @@ async fn an_unread_fill_with_much_missing_pauses_and_keeps_its_bytes() {
     assert_eq!(world.told.ends.lock().unwrap()[0].outcome, FillOutcome::Paused);
     assert!(world.read().await.unwrap() == world.content);
     assert_eq!(world.upstream.requests(), [0, at]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unread_fill_keeps_nothing_from_an_upstream_that_sent_wrong_bytes() {
+    let gate = Arc::new(Semaphore::new(0));
+    let left = Answer::of([Part::Send(3 * MIB as u64), Part::Await(gate)]);
+    let world = World::new(70 * MIB, [Answer::of([Part::WrongRest]), left]).await;
+    world.read().await.unwrap_err();
+    drop(world.open().await.unwrap());
+    world.landed().await;
+    assert_eq!(world.told.ends.lock().unwrap()[1].outcome, FillOutcome::Paused);
+    assert!(world.read().await.unwrap() == world.content);
+    assert_eq!(world.upstream.requests(), [0, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,7 +83,7 @@ async fn a_length_that_is_not_true_costs_one_try() {
         let (layer, path) = add_layer(&rig, 1);
         rig.upstream.fault(fault(Rule::blob().get().once(), length));
         assert_no_lie(&rig.get(&path).await, &layer, name);
-        assert!(is_right(&rig.get(&path).await, &layer), "{name}, and then?");
+        assert!(is_right(&rig.get(&path).await, &layer), "{name}: the next pull");
     }
 }
 
@@ -121,7 +121,7 @@ async fn wrong_bytes_are_whole_for_nobody_and_right_for_the_next() {
         for heard in [leader, follower] {
             assert!(heard.clean && !heard.is_whole(), "{name}: {} {}", heard.status, heard.body.len());
         }
-        assert!(is_right(&rig.get(&path).await, &layer), "{name}, and then?");
+        assert!(is_right(&rig.get(&path).await, &layer), "{name}: the next pull");
         assert_eq!(rig.upstream.log().blob_gets(&layer.digest), 2, "{name}");
     }
 }
@@ -148,7 +148,7 @@ async fn a_part_where_the_whole_was_asked_for_is_no_layer() {
         let (layer, path) = add_layer(&rig, 1);
         rig.upstream.fault(fault(Rule::blob().get().once(), ()));
         assert_no_lie(&rig.get(&path).await, &layer, name);
-        assert!(is_right(&rig.get(&path).await, &layer), "{name}, and then?");
+        assert!(is_right(&rig.get(&path).await, &layer), "{name}: the next pull");
     }
 }
 
@@ -198,6 +198,50 @@ async fn a_rate_limit_in_the_middle_cuts_the_layer_and_its_bytes_are_kept() {
     rig.upstream.clear(burst);
     assert!(is_right(&rig.get(&path).await, &layer));
     assert_eq!(rig.upstream.log().bytes_sent(&layer.digest) / 1000, layer.bytes.len() as u64 / 1000);
+}
+
+#[tokio::test]
+async fn bytes_of_an_upstream_that_was_corrupt_are_not_resumed_once_it_is_well() {
+    let faults: [Fault<At>; 2] = [
+        ("breaks off", |rule, wrong| rule.flip(wrong).end_at(At::Half)),
+        ("ignores ranges and breaks off", |rule, wrong| rule.ignore_range().flip(wrong).end_at(At::Half)),
+    ];
+    let pulls = faults.map(async |(name, fault)| {
+        let rig = Rig::start().await;
+        let (layer, path) = add_layer(&rig, 1);
+        rig.upstream.fault(fault(Rule::blob().get(), At::Byte(1000)));
+        assert_no_lie(&rig.get(&path).await, &layer, name);
+        rig.upstream.clear_faults();
+        assert!(is_right(&rig.get(&path).await, &layer), "{name}: the next pull");
+    });
+    join_all(pulls).await;
+}
+
+#[tokio::test]
+async fn a_layer_that_is_always_bad_is_refused_so_that_clients_go_elsewhere() {
+    let faults: [Fault<()>; 2] = [
+        ("wrong bytes", |rule, ()| rule.flip(At::Byte(0))),
+        ("cut, without ranges", |rule, ()| rule.ignore_range().end_at(At::Half)),
+    ];
+    let pulls = faults.map(async |(name, fault)| {
+        let rig = Rig::start().await;
+        let (layer, path) = add_layer(&rig, 1);
+        let (other, other_path) = add_layer(&rig, 2);
+        rig.upstream.fault(fault(Rule::blob().get().reference(&layer.digest), ()));
+        for _ in 0..2 {
+            let cut = rig.get(&path).await;
+            assert!(cut.status == 200 && cut.clean && !cut.is_whole(), "{name}: {}", cut.status);
+        }
+        let asked = rig.upstream.log().blob_gets(&layer.digest);
+        let (get, head) = (rig.get(&path).await, rig.head(&path).await);
+        for refused in [&get, &head] {
+            let class = if name == "wrong bytes" { "corrupt" } else { "truncated" };
+            assert_eq!((refused.status, refused.class()), (503, class), "{name}");
+        }
+        assert_eq!(rig.upstream.log().blob_gets(&layer.digest), asked, "{name}: refused without asking");
+        assert!(is_right(&rig.get(&other_path).await, &other), "{name}: other layers are served");
+    });
+    join_all(pulls).await;
 }
 
 /// An image's only layer, beyond what is held back until it is verified, and the path to it.

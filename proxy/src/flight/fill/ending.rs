@@ -4,6 +4,7 @@ use oci::{Class, Verified};
 use registry::{Error, Reason};
 use store::events::Quarantined;
 use store::{Ingest, Kind};
+use tokio::time::Instant;
 
 use super::run::Fill;
 use super::sink::Sink;
@@ -17,6 +18,9 @@ impl<O: Origin> Fill<O> {
         self.segments.stop().await;
         if self.content().is_none() {
             return self.dissolve_if_deserted();
+        }
+        if self.range_ignored || self.is_doubtful().await {
+            return self.abandon().await;
         }
         let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) else { return false };
         let kept = self.put_away(ingest, Ingest::keep).await;
@@ -37,6 +41,16 @@ impl<O: Origin> Fill<O> {
         }
         self.publish();
         false
+    }
+
+    /// Ends the flight and discards its bytes, which are not trusted. The flight ends first, so that no client joins it
+    /// and then loses these bytes. `false`: a client came before.
+    async fn abandon(&mut self) -> bool {
+        let deserted = self.dissolve_if_deserted();
+        if deserted && let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
+            self.put_away(ingest, Ingest::discard).await;
+        }
+        deserted
     }
 
     fn dissolve_if_deserted(&mut self) -> bool {
@@ -77,25 +91,27 @@ impl<O: Origin> Fill<O> {
         }
         match ingest {
             Some(ingest) => self.commit(ingest, verified).await,
-            None => self.deliver(),
+            None => self.deliver().await,
         }
     }
 
     async fn commit(&mut self, ingest: Ingest, verified: Verified) {
         match self.store.commit(ingest, Kind::Blob, verified).await {
             Ok(blob) => {
+                self.forget_failures().await;
                 self.lead.end(Phase::Committed(blob));
                 self.tally.end(FillOutcome::Committed);
             }
             Err(error) => {
                 self.store.lost_faith(error);
-                self.deliver();
+                self.deliver().await;
             }
         }
     }
 
     /// Verified, not kept.
-    fn deliver(&mut self) {
+    async fn deliver(&mut self) {
+        self.forget_failures().await;
         self.lead.end(Phase::PassedThrough);
         self.tally.end(FillOutcome::PassedThrough);
     }
@@ -103,15 +119,50 @@ impl<O: Origin> Fill<O> {
     /// Ends the flight. Bytes that may be right are kept for the next try, wrong ones are not.
     pub(super) async fn fail(&mut self, error: Error) {
         self.segments.stop().await;
-        if let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
-            if error.class == Class::Corrupt {
-                self.discard(Some(ingest)).await;
-            } else {
-                self.put_away(ingest, Ingest::keep).await;
-            }
-        }
+        let kept = self.keep_after(&error).await;
+        self.judge_progress(kept, &error).await;
         self.tally.end(FillOutcome::Failed(error.class));
         self.lead.end(Phase::Failed(FillFailure::Upstream(error)));
+    }
+
+    /// Puts the file away after `error`, if there is one. Returns how many bytes are kept.
+    async fn keep_after(&mut self, error: &Error) -> u64 {
+        let Some(sink) = self.sink.take() else { return 0 };
+        let total = sink.spans().total();
+        let Some(ingest) = sink.finish().1 else { return 0 };
+        if error.class == Class::Corrupt {
+            self.discard(Some(ingest)).await;
+            return 0;
+        }
+        let trusted = self.is_trusted_after(error).await;
+        let how = if trusted { Ingest::keep } else { Ingest::discard };
+        if self.put_away(ingest, how).await && trusted { total } else { 0 }
+    }
+
+    /// True if what came may serve another fill. An upstream that ignored a range, sent wrong bytes lately or gives only
+    /// the beginning of each body, time after time, is not trusted with what it sent before.
+    async fn is_trusted_after(&self, error: &Error) -> bool {
+        let ignored = self.range_ignored || error.evidence.reason == Some(Reason::RangeIgnored);
+        !ignored && error.class != Class::Truncated && !self.is_doubtful().await
+    }
+
+    async fn is_doubtful(&self) -> bool {
+        self.futility.is_doubtful(&self.source.digest, &self.lead.flight.party).await
+    }
+
+    /// Notes a failure after which `kept` bytes are left, unless that is more than were there before. A failure before the
+    /// first headers is told to the client as it is, and says nothing of bodies.
+    async fn judge_progress(&self, kept: u64, error: &Error) {
+        if kept > self.kept_before {
+            self.forget_failures().await;
+        } else if self.tally.has_begun() {
+            let party = &self.lead.flight.party;
+            self.futility.note(&self.source.digest, party, error, Instant::now()).await;
+        }
+    }
+
+    async fn forget_failures(&self) {
+        self.futility.forget(&self.source.digest, &self.lead.flight.party).await;
     }
 
     async fn discard(&self, ingest: Option<Ingest>) {

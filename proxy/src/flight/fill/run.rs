@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::access::identity::is_of_identity;
 use crate::flight::events::Events;
+use crate::flight::futility::Futility;
 use crate::flight::origin::{Answered, Origin};
 use crate::flight::source::Source;
 use crate::flight::state::{Lead, Phase};
@@ -30,14 +31,16 @@ use super::segments::{RESUME_DEADLINE, Segments};
 use super::sink::Sink;
 use super::tally::Tally;
 
+/// The parts that all fills share.
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) futility: Futility,
+}
+
 /// Fills the flight of `lead`. The deadline binds the first answer's headers only.
-pub(crate) async fn run<O: Origin>(
-    lead: Lead,
-    store: Store,
-    events: Arc<dyn Events>,
-    source: Source<O>,
-    deadline: Instant,
-) {
+pub(crate) async fn run<O: Origin>(lead: Lead, shared: Shared, source: Source<O>, deadline: Instant) {
+    let Shared { store, events, futility } = shared;
     // The blob may have been committed between the look into the store and the seat on this flight.
     if store.holds(&source.digest).await && matches!(store.blob(&source.digest).await, Ok(Some(_))) {
         return lead.end(Phase::Dissolved);
@@ -49,7 +52,9 @@ pub(crate) async fn run<O: Origin>(
         lead,
         store,
         events,
+        futility,
         source,
+        kept_before: sink.spans().total(),
         sink: Some(sink),
         length: None,
         restarted: false,
@@ -57,6 +62,7 @@ pub(crate) async fn run<O: Origin>(
         tally,
         segments: Segments::none(),
         alone: false,
+        range_ignored: false,
         rest: Rest::default(),
     };
     fill.fly(deadline).await;
@@ -66,7 +72,10 @@ pub(super) struct Fill<O> {
     pub(super) lead: Lead,
     pub(super) store: Store,
     pub(super) events: Arc<dyn Events>,
+    pub(super) futility: Futility,
     pub(super) source: Source<O>,
+    /// Bytes that an earlier fill left.
+    pub(super) kept_before: u64,
     /// Absent only while a job has it, or after it.
     pub(super) sink: Option<Sink>,
     /// Size of the blob, once the upstream's headers were judged.
@@ -81,6 +90,8 @@ pub(super) struct Fill<O> {
     pub(super) in_cells: bool,
     /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
     pub(super) alone: bool,
+    /// A request for a range was answered with the whole: what came is not kept for another fill.
+    pub(super) range_ignored: bool,
     /// The validator and endpoint of the answers so far, for the next request.
     pub(super) rest: Rest,
 }
@@ -174,6 +185,7 @@ impl<O: Origin> Fill<O> {
         self.accept_headers(start, total, at, deadline).await?;
         self.segments.proven |= partial;
         if range.is_some() && !partial {
+            self.range_ignored = true;
             self.go_alone().await;
         }
         self.take(Intake::new(body, at - start), until.filter(|_| partial).unwrap_or(u64::MAX)).await

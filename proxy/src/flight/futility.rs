@@ -1,0 +1,194 @@
+//! Blobs whose transfers keep failing: after two failures in a row, requests are refused for a while.
+//!
+//! A response that is cut after its 200 leaves a client with nothing but another try here. A refusal before the status
+//! line lets it go on to the registry itself. One fill a pause tries whether the upstream has healed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use moka::future::Cache;
+use oci::{Class, Digest, Repository, Stage};
+use registry::Error;
+use store::Scope;
+use tokio::time::Instant;
+
+use super::state::Party;
+
+/// The blobs whose last fills failed without progress, of bounded number. Clones share them.
+#[derive(Clone)]
+pub(super) struct Futility(Cache<Key, Arc<Mutex<Mark>>>);
+
+/// A blob, and where it is fetched. The identity is left out: wrong bytes are wrong for every caller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    digest: Digest,
+    scope: Scope,
+    repository: Repository,
+}
+
+/// The answer to a request for a blob whose fills keep failing.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The last failure, as the answer reports it.
+    pub(super) error: Error,
+    /// True if this request is to begin the fill that tries again. True once in each pause.
+    pub(super) tries: bool,
+}
+
+/// The failures of one blob since its last progress.
+#[derive(Debug, Default)]
+struct Mark {
+    failures: u32,
+    last: Option<Error>,
+    /// When the next fill may try.
+    next_try: Option<Instant>,
+    /// True if one of the failures was of wrong bytes.
+    corrupt: bool,
+}
+
+impl Futility {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(REMEMBERED).time_to_idle(FORGOTTEN_AFTER).build())
+    }
+
+    /// The refusal of a request for `digest` at `now`, if its fills keep failing.
+    pub(super) async fn refusal(&self, digest: &Digest, party: &Party, now: Instant) -> Option<Refusal> {
+        let mark = self.0.get(&Key::new(digest, party)).await?;
+        lock(&mark).refuse(now)
+    }
+
+    /// Notes that a fill failed with `error` and left no more bytes behind than it found.
+    pub(super) async fn note(&self, digest: &Digest, party: &Party, error: &Error, now: Instant) {
+        if is_of_body(error) {
+            let mark = self.0.get_with(Key::new(digest, party), async { Arc::default() }).await;
+            lock(&mark).fail(error.clone(), now);
+        }
+    }
+
+    /// Notes that a fill brought the blob, or more of it.
+    pub(super) async fn forget(&self, digest: &Digest, party: &Party) {
+        self.0.invalidate(&Key::new(digest, party)).await;
+    }
+
+    /// True if bytes of this upstream were found wrong lately: others from there may be wrong as well.
+    pub(super) async fn is_doubtful(&self, digest: &Digest, party: &Party) -> bool {
+        self.0.get(&Key::new(digest, party)).await.is_some_and(|mark| lock(&mark).corrupt)
+    }
+}
+
+impl Key {
+    fn new(digest: &Digest, party: &Party) -> Self {
+        let Party { scope, repository, .. } = party;
+        Self { digest: digest.clone(), scope: scope.clone(), repository: repository.clone() }
+    }
+}
+
+impl Mark {
+    fn fail(&mut self, error: Error, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        self.corrupt |= error.class == Class::Corrupt;
+        self.last = Some(error);
+        self.next_try = Some(now + self.pause());
+    }
+
+    /// The refusal at `now`. A request that comes when the pause is over takes the try, and begins another pause.
+    fn refuse(&mut self, now: Instant) -> Option<Refusal> {
+        let mut error = self.last.clone().filter(|_| self.failures >= FAILURES_BORNE)?;
+        let tries = self.next_try.is_none_or(|next_try| next_try <= now);
+        if tries {
+            self.next_try = Some(now + self.pause());
+        }
+        error.stage = Stage::BlobTransfer;
+        error.evidence.message = Some(format!(
+            "the last {} transfers of this blob failed; it is tried again now and then",
+            self.failures
+        ));
+        Some(Refusal { error, tries })
+    }
+
+    /// Doubles with each failure beyond those that are borne.
+    fn pause(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(FAILURES_BORNE).min(8);
+        PAUSE_MAX.min(FIRST_PAUSE * 2_u32.pow(doublings))
+    }
+}
+
+/// True if `error` speaks of the body. Limits, refusals and pauses have answers of their own.
+fn is_of_body(error: &Error) -> bool {
+    use Class::{ConnectReset, Corrupt, ProtocolGarbage, Stalled, Truncated};
+    matches!(error.class, ConnectReset | Corrupt | ProtocolGarbage | Stalled | Truncated)
+}
+
+fn lock(mark: &Mutex<Mark>) -> MutexGuard<'_, Mark> {
+    mark.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Failures in a row from which on requests are refused.
+const FAILURES_BORNE: u32 = 2;
+/// From the failure that brings refusals to the next try.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// A mark that no request met for so long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// Blobs remembered at a time.
+const REMEMBERED: u64 = 4096;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use registry::Evidence;
+
+    use super::*;
+
+    fn failure(class: Class) -> Error {
+        Error::new(class, Stage::BlobFirstByte, Evidence::host("registry.test"))
+    }
+
+    #[test]
+    fn two_failures_refuse_and_each_pause_has_one_try() {
+        let (mut mark, now) = (Mark::default(), Instant::now());
+        assert!(mark.refuse(now).is_none());
+        mark.fail(failure(Class::Corrupt), now);
+        assert!(mark.refuse(now).is_none(), "one failure is borne");
+        mark.fail(failure(Class::Truncated), now);
+        let refusal = mark.refuse(now).unwrap();
+        assert_eq!((refusal.error.class, refusal.error.stage), (Class::Truncated, Stage::BlobTransfer));
+        assert!(mark.corrupt && !refusal.tries);
+        let later = now + FIRST_PAUSE;
+        assert!(mark.refuse(later).unwrap().tries);
+        assert!(!mark.refuse(later + FIRST_PAUSE / 2).unwrap().tries, "the try is taken");
+        assert!(mark.refuse(later + FIRST_PAUSE).unwrap().tries, "the try that was taken told nothing");
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let (mut mark, now) = (Mark::default(), Instant::now());
+        let pauses = (0..100).map(|_| {
+            mark.fail(failure(Class::Corrupt), now);
+            mark.pause().as_secs()
+        });
+        let pauses: Vec<_> = pauses.collect();
+        assert_eq!(pauses[..7], [30, 30, 60, 120, 240, 300, 300]);
+        assert_eq!(pauses.last(), Some(&300));
+    }
+
+    #[tokio::test]
+    async fn a_mark_is_of_one_blob_in_one_repository_whoever_asks_and_a_commit_clears_it() {
+        let (futility, now) = (Futility::new(), Instant::now());
+        let scope = Scope { registry: "registry.test".parse().unwrap(), repository: None };
+        let party = Party { scope, repository: "org/app".parse().unwrap(), identity: None };
+        let other = Party { repository: "org/other".parse().unwrap(), ..party.clone() };
+        let (layer, config) = (Digest::sha256(b"layer"), Digest::sha256(b"config"));
+        for class in [Class::RateBurst, Class::RateBurst, Class::Corrupt, Class::Corrupt] {
+            assert!(futility.refusal(&layer, &party, now).await.is_none(), "{class}");
+            futility.note(&layer, &party, &failure(class), now).await;
+        }
+        assert!(futility.refusal(&layer, &party, now).await.is_some());
+        assert!(futility.is_doubtful(&layer, &party).await);
+        assert!(futility.refusal(&layer, &other, now).await.is_none());
+        assert!(futility.refusal(&config, &party, now).await.is_none());
+        futility.forget(&layer, &party).await;
+        assert!(futility.refusal(&layer, &party, now).await.is_none());
+    }
+}
