@@ -77,9 +77,11 @@ impl Failure {
         }
     }
 
-    /// After these the connection is closed: what else is in it is not to be trusted.
+    /// After these the connection is closed: what else is in it is not to be trusted. A path or name that means nothing
+    /// here, as with `//`, came in a whole request, so that the connection is kept.
     fn closes(&self) -> bool {
-        matches!(self, Self::Request(_) | Self::NotConfigured(_) | Self::Authorization(_))
+        let whole = matches!(self, Self::Request(Refusal::Path | Refusal::Name(_)));
+        !whole && matches!(self, Self::Request(_) | Self::NotConfigured(_) | Self::Authorization(_))
     }
 }
 
@@ -364,6 +366,8 @@ mod tests {
     fn refusals_of_requests_close_and_failures_of_upstreams_do_not() {
         let closes = |failure| respond(None, Err(failure), false).headers().contains_key(header::CONNECTION);
         assert!(closes(Failure::Request(Refusal::Body)));
+        assert!(!closes(Failure::Request(Refusal::Path)), "as for //");
+        assert!(!closes(Failure::Request(Refusal::Name(NameError::Repository))), "as for /v2/a//b");
         assert!(closes(Failure::NotConfigured("unknown.test".parse().unwrap())));
         assert!(!closes(error(Class::Dns, Stage::Resolve, None)));
     }

@@ -87,7 +87,7 @@ pub(crate) struct Place {
     pub(crate) path: String,
 }
 
-/// Why a request is not answered. Every refusal closes the connection.
+/// Why a request is not answered. A refused path or name keeps the connection, every other refusal closes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A method other than GET and HEAD.
