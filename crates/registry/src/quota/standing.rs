@@ -171,7 +171,7 @@ impl Standing {
         self.login = Some(Pause::of(class, wait, until).later(self.login));
     }
 
-    /// Must a counted request wait for the answer to another, which will tell whether there is quota again?
+    /// True if a counted request must wait for the answer to another, which will tell whether there is quota again.
     pub(super) fn awaits_trial(&self) -> bool {
         self.on_trial && self.in_flight > 0
     }
