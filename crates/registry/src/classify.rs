@@ -71,6 +71,7 @@ pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, bo
         code: said.code,
         message: None,
         retry_after,
+        paused_after: None,
     };
     Some(Error::new(class, context.stage, evidence.saying(&said.message)))
 }

@@ -46,6 +46,8 @@ pub struct Evidence {
     pub message: Option<String>,
     /// How long the server asks us to stay away.
     pub retry_after: Option<Duration>,
+    /// With `upstream_paused`: class and stage of the failure that began the pause, or of its last probe.
+    pub paused_after: Option<(Class, Stage)>,
 }
 
 labels! {

@@ -8,7 +8,8 @@ use hyper::ext::ReasonPhrase;
 
 use super::failure::Failure;
 
-/// `pullgate: connect_refused at connect to registry-1.docker.io`; `None` for a failure without a class, and for a challenge,
+/// `pullgate: connect_refused at connect to registry-1.docker.io`. A pause names the failure that began it in place of
+/// its own stage: `pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io`. `None` for a failure without a class, and for a challenge,
 /// which is no failure yet.
 pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
     if matches!(failure, Failure::Challenge(_)) {
@@ -16,7 +17,10 @@ pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
     }
     let mut text = format!("pullgate: {}", failure.class()?);
     if let Failure::Upstream(error) = failure {
-        text += &format!(" at {}", error.stage);
+        text += &match error.evidence.paused_after {
+            Some((class, stage)) => format!(" (after {class} at {stage})"),
+            None => format!(" at {}", error.stage),
+        };
         let host = clean(&error.evidence.host);
         if !host.is_empty() {
             text += &format!(" to {host}");
@@ -58,6 +62,15 @@ mod tests {
         assert_eq!(text(&at("")).unwrap(), "pullgate: connect_refused at connect");
         let unknown = Failure::NotConfigured("x.test".parse().unwrap());
         assert_eq!(text(&unknown).unwrap(), "pullgate: not_configured");
+    }
+
+    #[test]
+    fn the_phrase_of_a_pause_names_the_failure_that_began_it() {
+        let paused_after = Some((Class::ConnectRefused, Stage::Connect));
+        let evidence = Evidence { paused_after, ..Evidence::host("registry-1.docker.io") };
+        let told = text(&Failure::Upstream(Error::new(Class::UpstreamPaused, Stage::ManifestHead, evidence)));
+        let expected = "pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io";
+        assert_eq!(told.as_deref(), Some(expected));
     }
 
     #[test]

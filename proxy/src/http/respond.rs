@@ -77,9 +77,11 @@ impl Failure {
         }
     }
 
-    /// After these the connection is closed: what else is in it is not to be trusted.
+    /// After these the connection is closed: what else is in it is not to be trusted. A doubled slash is a
+    /// client's slip in joining paths, so that its connection is kept.
     fn closes(&self) -> bool {
-        matches!(self, Self::Request(_) | Self::NotConfigured(_) | Self::Authorization(_))
+        let slip = matches!(self, Self::Request(Refusal::EmptySegment));
+        !slip && matches!(self, Self::Request(_) | Self::NotConfigured(_) | Self::Authorization(_))
     }
 }
 
@@ -239,7 +241,7 @@ fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
         Refusal::Head => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "UNSUPPORTED"),
-        Refusal::Path => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
+        Refusal::Path | Refusal::EmptySegment => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
         Refusal::Name(NameError::Digest) => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
         Refusal::Name(NameError::Tag) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
         // Whatever stands in `ns` or before the repository and is no registry is certainly none of ours.
@@ -364,6 +366,7 @@ mod tests {
     fn refusals_of_requests_close_and_failures_of_upstreams_do_not() {
         let closes = |failure| respond(None, Err(failure), false).headers().contains_key(header::CONNECTION);
         assert!(closes(Failure::Request(Refusal::Body)));
+        assert!(!closes(Failure::Request(Refusal::EmptySegment)));
         assert!(closes(Failure::NotConfigured("unknown.test".parse().unwrap())));
         assert!(!closes(error(Class::Dns, Stage::Resolve, None)));
     }

@@ -87,7 +87,7 @@ pub(crate) struct Place {
     pub(crate) path: String,
 }
 
-/// Why a request is not answered. Every refusal closes the connection.
+/// Why a request is not answered. Every refusal but that of `//` closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A method other than GET and HEAD.
@@ -105,6 +105,9 @@ pub(crate) enum Refusal {
     /// No endpoint of the distribution specification.
     #[error("no such endpoint: /v2/<name>/manifests, blobs, tags/list and referrers are answered")]
     Path,
+    /// A path with `//`.
+    #[error("no such endpoint: the path has an empty segment, `//`")]
+    EmptySegment,
     /// A name breaks the grammar.
     #[error("{0}")]
     Name(#[from] NameError),
@@ -138,6 +141,9 @@ impl Routed {
         let target = head.uri.path_and_query().map_or(path, PathAndQuery::as_str);
         if let Some(request) = known(target) {
             return Ok(Self { verb, request });
+        }
+        if path.contains("//") {
+            return Err(Refusal::EmptySegment);
         }
         let query = Query::read(head.uri.query().unwrap_or_default())?;
         let request = match path.strip_prefix("/v2").ok_or(Refusal::Path)? {
@@ -382,15 +388,15 @@ mod tests {
             ("/", Refusal::Path),
             ("/v2x/", Refusal::Path),
             ("/v1/search", Refusal::Path),
-            ("/v2//", Refusal::Path),
+            ("/v2//", Refusal::EmptySegment),
             ("/v2/_catalog", Refusal::Path),
             ("/v2/a/b", Refusal::Path),
             ("/v2/a/b/tags/other", Refusal::Path),
             ("/v2/../../etc/passwd/manifests/latest", Refusal::Name(NameError::Registry)),
             ("/v2/a/../b/manifests/latest", Refusal::Name(NameError::Repository)),
             ("/v2/a/./b/manifests/latest", Refusal::Name(NameError::Repository)),
-            ("/v2/a//b/manifests/latest", Refusal::Name(NameError::Repository)),
-            ("/v2//etc/manifests/latest", Refusal::Name(NameError::Repository)),
+            ("/v2/a//b/manifests/latest", Refusal::EmptySegment),
+            ("/v2//etc/manifests/latest", Refusal::EmptySegment),
             ("/v2/a%2f..%2fb/manifests/latest", Refusal::Name(NameError::Registry)),
             ("/v2/a%2fb/manifests/latest", Refusal::Name(NameError::Repository)),
             ("/v2/%2e%2e/b/manifests/latest", Refusal::Name(NameError::Repository)),

@@ -7,6 +7,7 @@ use oci::name::RegistryHost;
 use url::Url;
 
 use crate::health::breaker::{Breaker, Paused};
+use crate::health::callers::CallerPauses;
 use crate::health::hosts::HostPauses;
 use crate::health::objects::Objects;
 use crate::health::state::State;
@@ -19,6 +20,8 @@ pub struct Breakers {
     objects: Mutex<ObjectTable>,
     /// The hosts that registries redirect to and that asked for a pause.
     pub(crate) hosts: HostPauses,
+    /// The callers whose own quota is spent.
+    pub(crate) callers: CallerPauses,
 }
 
 type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;

@@ -123,7 +123,11 @@ impl Guard {
             trouble.class,
             trouble.stage,
         );
-        let evidence = Evidence { retry_after: Some(next), ..Evidence::host(&self.endpoint) };
+        let evidence = Evidence {
+            retry_after: Some(next),
+            paused_after: Some((trouble.class, trouble.stage)),
+            ..Evidence::host(&self.endpoint)
+        };
         Error::new(Class::UpstreamPaused, stage, evidence.saying(&message))
     }
 

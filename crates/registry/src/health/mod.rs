@@ -4,10 +4,12 @@
 //!   of the process; `guard` is one of them as a client uses it.
 //! - `scope` decides which part of a registry a failure speaks of; `objects` holds back single objects.
 //! - `hosts` pauses the hosts that registries redirect to.
+//! - `callers` pauses the callers whose own quota is spent.
 //! - `retry` is the budget of repeated requests.
 
 pub mod breaker;
 pub mod breakers;
+pub(crate) mod callers;
 pub(crate) mod guard;
 pub(crate) mod hosts;
 pub(crate) mod objects;

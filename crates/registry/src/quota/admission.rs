@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client::request::UpstreamRequest;
 use crate::client::walk::Walk;
 use crate::error::{Error, Evidence, Reason};
+use crate::health::callers::{CallerPauses, Paused};
 use crate::observe::RequestKind;
 use crate::quota::headers::Quota;
 use crate::quota::ledger::{Ledger, Price, QuotaKey, Rank, Waiting, Withheld};
@@ -25,8 +26,9 @@ pub(crate) struct Admitted<'a> {
     counted: bool,
     /// When it was let out.
     asked: Instant,
-    /// True if the quota in its answer is ours, false if it is the caller's.
-    ours: bool,
+    /// The pauses of callers and this request's place in them, if it shows a caller's token: the quota in its answer is
+    /// the caller's and not ours.
+    callers: Option<(&'a CallerPauses, Paused)>,
     /// True until it is settled or given back.
     open: bool,
 }
@@ -42,9 +44,26 @@ impl Walk<'_> {
     pub(crate) async fn admit(&self, look: &impl Look) -> Result<Admitted<'_>, Error> {
         let ledger = &*self.inner.outbound.ledger;
         let (key, price) = (self.quota_key(), self.price(self.question.kind));
+        let callers = self.caller_pause()?;
         let asked = self.wait(&key, look, |rank, now| ledger.ask(&key, price, rank, now)).await?;
-        let (counted, ours) = (price.is_counted(), self.caller().is_none());
-        Ok(Admitted { ledger, key, counted, asked, ours, open: true })
+        Ok(Admitted { ledger, key, counted: price.is_counted(), asked, callers, open: true })
+    }
+
+    /// The place of the request in the pauses of callers; `None` if it shows no caller's token.
+    ///
+    /// # Errors
+    /// `rate_pull_quota` while the caller's own quota is spent by the registry's word.
+    fn caller_pause(&self) -> Result<Option<(&CallerPauses, Paused)>, Error> {
+        let Some(caller) = self.caller() else { return Ok(None) };
+        let counted = self.question.kind == RequestKind::ManifestGet;
+        let request = Paused { endpoint: self.host(), caller: caller.id(), counted };
+        let pauses = &self.inner.outbound.breakers.callers;
+        let Some(until) = pauses.until(request.clone(), Instant::now()) else {
+            return Ok(Some((pauses, request)));
+        };
+        let message = "the registry refused this caller's token because its quota is spent".to_owned();
+        let withheld = Withheld::new(Class::RatePullQuota, message);
+        Err(self.withheld(Withheld { until: Some(until), told: true, ..withheld }, self.question.stage))
     }
 
     /// As [`Walk::admit`] for a counted request that somebody will make next, without spending it.
@@ -178,15 +197,17 @@ impl Admitted<'_> {
     /// endpoint `redirected` to is not the registry's refusal.
     pub(crate) fn settle(mut self, quota: Option<&Quota>, error: Option<&Error>, redirected: bool) {
         self.open = false;
-        let now = Instant::now();
-        self.ledger.settle(&self.key, self.counted, self.asked, quota.filter(|_| self.ours), now);
+        let (now, ours) = (Instant::now(), self.callers.is_none());
+        self.ledger.settle(&self.key, self.counted, self.asked, quota.filter(|_| ours), now);
         match error {
             None => self.ledger.succeeded(&self.key, self.counted),
-            Some(error)
-                if !redirected && is_refusal(error) && (self.ours || error.class == Class::RateBurst) =>
-            {
+            Some(error) if !redirected && is_refusal(error) => {
                 let wait = error.evidence.retry_after;
-                if self.ours && !self.counted && error.class == Class::RatePullQuota {
+                if let (Class::RatePullQuota, Some((pauses, request))) = (error.class, self.callers.take()) {
+                    if let Some(wait) = wait {
+                        pauses.pause(request, wait, now);
+                    }
+                } else if !self.counted && error.class == Class::RatePullQuota {
                     self.ledger.refused_free(&self.key, wait, now);
                 } else {
                     self.ledger.refused(&self.key, error.class, wait, now);

@@ -149,8 +149,8 @@ impl Standing {
         if wait.is_none() && !paused {
             self.strikes += 1;
         }
-        let default = BURST_PAUSE * (1 << self.strikes.saturating_sub(1).min(10));
-        let until = now + wait.unwrap_or(default).min(BURST_PAUSE_MAX);
+        let doubled = BURST_PAUSE * (1 << self.strikes.saturating_sub(1).min(10));
+        let until = now + wait.unwrap_or(doubled.min(BURST_PAUSE_UNTOLD_MAX)).min(BURST_PAUSE_MAX);
         self.burst = Some(Pause::of(class, wait, until).later(self.burst));
     }
 
@@ -173,7 +173,7 @@ impl Standing {
         self.login = Some(Pause::of(class, wait, until).later(self.login));
     }
 
-    /// Must a counted request wait for the answer to another, which will tell whether there is quota again?
+    /// True if a counted request must wait for the answer to another, which will tell whether there is quota again.
     pub(super) fn awaits_trial(&self) -> bool {
         self.on_trial && self.in_flight > 0
     }
@@ -269,8 +269,10 @@ const QUOTA_PAUSE_MIN: Duration = Duration::from_secs(1);
 const QUOTA_PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// After too many requests at once without a time named.
 const BURST_PAUSE: Duration = Duration::from_secs(1);
-/// However long the registry says: it is a limit per minute, everywhere it is documented.
-const BURST_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest pause where no time is named: it is a limit per minute, everywhere it is documented.
+const BURST_PAUSE_UNTOLD_MAX: Duration = Duration::from_secs(60);
+/// Longest pause however long the registry says: ten minutes, after which one request looks.
+const BURST_PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Longest time for which others wait for the probe after a pause.
 const PROBE_MAX: Duration = Duration::from_secs(10);
 /// After a refused login without a time named: Docker Hub locks a user name for about ten minutes.
@@ -431,14 +433,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_century_is_an_hour() {
+    async fn a_century_is_an_hour_or_ten_minutes_for_too_many_at_once() {
         let (mut standing, now) = (Standing::default(), Instant::now());
         let century = Some(secs(100 * 365 * 86_400));
         standing.refused(century, now);
         standing.too_fast(Class::RateBurst, century, now);
         standing.login_refused(Class::RateLogin, century, now);
         let waits = [standing.quota, standing.burst, standing.login].map(|it| it.map(|it| it.until - now));
-        assert_eq!(waits, [Some(secs(3600)), Some(secs(60)), Some(secs(3600))]);
+        assert_eq!(waits, [Some(secs(3600)), Some(secs(600)), Some(secs(3600))]);
     }
 
     #[tokio::test]

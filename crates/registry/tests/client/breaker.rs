@@ -29,6 +29,7 @@ async fn after_five_failures_nobody_asks_and_everybody_hears_why() {
         }
         let error = assert_failed_as(blob(&client, &image.config.digest).await, Class::UpstreamPaused);
         assert_eq!(error.stage, Stage::BlobFirstByte);
+        assert!(error.evidence.paused_after.is_some(), "{error}");
     }
     assert_eq!(upstream.used(fault), 5);
     assert_eq!(setup.ears.states(), [State::Closed, State::Open]);

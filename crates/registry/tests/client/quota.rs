@@ -262,6 +262,37 @@ async fn a_clients_own_quota_is_told_to_the_client_at_once() {
 }
 
 #[tokio::test]
+async fn a_callers_spent_quota_pauses_that_caller_for_the_time_named_and_no_other() {
+    let (upstream, image) = good().await;
+    let spent = Rule::manifest().get().once().too_many_requests(TooMany::HubQuota);
+    upstream.fault(spent.header("retry-after", "1"));
+    let client = holding(&upstream).client();
+    let caller = |token| client.as_caller(&Caller::bearer(token).expect("a token"));
+    let error = get(&caller("theirs"), "3.20").await.expect_err("a 429");
+    assert_eq!(error.evidence.status, Some(429));
+    assert_withheld(get(&caller("theirs"), "3.20").await, Class::RatePullQuota);
+    assert_eq!(upstream.log().manifest_gets(), 1, "nothing was sent meanwhile");
+    blob(&caller("theirs"), &image.config.digest).await.expect("the quota counts no blobs");
+    get(&caller("another"), "3.20").await.expect("another caller has a quota of its own");
+    get(&client, "3.20").await.expect("so have we");
+    sleep(Duration::from_secs(1)).await;
+    get(&caller("theirs"), "3.20").await.expect("the time is over");
+}
+
+#[tokio::test]
+async fn a_long_pause_is_kept_up_to_ten_minutes() {
+    for (named, kept) in [("300", 300), ("86400", 600)] {
+        let (upstream, _image) = good().await;
+        upstream
+            .fault(Rule::manifest().head().too_many_requests(TooMany::HubQuota).header("retry-after", named));
+        let setup = Setup::of(&upstream);
+        head(&setup.client(), "3.20").await.expect_err("a 429");
+        let (_, pause) = outlook(&setup).paused.expect("a pause");
+        assert!(pause <= Duration::from_secs(kept) && pause > Duration::from_secs(kept - 30), "{pause:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_no_quota_counts_is_not_held_for_one() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::manifest().head().too_many_requests(TooMany::HubQuota));
