@@ -18,7 +18,7 @@ use crate::endpoint::arrived::Arrived;
 use crate::freshness::coalesce::Coalesce;
 use crate::http::failure::Failure;
 
-/// The door of per-client upstreams: what they said of whom.
+/// The admission to per-client upstreams, with their answers about each caller.
 pub(crate) struct Gate {
     store: Store,
     leases: Leases,
@@ -80,7 +80,7 @@ impl Gate {
         self.leases.forget();
     }
 
-    /// Asks the upstream for the headers of what this caller wants to see: its 200 is the lease.
+    /// Asks the upstream for the headers of the content that this caller wants. A 200 grants the lease.
     async fn check(&self, arrived: &Arrived<'_>, pass: Pass, question: AccessCheck) -> Result<Pass, Failure> {
         arrived.turn(|| self.checks.is_running(&question)).await?;
         let (client, deadline) = (pass.client(&arrived.client), arrived.deadline);

@@ -13,7 +13,7 @@ pub(crate) enum Identity {
 }
 
 /// True if an upstream's failure may concern only the identity that met it. Any 4xx may: a
-/// quota is an account's, and what one may not see is absent to them.
+/// quota is an account's, and content that a caller may not see is absent for that caller.
 pub(crate) fn is_of_identity(error: &Error) -> bool {
     matches!(error.evidence.status, Some(400..=499)) || refuses(error.class)
 }

@@ -51,7 +51,7 @@ struct Lease {
 impl Refused {
     /// The kind of refusal in `error`; `None` when it concerns the content or the upstream.
     ///
-    /// To nobody in particular, a repository that is not known may as well be private.
+    /// For an anonymous request, an unknown repository may be private.
     pub(super) fn of(error: &Error, identity: Identity) -> Option<Self> {
         let absent = error.evidence.status == Some(404);
         match (identity, error.class) {
@@ -105,7 +105,7 @@ impl Leases {
         }
     }
 
-    /// The upstreams have changed: what is still being said by the old ones is for nobody.
+    /// Notes that the upstreams have changed: late answers of the old ones are ignored.
     pub(super) fn forget(&self) {
         self.era.fetch_add(1, Ordering::SeqCst);
         self.holders.invalidate_all();
@@ -134,7 +134,7 @@ fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
 
 /// Longest lease: rights taken back at the registry reach as far.
 const LEASE_MAX: Duration = Duration::from_secs(300);
-/// Of a token that does not say when it ends, and of nobody.
+/// The lifetime for a token that does not state its end, and for an anonymous request.
 const LEASE_USUAL: Duration = Duration::from_secs(60);
 /// How long a refusal is repeated without asking: a node that is challenged comes back with a token, which is another
 /// holder.

@@ -1,4 +1,5 @@
-//! Asks an upstream whether a caller may see what they ask for: the headers of that very content, with their own token.
+//! Asks an upstream whether a caller may see some content: requests the headers of that content with the caller's own
+//! token.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! One fetch per digest: who leads, who joins, and what each of them may be told.
+//! One fetch per digest: the request that leads it, the requests that join it, and the answer to each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -274,7 +274,7 @@ fn other_length(registry: &RegistryHost) -> Error {
     Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
 }
 
-/// The disk would not give content back that may be right: who asks again may have it.
+/// The failure when the disk does not return content that may be right. Another request may get it.
 fn unreadable(registry: &RegistryHost) -> Error {
     let evidence =
         Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
@@ -286,9 +286,9 @@ fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {
     Error::new(Class::Stalled, Stage::BlobFirstByte, evidence.saying(message))
 }
 
-/// Further flights for a request whose own brought wrong bytes before it was answered.
+/// The number of further flights for a request whose flight brought wrong bytes before the request was answered.
 const SECOND_TRIES: u32 = 1;
-/// How long an upstream's word on a size is shared. Just long enough for those who ask together.
+/// The time for which the size that an upstream stated is shared: long enough for simultaneous requests.
 const SIZES_FOR: Duration = Duration::from_secs(1);
 /// Sizes shared at a time.
 const SIZES_REMEMBERED: u64 = 1000;

@@ -129,7 +129,7 @@ const FAILURES_BORNE: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// A mark that no request met for so long is forgotten.
+/// A mark is forgotten after this time without a request.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Blobs remembered at a time.
 const REMEMBERED: u64 = 4096;

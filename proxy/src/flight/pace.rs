@@ -66,7 +66,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const WINDOW: Duration = Duration::from_secs(2);
 /// After which a speed says something.
 const TELLING: Duration = Duration::from_millis(100);
-/// Beyond this gap nobody waits for a fill of unknown speed, bytes.
+/// The largest gap, in bytes, for which a reader waits for a fill of unknown speed.
 const FAR_WHEN_UNKNOWN: u64 = 8 << 20;
 /// Up to this gap it is waited for however slow it is, bytes: a request of its own would hardly be sooner.
 const NEAR: u64 = 1 << 20;

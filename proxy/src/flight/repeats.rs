@@ -1,4 +1,4 @@
-//! Which client had all of which blob lately: who fetches it again at once may have found it wrong.
+//! The clients that lately got a whole blob. A client that fetches the same blob again at once may have found it wrong.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;

@@ -7,7 +7,7 @@ use store::Scope;
 use super::state::Party;
 use crate::access::identity::Identity;
 
-/// A blob, where it may be fetched, and on whose permission.
+/// A blob, the place to fetch it from, and the permission to do so.
 #[derive(Clone, Debug)]
 pub struct Source<O = Client> {
     /// The upstream to ask.

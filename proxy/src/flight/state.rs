@@ -1,4 +1,5 @@
-//! The state of one flight: how far it is, what its readers may be told. No I/O, no clock but the tail's patience.
+//! The state of one flight: its progress, and the answer that its readers may get. No I/O, no clock but the tail's
+//! patience.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use super::pace::Pace;
 use super::tail::Tail;
 use crate::access::identity::Identity;
 
-/// On whose permission, and from where, a fill fetches. A failure before headers speaks for this party alone.
+/// The permission and the source of a fill. A failure before the headers concerns this party only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Party {
     pub(crate) scope: Scope,
@@ -24,7 +25,7 @@ pub(crate) struct Party {
     pub(crate) identity: Option<Identity>,
 }
 
-/// All who wait on or read one fill.
+/// The requests that wait for one fill or read it.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) digest: Digest,
@@ -32,9 +33,9 @@ pub(crate) struct Flight {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) tail: Tail,
     readers: watch::Sender<usize>,
-    /// Where readers stand who would wait too long for the fill to come by.
+    /// The offsets of readers that would wait too long until the fill arrives there.
     wanted: watch::Sender<BTreeSet<u64>>,
-    /// Others aboard who may see it in the same repository: with their tokens it may go on.
+    /// Other requests of this flight with access in the same repository. The fill may continue with their tokens.
     relief: Mutex<Vec<Caller>>,
 }
 
@@ -61,7 +62,7 @@ pub(crate) struct Progress {
 /// Where in its life a fill is.
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
-    /// The upstream's headers are not judged yet: nobody may be answered.
+    /// The upstream's headers are not judged yet, so that no request may be answered.
     Opening,
     /// Bytes are coming.
     Running,
@@ -71,7 +72,7 @@ pub(crate) enum Phase {
     Committed(Blob),
     /// Verified, but the disk would not keep it.
     PassedThrough,
-    /// Over without a verdict; who waits asks again.
+    /// The fill ended without a verdict. Waiting requests ask again.
     Dissolved,
     /// Over. Dropped means failed, too.
     Failed(FillFailure),
@@ -93,7 +94,7 @@ pub(crate) enum FillFailure {
 pub(crate) enum Gate {
     /// Not yet. With a length, it may when the deadline comes.
     Wait(Option<u64>),
-    /// Yes, for so many bytes.
+    /// A status line may be sent, for this number of bytes.
     Go(u64),
     /// Ask again.
     Again,
@@ -179,7 +180,7 @@ impl Flight {
         }
     }
 
-    /// Returns when nobody reads or waits.
+    /// Returns when no request reads or waits.
     pub(crate) async fn deserted(&self) {
         let mut readers = self.readers.subscribe();
         let _ = readers.wait_for(|readers| *readers == 0).await;
@@ -196,12 +197,12 @@ impl Flight {
         let _ = wanted.wait_for(|wanted| !wanted.is_empty()).await;
     }
 
-    /// Where readers stood who wanted bytes far ahead. Those that still want them say so again.
+    /// Takes the offsets of readers that wanted bytes far ahead. A reader that still wants them asks again.
     pub(crate) fn take_wanted(&self) -> BTreeSet<u64> {
         self.wanted.send_replace(BTreeSet::new())
     }
 
-    /// A follower of `party` came, who may see the blob where the leader fetches it, by a token of their own.
+    /// Adds a follower of `party`, whose own token may see the blob where the leader fetches it.
     pub(crate) fn relieve(&self, party: &Party, caller: Option<&Caller>) {
         let Some(caller) = caller.filter(|_| self.party.scope == party.scope) else { return };
         let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,7 +212,7 @@ impl Flight {
         }
     }
 
-    /// The last who came and was not tried.
+    /// The last follower that was not tried yet.
     pub(crate) fn take_relief(&self) -> Option<Caller> {
         let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
         (!relief.is_empty()).then(|| relief.remove(0))
@@ -316,7 +317,7 @@ impl Lead {
         self.close();
     }
 
-    /// New requests begin another flight; who is aboard stays.
+    /// New requests begin another flight. Requests of this flight stay.
     pub(crate) fn close(&self) {
         retire(&mut self.table.flights(), &self.flight);
     }
@@ -326,7 +327,7 @@ impl Lead {
         *self.flight.readers.borrow() == 0
     }
 
-    /// Ends the flight if nobody is aboard; `false`: somebody came, go on.
+    /// Ends the flight if it has no requests. `false` if a request came, so that the fill must continue.
     pub(crate) fn dissolve_if_deserted(&self) -> bool {
         let mut flights = self.table.flights();
         if !self.is_deserted() {

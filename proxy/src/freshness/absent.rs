@@ -30,7 +30,7 @@ impl Absences {
         freshness.absence_holds(at, now).then_some(error)
     }
 
-    /// Remembers or forgets, by what an upstream answered that was asked at `at`.
+    /// Remembers or forgets, by the answer of an upstream to a request sent at `at`.
     pub(crate) fn note<T>(&self, key: &ContentKey, answered: &Result<T, Error>, at: SystemTime) {
         match answered {
             Err(error) if is_absence(error) => self.0.insert(key.clone(), (error.clone(), at)),

@@ -1,4 +1,5 @@
-//! One piece of work for all who ask for the same thing at the same time; nobody owns it, so nobody can cancel it.
+//! One run of a piece of work for all requests that need it at the same time. No request owns the run, so that no
+//! request can cancel it.
 
 use std::collections::HashMap;
 use std::future::Future;

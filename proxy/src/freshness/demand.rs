@@ -53,7 +53,7 @@ pub(crate) fn next(reference: &Reference, content: &Content) -> Vec<Digest> {
 }
 
 impl Asking<'_> {
-    /// Asks the upstream with this much urgency; what nobody waits for has the least.
+    /// Asks the upstream with this much urgency; requests without a waiting client have the least.
     pub(crate) fn client_for(&self, demand: Demand) -> Client {
         self.client.for_demand(if self.peer.is_some() { demand } else { Demand::WarmUp })
     }

@@ -11,7 +11,7 @@ oci::labels! {
         Miss = "miss";
         /// From the store, because the upstream could not be asked.
         Stale = "stale";
-        /// Not answered, for what it asked.
+        /// Refused because of the request itself.
         Refused = "refused";
         /// Not answered, because the upstream or we could not.
         Failed = "failed";

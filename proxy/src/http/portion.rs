@@ -1,7 +1,7 @@
 //! How much of a body a client is handed at a time: little until it has shown that it takes much.
 //!
 //! Bytes handed over wait in memory until the client takes them. A slow client is handed little at a time, so that a
-//! thousand of them neither fill the memory nor take the large windows from those who are fast.
+//! thousand of them neither fill the memory nor take the large windows from fast clients.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ use crate::freshness::staleness::{Stale, Staleness};
 /// An HTTP response of ours.
 pub(crate) type Response = http::Response<ResponseBody>;
 
-/// The headers of a whole hit, kept by who answers it again.
+/// The headers of a whole hit. The connection keeps them for the next request of the same target.
 #[derive(Debug, Default)]
 pub(crate) struct KnownHeaders(OnceLock<HeaderMap>);
 
@@ -77,7 +77,7 @@ impl Failure {
         }
     }
 
-    /// After these the connection is closed: what else is in it is not to be trusted. A doubled slash is a
+    /// After these refusals the connection is closed, because its further bytes cannot be trusted. A doubled slash is a
     /// client's slip in joining paths, so that its connection is kept.
     fn closes(&self) -> bool {
         let slip = matches!(self, Self::Request(Refusal::EmptySegment));

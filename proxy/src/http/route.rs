@@ -114,7 +114,7 @@ pub(crate) enum Refusal {
     /// `ns` twice.
     #[error("`ns` must be given once")]
     Namespace,
-    /// `n` is no number.
+    /// `n` is not a number.
     #[error("`n` must be a whole number")]
     PageSize,
     /// More query than any client needs.
@@ -222,7 +222,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// `rest` is what follows `/v2/`: a name, the kind of thing asked for, and which.
+/// `rest` follows `/v2/`: a repository name, the kind of the object, and its reference.
 fn endpoint(rest: &str, path: &str, query: Query<'_>) -> Result<Request, Refusal> {
     let (before, last) = rest.rsplit_once('/').ok_or(Refusal::Path)?;
     let (name, kind) = before.rsplit_once('/').ok_or(Refusal::Path)?;

@@ -1,4 +1,4 @@
-//! Accepts clients, bounds what each may cost, and lets them go cleanly.
+//! Accepts clients, limits the cost of each, and closes their connections cleanly.
 //!
 //! A connection always ends by FIN: even where a body broke or a request was refused unread, the write side is closed
 //! first and what the client still sends is read for a moment, because closing a socket with unread bytes sends a

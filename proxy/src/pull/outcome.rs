@@ -19,7 +19,7 @@ oci::labels! {
         Absent = "absent";
         /// The client left before it had everything it asked for.
         Abandoned = "abandoned";
-        /// Not answered, for what was asked.
+        /// Refused because of the request itself.
         Refused = "refused";
         /// The upstream or we could not answer, or a body broke.
         Failed = "failed";
@@ -44,5 +44,5 @@ impl PullOutcome {
 
 /// The status code of an upstream's own "no".
 const NOT_FOUND: u16 = 404;
-/// That of a challenge: who can meet it comes back, and the pull goes on.
+/// The outcome of a challenge. A client that can meet it comes back, and the pull continues.
 const UNAUTHORIZED: u16 = 401;

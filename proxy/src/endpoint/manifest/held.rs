@@ -1,4 +1,4 @@
-//! A manifest in hand, and in the store: its bytes, and the link that says who may see it.
+//! A manifest in hand, and in the store: its bytes, and the link that says which scope may see it.
 
 use bytes::Bytes;
 use oci::{Class, Digest, Stage};
@@ -47,7 +47,7 @@ impl Held {
         Some(held)
     }
 
-    /// Stores and links it. Only what hashes to its digest gets here and further.
+    /// Stores and links the manifest. Only bytes that match their digest get here.
     pub(super) async fn keep(self, store: &Store, scope: &Scope) -> Result<Self, Error> {
         let verified = self.digest.verify(&self.bytes).map_err(|mismatch| {
             let evidence = Evidence::host(scope.registry.as_str()).because(Reason::WrongDigest);

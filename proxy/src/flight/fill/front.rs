@@ -69,7 +69,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Waits for a segment to bring what the front needs.
+    /// Waits for a segment to bring the bytes that the front needs.
     pub(super) async fn follow(&self) -> Ended {
         let leave = !self.worth_going_on();
         let flight = &self.lead.flight;

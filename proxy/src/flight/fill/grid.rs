@@ -21,7 +21,7 @@ pub(super) enum Next {
     Here,
     /// A segment is fetching them.
     Coming,
-    /// Nobody has them. They are free up to what is there or claimed already.
+    /// The pieces are free, up to the next piece that is stored or claimed.
     Free(Option<u64>),
 }
 

@@ -44,7 +44,7 @@ impl Patience {
     }
 }
 
-/// Up to half as long again, so that those who broke off together do not come back together.
+/// The time, lengthened at random by up to a half, so that transfers that broke off together do not return together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 + fastrand::f64() / 2.0)
 }

@@ -80,13 +80,13 @@ pub(super) struct Fill<O> {
     pub(super) sink: Option<Sink>,
     /// Size of the blob, once the upstream's headers were judged.
     pub(super) length: Option<u64>,
-    /// Begun anew before the first headers, because what was kept was of no use.
+    /// True if the fill began again before the first headers, because the kept bytes were of no use.
     pub(super) restarted: bool,
     /// A connection was reset before the first headers: that is tried once more.
     pub(super) reset_once: bool,
     pub(super) tally: Tally,
     pub(super) segments: Segments,
-    /// Ask for bounded ranges: others may fetch what lies beyond.
+    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond.
     pub(super) in_cells: bool,
     /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
     pub(super) alone: bool,
@@ -241,7 +241,7 @@ impl<O: Origin> Fill<O> {
         self.publish();
     }
 
-    /// Tells readers what is here to begin with.
+    /// Tells the readers which bytes are stored at the start.
     pub(super) fn publish(&self) {
         let (length, content) = (self.length, self.content());
         let (written, ahead) = (self.taken(), self.spans());
@@ -271,7 +271,8 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// With nobody reading: is more than half here, or little missing? What cannot be kept is not worth it.
+    /// Without readers: true if more than half of the bytes are stored or few are missing. Bytes that cannot be kept
+    /// are not worth a transfer.
     pub(super) fn worth_going_on(&self) -> bool {
         let stored = self.content().is_some();
         let Some(length) = self.length.filter(|_| stored) else { return stored };
@@ -303,7 +304,7 @@ impl<O: Origin> Fill<O> {
         if patience.is_wearing_thin() {
             self.rest.first_endpoint += 1;
         }
-        // Asking for the rest of what came repeats nothing, nor does asking for what never went out.
+        // A request for the remaining bytes repeats nothing. Neither does a request that was never sent before.
         let repeats = first_reset || patience.is_wearing_thin() && error.class != Class::Overloaded;
         pause.filter(|_| !repeats || self.source.origin.may_retry())
     }

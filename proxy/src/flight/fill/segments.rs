@@ -88,7 +88,7 @@ impl Segments {
         }
     }
 
-    /// Takes note of what came and what failed.
+    /// Notes the pieces that arrived and those that failed.
     pub(super) fn review(&mut self) -> Review {
         while self.tasks.try_join_next().is_some() {}
         // This comes first, so that later arrivals cause another review.

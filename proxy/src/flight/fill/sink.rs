@@ -27,7 +27,7 @@ pub(super) enum Absorbed {
 impl Sink {
     /// A sink for `digest`, with the bytes an earlier fill left hashed. Without a disk it is all memory.
     ///
-    /// At least one byte is always left to ask for, so that the upstream's answer decides who may have them.
+    /// At least one byte is always left to ask for, so that the upstream's answer decides which client may have them.
     pub(super) async fn begin(store: &Store, digest: &Digest) -> Self {
         let verifier = Verifier::new(digest.clone());
         let sink = Self { digest: digest.clone(), verifier, ingest: store.ingest(digest).await.ok() };
