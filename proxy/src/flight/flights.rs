@@ -68,13 +68,14 @@ impl Flights {
     /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
     ///
     /// # Errors
-    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes; the last failure
+    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes, `DiskSlow` if the disk was slow meanwhile; the last failure
     /// of the blob's fills while those keep failing.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
         let (mut linked, mut spare) = (false, SECOND_TRIES);
         while Instant::now() < deadline {
-            let (link, blob) = tokio::join!(self.link(&source), self.store.blob(&source.digest));
+            let looked = async { tokio::join!(self.link(&source), self.store.blob(&source.digest)) };
+            let Ok((link, blob)) = timeout_at(deadline, looked).await else { break };
             linked |= link.is_some();
             if let Ok(Some(blob)) = blob
                 && let Some(hit) = self.hit(&source, blob, linked, deadline).await?
@@ -89,7 +90,7 @@ impl Flights {
             };
             let failure = match timeout_at(deadline, seat.gate()).await {
                 Ok(Gate::Go(length)) => return Ok(aboard(outcome, length, seat)),
-                Err(_) => return at_deadline(outcome, seat, &source),
+                Err(_) => return self.at_deadline(outcome, seat, &source),
                 Ok(Gate::Again | Gate::Wait(_)) => continue,
                 Ok(Gate::Failed(failure)) => failure,
             };
@@ -102,7 +103,7 @@ impl Flights {
                 FillFailure::Upstream(_) | FillFailure::Disk => spare = spare.saturating_sub(1),
             }
         }
-        Err(stalled(&source, "no fill came to an end within the deadline"))
+        Err(self.late(&source, "no fill came to an end within the deadline"))
     }
 
     /// A blob's size, if `source.scope` may see it: from the store if linked, else from one upstream HEAD for all
@@ -223,6 +224,34 @@ impl Flights {
         Err(refusal.error)
     }
 
+    /// The deadline came while waiting: with judged headers and a length the answer can begin, its bytes held back.
+    fn at_deadline<O: Origin>(
+        &self,
+        outcome: Origination,
+        seat: Seat,
+        source: &Source<O>,
+    ) -> Result<Opened, Error> {
+        let gate = seat.progress.borrow().gate();
+        match gate {
+            Gate::Go(length) | Gate::Wait(Some(length)) => Ok(aboard(outcome, length, seat)),
+            Gate::Wait(None) | Gate::Again | Gate::Failed(_) => {
+                Err(self.late(source, "no answer within the deadline"))
+            }
+        }
+    }
+
+    /// The failure when the deadline passes: of the disk if one of its operations was slow meanwhile, else of the
+    /// upstream.
+    fn late<O: Origin>(&self, source: &Source<O>, message: &str) -> Error {
+        let Some(slow) = self.store.slow_disk(SLOW_LATELY) else { return stalled(source, message) };
+        let state = if slow.ended { "took" } else { "has taken" };
+        let (operation, took) = (slow.operation, slow.took.as_secs_f64());
+        let message =
+            format!("the operation `{operation}` of the cache's disk {state} {took:.1} s; {message}");
+        let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
+        Error::new(Class::DiskSlow, Stage::BlobFirstByte, evidence.saying(&message))
+    }
+
     /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
     fn board<O: Origin>(
         &self,
@@ -258,17 +287,6 @@ fn aboard(outcome: Origination, length: u64, seat: Seat) -> Opened {
     Opened { outcome, length, reader: Reader::aboard(seat) }
 }
 
-/// The deadline came while waiting: with judged headers and a length the answer can begin, its bytes held back.
-fn at_deadline<O: Origin>(outcome: Origination, seat: Seat, source: &Source<O>) -> Result<Opened, Error> {
-    let gate = seat.progress.borrow().gate();
-    match gate {
-        Gate::Go(length) | Gate::Wait(Some(length)) => Ok(aboard(outcome, length, seat)),
-        Gate::Wait(None) | Gate::Again | Gate::Failed(_) => {
-            Err(stalled(source, "no answer within the deadline"))
-        }
-    }
-}
-
 fn other_length(registry: &RegistryHost) -> Error {
     let evidence = Evidence::host(registry.as_str()).because(Reason::LengthMismatch);
     Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
@@ -292,6 +310,8 @@ const SECOND_TRIES: u32 = 1;
 const SIZES_FOR: Duration = Duration::from_secs(1);
 /// Sizes shared at a time.
 const SIZES_REMEMBERED: u64 = 1000;
+/// A slow operation of the disk explains a missed deadline for this time after its end.
+const SLOW_LATELY: Duration = Duration::from_secs(5);
 /// Bytes read again before a file is given up: a window of a reader.
 const REREAD: u64 = 256 << 10;
 /// How long the headers may take of a fill that tries whether the upstream has healed.

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::mpsc;
 
+use oci::Stage;
+use store::SLOW;
 use store::faulty::Call;
 
 use super::*;
@@ -36,6 +38,26 @@ async fn a_slow_sync_costs_a_client_nothing() {
         }
         assert!(took[1] < took[0] + Duration::from_millis(900), "{size} bytes: {took:?}");
     }
+}
+
+/// A client that misses its deadline because of the disk is not sent to look at the registry's bandwidth.
+#[tokio::test]
+async fn a_slow_disk_is_not_called_a_stalled_registry() {
+    let world = World::new(5 * MIB, []).await;
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    world.trap.rule(move |_, _| {
+        // Ends when the sender is dropped.
+        let _released = held.lock().unwrap().recv();
+        Ok(())
+    });
+    let error = world.flights.open(world.source(), Instant::now() + SLOW + Duration::from_millis(500)).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.class, error.stage), (Class::DiskSlow, Stage::BlobFirstByte), "{error}");
+    let message = error.evidence.message.as_deref().unwrap();
+    assert!(message.contains("of the cache's disk has taken 1."), "{message}");
+    drop(release);
+    assert!(world.read().await.unwrap() == world.content, "the disk is well again");
 }
 
 /// For each file operation in turn: the body is right or visibly short, what is committed is right, and the next
