@@ -59,8 +59,8 @@ impl Gate {
         }
     }
 
-    /// The failure of an answer as this caller is told it. A 401 to content ends the lease; lists may want more than the
-    /// right to pull, and say nothing of it.
+    /// The failure in the form in which this caller is told it. A 401 for content ends the caller's lease. A 401 for a
+    /// list does not, because a list may need more than the right to pull.
     pub(crate) fn explained(&self, arrived: &Arrived<'_>, pass: Option<&Pass>, failure: Failure) -> Failure {
         let Some(pass) = pass else { return failure };
         let Failure::Upstream(error) = failure else { return failure };
@@ -122,8 +122,9 @@ fn refusal(arrived: &Arrived<'_>, refused: Refused, error: Error) -> Failure {
 
 /// The failure for a caller that the upstream refused with `error`.
 ///
-/// A client that may yet prove itself is told where; one whose token is good and not for this gets the upstream's "no",
-/// in one request. Where the upstream wants a password, the node is sent to it directly.
+/// A client without a valid token is told where to get one. A client whose valid token does not permit this content
+/// gets the upstream's refusal, without a second request. If the upstream wants a password, the node is sent to the
+/// upstream directly.
 fn explain(client: &Client, repository: &Repository, refused: Refused, error: Error) -> Failure {
     if refused == Refused::Right {
         return Failure::Upstream(error);

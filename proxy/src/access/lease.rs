@@ -1,4 +1,4 @@
-//! For how long an upstream's word on a caller holds: pure, the time is an argument.
+//! The upstreams' verdicts on callers, and how long each verdict holds. No I/O; the time is an argument.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use super::subject::{AccessCheck, Era, Holder};
 pub(crate) enum Verdict {
     /// It showed this identity something in this repository.
     Allowed,
-    /// It would not, and said why.
+    /// The upstream refused, with this error.
     Refused(Refused, Error),
 }
 
 /// The kind of a refusal, for the refused caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Nobody may; somebody with a token might.
+    /// An anonymous request may not see the content; a request with a token might.
     Anonymous,
     /// The token is not good, or no longer.
     Token,
-    /// The token is good, and not for this.
+    /// The token is valid, but does not permit this content.
     Right,
 }
 
-/// Verdicts that hold, the least used leave first.
+/// The verdicts that hold. If there are too many, the least used ones are dropped first.
 pub(super) struct Leases {
     era: AtomicU64,
     /// Verdicts that hold for everything the holder asks for.
@@ -69,7 +69,7 @@ impl Leases {
         Self { era: AtomicU64::default(), holders: cache(), contents: cache() }
     }
 
-    /// To be read before the upstream that is to be asked is looked up.
+    /// The current era. Read it before looking up the upstream to ask.
     pub(super) fn era(&self) -> Era {
         Era(self.era.load(Ordering::SeqCst))
     }
@@ -86,14 +86,15 @@ impl Leases {
         matches!(lease.and_then(|lease| lease.verdict(now)), Some(Verdict::Allowed))
     }
 
-    /// The upstream showed `holder` something; their token `expires` then, if it says so.
+    /// Records that the upstream showed `holder` something. `expires` is the end of the holder's token, if the token
+    /// states one.
     pub(super) fn allow(&self, holder: Holder, expires: Option<SystemTime>, wall: SystemTime, now: Instant) {
         let lease = Lease { verdict: Verdict::Allowed, until: now + term(expires, wall) };
         self.holders.insert(holder, Arc::new(lease));
     }
 
-    /// The upstream refused what `question` asks for. A 401 speaks of the caller and ends their lease, a 404 of nothing
-    /// that lasts, and any other refusal of this content alone.
+    /// The upstream refused what `question` asks for. A 401 concerns the caller and replaces the caller's lease. A 404
+    /// is not recorded. Any other refusal concerns this content alone.
     pub(super) fn refuse(&self, question: &AccessCheck, refused: Refused, error: Error, now: Instant) {
         let status = error.evidence.status;
         let verdict = Verdict::Refused(refused, error);
@@ -123,8 +124,8 @@ fn cache<K: Eq + Hash + Send + Sync + 'static>() -> Cache<K, Arc<Lease>> {
     Cache::builder().max_capacity(LEASES_MAX).time_to_live(LEASE_MAX).build()
 }
 
-/// How long a token that `expires` then is believed: never beyond its end, nor so long that rights taken back would
-/// matter.
+/// The term of a lease for a token that ends at `expires`: never beyond that time, and never longer than [`LEASE_MAX`],
+/// so that withdrawn rights do not last much longer.
 fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
     match expires {
         None => LEASE_USUAL,
@@ -132,7 +133,7 @@ fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
     }
 }
 
-/// Longest lease: rights taken back at the registry reach as far.
+/// Longest lease. Rights withdrawn at the registry last at most this long here.
 const LEASE_MAX: Duration = Duration::from_secs(300);
 /// The lifetime for a token that does not state its end, and for an anonymous request.
 const LEASE_USUAL: Duration = Duration::from_secs(60);

@@ -26,8 +26,8 @@ pub struct Flights {
     /// Blobs that are refused for now, because their fills keep failing.
     pub(super) futility: Futility,
     pub(super) table: Arc<Table>,
-    /// Sizes asked of upstreams just now: one HEAD for all who ask together. A cache and not `Coalesce`, because the answer
-    /// also counts for a second after it came.
+    /// The sizes that upstreams stated within the last second: simultaneous requests share one HEAD. A cache and not
+    /// `Coalesce`, because the answer also counts for a second after it came.
     sizes: Cache<(Party, Digest), Option<u64>>,
 }
 
@@ -63,7 +63,7 @@ impl Flights {
 
     /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
     ///
-    /// A link that is missing is earned by the upstream's answer (design decision 8). Returns when headers may be
+    /// If the link is missing, the upstream's answer earns it (design decision 8). Returns when headers may be
     /// sent: the upstream's are judged and the length is known; blobs up to 4 MiB are committed by then, unless the
     /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
     ///
@@ -115,8 +115,8 @@ impl Flights {
         Ok(self.look(source, deadline).await?.0)
     }
 
-    /// As [`Flights::size`], and whether the blob is here for `source.scope`. A link alone says too little: what it
-    /// knows of the size is what an upstream once claimed.
+    /// Like [`Flights::size`], and also tells whether the store has the blob for `source.scope`. A link alone is not
+    /// enough: its size is only what an upstream once claimed.
     pub(crate) async fn look<O: Origin>(
         &self,
         source: &Source<O>,
@@ -176,9 +176,10 @@ impl Flights {
         Ok(Some(Opened { outcome: Origination::Hit, length, reader: reader.rescued_by(rescue) }))
     }
 
-    /// A committed blob could not be read at `at`: if another descriptor cannot read it there either, and not for want
-    /// of something else, the file is out of the way from now on, and a fill takes its place. Boxed, since opening may
-    /// reopen.
+    /// Opens a blob again after its committed file could not be read at `at`. If a new descriptor cannot read it there
+    /// either and the file is to blame, the store quarantines the file and a fill replaces it. If the read fails for
+    /// another reason, the request fails. The future is boxed, because [`Flights::open`] may lead to another call of
+    /// this function.
     fn reopen<O: Origin>(
         self,
         source: Source<O>,
@@ -215,7 +216,7 @@ impl Flights {
             None
         };
         if let Some((_, mut seat)) = seat {
-            // Nobody reads: the seat keeps the fill from ending for that, and holds back nothing.
+            // No client reads from this seat. The seat keeps the fill from ending as deserted, and does not delay it.
             seat.flight.tail.advance(seat.cursor, u64::MAX);
             tokio::spawn(async move {
                 let _ = seat.progress.wait_for(Progress::is_over).await;
@@ -224,7 +225,8 @@ impl Flights {
         Err(refusal.error)
     }
 
-    /// The deadline came while waiting: with judged headers and a length the answer can begin, its bytes held back.
+    /// The result when the deadline comes while the request waits. If the headers are judged and the length is known,
+    /// the answer begins and its bytes are held back until they may be read. Otherwise the request fails.
     fn at_deadline<O: Origin>(
         &self,
         outcome: Origination,
@@ -314,7 +316,7 @@ const SIZES_REMEMBERED: u64 = 1000;
 const SLOW_LATELY: Duration = Duration::from_secs(5);
 /// Bytes read again before a file is given up: a window of a reader.
 const REREAD: u64 = 256 << 10;
-/// How long the headers may take of a fill that tries whether the upstream has healed.
+/// How long the upstream's headers may take in a fill that tries whether the upstream has recovered.
 const TRY_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a fill in place of an unreadable file may take to begin.
 const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! The state of one flight: its progress, and the answer that its readers may get. No I/O, no clock but the tail's
-//! patience.
+//! The state of one flight: its progress, and the answer that its readers may get. No I/O. The only clocks are those of
+//! the pace and of the tail's patience.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use crate::access::identity::Identity;
 pub(crate) struct Party {
     pub(crate) scope: Scope,
     pub(crate) repository: Repository,
-    /// The identity the upstream is asked with, where it differs from request to request.
+    /// The identity that the upstream is asked with. `None` if the identity does not differ from request to request.
     pub(crate) identity: Option<Identity>,
 }
 
@@ -45,13 +45,14 @@ pub(crate) struct Progress {
     pub(crate) phase: Phase,
     /// Size of the whole blob, once known.
     pub(crate) length: Option<u64>,
-    /// Bytes that came, from the beginning on.
+    /// The number of bytes that came and were hashed, without a gap from the start of the blob.
     pub(crate) written: u64,
-    /// Bytes that lie in the file beyond those.
+    /// The spans of bytes in the file beyond `written`.
     pub(crate) ahead: Spans,
     /// How fast the bytes from the beginning on come.
     pub(crate) pace: Pace,
-    /// Where those end that the fill has asked for in one piece, and when it did.
+    /// The end (byte offset) of the bounded range that the front has asked the upstream for, and the time of that
+    /// request. `None` while no such request is under way.
     pub(crate) asked: Option<(u64, Instant)>,
     /// The growing file.
     pub(crate) content: Option<Content>,
@@ -74,7 +75,7 @@ pub(crate) enum Phase {
     PassedThrough,
     /// The fill ended without a verdict. Waiting requests ask again.
     Dissolved,
-    /// Over. Dropped means failed, too.
+    /// The fill failed. A fill that is dropped before its end has failed, too.
     Failed(FillFailure),
 }
 
@@ -118,8 +119,8 @@ impl Progress {
 
     /// Where the bytes end that a reader at `at` may have; `at` or less if there are none yet.
     ///
-    /// Small blobs are held back until the hash agrees, and so is the last piece of larger ones, but for a reader
-    /// of so `few` bytes that they can be no whole.
+    /// Small blobs are held back until the hash agrees, and so is the last piece of a larger blob, unless the reader
+    /// wants only a `few` bytes (less than half of the blob).
     pub(crate) fn readable_from(&self, at: u64, few: bool) -> u64 {
         let there = if at < self.written { self.written } else { self.ahead.end_from(at) };
         match (&self.phase, self.length) {
@@ -132,7 +133,7 @@ impl Progress {
         }
     }
 
-    /// Of the bytes up to `end`, where those end that lie in the file.
+    /// `end`, or the end of the file if the file ends before it. The bytes from there on are in memory.
     pub(crate) fn stored(&self, end: u64) -> u64 {
         self.spilled_at.map_or(end, |spilled_at| spilled_at.min(end))
     }
@@ -202,7 +203,8 @@ impl Flight {
         self.wanted.send_replace(BTreeSet::new())
     }
 
-    /// Adds a follower of `party`, whose own token may see the blob where the leader fetches it.
+    /// Remembers `caller`, a follower of another party in the leader's scope. The fill may continue with this caller's
+    /// token.
     pub(crate) fn relieve(&self, party: &Party, caller: Option<&Caller>) {
         let Some(caller) = caller.filter(|_| self.party.scope == party.scope) else { return };
         let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
@@ -265,7 +267,7 @@ pub(crate) enum Boarded {
     Leader(Lead, Seat),
     /// Somebody does.
     Follower(Seat),
-    /// Somebody of another scope does, and this one has not earned the link.
+    /// A flight of another scope fetches the blob, and this request's scope has not earned the link.
     Unlinked,
 }
 
@@ -353,7 +355,7 @@ impl Drop for Lead {
 
 /// The end of a larger blob that is held back until the hash agrees, bytes.
 pub(crate) const HELD_BACK: u64 = 64 << 10;
-/// Callers that are remembered to go on with, the latest first.
+/// The number of callers that a flight remembers to continue with. The latest caller is tried first.
 const RELIEF_MAX: usize = 8;
 /// Readers far ahead that are remembered at a time.
 const WANTED_MAX: usize = 16;

@@ -1,9 +1,9 @@
 //! The one place that knows status codes, OCI error bodies and response headers.
 //!
 //! A failure here is either final and true (404 for content the upstream says it lacks, 403 for what it refuses us) or
-//! 503, without `Retry-After`: the answer after which every client goes on to the registry itself at once, where 429,
-//! 408 or 500 would make it hammer, stall or give up. No answer carries a challenge of ours: it would be answered with
-//! the pull secrets of whoever asks. The one `WWW-Authenticate` there is relays that of a `per-client` upstream.
+//! 503 without `Retry-After`. After a 503, every client goes on to the registry itself at once. 429, 408 or 500 would
+//! make the client hammer, stall or give up. No answer carries a challenge of ours: it would be answered with the pull
+//! secrets of whoever asks. The one `WWW-Authenticate` there is relays that of a `per-client` upstream.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ use crate::freshness::staleness::{Stale, Staleness};
 /// An HTTP response of ours.
 pub(crate) type Response = http::Response<ResponseBody>;
 
-/// The headers of a whole hit. The connection keeps them for the next request of the same target.
+/// The headers of a whole hit, kept with the ready answer for the next request of the same target.
 #[derive(Debug, Default)]
 pub(crate) struct KnownHeaders(OnceLock<HeaderMap>);
 
@@ -108,7 +108,7 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
     response
 }
 
-/// As [`respond`], for what the same target was answered before: whole hits have the headers they had then.
+/// Like [`respond`], for a target that was answered before. A whole hit gets the headers of its first answer.
 pub(crate) fn respond_again(
     known: &KnownHeaders,
     routed: Option<&Routed>,
@@ -244,7 +244,7 @@ fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
         Refusal::Path | Refusal::EmptySegment => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
         Refusal::Name(NameError::Digest) => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
         Refusal::Name(NameError::Tag) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
-        // Whatever stands in `ns` or before the repository and is no registry is certainly none of ours.
+        // A text in `ns` or before the repository that is no registry name cannot name a configured registry.
         Refusal::Name(NameError::Registry) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
         Refusal::Name(NameError::Repository) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
         Refusal::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
@@ -273,7 +273,8 @@ fn of_class(class: Class) -> (StatusCode, &'static str) {
     }
 }
 
-/// The upstream's own code for what it does not have, where it gave one of the specification's; else that of the request.
+/// The error code for absent content: the upstream's code if it is one of the specification's, else the code for this
+/// kind of request.
 fn absence_code(request: Option<&Request>, error: &registry::Error) -> &'static str {
     let given = error.evidence.code.as_deref();
     if let Some(code) = ABSENCE_CODES.iter().find(|code| given == Some(code)) {
@@ -300,7 +301,7 @@ fn json(status: StatusCode, bytes: Bytes) -> Response {
     response
 }
 
-/// A value of ours, which needs neither a copy nor, in a release, a look.
+/// Sets a header to a static value of ours. The value needs no copy and, in a release build, no check.
 fn fix(response: &mut Response, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }

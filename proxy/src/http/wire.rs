@@ -65,7 +65,7 @@ impl<T> Wire<T> {
         self.inner
     }
 
-    /// Bytes arrived: unless they complete a head, one is pending now.
+    /// Notes that bytes arrived. If no head is pending, they begin one.
     fn arrived(&mut self) {
         let heads_before = self.heads.count();
         if self.pending_head.as_ref().is_none_or(|pending| pending.heads_before != heads_before) {
@@ -87,7 +87,8 @@ impl<T> Wire<T> {
         }
     }
 
-    /// Counts what was written in this turn; at its end the task yields once.
+    /// Ready while the connection has written less than [`TURN`] bytes in this turn. At the end of the turn the task
+    /// yields once.
     fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.written < TURN {
             return Poll::Ready(());
@@ -154,7 +155,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
 }
 
 impl<T> Wire<T> {
-    /// A socket that is full ends the turn as well: others ran meanwhile.
+    /// Counts the bytes written in this turn. A full socket or an error ends the turn as well, because other tasks run
+    /// meanwhile.
     fn count(&mut self, result: &Poll<io::Result<usize>>) {
         match result {
             Poll::Ready(Ok(written)) => self.written += written,

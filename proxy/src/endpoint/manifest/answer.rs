@@ -8,8 +8,7 @@
 //!         └── 404 of the upstream itself ──────► 404, and for seconds without asking (`absent`)
 //! ```
 //!
-//! Each word of the upstream counts from when it was asked for, and what was asked earlier never undoes what was asked
-//! later, however late its answer or its manifest comes.
+//! Each answer of the upstream counts from the time of its request. An earlier request never undoes the result of a later one, however late the earlier request's answer or manifest comes.
 //!
 //! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
 //! is remembered until its manifest is stored: only then may the record of the tag move.
@@ -93,7 +92,7 @@ impl Manifests {
         }
         let reference = Reference::Digest(digest.clone());
         if asking.verb == Verb::Head || self.store.read_small(digest).await.is_some() {
-            // It may have come to rest, with its link, between the two looks.
+            // The manifest and its link may have been stored since the look above.
             if let Some(held) = Held::find(&self.store, &asking.scope(), digest).await {
                 return held.answer(asking.verb, asking.range, Outcome::Hit, None);
             }
@@ -121,7 +120,7 @@ impl Manifests {
             return known.held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
         let told = self.upstream.head(asking, &Reference::Tag(tag.clone())).await;
-        // What it fails to show after that is a manifest by digest, not the tag.
+        // If the upstream fails after that, it failed to give a manifest by digest; it does have the tag.
         let has_tag = told.as_ref().is_ok_and(|told| told.head.digest.is_some() && !told.head.stale);
         let result = match told {
             Ok(told) => {
@@ -179,8 +178,8 @@ impl Manifests {
         held.answer(asking.verb, asking.range, outcome, None)
     }
 
-    /// The tag means `digest` now. A client that could have its old manifest learns the new one only once it is stored: its layers
-    /// are the upstream's matter, but the manifest must not be one that nobody can get.
+    /// The tag means `digest` now. If the tag's old manifest is known, a client learns the new digest only once the new
+    /// manifest is stored. The upstream is responsible for the layers, but clients must be able to get the manifest.
     async fn moved(
         &self,
         asking: &Asking<'_>,
@@ -234,8 +233,8 @@ impl Manifests {
         }
     }
 
-    /// How stale the answer would be that is given although the upstream said `error`; `None` when none may be given.
-    /// `has_tag`: the upstream just said that the tag is there.
+    /// The staleness of the known manifest as the answer in place of the upstream's `error`. `None` if the known
+    /// manifest must not be answered. `has_tag`: the upstream just said that the tag is there.
     async fn excuse(
         &self,
         asking: &Asking<'_>,
@@ -250,7 +249,8 @@ impl Manifests {
         whole.then_some(staleness)
     }
 
-    /// How much a tag matters whose manifest is not the one that is here: less, if what is here will do for a while.
+    /// The rank of a request for the current manifest of a tag. The rank is lower if the known manifest could be
+    /// answered in its place.
     async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
         let spent = asking.error(Class::RatePullQuota, "not asked");
         match known {
@@ -299,7 +299,8 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
     }))
 }
 
-/// A mirror above us could not ask either: what is known is as good, while it is young enough, and not renewed by it.
+/// Answers when the upstream is a mirror that has only a stale copy. Our known manifest is as good while its record is
+/// young enough, and the mirror's answer does not renew the record.
 fn second_hand(asking: &Asking<'_>, known: &Known) -> Result<Answer, Failure> {
     let staleness = asking.freshness().second_hand(Some(&known.record), asking.now);
     let staleness = staleness.ok_or_else(|| only_stale(asking))?;

@@ -30,7 +30,8 @@ impl Held {
         Some(Self { digest: digest.clone(), media_type: link.media_type?, bytes })
     }
 
-    /// A manifest that is here and that the upstream just said this repository has: its 200 earns the link.
+    /// Finds a manifest in the store after the upstream confirmed with `head` that this repository has it. The
+    /// upstream's 200 earns the link.
     pub(super) async fn earn(
         store: &Store,
         scope: &Scope,
@@ -55,7 +56,7 @@ impl Held {
         })?;
         // Linked first: a request that finds it in the store must not earn the link again.
         self.link(store, scope).await;
-        // Committed behind: a disk that is slow or fails does not keep the manifest from being answered.
+        // The store commits in the background: the manifest is answered even if the disk is slow or fails.
         store.put(Kind::Manifest, self.bytes.clone(), &verified).await;
         Ok(self)
     }

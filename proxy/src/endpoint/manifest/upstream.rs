@@ -1,5 +1,5 @@
-//! ManifestUpstream to upstreams about manifests: each is asked once for all who ask it meanwhile, and what was said to it lately
-//! is not asked again.
+//! Requests to upstreams for manifests. Equal requests at the same time share one upstream request, and an upstream is
+//! not asked again while its recent answer is valid.
 
 use std::time::SystemTime;
 
@@ -25,7 +25,8 @@ pub(super) struct ManifestUpstream {
     store: Store,
     heads: Coalesce<Work, Result<HeadAnswer, Error>>,
     fetches: Coalesce<Work, Result<Fetched, Error>>,
-    /// Recent answers to HEAD by tag, valid like a record before there is one.
+    /// Recent answers to HEAD by tag. An answer is valid for as long as a record would be, and serves until the tag has
+    /// a record.
     told: Cache<ContentKey, HeadAnswer>,
     /// Recent 404 answers.
     absences: Absences,
@@ -37,11 +38,12 @@ pub(super) struct Fetched {
     pub(super) held: Held,
     /// When it was asked.
     pub(super) at: SystemTime,
-    /// True if a mirror above us could not ask either.
+    /// True if the upstream is a mirror that answered with a stale copy.
     pub(super) stale: bool,
 }
 
-/// One key to an upstream: for all who may see the answer, or once more for one identity.
+/// The key of a shared upstream request: `None` if all who may see the answer share it, an identity if that caller
+/// repeats it alone.
 type Work = (ContentKey, Option<Identity>);
 
 impl ManifestUpstream {
@@ -59,7 +61,8 @@ impl ManifestUpstream {
     /// The upstream's answer to HEAD of a manifest, from now or from a recent equal request.
     ///
     /// # Errors
-    /// The upstream's, or of the mirror where the client has had its share or the upstream's quota is spared.
+    /// The upstream's failure, or this mirror's refusal if the client has used up its share or the upstream's quota
+    /// must be spared.
     pub(super) async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<HeadAnswer, Error> {
         let key = key(asking, reference);
         if let Some(told) = asking.pass.as_ref().and_then(|pass| pass.told.clone()) {
@@ -92,7 +95,8 @@ impl ManifestUpstream {
     /// The upstream's manifest, stored and linked; the outcome says whether this request fetched it.
     ///
     /// # Errors
-    /// As of [`Self::head`]; and `media_type` or `corrupt`, if it is not the manifest it should be.
+    /// The failures of [`Self::head`], and `media_type` or `corrupt` if the answer is not the manifest that was asked
+    /// for.
     pub(super) async fn fetch(
         &self,
         asking: &Asking<'_>,
@@ -181,19 +185,19 @@ impl Hearing {
         if let ((registry, repository, Reference::Tag(tag)), Err(error)) = (key, answered)
             && is_absence(error)
         {
-            // The answer took seconds at most: the time of the key is as good as now.
+            // The answer took seconds at most, so that the time of the request serves as the current time.
             self.store.tags().gone(registry, repository, tag, self.at, self.at).await;
         }
     }
 }
 
-/// The key for a manifest where the request asks for one.
+/// The key of the manifest `reference` in the request's registry and repository.
 pub(super) fn key(asking: &Asking<'_>, reference: &Reference) -> ContentKey {
     (asking.place.registry.clone(), asking.place.repository.clone(), reference.clone())
 }
 
-/// One request for all who ask the same. What failed for the identity of who led it is tried once more with our own: an
-/// expired token or a spent quota says nothing of anybody else's.
+/// Runs one upstream request for all equal requests. If it fails because of the leader's identity, a follower tries
+/// once more with its own identity: an expired token or a spent quota says nothing about another caller's.
 async fn together<V, F>(
     work: &Coalesce<Work, Result<V, Error>>,
     asking: &Asking<'_>,

@@ -20,7 +20,7 @@ use crate::flight::origin::Origin;
 enum Woken {
     /// Bytes came, or the body ended.
     Batch(Batch),
-    /// A reader wants bytes far ahead, a segment has moved, or nothing has for a moment.
+    /// A reader wants bytes far ahead, a segment has moved, or no bytes came for [`STILL`].
     Beside,
     /// Nobody reads, and it is not worth going on.
     Deserted,
@@ -33,8 +33,8 @@ impl<O: Origin> Fill<O> {
         Map { there: &there, claims: &claims, length: self.length.unwrap_or(u64::MAX) }.next(at)
     }
 
-    /// Takes bytes until the body ends or comes to `until`, or to bytes that others fetch, writing one batch while the
-    /// next is gathered.
+    /// Takes bytes until the body ends, or until the front is at `until` or at bytes that are in the file or that a
+    /// segment fetches. Writes one batch while it gathers the next.
     pub(super) async fn take(&mut self, mut intake: Intake<O::Body>, until: u64) -> Result<Ended, Error> {
         let mut batch = Batch::default();
         loop {
@@ -108,7 +108,7 @@ impl<O: Origin> Fill<O> {
             return;
         }
         for at in wanted {
-            // What was far when its reader said so may have come close.
+            // An offset that was far when its reader asked may be near the front now.
             let far = self.lead.flight.progress.borrow().is_far(at);
             if far && at > self.taken() && self.segments.claims().len() < SEGMENTS_MAX {
                 self.begin_segment(|map| map.around(at));
@@ -123,7 +123,8 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// The front makes checkpoints as it moves; this is for when only segments do.
+    /// Makes a checkpoint if one is due. The front makes checkpoints as it moves; this one is for times when only
+    /// segments move.
     async fn checkpoint_if_due(&mut self) {
         let Some(sink) = self.sink.take_if(|sink| sink.is_checkpoint_due()) else { return };
         let Some((sink, done)) = sink.checkpoint().await else { return };
@@ -133,7 +134,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Begins a segment where `choose` says, if it says.
+    /// Begins a segment for the range that `choose` returns. False if no segment began.
     fn begin_segment(&mut self, choose: impl FnOnce(&Map<'_>) -> Option<std::ops::Range<u64>>) -> bool {
         let (there, claims) = (self.spans(), self.segments.claims());
         let Some(length) = self.length else { return false };
@@ -158,14 +159,14 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// True if this open answer is to be given up for bounded ones. It would bring bytes others fetch; while it stands still,
-    /// giving it up wastes nothing.
+    /// True if bounded requests should replace this open-ended answer, which would also bring bytes that segments
+    /// fetch. Giving the answer up wastes nothing while it stands still.
     fn is_better_bounded(&self) -> bool {
         let still = || self.lead.flight.progress.borrow().pace.stands_still();
         self.in_cells && self.segments.proven && !self.segments.is_closed() && still()
     }
 
-    /// Where bytes begin that others have or fetch.
+    /// The offset of the next bytes that are in the file or that a segment fetches. `u64::MAX` if there are none.
     fn wall(&self) -> u64 {
         match self.next(self.taken()) {
             Next::Free(wall) => wall.unwrap_or(u64::MAX),
@@ -256,7 +257,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Passes bytes the disk did not take through memory.
+    /// Passes `pieces` through memory, because the disk did not take them.
     async fn spill(&self, pieces: Vec<Bytes>) {
         for piece in pieces {
             if self.lead.flight.tail.push(piece).await {
@@ -289,7 +290,8 @@ fn size_of(pieces: &[Bytes]) -> u64 {
 
 /// Bytes written at once at the beginning of a fill.
 const FIRST_BATCH: usize = 16 << 10;
-/// After which an answer that brings nothing is looked at, where others may be fetching beside it.
+/// How long an answer may bring nothing before the front checks whether bounded requests are better. Applies only while
+/// the fill asks in cells.
 const STILL: Duration = Duration::from_millis(250);
 /// Segments for readers far ahead, at a time.
 const SEGMENTS_MAX: usize = 4;

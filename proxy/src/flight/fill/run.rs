@@ -1,11 +1,13 @@
 //! Upstream bytes to the store and to followers: one task per flight, which no client owns.
 //!
-//! A fill asks the upstream, again with a range where it breaks off, hashes and writes what comes, and tells its
-//! flight how far it is. A disk that fails costs the copy on disk, not the transfer: the rest passes through memory.
+//! A fill asks the upstream for the blob, and asks again with a range if the answer breaks off. It hashes and writes
+//! the bytes that come, and tells its flight how far it is. A disk that fails costs the copy on disk, not the transfer:
+//! the rest passes through memory.
 //!
-//! The *front* is where hashing has come to: it moves in order, from the upstream or over bytes that are in the file
-//! already. Beside it run [`super::segments`], where readers stand far ahead or the upstream allows several connections; then
-//! all is asked for in cells of a [`super::grid`], so that nothing comes twice. How a fill ends is in [`super::ending`].
+//! The *front* is the offset up to which the bytes are hashed. It moves in order, with bytes from the upstream or over
+//! bytes that are in the file already. Beside it run [`super::segments`], where readers stand far ahead or the upstream
+//! allows several connections; then all is asked for in cells of a [`super::grid`], so that nothing comes twice. How a
+//! fill ends is in [`super::ending`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +78,8 @@ pub(super) struct Fill<O> {
     pub(super) source: Source<O>,
     /// Bytes that an earlier fill left.
     pub(super) kept_before: u64,
-    /// Absent only while a job has it, or after it.
+    /// The fill's sink. `None` while a job works on it, after a job that the runtime's end cut off, and once it is
+    /// finished.
     pub(super) sink: Option<Sink>,
     /// Size of the blob, once the upstream's headers were judged.
     pub(super) length: Option<u64>,
@@ -90,7 +93,8 @@ pub(super) struct Fill<O> {
     pub(super) in_cells: bool,
     /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
     pub(super) alone: bool,
-    /// A request for a range was answered with the whole: what came is not kept for another fill.
+    /// True if the upstream answered a request for a range with the whole blob. The fill's bytes are then not kept for
+    /// another fill.
     pub(super) range_ignored: bool,
     /// The validator and endpoint of the answers so far, for the next request.
     pub(super) rest: Rest,
@@ -133,7 +137,8 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Moves the front on by what is in the file, what a segment brings, or one request to the upstream.
+    /// Moves the front over bytes in the file, waits for a segment that brings its bytes, or makes one request to the
+    /// upstream.
     pub(super) async fn step(&mut self, deadline: Instant) -> Result<Ended, Error> {
         let at = self.taken();
         if self.tally.has_begun() && self.length == Some(at) {
@@ -147,7 +152,8 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// One request to the upstream, from the front to the next bytes that are there. Readers know what it is to bring.
+    /// Makes one request to the upstream, from the front to the end of its cell or to the next bytes that are in the
+    /// file or that a segment fetches. Readers see the range in `Progress::asked`.
     pub(super) async fn ask(
         &mut self,
         at: u64,
@@ -210,7 +216,7 @@ impl<O: Origin> Fill<O> {
             return Err(self.error(Class::ProtocolGarbage, Reason::RangeIgnored));
         }
         if let (Some(known), Some(total)) = (self.length, total) {
-            // A page, or another blob: says nothing about the bytes that are here.
+            // The answer is an error page or another blob. It says nothing about the bytes that came before.
             let other = || self.error(Class::ProtocolGarbage, Reason::LengthMismatch);
             return if known == total { Ok(()) } else { Err(other()) };
         }
@@ -255,7 +261,7 @@ impl<O: Origin> Fill<O> {
         });
     }
 
-    /// Sets space aside; where there is none, nothing is stored.
+    /// Reserves disk space for `length` bytes. If there is too little, the fill gives up its file and stores nothing.
     pub(super) async fn reserve(&mut self, length: u64) {
         let Some(ingest) = self.sink.as_mut().and_then(|sink| sink.ingest().as_ref()) else { return };
         let Some(room) = self.store.reserve(length.saturating_sub(ingest.room())).await else {
@@ -280,9 +286,10 @@ impl<O: Origin> Fill<O> {
         here > length / 2 || length - here < WORTH_FINISHING
     }
 
-    /// How long to wait before the rest is asked for, if it is to be.
+    /// How long to wait before the fill asks for the remaining bytes. `None` if it must not ask again.
     ///
-    /// Before the first headers only a reset is, once: the client has tried every endpoint, and the error can be told.
+    /// Before the first headers, the fill asks again only after a restart and, once, after a reset connection: the
+    /// client has tried every endpoint already, and the request can still be answered with the error.
     pub(super) fn retry_in(&mut self, error: &Error, patience: &mut Patience) -> Option<Duration> {
         let (begun, taken) = (self.tally.has_begun(), self.taken());
         if error.is_pause_of_blob_host() {
@@ -309,7 +316,8 @@ impl<O: Origin> Fill<O> {
         pause.filter(|_| !repeats || self.source.origin.may_retry())
     }
 
-    /// The caller whose token the fill uses is no longer let in. True if another caller aboard takes over.
+    /// Replaces the caller whose token the upstream no longer accepts. True if another caller of this flight takes
+    /// over.
     pub(super) fn is_relieved(&mut self, error: &Error) -> bool {
         let relief = if is_of_identity(error) { self.lead.flight.take_relief() } else { None };
         if let Some(caller) = &relief {
