@@ -53,12 +53,12 @@ pub(crate) struct Space {
 /// the last reader has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
-    /// Device of the file system.
-    pub device: u64,
+    /// Device of the file system, major and minor number.
+    pub device: (u32, u32),
     /// Inode number.
     pub inode: u64,
-    /// Time of the last write, seconds and nanoseconds.
-    pub written: (i64, i64),
+    /// The time at which the file was made, seconds and nanoseconds; zero where the file system keeps none.
+    pub born: (i64, u32),
 }
 
 /// An open file, read and written by position.

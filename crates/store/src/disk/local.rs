@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use filemap::FileMap;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{AtFlags, FallocateFlags, StatxFlags, statx};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::io::{Disk, Entry, File, FileId, Space};
@@ -125,9 +125,12 @@ impl File for fs::File {
     }
 
     fn id(&self) -> Option<FileId> {
-        let stat = rustix::fs::fstat(self).ok()?;
-        let written = (stat.st_mtime, stat.st_mtime_nsec as i64);
-        Some(FileId { device: stat.st_dev, inode: stat.st_ino, written })
+        // Not the time of the last write: `note_use` sets it.
+        let wanted = StatxFlags::INO | StatxFlags::BTIME;
+        let stat = statx(self, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let device = (stat.stx_dev_major, stat.stx_dev_minor);
+        let born = (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec);
+        Some(FileId { device, inode: stat.stx_ino, born })
     }
 
     fn is_at(&self, path: &Path) -> bool {
