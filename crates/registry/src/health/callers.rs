@@ -1,17 +1,16 @@
 //! The pauses of callers whose own quota is spent. Each is known by the hash of its token, so that no caller pays for
 //! another.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pauses::Pauses;
 use crate::auth::caller::CallerId;
 
 /// The pauses by endpoint (host and port), caller and kind of request.
 #[derive(Debug, Default)]
-pub(crate) struct CallerPauses(Mutex<HashMap<Paused, Instant>>);
+pub(crate) struct CallerPauses(Pauses<Paused, CALLERS_MAX>);
 
 /// The requests that one pause holds back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,24 +24,16 @@ pub(crate) struct Paused {
 }
 
 impl CallerPauses {
-    /// Holds requests back for `wait`, at most [`PAUSE_MAX`]. A longer pause stays. A refused request that no quota
-    /// counts shows that the registry counts all, so that it holds back counted requests too.
+    /// Holds requests back for `wait`, at most [`PAUSE_MAX`]. A longer pause stays.
     pub(crate) fn pause(&self, paused: Paused, wait: Duration, now: Instant) {
-        let until = now + wait.min(PAUSE_MAX);
-        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.retain(|_, until| now < *until);
-        if pauses.len() < CALLERS_MAX || pauses.contains_key(&paused) {
-            let known = pauses.entry(paused).or_insert(until);
-            *known = until.max(*known);
-        }
+        self.0.pause(paused, now + wait.min(PAUSE_MAX), now);
     }
 
-    /// The end of the pause of such a request; `None` when it may go out.
-    pub(crate) fn until(&self, request: Paused, now: Instant) -> Option<Instant> {
-        let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = request.counted.then(|| pauses.get(&request)).flatten();
-        let every = pauses.get(&Paused { counted: false, ..request.clone() });
-        own.max(every).copied().filter(|until| now < *until)
+    /// The end of the pause of such a request; `None` when it may go out. If a request that no quota counts was refused,
+    /// the registry counts every request, so that its pause holds counted requests back too.
+    pub(crate) fn until(&self, request: &Paused, now: Instant) -> Option<Instant> {
+        let every = Paused { counted: false, ..request.clone() };
+        self.0.until(request, now).max(self.0.until(&every, now))
     }
 }
 

@@ -1,32 +1,25 @@
 //! The hosts beyond an endpoint that asked to be left alone: those a registry redirects to. Each is paused by its own
 //! name, so that the registry and its other hosts go on.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::pauses::Pauses;
+
 /// The pauses by host and, unless it is the scheme's, port.
 #[derive(Debug, Default)]
-pub(crate) struct HostPauses(Mutex<HashMap<String, Instant>>);
+pub(crate) struct HostPauses(Pauses<String, HOSTS_MAX>);
 
 impl HostPauses {
     /// Leaves `host` alone for `wait`, the time it named; for [`UNNAMED`] when it named none. A longer pause stays.
     pub(crate) fn pause(&self, host: &str, wait: Option<Duration>, now: Instant) {
-        let until = now + wait.unwrap_or(UNNAMED);
-        let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.retain(|_, until| now < *until);
-        if pauses.len() < HOSTS_MAX || pauses.contains_key(host) {
-            let known = pauses.entry(host.to_owned()).or_insert(until);
-            *known = until.max(*known);
-        }
+        self.0.pause(host.to_owned(), now + wait.unwrap_or(UNNAMED), now);
     }
 
     /// The rest of the pause of `host`; `None` when it may be asked.
     pub(crate) fn left(&self, host: &str, now: Instant) -> Option<Duration> {
-        let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pauses.get(host).map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero())
+        self.0.until(host, now).map(|until| until.saturating_duration_since(now))
     }
 }
 

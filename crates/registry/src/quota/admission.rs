@@ -58,7 +58,7 @@ impl Walk<'_> {
         let counted = self.question.kind == RequestKind::ManifestGet;
         let request = Paused { endpoint: self.host(), caller: caller.id(), counted };
         let pauses = &self.inner.outbound.breakers.callers;
-        let Some(until) = pauses.until(request.clone(), Instant::now()) else {
+        let Some(until) = pauses.until(&request, Instant::now()) else {
             return Ok(Some((pauses, request)));
         };
         let message = "the registry refused this caller's token because its quota is spent".to_owned();
