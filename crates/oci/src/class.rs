@@ -159,6 +159,8 @@ pub struct Rules {
     pub worsens: bool,
     /// True if it is a fault of the content behind a digest, which holds until the tag names another.
     pub of_content: bool,
+    /// True if it is a fault of a body on its way. A blob whose transfers keep ending so is refused for a while.
+    pub of_body: bool,
 }
 
 impl Rules {
@@ -173,6 +175,7 @@ impl Rules {
             repeats_once: no,
             worsens: no,
             of_content: no,
+            of_body: no,
         }
     }
 
@@ -194,6 +197,10 @@ impl Rules {
 
     const fn of_content(self) -> Self {
         Self { of_content: true, ..self }
+    }
+
+    const fn of_body(self) -> Self {
+        Self { of_body: true, ..self }
     }
 }
 
@@ -223,7 +230,7 @@ impl Class {
             Self::ConnectTimeout => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
             Self::ConnectRefused => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes(),
             Self::ConnectUnreachable => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes(),
-            Self::ConnectReset => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes().repeats_once(),
+            Self::ConnectReset => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Reachability).resumes().repeats_once().of_body(),
             Self::HttpProxy => Rules::of(Side::Upstream, Endpoint::Fails, Family::Reachability).resumes(),
             Self::TlsUnknownCa => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
             Self::TlsExpired => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
@@ -232,10 +239,10 @@ impl Class {
             Self::TlsOther => Rules::of(Side::Upstream, Endpoint::FailsSilent, Family::Certificate),
             Self::Signature => Rules::of(Side::Client, Endpoint::Unknown, Family::Content),
             Self::BlobHost => Rules::of(Side::Upstream, Endpoint::Well, Family::Reachability).resumes(),
-            Self::Stalled => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes(),
-            Self::Truncated => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes(),
-            Self::Corrupt => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content),
-            Self::ProtocolGarbage => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes(),
+            Self::Stalled => Rules::of(Side::Upstream, Endpoint::FailsInTime, Family::Reachability).resumes().of_body(),
+            Self::Truncated => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes().of_body(),
+            Self::Corrupt => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Content).of_body(),
+            Self::ProtocolGarbage => Rules::of(Side::Upstream, Endpoint::Unknown, Family::Reachability).resumes().of_body(),
             Self::TrustRefused => Rules::of(Side::Ours, Endpoint::Unknown, Family::Configuration),
             Self::Loop => Rules::of(Side::Ours, Endpoint::Unknown, Family::Configuration),
             Self::UpstreamPaused => Rules::of(Side::Ours, Endpoint::Unknown, Family::Reachability),

@@ -59,7 +59,8 @@ impl Futility {
 
     /// Notes that a fill failed with `error` and left no more bytes behind than it found.
     pub(super) async fn note(&self, digest: &Digest, party: &Party, error: &Error, now: Instant) {
-        if is_of_body(error) {
+        // Limits, refusals and pauses have answers of their own.
+        if error.class.rules().of_body {
             let mark = self.0.get_with(Key::new(digest, party), async { Arc::default() }).await;
             lock(&mark).fail(error.clone(), now);
         }
@@ -111,12 +112,6 @@ impl Mark {
         let doublings = self.failures.saturating_sub(FAILURES_BORNE).min(8);
         PAUSE_MAX.min(FIRST_PAUSE * 2_u32.pow(doublings))
     }
-}
-
-/// True if `error` speaks of the body. Limits, refusals and pauses have answers of their own.
-fn is_of_body(error: &Error) -> bool {
-    use Class::{ConnectReset, Corrupt, ProtocolGarbage, Stalled, Truncated};
-    matches!(error.class, ConnectReset | Corrupt | ProtocolGarbage | Stalled | Truncated)
 }
 
 fn lock(mark: &Mutex<Mark>) -> MutexGuard<'_, Mark> {
