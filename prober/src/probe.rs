@@ -1,6 +1,7 @@
 //! One probe: the steps of a node's pull, without the counted requests that would show nothing new.
 
 use oci::manifest::{Child, Kind};
+use oci::platform::CONFIG_MAX;
 use oci::{Class, Digest, Manifest, Platform, Reference, Stage};
 use registry::client::{Answer, ByteRange};
 use registry::{Client, Error, Evidence, Quota, Timings};
@@ -141,10 +142,8 @@ impl<'a> Walk<'a> {
     /// its price now.
     async fn child(&mut self, mut manifests: Vec<Child>) -> Result<Option<Digest>, Error> {
         let platform = &self.target.platform;
-        let chosen = |manifests: &[Child]| {
-            let offered = manifests.iter().map(|child| child.platform.as_ref());
-            platform.choose(offered).map(|index| manifests[index].digest.clone())
-        };
+        let chosen =
+            |manifests: &[Child]| Child::for_platform(platform, manifests).map(|child| child.digest.clone());
         if let Some(child) = chosen(&manifests) {
             return Ok(Some(child));
         }
@@ -165,7 +164,7 @@ impl<'a> Walk<'a> {
         let mut document = Vec::new();
         while let Some(bytes) = blob.body.next().await {
             document.extend_from_slice(&bytes?);
-            if document.len() > CONFIG_MAX {
+            if document.len() as u64 > CONFIG_MAX {
                 return Ok(None);
             }
         }
@@ -263,5 +262,3 @@ fn largest_of(blobs: Vec<Child>) -> Option<Child> {
 const SAMPLE_BYTES: u64 = 64 * 1024;
 /// The most children of one index whose configurations are read for their platform.
 const CONFIGS_READ: usize = 4;
-/// The largest configuration that is read for its platform, in bytes.
-const CONFIG_MAX: usize = 8 << 20;

@@ -66,6 +66,15 @@ pub struct Child {
     pub foreign: bool,
 }
 
+impl Child {
+    /// The child of an index that a node of `wanted` pulls, among those whose platform is known; `None` if none of them
+    /// runs there.
+    pub fn for_platform<'a>(wanted: &Platform, children: &'a [Self]) -> Option<&'a Self> {
+        let offered = children.iter().map(|child| child.platform.as_ref());
+        wanted.choose(offered).map(|index| &children[index])
+    }
+}
+
 /// Why a document is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {

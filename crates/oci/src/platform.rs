@@ -172,6 +172,10 @@ impl FromStr for Platform {
 /// The highest level that a variant may name. It bounds the loop that a foreign document can cause.
 const HIGHEST: u32 = 99;
 
+/// The largest image configuration that is read for its platform, in bytes: containerd's limit for documents that it
+/// holds whole.
+pub const CONFIG_MAX: u64 = 8 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,12 +11,6 @@ pub(super) fn wanted(named: &[String]) -> Result<Vec<Platform>, String> {
     }
 }
 
-/// The child that a node of `wanted` pulls, if one runs there.
-pub(super) fn chosen<'a>(wanted: &Platform, manifests: &'a [Child]) -> Option<&'a Child> {
-    let offered = manifests.iter().map(|child| child.platform.as_ref());
-    wanted.choose(offered).map(|index| &manifests[index])
-}
-
 /// The message for an index that has no child for `wanted`.
 pub(super) fn missing(wanted: &Platform, manifests: &[Child]) -> String {
     let there: Vec<_> =

@@ -3,11 +3,12 @@
 use http::request::Parts;
 use http_body_util::BodyExt;
 use oci::manifest::{Child, Kind as Shape};
+use oci::platform::CONFIG_MAX;
 use oci::{Digest, ImageName, Manifest, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::dispatch::Dispatch;
-use super::platform::{chosen, missing, wanted};
+use super::platform::{missing, wanted};
 use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::outcome::Outcome;
@@ -75,6 +76,7 @@ impl Pull<'_> {
         manifests: Vec<Child>,
         platforms: &[Platform],
     ) -> Result<Vec<Child>, String> {
+        let chosen = Child::for_platform;
         let (named, mut nameless): (Vec<_>, Vec<_>) =
             manifests.into_iter().partition(|child| child.platform.is_some());
         if platforms.iter().any(|wanted| chosen(wanted, &named).is_none()) {
@@ -153,5 +155,3 @@ fn head(uri: &str) -> Result<Parts, http::Error> {
 const AGENT: &str = concat!("pullgate-warm/", env!("CARGO_PKG_VERSION"));
 /// The most children of one index whose configurations are read for their platform.
 const CONFIGS_READ: usize = 16;
-/// The largest configuration that is read for its platform, in bytes: containerd's limit for documents it holds whole.
-const CONFIG_MAX: u64 = 8 << 20;
