@@ -78,26 +78,14 @@ fn rules_use_only_series_of_the_contract() {
 
 #[test]
 fn every_class_of_a_probe_is_claimed_by_exactly_one_alert() {
-    let claimed = |class: &str| -> BTreeSet<String> {
-        alerts()
-            .iter()
-            .filter(|alert| claimed_classes(&string(alert, "expr")).iter().any(|claimed| claimed == class))
-            .map(|alert| string(alert, "alert"))
-            .collect()
-    };
     for class in contract::probe_classes() {
-        assert_eq!(claimed(class).len(), 1, "`{class}` is covered by {:?}", claimed(class));
+        let claimants = claimants(class);
+        assert_eq!(claimants.len(), 1, "`{class}` is covered by {claimants:?}");
     }
 }
 
 #[test]
 fn classes_of_one_family_alert_together() {
-    let alert_of = |class: Class| {
-        let alert = alerts().into_iter().find(|alert| {
-            claimed_classes(&string(alert, "expr")).iter().any(|claimed| claimed == class.as_str())
-        });
-        alert.map(|alert| string(&alert, "alert"))
-    };
     for (family, name) in [
         (Family::Limit, "PullgateUpstreamRateLimited"),
         (Family::Access, "PullgateUpstreamAuthFailing"),
@@ -105,7 +93,7 @@ fn classes_of_one_family_alert_together() {
     ] {
         let members = Class::ALL.iter().filter(|class| class.rules().family == family);
         for class in members.filter(|class| contract::is_of_a_probe(**class)) {
-            assert_eq!(alert_of(*class).as_deref(), Some(name), "{class}");
+            assert_eq!(claimants(class.as_str()), BTreeSet::from([name.to_owned()]), "{class}");
         }
     }
 }
@@ -121,6 +109,15 @@ fn rules_select_only_classes_that_exist() {
             assert!(known(&class), "`{class}` is not a class: {expression}");
         }
     }
+}
+
+/// The alerts that a probe's result of this class can set off.
+fn claimants(class: &str) -> BTreeSet<String> {
+    alerts()
+        .iter()
+        .filter(|alert| claimed_classes(&string(alert, "expr")).iter().any(|claimed| claimed == class))
+        .map(|alert| string(alert, "alert"))
+        .collect()
 }
 
 /// The classes that an expression selects from the prober's series, without those that it excludes.
