@@ -1,4 +1,5 @@
-//! Images and indexes as their raw bytes. `oci_spec` writes the documents, so that a fixture is well-formed by its types.
+//! Images and indexes as their raw bytes. `oci_spec` writes the documents, so that a fixture is well-formed by its
+//! types.
 
 use bytes::Bytes;
 use oci_spec::image::{Descriptor, Digest, ImageIndexBuilder, MediaType, PlatformBuilder};

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use oci::{Class, Digest, RegistryHost, Stage};
 use registry::{Error, Evidence, Reason};
-use store::{Blob, Kind, Link, SMALL_MAX, Store, Verdict};
+use store::{Blob, Kind, Link, SMALL_MAX, Slow, Store, Verdict};
 use tokio::time::{Instant, timeout_at};
 
 use super::events::Events;
@@ -68,8 +68,8 @@ impl Flights {
     /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
     ///
     /// # Errors
-    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes, `DiskSlow` if the disk was slow meanwhile; the last failure
-    /// of the blob's fills while those keep failing.
+    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes, `DiskSlow` if
+    /// the disk was slow meanwhile; the last failure of the blob's fills while those keep failing.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
         let (mut linked, mut spare) = (false, SECOND_TRIES);
@@ -245,13 +245,12 @@ impl Flights {
     /// The failure when the deadline passes: of the disk if one of its operations was slow meanwhile, else of the
     /// upstream.
     fn late<O: Origin>(&self, source: &Source<O>, message: &str) -> Error {
-        let Some(slow) = self.store.slow_disk(SLOW_LATELY) else { return stalled(source, message) };
-        let state = if slow.ended { "took" } else { "has taken" };
-        let (operation, took) = (slow.operation, slow.took.as_secs_f64());
-        let message =
-            format!("the operation `{operation}` of the cache's disk {state} {took:.1} s; {message}");
+        let (class, message) = match self.store.slow_disk(SLOW_LATELY) {
+            Some(slow) => (Class::DiskSlow, format!("{}; {message}", describe(slow))),
+            None => (Class::Stalled, message.to_owned()),
+        };
         let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
-        Error::new(Class::DiskSlow, Stage::BlobFirstByte, evidence.saying(&message))
+        Error::new(class, Stage::BlobFirstByte, evidence.saying(&message))
     }
 
     /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
@@ -301,9 +300,9 @@ fn unreadable(registry: &RegistryHost) -> Error {
     Error::new(Class::Overloaded, Stage::BlobTransfer, evidence)
 }
 
-fn stalled<O: Origin>(source: &Source<O>, message: &str) -> Error {
-    let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
-    Error::new(Class::Stalled, Stage::BlobFirstByte, evidence.saying(message))
+fn describe(slow: Slow) -> String {
+    let state = if slow.ended { "took" } else { "has taken" };
+    format!("the operation `{}` of the cache's disk {state} {:.1} s", slow.operation, slow.took.as_secs_f64())
 }
 
 /// The number of further flights for a request whose flight brought wrong bytes before the request was answered.

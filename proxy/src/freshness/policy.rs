@@ -12,17 +12,17 @@ use super::staleness::{Stale, Staleness};
 /// The times for which an upstream's answer about a tag is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
-    /// Believed without asking.
+    /// The age up to which a record is believed without a request.
     pub(crate) tag_max_age: Duration,
-    /// Believed when asking fails.
+    /// The age up to which a record is believed when the request fails.
     pub(crate) stale_limit: Duration,
-    /// Believed for good when the upstream says that it no longer has the tag.
+    /// True if a record is believed for good when the upstream says that it no longer has the tag.
     pub(crate) keep_removed: bool,
-    /// Believed without asking, when the upstream says that it has no such manifest.
+    /// The time for which an upstream's answer that it has no such manifest is believed without a request.
     pub(crate) absent_max_age: Duration,
 }
 
-/// What an upstream's answer to HEAD by tag means for the stored record.
+/// The meaning of an upstream's answer to HEAD by tag for the stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
     /// The tag still means what we hold: the record may be renewed.

@@ -9,8 +9,8 @@ use hyper::ext::ReasonPhrase;
 use super::failure::Failure;
 
 /// `pullgate: connect_refused at connect to registry-1.docker.io`. A pause names the failure that began it in place of
-/// its own stage: `pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io`. `None` for a failure without a class, and for a challenge,
-/// which is no failure yet.
+/// its own stage: `pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io`. `None` for a
+/// failure without a class, and for a challenge, which is no failure yet.
 pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
     if matches!(failure, Failure::Challenge(_)) {
         return None;

@@ -8,7 +8,8 @@
 //!         └── 404 of the upstream itself ──────► 404, and for seconds without asking (`absent`)
 //! ```
 //!
-//! Each answer of the upstream counts from the time of its request. An earlier request never undoes the result of a later one, however late the earlier request's answer or manifest comes.
+//! Each answer of the upstream counts from the time of its request. An earlier request never undoes the result of a
+//! later one, however late the earlier request's answer or manifest comes.
 //!
 //! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
 //! is remembered until its manifest is stored: only then may the record of the tag move.

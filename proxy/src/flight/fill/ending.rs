@@ -139,8 +139,8 @@ impl<O: Origin> Fill<O> {
         if self.put_away(ingest, how).await && trusted { total } else { 0 }
     }
 
-    /// True if what came may serve another fill. An upstream that ignored a range, sent wrong bytes lately or gives only
-    /// the beginning of each body, time after time, is not trusted with what it sent before.
+    /// True if what came may serve another fill. An upstream that ignored a range, sent wrong bytes lately or gives
+    /// only the beginning of each body, time after time, is not trusted with what it sent before.
     async fn is_trusted_after(&self, error: &Error) -> bool {
         let ignored = self.range_ignored || error.evidence.reason == Some(Reason::RangeIgnored);
         !ignored && error.class != Class::Truncated && !self.is_doubtful().await
@@ -150,8 +150,8 @@ impl<O: Origin> Fill<O> {
         self.futility.is_doubtful(&self.source.digest, &self.lead.flight.party).await
     }
 
-    /// Notes a failure after which `kept` bytes are left, unless that is more than were there before. A failure before the
-    /// first headers is told to the client as it is, and says nothing of bodies.
+    /// Notes a failure after which `kept` bytes are left, unless that is more than were there before. A failure before
+    /// the first headers is told to the client as it is, and says nothing of bodies.
     async fn judge_progress(&self, kept: u64, error: &Error) {
         if kept > self.kept_before {
             self.forget_failures().await;
