@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pauses::Pauses;
+use super::pauses::{Growth, Pauses};
 use crate::auth::caller::CallerId;
 
 /// The pauses by endpoint (host and port), caller and kind of request.
@@ -24,9 +24,9 @@ pub(crate) struct Paused {
 }
 
 impl CallerPauses {
-    /// Holds requests back for `wait`, at most [`PAUSE_MAX`]. A longer pause stays.
-    pub(crate) fn pause(&self, paused: Paused, wait: Duration, now: Instant) {
-        self.0.pause(paused, now + wait.min(PAUSE_MAX), now);
+    /// Holds requests back for `wait`, at most [`PAUSE_MAX`], or as [`UNNAMED`] says. A longer pause stays.
+    pub(crate) fn pause(&self, paused: Paused, wait: Option<Duration>, now: Instant) {
+        self.0.pause(paused, wait.map(|wait| wait.min(PAUSE_MAX)), UNNAMED, now);
     }
 
     /// The end of the pause of such a request; `None` when it may go out. If a request that no quota counts was refused,
@@ -39,5 +39,7 @@ impl CallerPauses {
 
 /// Longest pause, however long the registry says: the same as of an identity of ours.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// The pause after a refusal that names no time, as of an identity of ours.
+const UNNAMED: Growth = Growth { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// Most pauses remembered.
 const CALLERS_MAX: usize = 10_000;

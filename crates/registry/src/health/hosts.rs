@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pauses::Pauses;
+use super::pauses::{Growth, Pauses};
 
 /// The pauses by host and, unless it is the scheme's, port.
 #[derive(Debug, Default)]
 pub(crate) struct HostPauses(Pauses<String, HOSTS_MAX>);
 
 impl HostPauses {
-    /// Leaves `host` alone for `wait`, the time it named; for [`UNNAMED`] when it named none. A longer pause stays.
+    /// Leaves `host` alone for `wait`, the time it named, or as [`UNNAMED`] says. A longer pause stays.
     pub(crate) fn pause(&self, host: &str, wait: Option<Duration>, now: Instant) {
-        self.0.pause(host.to_owned(), now + wait.unwrap_or(UNNAMED), now);
+        self.0.pause(host.to_owned(), wait, UNNAMED, now);
     }
 
     /// The rest of the pause of `host`; `None` when it may be asked.
@@ -23,8 +23,8 @@ impl HostPauses {
     }
 }
 
-/// The pause after a refusal that names no time.
-const UNNAMED: Duration = Duration::from_secs(2);
+/// The pause after a refusal that names no time. A host for content has limits for bursts, which are over in seconds.
+const UNNAMED: Growth = Growth { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
 /// Most hosts remembered: registries redirect to few.
 const HOSTS_MAX: usize = 1000;
 
@@ -41,6 +41,6 @@ mod tests {
         assert_eq!(hosts.left("other.test", now), None);
         assert_eq!(hosts.left("cdn.test", now + Duration::from_secs(7)), None);
         hosts.pause("other.test", None, now);
-        assert_eq!(hosts.left("other.test", now), Some(UNNAMED));
+        assert_eq!(hosts.left("other.test", now), Some(UNNAMED.first));
     }
 }

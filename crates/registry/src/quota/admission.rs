@@ -204,9 +204,7 @@ impl Admitted<'_> {
             Some(error) if !redirected && is_refusal(error) => {
                 let wait = error.evidence.retry_after;
                 if let (Class::RatePullQuota, Some((pauses, request))) = (error.class, self.callers.take()) {
-                    if let Some(wait) = wait {
-                        pauses.pause(request, wait, now);
-                    }
+                    pauses.pause(request, wait, now);
                 } else if !self.counted && error.class == Class::RatePullQuota {
                     self.ledger.refused_free(&self.key, wait, now);
                 } else {

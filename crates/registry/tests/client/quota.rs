@@ -280,6 +280,19 @@ async fn a_callers_spent_quota_pauses_that_caller_for_the_time_named_and_no_othe
 }
 
 #[tokio::test]
+async fn a_callers_spent_quota_without_a_time_named_pauses_that_caller_too() {
+    let (upstream, _image) = good().await;
+    upstream.fault(Rule::manifest().get().once().too_many_requests(TooMany::HubQuota));
+    let client = holding(&upstream).client().as_caller(&Caller::bearer("theirs").expect("a token"));
+    let error = get(&client, "3.20").await.expect_err("a 429");
+    assert_eq!((error.evidence.status, error.evidence.retry_after), (Some(429), None));
+    assert_withheld(get(&client, "3.20").await, Class::RatePullQuota);
+    assert_eq!(upstream.log().manifest_gets(), 1, "nothing was sent meanwhile");
+    sleep(Duration::from_secs(1)).await;
+    get(&client, "3.20").await.expect("the pause is over");
+}
+
+#[tokio::test]
 async fn a_long_pause_is_kept_up_to_ten_minutes() {
     for (named, kept) in [("300", 300), ("86400", 600)] {
         let (upstream, _image) = good().await;
