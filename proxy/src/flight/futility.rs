@@ -71,6 +71,11 @@ impl Futility {
         self.0.invalidate(&Key::new(digest, party)).await;
     }
 
+    /// True if the last fill of the blob failed without progress.
+    pub(super) async fn has_failed(&self, digest: &Digest, party: &Party) -> bool {
+        self.0.get(&Key::new(digest, party)).await.is_some()
+    }
+
     /// True if bytes of this upstream were found wrong lately: others from there may be wrong as well.
     pub(super) async fn is_doubtful(&self, digest: &Digest, party: &Party) -> bool {
         self.0.get(&Key::new(digest, party)).await.is_some_and(|mark| lock(&mark).corrupt)

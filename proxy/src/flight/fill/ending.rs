@@ -139,11 +139,16 @@ impl<O: Origin> Fill<O> {
         if self.put_away(ingest, how).await && trusted { total } else { 0 }
     }
 
-    /// True if what came may serve another fill. An upstream that ignored a range, sent wrong bytes lately or gives
-    /// only the beginning of each body, time after time, is not trusted with what it sent before.
+    /// True if the bytes of this fill may serve the next one. They may not if the upstream ignored a range, sent wrong
+    /// bytes lately, or cuts the body again after a fill that brought nothing.
     async fn is_trusted_after(&self, error: &Error) -> bool {
         let ignored = self.range_ignored || error.evidence.reason == Some(Reason::RangeIgnored);
-        !ignored && error.class != Class::Truncated && !self.is_doubtful().await
+        !ignored && !self.is_cut_again(error).await && !self.is_doubtful().await
+    }
+
+    async fn is_cut_again(&self, error: &Error) -> bool {
+        let party = &self.lead.flight.party;
+        error.class == Class::Truncated && self.futility.has_failed(&self.source.digest, party).await
     }
 
     async fn is_doubtful(&self) -> bool {
