@@ -5,7 +5,7 @@ use prober::status::Entry;
 
 use super::human::age;
 use super::page_proxy;
-use super::status::{PausedSeen, QuotaSeen, Registry, Status};
+use super::status::{LastFailure, PausedSeen, QuotaSeen, Registry, Status};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -64,6 +64,7 @@ fn row(registry: &Registry) -> Markup {
             td {
                 @for probe in &registry.probes { (verdict(probe)) }
                 @for paused in &registry.paused { (pause(paused)) }
+                @if let Some(failure) = untold(registry) { (failed(failure)) }
                 @if registry.probes.is_empty() { span class="mark idle" { "no prober" } }
             }
             td class="num" { @for probe in &registry.probes { (stages(probe)) } }
@@ -94,6 +95,23 @@ fn pause(paused: &PausedSeen) -> Markup {
                 "not asked for " (age(paused.seconds)) " because of " (paused.class) " at " (paused.stage)
                 @if paused.next_probe_seconds > 0 { "; next probe in " (age(paused.next_probe_seconds)) }
             }
+        }
+    }
+}
+
+/// The failure that is current and that no probe and no pause of the registry shows.
+fn untold(registry: &Registry) -> Option<&LastFailure> {
+    let failure = registry.last_failure.as_ref().filter(|failure| failure.current)?;
+    let probed = registry.probes.iter().any(|probe| probe.verdict == failure.class);
+    (!probed && registry.paused.is_empty()).then_some(failure)
+}
+
+fn failed(failure: &LastFailure) -> Markup {
+    html! {
+        div {
+            span class="mark bad" { (failure.class) }
+            div class="evidence" { "at the last request (" (failure.kind) "), " (age(failure.seconds)) " ago" }
+            div class="dim" { "→ " (failure.fix) }
         }
     }
 }
@@ -139,8 +157,11 @@ fn certificate(registry: &Registry) -> Markup {
     }
 }
 
-/// `bad` if any probe fails, `idle` while any is pending or none exists, else `good`.
+/// `bad` if any probe or the last request failed, `idle` while any probe is pending or none exists, else `good`.
 fn mark(registry: &Registry) -> &'static str {
+    if registry.last_failure.as_ref().is_some_and(|failure| failure.current) {
+        return "bad";
+    }
     let marks: Vec<_> = registry.probes.iter().map(probe_mark).collect();
     let worst = ["bad", "idle"].into_iter().find(|worst| marks.contains(worst));
     worst.unwrap_or(if marks.is_empty() { "idle" } else { "good" })

@@ -1,11 +1,9 @@
 //! The content of `/status.json` and of the status page: one look at the whole process.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
-use oci::Class;
-use registry::RequestKind;
+use oci::class::Family;
 use registry::breaker::Paused;
 use registry::ledger::Outlook;
 use serde::Serialize;
@@ -13,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
+use crate::run::telemetry::{FailureSeen, LastSeen};
 
 /// Everything that can be looked at.
 pub(crate) struct StatusView {
@@ -72,7 +71,23 @@ pub(crate) struct Registry {
     pub(crate) certificate: Option<CertificateSeen>,
     /// The last failed request to it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last_failure: Option<BTreeMap<&'static str, &'static str>>,
+    pub(crate) last_failure: Option<LastFailure>,
+}
+
+/// The last failed request to a registry, of a pull or of a probe.
+#[derive(Serialize)]
+pub(crate) struct LastFailure {
+    /// The cause.
+    pub(crate) class: &'static str,
+    /// The kind of thing that was asked for.
+    pub(crate) kind: &'static str,
+    /// The advice for the class.
+    pub(crate) fix: &'static str,
+    /// Seconds since then.
+    pub(crate) seconds: u64,
+    /// True if no request has succeeded since, and the failure is one of the registry, of the way to it, or of our
+    /// access to it.
+    pub(crate) current: bool,
 }
 
 /// An endpoint that is left alone.
@@ -191,7 +206,7 @@ impl StatusView {
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
                 verified: seen.verified,
             }),
-            last_failure: last_seen.last_failure.map(failure),
+            last_failure: last_failure(&last_seen),
         }
     }
 }
@@ -226,6 +241,15 @@ fn quota(outlook: &Outlook) -> QuotaSeen {
     }
 }
 
-fn failure((class, kind): (Class, RequestKind)) -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([("class", class.as_str()), ("kind", kind.as_str()), ("fix", class.fix())])
+fn last_failure(seen: &LastSeen) -> Option<LastFailure> {
+    let FailureSeen { class, kind, at } = seen.last_failure?;
+    // An image that does not exist and a full disk of ours say nothing of the registry.
+    let elsewhere = matches!(class.rules().family, Family::Content | Family::Capacity);
+    Some(LastFailure {
+        class: class.as_str(),
+        kind: kind.as_str(),
+        fix: class.fix(),
+        seconds: at.elapsed().as_secs(),
+        current: !elsewhere && seen.last_success.is_none_or(|success| success < at),
+    })
 }

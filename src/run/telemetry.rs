@@ -50,10 +50,21 @@ pub(crate) struct LastSeen {
     pub(crate) quota: Option<Quota>,
     /// The chain that ends first, and when.
     pub(crate) certificate: Option<Certificate>,
-    /// The last failure's class and kind of request.
-    pub(crate) last_failure: Option<(Class, RequestKind)>,
+    /// The last request that failed.
+    pub(crate) last_failure: Option<FailureSeen>,
     /// The time of the last request that succeeded.
     pub(crate) last_success: Option<Instant>,
+}
+
+/// A request to a registry that failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailureSeen {
+    /// The cause.
+    pub(crate) class: Class,
+    /// The kind of thing that was asked for.
+    pub(crate) kind: RequestKind,
+    /// The time of its end.
+    pub(crate) at: Instant,
 }
 
 struct Series {
@@ -243,9 +254,12 @@ impl Series {
             let seconds = || histogram!(STAGE_SECONDS, "registry" => host(), "stage" => stage.as_str());
             self.stages.entry(stage).or_insert_with(seconds).record(time);
         }
+        let at = Instant::now();
         match observation.class {
-            Some(class) => self.last_seen.last_failure = Some((class, observation.kind)),
-            None => self.last_seen.last_success = Some(Instant::now()),
+            Some(class) => {
+                self.last_seen.last_failure = Some(FailureSeen { class, kind: observation.kind, at });
+            }
+            None => self.last_seen.last_success = Some(at),
         }
         if let Some(quota) = observation.quota {
             self.quota(observation.registry, observation.identity, quota);
