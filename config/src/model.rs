@@ -112,6 +112,8 @@ pub struct Upstream {
     pub on_exhausted: OnExhausted,
     /// Go on serving, as stale, tags the upstream says it no longer has.
     pub keep_removed: bool,
+    /// Fetch the missing objects of images that clients pull, so that stale tags can be pulled to their end.
+    pub complete: bool,
     /// The time for which an upstream's "no such manifest" is given without asking again.
     pub absent_max_age: Duration,
     /// Connections one layer may be fetched by at a time, where the upstream answers ranges; 1 to 16.

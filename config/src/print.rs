@@ -132,6 +132,7 @@ impl List<'_> {
                 ("quota_reserve", reserve(upstream.quota_reserve)),
                 ("on_exhausted", json!(upstream.on_exhausted.as_str())),
                 ("keep_removed", json!(upstream.keep_removed)),
+                ("complete", json!(upstream.complete)),
                 ("absent_max_age", time(upstream.absent_max_age)),
                 ("parallel", json!(upstream.parallel)),
                 ("blob_connections", json!(upstream.blob_connections)),

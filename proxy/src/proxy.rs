@@ -11,6 +11,7 @@ use oci::ImageName;
 use store::{Store, Touch};
 
 use crate::access::gate::Gate;
+use crate::endpoint::completion;
 use crate::endpoint::dispatch::Dispatch;
 use crate::endpoint::fairness::Fairness;
 use crate::endpoint::manifest::answer::Manifests;
@@ -19,6 +20,7 @@ use crate::endpoint::warm::{self, Warmed};
 use crate::flight::flights::Flights;
 use crate::flight::repeats::Repeats;
 use crate::freshness::absent::Absences;
+use crate::freshness::incomplete::Incomplete;
 use crate::http::server::{Bound, Server};
 use crate::http::tls::ServerTls;
 use crate::pull::open::OpenPulls;
@@ -41,6 +43,9 @@ pub struct Settings {
     pub client_rate: NonZeroU32,
     /// Client connections served at once.
     pub max_connections: usize,
+    /// How long after the answer of a manifest the missing objects of its image are fetched, where an upstream has
+    /// [`Served::complete`].
+    pub complete_after: Duration,
     /// Serve TLS; plain HTTP without.
     pub tls: Option<ServerTls>,
     /// The mark our own requests carry (`registry::Outbound::instance`), to know one that comes back.
@@ -48,7 +53,7 @@ pub struct Settings {
 }
 
 impl Proxy {
-    /// Puts the parts together; opens nothing. `telemetry` takes the events of `store`, which was opened with
+    /// Puts the parts together; opens nothing. Must be called in a runtime, where it spawns a task. `telemetry` takes the events of `store`, which was opened with
     /// it, and `records` the record of each pull.
     pub fn new(
         settings: Settings,
@@ -58,11 +63,12 @@ impl Proxy {
         records: Arc<dyn Records>,
     ) -> Self {
         telemetry.cache_limit(store.standing().limit_bytes);
-        let dispatch = Dispatch {
+        let (incomplete, noted) = Incomplete::new();
+        let dispatch = Arc::new(Dispatch {
             table: ArcSwap::from_pointee(table(upstreams, &telemetry)),
             flights: Flights::new(store.clone(), Arc::<Telemetry>::clone(&telemetry)),
             absences: Absences::new(),
-            manifests: Manifests::new(store.clone()),
+            manifests: Manifests::new(store.clone(), incomplete),
             gate: Gate::new(store.clone()),
             store,
             pulls: OpenPulls::new(records),
@@ -72,9 +78,10 @@ impl Proxy {
             instance: settings.instance,
             repeats: Repeats::new(),
             touch: if settings.tls.is_some() { Touch::Process } else { Touch::Kernel },
-        };
+        });
+        tokio::spawn(completion::run(Arc::downgrade(&dispatch), noted, settings.complete_after));
         let Settings { tls, max_connections, drain, .. } = settings;
-        Self(Arc::new(Server { dispatch: Arc::new(dispatch), tls, max_connections, drain }))
+        Self(Arc::new(Server { dispatch, tls, max_connections, drain }))
     }
 
     /// Serves these upstreams from now on; requests under way keep those they began with.

@@ -114,6 +114,7 @@ fn served(upstream: &config::Upstream, origins: &Origins, outbound: &Outbound) -
         tag_max_age: upstream.tag_max_age,
         stale_limit: upstream.stale_limit,
         keep_removed: upstream.keep_removed,
+        complete: upstream.complete,
         absent_max_age: upstream.absent_max_age,
         parallel: upstream.parallel,
         client,

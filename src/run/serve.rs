@@ -229,6 +229,7 @@ fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
         drain: proxy.drain,
         client_rate: proxy.client_rate,
         max_connections: proxy.max_connections,
+        complete_after: COMPLETE_AFTER,
         tls,
         instance: instance(),
     })
@@ -245,5 +246,7 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
 
 /// The time between two readings of the proxy's certificate.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
+/// The time from a manifest's answer to the fetch of what its image lacks: the pull of the client is over by then.
+const COMPLETE_AFTER: Duration = Duration::from_secs(60);
 /// The time to wait at the end for content that is not on the disk yet.
 const FLUSH_MAX: Duration = Duration::from_secs(5);

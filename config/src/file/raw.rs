@@ -186,6 +186,10 @@ section! {
         /// until the client's right is asked for again, within 5 minutes: the upstream then answers that there is no
         /// such tag.
         keep_removed: bool = "false";
+        /// A minute after a client got a manifest, fetch the objects of its image that are not cached. Clients other
+        /// than containerd and BuildKit get a stale tag only if its whole image is cached. It uses the upstream's quota
+        /// as warming pulls do. Not with `access = "per-client"`.
+        complete: bool = "false";
         /// The time for which the upstream's answer that it has no such manifest or blob is given without asking again:
         /// content pushed meanwhile is found after this time. `0s`: asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";

@@ -65,7 +65,7 @@ impl Resolver<'_> {
             self.problem(id.span.clone(), &message, "another id", "give the section another name");
         }
         self.access(&raw);
-        self.callers_endpoint(&raw);
+        self.callers_token(&raw);
         Some(self.upstream(&id.value, registry, raw))
     }
 
@@ -88,6 +88,7 @@ impl Resolver<'_> {
             quota_reserve: raw.quota_reserve.value,
             on_exhausted: raw.on_exhausted.value,
             keep_removed: raw.keep_removed.value,
+            complete: raw.complete.value,
             absent_max_age: raw.absent_max_age.value,
             parallel: usize::try_from(raw.parallel.value).unwrap_or(1),
             blob_connections: usize::try_from(raw.blob_connections.value).unwrap_or(1),
@@ -137,12 +138,18 @@ impl Resolver<'_> {
         })
     }
 
-    /// A client's token is for the registry that it was got for: it cannot be shown to a second one.
-    fn callers_endpoint(&mut self, raw: &raw::Upstream) {
+    /// A client's token is for the registry that issued it: it must not be sent to a second one, and nothing is fetched
+    /// without it.
+    fn callers_token(&mut self, raw: &raw::Upstream) {
         if raw.access.value == Access::PerClient && raw.endpoints.value.len() > 1 {
             let message = "`access = \"per-client\"` takes one endpoint: clients' tokens go to it alone";
             let help = "keep the endpoint whose tokens clients get, or write another access";
             self.problem(raw.endpoints.span.clone(), message, "one endpoint", help);
+        }
+        if raw.access.value == Access::PerClient && raw.complete.value {
+            let message = "`complete` fetches without a client, and `access = \"per-client\"` needs a client's token";
+            let help = "take `complete` out, or write another access";
+            self.problem(raw.complete.span.clone(), message, "no `complete`", help);
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Served {
     pub stale_limit: Duration,
     /// True if a tag stays served, as stale, when the upstream no longer has it.
     pub keep_removed: bool,
+    /// True if the missing objects of images that clients pull are fetched in the background.
+    pub complete: bool,
     /// For how long an upstream's "no such manifest" is believed without asking.
     pub absent_max_age: Duration,
     /// Connections one layer may be fetched by at a time.

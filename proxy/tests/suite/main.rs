@@ -5,6 +5,7 @@
 
 mod bodies;
 mod breaker;
+mod complete;
 mod crowd;
 mod eviction;
 mod faults;

@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) tag_max_age: Duration,
     pub(crate) stale_limit: Duration,
     pub(crate) keep_removed: bool,
+    pub(crate) complete: bool,
     pub(crate) absent_max_age: Duration,
     pub(crate) drain: Duration,
     pub(crate) header_deadline: Duration,
@@ -53,6 +54,7 @@ impl Default for Plan {
             tag_max_age: Duration::ZERO,
             stale_limit: Duration::from_secs(3600),
             keep_removed: false,
+            complete: false,
             absent_max_age: Duration::ZERO,
             drain: Duration::from_secs(10),
             header_deadline: Duration::from_secs(5),
@@ -102,6 +104,7 @@ impl Rig {
             max_connections: plan.max_connections,
             tls: plan.tls.clone(),
             instance: INSTANCE.into(),
+            complete_after: Duration::ZERO,
         };
         let served = served(&plan, &upstream.url(), None);
         let proxy = Proxy::new(settings, vec![served], store, telemetry.clone(), telemetry);
@@ -216,6 +219,7 @@ fn served(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Served {
         tag_max_age: plan.tag_max_age,
         stale_limit: plan.stale_limit,
         keep_removed: plan.keep_removed,
+        complete: plan.complete,
         absent_max_age: plan.absent_max_age,
         parallel: plan.parallel,
         client: client(plan, url, ca_file),

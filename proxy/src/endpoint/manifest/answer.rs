@@ -30,9 +30,10 @@ use super::upstream::{Fetched, ManifestUpstream, key};
 use crate::endpoint::asking::Asking;
 use crate::endpoint::ready::{Ready, ReadyAnswers};
 use crate::freshness::absent::ContentKey;
-use crate::freshness::complete::is_complete;
+use crate::freshness::complete::{Gap, gap};
 use crate::freshness::demand::{Begun, next};
 use crate::freshness::head::HeadAnswer;
+use crate::freshness::incomplete::Incomplete;
 use crate::freshness::policy::{Checked, falls_back_by_blob};
 use crate::freshness::staleness::{Stale, Staleness};
 use crate::http::answer::{Answer, Content};
@@ -50,6 +51,8 @@ pub(crate) struct Manifests {
     announced: Cache<ContentKey, (Tag, SystemTime)>,
     /// Manifests that clients ask for next.
     begun: Begun,
+    /// Takes images that are to be completed.
+    incomplete: Incomplete,
     /// Answers of the last second, by target.
     ready: ReadyAnswers,
 }
@@ -61,10 +64,10 @@ struct Known {
 }
 
 impl Manifests {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, incomplete: Incomplete) -> Self {
         let announced = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
         let upstream = ManifestUpstream::new(store.clone());
-        Self { store, upstream, announced, begun: Begun::new(), ready: ReadyAnswers::new() }
+        Self { store, upstream, announced, begun: Begun::new(), incomplete, ready: ReadyAnswers::new() }
     }
 
     /// Answers GET and HEAD of a manifest.
@@ -76,6 +79,7 @@ impl Manifests {
         if let Answer::Content(content) = &answer {
             let next = next(reference, content);
             self.begun.note(asking, next).await;
+            self.incomplete.note(asking, content);
         }
         Ok(answer)
     }
@@ -229,25 +233,33 @@ impl Manifests {
         has_tag: bool,
     ) -> Result<Answer, Failure> {
         match self.excuse(asking, &known, &error, has_tag).await {
-            Some(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
-            None => Err(error.into()),
+            Ok(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
+            Err(None) => Err(error.into()),
+            Err(Some(gap)) => Err(because_of(&gap, error).into()),
         }
     }
 
-    /// The staleness of the known manifest as the answer in place of the upstream's `error`. `None` if the known
-    /// manifest must not be answered. `has_tag`: the upstream just said that the tag is there.
+    /// The staleness of the known manifest as the answer in place of the upstream's `error`.
+    ///
+    /// # Errors
+    /// The known manifest must not be answered: it is too old, or the image has the gap. `has_tag`: the upstream just
+    /// said that the tag is there.
     async fn excuse(
         &self,
         asking: &Asking<'_>,
         known: &Known,
         error: &Error,
         has_tag: bool,
-    ) -> Option<Staleness> {
-        let staleness = asking.freshness().excuse(&known.record, error, has_tag, asking.now)?;
+    ) -> Result<Staleness, Option<Gap>> {
+        let staleness = asking.freshness().excuse(&known.record, error, has_tag, asking.now).ok_or(None)?;
         let Held { media_type, bytes, .. } = &known.held;
-        let whole = falls_back_by_blob(asking.user_agent)
-            || is_complete(&self.store, &asking.scope(), media_type, bytes).await;
-        whole.then_some(staleness)
+        if falls_back_by_blob(asking.user_agent) {
+            return Ok(staleness);
+        }
+        match gap(&self.store, &asking.scope(), media_type, bytes).await {
+            None => Ok(staleness),
+            gap => Err(gap),
+        }
     }
 
     /// The rank of a request for the current manifest of a tag. The rank is lower if the known manifest could be
@@ -255,7 +267,7 @@ impl Manifests {
     async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
         let spent = asking.error(Class::RatePullQuota, "not asked");
         match known {
-            Some(known) if self.excuse(asking, known, &spent, false).await.is_some() => Demand::Revalidation,
+            Some(known) if self.excuse(asking, known, &spent, false).await.is_ok() => Demand::Revalidation,
             _ => Demand::NewPull,
         }
     }
@@ -298,6 +310,16 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
         body: ResponseBody::Empty,
         stale: head.stale.then_some(Staleness { age: None, why: Stale::SecondHand }),
     }))
+}
+
+/// The upstream's error, which says first why the cached copy is not the answer and how to complete it.
+fn because_of(gap: &Gap, mut error: Error) -> Error {
+    let cause = error.evidence.message.take().map_or_else(String::new, |message| format!("; {message}"));
+    let text = format!(
+        "(a cached copy exists, but {gap}; `pullgate cache warm IMAGE` completes it once the registry answers){cause}"
+    );
+    error.evidence = std::mem::take(&mut error.evidence).saying(&text);
+    error
 }
 
 /// Answers when the upstream is a mirror that has only a stale copy. Our known manifest is as good while its record is

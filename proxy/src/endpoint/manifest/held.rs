@@ -24,7 +24,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// A manifest that is here, and that `scope` may see.
-    pub(super) async fn find(store: &Store, scope: &Scope, digest: &Digest) -> Option<Self> {
+    pub(in crate::endpoint) async fn find(store: &Store, scope: &Scope, digest: &Digest) -> Option<Self> {
         let link = store.links().get(scope, Kind::Manifest, digest).await?;
         let bytes = store.read_small(digest).await?;
         Some(Self { digest: digest.clone(), media_type: link.media_type?, bytes })
