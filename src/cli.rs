@@ -68,6 +68,8 @@ pub(crate) enum Command {
     /// List, explain, warm or purge the cache: through the running instance, or, without one, on its folder.
     #[command(subcommand)]
     Cache(Cache),
+    /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
+    Top(Top),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -75,6 +77,21 @@ pub(crate) enum Command {
     },
     /// Print the manual page (roff).
     Man,
+}
+
+/// The instance to watch, and how.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Top {
+    /// The admin endpoint of the instance, http://HOST:PORT. Without it: `admin.listen` of the configuration, on this
+    /// machine.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Print one frame and end; with `-o json`: the status that the frame is drawn from.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) every: u64,
 }
 
 /// The checks.

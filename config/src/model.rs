@@ -81,6 +81,8 @@ pub struct Cache {
 pub struct Admin {
     /// The address to accept at; port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// True if names of images, clients and nodes are shown.
+    pub names: bool,
 }
 
 /// A registry we pull from.

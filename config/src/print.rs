@@ -75,7 +75,8 @@ impl List<'_> {
     fn config(&mut self, config: &Config) {
         self.add("builtin_upstreams".to_owned(), Json::Bool(config.builtin_upstreams), DEFAULT);
         self.proxy(&config.proxy);
-        self.section("admin", [("listen", address(config.admin.listen))]);
+        let admin = [("listen", address(config.admin.listen)), ("names", json!(config.admin.names))];
+        self.section("admin", admin);
         for upstream in &config.upstreams {
             self.upstream(upstream);
         }

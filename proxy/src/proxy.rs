@@ -123,8 +123,8 @@ impl Proxy {
 
     /// The present state.
     pub fn status(&self) -> Status {
-        let Dispatch { store, table, telemetry, .. } = &*self.0.dispatch;
-        Status::of(store, &table.load(), telemetry)
+        let Dispatch { store, table, telemetry, flights, .. } = &*self.0.dispatch;
+        Status::of(store, &table.load(), telemetry, flights)
     }
 }
 

@@ -1,12 +1,16 @@
 //! The present state of the proxy, for the status page.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use store::{Scrubbed, Store};
 
 use crate::endpoint::served::{Served, Table};
+use crate::flight::flights::Flights;
+use crate::flight::state::Flight;
 use crate::http::outcome::Outcome;
 use crate::telemetry::recorder::Telemetry;
 use crate::telemetry::series::Series;
@@ -20,6 +24,30 @@ pub struct Status {
     pub cache: CacheStatus,
     /// Upstreams, by registry.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Running upstream transfers of blobs: those with the most bytes to come first, at most 50.
+    pub fills: Vec<FillStatus>,
+}
+
+/// A running upstream transfer of one blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FillStatus {
+    /// The registry.
+    pub registry: String,
+    /// The repository of the request that began it; absent where names are not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The digest of the blob.
+    pub digest: String,
+    /// The size of the blob, bytes; absent until the upstream has stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// Bytes that have come.
+    pub received: u64,
+    /// Bytes a second just now; absent while none come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// Requests that wait for it or read it.
+    pub readers: usize,
 }
 
 /// The content of the store.
@@ -85,14 +113,41 @@ pub struct UpstreamStatus {
 }
 
 impl Status {
-    pub(crate) fn of(store: &Store, table: &Table, telemetry: &Telemetry) -> Self {
+    pub(crate) fn of(store: &Store, table: &Table, telemetry: &Telemetry, flights: &Flights) -> Self {
         let cache = CacheStatus::of(store);
         let mut upstreams: Vec<_> = table
             .values()
             .map(|served| UpstreamStatus::of(served, &telemetry.series(Some(&served.registry))))
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
-        Self { connections: telemetry.connections(), cache, upstreams }
+        Self { connections: telemetry.connections(), cache, upstreams, fills: fills(flights) }
+    }
+}
+
+fn fills(flights: &Flights) -> Vec<FillStatus> {
+    let mut fills = flights.map_running(FillStatus::of);
+    fills.sort_by_key(|fill| Reverse(fill.left()));
+    fills.truncate(FILLS_SHOWN);
+    fills
+}
+
+impl FillStatus {
+    fn of(flight: &Arc<Flight>) -> Self {
+        let progress = flight.progress.borrow();
+        Self {
+            registry: flight.party.scope.registry.to_string(),
+            repository: Some(flight.party.repository.to_string()),
+            digest: flight.digest.to_string(),
+            length: progress.length,
+            received: progress.written + progress.ahead.total(),
+            bytes_per_second: progress.pace.rate(),
+            readers: flight.readers(),
+        }
+    }
+
+    /// Bytes to come; a blob of unknown size counts as large.
+    fn left(&self) -> u64 {
+        self.length.map_or(u64::MAX, |length| length.saturating_sub(self.received))
     }
 }
 
@@ -140,3 +195,6 @@ impl UpstreamStatus {
         }
     }
 }
+
+/// The most running transfers that the status shows.
+const FILLS_SHOWN: usize = 50;

@@ -30,7 +30,10 @@ pub(crate) fn render(status: &Status) -> String {
                     (registries(&status.registries))
                     @if let Some(proxy) = &status.proxy { (page_proxy::section(proxy)) }
                 }
-                footer { a href="/status.json" { "status.json" } " · " a href="/metrics" { "metrics" } }
+                footer {
+                    p class="dim" { @if status.names { "Image, client and node names are shown." } @else { "Image, client and node names are hidden (admin.names)." } }
+                    a href="/status.json" { "status.json" } " · " a href="/metrics" { "metrics" }
+                }
             }
         }
     };

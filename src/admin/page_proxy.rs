@@ -1,7 +1,7 @@
 //! The proxy's part of the status page: answers by their source, and the content of the cache.
 
 use maud::{Markup, html};
-use proxy::{Status, UpstreamStatus};
+use proxy::{FillStatus, Status, UpstreamStatus};
 
 use super::human::size;
 
@@ -22,6 +22,37 @@ pub(crate) fn section(status: &Status) -> Markup {
         }
         @if busy.is_empty() { p class="dim" { "No requests yet: point containerd's hosts.toml here, or try a pull." } }
         @else { (traffic(&busy)) }
+        @if !status.fills.is_empty() { (transfers(&status.fills)) }
+    }
+}
+
+/// The running upstream transfers.
+fn transfers(fills: &[FillStatus]) -> Markup {
+    html! {
+        h2 { "Running transfers" }
+        table {
+            thead { tr { th { "Layer" } th { "Registry" } th { "Progress" } th { "Rate" } th { "Readers" } } }
+            tbody { @for fill in fills { (transfer(fill)) } }
+        }
+    }
+}
+
+fn transfer(fill: &FillStatus) -> Markup {
+    let name: String = fill.digest.chars().take(DIGEST_SHOWN).collect();
+    html! {
+        tr {
+            th scope="row" { code title=(fill.digest) { (name) } }
+            td { (fill.registry) @if let Some(repository) = &fill.repository { "/" (repository) } }
+            td class="num" {
+                @if let Some(length) = fill.length {
+                    progress max=(length) value=(fill.received.min(length)) aria-label={ "progress of " (name) } {}
+                    " "
+                }
+                (size(fill.received)) @if let Some(length) = fill.length { " of " (size(length)) }
+            }
+            td class="num" { @match fill.bytes_per_second { Some(rate) => { (size(rate)) "/s" } None => { span class="dim" { "waiting" } } } }
+            td class="num" { (fill.readers) }
+        }
     }
 }
 
@@ -48,5 +79,7 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
     }
 }
 
+/// Characters of a digest on the page: the algorithm and twelve digits.
+const DIGEST_SHOWN: usize = 19;
 /// From the best outcome of a request to the worst.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "refused", "failed"];

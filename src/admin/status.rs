@@ -21,6 +21,8 @@ pub(crate) struct StatusView {
     pub(crate) shared: Shared,
     /// True if this process has a prober.
     pub(crate) probing: bool,
+    /// True if names of images, clients and nodes may be shown (`admin.names`).
+    pub(crate) names: bool,
     /// The proxy's own view; unset without a proxy, and until it has its cache folder.
     pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: u64,
     /// Faults of the process itself that cost no readiness: a cache that cannot store, a refused reload.
     pub(crate) warnings: Vec<String>,
+    /// True if names of images, clients and nodes are in this document.
+    pub(crate) names: bool,
     /// Every configured registry.
     pub(crate) registries: Vec<Registry>,
     /// The proxy: traffic, cache, fills in flight.
@@ -177,9 +181,18 @@ impl StatusView {
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
             warnings: self.warnings(),
+            names: self.names,
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
-            proxy: self.proxy.get().map(proxy::Proxy::status),
+            proxy: self.proxy.get().map(|proxy| self.named(proxy.status())),
         }
+    }
+
+    /// The same without image names, unless they may be shown.
+    fn named(&self, mut status: proxy::Status) -> proxy::Status {
+        if !self.names {
+            status.fills.iter_mut().for_each(|fill| fill.repository = None);
+        }
+        status
     }
 
     fn registry(&self, upstream: &config::Upstream) -> Registry {

@@ -10,5 +10,6 @@ mod man;
 mod prober;
 mod proxy;
 mod serve;
+mod top;
 
 pub(crate) use dispatch::dispatch;

@@ -63,6 +63,7 @@ impl Process {
             started: Instant::now(),
             shared: shared.clone(),
             probing: roles.prober,
+            names: config.admin.names,
             proxy: visible_proxy.clone(),
         };
         let sources = Sources { metrics: metrics.clone(), readiness: readiness.clone(), status_view };

@@ -15,7 +15,7 @@ use super::address::AddressRange;
 use super::key::{Field, Key, Shape};
 use super::lists::Table;
 use super::read::{Node, Reader, Value};
-use super::values::{Argument, ByteSize, HelperName, Host, Prefix, ProgramName, UserName, Variables};
+use super::values::{Argument, ByteSize, HelperName, Host, Names, Prefix, ProgramName, UserName, Variables};
 use crate::model::Access;
 use oci::Platform;
 
@@ -137,6 +137,9 @@ section! {
     Admin {
         /// Address and port. Port 0 lets the system choose.
         listen: SocketAddr = "'127.0.0.1:5080'";
+        /// Show the names of images, clients and nodes on the status page, in `/status.json` and in `/api/v1`. `auto`:
+        /// only where `admin.listen` is a loopback address.
+        names: Names = "'auto'", example "true";
     }
 }
 

@@ -21,6 +21,17 @@ use oci::Platform;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByteSize(pub(crate) u64);
 
+/// When the admin endpoint shows the names of images, clients and nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Only at a loopback address.
+    Auto,
+    /// Always.
+    Shown,
+    /// Never.
+    Hidden,
+}
+
 /// A repository prefix, ending in `/`.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix(pub(crate) String);
@@ -212,6 +223,18 @@ impl Value for Reserve {
             problem.help = Some("write a whole percentage from \"0%\" to \"100%\", or a number".to_owned());
         }
         share
+    }
+}
+
+impl Value for Names {
+    const KIND: &'static str = "\"auto\", true or false";
+
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        match node.get_ref().as_bool() {
+            Some(true) => Some(Self::Shown),
+            Some(false) => Some(Self::Hidden),
+            None => one_of(node, reader, [Self::Auto], |_| "auto"),
+        }
     }
 }
 

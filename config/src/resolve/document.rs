@@ -8,7 +8,7 @@ use std::path::Path;
 use super::resolver::Resolver;
 use crate::file::raw;
 use crate::file::read::Reader;
-use crate::file::values::ByteSize;
+use crate::file::values::{ByteSize, Names};
 use crate::model::{Admin, Cache, Config, Prober, Proxy, Target, Tls, Upstream};
 use crate::paths::cache_dir;
 
@@ -67,7 +67,12 @@ impl Resolver<'_> {
             let message = "`admin.listen` and `proxy.listen` are the same";
             self.problem(raw.listen.span.clone(), message, "an address of its own", help);
         }
-        Admin { listen }
+        let names = match raw.names.value {
+            Names::Auto => listen.ip().is_loopback(),
+            Names::Shown => true,
+            Names::Hidden => false,
+        };
+        Admin { listen, names }
     }
 
     fn prober(&mut self, raw: raw::Prober, upstreams: &[Upstream]) -> Prober {

@@ -16,7 +16,7 @@ use super::futility::Futility;
 use super::origin::Origin;
 use super::reader::{Reader, Rescue};
 use super::source::Source;
-use super::state::{Boarded, FillFailure, Gate, Party, Progress, Seat, Table};
+use super::state::{Boarded, FillFailure, Flight, Gate, Party, Progress, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
@@ -59,6 +59,11 @@ impl Flights {
     pub fn new(store: Store, events: Arc<dyn Events>) -> Self {
         let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
         Self { store, events, futility: Futility::new(), table: Arc::default(), sizes }
+    }
+
+    /// The result of `describe` for each running flight.
+    pub(crate) fn map_running<T>(&self, describe: impl FnMut(&Arc<Flight>) -> T) -> Vec<T> {
+        self.table.map(describe)
     }
 
     /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.

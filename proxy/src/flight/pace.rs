@@ -27,6 +27,12 @@ impl Pace {
         self.last = Some(now);
     }
 
+    /// Bytes a second of late; `None` before there is anything to measure, and while nothing comes.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING)?;
+        (!self.stands_still()).then(|| (self.bytes as f64 / elapsed.as_secs_f64()) as u64)
+    }
+
     /// True if nothing came for a moment, so that hardly anything is on its way.
     pub(crate) fn stands_still(&self) -> bool {
         self.last.is_some_and(|last| last.elapsed() >= TELLING)

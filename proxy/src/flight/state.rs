@@ -103,6 +103,13 @@ pub(crate) enum Gate {
     Failed(FillFailure),
 }
 
+impl Flight {
+    /// The number of requests that read the flight or wait for it.
+    pub(crate) fn readers(&self) -> usize {
+        *self.readers.borrow()
+    }
+}
+
 impl Progress {
     fn opening() -> Self {
         Self {
@@ -285,6 +292,11 @@ impl Table {
         flights.insert(digest.clone(), flight.clone());
         let seat = Seat::take(flight.clone());
         Boarded::Leader(Lead { flight, table: self.clone() }, seat)
+    }
+
+    /// The result of `describe` for each flight.
+    pub(crate) fn map<T>(&self, describe: impl FnMut(&Arc<Flight>) -> T) -> Vec<T> {
+        self.flights().values().map(describe).collect()
     }
 
     /// True if no fill is running.

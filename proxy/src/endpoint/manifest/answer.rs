@@ -77,9 +77,9 @@ impl Manifests {
             Reference::Tag(tag) => self.by_tag(asking, tag).await?,
         };
         if let Answer::Content(content) = &answer {
+            self.incomplete.note(asking, content);
             let next = next(reference, content);
             self.begun.note(asking, next).await;
-            self.incomplete.note(asking, content);
         }
         Ok(answer)
     }
