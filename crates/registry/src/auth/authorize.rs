@@ -26,7 +26,7 @@ use crate::timings::Timings;
 use crate::trust::Follow;
 use crate::wire::read::limited;
 use crate::wire::target::Target;
-use crate::wire::transport::Ask;
+use crate::wire::transport::HttpRequest;
 
 /// The value of an `Authorization` header.
 pub(crate) enum Authorization {
@@ -181,7 +181,7 @@ impl Walk<'_> {
         request.timings.add(Stage::Token, begun.elapsed());
         if fetch.used.into_inner() {
             self.exchanged(granted.as_ref().err());
-            request.tell(granted.as_ref().err().map(|error| error.class));
+            request.report(granted.as_ref().err().map(|error| error.class));
         }
         Ok(bearer(key, granted?))
     }
@@ -285,7 +285,7 @@ impl TokenFetch for Fetch<'_> {
         self.used.store(true, Ordering::Relaxed);
         let mut headers = walk.own_headers();
         headers.extend(request.headers);
-        let ask = Ask {
+        let outgoing = HttpRequest {
             endpoint: walk.endpoint,
             method: request.method,
             url: request.url,
@@ -296,7 +296,7 @@ impl TokenFetch for Fetch<'_> {
         };
         let mut way = Timings::default();
         let begun = Instant::now();
-        let sent = walk.inner.transport.send(&ask, &walk.pool, &mut way).await;
+        let sent = walk.inner.transport.send(&outgoing, &walk.pool, &mut way).await;
         // Connecting to the token endpoint is part of the exchange, so any failure has the stage `token`.
         let reply = sent.map_err(|error| Error::new(error.class, Stage::Token, error.evidence.clone()))?;
         let (parts, incoming) = reply.response.into_parts();

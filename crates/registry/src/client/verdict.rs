@@ -1,4 +1,4 @@
-//! The verdict on an answer: a failure with its class, or a success with the body that was asked for.
+//! The verdict on an answer: a failure with its class, or a success with its body.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,17 +20,17 @@ use crate::error::{Error, Evidence, Reason};
 use crate::observe::RequestKind;
 use crate::quota::headers::Quota;
 use crate::timings::Peer;
-use crate::wire::body::{Body, Promise};
+use crate::wire::body::{Promise, UpstreamBody};
 use crate::wire::read::{content_length, is_encoded, prefix};
 
-/// The body of a judged answer: read, or still on the wire.
+/// The body of an answer: read already, or still on the wire.
 enum Held {
     Read(Bytes),
     Wire(Incoming),
 }
 
 impl Walk<'_> {
-    /// The verdict on an answer. Reads the body when the question wants it, or when it explains a failure.
+    /// The verdict on an answer. Reads the body if the request wants it read, or if it explains a failure.
     pub(crate) async fn verdict(
         &self,
         landed: Landed,
@@ -41,7 +41,7 @@ impl Walk<'_> {
         let evidence = self.evidence(&reply);
         let (parts, incoming) = reply.response.into_parts();
         account.redirected = redirected;
-        // A host beyond the endpoint does not speak for the registry's quota.
+        // Quota headers of a host that a redirect led to are not the registry's.
         account.quota = Quota::from_headers(&parts.headers).filter(|_| !redirected);
         let begun = Instant::now();
         let body = self.hold(&parts, incoming, &evidence).await;
@@ -76,7 +76,8 @@ impl Walk<'_> {
         }
     }
 
-    /// A source that keeps the answer of a program must run the program again.
+    /// Notifies the credential source that its password was rejected. A source that caches the output of a program then
+    /// runs the program again.
     fn refused(&self, error: &Error, authorization: Option<&Authorization>) {
         if error.class == Class::AuthRejected
             && let Some(Authorization::Basic(..)) = authorization
@@ -127,7 +128,7 @@ impl Walk<'_> {
         {
             error.evidence.reason = Some(Reason::MirrorFailed);
         }
-        // Where a digest judges the bytes, a label that some registries put on gzip layers says nothing.
+        // For content, which a digest checks, the header is ignored: some registries set it for gzip layers.
         if error.is_none() && !self.question.asked.is_content() && is_encoded(&parts.headers) {
             let message = "a Content-Encoding that was not asked for";
             let evidence = evidence.clone().because(Reason::Encoded).saying(message);
@@ -145,7 +146,7 @@ impl Walk<'_> {
         Given { status: parts.status, headers: parts.headers, evidence, peer, body, incoming, stage }
     }
 
-    /// The whole body, at most `limit` bytes, by the deadline.
+    /// Reads the whole body, at most `limit` bytes, by the deadline.
     async fn read(
         &self,
         incoming: Incoming,
@@ -168,7 +169,7 @@ impl Walk<'_> {
             let evidence = evidence.clone().because(reason).saying(message);
             Err(Error::new(class, self.question.stage, evidence))
         };
-        let mut body = Body::new(incoming, promise);
+        let mut body = UpstreamBody::new(incoming, promise);
         let mut whole = BytesMut::new();
         loop {
             let Ok(next) = timeout_at(self.deadline, body.next()).await else {
