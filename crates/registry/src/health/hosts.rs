@@ -1,5 +1,5 @@
-//! The hosts beyond an endpoint that asked to be left alone: those a registry redirects to. Each is paused by its own
-//! name, so that the registry and its other hosts go on.
+//! The pauses of the hosts that registries redirect to. Each host is paused alone, so that requests to the registry and
+//! its other hosts continue.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use tokio::time::Instant;
 
 use super::pauses::Pauses;
 
-/// The pauses by host and, unless it is the scheme's, port.
+/// The pauses by host, with the port unless it is the default of the scheme.
 #[derive(Debug, Default)]
 pub(crate) struct HostPauses(Pauses<String, HOSTS_MAX>);
 
 impl HostPauses {
-    /// Leaves `host` alone for `wait`, the time it named; for [`UNNAMED`] when it named none. A longer pause stays.
+    /// Pauses `host` for `wait`, the time that it named, or for [`UNNAMED`] if it named none. A longer pause stays.
     pub(crate) fn pause(&self, host: &str, wait: Option<Duration>, now: Instant) {
         self.0.pause(host.to_owned(), now + wait.unwrap_or(UNNAMED), now);
     }
 
-    /// The rest of the pause of `host`; `None` when it may be asked.
+    /// The rest of the pause of `host`; `None` if it may be asked.
     pub(crate) fn left(&self, host: &str, now: Instant) -> Option<Duration> {
         self.0.until(host, now).map(|until| until.saturating_duration_since(now))
     }
@@ -25,7 +25,7 @@ impl HostPauses {
 
 /// The pause after a refusal that names no time.
 const UNNAMED: Duration = Duration::from_secs(2);
-/// Most hosts remembered: registries redirect to few.
+/// Most paused hosts stored. Registries redirect to few.
 const HOSTS_MAX: usize = 1000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Pauses by key, of bounded number: a key is held back until a point in time.
+//! A bounded table of pauses: each key is paused until a point in time.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-/// At most `MOST` pauses. While there are so many, no further key is paused.
+/// At most `MOST` pauses. While the table is full, no further key is paused.
 #[derive(Debug)]
 pub(crate) struct Pauses<K, const MOST: usize>(Mutex<HashMap<K, Instant>>);
 
 impl<K: Eq + Hash, const MOST: usize> Pauses<K, MOST> {
-    /// Holds `key` back until `until`. A longer pause stays; pauses that are over are forgotten.
+    /// Pauses `key` until `until`. A longer pause stays. Removes the pauses that are over.
     pub(crate) fn pause(&self, key: K, until: Instant, now: Instant) {
         let mut pauses = self.lock();
         pauses.retain(|_, until| now < *until);
