@@ -39,7 +39,7 @@ pub struct Evidence {
     pub address: Option<SocketAddr>,
     /// HTTP status of the answer.
     pub status: Option<u16>,
-    /// The finer cause.
+    /// The detailed cause.
     pub reason: Option<Reason>,
     /// First OCI error code of the answer's body, as sent.
     pub code: Option<String>,

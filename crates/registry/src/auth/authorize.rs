@@ -114,7 +114,7 @@ impl Walk<'_> {
     pub(crate) fn challenge(&self, headers: &HeaderMap) -> Option<Challenge> {
         let challenge = Challenge::from_headers(headers).ok()?;
         let meets = !matches!(challenge, Challenge::Basic { .. }) || self.credentials().is_some();
-        (meets || self.question.kind == RequestKind::Ping).then_some(challenge)
+        (meets || self.request.kind == RequestKind::Ping).then_some(challenge)
     }
 
     /// Stores the challenge of the endpoint that sees the tokens of callers.
@@ -144,7 +144,7 @@ impl Walk<'_> {
             }
         };
         wanted.ok_or_else(|| {
-            let message = "the registry wants user name and password, which are not configured";
+            let message = "the registry requires user name and password, which are not configured";
             let evidence = Evidence { status: Some(401), ..Evidence::host(self.origin()) }.saying(message);
             Error::new(Class::AuthMissing, Stage::Challenge, evidence)
         })
@@ -152,7 +152,7 @@ impl Walk<'_> {
 
     async fn basic(&self) -> Result<Option<Authorization>, Error> {
         let Some(source) = self.credentials() else { return Ok(None) };
-        let credential = source.credential(self.question.repository).await.map_err(|error| {
+        let credential = source.credential(self.request.repository).await.map_err(|error| {
             let evidence = Evidence::host(self.origin()).because(Reason::CredentialUnreadable);
             Error::new(Class::AuthRejected, Stage::Challenge, evidence.saying(&error.to_string()))
         })?;
@@ -169,7 +169,7 @@ impl Walk<'_> {
             realm: &realm,
             service: wanted.service.as_deref(),
             credentials: self.credentials(),
-            repository: self.question.repository,
+            repository: self.request.repository,
         };
         let mut request = self.account(RequestKind::Token);
         let begun = Instant::now();

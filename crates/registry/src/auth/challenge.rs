@@ -6,7 +6,7 @@ use http_auth::ChallengeRef;
 use http_auth::parser::ChallengeParser;
 use url::Url;
 
-/// The challenge of a registry. If it offers both, Bearer is preferred, as clients do.
+/// The challenge of a registry. If it offers both Bearer and Basic, Bearer is used, as other clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// A token from a token endpoint.

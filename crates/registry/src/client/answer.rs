@@ -93,11 +93,7 @@ pub(crate) fn blob_head(
             BlobHead { start: 0, length: announced, total: announced, partial: false, etag: None }
         }
         (status, _) => {
-            return Err(garbage(
-                &given,
-                Some(Reason::RangeIgnored),
-                &format!("{status} where a blob belongs"),
-            ));
+            return Err(garbage(&given, Some(Reason::RangeIgnored), &format!("{status} instead of a blob")));
         }
     };
     let etag = strong_etag(&given.headers);
@@ -204,7 +200,7 @@ fn stated_digest(given: &Given, reference: &Reference) -> Result<Option<Digest>,
     match reference {
         // Digests of different algorithms cannot be compared.
         Reference::Digest(asked) if asked.algorithm() == stated.algorithm() && *asked != stated => {
-            let message = format!("{stated} came where {asked} was asked for");
+            let message = format!("the answer names {stated}, but {asked} was asked for");
             Err(corrupt(given, Reason::DigestHeader, &message))
         }
         _ => Ok(Some(stated)),

@@ -18,7 +18,7 @@ use crate::classify::Asked;
 use crate::client::answer;
 use crate::client::connections::Connections;
 use crate::client::inner::{Behalf, Inner};
-use crate::client::request::{UpstreamRequest, blob_question, list_question, manifest_question};
+use crate::client::request::{UpstreamRequest, blob_request, list_request, manifest_request};
 use crate::client::values::{
     Answer, BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, Rest, TagsPage,
 };
@@ -116,7 +116,7 @@ impl Client {
     /// `GET /v2/`. Both 200 and 401 with a readable challenge mean that the registry is reachable. Goes through the
     /// stages from resolve to challenge, without a token.
     pub async fn reach(&self, deadline: Instant) -> Result<Answer<()>, Error> {
-        let question = UpstreamRequest {
+        let request = UpstreamRequest {
             kind: RequestKind::Ping,
             stage: Stage::Challenge,
             asked: Asked::Ping,
@@ -129,7 +129,7 @@ impl Client {
             read: Some(PING_MAX),
             deadline,
         };
-        Ok(self.inner.walk(&self.behalf, &question, |_| Ok(())).await?.close())
+        Ok(self.inner.walk(&self.behalf, &request, |_| Ok(())).await?.close())
     }
 
     /// The headers of a manifest. Free at registries whose quota counts GETs.
@@ -142,10 +142,10 @@ impl Client {
         reference: &Reference,
         deadline: Instant,
     ) -> Result<Answer<ManifestHead>, Error> {
-        let question =
-            manifest_question(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
+        let request =
+            manifest_request(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
         let walked =
-            self.inner.walk(&self.behalf, &question, |given| answer::manifest_head(&given, reference)).await;
+            self.inner.walk(&self.behalf, &request, |given| answer::manifest_head(&given, reference)).await;
         match walked {
             Err(error) if is_doubtful(&error) => match self.manifest(repository, reference, deadline).await {
                 Ok(answer) => Ok(answer.map(answer::head_of)),
@@ -168,11 +168,11 @@ impl Client {
         reference: &Reference,
         deadline: Instant,
     ) -> Result<Answer<RawManifest>, Error> {
-        let mut question =
-            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
-        question.read = Some(MANIFEST_MAX);
+        let mut request =
+            manifest_request(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        request.read = Some(MANIFEST_MAX);
         let walked =
-            self.inner.walk(&self.behalf, &question, |given| answer::manifest(&given, reference)).await;
+            self.inner.walk(&self.behalf, &request, |given| answer::manifest(&given, reference)).await;
         Ok(walked?.close())
     }
 
@@ -187,9 +187,9 @@ impl Client {
         reference: &Reference,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let question =
-            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
-        self.inner.afford(&self.behalf, &question).await
+        let request =
+            manifest_request(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        self.inner.afford(&self.behalf, &request).await
     }
 
     /// The size of a blob, if the upstream states it. Fails with the class of a 404 if the blob is missing.
@@ -201,9 +201,9 @@ impl Client {
         digest: &Digest,
         deadline: Instant,
     ) -> Result<Answer<Option<u64>>, Error> {
-        let question = blob_question(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
+        let request = blob_request(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
         let walked =
-            self.inner.walk(&self.behalf, &question, |given| Ok(content_length(&given.headers))).await;
+            self.inner.walk(&self.behalf, &request, |given| Ok(content_length(&given.headers))).await;
         match walked {
             Err(error) if is_doubtful(&error) => {
                 let first = Some(ByteRange { start: 0, end: Some(0) });
@@ -233,14 +233,13 @@ impl Client {
         rest: &Rest,
         deadline: Instant,
     ) -> Result<Answer<BlobStream>, Error> {
-        let mut question = blob_question(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
-        question.rest = Some(rest).filter(|_| range.is_some());
+        let mut request = blob_request(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
+        request.rest = Some(rest).filter(|_| range.is_some());
         if let Some(range) = range {
-            question.headers.insert(header::RANGE, range.header());
+            request.headers.insert(header::RANGE, range.header());
         }
         let slot = self.inner.blob_slot(deadline).await?;
-        let walked =
-            self.inner.walk(&self.behalf, &question, |given| answer::blob_head(given, range)).await?;
+        let walked = self.inner.walk(&self.behalf, &request, |given| answer::blob_head(given, range)).await?;
         let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
         let (timings, quota) = (account.timings, account.quota.clone());
         let promise = Promise {
@@ -265,18 +264,18 @@ impl Client {
         query: &[(String, String)],
         deadline: Instant,
     ) -> Result<Answer<TagsPage>, Error> {
-        let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
-        question.query.extend_from_slice(query);
-        let walked = self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await;
+        let mut request = list_request(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
+        request.query.extend_from_slice(query);
+        let walked = self.inner.walk(&self.behalf, &request, |given| answer::tags(&given)).await;
         let sized = |(name, _): &(String, String)| name == "n";
         match walked {
             // The page may be too long for this registry, so ask for its default length.
             Err(error)
                 if matches!(error.evidence.status, Some(400 | 413 | 414 | 422))
-                    && question.query.iter().any(sized) =>
+                    && request.query.iter().any(sized) =>
             {
-                question.query.retain(|pair| !sized(pair));
-                Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
+                request.query.retain(|pair| !sized(pair));
+                Ok(self.inner.walk(&self.behalf, &request, |given| answer::tags(&given)).await?.close())
             }
             walked => Ok(walked?.close()),
         }
@@ -293,15 +292,15 @@ impl Client {
         deadline: Instant,
     ) -> Result<Answer<Option<ReferrersPage>>, Error> {
         let path = format!("referrers/{digest}");
-        let mut question = list_question(RequestKind::Referrers, repository, path, deadline);
+        let mut request = list_request(RequestKind::Referrers, repository, path, deadline);
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        question.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
-        Ok(self.inner.walk(&self.behalf, &question, |given| answer::referrers(&given)).await?.close())
+        request.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
+        Ok(self.inner.walk(&self.behalf, &request, |given| answer::referrers(&given)).await?.close())
     }
 }
 
 impl<T> Walked<T> {
-    /// The answer without a body to come. Reports the request to the observer.
+    /// Ends a request whose body is read: reports it to the observer.
     fn close(mut self) -> Answer<T> {
         self.account.report(None);
         let Self { value, endpoint, host, peer, account } = self;

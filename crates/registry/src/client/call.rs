@@ -30,7 +30,7 @@ impl Walk<'_> {
         admitted: Admitted<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
-        let mut account = self.account(self.question.kind);
+        let mut account = self.account(self.request.kind);
         let ended = match self.ask(&mut account).await {
             Ok(given) => {
                 let (host, peer) = (given.evidence.host.clone(), given.peer);
@@ -72,12 +72,12 @@ impl Walk<'_> {
                 self.note_challenge(landed.reply.response.headers());
             }
             let is_final = authorization.as_ref().is_some_and(Authorization::is_final);
-            if !refused || is_final || self.question.kind == RequestKind::Ping {
-                account.timings.add(self.question.stage, waited);
+            if !refused || is_final || self.request.kind == RequestKind::Ping {
+                account.timings.add(self.request.stage, waited);
                 return self.verdict(landed, authorization.as_ref(), account).await;
             }
             let Some(challenge) = self.challenge(landed.reply.response.headers()) else {
-                account.timings.add(self.question.stage, waited);
+                account.timings.add(self.request.stage, waited);
                 return self.verdict(landed, authorization.as_ref(), account).await;
             };
             account.timings.add(Stage::Challenge, waited);
@@ -92,7 +92,7 @@ impl Walk<'_> {
     /// decision 18).
     fn is_expired(&self, landed: &Landed) -> bool {
         let status = landed.reply.response.status();
-        landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
+        landed.redirected && status == StatusCode::FORBIDDEN && self.request.asked == Asked::Blob
     }
 
     /// Sends the request and follows its redirects, at most [`REDIRECTS_MAX`]. Each redirect is checked, and
@@ -164,7 +164,7 @@ impl Walk<'_> {
         let sent = transport.send(&outgoing, &self.pool, &mut Timings::default()).await;
         *waited += begun.elapsed();
         sent.map_err(|error| {
-            account.timings.add(self.question.stage, *waited);
+            account.timings.add(self.request.stage, *waited);
             self.elsewhere(error)
         })
     }
@@ -176,13 +176,13 @@ impl Walk<'_> {
             return Ok(());
         };
         let evidence = Evidence { retry_after: Some(left), ..Evidence::host(host) };
-        let evidence = evidence.because(Reason::OwnBudget).saying("the host asked us to stay away");
-        Err(self.elsewhere(Error::new(Class::RateBurst, self.question.stage, evidence)))
+        let evidence = evidence.because(Reason::OwnBudget).saying("the host asked us to wait");
+        Err(self.elsewhere(Error::new(Class::RateBurst, self.request.stage, evidence)))
     }
 
     /// The entity tag of the broken transfer, if the host of `url` sent it.
     fn if_range(&self, url: &Url) -> Option<HeaderValue> {
-        let validator = self.question.rest?.validator.as_ref()?;
+        let validator = self.request.rest?.validator.as_ref()?;
         let same = Target::of(url)?.authority() == validator.host;
         HeaderValue::from_str(&validator.etag).ok().filter(|_| same)
     }
@@ -191,7 +191,7 @@ impl Walk<'_> {
         let evidence = self.evidence(reply);
         let garbage = |reason, message: &str| {
             let evidence = evidence.clone().because(reason).saying(message);
-            Err(Error::new(Class::ProtocolGarbage, self.question.stage, evidence))
+            Err(Error::new(Class::ProtocolGarbage, self.request.stage, evidence))
         };
         if hop == REDIRECTS_MAX {
             return garbage(Reason::RedirectLimit, &format!("more than {REDIRECTS_MAX} redirects"));
@@ -206,26 +206,26 @@ impl Walk<'_> {
             let evidence =
                 Evidence { status: evidence.status, ..Evidence::host(host.unwrap_or(evidence.host)) };
             let evidence = evidence.because(refusal.reason).saying(&refusal.message);
-            Error::new(Class::TrustRefused, self.question.stage, evidence)
+            Error::new(Class::TrustRefused, self.request.stage, evidence)
         })
     }
 
     /// The failure of a host that a redirect led to. For blobs it has the class `blob_host`, and the message names the
     /// cause.
     fn elsewhere(&self, error: Error) -> Error {
-        let blob = matches!(self.question.kind, RequestKind::BlobGet | RequestKind::BlobHead);
+        let blob = matches!(self.request.kind, RequestKind::BlobGet | RequestKind::BlobHead);
         if !blob || error.class == Class::TrustRefused {
             let evidence = error.evidence.clone();
-            return Error::new(error.class, self.question.stage, evidence);
+            return Error::new(error.class, self.request.stage, evidence);
         }
         let message = error.evidence.message.as_deref().unwrap_or_default();
         let evidence = error.evidence.clone().saying(&format!("{}: {message}", error.class));
-        Error::new(Class::BlobHost, self.question.stage, evidence)
+        Error::new(Class::BlobHost, self.request.stage, evidence)
     }
 
     fn headers(&self) -> HeaderMap {
         let mut headers = self.own_headers();
-        headers.extend(self.question.headers.clone());
+        headers.extend(self.request.headers.clone());
         let instance = &self.inner.outbound.instance;
         let via = match &*self.behalf.via {
             "" => instance.to_string(),
@@ -241,10 +241,10 @@ impl Walk<'_> {
         let mut url = bare(self.endpoint().url.clone());
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&match self.repository() {
-            Some(repository) => format!("{base}/v2/{repository}/{}", self.question.path),
+            Some(repository) => format!("{base}/v2/{repository}/{}", self.request.path),
             None => format!("{base}/v2/"),
         });
-        for (name, value) in &self.question.query {
+        for (name, value) in &self.request.query {
             url.query_pairs_mut().append_pair(name, value);
         }
         if self.endpoint().send_ns {

@@ -61,7 +61,8 @@ impl Inner {
         let acquired = timeout_at(deadline, Arc::clone(&self.blob_slots).acquire_owned()).await;
         acquired.ok().and_then(Result::ok).ok_or_else(|| {
             let most = self.upstream.limits.blob_connections;
-            let message = format!("{most} blobs are under way (blob_connections) and none ended in time");
+            let message =
+                format!("{most} blobs are being fetched (blob_connections), and none ended in time");
             let evidence = Evidence::host(self.upstream.registry.as_str()).saying(&message);
             Error::new(Class::Overloaded, Stage::BlobFirstByte, evidence)
         })

@@ -42,7 +42,7 @@ impl UpstreamRequest<'_> {
 }
 
 /// The request for a manifest.
-pub(crate) fn manifest_question<'a>(
+pub(crate) fn manifest_request<'a>(
     kind: RequestKind,
     method: Method,
     repository: &'a Repository,
@@ -70,7 +70,7 @@ pub(crate) fn manifest_question<'a>(
 }
 
 /// The request for a blob.
-pub(crate) fn blob_question<'a>(
+pub(crate) fn blob_request<'a>(
     kind: RequestKind,
     method: Method,
     repository: &'a Repository,
@@ -93,7 +93,7 @@ pub(crate) fn blob_question<'a>(
 }
 
 /// The request for a page of tags or referrers.
-pub(crate) fn list_question(
+pub(crate) fn list_request(
     kind: RequestKind,
     repository: &Repository,
     path: String,

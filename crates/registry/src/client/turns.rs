@@ -22,14 +22,14 @@ impl Inner {
     pub(crate) async fn walk<T>(
         &self,
         behalf: &Behalf,
-        question: &UpstreamRequest<'_>,
+        request: &UpstreamRequest<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
         let mut failures = Failures::of(&self.upstream);
-        let mut left: Vec<usize> = self.order(question).rev().collect();
+        let mut left: Vec<usize> = self.order(request).rev().collect();
         let mut asked = FuturesUnordered::new();
-        let mut hedge = self.hedge_at(question);
-        let ask = |endpoint, left: &[usize]| self.turn(behalf, question, endpoint, left, &make);
+        let mut hedge = self.hedge_at(request);
+        let ask = |endpoint, left: &[usize]| self.turn(behalf, request, endpoint, left, &make);
         loop {
             if asked.is_empty() {
                 let Some(endpoint) = left.pop() else { break };
@@ -53,17 +53,17 @@ impl Inner {
         Err(failures.into_reported().unwrap_or_else(|| {
             let host = self.upstream.registry.as_str();
             let evidence = Evidence::host(host).because(Reason::EndpointsExhausted).saying("no endpoint");
-            Error::new(Class::NotConfigured, question.stage, evidence)
+            Error::new(Class::NotConfigured, request.stage, evidence)
         }))
     }
 
     /// Checks that the counted request may be sent to at least one endpoint now.
-    pub(crate) async fn afford(&self, behalf: &Behalf, question: &UpstreamRequest<'_>) -> Result<(), Error> {
+    pub(crate) async fn afford(&self, behalf: &Behalf, request: &UpstreamRequest<'_>) -> Result<(), Error> {
         let mut withheld = Ok(());
-        let mut left: Vec<usize> = self.order(question).rev().collect();
+        let mut left: Vec<usize> = self.order(request).rev().collect();
         while let Some(endpoint) = left.pop() {
-            let (pool, deadline, is_last) = (self.pool_for_call(), question.deadline, left.is_empty());
-            let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
+            let (pool, deadline, is_last) = (self.pool_for_call(), request.deadline, left.is_empty());
+            let walk = Walk { inner: self, behalf, request, endpoint, pool, deadline, is_last };
             withheld = walk.afford(&QuotaLook).await;
             if withheld.is_ok() {
                 break;
@@ -74,9 +74,9 @@ impl Inner {
 
     /// The time of the hedge; `None` if there is none. Only HEADs of manifests are hedged, because no registry counts
     /// them.
-    fn hedge_at(&self, question: &UpstreamRequest<'_>) -> Option<Instant> {
+    fn hedge_at(&self, request: &UpstreamRequest<'_>) -> Option<Instant> {
         let after = self.upstream.limits.hedge_after?;
-        (question.kind == RequestKind::ManifestHead).then(|| Instant::now() + after)
+        (request.kind == RequestKind::ManifestHead).then(|| Instant::now() + after)
     }
 
     fn may_hedge(&self, endpoint: usize) -> bool {
@@ -87,21 +87,21 @@ impl Inner {
     fn turn<'a, T, M: Fn(Given) -> Result<T, Error>>(
         &'a self,
         behalf: &'a Behalf,
-        question: &'a UpstreamRequest<'a>,
+        request: &'a UpstreamRequest<'a>,
         endpoint: usize,
         others: &[usize],
         make: &'a M,
     ) -> impl Future<Output = (usize, Result<Walked<T>, Error>)> + use<'a, T, M> {
-        let (pool, deadline) = (self.pool_for_call(), self.share(question.deadline, others));
+        let (pool, deadline) = (self.pool_for_call(), self.share(request.deadline, others));
         let walk =
-            Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last: others.is_empty() };
+            Walk { inner: self, behalf, request, endpoint, pool, deadline, is_last: others.is_empty() };
         async move { (endpoint, walk.held_turn(make).await) }
     }
 
     /// The endpoints in the order they are asked: from the first, or from the one whose transfer broke.
-    fn order(&self, question: &UpstreamRequest<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
+    fn order(&self, request: &UpstreamRequest<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let count = self.upstream.endpoints.len();
-        let first = question.rest.map_or(0, |rest| rest.first_endpoint);
+        let first = request.rest.map_or(0, |rest| rest.first_endpoint);
         (0..count).map(move |turn| (first + turn) % count)
     }
 
@@ -138,11 +138,11 @@ impl Walk<'_> {
     /// but admits only after it: a request that waits for quota is not the breaker's probe, and a request that the
     /// breaker refuses spends no quota.
     pub(crate) async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
-        let Walk { question, deadline, .. } = *self;
+        let Walk { request, deadline, .. } = *self;
         let guard = &self.inner.guards[self.endpoint];
-        guard.check(question.stage, question.object(), Instant::now())?;
+        guard.check(request.stage, request.object(), Instant::now())?;
         let admitted = self.admit(&QuotaLook).await?;
-        let ticket = match guard.admit(question.kind, question.stage, question.object(), Instant::now()) {
+        let ticket = match guard.admit(request.kind, request.stage, request.object(), Instant::now()) {
             Ok(ticket) => ticket,
             Err(paused) => {
                 admitted.unsent();
@@ -152,7 +152,7 @@ impl Walk<'_> {
         self.inner.note_request();
         let walked = self.run(admitted, make).await;
         match &walked {
-            Ok(_) => ticket.succeeded(farthest(question)),
+            Ok(_) => ticket.succeeded(farthest(request)),
             Err(error) => ticket.failed(error, deadline),
         }
         walked
@@ -177,6 +177,6 @@ async fn due(instant: Option<Instant>) {
 }
 
 /// The farthest stage of a pull that a good answer proves to work.
-fn farthest(question: &UpstreamRequest<'_>) -> Stage {
-    if question.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
+fn farthest(request: &UpstreamRequest<'_>) -> Stage {
+    if request.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
 }

@@ -44,12 +44,12 @@ pub(crate) struct Walked<T> {
     pub(crate) account: Account,
 }
 
-/// One endpoint under one question.
+/// One request to one endpoint.
 pub(crate) struct Walk<'a> {
     pub(crate) inner: &'a Inner,
     pub(crate) behalf: &'a Behalf,
-    pub(crate) question: &'a UpstreamRequest<'a>,
-    /// Index into the upstream's endpoints.
+    pub(crate) request: &'a UpstreamRequest<'a>,
+    /// The endpoint, as an index into the upstream's endpoints.
     pub(crate) endpoint: usize,
     pub(crate) pool: Arc<Pool>,
     pub(crate) deadline: Instant,
@@ -68,8 +68,8 @@ pub(crate) struct Landed {
 
 impl Walk<'_> {
     /// The same walk with another request.
-    pub(crate) fn with<'a>(&'a self, question: &'a UpstreamRequest<'a>) -> Walk<'a> {
-        Walk { question, pool: Arc::clone(&self.pool), ..*self }
+    pub(crate) fn with<'a>(&'a self, request: &'a UpstreamRequest<'a>) -> Walk<'a> {
+        Walk { request, pool: Arc::clone(&self.pool), ..*self }
     }
 
     /// The name of the identity: `client` with a caller's token, the upstream's short id with credentials, else
@@ -93,7 +93,7 @@ impl Walk<'_> {
             return None;
         }
         let upstream = &self.inner.upstream;
-        let repository = self.question.repository?;
+        let repository = self.request.repository?;
         if !upstream.repositories.iter().any(|pattern| pattern.matches(repository)) {
             return None;
         }
@@ -113,17 +113,17 @@ impl Walk<'_> {
     /// The repository as this endpoint names it.
     pub(crate) fn repository(&self) -> Option<String> {
         let prefix = self.endpoint().prefix.as_deref().unwrap_or_default();
-        self.question.repository.map(|repository| format!("{prefix}{repository}"))
+        self.request.repository.map(|repository| format!("{prefix}{repository}"))
     }
 
     pub(crate) fn request(&self, url: Url, headers: HeaderMap) -> HttpRequest {
         HttpRequest {
             endpoint: self.endpoint,
-            method: self.question.method.clone(),
+            method: self.request.method.clone(),
             url,
             headers,
             body: Bytes::new(),
-            stage: self.question.stage,
+            stage: self.request.stage,
             deadline: self.deadline,
         }
     }

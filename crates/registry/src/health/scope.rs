@@ -8,7 +8,7 @@
 //! | 5xx, or no headers, for a list (tags, referrers) | that list |
 //! | 5xx of the token server | the endpoint, after the run of failures |
 //! | 5xx or no headers of a host that a redirect led to | nothing here: such a host has a pause of its own |
-//! | An answer that says no (401, 403, 404, 429) | nothing here: the ledger of quotas holds back the identity |
+//! | A refusal (401, 403, 404, 429) | nothing here: the ledger of quotas holds back the identity |
 //! | A failure of our own | nothing |
 //!
 //! An object or list is held back by a breaker of its own, which has the same limits as the endpoint's.

@@ -46,7 +46,7 @@ impl Walk<'_> {
     /// Admits the walk's request, now or after a wait within its deadline.
     pub(crate) async fn admit(&self, look: &impl Look) -> Result<Admitted<'_>, Error> {
         let ledger = &*self.inner.outbound.ledger;
-        let (key, price) = (self.quota_key(), self.price(self.question.kind));
+        let (key, price) = (self.quota_key(), self.price(self.request.kind));
         let callers = self.caller_pause()?;
         let asked = self.wait(&key, look, |rank, now| ledger.ask(&key, price, rank, now)).await?;
         Ok(Admitted { ledger, key, counted: price.is_counted(), asked, callers, open: true })
@@ -58,7 +58,7 @@ impl Walk<'_> {
     /// `rate_pull_quota` while the caller is paused because the registry refused it for its spent quota.
     fn caller_pause(&self) -> Result<Option<(&CallerPauses, Paused)>, Error> {
         let Some(caller) = self.caller() else { return Ok(None) };
-        let counted = self.question.kind == RequestKind::ManifestGet;
+        let counted = self.request.kind == RequestKind::ManifestGet;
         let request = Paused { endpoint: self.host(), caller: caller.id(), counted };
         let pauses = &self.inner.outbound.breakers.callers;
         let Some(until) = pauses.until(&request, Instant::now()) else {
@@ -66,7 +66,7 @@ impl Walk<'_> {
         };
         let message = "the registry refused this caller's token because its quota is spent".to_owned();
         let withheld = Withheld::new(Class::RatePullQuota, message);
-        Err(self.withheld(Withheld { until: Some(until), named: true, ..withheld }, self.question.stage))
+        Err(self.withheld(Withheld { until: Some(until), named: true, ..withheld }, self.request.stage))
     }
 
     /// Like [`Walk::admit`] for a manifest GET that the caller will make next, but spends nothing.
@@ -92,7 +92,7 @@ impl Walk<'_> {
     /// True if the request may wait for quota after this refusal and be sent again. False if it would not wait, because
     /// it would be sent in a tight loop.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
-        let is_counted = self.price(self.question.kind).is_counted();
+        let is_counted = self.price(self.request.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
     }
 
@@ -132,7 +132,7 @@ impl Walk<'_> {
             if hopeless || now >= patience {
                 let observer = &self.inner.outbound.observer;
                 observer.withheld(&key.registry, withheld.class, self.behalf.demand);
-                return Err(self.withheld(withheld, self.question.stage));
+                return Err(self.withheld(withheld, self.request.stage));
             }
             waiting.get_or_insert_with(|| Waiting::enter(ledger, key, self.behalf.demand));
             let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(patience);
@@ -145,20 +145,20 @@ impl Walk<'_> {
 
     /// Sends a free HEAD for the manifest, so that the ledger learns the remaining quota. An open breaker prevents it.
     async fn look(&self, look: &impl Look) {
-        let question = UpstreamRequest {
+        let request = UpstreamRequest {
             kind: RequestKind::ManifestHead,
             stage: Stage::ManifestHead,
-            asked: self.question.asked,
+            asked: self.request.asked,
             method: Method::HEAD,
-            repository: self.question.repository,
-            path: self.question.path.clone(),
+            repository: self.request.repository,
+            path: self.request.path.clone(),
             query: Vec::new(),
-            headers: self.question.headers.clone(),
+            headers: self.request.headers.clone(),
             rest: None,
             read: None,
             deadline: self.deadline,
         };
-        let walk = self.with(&question);
+        let walk = self.with(&request);
         if let Err(error) = look.look(&walk).await {
             tracing::debug!(registry = %self.inner.upstream.registry, %error, "the quota could not be read");
         }

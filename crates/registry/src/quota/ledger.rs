@@ -25,7 +25,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// `rank` is the request's place in the queue; `None` if the request has not waited.
     fn ask(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld>;
 
-    /// As [`Ledger::ask`], but spends nothing.
+    /// Like [`Ledger::ask`], but spends nothing.
     fn would(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld>;
 
     /// Gives back the counted request that was admitted at `asked` and was not sent.
@@ -51,10 +51,10 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// and none if an answer stated the quota within `every`.
     fn take_look(&self, key: &QuotaKey, every: Duration, now: Instant) -> bool;
 
-    /// Queues a request behind those of the same demand. [`Waiting`] gives the place up again.
+    /// Queues a request behind those of the same demand. Dropping a [`Waiting`] leaves the queue.
     fn enter(&self, key: &QuotaKey, demand: Demand) -> Rank;
 
-    /// Gives up a place in the queue.
+    /// Leaves the queue.
     fn leave(&self, key: &QuotaKey, rank: Rank);
 
     /// Notified whenever a waiting request may now be admitted.

@@ -165,10 +165,10 @@ impl Entry {
         let paused = |pause: Option<Pause>| pause.filter(|pause| now < pause.until);
         let (demand, reserve) = match price {
             Price::Login => {
-                return paused(standing.login).map_or(Ok(()), |pause| Err(stay_away(pause)));
+                return paused(standing.login).map_or(Ok(()), |pause| Err(withheld_by_pause(pause)));
             }
             _ if let Some(pause) = paused(standing.burst) => {
-                return Err(Withheld { may_look: false, ..stay_away(pause) });
+                return Err(Withheld { may_look: false, ..withheld_by_pause(pause) });
             }
             _ if standing.is_probed(now) => {
                 let message = "the registry refused lately: one request finds out whether it still refuses";
@@ -179,12 +179,12 @@ impl Entry {
             Price::Counted(demand, reserve) => (demand, reserve),
         };
         if let Some(pause) = paused(standing.quota) {
-            return Err(stay_away(pause));
+            return Err(withheld_by_pause(pause));
         }
         let limit = standing.statement().and_then(|statement| statement.quota.limit);
         let floor = demand.floor(reserve.of(limit));
         if let Some(left) = standing.left(now).filter(|left| *left <= floor) {
-            return Err(too_little(
+            return Err(withheld_by_quota(
                 left,
                 floor,
                 demand,
@@ -205,13 +205,13 @@ impl Entry {
             Some(rank) => self.waiting.first().is_some_and(|first| *first < rank),
             None => !self.waiting.is_empty(),
         };
-        if ahead { Err(not_yet(now + RELEASE_EVERY)) } else { self.paced(rank, now) }
+        if ahead { Err(withheld_by_queue(now + RELEASE_EVERY)) } else { self.paced(rank, now) }
     }
 
     /// Spaces requests that waited by [`RELEASE_EVERY`].
     fn paced(&self, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let next = self.next_release.filter(|at| rank.is_some() && now < *at);
-        next.map_or(Ok(()), |at| Err(not_yet(at)))
+        next.map_or(Ok(()), |at| Err(withheld_by_queue(at)))
     }
 
     fn outlook(&self, key: &QuotaKey, now: Instant) -> Outlook {
@@ -247,13 +247,13 @@ fn release(
     entries.get_mut(key).map_or(Ok(()), |entry| entry.release(price, rank, now))
 }
 
-/// The refusal of a request behind which others wait longer.
-fn not_yet(until: Instant) -> Withheld {
+/// Withholds a request because others have waited longer.
+fn withheld_by_queue(until: Instant) -> Withheld {
     let message = "others have waited longer for this registry".to_owned();
     Withheld { until: Some(until), after_others: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 
-fn stay_away(pause: Pause) -> Withheld {
+fn withheld_by_pause(pause: Pause) -> Withheld {
     let message = if pause.named { "the registry asked us to wait" } else { "the registry refused lately" };
     let may_look = pause.class == Class::RatePullQuota && !pause.named;
     Withheld {
@@ -264,7 +264,7 @@ fn stay_away(pause: Pause) -> Withheld {
     }
 }
 
-fn too_little(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> Withheld {
+fn withheld_by_quota(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> Withheld {
     let limit = stated.and_then(|quota| quota.limit).map_or_else(String::new, |limit| format!(" of {limit}"));
     let source = stated.and_then(|quota| quota.source.as_deref());
     let source = source.map_or_else(String::new, |source| format!(" for {source}"));
@@ -275,7 +275,7 @@ fn too_little(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> 
         Demand::WarmUp => "warming",
     };
     let message =
-        format!("the registry allows {left}{limit} pulls{source}; {what} wants more than {floor} left");
+        format!("the registry allows {left}{limit} pulls{source}; {what} needs more than {floor} left");
     Withheld { may_look: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 

@@ -216,8 +216,8 @@ impl Standing {
             .then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// Stores the statement of an answer. An answer to an older request is stored only if it leaves less than the
-    /// stored statement.
+    /// Stores the statement of an answer. An answer to an older request of the same source is stored only if it leaves
+    /// less than the stored statement. A new source has a quota of its own, so the history is dropped.
     fn note_quota(&mut self, quota: &Quota, asked: Instant, now: Instant) {
         let source_changed =
             self.statement.as_ref().is_some_and(|statement| statement.quota.source != quota.source);
@@ -293,7 +293,7 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(600);
 const TOKEN_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause of token exchanges, whatever time the registry names.
 const LOGIN_PAUSE_MAX: Duration = Duration::from_secs(3600);
-/// The validity of a statement without a window.
+/// The time for which a statement without a window is valid.
 const STATEMENT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The period over which the rate of consumption is taken.
 const RATE_PERIOD: Duration = Duration::from_secs(600);
@@ -364,7 +364,7 @@ mod tests {
         standing.spend(now + secs(2));
         standing.take_back(now + secs(1));
         assert_eq!((standing.left(now + secs(2)), standing.in_flight()), (Some(19), 1));
-        assert!(standing.spent.iter().eq(&[now, now + secs(2)]), "it does not roll out of the window either");
+        assert!(standing.spent.iter().eq(&[now, now + secs(2)]), "it is not among the sent requests either");
     }
 
     #[tokio::test]

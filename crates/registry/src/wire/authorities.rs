@@ -62,7 +62,7 @@ impl Authorities {
                 held.tls = tls;
             }
             Err(error) => {
-                tracing::warn!(%error, "the authorities could not be reloaded; the last valid ones stay in use")
+                tracing::warn!(%error, "the authorities stay as they were")
             }
         }
         held.seen = now;

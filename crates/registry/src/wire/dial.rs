@@ -125,7 +125,7 @@ impl Dialer {
         })
     }
 
-    /// The addresses that may be dialled. Fails if there are none, or if one of them is our own.
+    /// The addresses that may be dialled. Fails if all are refused, or if this process listens at one of them.
     fn judged(&self, target: &Target, addresses: Vec<IpAddr>) -> Result<Vec<SocketAddr>, Error> {
         let own = |address: &&IpAddr| self.outbound.listening.holds(SocketAddr::new(**address, target.port));
         if let Some(address) = addresses.iter().find(own) {

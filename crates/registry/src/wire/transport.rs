@@ -69,7 +69,8 @@ impl Transport {
         timings: &mut Timings,
     ) -> Result<Reply, Error> {
         let Some(target) = Target::of(&outgoing.url) else {
-            let evidence = Evidence::host(outgoing.url.authority()).saying("neither http nor https");
+            let evidence =
+                Evidence::host(outgoing.url.authority()).saying("the URL is neither http nor https");
             return Err(Error::new(Class::ProtocolGarbage, outgoing.stage, evidence));
         };
         let key = (outgoing.endpoint, target);
