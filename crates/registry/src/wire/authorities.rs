@@ -61,9 +61,7 @@ impl Authorities {
                 tracing::info!(files = ?self.files, "authorities reloaded");
                 held.tls = tls;
             }
-            Err(error) => {
-                tracing::warn!(%error, "the authorities stay as they were")
-            }
+            Err(error) => tracing::warn!(%error, "the authorities stay as they were"),
         }
         held.seen = now;
     }
