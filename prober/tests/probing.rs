@@ -14,7 +14,7 @@ use prober::verdict::Depth;
 use prober::{Lane, Pace, Plan, Target, Traffic};
 use registry::Client;
 use registry::client::Connections;
-use registry::observe::Deaf;
+use registry::observe::NoObserver;
 use registry::upstream::{Endpoint, Limits, Outbound, Upstream};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -66,7 +66,7 @@ impl Probing {
             on_exhausted: OnExhausted::Release,
         };
         adjust(&mut upstream);
-        let outbound = Outbound::from_env(Arc::new(Deaf), "a prober under test");
+        let outbound = Outbound::from_env(Arc::new(NoObserver), "a prober under test");
         let ledger = Arc::clone(&outbound.ledger);
         let target = |target: &&str| {
             let (image, platform) = target.split_once(' ').unwrap_or((target, "linux/amd64"));

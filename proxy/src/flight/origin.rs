@@ -60,7 +60,7 @@ pub struct Answered<B> {
 }
 
 impl Origin for Client {
-    type Body = registry::body::Body;
+    type Body = registry::body::UpstreamBody;
 
     fn registry(&self) -> &RegistryHost {
         Self::registry(self)

@@ -12,7 +12,7 @@ use oci::zone::{Addresses, Zone};
 use oci::{OnExhausted, Reserve};
 use proxy::{Proxy, Served, ServerTls, Settings, Telemetry};
 use registry::client::Connections;
-use registry::observe::Deaf;
+use registry::observe::NoObserver;
 use registry::upstream::Limits;
 use registry::{Client, Endpoint, Outbound, Upstream};
 use store::{Store, StoreConfig};
@@ -247,5 +247,5 @@ fn client(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Client {
         quota_reserve: plan.quota_reserve,
         on_exhausted: plan.on_exhausted,
     };
-    Client::new(upstream, Outbound::from_env(Arc::new(Deaf), INSTANCE), Connections::Pooled).unwrap()
+    Client::new(upstream, Outbound::from_env(Arc::new(NoObserver), INSTANCE), Connections::Pooled).unwrap()
 }

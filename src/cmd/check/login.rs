@@ -82,7 +82,7 @@ const UNLIKELY_BELOW: &str = "pullgate-login-check";
 
 /// The observer of a check: it counts nothing.
 pub(super) fn outbound() -> Outbound {
-    Outbound::from_env(Arc::new(registry::observe::Deaf), crate::run::instance::instance())
+    Outbound::from_env(Arc::new(registry::observe::NoObserver), crate::run::instance::instance())
 }
 
 #[cfg(test)]

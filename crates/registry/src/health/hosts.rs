@@ -1,5 +1,5 @@
-//! The hosts beyond an endpoint that asked to be left alone: those a registry redirects to. Each is paused by its own
-//! name, so that the registry and its other hosts go on.
+//! The pauses of the hosts that registries redirect to. Each host is paused alone, so that requests to the registry and
+//! its other hosts continue.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::pauses::{Growth, Pauses};
 
-/// The pauses by host and, unless it is the scheme's, port.
+/// The pauses by host, with the port unless it is the default of the scheme.
 #[derive(Debug, Default)]
 pub(crate) struct HostPauses(Pauses<String, HOSTS_MAX>);
 
@@ -17,7 +17,7 @@ impl HostPauses {
         self.0.pause(host.to_owned(), wait, UNNAMED, now);
     }
 
-    /// The rest of the pause of `host`; `None` when it may be asked.
+    /// The rest of the pause of `host`; `None` if it may be asked.
     pub(crate) fn left(&self, host: &str, now: Instant) -> Option<Duration> {
         self.0.until(host, now).map(|until| until.saturating_duration_since(now))
     }

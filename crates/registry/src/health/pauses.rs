@@ -1,4 +1,4 @@
-//! Pauses by key, of bounded number: a key is held back until a point in time.
+//! A bounded table of pauses: each key is paused until a point in time.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// At most `MOST` pauses. While there are so many, no further key is paused.
+/// At most `MOST` pauses. While the table is full, no further key is paused.
 #[derive(Debug)]
 pub(crate) struct Pauses<K, const MOST: usize>(Mutex<HashMap<K, Pause>>);
 
