@@ -18,14 +18,14 @@ use governor::{Quota, RateLimiter};
 use moka::sync::Cache;
 use tokio::time::{Instant, sleep};
 
-/// The clients of one server, and what each has asked lately.
+/// The clients of one server, and how much each has asked lately.
 pub(crate) struct Fairness {
     limiter: Limiter,
     /// Clients that lately asked for a blob that an upstream lacks.
     guessing: Cache<Network, ()>,
 }
 
-/// A client asks for more than its rate allows before the deadline.
+/// The error for a client that asks for more than its rate allows before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this client asks for more than client_rate allows; raise it if many nodes share this address")]
 pub(super) struct OverRate;
@@ -50,11 +50,11 @@ impl Fairness {
         Self { limiter, guessing }
     }
 
-    /// Waits until `peer` may have an upstream asked, or `is_asked` says that another request asks already. `has_turn`
-    /// belongs to one request: the request waits only once, even if it needs several upstream requests.
+    /// Waits until `peer` may cause an upstream request, or until `is_asked` says that another request already asks.
+    /// `has_turn` belongs to one request: the request waits only once, even if it needs several upstream requests.
     ///
     /// # Errors
-    /// The wait would be longer than until `deadline`.
+    /// The turn would come after `deadline`.
     pub(super) async fn turn(
         &self,
         peer: IpAddr,
@@ -120,9 +120,10 @@ impl fmt::Debug for Fairness {
     }
 }
 
-/// A burst is what the rate allows in so many seconds: a node that comes up pulls all its images at once.
+/// A burst is the number of requests that the rate allows in this many seconds. A node that starts pulls all its images
+/// at once.
 const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(10).expect("invariant: ten is not zero");
-/// The time for which a client's blobs count after it asked for a missing blob.
+/// The time for which a client's requests for blobs count after it asked for a missing blob.
 const GUESSING_FOR: Duration = Duration::from_secs(60);
 /// The most such clients remembered. Each takes about 100 bytes.
 const GUESSING_MAX: u64 = 10_000;
