@@ -14,9 +14,9 @@
 //!                       └► store ◄─┘
 //! ```
 //!
-//! The store holds content by digest, and a link decides which scope may see it. The [`store`] knows no HTTP, and all
-//! its content hashes to its digest. One [`flight`] fetches a blob for all clients that ask for it, and each client
-//! reads it from disk at its own pace. [`freshness`] decides which manifest a tag means and how long that holds.
+//! The [`store`] holds content by digest, and a link decides which scope may see it. It knows no HTTP, and all its
+//! content hashes to its digest. One [`flight`] fetches a blob for all clients that ask for it, and each client reads it
+//! from disk at its own pace. [`freshness`] decides which manifest a tag means and how long an answer about it is valid.
 //! [`pull`] collects the requests of one client's pull into one record. Only [`telemetry`] names metrics.
 
 mod access;

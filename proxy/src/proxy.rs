@@ -37,7 +37,7 @@ pub struct Settings {
     pub header_deadline: Duration,
     /// The time for which running bodies may continue after the signal to stop.
     pub drain: Duration,
-    /// Upstream requests a second that one client may cause by asking for content that is not in the store.
+    /// The most upstream requests a second that one client may cause by asking for content that is not in the store.
     pub client_rate: NonZeroU32,
     /// The most client connections served at a time.
     pub max_connections: usize,

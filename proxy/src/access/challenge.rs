@@ -1,8 +1,8 @@
 //! A challenge relayed from the upstream. It tells a client where to get the token to present here.
 //!
-//! The realm is the upstream's own. It is judged as if we were to follow it, because the client will send its pull
-//! secret there. The client comes back with a token for one repository, which lives for minutes. This mirror never asks
-//! for a password.
+//! The realm is the upstream's own. It must pass the same rules as a realm that this mirror itself sends a secret to,
+//! because the client will send its pull secret there. The client comes back with a token for one repository, which
+//! lives for minutes. This mirror never asks for a password.
 
 use oci::RegistryHost;
 use url::Url;

@@ -1,4 +1,4 @@
-//! The upstreams' verdicts on callers, and how long each verdict holds. No I/O; the time is an argument.
+//! The upstreams' verdicts on callers, and how long each verdict is valid. No I/O; the time is an argument.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 /// The kind of a refusal, for the refused caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// An anonymous request may not see the content; a request with a token might.
+    /// A request without a token may not see the content. A request with a token might.
     Anonymous,
     /// The token is not valid, or no longer valid.
     Token,
@@ -49,9 +49,9 @@ struct Lease {
 }
 
 impl Refused {
-    /// The kind of refusal in `error`; `None` when it concerns the content or the upstream.
+    /// The kind of refusal in `error`. `None` if the error concerns the content or the upstream.
     ///
-    /// For an anonymous request, an unknown repository may be private.
+    /// If a request without a token meets an unknown repository, that repository may be private.
     pub(super) fn of(error: &Error, identity: Identity) -> Option<Self> {
         let absent = error.evidence.status == Some(404);
         match (identity, error.class) {

@@ -1,9 +1,9 @@
 //! A limit on each client's upstream requests, so that one busy client leaves room for the others.
 //!
-//! The limit counts requests for manifests and lists that would go upstream, and requests whose right of access the
-//! upstream must confirm. Hits and questions that another request is already asking do not count. Layers do not count,
-//! because manifests bound their number. A client that asks for blobs the upstream lacks does not follow manifests. For
-//! a while, each of its requests for an uncached blob counts too.
+//! The limit counts requests for manifests and lists that would go upstream, and requests for which the upstream must
+//! confirm the right of access. Hits do not count, and neither does a request that waits for another's upstream request.
+//! Layers do not count, because manifests bound their number. A client that asks for blobs that the upstream lacks does
+//! not follow manifests, so for a while each of its requests for an uncached blob counts, too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -127,7 +127,7 @@ const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(10).expect("invariant: ten is 
 const GUESSING_FOR: Duration = Duration::from_secs(60);
 /// The most such clients remembered. Each takes about 100 bytes.
 const GUESSING_MAX: u64 = 10_000;
-/// The prefix length of an IPv6 client, because one host owns a whole /64.
+/// The network mask for an IPv6 client, because one host owns a whole /64.
 const HOST_PREFIX: u128 = !0 << 64;
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Flights {
                 Ok(Gate::Failed(failure)) => failure,
             };
             match failure {
-                // Another party's failure says nothing about ours.
+                // A failure of another party's fill says nothing about this request.
                 FillFailure::Upstream(_) if seat.flight.party != party => {}
                 FillFailure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => {
                     return Err(error);
@@ -205,7 +205,7 @@ impl Flights {
         })
     }
 
-    /// Refuses a blob whose fills keep failing. When the next try is due, this also begins the fill that makes it.
+    /// Refuses a blob whose fills keep failing. When the next try is due, this also begins the fill for it.
     async fn refuse<O: Origin>(&self, source: &Source<O>, party: &Party) -> Result<(), Error> {
         let Some(refusal) = self.futility.refusal(&source.digest, party, Instant::now()).await else {
             return Ok(());
@@ -243,7 +243,6 @@ impl Flights {
     }
 
     /// The error for a missed deadline. It names the disk if one of the disk's operations was slow meanwhile, else the
-    /// upstream.
     /// upstream.
     fn late<O: Origin>(&self, source: &Source<O>, message: &str) -> Error {
         let (class, message) = match self.store.slow_disk(SLOW_LATELY) {

@@ -92,7 +92,7 @@ impl Mark {
         self.next_try = Some(now + self.pause());
     }
 
-    /// The refusal at `now`. The first request after the pause takes the try and begins another pause.
+    /// The refusal at `now`. The first request after the pause makes the next try, and another pause begins.
     fn refuse(&mut self, now: Instant) -> Option<Refusal> {
         let mut error = self.last.clone().filter(|_| self.failures >= FAILURES_BORNE)?;
         let tries = self.next_try.is_none_or(|next_try| next_try <= now);

@@ -68,7 +68,7 @@ impl Deed {
     }
 }
 
-/// Runs this executable again, to die at `operation`.
+/// Runs this executable again, on a disk that kills it at `operation`.
 fn one_life(folder: &Path, operation: i64) -> ExitStatus {
     let name =
         "flight::killed::killed_at_whichever_operation_what_is_kept_is_right_and_what_was_done_stays_done";

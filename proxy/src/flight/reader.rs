@@ -40,14 +40,14 @@ enum View {
     Growing(Seat),
 }
 
-/// The bytes of a range of a blob, in windows. Blocking threads read them as fast as the client takes them.
+/// A range of a blob, as a body. It is read in windows, outside the async workers, at the client's own pace.
 pub struct BlobBody {
     windows: Pin<Box<dyn Stream<Item = Result<Bytes, Cut>> + Send>>,
     remaining: u64,
     receipt: Option<Receipt>,
 }
 
-/// Why a body ends short of its length.
+/// The reason why a body ends before its announced length.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
     /// The fill failed.
@@ -56,7 +56,7 @@ pub enum Cut {
     /// The file could not be read, or it lost bytes.
     #[error("reading the store: {0}")]
     Disk(std::io::Error),
-    /// The committed file did not hash to its name.
+    /// The content of the committed file does not match its digest.
     #[error("the stored content is not what its digest says; it was taken out of reach")]
     Wrong,
     /// The disk failed, so the bytes pass through memory, and this reader fell behind them.

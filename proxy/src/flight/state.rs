@@ -117,7 +117,7 @@ impl Progress {
         }
     }
 
-    /// The end of the bytes that a reader at `at` may have; `at` or less if there are none yet.
+    /// The end of the bytes that a reader at `at` may have. If there are none yet, it is `at` or less.
     ///
     /// Small blobs are held back until the hash agrees, and so is the last piece of a larger blob, unless the reader
     /// wants only a `few` bytes (less than half of the blob).

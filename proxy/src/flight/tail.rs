@@ -86,7 +86,7 @@ impl Tail {
         window.trim(impatient)
     }
 
-    /// At most `most` bytes at `offset`; `None` if they were dropped or have not arrived.
+    /// At most `most` bytes at `offset`. `None` if they were dropped or have not arrived.
     pub(crate) fn slice(&self, offset: u64, most: u64) -> Option<Bytes> {
         let window = self.window();
         let mut start = window.start;

@@ -67,7 +67,7 @@ where
     }
 }
 
-/// Removes the work from the running work when its task ends, panics or is cancelled.
+/// Removes a piece of work from the running work when it is dropped: its task has ended, panicked or was cancelled.
 struct Ended<K: Eq + Hash, V: Clone> {
     running: Arc<Mutex<HashMap<K, Running<V>>>>,
     key: K,

@@ -1,9 +1,9 @@
 //! Turns a raw request into one typed [`Request`], or refuses it with a named [`Refusal`].
 //!
-//! The registry of a request comes from, in this order: `ns` in the query; a first path segment that names a registry,
-//! as CRI-O, podman and skopeo write it, with a port spelled `host_5000`; else it is Docker Hub. `ns` is a key into the
-//! configuration and never an address. Paths are not percent-decoded: names of the distribution specification need no
-//! escapes, so an escape in a path is an attempt at something else.
+//! The query's `ns` names the registry of a request. Without `ns`, the first path segment may name it, as CRI-O, podman
+//! and skopeo write it (a port is spelled `host_5000`). Otherwise it is Docker Hub. `ns` is a key into the configuration
+//! and never an address. Paths are not percent-decoded: names of the distribution specification need no escapes, so an
+//! escape in a path is an attempt at something else.
 
 use std::sync::Arc;
 

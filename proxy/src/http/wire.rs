@@ -1,5 +1,5 @@
-//! The connection below hyper. It limits the time for a request head and the time for which a client takes no bytes,
-//! and lets other connections have their turn.
+//! The connection below hyper. It limits the time for a request head and the time for which a client takes no bytes.
+//! It also lets other connections have their turn.
 //!
 //! hyper's own header timeout also runs while a connection is idle, so it serves as the idle limit. The time for one
 //! head is limited here, from its first byte on. hyper writes until the socket is full, so a fast reader of a large

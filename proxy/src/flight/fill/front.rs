@@ -123,7 +123,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Makes a checkpoint if one is due. The front makes checkpoints as it moves; this one is for times when only
+    /// Makes a checkpoint if one is due. The front makes checkpoints as it moves. This one is for times when only
     /// segments move.
     async fn checkpoint_if_due(&mut self) {
         let Some(sink) = self.sink.take_if(|sink| sink.is_checkpoint_due()) else { return };
@@ -293,7 +293,7 @@ const FIRST_BATCH: usize = 16 << 10;
 /// How long an answer may bring no bytes before the front checks whether bounded requests are better. Applies only
 /// while the fill asks in cells.
 const STILL: Duration = Duration::from_millis(250);
-/// The number of running segments from which on readers far ahead get no further segment.
+/// Readers far ahead get a segment of their own only while fewer segments than this are running.
 const SEGMENTS_MAX: usize = 4;
-/// The size of a blob from which on a fill uses several connections, bytes.
+/// The smallest blob for which a fill uses several connections, bytes.
 const FAT_MIN: u64 = 32 << 20;

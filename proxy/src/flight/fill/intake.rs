@@ -19,7 +19,7 @@ pub(super) struct Intake<B> {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) pieces: Vec<Bytes>,
-    /// How the body ended, if it did.
+    /// The end of the body, or the error that ended it. `None` if more bytes may come.
     pub(super) end: Option<Result<(), Error>>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Retries left since the last progress.
+/// The retries and waits since the last progress.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     failures: usize,

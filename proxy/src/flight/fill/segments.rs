@@ -1,6 +1,6 @@
 //! Fetches bounded ranges beside the front of a fill. They serve readers far ahead and use several connections.
 //!
-//! A segment writes where its bytes belong and tells the flight; the front hashes those bytes later. A failed segment
+//! A segment writes its bytes at their offset and tells the flight. The front hashes them later. A failed segment
 //! never ends the fill: the front fetches its bytes again.
 
 use std::ops::Range;
@@ -42,7 +42,7 @@ struct Board {
     ended: Vec<Result<(), Miss>>,
 }
 
-/// Why a segment did not bring its bytes.
+/// The reason why a segment did not bring its bytes.
 pub(super) enum Miss {
     /// The upstream failed.
     Upstream(Error),
