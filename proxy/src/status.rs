@@ -15,10 +15,10 @@ use crate::http::outcome::Outcome;
 use crate::telemetry::recorder::Telemetry;
 use crate::telemetry::series::Series;
 
-/// The proxy as a whole.
+/// The state of the proxy as a whole.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// Client connections open.
+    /// Open client connections.
     pub connections: u64,
     /// The content of the store.
     pub cache: CacheStatus,
@@ -53,52 +53,53 @@ pub struct FillStatus {
 /// The content of the store.
 #[derive(Clone, Debug, Serialize)]
 pub struct CacheStatus {
-    /// Objects.
+    /// The number of objects.
     pub objects: u64,
-    /// Their size.
+    /// The size of all objects, bytes.
     pub bytes: u64,
-    /// True once the scan at start has seen all of them.
+    /// True once the scan at the start has seen all objects.
     pub scanned: bool,
     /// The limit of the store, bytes.
     pub limit_bytes: u64,
     /// Bytes that running fills have written or may still write.
     pub reserved_bytes: u64,
-    /// Bytes of paused and broken fills, kept for the next request.
+    /// Bytes of paused and failed fills, kept for the next request.
     pub partial_bytes: u64,
-    /// Removed while it was read: free when the last reader is gone, bytes.
+    /// Bytes of objects that were removed while clients read them. The space is free when the last reader is gone.
     pub unlinked_bytes: u64,
-    /// Objects of pinned images.
+    /// The number of objects that belong to pinned images.
     pub pinned_objects: u64,
-    /// Why content is not stored just now.
+    /// The reason why content is not stored at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
+    /// Folders in the cache folder that hold stores of other versions. Nothing here uses them; removing them frees
+    /// their space.
     pub reclaimable: Vec<String>,
-    /// How far the scrub is.
+    /// The progress of the scrub.
     pub scrub: ScrubStatus,
 }
 
-/// How far the scrub is: everything is read again, slowly, while nobody pulls.
+/// The progress of the scrub, which slowly reads all content again while nobody pulls.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ScrubStatus {
     /// Objects read in this round.
     pub objects: u64,
-    /// Objects the round began with.
+    /// The number of objects when this round began.
     pub of_objects: u64,
     /// Bytes read in this round.
     pub bytes: u64,
-    /// Rounds since the start.
+    /// Rounds since the start of the process.
     pub rounds: u64,
-    /// Objects found wrong since the start.
+    /// Objects found wrong since the start of the process.
     pub wrong: u64,
 }
 
-/// One upstream, since the start of the process.
+/// The state of one upstream. Its counts begin at the start of the process.
 #[derive(Clone, Debug, Serialize)]
 pub struct UpstreamStatus {
-    /// Short id of the configuration.
+    /// The short id from the configuration.
     pub id: String,
-    /// The registry as in image names.
+    /// The registry host as in image names.
     pub registry: String,
     /// The access setting: the clients that may see pulled content.
     pub access: &'static str,
@@ -106,9 +107,9 @@ pub struct UpstreamStatus {
     pub answers: BTreeMap<&'static str, u64>,
     /// Body bytes sent to clients.
     pub sent_bytes: u64,
-    /// Upstream transfers running.
+    /// Upstream transfers under way.
     pub fills_in_flight: u64,
-    /// Upstream transfers that broke and were continued.
+    /// The number of times that an upstream transfer broke off and was continued.
     pub fill_resumes: u64,
 }
 

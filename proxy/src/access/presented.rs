@@ -6,10 +6,11 @@ use registry::Caller;
 
 use crate::http::failure::{BadAuthorization, Failure};
 
-/// The caller that a request's `Authorization` makes known; none without it.
+/// The caller that a request's `Authorization` header identifies. `None` if there is no such header.
 ///
 /// # Errors
-/// The header cannot be read, or it is Basic, which is for the registry alone and is never accepted or passed on.
+/// The header cannot be read, or its scheme is Basic. Basic credentials are for the registry alone: they are never
+/// accepted or passed on.
 pub(crate) fn read(headers: &HeaderMap, registry: &RegistryHost) -> Result<Option<Caller>, Failure> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };

@@ -33,12 +33,12 @@ use crate::http::route::{Place, Request, Routed};
 use crate::pull::open::OpenPulls;
 use crate::telemetry::recorder::Telemetry;
 
-/// Everything an answer needs.
+/// The parts that answers are made with.
 pub(crate) struct Dispatch {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) store: Store,
     pub(crate) flights: Flights,
-    /// Blobs that upstreams just said they do not have.
+    /// Blobs that upstreams lately said they lack.
     pub(crate) absences: Absences,
     pub(crate) manifests: Manifests,
     pub(crate) gate: Gate,
@@ -48,15 +48,15 @@ pub(crate) struct Dispatch {
     pub(crate) header_deadline: Duration,
     pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
-    /// The party that reads answered bytes from the page cache.
+    /// Whether the kernel or this process touches the bytes of answers.
     pub(crate) touch: Touch,
-    /// Recent whole blobs by client.
+    /// The whole blobs that each client lately received.
     pub(crate) repeats: Arc<Repeats>,
 }
 
 impl Dispatch {
-    /// Answers `routed`, which came from `client`; `None` for a pull of the proxy itself. `ready` is the kept answer to
-    /// the same target.
+    /// Answers `routed`, which came from `client`, or from the proxy itself if `client` is `None`. `ready` is the kept
+    /// answer to the same target.
     pub(crate) async fn answer(
         &self,
         routed: &Routed,
@@ -76,7 +76,7 @@ impl Dispatch {
             return ready.held.answer(routed.verb, arrived.range, Outcome::Hit, None);
         }
         let asking = Asking::new(arrived, admitted);
-        // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
+        // Every call below keeps the deadline by itself. This timeout is for a call that fails to.
         match timeout_at(asking.deadline + OVERRUN, self.by_endpoint(&asking, &routed.request)).await {
             Ok(Err(failure)) => Err(self.gate.explained(&asking, asking.pass.as_ref(), failure)),
             Ok(result) => result,
@@ -84,7 +84,7 @@ impl Dispatch {
         }
     }
 
-    /// The mirrors the request passed, unless they are too many or this one is among them.
+    /// The mirrors that the request passed. An error if they are too many or if this mirror is among them.
     fn via(&self, headers: &HeaderMap, place: &Place) -> Result<String, Failure> {
         let via = via(headers);
         if passed(&via, &self.instance) || text(headers, header::USER_AGENT).contains(&*self.instance) {
@@ -127,7 +127,7 @@ impl Dispatch {
         }
     }
 
-    /// The answer of a moment ago, where everybody may have it and it still holds; then nothing is waited for.
+    /// The kept answer of a moment ago, if all clients may have it and it is still valid. Nothing has to be waited for.
     pub(crate) fn again(
         &self,
         routed: &Routed,
@@ -157,7 +157,7 @@ impl Dispatch {
     }
 }
 
-/// The mirrors this request passed, comma separated, nearest last.
+/// The mirrors that this request passed, separated by commas, the nearest last.
 fn via(headers: &HeaderMap) -> String {
     if !headers.contains_key(registry::client::VIA) {
         return String::new();
@@ -176,5 +176,5 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// How far an answer may overrun its deadline before it is given up.
+/// How long after its deadline an answer is given up.
 const OVERRUN: Duration = Duration::from_millis(500);

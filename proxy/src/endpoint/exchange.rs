@@ -1,7 +1,7 @@
 //! One request on a connection, from its head to its response.
 //!
-//! A kept answer is given again without waiting for anything: then there is no future to make, and
-//! a future that can ask upstreams is several KiB, moved three times on its way to the connection.
+//! A kept answer is sent without waiting for anything, so it needs no future. A future that can ask upstreams has
+//! several KiB and is moved three times on its way to the connection.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready as AtOnce, ready as at_once};
@@ -36,16 +36,16 @@ pub(crate) struct Exchange {
     routed: Result<Routed, Refusal>,
     /// The kept answer to the same target.
     ready: Option<Arc<Ready>>,
-    /// Its part in a pull.
+    /// The request's step in a pull.
     step: Option<Step>,
 }
 
-/// As hyper wants it: failures are answers too.
+/// The result type that hyper expects. Failures are responses, too.
 type Response = Result<http::Response<Metered>, Infallible>;
 type Later = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 impl Exchange {
-    /// A request of `peer`. Its body, if there is one, is never read: requests that announce one are refused.
+    /// A request of `peer`. Its body is never read, because a request that announces a body is refused.
     pub(crate) fn new(dispatch: Arc<Dispatch>, request: Request<Incoming>, peer: SocketAddr) -> Self {
         let began = Instant::now();
         let (head, _) = request.into_parts();
@@ -58,7 +58,7 @@ impl Exchange {
         Self { dispatch, peer, began, head, routed, ready, step }
     }
 
-    /// The response: now, where nothing is to be waited for.
+    /// The response, at once if nothing has to be waited for.
     pub(crate) fn answer(self) -> Either<AtOnce<Response>, Later> {
         match self.again() {
             Some((result, ready)) => Either::Left(at_once(Ok(self
@@ -85,7 +85,7 @@ impl Exchange {
         Ok(self.finished(result, respond))
     }
 
-    /// The response to what was found, with its pull, its metrics and its line in the log.
+    /// Makes the response to `result`, and reports the request to its pull, the metrics and the log.
     fn finished(
         mut self,
         result: Result<Answer, Failure>,

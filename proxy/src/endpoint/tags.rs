@@ -1,6 +1,7 @@
-//! Tag lists, relayed page by page with links to ourselves.
+//! Relays tag lists page by page, with links to this mirror.
 //!
-//! The query of an upstream's link comes back to it unchanged: `last` need not be a tag, and there may be other keys.
+//! The query of an upstream's link is sent back to the upstream unchanged, because `last` need not be a tag and the
+//! link may have other keys.
 
 use oci::{Class, Tag};
 use oci_spec::distribution::TagListBuilder;
@@ -15,7 +16,7 @@ use crate::http::route::Pairs;
 /// Answers at most `n` tags of the page that the rest of the query names.
 pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) -> Result<Answer, Failure> {
     let repository = &asking.place.repository;
-    // Zero tags is a question about the repository; registries disagree about `n=0`, so one is asked for.
+    // A request for zero tags only asks about the repository. Registries disagree about `n=0`, so one tag is asked for.
     let asked = with_n(page.clone(), n.map(|n| n.max(1)));
     asking.turn(|| false).await?;
     let given = asking.client.tags(repository, &asked, asking.deadline).await?.value;
@@ -35,7 +36,7 @@ pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) ->
     }))
 }
 
-/// Applies `n` and `last` where the upstream ignored them: some send everything.
+/// Applies `n` and `last` if the upstream ignored them. Some upstreams send all tags.
 fn trim(mut given: TagsPage, n: Option<u32>, page: &Pairs) -> TagsPage {
     let last = page.iter().find(|(key, _)| key == LAST).and_then(|(_, last)| last.parse::<Tag>().ok());
     if given.next.is_none() {
@@ -69,7 +70,8 @@ fn is_same(one: &Pairs, other: &Pairs) -> bool {
     sorted(one) == sorted(other)
 }
 
-/// The upstream may have an `ns` of its own in its link, if it is a mirror: ours is the client's.
+/// The link to the next page. If the upstream is a mirror, its link may have an `ns` of its own, which the client's
+/// `ns` replaces.
 fn next_page(asking: &Asking<'_>, next: Pairs) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(next.iter().filter(|(key, _)| key != "ns"));

@@ -1,4 +1,4 @@
-//! One fetch per digest: the request that leads it, the requests that join it, and the answer to each.
+//! One fetch per digest: the request that begins it, the requests that join it, and the answer to each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Flights {
     sizes: Cache<(Party, Digest), Option<u64>>,
 }
 
-/// A blob that may be answered: its status line can go out.
+/// A blob whose status line may be sent.
 #[derive(Debug)]
 pub struct Opened {
     /// Where the bytes come from.
@@ -47,15 +47,15 @@ oci::labels! {
     Origination {
         /// From the store.
         Hit = "hit";
-        /// From a fill that ran already.
+        /// From a fill that was already running.
         Joined = "joined";
-        /// From a fill this request began.
+        /// From a fill that this request began.
         Miss = "miss";
     }
 }
 
 impl Flights {
-    /// Flights into `store`.
+    /// Creates the flights of `store`.
     pub fn new(store: Store, events: Arc<dyn Events>) -> Self {
         let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
         Self { store, events, futility: Futility::new(), table: Arc::default(), sizes }
@@ -66,15 +66,15 @@ impl Flights {
         self.table.map(describe)
     }
 
-    /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
+    /// Opens a blob from the store, from a running fill, or from a new fill, if `source.scope` may see it.
     ///
-    /// If the link is missing, the upstream's answer earns it (design decision 8). Returns when headers may be
-    /// sent: the upstream's are judged and the length is known; blobs up to 4 MiB are committed by then, unless the
-    /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
+    /// If the link is missing, the upstream's answer earns it (design decision 8). Returns when the headers may be
+    /// sent: the upstream's headers are judged and the length is known. A blob up to 4 MiB is committed by then, unless
+    /// the deadline comes first. Dropping the future or the reader never cancels a fill that other requests use.
     ///
     /// # Errors
-    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes, `DiskSlow` if
-    /// the disk was slow meanwhile; the last failure of the blob's fills while those keep failing.
+    /// The upstream's failure for this scope. `Stalled` at `blob_first_byte` if the deadline passes, or `DiskSlow` if
+    /// the disk was slow meanwhile. The last failure of the blob's fills, while they keep failing.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
         let (mut linked, mut spare) = (false, SECOND_TRIES);
@@ -100,7 +100,7 @@ impl Flights {
                 Ok(Gate::Failed(failure)) => failure,
             };
             match failure {
-                // Another party's failure says nothing about ours.
+                // A failure of another party's fill says nothing about this request.
                 FillFailure::Upstream(_) if seat.flight.party != party => {}
                 FillFailure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => {
                     return Err(error);
@@ -111,8 +111,8 @@ impl Flights {
         Err(self.late(&source, "no fill came to an end within the deadline"))
     }
 
-    /// A blob's size, if `source.scope` may see it: from the store if linked, else from one upstream HEAD for all
-    /// who ask, which also earns the link.
+    /// The size of a blob, if `source.scope` may see it. It comes from the store if the scope has the link. Otherwise
+    /// one upstream HEAD answers all requests that ask at the same time, and earns the link.
     ///
     /// # Errors
     /// The upstream's failure for this scope.
@@ -138,7 +138,7 @@ impl Flights {
         Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss))
     }
 
-    /// Asks the upstream, which earns the link.
+    /// Asks the upstream for the size. An answer with a size earns the link.
     async fn ask_size<O: Origin>(
         &self,
         source: &Source<O>,
@@ -156,7 +156,7 @@ impl Flights {
         Ok(size)
     }
 
-    /// The stored blob, unless a check says that it is wrong.
+    /// The stored blob, or `None` if a check found that it is wrong.
     async fn hit<O: Origin>(
         &self,
         source: &Source<O>,
@@ -210,7 +210,7 @@ impl Flights {
         })
     }
 
-    /// Refuses a blob whose fills keep failing; when it is time, begins the fill that tries again.
+    /// Refuses a blob whose fills keep failing. When the next try is due, this also begins the fill for it.
     async fn refuse<O: Origin>(&self, source: &Source<O>, party: &Party) -> Result<(), Error> {
         let Some(refusal) = self.futility.refusal(&source.digest, party, Instant::now()).await else {
             return Ok(());
@@ -247,7 +247,7 @@ impl Flights {
         }
     }
 
-    /// The failure when the deadline passes: of the disk if one of its operations was slow meanwhile, else of the
+    /// The error for a missed deadline. It names the disk if one of the disk's operations was slow meanwhile, else the
     /// upstream.
     fn late<O: Origin>(&self, source: &Source<O>, message: &str) -> Error {
         let (class, message) = match self.store.slow_disk(SLOW_LATELY) {
@@ -258,7 +258,8 @@ impl Flights {
         Error::new(class, Stage::BlobFirstByte, evidence.saying(&message))
     }
 
-    /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
+    /// Takes a seat on the blob's flight, and begins a flight if there is none. `None` if the request must earn the
+    /// link first.
     fn board<O: Origin>(
         &self,
         source: &Source<O>,
@@ -298,7 +299,7 @@ fn other_length(registry: &RegistryHost) -> Error {
     Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
 }
 
-/// The failure when the disk does not return content that may be right. Another request may get it.
+/// The error when the disk does not return content that may be right. A later request may get it.
 fn unreadable(registry: &RegistryHost) -> Error {
     let evidence =
         Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
@@ -314,11 +315,11 @@ fn describe(slow: Slow) -> String {
 const SECOND_TRIES: u32 = 1;
 /// The time for which the size that an upstream stated is shared: long enough for simultaneous requests.
 const SIZES_FOR: Duration = Duration::from_secs(1);
-/// Sizes shared at a time.
+/// The most sizes remembered at a time.
 const SIZES_REMEMBERED: u64 = 1000;
 /// A slow operation of the disk explains a missed deadline for this time after its end.
 const SLOW_LATELY: Duration = Duration::from_secs(5);
-/// Bytes read again before a file is given up: a window of a reader.
+/// Bytes that are read again before a file is given up: one window of a reader.
 const REREAD: u64 = 256 << 10;
 /// How long the upstream's headers may take in a fill that tries whether the upstream has recovered.
 const TRY_DEADLINE: Duration = Duration::from_secs(10);

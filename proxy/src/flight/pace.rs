@@ -1,10 +1,10 @@
-//! How fast a fill comes along, and whether a reader ahead of it should wait.
+//! The speed of a fill, and the decision whether a reader ahead of the fill should wait for it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Bytes of the last moments and the time they took.
+/// The bytes that came lately, and the time that they took.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace {
     since: Option<Instant>,
@@ -13,7 +13,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many bytes came just now. Older ones count less.
+    /// Notes that `bytes` came just now. Older bytes count less.
     pub(crate) fn add(&mut self, bytes: u64) {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
@@ -33,12 +33,12 @@ impl Pace {
         (!self.stands_still()).then(|| (self.bytes as f64 / elapsed.as_secs_f64()) as u64)
     }
 
-    /// True if nothing came for a moment, so that hardly anything is on its way.
+    /// True if no bytes came for [`TELLING`], so that hardly any are on their way.
     pub(crate) fn stands_still(&self) -> bool {
         self.last.is_some_and(|last| last.elapsed() >= TELLING)
     }
 
-    /// Will `gap` bytes take longer than a reader should wait? A fill that stands still gets slower as time goes by.
+    /// True if `gap` bytes will take longer than a reader should wait. The measured speed falls while no bytes come.
     pub(crate) fn is_far(&self, gap: u64) -> bool {
         let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING);
         match elapsed {
@@ -47,9 +47,9 @@ impl Pace {
         }
     }
 
-    /// The same of bytes that the fill asked for at `asked` in a request of its own, and so may have been sent already:
-    /// another request would have them sent twice. They are far if nothing has come for a moment, or if they would
-    /// take really long.
+    /// Like [`Pace::is_far`], for bytes that the fill requested at `asked`. The upstream may have sent them already,
+    /// and another request would make it send them twice. They are far if no bytes came for [`PATIENCE`], or if they
+    /// would take longer than [`ANSWER_PATIENCE`].
     pub(crate) fn is_far_in_answer(&self, gap: u64, asked: Instant) -> bool {
         if gap <= NEAR || asked.elapsed() < PATIENCE {
             return false;
@@ -58,23 +58,23 @@ impl Pace {
         last.max(asked).elapsed() >= PATIENCE || !self.comes_within(ANSWER_PATIENCE, gap, since.elapsed())
     }
 
-    /// True if `gap` bytes come within `time`, as fast as the last ones, which took `elapsed`.
+    /// True if `gap` bytes come within `time` at the speed of the last bytes, which took `elapsed`.
     fn comes_within(&self, time: Duration, gap: u64, elapsed: Duration) -> bool {
         gap as f64 <= time.as_secs_f64() / elapsed.as_secs_f64() * self.bytes as f64
     }
 }
 
-/// How long a reader waits for the fill to come by.
+/// How long a reader waits for the fill to arrive at its offset.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The same for bytes that are asked for already.
+/// How long a reader waits for bytes that the fill has already requested.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// Over which the speed is taken.
+/// The time over which the speed is measured.
 const WINDOW: Duration = Duration::from_secs(2);
-/// After which a speed says something.
+/// The time after which a measured speed, or an absence of bytes, means something.
 const TELLING: Duration = Duration::from_millis(100);
 /// The largest gap, in bytes, for which a reader waits for a fill of unknown speed.
 const FAR_WHEN_UNKNOWN: u64 = 8 << 20;
-/// Up to this gap it is waited for however slow it is, bytes: a request of its own would hardly be sooner.
+/// The gap, in bytes, up to which a reader always waits: a request of its own would hardly be faster.
 const NEAR: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
         assert!(pace.is_far(23 * MIB));
     }
 
-    /// The first moments of a transfer, or of a busy machine, say little.
+    /// The speed in the first moments of a transfer, or on a busy machine, says little.
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_for_is_waited_for_while_it_comes() {
         let (mut pace, asked) = (Pace::default(), Instant::now());

@@ -1,4 +1,4 @@
-//! The data path against a scripted upstream, under paused time, on real files.
+//! Tests of fills and readers against a scripted upstream, under paused time, on real files.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ mod parts;
 
 const MIB: usize = 1 << 20;
 
-/// Remembers what was told.
+/// Collects the events of fills and of the store.
 #[derive(Default)]
 struct Told {
     ends: Mutex<Vec<FillEnd>>,
@@ -101,7 +101,7 @@ impl World {
         Source { repository, ..source }
     }
 
-    /// Asked for with a token of one's own.
+    /// The blob in `repository`, asked for with the caller's own `token`.
     fn asked_by(&self, repository: &str, token: &str) -> Source<Scripted> {
         let caller = Caller::bearer(token).unwrap();
         let identity = Some(Identity::Caller(caller.id()));
@@ -116,7 +116,7 @@ impl World {
         self.flights.open(source, Instant::now() + Duration::from_secs(10)).await
     }
 
-    /// Opens and reads to the end.
+    /// Opens the blob and reads it to the end.
     async fn read(&self) -> Result<Bytes, Cut> {
         let opened = self.open().await.map_err(Cut::Fill)?;
         whole(opened).await
@@ -130,7 +130,7 @@ impl World {
         digest.verify(&bytes).is_ok()
     }
 
-    /// Waits until no fill runs, and no commit.
+    /// Waits until no fill and no commit is running.
     async fn landed(&self) {
         while !self.flights.table.is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -138,7 +138,7 @@ impl World {
         self.flights.store.flush().await;
     }
 
-    /// The process is gone, another starts on the same folder.
+    /// Ends the process and starts another on the same folder.
     async fn restart(&mut self) {
         self.landed().await;
         let elsewhere = TempDir::new().unwrap();
@@ -155,7 +155,7 @@ async fn flights(dir: &TempDir, trap: &Trap, told: &Arc<Told>) -> Flights {
     Flights::new(store, told.clone())
 }
 
-/// Bytes that differ from MiB to MiB.
+/// Content whose MiB blocks all differ.
 fn content(size: usize) -> Bytes {
     let mut block = vec![0; MIB];
     fastrand::Rng::with_seed(1).fill(&mut block);
@@ -245,7 +245,7 @@ async fn a_blob_that_is_always_bad_is_refused_until_a_fill_of_its_own_brings_it(
     }
     let refused = async || world.open().await.unwrap_err().class;
     assert_eq!((refused().await, world.upstream.requests().len()), (Class::Corrupt, 2));
-    // The first try fails too, and the pause grows.
+    // The first new try fails too, and the pause grows.
     for (pause, requests) in [(30, 3), (59, 3), (2, 4)] {
         tokio::time::advance(Duration::from_secs(pause)).await;
         assert_eq!(refused().await, Class::Corrupt);
@@ -464,7 +464,7 @@ async fn a_callers_dead_token_ends_the_fill_for_them_and_for_nobody_else() {
     };
     let ann = world.open_from(world.asked_by("team/a", "ann"));
     let bob = async {
-        // Hers is the fill.
+        // By now ann has begun the fill.
         tokio::time::sleep(Duration::from_millis(100)).await;
         world.open_from(world.asked_by("team/a", "bob")).await
     };

@@ -1,5 +1,5 @@
-//! One run of a piece of work for all requests that need it at the same time. No request owns the run, so that no
-//! request can cancel it.
+//! Runs a piece of work once for all requests that need it at the same time. No request owns the run, so no request can
+//! cancel it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,12 +16,12 @@ pub(crate) struct Coalesce<K, V> {
 
 type Running<V> = Shared<BoxFuture<'static, Option<V>>>;
 
-/// A result, and whether this caller began the work.
+/// A result, and whether this caller began the work for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shareable<V> {
-    /// The result; `None` when the work panicked.
+    /// The result. `None` if the work panicked.
     pub(crate) value: Option<V>,
-    /// True if this caller began it.
+    /// True if this caller began the work.
     pub(crate) led: bool,
 }
 
@@ -39,7 +39,7 @@ where
         self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
-    /// Joins the work for `key`, or begins it as a task of its own.
+    /// Joins the work for `key`, or begins the work as a task of its own.
     pub(crate) async fn run<F>(&self, key: K, work: impl FnOnce() -> F) -> Shareable<V>
     where
         F: Future<Output = V> + Send + 'static,
@@ -67,7 +67,7 @@ where
     }
 }
 
-/// Forgets the work when its task ends, by whatever way.
+/// Removes a piece of work from the running work when it is dropped: its task has ended, panicked or was cancelled.
 struct Ended<K: Eq + Hash, V: Clone> {
     running: Arc<Mutex<HashMap<K, Running<V>>>>,
     key: K,

@@ -1,4 +1,4 @@
-//! Freshness of tags: pure decisions over what is known, what the upstream said, and the time.
+//! Freshness of tags: pure decisions based on the stored record, the upstream's answer, and the time.
 
 use std::time::{Duration, SystemTime};
 
@@ -25,11 +25,12 @@ pub(crate) struct Freshness {
 /// The meaning of an upstream's answer to HEAD by tag for the stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
-    /// The tag still means what we hold: the record may be renewed.
+    /// The tag still names the manifest of the record. The record may be renewed.
     Same,
-    /// The upstream is a mirror that could not ask either. Our record is as good as its answer, and is not renewed.
+    /// The upstream is a mirror that could not ask its own upstream. Our record is as good as its answer, and is not
+    /// renewed.
     NotNewer,
-    /// The tag means this digest now.
+    /// The tag names this digest now.
     Moved(Digest),
     /// The answer names no digest. Only a GET can find the digest.
     Unnamed,
@@ -41,21 +42,22 @@ impl Freshness {
         record.gone_at.is_none() && self.holds(record.checked_at, now)
     }
 
-    /// True if an answer of `at` is still valid without asking again.
+    /// True if an answer from the time `at` is still valid without asking again.
     pub(crate) fn holds(&self, at: SystemTime, now: SystemTime) -> bool {
         is_younger(at, self.tag_max_age, now)
     }
 
-    /// True if a "not found" of `at` is still valid without asking again.
+    /// True if a "not found" from the time `at` is still valid without asking again.
     pub(crate) fn absence_holds(&self, at: SystemTime, now: SystemTime) -> bool {
         is_younger(at, self.absent_max_age, now)
     }
 
-    /// How a record may be answered although the upstream said `error`; `None` when it may not.
+    /// The staleness with which a record may be answered although the upstream failed with `error`. `None` if the
+    /// record must not be answered.
     ///
-    /// We believe an upstream's own "not found", from now or from its last answer, unless the operator keeps removed
-    /// tags. We do not believe a refusal of our identity, because the client may have access. With `has_tag`, we do not
-    /// believe "not found" for the manifest either: the upstream just named it, and one of its replicas lags.
+    /// An upstream's own "not found" is believed, now or from its last answer, unless the operator keeps removed tags.
+    /// A refusal of our identity is not believed, because the client may have access. With `has_tag`, "not found" for
+    /// the manifest is not believed either: the upstream has just named the manifest, and one of its replicas lags.
     pub(crate) fn excuse(
         &self,
         record: &TagRecord,
@@ -71,8 +73,8 @@ impl Freshness {
         self.within_limit(record, Stale::Failing(error.class), now)
     }
 
-    /// How a record may be answered although the upstream, a mirror itself, could answer only with a stale copy: it knows
-    /// no more than we do. `None` when it may not.
+    /// The staleness with which a record may be answered if the upstream is a mirror that has only a stale copy: the
+    /// mirror knows no more than we do. `None` if the record must not be answered.
     pub(crate) fn second_hand(&self, record: Option<&TagRecord>, now: SystemTime) -> Option<Staleness> {
         match record {
             Some(record) => self.within_limit(record, Stale::SecondHand, now),
@@ -90,7 +92,7 @@ impl Freshness {
 }
 
 impl Checked {
-    /// Compares what the upstream says with what we hold.
+    /// Compares the upstream's answer with the stored record.
     pub(crate) fn of(record: Option<&TagRecord>, head: &ManifestHead) -> Self {
         match (record, &head.digest) {
             (Some(_), _) if head.stale => Self::NotNewer,
@@ -101,7 +103,8 @@ impl Checked {
     }
 }
 
-/// A time ahead of the clock by more than a step comes from a clock that was wrong, and may be of any age.
+/// True if `at` is less than `than` ago. A time that is ahead of `now` by more than [`CLOCK_STEP`] comes from a wrong
+/// clock and may be of any age, so it is not young.
 fn is_younger(at: SystemTime, than: Duration, now: SystemTime) -> bool {
     match now.duration_since(at) {
         Ok(age) => age < than,
@@ -114,7 +117,7 @@ fn age(record: &TagRecord, now: SystemTime) -> Duration {
     now.duration_since(record.checked_at).unwrap_or_default()
 }
 
-/// True if the upstream itself said, to an identity it did not refuse, that the content does not exist.
+/// True if the upstream itself said that the content does not exist, to an identity that it did not refuse.
 pub(crate) fn is_absence(error: &Error) -> bool {
     let class = matches!(
         error.class,
@@ -125,8 +128,9 @@ pub(crate) fn is_absence(error: &Error) -> bool {
     class && asked_for_content && error.evidence.status == Some(404)
 }
 
-/// True if a client with this `User-Agent` falls back to the registry blob by blob. Other clients fetch the blobs from
-/// the source of the manifest. They must not get a manifest whose layers are missing (design decision 14).
+/// True if a client with this `User-Agent` asks the registry itself for each blob that it cannot get here. Other
+/// clients fetch all blobs from the source of the manifest. They must not get a manifest whose layers are missing
+/// (design decision 14).
 pub(crate) fn falls_back_by_blob(user_agent: &str) -> bool {
     ["containerd/", "buildkit/"].iter().any(|client| user_agent.starts_with(client))
 }

@@ -1,8 +1,8 @@
-//! Accepts clients, limits the cost of each, and closes their connections cleanly.
+//! Accepts clients, limits the cost of each, and closes connections cleanly.
 //!
-//! A connection always ends by FIN: even where a body broke or a request was refused unread, the write side is closed
-//! first and what the client still sends is read for a moment, because closing a socket with unread bytes sends a
-//! reset, and a reset makes containerd fail the pull instead of going on to the registry.
+//! A connection always ends with FIN, even if a body broke off or a request was refused unread. The write side is
+//! closed first, and the client's further bytes are read for a moment. Closing a socket with unread bytes would send a
+//! reset, and a reset makes containerd fail the pull instead of turning to the registry.
 
 use std::future::Future;
 use std::io;
@@ -28,7 +28,7 @@ use super::wire::{Heads, Wire};
 use crate::endpoint::dispatch::Dispatch;
 use crate::endpoint::exchange::Exchange;
 
-/// A socket that accepts, and what will answer on it.
+/// A listening socket and its server.
 pub struct Bound {
     listener: TcpListener,
     server: Arc<Server>,
@@ -41,14 +41,14 @@ pub(crate) struct Server {
     pub(crate) drain: Duration,
 }
 
-/// How far the server's end has come.
+/// The phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Serving.
     Open,
-    /// No new requests; bodies run on.
+    /// No new requests are accepted. Running bodies continue.
     Draining,
-    /// The grace time is over: bodies end short.
+    /// The grace time is over. Running bodies are cut short.
     Closing,
 }
 
@@ -56,22 +56,22 @@ impl Bound {
     #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
     pub(crate) async fn new(server: Arc<Server>, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        // Accepted sockets inherit it.
+        // Accepted sockets inherit this option.
         if let Err(error) = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_MAX) {
             tracing::warn!(%error, "no TCP_NOTSENT_LOWAT: slow clients can fill the kernel's send buffers");
         }
         Ok(Self { listener, server })
     }
 
-    /// Where clients connect to.
+    /// The address that the socket listens on.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` completes, then stops accepting and lets running bodies finish within the grace time.
+    /// Serves until `shutdown` completes. Then stops accepting and lets running bodies finish within the grace time.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
         let Self { listener, server } = self;
         let (phase, watched) = watch::channel(Phase::Open);
@@ -100,7 +100,8 @@ impl Bound {
     }
 }
 
-/// Waits for a free slot before it accepts: what we cannot serve stays in the kernel's queue.
+/// Waits for a free slot before it accepts a connection. Connections that cannot be served yet stay in the kernel's
+/// queue.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -111,7 +112,8 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, slot),
             Err(error) => {
-                // Out of descriptors, or a client that was gone before we came: neither passes faster by asking again.
+                // The process is out of descriptors, or the client has gone already. An immediate retry helps in
+                // neither case.
                 tracing::warn!(%error, "cannot accept");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -190,7 +192,8 @@ where
     part(connection.into_parts().io.into_inner().into_inner()).await;
 }
 
-/// FIN first, then a moment for what the client still sends: unread bytes would turn the close into a reset.
+/// Sends FIN first, and then reads the client's further bytes for a moment: unread bytes would turn the close into a
+/// reset.
 async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
     let farewell = async {
         stream.shutdown().await?;
@@ -204,7 +207,7 @@ async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
 
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
-    // The buffer also bounds what waits unsent before a body is asked for more.
+    // The buffer also bounds the unsent bytes, because a full buffer takes no more of a body.
     http.timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)
         .max_headers(HEADERS_MAX)
@@ -213,23 +216,23 @@ fn http() -> http1::Builder {
     http
 }
 
-/// Longest idle time of a connection: containerd keeps its own for 30 s, and ours must outlast that.
+/// The longest idle time of a connection. It must be longer than the 30 s for which containerd keeps idle connections.
 const IDLE_MAX: Duration = Duration::from_secs(75);
-/// Longest TLS handshake.
+/// The longest time of a TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Bytes the kernel takes for a client beyond those on their way, `tcp(7)`. By itself it takes 2 MB for each of a
-/// thousand slow ones, and is then out of memory for every other. What is on its way is not bounded, so a path with a
-/// long delay is as fast as ever.
+/// The most unsent bytes that the kernel takes for a client, see `TCP_NOTSENT_LOWAT` in `tcp(7)`. Without this limit it
+/// takes 2 MB for each of a thousand slow clients, and then has no memory for the others. Bytes that are sent and not
+/// yet acknowledged are not limited, so paths with a long delay stay as fast as before.
 const UNSENT_MAX: u32 = 256 * 1024;
-/// Encrypted bytes that wait for a client, two records: a thousand slow ones each hold so many.
+/// The most encrypted bytes that wait for a client: two records. A thousand slow clients each hold this much.
 const TLS_UNSENT_MAX: usize = 32 * 1024;
-/// Most header lines of a request.
+/// The most header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// How long a closed connection is still read from.
+/// How long bytes of a closed connection are still read.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much is read from it, bytes.
+/// The most bytes of a closed connection that are still read.
 const LINGER_BYTES: u64 = 256 * 1024;
-/// How often pulls whose clients went quiet are looked for.
+/// How often the server ends quiet pulls and tidies up.
 const PULLS_TICK: Duration = Duration::from_secs(1);
-/// Pause after a failed accept.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

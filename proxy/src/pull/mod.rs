@@ -1,7 +1,7 @@
-//! Pulls of images, stitched from requests: one record for each pull.
+//! Pulls of images. The requests of one pull are collected into one record.
 //!
-//! [`pulls`] is the pure stitching, [`open`] the pulls of this process. A [`step`] is one request of a pull. A pull that
-//! ends becomes a [`record`], which a sink takes.
+//! [`pulls`] is the pure logic, and [`open`] holds the pulls of this process that have not ended. A [`step`] is one
+//! request of a pull. A pull that ends becomes a [`record`], which is given to a sink.
 
 pub(crate) mod open;
 pub(crate) mod outcome;

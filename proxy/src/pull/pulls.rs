@@ -1,9 +1,9 @@
-//! Stitches the requests of one pull into one record; pure: the time is an argument.
+//! Collects the requests of one pull into one record. No I/O; the time is an argument.
 //!
-//! A pull begins with a request for a manifest, by one client in one repository. The client's later requests for that
-//! repository belong to the pull. It ends when every blob of the last image manifest was handed over, when a manifest
-//! could not be served, or when the client has been quiet for [`QUIET`]: a node never asks for layers that it holds. A
-//! pull does not end while one of its requests runs.
+//! A pull begins with one client's request for a manifest of one repository. The client's later requests for that
+//! repository belong to the pull. The pull ends when every blob of its last image manifest was sent, when a manifest
+//! could not be served, or when the client has sent no request for [`QUIET`], because a node does not ask for layers
+//! that it has. A pull does not end while one of its requests runs.
 //!
 //! Clients with the same address and user agent look like one client. Their simultaneous pulls of one repository become
 //! one record.
@@ -38,26 +38,26 @@ pub(crate) struct Puller {
 /// The end of one request of a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct End {
-    /// How it was answered.
+    /// The outcome of the request for its pull.
     pub(crate) outcome: PullOutcome,
     /// The content that the client has now.
     pub(crate) got: Got,
     /// Body bytes sent.
     pub(crate) bytes: u64,
-    /// Class of its failure, or of the reason to answer stale.
+    /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
-    /// Stage of its failure.
+    /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
 }
 
 /// The request for a manifest that may begin a pull.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct First<'a> {
-    /// The manifest asked for.
+    /// The requested manifest.
     pub(crate) reference: &'a Reference,
-    /// The client's `User-Agent`; empty without one.
+    /// The client's `User-Agent`. Empty if there is none.
     pub(crate) user_agent: &'a str,
-    /// Wall time of its head.
+    /// The wall time at which the request's head came.
     pub(crate) start: SystemTime,
 }
 
@@ -76,15 +76,15 @@ pub(crate) enum Got {
 }
 
 impl End {
-    /// A request that sent no bytes and met no failure.
+    /// The end of a request that sent no bytes and met no failure.
     pub(crate) fn of(outcome: PullOutcome, got: Got) -> Self {
         Self { outcome, got, bytes: 0, class: None, stage: None }
     }
 }
 
 impl Pulls {
-    /// Notes that a request of `puller` began; `first` if it can begin a pull. True if the request belongs to a pull:
-    /// then [`Self::ended`] must follow.
+    /// Notes that a request of `puller` began. `first` is set if the request can begin a pull. Returns true if the
+    /// request belongs to a pull; then [`Self::ended`] must follow.
     pub(crate) fn began(&mut self, puller: &Puller, first: Option<&First<'_>>, now: Instant) -> bool {
         if let Some(pull) = self.open.get_mut(puller) {
             pull.running += 1;
@@ -106,7 +106,7 @@ impl Pulls {
         Some(pull.record(puller))
     }
 
-    /// The pulls whose clients went quiet.
+    /// Ends the pulls whose clients have sent no request for [`QUIET`], and returns their records.
     pub(crate) fn quiet(&mut self, now: Instant) -> Vec<PullRecord> {
         let quiet = self.open.extract_if(|_, pull| pull.running == 0 && now - pull.last >= QUIET);
         quiet.map(|(puller, pull)| pull.record(&puller)).collect()
@@ -114,7 +114,7 @@ impl Pulls {
 }
 
 impl Puller {
-    /// The client at this address that calls itself `agent`, in this repository.
+    /// The client at this address with the `User-Agent` `agent`, in this repository.
     pub(crate) fn new(client: IpAddr, agent: &str, registry: RegistryHost, repository: Repository) -> Self {
         let mut hasher = DefaultHasher::new();
         agent.hash(&mut hasher);
@@ -128,7 +128,7 @@ struct Pull {
     image: ImageName,
     user_agent: String,
     start: SystemTime,
-    /// Class and stage of the first failure.
+    /// The class of the first failure. `stage` is the stage of the same failure.
     class: Option<Class>,
     stage: Option<Stage>,
     bytes: u64,
@@ -137,7 +137,7 @@ struct Pull {
     running: usize,
     requests: u64,
     worst: PullOutcome,
-    /// Blobs that the last image manifest named; `None` before there was one, or when it names too many.
+    /// Blobs named by the last image manifest. `None` before there is a manifest, or if it names too many.
     named: Option<Arc<[Digest]>>,
     without_manifest: bool,
     had: HashSet<Digest>,
@@ -210,9 +210,9 @@ impl Pull {
 
 /// A client that sends no request for this time has finished its pull.
 pub(crate) const QUIET: Duration = Duration::from_secs(10);
-/// The most pulls followed at once. Further pulls are served but not recorded.
+/// The most pulls followed at a time. Further pulls are served but not recorded.
 const OPEN_MAX: usize = 4096;
-/// Blobs of one image that are followed; registries stop far earlier.
+/// The most blobs of one image that are followed. Registries have far lower limits.
 const NAMED_MAX: usize = 512;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -254,7 +254,7 @@ mod tests {
         began + Duration::from_secs(seconds)
     }
 
-    /// A manifest by digest that names `blobs`, from second 0 to second 1.
+    /// A request for a manifest that names `blobs`, from second 0 to second 1.
     fn with_manifest(pulls: &mut Pulls, puller: &Puller, blobs: &[u8]) -> Instant {
         let began = Instant::now();
         assert!(pulls.began(puller, Some(&FIRST.get()), began));

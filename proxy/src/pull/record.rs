@@ -1,4 +1,4 @@
-//! The record of one pull, and the sink that takes it.
+//! The record of one pull, and the sink for such records.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -7,37 +7,38 @@ use oci::{Class, ImageName, RegistryHost, Stage};
 
 use super::outcome::PullOutcome;
 
-/// A pull that ended, with everything the proxy knows of it.
+/// All that the proxy knows of a pull that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullRecord {
-    /// Id of the pull; `None` until a sink assigns one.
+    /// The id of the pull. `None` until a sink assigns one.
     pub id: Option<u64>,
     /// The image as the first request named it, by tag or digest.
     pub image: ImageName,
-    /// The registry pulled from.
+    /// The registry that the image was pulled from.
     pub registry: RegistryHost,
     /// Address of the client.
     pub client: IpAddr,
-    /// `User-Agent` of the first request; empty without one.
+    /// The `User-Agent` of the first request. Empty if there is none.
     pub user_agent: String,
-    /// Wall time of the first request's head.
+    /// The wall time at which the head of the first request came.
     pub start: SystemTime,
-    /// From the head of the first request to the last byte of the last answer.
+    /// The time from the head of the first request to the last byte of the last answer.
     pub duration: Duration,
     /// The worst outcome of the pull's requests.
     pub outcome: PullOutcome,
-    /// Class of the first failure, or of the first reason to answer stale; `None` if every request went well.
+    /// The class of the first failure, or of the first reason for a stale answer. `None` if every request succeeded.
     pub class: Option<Class>,
-    /// The stage that failure happened in; `None` if it is not known.
+    /// The stage of that failure. `None` if it is not known.
     pub stage: Option<Stage>,
     /// Body bytes sent to the client.
     pub bytes: u64,
-    /// Requests of the pull.
+    /// The number of requests.
     pub requests: u64,
 }
 
 /// A sink for pull records.
 pub trait Records: Send + Sync {
-    /// Takes the record of a pull that ended. Called on the path of a request: must not block.
+    /// Takes the record of a pull that ended. An implementation must not block, because the calls come from tasks that
+    /// answer requests.
     fn ended(&self, record: &PullRecord);
 }

@@ -1,4 +1,4 @@
-//! One request's part in its pull, from its head to its last byte.
+//! One request of a pull, from its head to its last byte.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::http::body::ResponseBody;
 use crate::http::range::Part;
 use crate::http::route::Request;
 
-/// Held while a request of a pull runs. Dropping it is the request's end.
+/// Held while a request of a pull runs. Dropping it ends the request.
 #[derive(Debug)]
 pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
@@ -23,23 +23,23 @@ pub(crate) struct Step {
     end: End,
 }
 
-/// How a request ended, as far as its pull is concerned.
+/// The end of a request, with the facts that matter to its pull.
 #[derive(Debug)]
 pub(crate) struct StepEnd {
-    /// The outcome it has for the pull.
+    /// The outcome of the request for the pull.
     pub(crate) outcome: PullOutcome,
-    /// True if every byte announced was handed over.
+    /// True if all announced bytes were sent.
     pub(crate) whole: bool,
-    /// Body bytes handed over.
+    /// Body bytes sent.
     pub(crate) bytes: u64,
-    /// Class of its failure, or of the reason to answer stale.
+    /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
-    /// Stage of its failure.
+    /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
 }
 
 impl Step {
-    /// The request is of a pull, or begins one; `None` for every other.
+    /// Begins a step for a request that belongs to a pull or begins one. `None` for any other request.
     pub(crate) fn begin(
         pulls: &Arc<OpenPulls>,
         request: &Request,
@@ -57,12 +57,12 @@ impl Step {
         if !pulls.began(&puller, first.as_ref()) {
             return None;
         }
-        // The outcome of a client that leaves before there is an answer.
+        // This is the outcome if the client leaves before there is an answer.
         let end = End::of(PullOutcome::Abandoned, Got::Nothing);
         Some(Self { pulls: Arc::clone(pulls), puller, by_manifest: reference.is_some(), end })
     }
 
-    /// The client is about to get this; `known` are the blobs that a manifest names, where they are known.
+    /// Notes the answer that is about to be sent. `known` holds the blobs that a manifest names, if they are known.
     pub(crate) fn answered(&mut self, request: &Request, answer: &Answer, known: Option<Arc<[Digest]>>) {
         let Answer::Content(content) = answer else { return };
         self.end.got = match (request, &content.body) {
@@ -95,7 +95,8 @@ impl Drop for Step {
     }
 }
 
-/// The blobs that an image manifest names; `None` for an index, and for what is no manifest (a part of one).
+/// The blobs that an image manifest names. `None` for an index, and for bytes that are no manifest (such as a part of
+/// one).
 pub(crate) fn names(media_type: &str, bytes: &[u8]) -> Option<Arc<[Digest]>> {
     match Manifest::parse(media_type, bytes).ok()?.kind {
         manifest::Kind::Image { config, layers } => {

@@ -1,4 +1,4 @@
-//! Pulls as clients make them: cold, warm, by every spelling, whole and in parts.
+//! Pulls by clients: cold and warm, with every spelling of the registry, whole and in parts.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn containerds_pull_is_a_miss_then_a_hit_and_survives_the_registry() {
     assert_eq!((by_digest.outcome(), &by_digest.body[..]), ("hit", &image.manifest.bytes[..]));
     for blob in image.blobs() {
         let warm = rig.get(&format!("org/app/blobs/{}", blob.digest)).await;
-        // The last of them may still be on its way to rest: its bytes leave before the disk has them for good.
+        // The commit of the last blob may still be running, because the blob's bytes leave before the disk has them.
         assert!(warm.status == 200 && ["hit", "joined"].contains(&warm.outcome()), "{}", warm.outcome());
         assert!(warm.body == blob.bytes);
     }

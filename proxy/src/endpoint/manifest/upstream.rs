@@ -32,22 +32,22 @@ pub(super) struct ManifestUpstream {
     absences: Absences,
 }
 
-/// An upstream's answer to GET: stored, if the disk takes it.
+/// The manifest in an upstream's answer to GET. It is stored, if the disk takes it.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) held: Held,
-    /// When it was asked.
+    /// The time of the request.
     pub(super) at: SystemTime,
     /// True if the upstream is a mirror that answered with a stale copy.
     pub(super) stale: bool,
 }
 
-/// The key of a shared upstream request: `None` if all who may see the answer share it, an identity if that caller
-/// repeats it alone.
+/// The key of a shared upstream request. The identity is `None` if all clients that may see the answer share the
+/// request. It is set if that caller repeats the request alone.
 type Work = (ContentKey, Option<Identity>);
 
 impl ManifestUpstream {
-    /// Nothing asked yet; what is fetched goes into `store`.
+    /// No requests yet. Fetched manifests go into `store`.
     pub(super) fn new(store: Store) -> Self {
         Self {
             store,
@@ -92,7 +92,7 @@ impl ManifestUpstream {
         together(&self.heads, asking, &key, work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
-    /// The upstream's manifest, stored and linked; the outcome says whether this request fetched it.
+    /// The upstream's manifest, stored and linked. The outcome says whether this request began the fetch.
     ///
     /// # Errors
     /// The failures of [`Self::head`], and `media_type` or `corrupt` if the answer is not the manifest that was asked
@@ -129,7 +129,7 @@ impl ManifestUpstream {
         loop {
             let fetched = together(&self.fetches, asking, &key, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {
-                // The request that began the fetch had an earlier deadline or a lower rank.
+                // The request that began the fetch had an earlier deadline or a lower rank, so this request asks again.
                 Err(error) if !fetched.led && is_withheld(&error) && Instant::now() < asking.deadline => {}
                 value => {
                     let outcome = if fetched.led { Outcome::Miss } else { Outcome::Joined };
@@ -157,9 +157,9 @@ struct Hearing {
     absences: Absences,
     store: Store,
     freshness: Freshness,
-    /// When it is asked.
+    /// The time of the request.
     at: SystemTime,
-    /// True if its answers hold for all clients, false if for one caller.
+    /// True if the answers are for all clients, false if they are for one caller.
     for_all: bool,
 }
 
@@ -218,7 +218,7 @@ where
     }
 }
 
-/// Asks the upstream for a manifest and checks the document. True if it was marked stale.
+/// Asks the upstream for a manifest and checks the document. The flag is true if the answer was marked stale.
 async fn ask(
     client: &Client,
     repository: &Repository,
@@ -234,7 +234,7 @@ async fn ask(
     Ok((Held { digest: raw.digest, media_type: raw.media_type, bytes: raw.bytes }, raw.stale))
 }
 
-/// True if the upstream was not asked, to spare its quota.
+/// True if the upstream was not asked, in order to spare its quota.
 fn is_withheld(error: &Error) -> bool {
     error.evidence.reason == Some(Reason::OwnBudget)
 }
@@ -243,5 +243,5 @@ fn broken(asking: &Asking<'_>) -> Error {
     asking.error(Class::Unknown, "the request to the registry broke inside this mirror")
 }
 
-/// Answers to HEAD by tag remembered; the oldest are forgotten, which costs one more HEAD.
+/// The most answers to HEAD by tag that are remembered. A forgotten answer costs one more HEAD.
 const TOLD_MAX: u64 = 10_000;

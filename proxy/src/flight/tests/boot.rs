@@ -1,11 +1,11 @@
-//! Content that a boot, or a client that comes back, makes doubtful.
+//! Content that may be wrong, after a boot or when a client asks for it again.
 
 use store::Verdict;
 
 use super::*;
 
-/// A committed blob whose store was opened again after the machine started anew, with one bit turned meanwhile where
-/// `rotted`.
+/// A committed blob whose store was opened again after a reboot of the machine. If `rotted` is set, one bit at that
+/// offset changed meanwhile.
 async fn after_a_boot(size: usize, rotted: Option<usize>) -> World {
     let mut world = committed(size).await;
     rot(&world, rotted);
@@ -35,7 +35,7 @@ fn rot(world: &World, at: Option<usize>) {
     let path = file(world);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[at] ^= 1;
-    // In place: who has the file open reads the same bytes.
+    // The file is changed in place, so that readers that have it open read the same bytes.
     std::fs::write(&path, bytes).unwrap();
 }
 
@@ -94,7 +94,7 @@ async fn a_small_blob_that_rotted_before_a_boot_is_a_miss() {
     assert_eq!(quarantined(&world), [Quarantined::Boot]);
 }
 
-/// A file system is often mounted read-only by the very crash that left wrong content on it.
+/// A crash that left wrong content on a file system often makes the system mount it read-only.
 #[tokio::test(start_paused = true)]
 async fn what_rotted_and_cannot_be_removed_passes_through_until_right_content_can_take_its_place() {
     for size in [MIB, 6 * MIB] {
@@ -137,7 +137,7 @@ async fn a_manifest_that_rotted_and_cannot_be_removed_is_replaced_by_what_is_put
     assert!(world.committed_is_right().await);
 }
 
-/// The old file was never read; the new one is verified, and is the one that counts.
+/// The old file was never read. The new file is verified, so it replaces the old one.
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_meanwhile() {
     for size in [MIB, 6 * MIB] {
@@ -162,7 +162,7 @@ async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_m
     }
 }
 
-/// The check has begun, and has read nothing yet, when another file takes the name.
+/// Replaces the file of a blob when its check has begun and has read nothing yet.
 async fn replaced_while_it_is_checked(before: Option<usize>, after: Option<usize>) -> World {
     let world = after_a_boot(6 * MIB, before).await;
     let (digest, store) = (world.source().digest, &world.flights.store);
@@ -189,7 +189,7 @@ async fn a_file_that_replaced_another_while_that_was_checked_is_judged_by_itself
     assert_eq!(quarantined(&world), [Quarantined::Boot]);
 }
 
-/// Nobody can judge a part; but who asks for one has the whole looked at.
+/// A part cannot be checked alone, so a request for a part starts a check of the whole blob.
 #[tokio::test(start_paused = true)]
 async fn a_part_is_served_at_once_and_what_it_is_of_is_looked_at() {
     let world = after_a_boot(6 * MIB, Some(5 * MIB)).await;
@@ -209,7 +209,7 @@ async fn the_rest_of_a_body_waits_for_the_verdict_like_the_whole() {
     assert!(matches!(rest.collect().await, Err(Cut::Wrong)));
 }
 
-/// As a client does that was given all but the held piece and did not wait for it.
+/// A client that got all but the held piece and did not wait for it may ask for that piece alone.
 #[tokio::test(start_paused = true)]
 async fn the_held_piece_alone_waits_for_the_verdict_too() {
     for (rotted, past_the_hold) in [(Some(0), 0), (Some(0), 9), (None, 0), (None, 9)] {
@@ -249,7 +249,7 @@ async fn what_cannot_be_checked_for_want_of_memory_stays_and_is_whole_for_nobody
             Ok(opened) => {
                 let check = opened.reader.check().unwrap();
                 whole(opened).await.unwrap_err();
-                // The body may break off before the check does, and who comes meanwhile joins it.
+                // The body may end before the check does, and a client that comes meanwhile joins the check.
                 assert_eq!(check.verdict().await, Verdict::Unknown);
             }
             Err(error) => assert_eq!(error.class, Class::Overloaded),

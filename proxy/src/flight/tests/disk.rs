@@ -1,4 +1,4 @@
-//! A disk that fails, and a process that is killed.
+//! A disk that fails, and processes that are killed.
 
 use std::io;
 use std::sync::mpsc;
@@ -21,7 +21,7 @@ async fn a_full_disk_costs_the_copy_not_the_pull() {
     }
 }
 
-/// A client waits for the hash, never for the disk (design decision 4a).
+/// A client waits for the hash, but never for the disk (design decision 4a).
 #[tokio::test]
 async fn a_slow_sync_costs_a_client_nothing() {
     for size in [MIB, 5 * MIB, 70 * MIB] {
@@ -40,14 +40,14 @@ async fn a_slow_sync_costs_a_client_nothing() {
     }
 }
 
-/// A client that misses its deadline because of the disk is not sent to look at the registry's bandwidth.
+/// If a client misses its deadline because of the disk, the error must not blame the registry.
 #[tokio::test]
 async fn a_slow_disk_is_not_called_a_stalled_registry() {
     let world = World::new(5 * MIB, []).await;
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     world.trap.rule(move |_, _| {
-        // Ends when the sender is dropped.
+        // `recv` returns when the sender is dropped.
         let _released = held.lock().unwrap().recv();
         Ok(())
     });
@@ -60,8 +60,8 @@ async fn a_slow_disk_is_not_called_a_stalled_registry() {
     assert!(world.read().await.unwrap() == world.content, "the disk is well again");
 }
 
-/// For each file operation in turn: the body is right or visibly short, what is committed is right, and the next
-/// pull on a healed disk is right. Ends with the first run that needs no failure.
+/// Lets each file operation in turn fail. The body must be right or visibly short, committed content must be right, and
+/// the next pull on a healed disk must be right. Ends with the first run in which no operation fails.
 async fn sweep(fault: Fault) {
     for operation in 0.. {
         let world = World::new(4 * MIB + 1, []).await;
@@ -130,8 +130,8 @@ fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
     assert!((at - (64 << 20)..=at).contains(&resumed), "resumed at {resumed}");
 }
 
-/// A fill without a file loses bytes that newcomers would need, so it is closed to them and they begin another, which
-/// has a file once there is space again.
+/// A fill without a file loses bytes that new clients would need. So the fill is closed to them, and they begin another
+/// fill, which has a file once there is space again.
 #[tokio::test(start_paused = true)]
 async fn a_closed_fill_that_is_left_takes_nobody_elses_place() {
     let (never, gate, at) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), 6 * MIB as u64);
@@ -171,7 +171,8 @@ async fn read_up_to(body: &mut crate::flight::reader::BlobBody, end: usize) {
     assert_eq!(read, end);
 }
 
-/// The next such call waits until it is told how to end; a permit says that it is waiting.
+/// Holds the next call of this kind until the sender says how the call ends. The semaphore gets a permit when the call
+/// waits.
 fn hold(world: &World, held: Call) -> (Arc<Semaphore>, mpsc::Sender<io::Result<()>>) {
     let (waiting, (release, released)) = (Arc::new(Semaphore::new(0)), mpsc::channel());
     let (reached, once) = (waiting.clone(), Mutex::new(Some(released)));
@@ -185,7 +186,7 @@ fn hold(world: &World, held: Call) -> (Arc<Semaphore>, mpsc::Sender<io::Result<(
     (waiting, release)
 }
 
-/// A fill of 70 MiB that everybody left after `mibs`, and who came while it was putting its bytes away.
+/// A fill of 70 MiB that all clients left after `mibs`, and a client that came while the fill put its bytes aside.
 async fn left_and_joined(mibs: usize, held: Call, then: io::Result<()>) -> (World, Opened) {
     let mut parts = vec![Part::Send(MIB as u64); mibs];
     parts.push(Part::Await(Arc::new(Semaphore::new(0))));

@@ -1,4 +1,4 @@
-//! Bytes that came out of order, and files that cannot be read any more.
+//! Bytes that came out of order, and files that can no longer be read.
 
 use super::*;
 
@@ -63,7 +63,7 @@ async fn what_cannot_be_read_at_its_beginning_is_a_miss_before_headers_leave() {
     assert!(world.read().await.unwrap() == world.content);
 }
 
-/// A fill by four connections whose front is stuck after 1 MiB.
+/// A fill with four connections, whose front gets no bytes after 1 MiB.
 fn stuck_at_the_front(size: usize, mut others: Vec<Answer>) -> impl Future<Output = World> {
     others.insert(0, stuck_after(MIB as u64));
     World::new(size, others)
