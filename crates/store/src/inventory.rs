@@ -117,7 +117,7 @@ impl Store {
     /// Every image that a tag means, by name.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub async fn images(&self) -> io::Result<Vec<Image>> {
         self.flush().await;
         self.0.room.pin().await;
@@ -147,7 +147,7 @@ impl Store {
     /// Everything known of an image.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub async fn explain_image(&self, image: &ImageName) -> io::Result<Explanation> {
         let tag = match &image.reference {
             Reference::Digest(digest) => {
@@ -172,7 +172,7 @@ impl Store {
     /// Everything known of a digest.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub async fn explain_digest(&self, digest: &Digest) -> io::Result<Explanation> {
         self.explain(digest.to_string(), Some(digest.clone()), "").await
     }

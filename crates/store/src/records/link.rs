@@ -62,7 +62,7 @@ impl Links {
     /// Removes every link of `digest`.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn revoke(&self, digest: &Digest) -> io::Result<()> {
         for path in self.paths_of(digest).await? {
             self.0.remove(path).await?;
@@ -73,7 +73,7 @@ impl Links {
     /// Removes every link of `registry`.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn revoke_all(&self, registry: &RegistryHost) -> io::Result<()> {
         for (scope, digests) in self.scopes_of(registry).await? {
             for (digest, kind) in digests {
@@ -86,7 +86,7 @@ impl Links {
     /// The scopes that may see `digest`, by name: registries, or repositories of them.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn of(&self, digest: &Digest) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for path in self.paths_of(digest).await? {
@@ -102,7 +102,7 @@ impl Links {
     /// The digests linked in `registry`, and those linked elsewhere.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn by_registry(
         &self,
         registry: &RegistryHost,

@@ -80,7 +80,7 @@ impl Tags {
     /// Every tag that has a readable record on the disk.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn all(&self) -> io::Result<Vec<TagSeen>> {
         let lines = self.0.below(self.0.layout().tags()).await?;
         Ok(lines.into_iter().filter_map(|line: TagLine| line.seen()).collect())
@@ -89,7 +89,7 @@ impl Tags {
     /// Forgets the record of a tag.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn forget(&self, image: &ImageName) -> io::Result<()> {
         if let Reference::Tag(tag) = &image.reference {
             self.0.remove(self.0.layout().tag(&image.registry, &image.repository, tag)).await?;
