@@ -123,7 +123,7 @@ impl Store {
                 self.0.index.missed(digest);
                 Ok(None)
             }
-            Err(error) => Err(self.told(error)),
+            Err(error) => Err(self.report(error)),
         }
     }
 
@@ -256,7 +256,7 @@ impl Store {
     pub async fn ingest(&self, digest: &Digest) -> io::Result<Ingest> {
         let writer = self.0.index.writers.admit(digest).ok_or(io::ErrorKind::ResourceBusy)?;
         let begun = Ingest::begin(self.0.folder.clone(), self.0.index.clone(), digest.clone(), writer);
-        begun.await.map_err(|error| self.told(error))
+        begun.await.map_err(|error| self.report(error))
     }
 
     /// Returns when the scan at start has seen everything.
@@ -337,12 +337,12 @@ impl Store {
     }
 
     fn cannot_store(&self, error: AppendError) {
-        let error = self.told(error.into_disk());
+        let error = self.report(error.into_disk());
         self.0.room.health.cannot_store(&error);
     }
 
     /// Reports `error` to the sink and returns it.
-    pub fn told(&self, error: io::Error) -> io::Error {
+    pub fn report(&self, error: io::Error) -> io::Error {
         self.0.folder.events.disk_failed(&error);
         error
     }
@@ -366,7 +366,7 @@ impl Store {
     async fn load_small(&self, digest: &Digest) -> Option<Bytes> {
         let blob = self.blob(digest).await.ok()??;
         let length = usize::try_from(blob.length()).ok().filter(|length| *length as u64 <= SMALL_MAX)?;
-        let bytes = blob.content().read(0, length).await.map_err(|error| self.told(error)).ok()?;
+        let bytes = blob.content().read(0, length).await.map_err(|error| self.report(error)).ok()?;
         if digest.verify(&bytes).is_err() {
             self.quarantine(digest, if blob.is_checked() { Quarantined::Read } else { Quarantined::Boot })
                 .await;
