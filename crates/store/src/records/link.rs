@@ -17,7 +17,8 @@ use super::scope::{Kind, Link, Scope};
 #[derive(Clone)]
 pub struct Links(Records<LinkRecord>);
 
-/// The JSON of a link on the disk. The path alone decides what the link is for; the names in it are informative.
+/// The JSON of a link on the disk. The path alone decides what the link is for; the names in it serve listings and
+/// purges by registry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct LinkRecord {
     registry: String,
