@@ -1,4 +1,4 @@
-//! The source of a credential: files and programs, by name, with the recent answers of the programs.
+//! The source of a credential: the names of files and programs, and the recent answers of the programs.
 
 use std::fmt;
 use std::path::PathBuf;

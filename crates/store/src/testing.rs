@@ -92,7 +92,7 @@ pub(crate) fn scope(repository: Option<&str>) -> Scope {
     }
 }
 
-/// Where content lies below the cache folder `dir`.
+/// The path of committed content in the cache folder `dir`.
 pub(crate) fn path_of(dir: &Path, digest: &Digest) -> PathBuf {
     dir.join("v1/blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
 }
