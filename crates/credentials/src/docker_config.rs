@@ -82,9 +82,9 @@ pub(crate) enum DockerConfigError {
         "not a docker config.json (line {line}, column {column}); expected {{\"auths\": {{\"<host>\": {{\"auth\": \"...\"}}}}}}"
     )]
     Syntax {
-        /// Counted from 1.
+        /// Line of the error, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// Column of the error, counted from 1.
         column: usize,
     },
     /// An `auth` that is not base64 of `user:password`.
@@ -93,7 +93,7 @@ pub(crate) enum DockerConfigError {
     /// A user name without a password, or the reverse.
     #[error("the entry {0:?} has a `username` or a `password`, and not both")]
     Half(String),
-    /// A field of another type.
+    /// A field that is not text.
     #[error("{1} in the entry {0:?} is not text")]
     Type(String, &'static str),
     /// An entry that is not a table.
