@@ -41,7 +41,7 @@ impl Images {
 }
 
 impl Reader {
-    /// The images whose names contain this text; empty if there are none.
+    /// The images whose names contain this text; `None` if there are none.
     pub(super) fn images_with(&self, text: &str) -> rusqlite::Result<Option<Images>> {
         let mut statement = self.connection.prepare_cached(IMAGES_WITH)?;
         let mut rows = statement.query([text])?;
