@@ -109,7 +109,7 @@ pub struct Upstream {
     pub stale_limit: Duration,
     /// The part of the upstream's quota that is kept for pulls.
     pub quota_reserve: Reserve,
-    /// What is done with requests when the upstream's quota is spent.
+    /// The handling of requests when the upstream's quota is spent.
     pub on_exhausted: OnExhausted,
     /// Whether a tag that the upstream no longer has is still served, marked stale.
     pub keep_removed: bool,

@@ -105,14 +105,14 @@ fn quoted(toml: &str) -> String {
 const PAGE_HEAD: &str = "\
 # Configuration
 
-<!-- Written from the definitions in config/src/file/raw.rs; do not edit. `UPDATE=1 cargo test -p config` writes it anew. -->
+<!-- Written from the definitions in config/src/file/raw.rs; do not edit. `UPDATE=1 cargo test -p config` writes it again. -->
 
-One TOML file with only what differs from the defaults, named by `--config`; with none, `pullgate serve` runs on the
-defaults. `pullgate check config` tells everything that is wrong with a file in one run, `pullgate check config --print`
-shows the effective values and where each comes from. Unknown keys are refused.
-A change of the file is seen within 2 s; a file with an error changes nothing, and the status page, `/status.json` and
+The configuration is one TOML file, given with `--config`; write only the values that differ from the defaults. Without a
+file, `pullgate serve` uses the defaults. `pullgate check config` reports all problems of a file in one run;
+`pullgate check config --print` shows the effective values and the origin of each. Unknown keys are refused.
+A change of the file is noticed within 2 s. A file with an error changes nothing, and the status page, `/status.json` and
 `/readyz` warn of it. Relative paths begin at the file's folder.
-Secrets never stand in this file: it names the files and helpers that hold them.
+This file must not contain secrets: it names the files and helpers that hold them.
 
 ## Top level
 ";
@@ -137,7 +137,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(written == text, "{file} is out of date; write it anew with: UPDATE=1 cargo test -p config");
+        assert!(written == text, "{file} is out of date; write it again with: UPDATE=1 cargo test -p config");
     }
 
     #[test]

@@ -180,7 +180,7 @@ section! {
         /// and probes stop at twice the reserve, new pulls at a quarter of it; the rest is for running pulls. An
         /// upstream that states no quota has no reserve.
         quota_reserve: Reserve = "'10%'", example "25";
-        /// What is done with requests when the upstream's quota is spent. `release`: refuse them at once, so that nodes
+        /// The handling of requests when the upstream's quota is spent. `release`: refuse them at once, so that nodes
         /// ask the registry itself. `hold`: let them wait until there is quota again, at most for `header_deadline`;
         /// then the most urgent and oldest is sent first, one at a time. No request is held if the registry names a
         /// time (`Retry-After`) beyond that deadline.

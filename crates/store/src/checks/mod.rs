@@ -2,7 +2,7 @@
 //!
 //! - [`recover`]: at the start, removes the leftovers of a crash and indexes the files
 //! - [`check`]: hashes one content, when a client asks for it after a boot or repeats its request (design decision 6)
-//! - [`scrub`]: hashes all content slowly while nobody pulls; [`progress`] is what the status page shows of it
+//! - [`scrub`]: hashes all content slowly while there are no pulls; [`progress`]: its progress, for display
 
 pub(crate) mod check;
 pub(crate) mod progress;

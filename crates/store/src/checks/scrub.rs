@@ -1,5 +1,5 @@
-//! Hashes all stored content again, slowly and while nobody pulls, so that the store finds silent disk errors before a
-//! node does. At the end of each round the store forgets the tags whose manifest is no longer stored.
+//! Hashes all stored content again, slowly and while there are no pulls, so that the store finds silent disk errors
+//! before a node does. At the end of each round the store forgets the tags whose manifest is no longer stored.
 
 use std::io;
 
@@ -25,7 +25,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// 8 MiB a second, while nobody pulls.
+    /// 8 MiB per second, while there are no pulls.
     pub(crate) const IDLE: Self = Self { pause: Duration::from_millis(125), quiet: Duration::from_secs(2) };
 }
 
@@ -113,7 +113,7 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
     Finding::Right
 }
 
-/// Returns when nobody pulls, or when the store is closed.
+/// Returns when there are no pulls, or when the store is closed.
 async fn silence(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
     while !room.index.is_quiet(pace.quiet) && !gone() {
         sleep(pace.quiet).await;

@@ -154,8 +154,8 @@ impl Ingest {
         self.checkpoints.is_due(self.spans().total())
     }
 
-    /// Begins a checkpoint if enough bytes arrived since the last one, in or out of order. The fill continues
-    /// meanwhile.
+    /// Begins a checkpoint if enough bytes arrived since the last one, in or out of order. The fill continues during
+    /// the checkpoint.
     ///
     /// # Errors
     /// [`AppendError::Sync`], as for [`Ingest::append`]: the previous checkpoint failed.

@@ -1,4 +1,4 @@
-//! What all parts of a store share of its cache folder: paths, disk, buffers, and the sink of events.
+//! The parts of a cache folder that all rooms of a store share: paths, disk, buffers, and the sink of events.
 
 use std::io;
 use std::path::Path;

@@ -44,7 +44,7 @@ impl Health {
         stopped.or_else(|| trouble.map(|(trouble, _)| trouble.clone()))
     }
 
-    /// Why and since when the store cannot store; `None` if it can.
+    /// The reason why the store cannot store, and the time since when; `None` if it can.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         self.state().stopped.clone()
     }

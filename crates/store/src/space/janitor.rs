@@ -17,8 +17,8 @@ use crate::records::layout::digest_of;
 /// triggers a comparison with the disk.
 pub(crate) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: impl Fn() -> bool + Send) {
     let mut reconciled: Option<Instant> = None;
-    // Wiping a large folder takes a while, and may also remove files that are written meanwhile, so one more comparison
-    // follows.
+    // Wiping a large folder takes a while and may also remove files that are written at the same time, so one more
+    // comparison follows.
     let mut once_more = false;
     loop {
         let founded = tokio::select! {

@@ -20,7 +20,7 @@ pub struct Standing {
     /// Size of the file system of the cache folder, bytes, when the store was opened or its budget was set; `None` if
     /// unknown. A `limit_bytes` above it is never reached.
     pub file_system_bytes: Option<u64>,
-    /// Why and since when the store cannot store; `None` if it can.
+    /// The reason why the store cannot store, and the time since when; `None` if it can.
     pub stopped: Option<Stopped>,
     /// The last slow disk operation, if there was one recently.
     pub slow: Option<Slow>,
