@@ -48,8 +48,8 @@ impl DockerConfig {
         Ok(Self(document))
     }
 
-    /// The entry for the first of `images` (names of one image) that has one. For each name, the order is: its helper
-    /// in `credHelpers`, the most specific entry in `auths`, the common `credsStore`.
+    /// The entry for one image, which is given under all its names. For each name in turn: its helper in `credHelpers`,
+    /// else the most specific entry in `auths` that has a credential. If no name has one: the common `credsStore`.
     pub(crate) fn find(&self, images: &[Image]) -> Result<Option<Found>, DockerConfigError> {
         for image in images {
             if let Some((_, name)) = keyring::find(pairs(&self.0.cred_helpers), image).next() {

@@ -245,8 +245,8 @@ impl Index {
         self.known().partials.pause(digest, bytes);
     }
 
-    /// Removes the next victim from the index. Idle partial files go first, oldest first, except recent ones, which go
-    /// last because their fills may soon continue.
+    /// Chooses the next victim: removes content from the index, or marks a partial file as being removed. Idle partial
+    /// files go first, oldest first, except recent ones, which go last because their fills may soon continue.
     pub(crate) fn evict(&self, now: Instant) -> Option<Victim> {
         let mut known = self.known();
         let fresh = |since: Instant| now.saturating_duration_since(since) < IN_USE;
