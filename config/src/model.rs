@@ -46,7 +46,7 @@ pub struct Proxy {
     pub header_deadline: Duration,
     /// The longest time for which running transfers may continue after the signal to stop.
     pub drain: Duration,
-    /// Client connections served at once; more wait in the accept queue.
+    /// Maximum number of client connections that are served at the same time; further ones wait in the accept queue.
     pub max_connections: usize,
     /// Requests per second that one client may cause upstream, for content that is not cached.
     pub client_rate: NonZeroU32,

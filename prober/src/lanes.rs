@@ -37,7 +37,7 @@ impl Prober {
         while lanes.join_next().await.is_some() {}
     }
 
-    /// Probes every target once at once, then returns; used by `check upstream` and `demo`.
+    /// Probes every target once, without waiting for the schedule, then returns; used by `check upstream` and `demo`.
     pub async fn round(&mut self) {
         for lane in &mut self.lanes {
             lane.round().await;

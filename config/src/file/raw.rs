@@ -91,7 +91,7 @@ section! {
         header_deadline: Duration = "'10s'", within "1s" .. "25s";
         /// The longest time for which running transfers may continue after the signal to stop.
         drain: Duration = "'30s'", within "0s" .. "1h";
-        /// Client connections served at once; more wait.
+        /// Maximum number of client connections that are served at the same time; further ones wait.
         max_connections: u64 = "16384", within "1" .. "1000000";
         /// Manifest and list requests per second that one client may cause upstream, on average; a burst may have the
         /// requests of ten seconds. Above this rate the client waits, and after `header_deadline` gets 503. Requests

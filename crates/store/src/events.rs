@@ -62,7 +62,7 @@ pub trait Events: Send + Sync + 'static {
 oci::labels! {
     /// The reason why content was quarantined.
     Quarantined {
-        /// A fill's bytes did not hash to the digest asked for.
+        /// The bytes of a fill did not hash to the requested digest.
         Fill = "fill";
         /// The size of a committed file has changed since its commit.
         Size = "size";

@@ -44,7 +44,7 @@ pub struct Explanation {
     pub here: bool,
     /// `manifest` or `blob`, if the content is stored.
     pub kind: Option<String>,
-    /// Bytes of that content alone.
+    /// Size of that content in bytes, without the content that it names.
     pub bytes: Option<u64>,
     /// For a manifest: whether its image can be pulled completely without the registry, on the platforms that were
     /// pulled.

@@ -2,8 +2,8 @@
 //!
 //! A hit is normally served without hashing (design decision 6), with two exceptions. Content that was committed before
 //! the last boot of the machine is hashed when a client first asks for it. Content that the same client fetches whole
-//! twice in a row is hashed too: the client may have found it wrong. Readers continue during the check at the disk's
-//! speed; only the last piece of a whole body waits for the verdict.
+//! twice in quick succession is hashed too: the client may have found it wrong. Readers continue during the check at
+//! the disk's speed; only the last piece of a whole body waits for the verdict.
 
 use std::collections::HashMap;
 use std::io;
@@ -71,7 +71,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// A table in which no check is under way.
+    /// A table without running checks.
     pub(crate) fn none() -> Self {
         Self {
             running: Mutex::default(),
