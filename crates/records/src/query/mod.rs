@@ -4,8 +4,10 @@
 //! - [`error`]: errors of queries.
 //! - [`reader`]: the open file.
 //! - [`filter`] and [`cursor`]: conditions, order and place of a page.
-//! - [`list`]: pages of pulls. - [`one`]: one pull with its objects.
-//! - [`history`]: a registry by quarter of an hour. - [`savings`]: savings through the cache.
+//! - [`list`]: pages of pulls.
+//! - [`one`]: one pull with its objects.
+//! - [`history`]: a registry by quarter of an hour.
+//! - [`savings`]: savings through the cache.
 //! - [`verdicts`]: verdicts of probes.
 
 pub mod bounds;
