@@ -1,5 +1,5 @@
-//! The effective configuration, with the origin of each value as a comment. No secret can be in it: the model holds
-//! none.
+//! Prints the effective configuration, with the origin of each value as a comment. It cannot contain a secret, because
+//! the model holds none.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::units;
 pub struct Effective {
     /// Dotted path: `proxy.cache.dir`.
     pub key: String,
-    /// As in the file.
+    /// The value as in the file.
     pub value: Json,
     /// `<file>:<line>`, `built in` or `default`.
     pub origin: String,
@@ -221,7 +221,7 @@ fn show_header(header: &str) -> String {
     if header.is_empty() { String::new() } else { format!("[{header}]") }
 }
 
-/// One value in one line of TOML.
+/// A value as TOML in one line.
 fn toml(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
@@ -235,5 +235,5 @@ fn toml(value: &Json) -> String {
 }
 
 const DEFAULT: &str = "default";
-/// In place of the value of a variable.
+/// Replaces the value of a variable, which may be secret.
 const HIDDEN: &str = "***";

@@ -1,4 +1,4 @@
-//! From a file to the configuration it means, or to the report of everything that is wrong with it.
+//! Loading a file into a configuration, or into a report of all its problems.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
@@ -429,7 +429,7 @@ fn a_missing_file_is_told_without_an_empty_excerpt() {
     assert!(!text.contains('|'), "{text}");
 }
 
-/// A secret put in every place somebody might put one; nothing that can be printed may show it.
+/// Puts a secret in every place where a user might write one; no printed output may show it.
 #[test]
 fn no_output_shows_a_secret_that_stands_in_the_file() {
     let section = "[upstreams.hub]\nregistry = \"docker.io\"\naccess = \"shared\"\n";

@@ -12,7 +12,7 @@ use crate::file::values::{ByteSize, Names};
 use crate::model::{Admin, Cache, Config, Prober, Proxy, Target, Tls, Upstream};
 use crate::paths::cache_dir;
 
-/// Resolves a file that was read. Problems go to the reader; with any there, the result is of no use.
+/// Resolves the values of a file. Problems are added to the reader; if there are any, the result must not be used.
 pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Config {
     let mut resolver = Resolver { folder, reader };
     let upstreams = resolver.below("upstreams", |resolver| {
@@ -115,7 +115,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The reader keeps it within its bounds.
+/// Converts the rate, which the reader has already limited to its bounds.
 fn rate(number: u64) -> NonZeroU32 {
     u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Upstreams: sections of the file, the built-in registries, and the rules that span their keys.
+//! Resolves upstreams: sections of the file, the built-in registries, and the rules that concern several keys.
 
 use std::ops::Range;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl Resolver<'_> {
         upstreams
     }
 
-    /// A section of the file.
+    /// Resolves a section of the file.
     fn section(&mut self, id: &Field<String>, raw: raw::Upstream) -> Option<Upstream> {
         let namesake = BUILT_IN.iter().find(|known| known.id == id.value);
         let registry = match (&raw.registry.value, namesake) {
@@ -138,8 +138,8 @@ impl Resolver<'_> {
         })
     }
 
-    /// A client's token is for the registry that issued it: it must not be sent to a second one, and nothing is fetched
-    /// without it.
+    /// Refuses two settings with `per-client` access: a second endpoint, because a client's token is for one registry and
+    /// must not be sent to another, and `complete`, because nothing is fetched without a client's token.
     fn callers_token(&mut self, raw: &raw::Upstream) {
         if raw.access.value == Access::PerClient && raw.endpoints.value.len() > 1 {
             let message = "`access = \"per-client\"` takes one endpoint: clients' tokens go to it alone";
@@ -153,8 +153,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// Design rule: an account silently opens private images to everybody who reaches the proxy, so the file must say
-    /// that this is meant.
+    /// Requires `access` if there are credentials: they open private images to every client that can connect to the
+    /// proxy, so the file must state that this is intended.
     fn access(&mut self, raw: &raw::Upstream) {
         let at_endpoint = raw.endpoints.value.iter().find_map(|endpoint| endpoint.credentials.span.clone());
         let Some(span) = raw.credentials.span.clone().or(at_endpoint) else {

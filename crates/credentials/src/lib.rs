@@ -1,4 +1,4 @@
-//! The credential of a registry, read from its source whenever a token is needed.
+//! Reads the credential of a registry from its source whenever a token is needed.
 //!
 //! ```text
 //!   Origin ── source ── docker_config ── keyring: which entry is for which image

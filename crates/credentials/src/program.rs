@@ -1,4 +1,4 @@
-//! The search for a program in the file system, without running it.
+//! Finds a program in the file system without running it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

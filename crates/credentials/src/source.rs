@@ -1,5 +1,5 @@
-//! Secrets are read here and nowhere else: from files anew each time one is needed, from programs as often as their
-//! answers' lifetimes ask.
+//! The only place that reads secrets. Files are read again each time a secret is needed; programs run again when the
+//! lifetime of their answer has ended.
 //!
 //! Nothing that holds a secret can be printed or serialised ([`oci::Secret`]), and errors name files, entries and
 //! programs, never contents.
@@ -16,23 +16,25 @@ use crate::keyring::Image;
 use crate::origin::{Helper, Origin};
 use crate::{helper, program, provider};
 
-/// A registry under one of its names.
+/// One name of a registry.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// As in image names, or as an endpoint is addressed.
+    /// The host in image names, or the host of an endpoint.
     pub host: RegistryHost,
-    /// Put before repository names there.
+    /// The prefix of repository names at that host.
     pub prefix: String,
 }
 
 impl Origin {
-    /// The live source of this credential. `places`: where its entry may stand, in order of preference.
+    /// The live source of this credential. `places` are the names under which its entry may be stored, in order of
+    /// preference.
     pub fn source(&self, places: Vec<Place>) -> Arc<dyn CredentialSource> {
-        // What helpers named in a docker configuration answer is kept as that of helpers named in ours.
+        // Answers of helpers that a docker configuration names are kept like those of helpers that our configuration
+        // names.
         Arc::new(Source { from: self.clone(), places, store: Helper::new("") })
     }
 
-    /// Opens every file and looks for every program of this credential, and runs none of them.
+    /// Opens every file and looks for every program of this credential; does not run the programs.
     ///
     /// # Errors
     /// If a file cannot be read or has no entry for `places`, or if a program is missing.
@@ -57,7 +59,7 @@ impl Origin {
     }
 }
 
-/// A credential that is read when it is asked for, so that a rotated Kubernetes secret counts at once.
+/// A credential that is read each time it is needed, so that a rotated Kubernetes secret takes effect at once.
 struct Source {
     from: Origin,
     places: Vec<Place>,
@@ -131,7 +133,7 @@ async fn password(username: &str, file: &Path) -> Result<Credential, CredentialE
     Ok(Credential::Basic { username: username.to_owned(), password: Secret::new(password) })
 }
 
-/// Off the workers: a secret may lie on a network file system.
+/// Reads a file on the blocking pool, because a secret may be on a network file system.
 async fn read(file: &Path) -> Result<Secret, CredentialError> {
     let path: PathBuf = file.to_owned();
     let failed = |why: String| CredentialError(format!("cannot read {}: {why}", file.display()));
@@ -157,7 +159,7 @@ fn no_entry(images: &[Image], config: &DockerConfig) -> String {
     format!("no entry for {}; it has: {present}", wanted.join(" or "))
 }
 
-/// Largest credential file: what a Kubernetes secret may hold.
+/// Largest credential file, bytes: the size limit of a Kubernetes secret.
 const FILE_MAX: u64 = 1024 * 1024;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub struct Digest {
     hex: Box<str>,
 }
 
-/// The hash functions that the OCI image specification registers and that we verify.
+/// The hash functions that the OCI image specification registers and pullgate verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256.
@@ -81,8 +81,8 @@ impl Digest {
     }
 }
 
-/// True for a digest of an algorithm that we do not verify, well-formed by the grammar of the OCI image specification
-/// ("Digests"): `algorithm:encoded`.
+/// True for a well-formed digest of an algorithm that pullgate does not verify. The grammar is `algorithm:encoded` (OCI
+/// image specification, "Digests").
 pub fn is_foreign(text: &str) -> bool {
     let Some((algorithm, encoded)) = text.split_once(':') else { return false };
     let separator = |c: char| matches!(c, '+' | '.' | '_' | '-');

@@ -1,5 +1,5 @@
-//! Durations as Go's `time.Duration` prints them. Registries' messages and credential providers' answers use this
-//! form.
+//! Durations in the form that Go's `time.Duration` prints. Messages of registries and answers of credential providers
+//! use this form.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Digests as the bytes of their hash: half the size of their text.
+//! Encodes digests as the raw bytes of their hash, which are half as long as their text.
 
 use oci::Digest;
 

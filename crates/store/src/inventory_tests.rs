@@ -1,4 +1,4 @@
-//! A purge takes the content it names, lists it before if asked to, and misses nothing.
+//! A purge removes all of the content that it names, and a dry run lists that content first.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! The disk: content by digest, permission by link, tags as small records.
+//! The store on the local disk: content by digest, access by link, tags as small records.
 //!
-//! Files are the truth (design decision 2). Content is committed once and never changed; records are one line of
-//! JSON each, replaced whole. A file that cannot be read counts as absent: a wiped or broken folder is a cold cache.
+//! The files decide what is stored (design decision 2). Content is committed once and never changed; a record is one
+//! line of JSON, replaced as a whole. A file that cannot be read counts as absent: a wiped or damaged folder is a cold
+//! cache.
 //!
 //! ```text
 //! lock                          held by one instance; names its holder
@@ -13,14 +14,14 @@
 //! v1/tmp/                       records and small content on their way; emptied at start
 //! ```
 //!
-//! The rooms, each with a map of its own, from the top down:
+//! The rooms from the top down; the `mod.rs` of each is its map:
 //!
-//! - [`Store`] (`store.rs`) is the handle of the proxy; `open.rs` puts its parts together
+//! - [`Store`] (`store.rs`) is the handle that the proxy uses; `open.rs` puts its parts together
 //! - `inventory`: lists of images, and purges
-//! - `tier/`: the seam of a second tier below this disk
+//! - `tier/`: the trait of a second tier below this disk
 //! - `checks/`: files on the disk are compared with their names
 //! - `space/`: the limits of the store, and the evictions that keep it within them
-//! - `content/`: bytes on their way in and out
+//! - `content/`: writing and reading content
 //! - `records/`: links, tags, pins, and the paths of all files
 //! - `disk/`: the file calls, and the lock of the folder
 

@@ -1,4 +1,4 @@
-//! Opens a store: takes its folder and lock, puts its parts together, and begins the jobs that run beside the requests.
+//! Opens a store: takes its folder and lock, puts its parts together, and starts its background jobs.
 
 use std::sync::Arc;
 
@@ -97,8 +97,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Begins the jobs that run beside the requests: the scan at start, the janitor and the scrub. None of them holds
-    /// the folder's lock.
+    /// Starts the background jobs: the scan at the start, the janitor, the scrub, and the checks of the lock and of
+    /// slow operations. None of them keeps the folder's lock after the store is dropped.
     fn keep_house(&self) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
         tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));

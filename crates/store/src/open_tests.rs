@@ -1,4 +1,4 @@
-//! A store is opened on a real folder.
+//! Opening a store on a real folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

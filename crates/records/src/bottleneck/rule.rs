@@ -1,9 +1,9 @@
 //! The rule that names the bottleneck of a pull.
 //!
-//! For each cause, take the wall time in which at least one object of the pull was held by it: objects that are held at
-//! the same time count once. The bottleneck is the cause with the most such time. It is named only if that time is at
-//! least [`TIME_MIN`] and at least [`SHARE_MIN_PERCENT`] of the pull's duration; otherwise nothing is worth naming. A tie
-//! goes to the cause that stands first in [`Bottleneck::ALL`].
+//! For each cause, take the wall time in which it held at least one object of the pull: objects that are held at the
+//! same time count once. The bottleneck is the cause with the most such time. It is named only if that time is at least
+//! [`TIME_MIN`] and at least [`SHARE_MIN_PERCENT`] of the pull's duration; otherwise the finding is
+//! [`Bottleneck::None`]. In a tie, the cause that comes first in [`Bottleneck::ALL`] is chosen.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub const SHARE_MIN_PERCENT: u32 = 20;
 pub struct Finding {
     /// The bottleneck.
     pub bottleneck: Bottleneck,
-    /// The wall time in which the bottleneck held at least one object; zero if nothing is worth naming.
+    /// The wall time in which the bottleneck held at least one object; zero if no bottleneck is named.
     pub held: Duration,
     /// The number of objects that the bottleneck held.
     pub objects: usize,

@@ -165,7 +165,7 @@ fn a_file_cut_at_any_length_is_read_or_replaced() {
     let whole = settings(&folder);
     write(&whole, (0..30).map(wide_pull));
     let bytes = fs::read(&whole.file).unwrap();
-    // SQLite takes a file of one byte for an empty one.
+    // SQLite treats a file of one byte as an empty one.
     let steps = (0..200)
         .step_by(7)
         .chain([1, 99, 100])
@@ -527,7 +527,7 @@ fn the_writer_keeps_to_the_limits_by_itself() {
     let recorder = open(&settings);
     recorder.record(PullRecord { start: Timestamp::default(), ..pull(0) });
     assert!(recorder.flush(LONG));
-    // The step of retention runs after the batch that the flush waited for, and before the next one.
+    // A retention step runs after the batch that a flush waits for and before the next batch.
     assert!(recorder.flush(LONG));
     drop(recorder);
     assert_eq!(count(&settings), 0);

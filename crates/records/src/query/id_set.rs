@@ -1,4 +1,4 @@
-//! A set of ids, a bit each.
+//! A set of ids as a bit set.
 
 /// The largest id that a set holds: 64 million images take 8 MiB.
 const ID_MAX: i64 = 64 << 20;

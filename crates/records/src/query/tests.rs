@@ -1,4 +1,4 @@
-//! Questions to real files, while a writer runs and when none does.
+//! Queries of real files, with and without a running writer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn after(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(NOON + millis)
 }
 
-/// Ten pulls that differ in everything that a filter asks for; the slowest began first.
+/// Ten pulls that differ in every property that a filter can test; the slowest began first.
 fn ten() -> Vec<PullRecord> {
     let outcomes = [PullOutcome::Hit, PullOutcome::Failed, PullOutcome::Absent, PullOutcome::Abandoned];
     let make = |n: i64| {
@@ -402,7 +402,7 @@ fn a_file_that_cannot_get_companions_is_read_all_the_same() {
     let file = Closed::with(ten());
     let odd = folder.path().join("r%?#\u{e9} .db");
     std::fs::copy(&file.settings.file, &odd).unwrap();
-    // A folder where SQLite would put its shared memory stands for a folder that must not be written.
+    // A folder at the path of SQLite's shared memory file simulates a folder that must not be written.
     let mut companion = odd.clone().into_os_string();
     companion.push("-shm");
     std::fs::create_dir(companion).unwrap();

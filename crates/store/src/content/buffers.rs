@@ -1,8 +1,7 @@
-//! Buffers for windows that must be copied (to TLS, or of content that still grows), from one budget for all readers.
+//! Buffers for windows that must be copied (for TLS, or because the content still grows). All readers share one budget.
 //!
-//! A window waits in its connection until the client takes it. Every reader gets at least a small window. Larger
-//! windows come out of the budget and shrink as it is used up: few readers get large windows, many readers get small
-//! ones.
+//! A window stays in memory until the client has received it. Every reader gets at least a small window. Larger windows
+//! come out of the budget and get smaller as it is used up: few readers get large windows, many readers get small ones.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,13 +15,13 @@ pub(crate) struct Buffers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Bytes of windows larger than [`SMALLEST`] that are being read into or wait for a client.
+    /// Bytes of all windows in use that are larger than [`SMALLEST`].
     out: AtomicUsize,
     /// Buffers of [`LARGEST`] bytes, to be used again.
     spare: Mutex<Vec<Box<[u8]>>>,
 }
 
-/// A window being read into.
+/// A window that is being filled from the file.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
@@ -31,7 +30,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffers {
-    /// A buffer of `wanted` bytes, or of fewer if the budget is short; never an empty one unless `wanted` is 0.
+    /// A buffer of `wanted` bytes, or of fewer if the budget is short; it is empty only if `wanted` is 0.
     pub(crate) fn window(&self, wanted: usize) -> Buffer {
         let left = BUDGET.saturating_sub(self.0.out.load(Ordering::Relaxed));
         let most = match left / SHARES {
@@ -95,7 +94,7 @@ impl Drop for Buffer {
     }
 }
 
-/// Bytes that a buffer takes of the budget.
+/// Bytes of the budget that a buffer uses.
 fn counted(buffer: &[u8]) -> usize {
     if buffer.len() > SMALLEST { buffer.len() } else { 0 }
 }

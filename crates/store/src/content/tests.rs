@@ -1,4 +1,4 @@
-//! Content on its way in and out, on a real folder.
+//! Writing and reading content in a real folder.
 
 use std::fs;
 use std::io;
@@ -44,7 +44,7 @@ async fn what_another_left_under_a_fills_name_is_never_committed_for_it() {
     let filled = tokio::task::spawn_blocking(move || {
         ingest.expect(15, room).unwrap();
         ingest.append(0, &[bytes]).unwrap();
-        // The folder was wiped, and an instance that is gone again began the same fill.
+        // The folder was wiped, and another instance, which has ended since, began the same fill.
         fs::remove_file(&partial).unwrap();
         fs::write(&partial, b"what others left").unwrap();
         ingest
@@ -99,7 +99,7 @@ async fn a_fill_that_begins_anew_leaves_no_word_of_what_it_cut_off() {
     assert_eq!(anew.spans().total(), 5);
     anew.cut(0).unwrap();
     anew.patch().write(6, &[Bytes::from_static(b"t")]).unwrap();
-    // The drop stands for the end of the process: bytes that no checkpoint covers are lost.
+    // The drop simulates the end of the process: bytes that no checkpoint covers are lost.
     drop(anew);
     assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 0);
 }
@@ -136,7 +136,7 @@ async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_t
                 let _ = begun.send(store.ingest(&digest).await.unwrap());
                 let _ = opened.send(());
             });
-            // The fill gets time to open the file that is about to go.
+            // Gives the fill time to open the file before it is removed.
             let _ = is_open.recv_timeout(Duration::from_millis(200));
         }
         Ok(())
@@ -284,7 +284,7 @@ async fn a_checkpoint_does_not_stop_the_fill() {
     assert!(resumed.spans().total() >= 32 << 20, "{}", resumed.spans().total());
 }
 
-/// A fill of `bytes` that has all of them.
+/// A fill that has received all of `bytes`.
 async fn filled(store: &Store, bytes: &'static [u8]) -> (Digest, Ingest, Verified) {
     let digest = Digest::sha256(bytes);
     let verified = digest.verify(bytes).unwrap();
@@ -305,7 +305,7 @@ const SYNC: Duration = Duration::from_secs(1);
 async fn a_file_that_is_replaced_as_soon_as_it_is_committed_is_not_believed() {
     for after_the_rename in [true, false] {
         let dir = TempDir::new().unwrap();
-        // A file that was kept open shows its loss where files are mapped, as the slow disk does not.
+        // A file that was kept open reports its loss only if files are mapped, and the slow disk does not map them.
         let store = match after_the_rename {
             true => on_a_slow_disk(dir.path()).await.0,
             false => open(dir.path(), u64::MAX).await,

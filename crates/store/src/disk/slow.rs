@@ -1,4 +1,4 @@
-//! The words of a slow disk: the operation, and the time it took.
+//! The report of a slow disk operation: the operation, and the time it took.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ oci::labels! {
     Operation {
         /// A file is opened.
         Open = "open";
-        /// Bytes of a file are read, or brought into memory.
+        /// Bytes of a file are read, or loaded into memory.
         Read = "read";
         /// Bytes of a file are written.
         Write = "write";
-        /// Space is set aside for a file, or a file is cut.
+        /// Disk space is allocated for a file, or a file is truncated.
         Reserve = "reserve";
         /// The data of a file is made durable.
         Sync = "sync";
-        /// A file is renamed to its place.
+        /// A file is renamed into place.
         Rename = "rename";
         /// The names in a folder are made durable.
         SyncFolder = "sync_folder";
@@ -23,19 +23,19 @@ oci::labels! {
         Remove = "remove";
         /// The entries of a folder, or the space of the file system, are read.
         List = "list";
-        /// A folder is made, or the times of a file are written.
+        /// A folder is created, or the timestamps of a file are written.
         Note = "note";
     }
 }
 
-/// An operation that took longer than [`SLOW`], or does so still.
+/// An operation that took longer than [`SLOW`], or that has already run longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slow {
     /// The operation.
     pub operation: Operation,
     /// Time since it began.
     pub took: Duration,
-    /// Whether it has ended. An operation is reported once while it runs, and once at its end.
+    /// Whether the operation has ended. A slow operation is reported once while it runs, and once at its end.
     pub ended: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The records of tags: they move forward only, however answers cross, and remember their moves.
+//! Tag records move forward only, in whatever order answers are written, and they remember their moves.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -132,7 +132,7 @@ async fn a_tag_that_a_clock_ahead_knew_is_gone_when_the_registry_says_so_today()
     assert_eq!(tag.get().await, Some(means("today", 11)));
 }
 
-/// Keeps the moves of tags that are reported.
+/// Collects the reported moves of tags.
 #[derive(Default)]
 struct Moves(Mutex<Vec<TagMove>>);
 
@@ -209,8 +209,8 @@ async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
     assert_eq!(tag.get().await, Some(means("a", 6)));
 }
 
-/// Requests are under way, answers wait for their manifest, endpoints lag behind each other. In whatever order they are
-/// written, the record is the answer to the latest request among those that were answered.
+/// Simulates requests that overlap, answers that wait for their manifest, and endpoints that lag behind each other. In
+/// whatever order the answers are written, the record is the answer to the latest request that was answered.
 #[tokio::test]
 async fn however_answers_cross_a_record_never_goes_back() {
     for seed in 0..40 {
@@ -225,7 +225,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
     for _ in 0..60 {
         now += random.u64(1..120);
         if open.is_empty() || random.bool() {
-            // A HEAD, a GET or a lagging endpoint gives some answer; only the time of the request counts.
+            // The answer may come from a HEAD, a GET or a lagging endpoint; only the time of the request counts.
             let answer = (random.u8(0..8) > 0).then(|| random.char('a'..='d').to_string());
             asked.insert(now, answer.clone());
             open.push(now);
@@ -242,7 +242,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
                 (None, Some(known)) => known.gone_at = known.gone_at.or(Some(at(question))),
                 (None, None) => continue,
             }
-            // A tag that is gone keeps the time since which it is gone.
+            // A tag that is gone keeps the time at which that was first seen.
             latest = expected.as_ref().unwrap().gone_at.map_or(question, seconds);
         }
         assert_eq!(tag.get().await, expected);

@@ -1,4 +1,4 @@
-//! Links: for one scope and kind each, absent when broken, and gone with their content.
+//! A link is for one scope and one kind, counts as absent when it is damaged, and is removed with its content.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ async fn what_is_purged_is_linked_nowhere_and_nothing_else_is_touched() {
             store.links().put(scope, *kind, digest, Link { media_type: None, size: 1000 }).await;
         }
     }
-    // As after a restart, some links are on the disk, some in memory, some in both.
+    // As after a restart, some links are only on the disk, some only in memory, and some in both.
     store.links().forget_remembered();
     store.links().get(&scopes[7], Kind::ALL[7 % 2], &purged).await.unwrap();
     fs::remove_file(store.0.folder.layout.link(&scopes[7], Kind::ALL[7 % 2], &purged)).unwrap();

@@ -1,4 +1,4 @@
-//! The health of the disk, for people to read. While the disk fails or is full, pulls pass through unstored.
+//! The health of the disk, for display. While the disk fails or is full, pulls pass through and nothing is stored.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,7 @@ use crate::events::{Events, Evicted, Quarantined};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
 
-/// Listens to the events on their way to the sink. It knows whether the store can store, and remembers the last
-/// trouble.
+/// Passes the events on to the sink, and keeps whether content can be stored and the last trouble.
 pub(crate) struct Health {
     events: Arc<dyn Events>,
     state: Mutex<State>,
@@ -24,9 +23,9 @@ pub(crate) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// Set from the time at which storing stops until something is stored again, or could be.
+    /// Set from the time at which storing stops until content is stored again, or can be.
     stopped: Option<Stopped>,
-    /// Trouble that concerns one content or one call, and the time at which it last happened.
+    /// Trouble with a single content or call, and the time at which it last happened.
     trouble: Option<(String, Instant)>,
     /// The last slow operation, and the time at which it was reported.
     slow: Option<(Slow, Instant)>,
@@ -37,7 +36,7 @@ impl Health {
         Self { events, state: Mutex::default() }
     }
 
-    /// The reason why content is not stored now, or was not lately.
+    /// The reason why content is not stored now, or was recently not stored.
     pub(crate) fn warning(&self) -> Option<String> {
         let state = self.state();
         let trouble = state.trouble.as_ref().filter(|(_, at)| at.elapsed() < REMEMBERED);
@@ -45,7 +44,7 @@ impl Health {
         stopped.or_else(|| trouble.map(|(trouble, _)| trouble.clone()))
     }
 
-    /// The state of a store that cannot store.
+    /// The reason why the store cannot store, and the time since when; `None` if it can.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         self.state().stopped.clone()
     }
@@ -55,12 +54,12 @@ impl Health {
         self.state().slow.filter(|(_, at)| at.elapsed() < time).map(|(slow, _)| slow)
     }
 
-    /// Notes that one content could not be stored, though others can.
+    /// Notes that one content could not be stored; other content still can.
     pub(crate) fn troubled(&self, trouble: String) {
         self.state().trouble = Some((trouble, Instant::now()));
     }
 
-    /// Notes that content cannot be stored, and reports a reason that is new.
+    /// Notes that content cannot be stored, and reports the reason if it is new.
     pub(crate) fn stop(&self, reason: StopReason, detail: String) {
         let mut state = self.state();
         let known = state.stopped.as_ref().filter(|stopped| stopped.reason == reason);
@@ -119,7 +118,7 @@ impl Events for Health {
             return;
         }
         match StopReason::of(error) {
-            // One file of another owner does not keep others from being stored.
+            // A single file of another owner does not stop other content from being stored.
             Some(StopReason::NoPermission) | None => self.troubled(failure(error)),
             Some(reason) => self.stop(reason, failure(error)),
         }

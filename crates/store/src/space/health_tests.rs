@@ -1,4 +1,4 @@
-//! The store says when it cannot store, when it can again, and which operation of the disk is slow.
+//! The store reports when it cannot store, when it can again, and which disk operation is slow.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::events::Events;
 use crate::store::Store;
 use crate::testing::{config, fill, open_watched, put};
 
-/// Keeps what is reported.
+/// Collects the reported events.
 #[derive(Default)]
 struct Reports {
     storing: Mutex<Vec<Option<StopReason>>>,
@@ -45,7 +45,7 @@ impl Events for Reports {
 }
 
 impl Reports {
-    /// Waits until storing has changed so many times, and returns how.
+    /// Waits until storing has stopped or resumed `times` times, and returns these changes.
     async fn storing(&self, times: usize) -> Vec<Option<StopReason>> {
         while self.storing.lock().unwrap().len() < times {
             self.changed.notified().await;
@@ -70,7 +70,7 @@ async fn a_file_system_that_is_filled_by_others_stops_storing_and_says_when_that
     for (space, reason) in [(full, StopReason::Full), (few_files, StopReason::NoInodes)] {
         let (_dir, store, trap, reports) = watched(1 << 30).await;
         trap.says(space);
-        // Nobody pulls: the janitor looks.
+        // There is no pull: the janitor finds the shortage.
         assert_eq!(reports.storing(1).await, [Some(reason)]);
         let stopped = store.standing().stopped.unwrap();
         assert_eq!(stopped.reason, reason);

@@ -17,7 +17,7 @@ use crate::records::scope::{Kind, Link, Scope};
 use crate::records::tag_record::TagRecord;
 use crate::testing::{config, fill, is_here, open, open_trapped, open_watched};
 
-/// Keeps the evictions that are reported.
+/// Collects the reported evictions.
 #[derive(Default)]
 struct Counting(std::sync::Mutex<Vec<(Evicted, u64)>>);
 
@@ -139,7 +139,7 @@ async fn the_file_systems_floors_are_kept() {
         store.scanned().await;
         let first = fill(&store, 1, 900).await.expect("room");
         trap.says(space);
-        // This file system always reports the same free space: there is never enough.
+        // This file system always reports the same free space, so eviction never frees enough.
         assert!(store.reserve(2000).await.is_none());
         assert!(!is_here(&store, &first).await);
         assert_eq!(*watch.0.lock().unwrap(), [(reason, 900)]);
@@ -170,7 +170,7 @@ async fn after_a_restart_what_was_used_last_stays_longest() {
         for seed in 0..10 {
             let digest = fill(&store, seed, 1000).await.unwrap();
             let path = store.0.folder.layout.blob(&digest);
-            // The seventh is the longest unused.
+            // The seventh is the least recently used.
             let age = Duration::from_secs(1000 - u64::from((seed + 3) % 10));
             let at = SystemTime::now() - age;
             store.0.folder.disk.note_use(&path, at).unwrap();
@@ -215,7 +215,7 @@ async fn a_wiped_folder_is_a_cold_cache() {
     let digests = [fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap()];
     fs::remove_dir_all(dir.path().join("v1")).unwrap();
     assert!(store.blob(&digests[0]).await.unwrap().is_none());
-    // The janitor learns of the loss and forgets the other content, too.
+    // The janitor is notified of the loss and forgets the other content, too.
     while store.usage().objects > 0 {
         tokio::task::yield_now().await;
     }

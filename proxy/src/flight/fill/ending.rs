@@ -180,6 +180,6 @@ impl<O: Origin> Fill<O> {
     /// Runs `how` with the file. True if it succeeded.
     pub(super) async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) -> bool {
         let done = tokio::task::spawn_blocking(move || how(ingest)).await;
-        done.is_ok_and(|done| done.map_err(|error| self.store.told(error)).is_ok())
+        done.is_ok_and(|done| done.map_err(|error| self.store.report(error)).is_ok())
     }
 }

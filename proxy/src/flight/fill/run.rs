@@ -273,7 +273,7 @@ impl<O: Origin> Fill<O> {
         let Some((sink, error)) = job.await else { return };
         self.sink = Some(sink);
         if let Some(error) = error {
-            self.store.told(error);
+            self.store.report(error);
             self.give_up_file().await;
         }
     }
@@ -331,7 +331,7 @@ impl<O: Origin> Fill<O> {
     pub(super) fn restart(&mut self) {
         (self.restarted, self.in_cells) = (true, false);
         if let Some(Err(error)) = self.sink.as_mut().map(Sink::restart) {
-            self.store.told(error);
+            self.store.report(error);
         }
     }
 

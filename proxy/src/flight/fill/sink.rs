@@ -48,7 +48,7 @@ impl Sink {
         });
         let Some((sink, hashed)) = hashed.await else { return bare };
         if let Err(error) = hashed {
-            store.told(error);
+            store.report(error);
         }
         sink
     }
