@@ -1,4 +1,4 @@
-//! The command line, as a person writes it.
+//! The command line.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! Numbers formatted for people.
 
-/// A number of seconds, formatted for people.
+/// A duration in seconds, formatted for people.
 pub(crate) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -10,7 +10,7 @@ pub(crate) fn age(seconds: u64) -> String {
     }
 }
 
-/// A number of things: `1 image`, `2 images`.
+/// A number with its noun: `1 image`, `2 images`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! The status page: what `/status.json` says, readable without a script, in the dark, and by a screen reader.
+//! The status page: the content of `/status.json` as HTML without scripts, with a dark mode, for screen readers too.
 
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, media};
-use loadtest::registry::{Answer, Ask, Registry, Rule};
+use loadtest::registry::{Answer, Registry, Request, Rule};
 use serde_json::json;
 use support::http::{self, End};
 use support::{Pullgate, Scratch, wait_until};
@@ -99,7 +99,7 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
     let padding = "x".repeat(10 << 20);
     let tags_of_10_mb = json!({ "name": "library/app", "tags": ["1"], "padding": padding });
     let referrers_of_10_mb = json!({ "schemaVersion": 2, "manifests": [], "padding": padding });
-    let itself = |ask: &Ask| format!("<{}>; rel=\"next\"", ask.target());
+    let itself = |request: &Request| format!("<{}>; rel=\"next\"", request.target());
     for (rest, rule, class) in [
         (&tags, Rule::tags().answer(Answer::json(200, &tags_of_10_mb)), "protocol_garbage"),
         (&tags, Rule::tags().html(), "protocol_garbage"),

@@ -132,7 +132,7 @@ async fn secrets_in_a_configuration_are_not_repeated_by_the_commands_that_read_i
 /// Failures of a registry, its token endpoint or its blob host; most of them repeat what they received.
 fn failures(cdn: &str) -> Vec<Rule> {
     let echo = |status: u16| {
-        move |asked: &loadtest::registry::Ask| {
+        move |asked: &loadtest::registry::Request| {
             let header = asked.header(http::header::AUTHORIZATION).unwrap_or("nothing");
             let told = format!("you said {header} {}", asked.form("refresh_token").unwrap_or_default());
             Answer::oci_error(status, "DENIED", &told).header("x-echo", &told)

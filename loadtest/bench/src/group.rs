@@ -1,4 +1,4 @@
-//! The groups of figures that can be asked for.
+//! The groups of figures that the option `--rows` selects.
 
 /// A group of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -1,16 +1,16 @@
-//! The arithmetic of figures.
+//! Statistics: histograms, quantiles and medians.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// For latencies of up to a minute, in nanoseconds, to three digits.
+/// A histogram of latencies up to a minute, in nanoseconds, with three significant digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("invariant: the bounds are in order")
 }
 
-/// Adds a latency, and those of the requests that would have been sent every `period` while it lasted (coordinated
-/// omission); no period, no others.
+/// Adds a latency, and the latencies of the requests that would have been sent every `period` during it (coordinated
+/// omission). A period of zero adds no others.
 pub(crate) fn record_with_omitted(histogram: &mut Histogram<u64>, latency: Duration, period: Duration) {
     histogram.saturating_record(nanoseconds(latency));
     let period = nanoseconds(period);
@@ -35,7 +35,7 @@ pub(crate) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1e6
 }
 
-/// The middle value; of two middle ones their mean; NaN of none.
+/// The median: the middle value, or the mean of the two middle values; NaN if there are none.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Answers that no proper server sends: cut, reset, stalled, dripped, never begun.
+//! Answers with faults of delivery: cut, reset, stalled, dripped, never begun.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Left alone, the registry is a good one.
+//! Without rules the registry behaves correctly.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Images are what real clients expect: skopeo copies them from the registry and from a layout folder.
+//! Real clients accept the images: skopeo copies them from the registry and from a layout folder.
 
 use std::path::Path;
 

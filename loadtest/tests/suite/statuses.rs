@@ -1,4 +1,4 @@
-//! Answers that are proper HTTP and still wrong; and which requests a rule is for.
+//! Answers that are valid HTTP with wrong content, and the selection of requests by a rule.
 
 use loadtest::registry::{Answer, At, Kind, Rule, TooMany};
 

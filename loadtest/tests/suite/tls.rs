@@ -1,4 +1,4 @@
-//! Certificates and handshakes that go wrong, each in its own way.
+//! Faults of certificates and handshakes.
 
 use std::{io, sync::Arc, time::Duration};
 

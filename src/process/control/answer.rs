@@ -1,4 +1,4 @@
-//! Answers to requests of commands, from the store and the proxy.
+//! Answers the requests of commands from the store and the proxy.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use store::inventory::Purge;
 
 use super::protocol::{Reply, Request};
 
-/// Answers what needs no upstream, from the store alone.
+/// Answers the requests that need only the store, and no upstream.
 pub(crate) async fn look(store: &Store, request: &Request) -> Reply {
     let reply: io::Result<Reply> = match request {
         Request::Ls => store.images().await.map(document),

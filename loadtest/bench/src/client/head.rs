@@ -12,10 +12,10 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads a head, if `bytes` hold a whole one.
+    /// Parses a head, if `bytes` hold a whole one.
     ///
     /// # Errors
-    /// If the answer is not 200 with a length: then there is nothing to measure.
+    /// If the answer is not 200 with a length; then it cannot be measured.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Error> {
         let mut headers = [httparse::EMPTY_HEADER; 48];
         let mut response = httparse::Response::new(&mut headers);

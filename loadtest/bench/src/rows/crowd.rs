@@ -1,4 +1,4 @@
-//! A layer that is not cached, and two hundred clients that ask for it at once.
+//! A layer that is not cached, requested by two hundred clients at once.
 
 use std::{thread, time::Duration};
 

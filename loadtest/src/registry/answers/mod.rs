@@ -1,4 +1,4 @@
-//! The answers of a good registry: content, access, quota and signed URLs; and the shapes of a 429.
+//! The answers of a correct registry (content, access, quota and signed URLs), and the forms of a 429.
 
 pub(super) mod access;
 pub(super) mod content;
