@@ -1,4 +1,4 @@
-//! The real programs by themselves, without pullgate: the basis of the other tests.
+//! Tests of the real programs without pullgate, on which the other tests rely.
 
 #![allow(clippy::unwrap_used)]
 

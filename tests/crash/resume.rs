@@ -69,5 +69,5 @@ impl Half {
     }
 }
 
-/// The most that is fetched again after a crash, in bytes (design decision 4).
+/// The most bytes that are fetched again after a crash (design decision 4).
 const CHECKPOINT: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! A bad day at the registry, and what a cluster notices of it with pullgate in between.
+//! A bad day of a registry, and its effect on a cluster that pulls through pullgate.
 //!
 //! Nineteen plain clients and a real containerd pull all day long. Meanwhile the upstream's quota runs out, its token
 //! server goes down, its certificate expires and its blob host disappears; at the end all faults are gone. `DAY` is

@@ -1,6 +1,6 @@
-//! The dashboard: portable, readable without prior knowledge, with queries only for series that exist.
+//! The dashboard: it is portable, its panels explain themselves, and its queries name only existing series.
 //!
-//! The rules are those of Grafana's dashboard linter that concern the content of the file.
+//! The checks are the rules of Grafana's dashboard linter for the content of the file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

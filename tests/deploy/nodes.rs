@@ -1,4 +1,4 @@
-//! The node files: read with the parser of their format and compared with what containerd does with them.
+//! The node files: the tests parse each in its format, and compare it with containerd's requirements.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Requests and documents that are refused: the client is told so, the request goes nowhere else, and nothing is
+//! Requests and documents that pullgate refuses: the client gets an error, nothing is sent upstream, and nothing is
 //! stored.
 
 use std::fs;
@@ -88,8 +88,8 @@ async fn what_is_no_request_ends_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// One page at a time is requested and relayed; an answer that is not a page, or a link that leads nowhere, gets its
-/// own error.
+/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an
+/// error.
 #[tokio::test]
 async fn lists_that_are_none_or_never_end_are_bounded() {
     let scratch = Scratch::new();

@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pullgate", &["config", "credentials", "loadtest", "oci", "prober", "proxy", "registry", "store"]),
 ];
 
-/// Libraries that only some packages may use: protocols and libraries that would blur a boundary elsewhere.
+/// Libraries that only these packages may use, because a use elsewhere would break a boundary between packages.
 const RESERVED: &[(&str, &[&str])] = &[
     ("metrics", &["prober", "proxy", "pullgate"]),
     ("clap", &["bench", "pullgate"]),

@@ -1,4 +1,4 @@
-//! Checks that folders are small enough to be read as a table of contents, and that every file has a module doc.
+//! Checks that no folder has too many files, and that every file has a module doc.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client that shows everything: headers as sent, bytes as received, and how the connection ended.
+//! A small HTTP/1.1 client that hides nothing: it returns headers and bytes unchanged, and how the connection ended.
 //!
 //! It shares no code with the product, so it cannot have the same bugs.
 
@@ -39,8 +39,8 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
     }
 }
 
-/// Sends bytes unchanged, valid or not, and reads the whole answer. The server must end the connection; the bytes ask
-/// for that only if they contain such a header.
+/// Sends bytes unchanged, valid or not, and reads the whole answer. The server must end the connection; a `Connection:
+/// close` is not added.
 pub async fn raw(address: &str, bytes: &[u8]) -> Answer {
     let mut stream = connect(address).await;
     stream.write_all(bytes).await.expect("the bytes to be sent");
@@ -86,7 +86,7 @@ impl Request {
         self
     }
 
-    /// Adds secrets that must go to no other party; neither these nor others may come back in the answer.
+    /// Adds secrets that pullgate must not pass on. The answer may contain neither these secrets nor others.
     #[must_use]
     pub(crate) fn carrying_secrets(mut self) -> Self {
         self.searched = true;
