@@ -117,7 +117,7 @@ fn quota(registry: &Registry) -> Markup {
     }
 }
 
-/// Our own count of the quota, beside the registry's headers.
+/// Our own count of the quota, next to the registry's headers.
 fn counted(quota: &QuotaSeen) -> Markup {
     html! {
         @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }

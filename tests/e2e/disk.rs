@@ -1,4 +1,4 @@
-//! A disk that is full or cannot be written, and recovers: pulls pass through meanwhile.
+//! A disk that is full or cannot be written, and later recovers; until then pulls pass through.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -21,7 +21,7 @@ struct World {
 }
 
 impl World {
-    /// Starts; `below` is the part of the cache folder that lies on the small file system.
+    /// Starts pullgate and the registry. `below` is the part of the cache folder that is on the small file system.
     async fn start(below: &str) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();

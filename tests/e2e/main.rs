@@ -21,7 +21,7 @@
 //! - `loops`: mirrors that point at themselves and at each other.
 //! - `rotation`: secrets and certificate authorities that change while pullgate runs.
 //! - `endpoints`: several addresses of one registry, another pullgate among them.
-//! - `recovery`: a registry that hangs, and one that comes back after a long outage.
+//! - `recovery`: a registry that hangs, and one that works again after a long outage.
 //! - `access`: two tenants and one digest, where each client proves its own access.
 //! - `secrets`: the places where a credential must never appear.
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.

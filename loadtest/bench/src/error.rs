@@ -51,7 +51,7 @@ pub(crate) enum Error {
 
 /// Names the action that failed when the system refuses.
 pub(crate) trait Doing<T> {
-    /// The error says `what` was tried.
+    /// Adds `what` to the error: the action that failed.
     fn doing(self, what: impl Into<String>) -> Result<T, Error>;
 }
 

@@ -9,7 +9,7 @@ pub(crate) enum Group {
     Tls,
     /// A cached manifest, by digest and by tag.
     Manifest,
-    /// A small manifest beside streaming layers.
+    /// A small manifest, requested while layers stream.
     Beside,
     /// A layer that is not cached, one client.
     Cold,

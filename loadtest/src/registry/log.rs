@@ -36,7 +36,7 @@ pub struct Exchange {
     pub repository: Option<String>,
     /// The tag or digest, where the path names one.
     pub reference: Option<String>,
-    /// Whether `Authorization` was sent.
+    /// True if `Authorization` was sent.
     pub authorized: bool,
     /// The status of the answer; `None` until there is one.
     pub status: Option<u16>,
@@ -130,7 +130,7 @@ impl Log {
 }
 
 impl Exchange {
-    /// Whether the path names this digest or tag.
+    /// True if the path names this digest or tag.
     pub fn names(&self, reference: &str) -> bool {
         self.reference.as_deref() == Some(reference)
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   hosts: host ── greeting (TLS or trouble) ── connection (hyper) ──┬── rules: book picks a rule's script
-//!                                                                    ├── answers: honest, then edited by the script
+//!                                                                    ├── answers: correct, then changed by the script
 //!                                                                    └── by_hand, when no proper HTTP server would send it
 //! ```
 //!

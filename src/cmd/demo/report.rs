@@ -25,7 +25,7 @@ pub(super) enum Event<'a> {
         evidence: Option<&'a str>,
         fix: Option<&'a str>,
     },
-    /// A pull through the mirror, beside the pull of a node without the mirror.
+    /// A pull through the mirror, compared with that of a node without the mirror.
     Pull { good: bool, image: &'a str, mirror: &'a Pulled, without_mirror: &'a Alone },
     /// All scenes were played.
     End { once: bool, as_expected: bool },

@@ -1,4 +1,4 @@
-//! A small request on a schedule, beside other load.
+//! A small request on a schedule, at the same time as other load.
 
 use std::{
     io::{Read, Write},

@@ -1,4 +1,4 @@
-//! A small manifest beside layers that stream as fast as they can.
+//! A small manifest, requested while layers stream at full speed.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

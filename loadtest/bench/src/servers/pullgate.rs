@@ -40,7 +40,7 @@ pub(super) fn start(binary: &Path, folder: &Path, setting: &Setting) -> Result<S
     Ok(Started { process, addr, admin: Some(admin), port: None })
 }
 
-/// True if this binary knows these keys of an upstream.
+/// True if this binary accepts the upstream keys of `setting`.
 pub(crate) fn knows(binary: &Path, folder: &Path, setting: &Setting) -> Result<bool, Error> {
     let file = folder.join("question.toml");
     write(&file, &config(folder, setting))?;

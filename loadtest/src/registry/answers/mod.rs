@@ -2,7 +2,7 @@
 
 pub(super) mod access;
 pub(super) mod content;
-pub(super) mod honest;
+pub(super) mod correct;
 pub(super) mod quota;
 pub(super) mod signed_urls;
 pub(super) mod too_many;

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 
 use super::{by_hand::Sending, wire::Wire};
-use crate::registry::answers::honest;
+use crate::registry::answers::correct;
 use crate::registry::log::{Connected, Record};
 use crate::registry::message::{Answer, Request};
 use crate::registry::rules::script::Script;
@@ -87,7 +87,7 @@ impl Connection {
         }
         let mut answer = match &script.replace {
             Some(replace) => replace(request),
-            None => honest::answer(&self.shared, request),
+            None => correct::answer(&self.shared, request),
         };
         script.edit(&mut answer);
         answer

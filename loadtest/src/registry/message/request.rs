@@ -73,7 +73,7 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the request carries `Authorization`.
+    /// True if the request has `Authorization`.
     pub fn is_authorized(&self) -> bool {
         self.headers.contains_key(header::AUTHORIZATION)
     }

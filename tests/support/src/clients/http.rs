@@ -192,7 +192,7 @@ impl Reading {
         Self { status, headers, stream, received, without_body, searched: false }
     }
 
-    /// The body without its framing, and true if the framing says that it is complete.
+    /// The body without its framing, and true if the body is complete according to its framing.
     fn framed(&self) -> (Bytes, bool) {
         let raw = Bytes::copy_from_slice(&self.received);
         if self.without_body {
