@@ -37,7 +37,7 @@ pub(crate) struct Status {
     pub(crate) phase: &'static str,
     /// Seconds since the start.
     pub(crate) uptime_seconds: u64,
-    /// Faults of the process that leave it ready: a cache that cannot store, a refused reload.
+    /// Faults of the process itself that cost no readiness: a cache that cannot store, a refused reload.
     pub(crate) warnings: Vec<String>,
     /// Every configured registry.
     pub(crate) registries: Vec<Registry>,

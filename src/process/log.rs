@@ -40,7 +40,7 @@ pub(crate) fn install(format: LogFormat, level: Option<&str>, usual: &str) -> Re
     Ok(())
 }
 
-/// Prints or logs the address of a listener.
+/// Tells where a part listens.
 pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     match format() {
         LogFormat::Text => eprintln!("pullgate: {part} listening on {address}"),
