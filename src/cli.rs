@@ -56,8 +56,7 @@ pub(crate) enum Command {
     Proxy,
     /// Run the prober alone.
     Prober,
-    /// Run a demonstration on this machine: real pulls through the mirror, from an embedded registry that misbehaves on a
-    /// schedule.
+    /// Run a demonstration on this machine: real pulls through the mirror, from an embedded registry that misbehaves on a schedule.
     Demo {
         /// Run the cycle once and exit 0 if every pull went as expected.
         #[arg(long)]

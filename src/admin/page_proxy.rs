@@ -48,5 +48,5 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
     }
 }
 
-/// From the best outcome of a request to the worst.
+/// The outcomes of requests, from the best to the worst.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "refused", "failed"];

@@ -51,7 +51,7 @@ pub(crate) struct Status {
 pub(crate) struct Registry {
     /// The registry's host as in image names.
     pub(crate) registry: String,
-    /// Its short id in the configuration.
+    /// The upstream's short id in the configuration.
     pub(crate) id: String,
     /// The addresses of its API.
     pub(crate) endpoints: Vec<String>,
@@ -97,7 +97,7 @@ pub(crate) struct PausedSeen {
 pub(crate) struct QuotaStated {
     /// Pulls allowed in a window.
     pub(crate) limit: Option<u64>,
-    /// Pulls left.
+    /// Remaining pulls in the window.
     pub(crate) remaining: Option<u64>,
     /// The length of the window, in seconds.
     pub(crate) window_seconds: Option<u64>,
@@ -115,8 +115,7 @@ pub(crate) struct QuotaSeen {
     /// Requests that may still be sent; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if no requests are
-    /// sent.
+    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if no requests are sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
     /// Requests counted against the quota that are in flight or held.

@@ -358,8 +358,7 @@ fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
 }
 
-/// Returns `value` if it is a known label value or there is room for it. The number of values that upstreams can add is
-/// bounded.
+/// Returns `value` if it is a known label value or there is room for it. The number of values that upstreams can add is bounded.
 fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
     let at = match known.iter().position(|other| other == value) {
         Some(at) => at,

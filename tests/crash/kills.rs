@@ -178,8 +178,7 @@ impl Tally {
     }
 }
 
-/// A client that pulls one image after another until the sender of addresses is dropped. After a cut it waits for the
-/// next address.
+/// A client that pulls one image after another until the sender of addresses is dropped. After a cut it waits for the next address.
 async fn pull_on(images: Vec<Image>, mut address: watch::Receiver<String>, mut random: Rng) -> Tally {
     let mut tally = Tally::default();
     while address.has_changed().is_ok() {

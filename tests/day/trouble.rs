@@ -64,8 +64,7 @@ impl Trouble {
         }
     }
 
-    /// The classes with which pullgate may refuse content that is not cached; `upstream_paused` occurs while the breaker is
-    /// open.
+    /// The classes with which pullgate may refuse content that is not cached; `upstream_paused` occurs while the breaker is open.
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Morning | Self::Evening => &[],

@@ -88,8 +88,7 @@ async fn what_is_no_request_ends_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an
-/// error.
+/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an error.
 #[tokio::test]
 async fn lists_that_are_none_or_never_end_are_bounded() {
     let scratch = Scratch::new();

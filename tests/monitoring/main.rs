@@ -1,5 +1,4 @@
-//! From a broken upstream to a notification: the real binary, a real Prometheus and Alertmanager, the shipped rules and
-//! dashboard.
+//! From a broken upstream to a notification: the real binary, a real Prometheus and Alertmanager, the shipped rules and dashboard.
 //!
 //! [`trouble`] is the setup of every test: one pullgate in front of registries that each have one fault. `alerts` and
 //! `dashboard` check the results in Prometheus; `scrape` and `page` check the metrics and the status page of the binary.

@@ -24,7 +24,7 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    /// All of them, in the order of the table.
+    /// All groups, in the order of the table.
     pub(crate) fn all() -> Vec<Self> {
         <Self as clap::ValueEnum>::value_variants().to_vec()
     }

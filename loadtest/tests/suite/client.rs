@@ -66,7 +66,7 @@ pub(crate) fn layer_path(image: &Image) -> String {
     format!("/v2/library/app/blobs/{}", image.layers[0].digest)
 }
 
-/// GET on a connection of its own.
+/// GET on a new connection.
 pub(crate) async fn get(registry: &Registry, path: &str) -> Reply {
     request(registry.addr(), "GET", path, &[]).await
 }
@@ -75,7 +75,7 @@ pub(crate) async fn head(registry: &Registry, path: &str) -> Reply {
     request(registry.addr(), "HEAD", path, &[]).await
 }
 
-/// One request on a connection of its own. Panics when no status line comes.
+/// One request on a new connection. Panics if no status line arrives.
 pub(crate) async fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     exchange(&mut stream, method, path, headers).await.unwrap().expect("a status line")

@@ -1,7 +1,6 @@
-//! Real containerds that log in with a tenant's secret: they get right images with few requests, and no content without
-//! access.
+//! Real containerds that log in with a tenant's secret: they get right images with few requests, and no content without access.
 //!
-//! With `ctr --user`, and by CRI as the kubelet pulls with a pod's `imagePullSecrets`.
+//! They log in by `ctr --user`, and by CRI, as the kubelet does with a pod's `imagePullSecrets`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

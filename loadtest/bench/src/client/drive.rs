@@ -30,7 +30,7 @@ use crate::{
     stats,
 };
 
-/// A load.
+/// A load on one server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load<'a> {
     /// The process whose processor time is measured.

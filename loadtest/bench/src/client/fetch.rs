@@ -1,4 +1,4 @@
-//! One answer, timed.
+//! Fetches one answer and measures its times.
 
 use std::{
     io::{Read, Write},

@@ -25,7 +25,7 @@ pub(crate) enum Reading {
 }
 
 impl Target {
-    /// Plain HTTP.
+    /// A request over plain HTTP.
     pub(crate) fn plain(addr: SocketAddr, path: &str) -> Self {
         Self { addr, path: path.to_owned(), tls: None }
     }

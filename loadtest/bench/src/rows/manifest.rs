@@ -12,7 +12,7 @@ use crate::{
     upstream::{Content, Offer, Upstream},
 };
 
-/// By digest, then by tag.
+/// Measures requests by digest, then by tag.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let mut upstream = Upstream::start(&Offer { images: 1, layer: SMALL_LAYER, rate: 0 })?;
     let setting = Setting::plain(Cores::OneEach, &upstream);

@@ -28,7 +28,7 @@ pub enum Access {
         /// The password.
         password: String,
     },
-    /// Tokens.
+    /// Bearer tokens.
     Tokens(Tokens),
 }
 

@@ -7,7 +7,7 @@ use crate::registry::message::Answer;
 pub struct Quota {
     /// GETs per window.
     pub limit: u64,
-    /// GETs left.
+    /// Remaining GETs.
     pub remaining: u64,
     /// The stated window, in seconds.
     pub window_secs: u64,

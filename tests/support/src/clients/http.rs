@@ -252,9 +252,9 @@ impl Answer {
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By a FIN: all bytes that were sent have arrived.
+    /// It ended by a FIN: all bytes that were sent have arrived.
     Closed,
-    /// By an RST: bytes may be lost, and containerd fails the pull.
+    /// It ended by an RST: bytes may be lost, and containerd fails the pull.
     Reset,
 }
 

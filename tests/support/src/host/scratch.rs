@@ -102,8 +102,7 @@ pub(crate) fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
-/// Free space in percent below which pullgate may have stored nothing during a test, because other tests used more space
-/// then.
+/// Free space in percent below which pullgate may have stored nothing during a test, because other tests used more space then.
 const SCARCE_PERCENT: u64 = 8;
 const SHOWN_LINES: usize = 30;
 const SHOWN_COLUMNS: usize = 300;
