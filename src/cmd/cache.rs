@@ -209,7 +209,7 @@ fn row(image: &Image) -> [String; 6] {
     ]
 }
 
-/// The hint for a command without `--config`: the running instance may use another folder.
+/// The hint for a command without a configuration file: the running instance may use another folder.
 fn hint(loaded: &Loaded) -> &'static str {
     if loaded.path.is_some() {
         ""

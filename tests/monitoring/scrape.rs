@@ -114,7 +114,7 @@ fn family(series: &str) -> &str {
     stripped.unwrap_or(series)
 }
 
-/// The outcomes of requests and pulls. A pull may also end with a challenge, which the node answers in a new pull.
+/// The outcomes of requests and pulls. A pull may also end with the challenge, which the node then answers.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "absent", "abandoned", "refused", "failed"];
 
 const LABELS: &[(&str, &str)] = &[

@@ -38,7 +38,7 @@ pub(crate) async fn look(store: &Store, request: &Request) -> Reply {
 
 pub(super) async fn answer(proxy: &Proxy, text: &str) -> Reply {
     match serde_json::from_str::<Request>(text) {
-        Err(error) => Reply::Usage(format!("not a question this version knows: {error}")),
+        Err(error) => Reply::Usage(format!("this version does not know the request: {error}")),
         Ok(Request::Warm { image, platforms }) => match image.parse::<ImageName>() {
             Err(error) => Reply::Usage(format!("{image}: {error}")),
             Ok(name) => match proxy.warm(&name, &platforms).await {
