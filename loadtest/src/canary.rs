@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_found_in_every_disguise_and_nowhere_else() {
+    fn the_canary_is_found_in_every_encoding_and_nowhere_else() {
         for before in ["", "u:", "user:", "user-1:", "x"] {
             for after in ["", "-", "-password", "!!"] {
                 let text = format!("{before}{CANARY}{after}");

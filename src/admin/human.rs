@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_write_them() {
+    fn numbers_are_formatted_for_people() {
         assert_eq!((count(1, "upstream"), count(2, "upstream")), ("1 upstream".into(), "2 upstreams".into()));
         assert_eq!((size(512), size(5 << 40)), ("512 B".into(), "5.0 TiB".into()));
         assert_eq!((age(59), age(7200)), ("59 s".into(), "2 h 0 min".into()));

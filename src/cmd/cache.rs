@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_a_header_and_a_total_and_an_empty_one_says_so() {
+    fn a_list_has_a_header_and_a_total_and_an_empty_list_has_a_message() {
         let loaded = Config::load(None).unwrap();
         let text = list(&[image("a.test/app:1", true), image("a.test/longer:1", false)], &loaded);
         let lines: Vec<_> = text.lines().collect();

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_whole_and_refers_to_no_other() {
+    fn the_page_is_complete_and_refers_to_no_other_page() {
         let mut page_bytes = Vec::new();
         page(&mut page_bytes).unwrap();
         let text = String::from_utf8(page_bytes).unwrap();

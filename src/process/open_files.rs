@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shortage_is_told_by_what_connections_need() {
+    fn a_shortage_depends_on_the_number_of_connections() {
         assert_eq!(shortage(Some(1024), 16384), Some((1024, 34_048)));
         assert_eq!(shortage(Some(34_048), 16384), None);
         assert_eq!(shortage(None, usize::MAX), None);

@@ -19,7 +19,7 @@ use crate::reader::{Came, Part, fetch};
 use crate::setup::{self, REGISTRY, files_below};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_moment_it_keeps_only_what_is_right_and_serves_on() {
+async fn after_a_kill_at_any_moment_only_correct_files_remain_and_pulls_succeed() {
     let kills = std::env::var("KILLS").map_or(KILLS, |kills| kills.parse().expect("KILLS is a number"));
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SEED={seed} KILLS={kills}");

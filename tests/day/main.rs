@@ -26,7 +26,7 @@ use trouble::Trouble;
 use world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_cached_fails_on_a_bad_day_and_nobody_asks_twice() {
+async fn on_a_bad_day_no_cached_pull_fails_and_no_cached_digest_is_requested() {
     let day = Day::from_env();
     let world = World::start(day).await;
     let mut report = Report::default();

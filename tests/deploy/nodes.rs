@@ -46,7 +46,7 @@ fn hosts_files_suit_every_containerd() {
 }
 
 #[test]
-fn default_has_no_server_and_says_what_it_costs() {
+fn default_has_no_server_and_states_its_costs() {
     let file = files::toml(DEFAULT);
     assert_eq!(file.keys().collect::<Vec<_>>(), ["host"]);
     assert_one_mirror(&file, "_default");

@@ -24,7 +24,7 @@ fn no_crate_has_a_circle_of_files() {
 }
 
 #[test]
-fn a_circle_is_found_where_there_is_one() {
+fn a_circle_is_found() {
     let files = [
         ("", "mod a;\nmod b;\npub use a::A;"),
         ("a", "use crate::b::B;\npub struct A(B);"),

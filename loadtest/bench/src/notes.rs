@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_survive_the_next_run() {
+    fn a_new_run_keeps_the_notes() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let first = Notes::of(Some(file.path()));
         assert!(first.markdown().contains(TITLE));

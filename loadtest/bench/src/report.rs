@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_taken_is_a_dash_and_reaches_nothing() {
+    fn a_figure_that_was_not_taken_is_a_dash_and_misses_its_goal() {
         let section = Section::new("title", "how");
         assert_eq!(number(section.median("nobody", SPEED), 1), "–");
         let ratio = Ratio { what: String::new(), value: f64::NAN, goal: Goal::AtMost(1.0) };

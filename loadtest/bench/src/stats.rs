@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wild_round_does_not_move_the_median() {
+    fn one_outlier_does_not_change_the_median() {
         assert_eq!(median(&[3.0, 900.0, 2.0]), 3.0);
         assert_eq!(median(&[1.0, 2.0]), 1.5);
         assert!(median(&[]).is_nan());
     }
 
     #[test]
-    fn latencies_are_told_in_milliseconds() {
+    fn quantiles_are_in_milliseconds() {
         let mut latencies = histogram();
         (1..=100).for_each(|ms| record(&mut latencies, Duration::from_millis(ms)));
         assert!((quantile_ms(&latencies, 0.5) - 50.0).abs() < 0.1);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_stands_for_the_requests_it_kept_from_being_sent() {
+    fn a_long_latency_also_counts_for_the_omitted_requests() {
         let mut latencies = histogram();
         record_with_omitted(&mut latencies, Duration::from_millis(10), Duration::from_millis(2));
         assert_eq!(latencies.len(), 5, "10, 8, 6, 4 and 2 ms");

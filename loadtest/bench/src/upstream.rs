@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offer_is_read_back() {
+    fn the_announced_images_are_parsed() {
         let offered = json!({ "images": [{
             "tag": "1", "manifest": "sha256:m", "layer": "sha256:l", "layer_bytes": 7, "manifest_bytes": 9,
         }] });

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_told_in_kibibytes() {
+    fn kibibytes_become_bytes() {
         let status = "Name:\tx\nRssAnonymous:\t1 kB\nRssAnon:\t    2048 kB\nRssFile:\t 1 kB\n";
         assert_eq!(status_bytes(status, "RssAnon"), Some(2 << 20));
         assert_eq!(status_bytes(status, "RssShmem"), None);

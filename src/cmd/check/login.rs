@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_good_password_is_accepted_and_a_bad_one_is_named() {
+    async fn a_good_password_is_accepted_and_a_bad_password_gives_its_class() {
         let registry = Registry::start().await.unwrap();
         for access in [
             Access::Tokens(Tokens::new().user("me", "right")),

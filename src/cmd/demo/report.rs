@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_is_told_once_and_colour_only_where_it_is_wanted() {
+    fn a_class_is_printed_once_and_colour_only_on_request() {
         let event = Event::Verdict {
             good: true,
             registry: "r",

@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_counts_without_its_head_and_ends_at_its_length() {
+    fn only_body_bytes_are_counted_up_to_the_length() {
         let mut state = State::Head(Vec::new());
         let (step, bytes) = state.received(b"HTTP/1.1 200 OK\r\nContent-Le", 0).unwrap();
         assert!(matches!(step, Step::More) && bytes == 0);

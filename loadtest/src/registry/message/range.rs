@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_resolve_as_the_rfc_says() {
+    fn ranges_resolve_as_in_the_rfc() {
         let of_ten = |value| spec(value).map(|(first, last)| resolve(first, last, 10));
         assert_eq!(of_ten("bytes=0-"), Some(Some(0..10)));
         assert_eq!(of_ten("bytes=2-4"), Some(Some(2..5)));

@@ -351,20 +351,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_body_is_told_from_a_whole_one() {
+    async fn a_cut_body_differs_from_a_whole_one() {
         let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", End::Closed).await;
         let answer = get(&address, "/").send().await;
         assert_eq!((answer.is_whole(), answer.end), (false, End::Closed));
     }
 
     #[tokio::test]
-    async fn a_reset_is_told_from_a_close() {
+    async fn a_reset_differs_from_a_close() {
         let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", End::Reset).await;
         assert_eq!(get(&address, "/").send().await.end, End::Reset);
     }
 
     #[tokio::test]
-    async fn a_head_promises_a_length_and_brings_no_body() {
+    async fn a_head_has_a_length_and_no_body() {
         let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", End::Closed).await;
         let answer = head(&address, "/").send().await;
         assert!(answer.is_whole());
