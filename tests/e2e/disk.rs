@@ -1,4 +1,4 @@
-//! A disk that is full or cannot be written, and later recovers; until then pulls pass through.
+//! A disk that is full or cannot be written, and recovers: pulls pass through meanwhile.
 
 use std::fs::{self, File};
 use std::io::Write;
