@@ -1,4 +1,4 @@
-//! The command line, as a person writes it.
+//! The command line.
 
 use std::path::PathBuf;
 
@@ -32,12 +32,12 @@ pub(crate) struct Common {
     /// Form of the log on stderr: text or json.
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) log: LogFormat,
-    /// Log filter: error, warn, info, debug or trace, also by module (warn,pullgate=debug); else RUST_LOG.
+    /// Log filter: error, warn, info, debug or trace, also by module (warn,pullgate=debug); by default RUST_LOG.
     #[arg(long, global = true, value_name = "LEVEL", help_heading = GLOBAL)]
     pub(crate) log_level: Option<String>,
 }
 
-/// Form of what a command prints on stdout.
+/// Form of the output on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Text for people.
@@ -56,13 +56,13 @@ pub(crate) enum Command {
     Proxy,
     /// Run the prober alone.
     Prober,
-    /// Show it all on this machine: an embedded registry that misbehaves on a schedule, real pulls through the mirror.
+    /// Run a demonstration on this machine: real pulls through the mirror, from an embedded registry that misbehaves on a schedule.
     Demo {
-        /// Run the cycle once and exit 0 if every pull went as it should.
+        /// Run the cycle once and exit 0 if every pull went as expected.
         #[arg(long)]
         once: bool,
     },
-    /// Check the configuration or the upstreams, and say what is wrong and what to do.
+    /// Check the configuration or the upstreams, and print each fault with its correction.
     #[command(subcommand)]
     Check(Check),
     /// List, explain, warm or purge the cache: through the running instance, or, without one, on its folder.
@@ -99,7 +99,7 @@ pub(crate) struct Top {
 pub(crate) enum Check {
     /// Read the configuration and report every error with its line.
     Config {
-        /// Print the effective values and where each comes from.
+        /// Print the effective values and the origin of each.
         #[arg(long)]
         print: bool,
     },
@@ -113,46 +113,46 @@ pub(crate) enum Check {
 /// The commands about the cache.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Cache {
-    /// List the images that tags mean: size, completeness, last use.
+    /// List the tagged images with size, completeness and last use.
     Ls,
-    /// Print all that is known of an image or a digest: whether it is cached, complete, linked, fresh and pinned, and
-    /// the endpoints it would be fetched from. Exit status 3 if it is not cached or not complete.
+    /// Print the state of an image or a digest: whether it is cached, complete, linked, fresh and pinned, and the endpoints
+    /// from which it would be fetched. Exit status 3 if it is not cached or not complete.
     Explain {
         /// `registry/repository:tag`, `repository@sha256:...` or `sha256:...`.
         subject: String,
     },
-    /// Pull an image into the cache, as a node would.
+    /// Pull an image into the cache.
     Warm {
         /// `registry/repository:tag`.
         image: String,
-        /// The platform to pull of an image for several: `linux/arm64`. Without it: the one this instance runs on.
+        /// The platform to pull, for example `linux/arm64`. The default is the platform of the instance.
         #[arg(long = "platform", value_name = "PLATFORM")]
         platforms: Vec<String>,
     },
-    /// Take content, its links and tags out. Content that is being served is served to its end.
+    /// Remove content with its links and tags. Transfers in progress still finish.
     Purge(Purge),
 }
 
-/// The content to take out.
+/// The content to remove.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Purge {
     #[command(flatten)]
     pub(crate) what: PurgeTarget,
-    /// Only print the content that would be taken out.
+    /// Only print the content that would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// The content to take out: one of these.
+/// The content to remove: one of these.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
 pub(crate) struct PurgeTarget {
-    /// An image (what no other tag's image shares with it) or a digest.
+    /// An image (only content that no other tagged image shares) or a digest.
     pub(crate) subject: Option<String>,
-    /// Everything of a registry.
+    /// All content of a registry.
     #[arg(long, value_name = "HOST")]
     pub(crate) registry: Option<String>,
-    /// Everything.
+    /// All content.
     #[arg(long)]
     pub(crate) all: bool,
 }

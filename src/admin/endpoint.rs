@@ -23,7 +23,7 @@ use crate::process::accept::accept;
 use crate::run::process_metrics;
 use crate::run::readiness::{Phase, Readiness};
 
-/// The endpoint, bound and not yet answering.
+/// The endpoint: its socket is bound, but it does not answer yet.
 pub(crate) struct Admin {
     listener: TcpListener,
     sources: Arc<Sources>,
@@ -35,23 +35,23 @@ pub(crate) struct Sources {
     pub(crate) metrics: PrometheusHandle,
     /// Decides `/readyz`.
     pub(crate) readiness: Readiness,
-    /// Looks at everything `/status.json` shows.
+    /// Makes the content of `/status.json` and of the status page.
     pub(crate) status_view: StatusView,
 }
 
 impl Admin {
-    /// Binds.
+    /// Binds the listener.
     #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
     pub(crate) async fn bind(address: SocketAddr, sources: Sources) -> io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, sources: Arc::new(sources) })
     }
 
-    /// The address it listens at.
+    /// The address of the listener.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers until dropped.
+    /// Answers requests until the future is dropped.
     pub(crate) async fn serve(self) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let (listener, sources) = (self.listener, self.sources);
@@ -144,7 +144,7 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     response
 }
 
-/// People, probes and a few scrapers.
+/// Most connections at once: enough for people, probes and a few scrapers.
 const CONNECTIONS_MAX: usize = 64;
-/// For one request's headers.
+/// The time limit for the headers of one request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

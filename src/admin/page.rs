@@ -1,4 +1,4 @@
-//! The status page: what `/status.json` says, readable without a script, in the dark, and by a screen reader.
+//! The status page: the content of `/status.json` as HTML without scripts, with a dark mode, for screen readers too.
 
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
@@ -138,7 +138,7 @@ fn quota(registry: &Registry) -> Markup {
     }
 }
 
-/// Our own count of the quota, beside the registry's headers.
+/// Our own count of the quota, next to the registry's headers.
 fn counted(quota: &QuotaSeen) -> Markup {
     html! {
         @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }

@@ -81,5 +81,5 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
 
 /// Characters of a digest on the page: the algorithm and twelve digits.
 const DIGEST_SHOWN: usize = 19;
-/// From the best outcome of a request to the worst.
+/// The outcomes of requests, from the best to the worst.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "refused", "failed"];

@@ -1,4 +1,4 @@
-//! The content of `/status.json` and of the status page: one look at the whole process.
+//! The content of `/status.json` and of the status page: a snapshot of the whole process.
 
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
@@ -13,24 +13,24 @@ use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
 use crate::run::telemetry::{FailureSeen, LastSeen};
 
-/// Everything that can be looked at.
+/// The sources of a snapshot.
 pub(crate) struct StatusView {
-    /// The time of the process's start.
+    /// The start of the process.
     pub(crate) started: Instant,
-    /// The upstreams with their observed state, and the verdicts of the probes.
+    /// The upstreams with their observed state, and the verdicts of the prober.
     pub(crate) shared: Shared,
     /// True if this process has a prober.
     pub(crate) probing: bool,
     /// True if names of images, clients and nodes may be shown (`admin.names`).
     pub(crate) names: bool,
-    /// The proxy's own view; unset without a proxy, and until it has its cache folder.
+    /// The proxy; unset if this process has no proxy, and until the proxy has its cache folder.
     pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
 }
 
-/// One look. `schema` grows when a field changes its meaning.
+/// A snapshot. A change of a field's meaning increases `schema`.
 #[derive(Serialize)]
 pub(crate) struct Status {
-    /// Version of this document's form.
+    /// Version of the document's schema.
     pub(crate) schema: u32,
     /// Version of the program.
     pub(crate) version: &'static str,
@@ -49,31 +49,31 @@ pub(crate) struct Status {
     pub(crate) proxy: Option<proxy::Status>,
 }
 
-/// One registry as seen from here.
+/// One registry, as this process observes it.
 #[derive(Serialize)]
 pub(crate) struct Registry {
-    /// The registry as in image names.
+    /// The registry's host as in image names.
     pub(crate) registry: String,
-    /// Its short id in the configuration.
+    /// The upstream's short id in the configuration.
     pub(crate) id: String,
     /// The addresses of its API.
     pub(crate) endpoints: Vec<String>,
-    /// Endpoints the proxy leaves alone after failures.
+    /// Endpoints that the proxy does not ask, because they failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) paused: Vec<PausedSeen>,
     /// `public`, `shared` or `per-client`.
     pub(crate) access: &'static str,
-    /// The probes' verdicts; empty without a prober.
+    /// The prober's verdicts; empty without a prober.
     pub(crate) probes: Vec<prober::status::Entry>,
-    /// The quota that its last answer stated.
+    /// The quota that the registry's last answer stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaStated>,
-    /// The rest of the quota by our own count, for each identity and endpoint.
+    /// The remaining quota by our own count, for each identity and endpoint.
     pub(crate) quotas: Vec<QuotaSeen>,
-    /// The certificate that ends first.
+    /// The certificate that expires first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<CertificateSeen>,
-    /// The last failed request to it.
+    /// The class and kind of the last failed request to the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_failure: Option<LastFailure>,
 }
@@ -94,68 +94,67 @@ pub(crate) struct LastFailure {
     pub(crate) current: bool,
 }
 
-/// An endpoint that is left alone.
+/// An endpoint whose breaker is not closed.
 #[derive(Serialize)]
 pub(crate) struct PausedSeen {
-    /// Its address.
+    /// The endpoint's address.
     pub(crate) endpoint: String,
     /// State of its breaker: `open` or `half_open`.
     pub(crate) state: &'static str,
-    /// The failure that opened it, or its last probe's.
+    /// The class of the failure that opened the breaker, or of the last failed probe.
     pub(crate) class: &'static str,
     /// The stage of that failure.
     pub(crate) stage: &'static str,
     /// The age of the pause, in seconds.
     pub(crate) seconds: u64,
-    /// Seconds until one request may go out as a probe; 0: it may go now, or is out.
+    /// Seconds until one request may be sent as a probe; 0 if it may be sent now or has been sent.
     pub(crate) next_probe_seconds: u64,
 }
 
-/// Quota headers as last seen.
+/// The last quota headers.
 #[derive(Serialize)]
 pub(crate) struct QuotaStated {
-    /// Pulls in a window.
+    /// Pulls allowed in a window.
     pub(crate) limit: Option<u64>,
-    /// Pulls left.
+    /// Remaining pulls in the window.
     pub(crate) remaining: Option<u64>,
-    /// Seconds.
+    /// The length of the window, in seconds.
     pub(crate) window_seconds: Option<u64>,
     /// The account or address that the registry counts pulls for.
     pub(crate) source: Option<String>,
 }
 
-/// One identity's quota at one endpoint, as we keep it.
+/// The quota of one identity at one endpoint, by our own count.
 #[derive(Serialize)]
 pub(crate) struct QuotaSeen {
     /// `anonymous`, or the upstream's short id.
     pub(crate) identity: String,
     /// Host and port.
     pub(crate) endpoint: String,
-    /// Counted requests that may still go out; absent without a limit.
+    /// Requests that may still be sent; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// The time until the quota is spent at the present rate, in seconds; absent if it is unlimited or nothing is
-    /// spent.
+    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if none of it is being spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
-    /// Counted requests on their way or held.
+    /// Requests counted against the quota that are in flight or held.
     pub(crate) queued: u64,
-    /// Requests held until there is quota again.
+    /// Requests held until the quota refills.
     pub(crate) held: u64,
-    /// The class for which requests are not sent.
+    /// The class of failure because of which requests are not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<&'static str>,
-    /// The rest of the pause, in seconds.
+    /// The remaining time of that pause, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused_seconds: Option<u64>,
 }
 
-/// A certificate chain as last seen.
+/// The last observed certificate chain of a host.
 #[derive(Serialize)]
 pub(crate) struct CertificateSeen {
-    /// The host that showed it.
+    /// The host that presented the chain.
     pub(crate) host: String,
-    /// Seconds since 1970.
+    /// The end of validity, in seconds since 1970.
     pub(crate) not_after: u64,
     /// True if the chain was verified.
     pub(crate) verified: bool,
@@ -167,13 +166,13 @@ impl StatusView {
         self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
     }
 
-    /// The warnings of the process itself. None of them costs readiness: pulls go on.
+    /// Faults of the process itself. The process stays ready, because pulls continue.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
         cache.into_iter().chain(self.shared.refused.warning()).collect()
     }
 
-    /// Looks.
+    /// Takes a snapshot.
     pub(crate) fn look(&self, phase: Phase) -> Status {
         Status {
             schema: 1,

@@ -1,4 +1,4 @@
-//! From the command line to the verb.
+//! Chooses the function of a command.
 
 use super::load::load;
 use super::{cache, check, completion, demo, man, prober, proxy, serve, top};

@@ -1,4 +1,4 @@
-//! The configuration of a command, or the exit with every problem of its file printed.
+//! Loads the configuration for a command; prints every problem of the file if it cannot.
 
 use crate::cli::Common;
 use crate::process::exit::Exit;

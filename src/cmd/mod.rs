@@ -1,4 +1,4 @@
-//! The commands, a file a verb; [`mod@dispatch`] picks the file.
+//! The commands, one file each; [`mod@dispatch`] chooses the file.
 
 mod cache;
 mod check;

@@ -1,5 +1,5 @@
-//! The log on stderr: one line an event, JSON on request. In JSON every line is an event: what a command would print on
-//! stderr for people is logged instead.
+//! The log on stderr: one line per event, as text or JSON. With JSON, messages that commands print on stderr for people
+//! are logged as events too, so that every line is JSON.
 
 use std::sync::OnceLock;
 
@@ -13,11 +13,11 @@ pub(crate) enum LogFormat {
     /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line, for log collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
-/// Sends events to stderr. `level` is the filter of the command line, else `RUST_LOG`, else `usual`.
+/// Sends events to stderr. The filter is `level` (from the command line), else `RUST_LOG`, else `usual`.
 ///
 /// # Errors
 /// If `level` is not a filter.
@@ -48,7 +48,7 @@ pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     }
 }
 
-/// Tells why the command ends.
+/// Prints or logs the reason for the failure of a command.
 pub(crate) fn failure(message: &str) {
     match format() {
         LogFormat::Text => eprintln!("pullgate: {message}"),
@@ -56,7 +56,7 @@ pub(crate) fn failure(message: &str) {
     }
 }
 
-/// Tells the problems of a configuration file.
+/// Prints or logs the problems of a configuration file.
 pub(crate) fn refused(report: &config::Report) {
     if format() == LogFormat::Text {
         eprintln!("{report}");

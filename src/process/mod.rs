@@ -1,4 +1,4 @@
-//! The process as the operating system sees it: exit status, signals, log, open files, and how commands reach it.
+//! The process's connection with the operating system: exit status, signals, log, open files, and the control socket.
 
 pub(crate) mod accept;
 pub(crate) mod control;

@@ -1,7 +1,7 @@
-//! Every file, helper and program that the configuration names, opened or looked for once.
+//! Opens or looks for every file, helper and program that the configuration names.
 //!
-//! `check config` prints the findings and `serve` logs them: a missing password would otherwise be noticed with the
-//! first pull that needs it.
+//! `check config` prints the findings and `serve` logs them. Without them, a missing password would be noticed only at
+//! the first pull that needs it.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use super::upstream::Origins;
 /// One finding about a file or program that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The gravity.
+    /// The severity.
     pub(crate) level: Level,
     /// The configuration key, such as `proxy.tls.cert`.
     pub(crate) key: String,
@@ -24,11 +24,11 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// The gravity of a finding.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
-    /// Good to know.
+    /// Information.
     Note,
     /// It works now and may fail later.
     Warning,
@@ -42,7 +42,7 @@ impl Finding {
     }
 }
 
-/// Opens and looks for everything that `config` names. Programs are not run.
+/// Opens every file and looks for every program that `config` names. Programs are not run.
 pub(crate) async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let origins = Origins::default();
@@ -91,7 +91,7 @@ pub(crate) async fn log(config: Config) {
     }
 }
 
-/// The key to which a fault of the proxy's certificate belongs.
+/// The configuration key that causes a fault of the proxy's certificate.
 pub(crate) fn tls_key(error: &TlsError, cert: &Path) -> &'static str {
     match error {
         TlsError::File { path, .. } if path == cert => "proxy.tls.cert",
@@ -100,7 +100,7 @@ pub(crate) fn tls_key(error: &TlsError, cert: &Path) -> &'static str {
     }
 }
 
-/// The proxy's certificate and key: both are readable, belong together, and have not ended.
+/// Checks that the proxy's certificate and key are readable and belong together, and that the certificate is valid.
 fn pair(cert: &Path, key: &Path, now: SystemTime) -> Vec<Finding> {
     match ServerTls::load(cert.to_owned(), key.to_owned()) {
         Ok(_) => certificates("proxy.tls.cert", cert, now),
@@ -112,7 +112,7 @@ fn pair(cert: &Path, key: &Path, now: SystemTime) -> Vec<Finding> {
     }
 }
 
-/// The certificates of a PEM file, each with its end.
+/// The certificates of a PEM file, each with its expiry.
 fn certificates(key: &str, file: &Path, now: SystemTime) -> Vec<Finding> {
     let shown = file.display();
     let failed = |why: String| vec![Finding::new(Level::Error, key, format!("{shown}: {why}"))];
@@ -166,7 +166,7 @@ fn too_large(max_size: u64, total: u64) -> Option<String> {
 
 /// Seconds in a day.
 const DAY: i64 = 86_400;
-/// A certificate that ends within this many days is a warning.
+/// A certificate that expires within this number of days gives a warning.
 const DAYS_LEFT: i64 = 14;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The composition of the parts: configuration in, a running process out, in two phases.
+//! Makes a running process from the configuration, in two phases.
 //!
-//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin
-//! endpoint is up first: while the cache folder is held by an instance that is leaving, this one is alive and not
-//! ready.
+//! [`Process::build`] binds the listeners and connects the parts; [`Process::run`] serves until it is asked to stop, then
+//! drains. The admin endpoint starts first: while an instance that is ending still holds the cache folder, this instance
+//! answers that it is alive but not ready.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
 use crate::process::{log, open_files, signal};
 
-/// All parts, wired.
+/// All parts, connected.
 pub(crate) struct Process {
     loaded: Loaded,
     shared: Shared,
@@ -48,7 +48,7 @@ pub(crate) async fn run(loaded: Loaded, roles: Roles) -> Result<(), StartError> 
 }
 
 impl Process {
-    /// Binds and wires everything; the admin endpoint answers from here on.
+    /// Binds the listeners and connects the parts; the admin endpoint then answers already.
     pub(crate) async fn build(
         loaded: Loaded,
         roles: Roles,
@@ -129,11 +129,11 @@ impl Process {
             let _panicked = serving.await;
         }
         if let Some(store) = store {
-            // Content that clients already have is worth a moment: a restart would fetch it again.
+            // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
             let _late = tokio::time::timeout(FLUSH_MAX, store.flush()).await;
         }
         drop(kept);
-        // Ended, not left to the exit: the control socket's name goes with its task.
+        // The tasks must end before the exit, because the end of the control socket's task removes the socket file.
         background.shutdown().await;
         stopped
     }
@@ -155,7 +155,7 @@ fn announce(loaded: &Loaded, roles: Roles) {
     );
 }
 
-/// Ends when the server does, which it should not by itself; never without a server.
+/// Ends when the server ends, which is a bug; never ends without a server.
 async fn broken(serving: Option<&mut JoinHandle<()>>) {
     match serving {
         Some(serving) => drop(serving.await),
@@ -203,7 +203,7 @@ async fn bind_proxy(
     Ok((proxy, bound))
 }
 
-/// Reads the proxy's certificate again and again: a renewed one serves new connections without a restart.
+/// Reads the proxy's certificate repeatedly, so that new connections get a renewed certificate without a restart.
 async fn renew(tls: ServerTls) {
     let mut complained = false;
     loop {
@@ -249,5 +249,5 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
 /// The time from a manifest's answer to the fetch of what its image lacks: the pull of the client is over by then.
 const COMPLETE_AFTER: Duration = Duration::from_secs(60);
-/// The time to wait at the end for content that is not on the disk yet.
+/// The longest wait at the end for content that is not on the disk yet.
 const FLUSH_MAX: Duration = Duration::from_secs(5);

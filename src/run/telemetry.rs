@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::process_metrics;
 
-/// Installs the process's recorder and describes every series. Once per process.
+/// Installs the process's recorder and describes every series. Call it once per process.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
@@ -30,7 +30,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Drains the histograms' samples at a steady pace: without it they pile up between scrapes.
+/// Drains the samples of histograms regularly; otherwise they accumulate between scrapes.
 pub(crate) async fn upkeep(handle: PrometheusHandle) {
     let mut tick = tokio::time::interval(UPKEEP);
     loop {
@@ -46,9 +46,9 @@ pub(crate) struct Upstreams(Mutex<HashMap<RegistryHost, Series>>);
 /// The latest observations of one registry, for the status page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastSeen {
-    /// The last quota an answer stated.
+    /// The quota that the last answer with quota headers stated.
     pub(crate) quota: Option<Quota>,
-    /// The chain that ends first, and when.
+    /// The certificate chain that expires first, with its expiry.
     pub(crate) certificate: Option<Certificate>,
     /// The last request that failed.
     pub(crate) last_failure: Option<FailureSeen>,
@@ -74,12 +74,12 @@ struct Series {
     sources: Vec<String>,
     quotas: HashMap<(String, String), QuotaSeries>,
     hosts: Vec<String>,
-    /// Endpoints with a breaker.
+    /// Endpoints that have a series of their breaker.
     endpoints: Vec<String>,
     last_seen: LastSeen,
 }
 
-/// The series of one identity and source.
+/// The state of the quota series of one identity and source.
 struct QuotaSeries {
     heard: Instant,
     /// True if the gauge holds a forecast, which must be cleared when none can be made.
@@ -87,7 +87,7 @@ struct QuotaSeries {
 }
 
 impl Upstreams {
-    /// Updates the forecasts, and drops the series of quota sources that no answer has named for long.
+    /// Updates the forecasts, and removes the series of quota sources that no answer has named for [`SOURCE_FOR`].
     pub(crate) fn forecast(&self, outlook: &[Outlook], now: Instant) {
         for (registry, series) in self.lock().iter_mut() {
             series.forecast(registry, outlook, now);
@@ -165,7 +165,7 @@ pub(crate) struct FreshTraffic {
 }
 
 impl FreshTraffic {
-    /// Passes everything on to `upstreams`.
+    /// An observer that passes all observations to `upstreams`.
     pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
         Self { upstreams, successes: Mutex::default() }
     }
@@ -313,7 +313,7 @@ impl Series {
             gauge!(TLS_NOT_AFTER, labels.to_vec()).set(value);
         };
         set(certificate.verified, seconds_since_1970(certificate.not_after));
-        // What was said of the chain before this one no longer holds: a renewed certificate must silence its alert.
+        // The series of the previous chain is cleared, so that a renewed certificate ends the alert.
         set(!certificate.verified, f64::NAN);
         let ends_first =
             self.last_seen.certificate.as_ref().is_none_or(|known| {
@@ -325,7 +325,7 @@ impl Series {
     }
 }
 
-/// An endpoint as breakers name it: host, and port unless it is the scheme's.
+/// An endpoint's name in breakers: the host, with the port if it is not the scheme's default.
 fn endpoint_label(url: &url::Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", url.host_str().unwrap_or_default())
@@ -372,7 +372,7 @@ fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
 }
 
-/// The known spelling of `value`, taken in if there is room: what upstreams name must not grow without bound.
+/// Returns `value` if it is a known label value or there is room for it. The number of values that upstreams can add is bounded.
 fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
     let at = match known.iter().position(|other| other == value) {
         Some(at) => at,
@@ -410,18 +410,18 @@ const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
 const BREAKER_STATE: &str = "pullgate_upstream_breaker_state";
 const BUILD_INFO: &str = "pullgate_build_info";
 
-/// Stands for label values beyond [`LABEL_VALUES_MAX`].
+/// The label for values beyond [`LABEL_VALUES_MAX`].
 const OTHER: &str = "other";
-/// Hosts and quota sources with series of their own, per registry.
+/// Most hosts, and most quota sources, that get separate series per registry.
 const LABEL_VALUES_MAX: usize = 16;
-/// A source that no answer has named for this long is dropped: the alert on low quotas uses no older value.
+/// The series of a source that no answer has named for this long is removed. The alert on low quotas uses no older value.
 const SOURCE_FOR: Duration = Duration::from_secs(1800);
-/// The exporter's histograms are drained this often.
+/// The time between two drains of the exporter's histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// From a loopback round trip to the longest deadline, in seconds.
+/// The buckets of durations, in seconds: from a loopback round trip to the longest deadline.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
-/// From a modem to a fast disk, in bytes per second.
+/// The buckets of rates, in bytes per second: from a modem to a fast disk.
 const RATES: &[f64] = &[1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 3e9];
 
 #[cfg(test)]

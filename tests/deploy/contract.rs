@@ -1,4 +1,4 @@
-//! The metrics contract: the names that rules and dashboards may rely on, in one place.
+//! The metrics contract: the names of series that rules and dashboards may use.
 
 use oci::Class;
 
@@ -61,7 +61,7 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("process_virtual_memory_bytes", Gauge),
 ];
 
-/// Classes that are caused by a node, a pod or our own proxy, and that a probe of a registry never returns.
+/// Classes that a probe of a registry never returns, because a node, a pod or our own proxy causes them.
 const NOT_FROM_A_PROBE: &[Class] = &[
     Class::NeverPolicy,
     Class::KubeletThrottle,

@@ -1,4 +1,4 @@
-//! Requests and documents that are refused: the client is told so, the request goes nowhere else, and nothing is
+//! Requests and documents that pullgate refuses: the client gets an error, nothing is sent upstream, and nothing is
 //! stored.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, media};
-use loadtest::registry::{Answer, Ask, Registry, Rule};
+use loadtest::registry::{Answer, Registry, Request, Rule};
 use serde_json::json;
 use support::http::{self, End};
 use support::{Pullgate, Scratch, wait_until};
@@ -88,8 +88,7 @@ async fn what_is_no_request_ends_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// One page at a time is requested and relayed; an answer that is not a page, or a link that leads nowhere, gets its
-/// own error.
+/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an error.
 #[tokio::test]
 async fn lists_that_are_none_or_never_end_are_bounded() {
     let scratch = Scratch::new();
@@ -99,7 +98,7 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
     let padding = "x".repeat(10 << 20);
     let tags_of_10_mb = json!({ "name": "library/app", "tags": ["1"], "padding": padding });
     let referrers_of_10_mb = json!({ "schemaVersion": 2, "manifests": [], "padding": padding });
-    let itself = |ask: &Ask| format!("<{}>; rel=\"next\"", ask.target());
+    let itself = |request: &Request| format!("<{}>; rel=\"next\"", request.target());
     for (rest, rule, class) in [
         (&tags, Rule::tags().answer(Answer::json(200, &tags_of_10_mb)), "protocol_garbage"),
         (&tags, Rule::tags().html(), "protocol_garbage"),

@@ -1,4 +1,4 @@
-//! Real clients and layers that go wrong between the registry and pullgate: a client has a right image, or none.
+//! Real clients, and layers that are damaged or cut between the registry and pullgate: a client gets a right image or none.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule};
@@ -93,7 +93,7 @@ async fn skopeo_never_has_a_wrong_image() {
     world.nothing_wrong_is_kept().await;
 }
 
-/// Pullgate in front of a registry in which the layer of each image goes wrong once.
+/// Pullgate in front of a registry. The first transfer of each image's layer has a fault.
 struct World {
     broken: Vec<(&'static str, Image)>,
     wrong: Vec<(&'static str, Image)>,

@@ -1,5 +1,5 @@
-//! The machine's clock was a day ahead or a day behind when pullgate last ran, and is right now. The times in the
-//! folder that pullgate finds are a day wrong: each time in a record, and the times of the files.
+//! The machine's clock was a day ahead or behind during pullgate's last run, and is right now. All times in the cache
+//! folder are therefore a day wrong: the times in records, and the times of files.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ impl World {
         let mut world = Self { pullgate, upstream, image, config, scratch };
         wait_until("the image to be kept", LIMIT, || async {
             let kept = files_below(&setup::cache(&world.scratch).join("v1/blobs"));
-            // The tag follows its manifest.
+            // The tag's record is written after its manifest.
             (kept.len() == 3 && setup::tags(&world.scratch) == 1).then_some(())
         })
         .await;
@@ -76,7 +76,7 @@ impl World {
         record
     }
 
-    /// Waits until the record says that the registry confirmed the tag a minute ago at most: it follows its manifest.
+    /// Waits until the tag's record says that the registry confirmed the tag at most a minute ago.
     async fn confirmed_just_now(&self) {
         wait_until("the tag to be confirmed", LIMIT, || async {
             let line: Value = serde_json::from_slice(&fs::read(self.tag_record()).unwrap()).unwrap();

@@ -331,7 +331,7 @@ impl Run {
         }
     }
 
-    /// A 404 tells clients to look at the fallback tag, which must then be found.
+    /// After a 404 clients request the fallback tag, which must exist.
     async fn without_referrers(&mut self, data: &Data) {
         self.upstream.serve_referrers(false);
         let answer = self.get(&format!("referrers/{}", data.subject.digest)).send().await;

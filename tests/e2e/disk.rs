@@ -21,7 +21,7 @@ struct World {
 }
 
 impl World {
-    /// Starts; `below` is the part of the cache folder that lies on the small file system.
+    /// Starts pullgate and the registry. `below` is the part of the cache folder that is on the small file system.
     async fn start(below: &str) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();
@@ -197,7 +197,7 @@ async fn on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_
     if own_mounts("disk::on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_until_it_is_writable_again").await {
         return;
     }
-    // Only the folder of the store: the lock next to it is open for writing as long as pullgate runs.
+    // Only the folder of the store is mounted: the lock next to it is open for writing as long as pullgate runs.
     let world = World::start("v1").await;
     let (held, missed) = (world.image("org/held", 4, 6 << 20), world.image("org/missed", 5, 6 << 20));
     world.pull("org/held", &held).await;

@@ -1,5 +1,5 @@
-//! The cost of an upstream failure to a client with a second registry: one request per object for containerd, one per
-//! image for skopeo. A layer that breaks in transfer costs it nothing. Each pull prints one line.
+//! The cost of an upstream failure for a client that has a second registry: one request per object for containerd, one
+//! per image for skopeo. A layer that breaks in transfer costs the client nothing. Each pull prints one line.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule, TooMany};
@@ -41,7 +41,7 @@ async fn each_fault_costs_containerd_2_one_request_an_object() {
     each_fault_costs_one_request_an_object(Release::V2).await;
 }
 
-/// Faults of one transfer of a layer, after part of it has reached the node, and of a layer that is held back until
+/// Faults of one transfer of a layer: after a part has reached the node, and of a layer that is held back until it is
 /// verified.
 const BREAKS: &[Fault] = &[
     ("ends", |rule| rule.end_at(At::Half)),
@@ -130,7 +130,7 @@ async fn the_cause_reaches_the_error_of_every_client() {
     assert!(told.contains("registry_5xx at manifest_head to 127.0.0.1:"), "{told}");
 }
 
-/// Two ways to an image: pullgate, whose upstreams fail, and a registry that works.
+/// Two sources of an image: pullgate, whose upstreams fail, and a registry that works.
 struct Fork {
     pullgate: Pullgate,
     failing: Registry,
@@ -228,7 +228,7 @@ impl Fork {
     }
 }
 
-/// A containerd with both ways.
+/// A containerd with both sources.
 struct Node {
     containerd: Containerd,
     hosts: HostsDir,

@@ -1,4 +1,4 @@
-//! How often a registry is asked about a tag, whatever the number of clients, and how soon a pushed tag is found.
+//! The rate of requests about a tag does not depend on the number of clients, and a pushed tag is found soon.
 
 use std::time::Duration;
 

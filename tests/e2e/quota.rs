@@ -1,5 +1,5 @@
-//! A registry that limits pulls: held nodes still pull, tags go stale before the last pulls are spent on them, and
-//! pullgate reports the limit that the registry states.
+//! A registry that limits pulls: held pulls succeed, tags go stale before the last pulls of the quota are spent on them,
+//! and pullgate reports the limit that the registry states.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::setup::{BIN, REGISTRY, config, upstream};
 /// Number of images in a burst, each in its own repository.
 const BURST: u64 = 50;
 
-/// A registry with `BURST` images, and pullgate in front of it, which holds nodes.
+/// A registry with `BURST` images, and pullgate in front of it with `on_exhausted = "hold"`.
 async fn limited(keys: &str) -> (Registry, Pullgate, Scratch) {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     for n in 0..BURST {

@@ -1,4 +1,4 @@
-//! Cached files that change without pullgate, while it runs and while the machine is down.
+//! Cached files that something other than pullgate changes, while it runs and while the machine is down.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -90,14 +90,14 @@ async fn what_rotted_while_the_machine_was_down_is_whole_for_nobody_and_containe
     let hosts = HostsDir::new(&world.scratch);
     let name = format!("{REGISTRY}/library/app:1");
 
-    // The last byte was never sent: containerd continues where it was cut.
+    // Pullgate did not send the last byte; containerd continues where it was cut.
     world.starts_anew_with_a_wrong_byte_at(world.layer().bytes.len() - 1).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     containerd.pull(&name, &hosts).await.ok();
     assert_eq!(containerd.files(&name).await, files_of(&world.image));
     assert_eq!(world.quarantined("boot").await, 1.0);
 
-    // The wrong start was sent before it was detected: this client is cut, and the next client gets right bytes.
+    // Pullgate sent wrong first bytes before it detected them: it cuts this client, and the next client gets right bytes.
     world.starts_anew_with_a_wrong_byte_at(0).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     assert!(!world.read().await);

@@ -1,4 +1,4 @@
-//! Secrets that change while pullgate runs, as Kubernetes changes them: a new folder, and a symlink that is switched.
+//! Secrets that change while pullgate runs, with the steps of Kubernetes: a new folder, then a switched symlink.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -82,7 +82,7 @@ async fn rotates(
     let answer = blob(&pullgate, &images[1]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 
-    // A revoked token is replaced within the request that finds out.
+    // The request that finds the token revoked gets a new one.
     let before = registry.log().tokens();
     registry.revoke_tokens();
     assert_eq!(blob(&pullgate, &images[2]).await.status, 200);

@@ -1,4 +1,4 @@
-//! Faults of pullgate's own surroundings: the configuration's files, a refused reload, the log for collectors.
+//! Faults of the configuration, of its files and of a reload, and the log for collectors.
 
 use loadtest::image::Image;
 use loadtest::registry::{Access, Registry, Rule, Tokens};

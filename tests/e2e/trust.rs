@@ -1,8 +1,7 @@
-//! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. No
-//! connection is made to them, no credential is sent, and the refusal names the reason.
+//! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. pullgate
+//! connects to none of them and sends no credential, and the refusal names the reason.
 //!
-//! The tests of addresses run in their own network namespace, where the forbidden addresses exist and have listeners:
-//! a connection to one would be seen.
+//! The tests of addresses run in their own network namespace. There the forbidden addresses have listeners, which would notice a connection.
 
 #![allow(clippy::disallowed_methods, reason = "listeners at forbidden addresses are part of the test")]
 
@@ -42,8 +41,7 @@ async fn own_network(name: &str) -> bool {
     true
 }
 
-/// A name server with a list of answers: each query for a name gets the next answer of its list; the last answer
-/// stays.
+/// A name server with a list of answers per name. Each query for a name gets the next answer; the last answer repeats.
 async fn name_server(names: &[(&str, &[&str])]) {
     let socket = UdpSocket::bind("127.0.0.53:53").await.unwrap();
     let names: Vec<(String, Vec<IpAddr>)> = names
@@ -229,7 +227,7 @@ async fn redirects_that_lead_astray_are_not_followed() {
     story.traps.are_empty("redirects");
 }
 
-/// A name that changes its address is checked each time, by the address that would be dialled.
+/// At each connection, pullgate checks the address to which the name resolves now.
 #[tokio::test]
 async fn a_name_that_resolves_differently_the_second_time_leads_nowhere() {
     if own_network("trust::a_name_that_resolves_differently_the_second_time_leads_nowhere").await {

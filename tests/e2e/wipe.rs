@@ -134,7 +134,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
     pull_by_hand(&world.pullgate, &world.image).await;
 
     wipe(&world.folder());
-    // No request is made here: pullgate finds out by itself.
+    // Pullgate must notice the wipe without a request.
     wait_until("the wiped content to be forgotten", LIMIT, || async {
         (world.objects().await == 0.0).then_some(())
     })

@@ -114,7 +114,7 @@ fn family(series: &str) -> &str {
     stripped.unwrap_or(series)
 }
 
-/// The possible ends of requests and pulls; a pull may also end with the challenge that the node then answers.
+/// The outcomes of requests and pulls. A pull may also end with the challenge, which the node then answers.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "absent", "abandoned", "refused", "failed"];
 
 const LABELS: &[(&str, &str)] = &[

@@ -1,7 +1,6 @@
-//! Real containerds that log in with a tenant's secret: right images, few requests, and no content for a tenant
-//! without access.
+//! Real containerds that log in with a tenant's secret: they get right images with few requests, and no content without access.
 //!
-//! With `ctr --user`, and by CRI as the kubelet pulls with a pod's `imagePullSecrets`.
+//! They log in by `ctr --user`, and by CRI, as the kubelet does with a pod's `imagePullSecrets`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -50,7 +49,7 @@ async fn pulls_what_its_tenant_may_see(release: Release, client: Client) {
             if cached {
                 node.house.warm().await;
             }
-            // The refused tenant is first: anything that its pull left in the store or in a lease would show.
+            // The refused tenant pulls first, so that traces of its pull in the store or in a lease would be noticed.
             for of in if asks == Tenant::Ann { [Tenant::Bob, Tenant::Ann] } else { Tenant::ALL } {
                 node.house.registry.clear_log();
                 let before = Answers::of(&node.house.pullgate).await;

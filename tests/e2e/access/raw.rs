@@ -1,4 +1,4 @@
-//! Requests by hand: the answer that each caller gets, and the requests that it costs the registry.
+//! Single requests: the answer to each client, and the number of requests to the registry that it causes.
 
 use http::Method;
 use loadtest::image::Image;
@@ -45,8 +45,8 @@ async fn is_served(house: &House, tenant: Tenant, cached: bool) {
 }
 
 async fn is_refused(house: &House, asks: Tenant, of: Tenant) {
-    // A token for their own repository, and one that the token server issued for the other repository, without the
-    // right.
+    // One token is for the tenant's own repository. The other names the other tenant's repository, but the token
+    // server issued it without the right to pull.
     for token in [house.token(asks, asks.repository()), house.token(asks, of.repository())] {
         for (what, bytes) in house.parts() {
             for method in ["GET", "HEAD"] {
@@ -167,7 +167,7 @@ async fn a_lease_outlives_the_registry_and_no_new_one_is_given_without_it() {
         assert!(got.is_whole() && got.body == *bytes, "{what}: {}", got.status);
         for token in [Some(&*new), None] {
             let got = house.get("team/a", &what, token).await;
-            // The registry's own failure, and soon the class of the open breaker.
+            // First the class is the registry's failure, later that of the open breaker.
             let class = got.header("x-pullgate-class").unwrap();
             assert!(matches!(class, "registry_5xx" | "upstream_paused"), "{what}: {class}");
             assert_eq!(got.status.as_u16(), 503, "{what}");

@@ -18,12 +18,12 @@ pub struct Skopeo {
 }
 
 impl Skopeo {
-    /// With an empty `registries.conf`.
+    /// A skopeo with an empty `registries.conf`.
     pub fn new(scratch: &Scratch) -> Self {
         Self::with_registries(scratch, "")
     }
 
-    /// With this `registries.conf`, for example with a mirror in it.
+    /// A skopeo with this `registries.conf`, which may contain a mirror.
     pub fn with_registries(scratch: &Scratch, registries: &str) -> Self {
         let home = scratch.folder("skopeo");
         let write = |name: &str, text: &str| {

@@ -51,7 +51,7 @@ fn first_ephemeral() -> u16 {
     first.filter(|first| *first > FIRST + 1000).unwrap_or(USUAL_FIRST_EPHEMERAL)
 }
 
-/// Above the well-known services.
+/// The first port to try, above those of well-known services.
 const FIRST: u16 = 15_000;
 const USUAL_FIRST_EPHEMERAL: u16 = 32_768;
 

@@ -196,7 +196,7 @@ mod tests {
     use crate::host::scratch::Scratch;
 
     #[tokio::test]
-    async fn a_dropped_process_is_gone_even_if_it_ignores_the_polite_signal() {
+    async fn a_dropped_process_ends_even_if_it_ignores_sigterm() {
         let scratch = Scratch::new();
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_ended_tells_its_code_and_both_outputs() {
+    async fn a_command_gives_its_code_and_both_outputs() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 3"]);
         let ran = run(command).await;

@@ -53,7 +53,7 @@ impl Containerd {
         version.expect("a version of the server").trim().to_owned()
     }
 
-    /// Pulls and unpacks an image; `hosts` says how registries are reached.
+    /// Pulls and unpacks an image; `hosts` configures the addresses of registries.
     pub async fn pull(&self, image: &str, hosts: &HostsDir) -> Ran {
         self.pull_with(image, hosts, &[]).await
     }
