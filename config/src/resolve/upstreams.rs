@@ -147,7 +147,8 @@ impl Resolver<'_> {
             self.problem(raw.endpoints.span.clone(), message, "one endpoint", help);
         }
         if raw.access.value == Access::PerClient && raw.complete.value {
-            let message = "`complete` fetches without a client, and `access = \"per-client\"` needs a client's token";
+            let message =
+                "`complete` fetches without a client, and `access = \"per-client\"` needs a client's token";
             let help = "take `complete` out, or write another access";
             self.problem(raw.complete.span.clone(), message, "no `complete`", help);
         }

@@ -25,7 +25,9 @@ pub(crate) async fn run(dispatch: Weak<Dispatch>, mut noted: Receiver<Noted>, af
         }
         let registry = &image.registry;
         match warm::pull(&dispatch, &image, &[]).await {
-            Ok(warmed) => info!(%registry, objects = warmed.fetched, bytes = warmed.fetched_bytes, "image completed"),
+            Ok(warmed) => {
+                info!(%registry, objects = warmed.fetched, bytes = warmed.fetched_bytes, "image completed")
+            }
             Err(error) => debug!(%registry, error, "image not completed"),
         }
     }
@@ -39,5 +41,6 @@ async fn has_gap(dispatch: &Dispatch, name: &ImageName) -> bool {
     let scope = served.scope(&name.repository);
     let Some(held) = Held::find(&dispatch.store, &scope, digest).await else { return false };
     let is_index = oci::media_type::is_index(&held.media_type);
-    !is_index && matches!(gap(&dispatch.store, &scope, &held.media_type, &held.bytes).await, Some(Gap::Objects(_)))
+    !is_index
+        && matches!(gap(&dispatch.store, &scope, &held.media_type, &held.bytes).await, Some(Gap::Objects(_)))
 }

@@ -38,7 +38,8 @@ impl Incomplete {
     /// the next request for the image makes another.
     pub(crate) fn note(&self, asking: &Asking<'_>, content: &Content) {
         let announced = asking.verb == Verb::Head && content.outcome == Outcome::Miss;
-        if !asking.served.complete || asking.peer.is_none() || announced || content.outcome == Outcome::Stale {
+        if !asking.served.complete || asking.peer.is_none() || announced || content.outcome == Outcome::Stale
+        {
             return;
         }
         let place = asking.place;

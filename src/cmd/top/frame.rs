@@ -164,7 +164,9 @@ fn fill(fill: &Fill) -> Row<'_> {
     let name: String = fill.digest.chars().take(19).collect();
     let part = fill.length.filter(|length| *length > 0).map(|length| fill.received as f64 / length as f64);
     let rate = fill.bytes_per_second.map_or_else(|| "waiting".to_owned(), short_size);
-    let total = part.map_or_else(String::new, |part| format!("{:.0} % of {}", part * 100.0, short_size(fill.length.unwrap_or(0))));
+    let total = part.map_or_else(String::new, |part| {
+        format!("{:.0} % of {}", part * 100.0, short_size(fill.length.unwrap_or(0)))
+    });
     Row::new([name, fill.registry.clone(), bar(part), total, rate, fill.readers.to_string()])
 }
 
@@ -184,7 +186,13 @@ fn failures(look: &Look) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for (registry, failure) in failed.into_iter().take(FAILURES_SHOWN) {
         let when = if failure.current { "" } else { ", answers again" };
-        let what = format!("{} {} ({}) {} ago{when}", registry.registry, failure.class, failure.kind, age(failure.seconds));
+        let what = format!(
+            "{} {} ({}) {} ago{when}",
+            registry.registry,
+            failure.class,
+            failure.kind,
+            age(failure.seconds)
+        );
         lines.push(Line::from(Span::styled(what, emphasis(failure.current))));
         lines.push(Line::from(format!("  → {}", failure.fix)));
     }

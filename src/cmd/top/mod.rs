@@ -32,7 +32,9 @@ pub(crate) async fn run(config: &config::Config, asked: &Top, output: Output) ->
     match (asked.once, output) {
         (true, Output::Json) => print(source.text().await),
         (true, Output::Text) => print(once(&source, Duration::from_secs(asked.every)).await),
-        (false, _) if !std::io::stdout().is_terminal() => refuse(&"`top` needs a terminal; `top --once` prints one frame"),
+        (false, _) if !std::io::stdout().is_terminal() => {
+            refuse(&"`top` needs a terminal; `top --once` prints one frame")
+        }
         (false, _) => live::run(&source, Duration::from_secs(asked.every)).await,
     }
 }

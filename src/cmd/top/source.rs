@@ -122,7 +122,10 @@ mod tests {
         assert_eq!(of(None, "[::]:5080").unwrap(), "http://[::1]:5080/status.json");
         assert_eq!(of(Some("http://node-7:81"), "[::]:5080").unwrap(), "http://node-7:81/status.json");
         for bad in ["https://node-7", "node-7:81", "", "http://"] {
-            assert!(of(Some(bad), "[::]:5080").unwrap_err().to_string().contains("write http://HOST:PORT"), "{bad}");
+            assert!(
+                of(Some(bad), "[::]:5080").unwrap_err().to_string().contains("write http://HOST:PORT"),
+                "{bad}"
+            );
         }
     }
 }
