@@ -196,6 +196,7 @@ impl StatusView {
 
     fn registry(&self, upstream: &config::Upstream) -> Registry {
         let last_seen = self.shared.observed.last_seen(&upstream.registry);
+        let last_failure = last_failure(&last_seen);
         let host = upstream.registry.as_str();
         let outlook = self.shared.outlook();
         let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
@@ -218,7 +219,7 @@ impl StatusView {
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
                 verified: seen.verified,
             }),
-            last_failure: last_failure(&last_seen),
+            last_failure,
         }
     }
 }
