@@ -19,6 +19,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// The read-only endpoint for people and Prometheus.
     pub admin: Admin,
+    /// The log.
+    pub log: Log,
     /// Whether registries known without a file are offered beside those that have a section.
     pub builtin_upstreams: bool,
     /// Every configured registry, sorted by registry; a request for another registry is answered 404.
@@ -81,6 +83,13 @@ pub struct Cache {
 pub struct Admin {
     /// The address to accept at; port 0 lets the system choose.
     pub listen: SocketAddr,
+}
+
+/// The log on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Whether lines name images and clients.
+    pub names: bool,
 }
 
 /// A registry we pull from.

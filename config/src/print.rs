@@ -76,6 +76,7 @@ impl List<'_> {
         self.add("builtin_upstreams".to_owned(), Json::Bool(config.builtin_upstreams), DEFAULT);
         self.proxy(&config.proxy);
         self.section("admin", [("listen", address(config.admin.listen))]);
+        self.section("log", [("names", json!(config.log.names))]);
         for upstream in &config.upstreams {
             self.upstream(upstream);
         }

@@ -70,6 +70,8 @@ section! {
         proxy: Proxy;
         /// The read-only endpoint: metrics, health, status page.
         admin: Admin;
+        /// The log on standard error.
+        log: Log;
         /// The registries to pull from, one section each. Requests for a registry that has no section and is not built
         /// in are answered 404. A section for a built-in registry changes only the keys in it.
         upstreams: Table<Upstream>;
@@ -137,6 +139,16 @@ section! {
     Admin {
         /// Address and port. Port 0 lets the system choose.
         listen: SocketAddr = "'127.0.0.1:5080'";
+    }
+}
+
+section! {
+    /// The log on standard error. Its level and form are options of the command line: `--log-level`, `--log`.
+    Log {
+        /// Name images (repository, tag, digest) and clients (address) in the log. `false` leaves these fields out of
+        /// every line, also what a registry answered in its own words. Names of registries, request ids, classes,
+        /// stages and times stay. A change needs no restart.
+        names: bool = "true";
     }
 }
 
