@@ -4,7 +4,7 @@
 //! are left out by their name ([`NAMING`]). A line of text is one line: control characters in fields are escaped, and
 //! the further lines of a message are indented, so that no text of a stranger looks like a line of ours.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
@@ -188,7 +188,7 @@ mod tests {
         let (written, lines) = (Written::default(), Lines { format, names });
         let to = written.clone();
         let subscriber =
-            tracing_subscriber::fmt().event_format(lines).with_ansi(false).with_writer(move || to.clone());
+            tracing_subscriber::fmt().with_ansi(false).event_format(lines).with_writer(move || to.clone());
         tracing::subscriber::with_default(subscriber.finish(), events);
         let bytes = written.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
