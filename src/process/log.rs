@@ -4,21 +4,10 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-use super::lines::Lines;
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Text for people.
-    #[default]
-    Text,
-    /// One JSON object a line, for log collectors.
-    Json,
-}
+use super::lines::{Lines, LogFormat};
 
 /// Sends events to stderr. `level` is the filter of the command line, else `RUST_LOG`, else `usual`.
 ///

@@ -236,5 +236,5 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 /// How often pulls whose clients went quiet are looked for.
 const PULLS_TICK: Duration = Duration::from_secs(1);
-/// Pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Pause after a failed accept, which is also ten lines in the log a second at most.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

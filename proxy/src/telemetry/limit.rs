@@ -25,6 +25,10 @@ pub(crate) enum Line {
     Pull,
     /// A pull that failed.
     FailedPull,
+    /// A transfer from an upstream that failed.
+    FailedFill,
+    /// A transfer from an upstream that broke and goes on.
+    BrokenFill,
     /// A connection that ended by an error.
     Connection,
 }
@@ -66,6 +70,8 @@ fn tell(Kind { line, why }: Kind, left_out: u64) {
         Line::FailedPull => {
             tracing::warn!(target: "pullgate::pull", why, left_out, "more failed pulls of this kind")
         }
+        Line::FailedFill => tracing::warn!(why, left_out, "more failed fills of this kind"),
+        Line::BrokenFill => tracing::warn!(why, left_out, "more broken fills of this kind"),
         Line::Connection => {
             tracing::debug!(target: "pullgate::connection", why, left_out, "more connections of this kind");
         }
