@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use loadtest::image::Image;
@@ -13,6 +13,7 @@ use loadtest::registry::{Registry, Rule};
 use serde_json::Value;
 use support::http::{self, Request};
 use support::{Process, Pullgate, Scratch, wait_until};
+use tokio::time::Instant;
 
 use crate::setup::{BIN, REGISTRY, config, program, upstream};
 
@@ -22,6 +23,8 @@ const HIDDEN: &str = "hidden-app";
 const HIDDEN_TAG: &str = "hidden-tag";
 /// The address of a client, which differs from that of every server here.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
+/// Requests of a storm.
+const STORM: usize = 2000;
 /// Longest wait for a line.
 const LINE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -175,38 +178,50 @@ async fn names_are_hidden_and_shown_by_a_reload() {
 
 #[tokio::test]
 async fn a_storm_of_bad_requests_is_counted_and_not_written_down() {
-    const STORM: usize = 2000;
+    is_counted("/nowhere/", "", "path", &["pullgate::access"]).await;
+}
+
+#[tokio::test]
+async fn a_storm_of_pulls_from_an_unknown_registry_is_counted_and_not_written_down() {
+    let targets = ["pullgate::access", "pullgate::pull"];
+    is_counted("/v2/app-", "/manifests/1?ns=unknown.test", "not_configured", &targets).await;
+}
+
+/// Sends 2,000 requests whose paths differ between `before` and `after`, and checks that each of the `targets` has few lines
+/// of them and the number of the others, for the reason `why`.
+async fn is_counted(before: &str, after: &str, why: &str, targets: &[&str]) {
     let scratch = Scratch::new();
     let (_registry, pullgate) = mirrored(&scratch, "info", "").await;
     let began = Instant::now();
     let client = async |client: usize| {
         for number in 0..STORM / 20 {
-            let answer = pullgate.get(&format!("/nowhere/{client}/{number}")).send().await;
+            let answer = pullgate.get(&format!("{before}{client}-{number}{after}")).send().await;
             assert_eq!(answer.status, 404);
             assert!(answer.header("x-request-id").is_some());
         }
     };
     join_all((0..20).map(client)).await;
-    let counted = || {
-        let log = pullgate.log();
-        let of_storm: Vec<_> = log.lines().filter(|line| line.contains("pullgate::access")).collect();
-        let (more, lines): (Vec<_>, Vec<_>) =
-            of_storm.into_iter().partition(|line| line.contains("left_out="));
-        let left_out = |line: &&str| line.split("left_out=").nth(1).unwrap().parse::<usize>().unwrap();
-        (lines.len(), more.iter().map(left_out).sum::<usize>(), more.len())
-    };
-    let (lines, _, more) = wait_until("every request to be written or counted", LINE_LIMIT, || {
-        let counted = counted();
-        ready((counted.0 + counted.1 == STORM).then_some(counted))
-    })
-    .await;
-    let seconds = began.elapsed().as_secs() as usize + 2;
-    assert!(
-        lines <= 10 * seconds && (1..=seconds).contains(&more),
-        "{lines} lines, {more} counts, {seconds} s"
-    );
-    let line = line(&pullgate, &["more requests of this kind", "left_out="]).await;
-    assert!(line.contains("why=\"path\""), "{line}");
+    for target in targets {
+        let what = format!("each request to be written or counted in {target}");
+        let (lines, counts) = wait_until(&what, LINE_LIMIT, || {
+            let (lines, counts, left_out) = written_and_counted(&pullgate.log(), target, why);
+            ready((lines + left_out == STORM).then_some((lines, counts)))
+        })
+        .await;
+        let seconds = began.elapsed().as_secs() as usize + 2;
+        let is_bounded = lines <= 10 * seconds && (1..=seconds).contains(&counts);
+        assert!(is_bounded, "{target}: {lines} lines and {counts} counts in {seconds} s");
+    }
+}
+
+/// The number of lines about one event, of lines that count others, and the sum of these counts.
+fn written_and_counted(log: &str, target: &str, why: &str) -> (usize, usize, usize) {
+    let complete = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(target));
+    let (counts, lines): (Vec<_>, Vec<_>) = complete.partition(|line| line.contains("left_out="));
+    assert!(counts.iter().all(|line| line.contains(&format!("why={why:?}"))), "{counts:?}");
+    let left_out =
+        |line: &&str| line.trim_end().rsplit("left_out=").next().unwrap().parse::<usize>().unwrap();
+    (lines.len(), counts.len(), counts.iter().map(left_out).sum())
 }
 
 #[tokio::test]
@@ -327,6 +342,7 @@ fn every_kind_of_request(pullgate: &Pullgate) -> Vec<(&'static str, u16, Request
         ("miss", 200, at(&by_tag)),
         ("hit", 200, at(&format!("library/{HIDDEN}/manifests/{digest}"))),
         ("the same hit", 200, at(&format!("library/{HIDDEN}/manifests/{digest}"))),
+        ("the same hit with kept headers", 200, at(&format!("library/{HIDDEN}/manifests/{digest}"))),
         ("HEAD", 200, pullgate.head(&head)),
         ("blob", 200, at(&blob)),
         ("cached blob", 200, at(&blob)),

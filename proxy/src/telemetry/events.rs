@@ -7,7 +7,7 @@ use oci::{Class, RegistryHost, Repository, Tag};
 use store::events::{Evicted, Quarantined};
 use store::{Kind, Scrubbed, TagMove};
 
-use super::limit::{Kind, Line};
+use super::limit::{self, Line};
 use super::names::{
     CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
 };
@@ -54,7 +54,7 @@ impl events::Events for Telemetry {
 
 impl Telemetry {
     fn admits(&self, line: Line, class: Class) -> bool {
-        self.lines.admits(Kind { line, why: class.as_str() })
+        self.lines.admits(limit::Kind { line, why: class.as_str() })
     }
 }
 
