@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::process::log::LogFormat;
+use crate::process::lines::LogFormat;
 
 /// A pull-through registry mirror that measures every pull, and a prober that pulls before the kubelet has to.
 ///

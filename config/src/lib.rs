@@ -31,7 +31,7 @@ pub mod units;
 
 pub use load::{Loaded, parse};
 pub use model::{
-    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Prober, Provider, Proxy, Target, Tls,
+    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Log, Prober, Provider, Proxy, Target, Tls,
     Upstream,
 };
 pub use print::Effective;

@@ -19,6 +19,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// The read-only admin endpoint: metrics, health, status page.
     pub admin: Admin,
+    /// The log.
+    pub log: Log,
     /// Whether the built-in registries are offered besides those with a section.
     pub builtin_upstreams: bool,
     /// Every configured registry, sorted by registry; a request for another registry is answered 404.
@@ -82,6 +84,13 @@ pub struct Admin {
     /// The address to accept on; with port 0, the system chooses a port.
     pub listen: SocketAddr,
     /// True if names of images, clients and nodes are shown.
+    pub names: bool,
+}
+
+/// The log on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Whether lines name images and clients.
     pub names: bool,
 }
 

@@ -77,6 +77,7 @@ impl List<'_> {
         self.proxy(&config.proxy);
         let admin = [("listen", address(config.admin.listen)), ("names", json!(config.admin.names))];
         self.section("admin", admin);
+        self.section("log", [("names", json!(config.log.names))]);
         for upstream in &config.upstreams {
             self.upstream(upstream);
         }

@@ -67,6 +67,16 @@ fn every_key_of_the_contract_is_understood() {
 }
 
 #[test]
+fn the_log_names_images_and_clients_unless_the_file_says_no() {
+    assert!(Config::default().log.names);
+    let hidden = good("[log]\nnames = false\n");
+    assert!(!hidden.config.log.names);
+    let printed = hidden.effective().into_iter().find(|value| value.key == "log.names").unwrap();
+    assert_eq!((printed.value, printed.origin), (false.into(), "/etc/pullgate/pullgate.toml:2".to_owned()));
+    assert_eq!(told("[log]\nnames = \"no\"\n").len(), 1);
+}
+
+#[test]
 fn a_reserve_is_a_share_or_a_number() {
     let reserve = |value: &str| {
         let text = format!("[upstreams.dockerhub]\nquota_reserve = {value}");

@@ -21,6 +21,7 @@ use crate::flight::flights::Flights;
 use crate::flight::repeats::Repeats;
 use crate::freshness::absent::Absences;
 use crate::freshness::incomplete::Incomplete;
+use crate::http::request_id::RequestIds;
 use crate::http::server::{Bound, Server};
 use crate::http::tls::ServerTls;
 use crate::pull::open::OpenPulls;
@@ -77,6 +78,7 @@ impl Proxy {
             header_deadline: settings.header_deadline,
             fairness: Fairness::new(settings.client_rate),
             instance: settings.instance,
+            request_ids: RequestIds::new(),
             repeats: Repeats::new(),
             touch: if settings.tls.is_some() { Touch::Process } else { Touch::Kernel },
         });

@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod control;
 pub(crate) mod exit;
+pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod open_files;
 pub(crate) mod signal;

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use super::error::StartError;
 use super::parts::Shared;
 use super::refused::in_one_line;
+use crate::process::log;
 
 /// Watches the file and applies its changes: upstreams, targets, the cache's size limit and pins. Changes of listeners
 /// and of the cache folder need a restart, and the log says so.
@@ -119,7 +120,9 @@ impl Reloader {
             }
             Err(error) => {
                 self.shared.refused.set(&self.path, &error.in_one_line());
-                tracing::error!("the configuration stays as it was:\n{error}");
+                // The whole report quotes lines of the file, which can name images.
+                let reason = if log::shows_names() { error.to_string() } else { error.in_one_line() };
+                tracing::error!("the configuration stays as it was:\n{reason}");
             }
         }
     }
@@ -130,6 +133,7 @@ impl Reloader {
         // Every step that can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
         let plans = self.shared.plans(&loaded.config)?;
+        log::show_names(loaded.config.log.names);
         if let Some(probing) = &mut self.probing {
             probing.replace(|| self.shared.prober(plans, &loaded.config)).await;
         }

@@ -12,6 +12,7 @@
 //! - `cache`: output and effect of `cache ls`, `explain`, `warm` and `purge`, with and without a running instance.
 //! - `clock`: times in the cache folder that a wrong clock wrote.
 //! - `freshness`: the rate of requests about a tag, and the time until a pushed tag is found.
+//! - `request_log`: ids of requests, and lines of the log that name, hide and are bounded.
 //! - `rot`: cached files that change without pullgate, while it runs and while the machine is down.
 //! - `disk`: file systems that are full or read-only, and recover.
 //! - `life`: starting, sharing a cache folder, crashing, stopping.
@@ -50,6 +51,7 @@ mod pulls;
 mod quota;
 mod recovery;
 mod reload;
+mod request_log;
 mod rot;
 mod rotation;
 mod secrets;

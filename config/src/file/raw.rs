@@ -70,6 +70,8 @@ section! {
         proxy: Proxy;
         /// The read-only endpoint: metrics, health, status page.
         admin: Admin;
+        /// The log on standard error.
+        log: Log;
         /// The registries to pull from, one section each. Requests for a registry that is not built in and has no
         /// section get the answer 404. A section for a built-in registry changes only the keys that it sets.
         upstreams: Table<Upstream>;
@@ -141,6 +143,16 @@ section! {
         /// Show the names of images, clients and nodes on the status page, in `/status.json` and in `/api/v1`. `auto`:
         /// only where `admin.listen` is a loopback address.
         names: Names = "'auto'", example "true";
+    }
+}
+
+section! {
+    /// The log on standard error. Its level and form are options of the command line: `--log-level`, `--log`.
+    Log {
+        /// Name images (repository, tag, digest) and clients (address) in the log. `false` leaves these fields out of
+        /// every line, also what a registry answered in its own words. Names of registries, request ids, classes,
+        /// stages and times stay. A change needs no restart.
+        names: bool = "true";
     }
 }
 

@@ -9,7 +9,7 @@ use super::resolver::Resolver;
 use crate::file::raw;
 use crate::file::read::Reader;
 use crate::file::values::{ByteSize, Names};
-use crate::model::{Admin, Cache, Config, Prober, Proxy, Target, Tls, Upstream};
+use crate::model::{Admin, Cache, Config, Log, Prober, Proxy, Target, Tls, Upstream};
 use crate::paths::cache_dir;
 
 /// Resolves the values of a file. Problems are added to the reader; if there are any, the result must not be used.
@@ -21,7 +21,8 @@ pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Co
     let proxy = resolver.below("proxy", |resolver| resolver.proxy(root.proxy.value));
     let admin = resolver.below("admin", |resolver| resolver.admin(&root.admin.value, &proxy));
     let prober = resolver.below("prober", |resolver| resolver.prober(root.prober.value, &upstreams));
-    Config { proxy, admin, builtin_upstreams: root.builtin_upstreams.value, upstreams, prober }
+    let log = Log { names: root.log.value.names.value };
+    Config { proxy, admin, log, builtin_upstreams: root.builtin_upstreams.value, upstreams, prober }
 }
 
 impl Resolver<'_> {

@@ -29,6 +29,7 @@ use crate::http::answer::Answer;
 use crate::http::failure::{Failure, MIRRORS_MAX};
 use crate::http::outcome::Outcome;
 use crate::http::range::Asked;
+use crate::http::request_id::RequestIds;
 use crate::http::route::{Place, Request, Routed};
 use crate::pull::open::OpenPulls;
 use crate::telemetry::recorder::Telemetry;
@@ -48,6 +49,7 @@ pub(crate) struct Dispatch {
     pub(crate) header_deadline: Duration,
     pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
+    pub(crate) request_ids: RequestIds,
     /// Whether the kernel or this process touches the bytes of answers.
     pub(crate) touch: Touch,
     /// The whole blobs that each client lately received.

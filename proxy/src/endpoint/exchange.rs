@@ -18,14 +18,15 @@ use tokio::time::Instant;
 use super::dispatch::Dispatch;
 use super::ready::Ready;
 use crate::http::answer::Answer;
-use crate::http::body::ResponseBody;
 use crate::http::failure::Failure;
 use crate::http::meter::Metered;
-use crate::http::respond::{respond, respond_again, wants_head_only};
+use crate::http::outcome::Outcome;
+use crate::http::request_id::RequestId;
+use crate::http::respond::{KnownHeaders, respond, respond_again, wants_head_only};
 use crate::http::route::{Refusal, Routed};
 use crate::pull::step::Step;
-use crate::telemetry::endpoint::Endpoint;
-use crate::telemetry::request::{Answered, RequestMeter};
+use crate::telemetry::request::{Answered, Asked, Named, RequestMeter, logs_hits};
+use crate::telemetry::shown::shown;
 
 /// A request whose head was read.
 pub(crate) struct Exchange {
@@ -33,6 +34,7 @@ pub(crate) struct Exchange {
     peer: SocketAddr,
     began: Instant,
     head: Parts,
+    id: RequestId,
     routed: Result<Routed, Refusal>,
     /// The kept answer to the same target.
     ready: Option<Arc<Ready>>,
@@ -54,17 +56,15 @@ impl Exchange {
             ready = dispatch.manifests.ready(target);
             ready.as_ref().map(|ready| Arc::clone(&ready.request))
         });
-        let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, peer));
-        Self { dispatch, peer, began, head, routed, ready, step }
+        let id = dispatch.request_ids.of(&head.headers);
+        let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, (peer, &id)));
+        Self { dispatch, peer, began, head, id, routed, ready, step }
     }
 
     /// The response, at once if nothing has to be waited for.
     pub(crate) fn answer(self) -> Either<AtOnce<Response>, Later> {
         match self.again() {
-            Some((result, ready)) => Either::Left(at_once(Ok(self
-                .finished(result, |routed, result, head_only| {
-                    respond_again(&ready.headers, routed, result, head_only)
-                })))),
+            Some((result, ready)) => Either::Left(at_once(Ok(self.finished(result, Some(&ready.headers))))),
             None => Either::Right(Box::pin(self.answer_later())),
         }
     }
@@ -82,41 +82,62 @@ impl Exchange {
             }
             Err(refusal) => Err(Failure::Request(*refusal)),
         };
-        Ok(self.finished(result, respond))
+        Ok(self.finished(result, None))
     }
 
     /// Makes the response to `result`, and reports the request to its pull, the metrics and the log.
     fn finished(
         mut self,
         result: Result<Answer, Failure>,
-        respond: impl FnOnce(Option<&Routed>, Result<Answer, Failure>, bool) -> http::Response<ResponseBody>,
+        known: Option<&KnownHeaders>,
     ) -> http::Response<Metered> {
-        let routed = self.routed.ok();
-        if let (Some(step), Some(routed), Ok(answer)) = (&mut self.step, &routed, &result) {
+        if let (Some(step), Ok(routed), Ok(answer)) = (&mut self.step, &self.routed, &result) {
             step.answered(&routed.request, answer, self.ready.and_then(|ready| ready.names.clone()));
         }
-        let (outcome, class, stage) = match &result {
-            Ok(answer) => (answer.outcome(), answer.class(), None),
-            Err(failure) => (failure.outcome(), failure.class(), failure.stage()),
+        let named = named(self.id, &self.routed, &self.head, self.peer, &result);
+        let routed = self.routed.ok();
+        let mut answered = Answered::of(routed.as_ref().map(|routed| &*routed.request), &result);
+        let head_only = wants_head_only(routed.as_ref(), &self.head.method);
+        let response = match known {
+            Some(known) => respond_again(known, &named.id, routed.as_ref(), result, head_only),
+            None => respond(&named.id, routed.as_ref(), result, head_only),
         };
-        let response = respond(routed.as_ref(), result, wants_head_only(routed.as_ref(), &self.head.method));
-        let request = routed.as_ref().map(|routed| &*routed.request);
-        let answered = Answered {
-            endpoint: Endpoint::of(request),
-            outcome,
-            class,
-            stage,
-            code: response.status().as_u16(),
-            length: response.body().length(),
-        };
-        let place = request.and_then(|request| request.place());
+        (answered.code, answered.length) = (response.status().as_u16(), response.body().length());
+        let place = routed.as_ref().and_then(|routed| routed.request.place());
         let series = self.dispatch.telemetry.series(place.map(|place| &place.registry));
-        let meter = RequestMeter::new(series, answered, self.peer.ip(), self.began, self.step);
+        let meter = RequestMeter::new(series, answered, named, self.began, self.step);
         response.map(|body| Metered::new(body, meter))
     }
 }
 
-fn step(dispatch: &Dispatch, routed: &Routed, head: &Parts, peer: SocketAddr) -> Option<Step> {
+/// The names for the line in the log. The digest that a tag means is left out of a hit's, unless the line is written.
+fn named(
+    id: RequestId,
+    routed: &Result<Routed, Refusal>,
+    head: &Parts,
+    peer: SocketAddr,
+    result: &Result<Answer, Failure>,
+) -> Named {
+    let digest = match result {
+        Ok(Answer::Content(content)) if content.outcome != Outcome::Hit || logs_hits() => {
+            Some(content.digest.clone())
+        }
+        _ => None,
+    };
+    let asked = match routed {
+        Ok(routed) => Asked::Routed(Arc::clone(&routed.request)),
+        Err(_) => Asked::Unread { path: shown(head.uri.path()) },
+    };
+    Named { id, client: peer.ip(), asked, digest }
+}
+
+fn step(
+    dispatch: &Dispatch,
+    routed: &Routed,
+    head: &Parts,
+    (peer, id): (SocketAddr, &RequestId),
+) -> Option<Step> {
     let agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    Step::begin(&dispatch.pulls, &routed.request, peer.ip(), agent.unwrap_or_default())
+    let puller = (peer.ip(), agent.unwrap_or_default());
+    Step::begin(&dispatch.pulls, &routed.request, puller, id)
 }

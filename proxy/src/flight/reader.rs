@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
+use oci::{Class, Stage};
 use store::{Blob, Check, Content, SMALL_WINDOW, Touch, Verdict};
 use tokio::time::{Instant, timeout};
 
@@ -62,6 +63,19 @@ pub enum Cut {
     /// The disk failed, so the bytes pass through memory, and this reader fell behind them.
     #[error("fell behind a fill that could not be stored")]
     Behind,
+}
+
+impl Cut {
+    /// The class of the failure, and its stage.
+    pub(crate) fn cause(&self) -> (Class, Stage) {
+        let class = match self {
+            Self::Fill(error) => return (error.class, error.stage),
+            Self::Disk(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::DiskFull,
+            Self::Disk(_) | Self::Behind => Class::DiskSlow,
+            Self::Wrong => Class::Corrupt,
+        };
+        (class, Stage::BlobTransfer)
+    }
 }
 
 impl Reader {

@@ -81,6 +81,17 @@ impl Failure {
         }
     }
 
+    /// The part of the request that is wrong, where the request is at fault and no class says so.
+    pub(crate) fn part(&self) -> Option<&'static str> {
+        match self {
+            Self::Request(Refusal::Name(_)) => None,
+            Self::Request(refusal) => Some(refusal.part()),
+            Self::Range(_) => Some("range"),
+            Self::Authorization(_) => Some("authorization"),
+            _ => None,
+        }
+    }
+
     /// The stage that failed, if the request got as far as a stage.
     pub(crate) fn stage(&self) -> Option<Stage> {
         match self {

@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::outcome::Outcome;
 use super::range::{Part, RangeError};
 use super::reason;
+use super::request_id::{REQUEST_ID, RequestId};
 use super::route::{Refusal, Request, Routed, Verb};
 use crate::freshness::policy::is_absence;
 use crate::freshness::staleness::{Stale, Staleness};
@@ -85,8 +86,13 @@ impl Failure {
     }
 }
 
-/// The response to a request; `routed` is `None` when it could not be read.
-pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, head_only: bool) -> Response {
+/// The response to the request `id`; `routed` is `None` when it could not be read.
+pub(crate) fn respond(
+    id: &RequestId,
+    routed: Option<&Routed>,
+    result: Result<Answer, Failure>,
+    head_only: bool,
+) -> Response {
     let request = routed.map(|routed| &*routed.request);
     let configured = !matches!(result, Err(Failure::NotConfigured(_)));
     let mut response = match result {
@@ -102,6 +108,7 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
     }
     fix(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fix(&mut response, API_VERSION, "registry/2.0");
+    response.headers_mut().insert(REQUEST_ID, id.header().clone());
     if head_only {
         *response.body_mut() = ResponseBody::Empty;
     }
@@ -111,6 +118,7 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
 /// Like [`respond`], for a target that was answered before. A whole hit gets the headers of its first answer.
 pub(crate) fn respond_again(
     known: &KnownHeaders,
+    id: &RequestId,
     routed: Option<&Routed>,
     result: Result<Answer, Failure>,
     head_only: bool,
@@ -120,15 +128,17 @@ pub(crate) fn respond_again(
             Some(headers) => {
                 let mut response = Response::new(content.body);
                 *response.headers_mut() = headers.clone();
+                // In the place of an earlier request's id, so that the table does not grow.
+                response.headers_mut().insert(REQUEST_ID, id.header().clone());
                 response
             }
             None => {
-                let response = respond(routed, Ok(Answer::Content(content)), head_only);
+                let response = respond(id, routed, Ok(Answer::Content(content)), head_only);
                 known.0.get_or_init(|| response.headers().clone());
                 response
             }
         },
-        result => respond(routed, result, head_only),
+        result => respond(id, routed, result, head_only),
     }
 }
 
@@ -329,13 +339,18 @@ mod tests {
     use registry::{Error, Evidence};
 
     use super::*;
+    use crate::http::request_id::RequestIds;
 
     fn error(class: Class, stage: Stage, status: Option<u16>) -> Failure {
         Error::new(class, stage, Evidence { status, ..Evidence::host("registry.test") }).into()
     }
 
+    fn answer(result: Result<Answer, Failure>, head_only: bool) -> Response {
+        respond(&RequestIds::new().of(&HeaderMap::new()), None, result, head_only)
+    }
+
     fn status(failure: Failure) -> u16 {
-        respond(None, Err(failure), false).status().as_u16()
+        answer(Err(failure), false).status().as_u16()
     }
 
     #[test]
@@ -343,7 +358,7 @@ mod tests {
         for class in Class::ALL {
             for stage in Stage::ALL {
                 for upstream in [None, Some(401), Some(404), Some(429), Some(500)] {
-                    let response = respond(None, Err(error(*class, *stage, upstream)), false);
+                    let response = answer(Err(error(*class, *stage, upstream)), false);
                     let code = response.status().as_u16();
                     assert!([403, 404, 503].contains(&code), "{class} {stage} {upstream:?}: {code}");
                     assert!(code != 404 || upstream == Some(404), "{class} {stage} {upstream:?}");
@@ -365,7 +380,7 @@ mod tests {
 
     #[test]
     fn refusals_of_requests_close_and_failures_of_upstreams_do_not() {
-        let closes = |failure| respond(None, Err(failure), false).headers().contains_key(header::CONNECTION);
+        let closes = |failure| answer(Err(failure), false).headers().contains_key(header::CONNECTION);
         assert!(closes(Failure::Request(Refusal::Body)));
         assert!(!closes(Failure::Request(Refusal::EmptySegment)));
         assert!(closes(Failure::NotConfigured("unknown.test".parse().unwrap())));
@@ -374,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_head_keeps_the_length_of_what_it_leaves_out() {
-        let response = respond(None, Err(Failure::Request(Refusal::Path)), true);
+        let response = answer(Err(Failure::Request(Refusal::Path)), true);
         assert_ne!(response.headers()[header::CONTENT_LENGTH], "0");
         assert_eq!(response.body().length(), 0);
     }

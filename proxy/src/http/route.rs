@@ -122,6 +122,24 @@ pub(crate) enum Refusal {
     Query,
 }
 
+impl Refusal {
+    /// The part of the request that is wrong, for the log.
+    pub(crate) fn part(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Body => "body",
+            Self::Head => "head",
+            Self::TargetForm => "target_form",
+            Self::Path => "path",
+            Self::EmptySegment => "empty_segment",
+            Self::Name(_) => "name",
+            Self::Namespace => "namespace",
+            Self::PageSize => "page_size",
+            Self::Query => "query",
+        }
+    }
+}
+
 impl Routed {
     /// Reads the head of a request. No I/O.
     ///
@@ -163,6 +181,16 @@ impl Request {
             | Self::Blob { place, .. }
             | Self::Tags { place, .. }
             | Self::Referrers { place, .. } => Some(place),
+        }
+    }
+
+    /// The digest asked for; a tag and a list name none.
+    pub(crate) fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Manifest { reference: Reference::Digest(digest), .. }
+            | Self::Blob { digest, .. }
+            | Self::Referrers { digest, .. } => Some(digest),
+            Self::Ping | Self::Manifest { .. } | Self::Tags { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! closed first, and the client's further bytes are read for a moment. Closing a socket with unread bytes would send a
 //! reset, and a reset makes containerd fail the pull instead of turning to the registry.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -89,6 +90,7 @@ impl Bound {
                     server.dispatch.pulls.end_quiet();
                     server.dispatch.store.tidy();
                     server.dispatch.fairness.tidy();
+                    server.dispatch.telemetry.lines.turn();
                 }
                 (stream, peer, slot) = accept(&listener, &slots) => {
                     connections.spawn(connection(Arc::clone(&server), stream, peer, slot, watched.clone()));
@@ -97,6 +99,7 @@ impl Bound {
         }
         drop(listener);
         end(connections, &phase, server.drain).await;
+        server.dispatch.telemetry.lines.turn();
     }
 }
 
@@ -149,13 +152,15 @@ async fn connection(
     let Some(tls) = &server.tls else {
         return converse(&server, stream, peer, phase).await;
     };
+    let failed =
+        |step, error: &dyn Display| server.dispatch.telemetry.connection_failed(step, peer.ip(), error);
     match timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls.current()).accept(stream)).await {
         Ok(Ok(mut stream)) => {
             stream.get_mut().1.set_buffer_limit(Some(TLS_UNSENT_MAX));
             converse(&server, stream, peer, phase).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, client = %peer.ip(), "TLS handshake failed"),
-        Err(_) => tracing::debug!(client = %peer.ip(), "TLS handshake took too long"),
+        Ok(Err(error)) => failed("handshake", &error),
+        Err(_) => failed("handshake", &"it took too long"),
     }
 }
 
@@ -177,7 +182,7 @@ where
             biased;
             ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
                 if let Err(error) = ended {
-                    tracing::debug!(%error, client = %peer.ip(), "connection ended early");
+                    server.dispatch.telemetry.connection_failed("exchange", peer.ip(), &error);
                 }
                 None
             }
@@ -234,5 +239,5 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 256 * 1024;
 /// How often the server ends quiet pulls and tidies up.
 const PULLS_TICK: Duration = Duration::from_secs(1);
-/// The pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a failed accept. It also bounds the log lines of such failures to ten a second.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

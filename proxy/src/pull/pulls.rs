@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::outcome::PullOutcome;
 use super::record::PullRecord;
+use crate::http::request_id::RequestId;
 
 /// The pulls that have not ended.
 #[derive(Debug, Default)]
@@ -48,6 +49,10 @@ pub(crate) struct End {
     pub(crate) class: Option<Class>,
     /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
+    /// Digest of the manifest that it was answered with.
+    pub(crate) digest: Option<Digest>,
+    /// Id of the request; `None` if the client left before it was answered.
+    pub(crate) id: Option<RequestId>,
 }
 
 /// The request for a manifest that may begin a pull.
@@ -59,6 +64,8 @@ pub(crate) struct First<'a> {
     pub(crate) user_agent: &'a str,
     /// The wall time at which the request's head came.
     pub(crate) start: SystemTime,
+    /// Its id.
+    pub(crate) id: &'a RequestId,
 }
 
 /// The content that a client has after a request.
@@ -78,7 +85,7 @@ pub(crate) enum Got {
 impl End {
     /// The end of a request that sent no bytes and met no failure.
     pub(crate) fn of(outcome: PullOutcome, got: Got) -> Self {
-        Self { outcome, got, bytes: 0, class: None, stage: None }
+        Self { outcome, got, bytes: 0, class: None, stage: None, digest: None, id: None }
     }
 }
 
@@ -126,6 +133,10 @@ impl Puller {
 #[derive(Debug)]
 struct Pull {
     image: ImageName,
+    /// Digest of the first manifest that was answered.
+    digest: Option<Digest>,
+    /// Id of the first request that failed, else of the first.
+    request_id: RequestId,
     user_agent: String,
     start: SystemTime,
     /// The class of the first failure. `stage` is the stage of the same failure.
@@ -148,6 +159,8 @@ impl Pull {
         let Puller { registry, repository, .. } = puller.clone();
         Self {
             image: ImageName { registry, repository, reference: first.reference.clone() },
+            digest: None,
+            request_id: first.id.clone(),
             user_agent: first.user_agent.to_owned(),
             start: first.start,
             class: None,
@@ -170,8 +183,10 @@ impl Pull {
         self.last = now;
         self.worst = self.worst.max(end.outcome);
         self.bytes += end.bytes;
-        if self.class.is_none() {
+        self.digest = self.digest.take().or(end.digest);
+        if self.class.is_none() && end.class.is_some() {
             (self.class, self.stage) = (end.class, end.stage);
+            self.request_id = end.id.unwrap_or_else(|| self.request_id.clone());
         }
         match end.got {
             Got::Nothing => {}
@@ -194,6 +209,8 @@ impl Pull {
         PullRecord {
             id: None,
             image: self.image,
+            digest: self.digest,
+            request_id: self.request_id,
             registry: puller.registry.clone(),
             client: puller.client,
             user_agent: self.user_agent,
@@ -220,18 +237,27 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::sync::LazyLock;
 
+    use http::HeaderMap;
+
     use super::*;
     use crate::http::outcome::Outcome;
+    use crate::http::request_id::{REQUEST_ID, RequestIds};
 
-    struct FirstOfAll(LazyLock<Reference>);
+    struct FirstOfAll(LazyLock<(Reference, RequestId)>);
 
     impl FirstOfAll {
         fn get(&self) -> First<'_> {
-            First { reference: &self.0, user_agent: "containerd/2.1", start: SystemTime::UNIX_EPOCH }
+            let (reference, id) = &*self.0;
+            First { reference, user_agent: "containerd/2.1", start: SystemTime::UNIX_EPOCH, id }
         }
     }
 
-    static FIRST: FirstOfAll = FirstOfAll(LazyLock::new(|| "3".parse().unwrap()));
+    static FIRST: FirstOfAll = FirstOfAll(LazyLock::new(|| ("3".parse().unwrap(), id("first"))));
+
+    fn id(text: &str) -> RequestId {
+        let headers = HeaderMap::from_iter([(REQUEST_ID, text.parse().unwrap())]);
+        RequestIds::new().of(&headers)
+    }
 
     fn puller(client: u8, agent: &str, repository: &str) -> Puller {
         let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, client));
@@ -369,6 +395,25 @@ mod tests {
         assert!(pulls.began(&node, Some(&FIRST.get()), now));
         assert_eq!(pulls.ended(&node, challenged(), now), None);
         assert_eq!(pulls.quiet(now + QUIET)[0].outcome, PullOutcome::Challenged);
+    }
+
+    #[test]
+    fn a_record_names_the_digest_of_the_tag_and_the_request_that_failed_first() {
+        let (mut pulls, node) = (Pulls::default(), node());
+        let now = Instant::now();
+        let manifest = |byte| End { digest: Some(blob(byte)), ..end(PullOutcome::Miss, Got::Nothing) };
+        let failed = |name| End {
+            class: Some(Class::Dns),
+            id: Some(id(name)),
+            ..end(PullOutcome::Failed, Got::Nothing)
+        };
+        let steps = [manifest(1), manifest(2), failed("second"), failed("third")];
+        for (at, step) in steps.into_iter().enumerate() {
+            assert!(pulls.began(&node, (at == 0).then(|| FIRST.get()).as_ref(), now));
+            assert_eq!(pulls.ended(&node, step, now), None);
+        }
+        let records = pulls.quiet(now + QUIET);
+        assert_eq!((records[0].request_id.as_str(), &records[0].digest), ("second", &Some(blob(1))));
     }
 
     #[test]

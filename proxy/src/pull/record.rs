@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use oci::{Class, ImageName, RegistryHost, Stage};
+use oci::{Class, Digest, ImageName, RegistryHost, Stage};
 
 use super::outcome::PullOutcome;
+use crate::http::request_id::RequestId;
 
 /// All that the proxy knows of a pull that ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub struct PullRecord {
     pub id: Option<u64>,
     /// The image as the first request named it, by tag or digest.
     pub image: ImageName,
+    /// Digest of the first manifest that was answered: what the tag meant. `None` if no manifest was.
+    pub digest: Option<Digest>,
+    /// Id of the first request that failed, else of the first request.
+    pub request_id: RequestId,
     /// The registry that the image was pulled from.
     pub registry: RegistryHost,
     /// Address of the client.

@@ -12,6 +12,7 @@ use super::pulls::{End, First, Got, Puller};
 use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::range::Part;
+use crate::http::request_id::RequestId;
 use crate::http::route::Request;
 
 /// Held while a request of a pull runs. Dropping it ends the request.
@@ -36,6 +37,8 @@ pub(crate) struct StepEnd {
     pub(crate) class: Option<Class>,
     /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
+    /// Id of the request.
+    pub(crate) id: RequestId,
 }
 
 impl Step {
@@ -43,8 +46,8 @@ impl Step {
     pub(crate) fn begin(
         pulls: &Arc<OpenPulls>,
         request: &Request,
-        client: IpAddr,
-        agent: &str,
+        (client, agent): (IpAddr, &str),
+        id: &RequestId,
     ) -> Option<Self> {
         let (place, reference) = match request {
             Request::Manifest { place, reference } => (place, Some(reference)),
@@ -53,7 +56,7 @@ impl Step {
         };
         let puller = Puller::new(client, agent, place.registry.clone(), place.repository.clone());
         let start = SystemTime::now();
-        let first = reference.map(|reference| First { reference, user_agent: agent, start });
+        let first = reference.map(|reference| First { reference, user_agent: agent, start, id });
         if !pulls.began(&puller, first.as_ref()) {
             return None;
         }
@@ -65,6 +68,9 @@ impl Step {
     /// Notes the answer that is about to be sent. `known` holds the blobs that a manifest names, if they are known.
     pub(crate) fn answered(&mut self, request: &Request, answer: &Answer, known: Option<Arc<[Digest]>>) {
         let Answer::Content(content) = answer else { return };
+        if self.by_manifest {
+            self.end.digest = Some(content.digest.clone());
+        }
         self.end.got = match (request, &content.body) {
             (Request::Manifest { .. }, ResponseBody::Memory(bytes)) if is_whole(content) => {
                 let names = known.or_else(|| names(&content.media_type, bytes));
@@ -77,14 +83,14 @@ impl Step {
 
     /// Ends the request.
     pub(crate) fn end(mut self, end: StepEnd) {
-        let StepEnd { outcome, whole, bytes, class, stage } = end;
-        let mut got = std::mem::take(&mut self.end.got);
+        let StepEnd { outcome, whole, bytes, class, stage, id } = end;
+        let (mut got, digest) = (std::mem::take(&mut self.end.got), self.end.digest.take());
         if self.by_manifest && outcome >= PullOutcome::Absent {
             got = Got::NoManifest;
         } else if !whole {
             got = Got::Nothing;
         }
-        self.end = End { outcome, got, bytes, class, stage };
+        self.end = End { outcome, got, bytes, class, stage, digest, id: Some(id) };
     }
 }
 

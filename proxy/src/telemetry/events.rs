@@ -7,6 +7,7 @@ use oci::{Class, RegistryHost, Repository, Tag};
 use store::events::{Evicted, Quarantined};
 use store::{Kind, Scrubbed, TagMove};
 
+use super::limit::{self, Line};
 use super::names::{
     CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
 };
@@ -27,7 +28,7 @@ impl events::Events for Telemetry {
             FillOutcome::Committed | FillOutcome::PassedThrough => {
                 series.moved(Side::Upstream, end.bytes, end.transfer);
             }
-            FillOutcome::Failed(class) => {
+            FillOutcome::Failed(class) if self.admits(Line::FailedFill, class) => {
                 tracing::warn!(
                     registry = registry.as_str(),
                     class = class.as_str(),
@@ -35,17 +36,25 @@ impl events::Events for Telemetry {
                     "fill failed"
                 );
             }
-            FillOutcome::Paused => {}
+            FillOutcome::Failed(_) | FillOutcome::Paused => {}
         }
     }
 
     fn fill_resumed(&self, registry: &RegistryHost, class: Class) {
         self.series(Some(registry)).resumed(1);
-        tracing::warn!(
-            registry = registry.as_str(),
-            class = class.as_str(),
-            "upstream broke off; asking for the rest"
-        );
+        if self.admits(Line::BrokenFill, class) {
+            tracing::warn!(
+                registry = registry.as_str(),
+                class = class.as_str(),
+                "upstream broke off; asking for the rest"
+            );
+        }
+    }
+}
+
+impl Telemetry {
+    fn admits(&self, line: Line, class: Class) -> bool {
+        self.lines.admits(limit::Kind { line, why: class.as_str() })
     }
 }
 

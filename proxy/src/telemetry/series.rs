@@ -1,12 +1,13 @@
 //! The series of one registry: handles made on first use and held.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 
 use super::endpoint::Endpoint;
+use super::limit::LineLimit;
 use super::names::{
     FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, TAG_MOVES, THROUGHPUT,
 };
@@ -17,6 +18,8 @@ use crate::pull::outcome::PullOutcome;
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(super) registry: String,
+    /// Shared by all registries.
+    pub(super) lines: Arc<LineLimit>,
     requests: Grid<Counter, { ENDPOINTS * OUTCOMES * CODES.len() }>,
     first_byte: Grid<Histogram, { ENDPOINTS * OUTCOMES }>,
     sent: Grid<Counter, OUTCOMES>,
@@ -40,9 +43,10 @@ pub(crate) struct Counts {
 }
 
 impl Series {
-    pub(super) fn new(registry: &str) -> Self {
+    pub(super) fn new(registry: &str, lines: Arc<LineLimit>) -> Self {
         Self {
             registry: registry.to_owned(),
+            lines,
             requests: Grid::default(),
             first_byte: Grid::default(),
             sent: Grid::default(),
@@ -143,11 +147,6 @@ impl Series {
     }
 }
 
-impl Default for Series {
-    fn default() -> Self {
-        Self::new("other")
-    }
-}
 oci::labels! {
     /// On which side of us bytes moved.
     Side {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use oci::RegistryHost;
 use oci::class::{Class, Stage};
 use tokio::time::{Instant, sleep_until};
 
@@ -39,7 +40,7 @@ impl Inner {
                 Some((endpoint, ended)) = asked.next() => match ended {
                     Ok(walked) => return Ok(walked),
                     Err(error) => {
-                        tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
+                        tell(&self.upstream.registry, endpoint, &error);
                         failures.add(endpoint, error)?;
                     }
                 },
@@ -174,6 +175,14 @@ async fn due(instant: Option<Instant>) {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
     }
+}
+
+/// The field `evidence` can quote the registry, and so name an image; it is the only one.
+fn tell(registry: &RegistryHost, endpoint: usize, error: &Error) {
+    tracing::debug!(
+        %registry, endpoint, class = error.class.as_str(), stage = error.stage.as_str(), host = error.evidence.host,
+        evidence = %error, "endpoint failed"
+    );
 }
 
 /// The farthest stage of a pull that a good answer proves to work.

@@ -160,7 +160,7 @@ impl Walk<'_> {
         };
         let walk = self.with(&request);
         if let Err(error) = look.look(&walk).await {
-            tracing::debug!(registry = %self.inner.upstream.registry, %error, "the quota could not be read");
+            tracing::debug!(registry = %self.inner.upstream.registry, class = error.class.as_str(), evidence = %error, "the quota could not be read");
         }
     }
 
