@@ -122,8 +122,10 @@ impl Telemetry {
 /// Removes the state and the staleness of a registry that is no longer probed.
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.states(&[]);
-        self.last.set(f64::NAN);
+        // A gauge that is NaN is not shown.
+        for state in self.states.values().chain([&self.last]) {
+            state.set(f64::NAN);
+        }
     }
 }
 

@@ -1,9 +1,29 @@
 //! The proxy's part of the status page: answers by their source, and the content of the cache.
 
 use maud::{Markup, html};
-use proxy::{Status, UpstreamStatus};
+use proxy::{CacheStatus, Status, UpstreamStatus};
 
 use super::human::size;
+use super::status::cache_warnings;
+
+/// The banner about the cache: its trouble, else one quiet line.
+pub(crate) fn banner(cache: &CacheStatus) -> Markup {
+    let warnings = cache_warnings(cache);
+    let title = match (&cache.stopped, &cache.slow) {
+        (Some(_), _) => "The cache stores nothing; pulls pass through.",
+        (None, Some(_)) => "The disk of the cache is slow.",
+        (None, None) => "The cache needs attention.",
+    };
+    html! {
+        @if warnings.is_empty() { p class="banner calm" { "The cache stores what is pulled." } }
+        @else {
+            div class="banner alarm" role="alert" {
+                strong class="mark bad" { (title) }
+                @for warning in &warnings { div class="evidence" { (warning) } }
+            }
+        }
+    }
+}
 
 /// The section about the mirror.
 pub(crate) fn section(status: &Status) -> Markup {
@@ -16,7 +36,6 @@ pub(crate) fn section(status: &Status) -> Markup {
         h2 { "Mirror" }
         dl {
             dt { "Cache" } dd { (status.cache.objects) " objects, " (size(status.cache.bytes)) " of " (size(status.cache.limit_bytes)) @if !status.cache.scanned { " (still counting)" } }
-            @if let Some(warning) = &status.cache.warning { dt { "Not storing" } dd class="bad" { (warning) } }
             @for other in &status.cache.reclaimable { dt { "Reclaimable" } dd { "the store of another version, " code { (other) } ", in the cache folder" } }
             dt { "Connections" } dd { (status.connections) }
         }

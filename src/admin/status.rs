@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
 use oci::Class;
+use proxy::CacheStatus;
 use registry::RequestKind;
 use registry::breaker::Paused;
 use registry::ledger::Outlook;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
 
@@ -37,7 +39,7 @@ pub(crate) struct Status {
     pub(crate) phase: &'static str,
     /// Seconds since the start.
     pub(crate) uptime_seconds: u64,
-    /// Faults of the process itself that cost no readiness: a cache that cannot store, a refused reload.
+    /// Faults of the process itself that cost no readiness: a cache that cannot store or is slow, a refused reload.
     pub(crate) warnings: Vec<String>,
     /// Every configured registry.
     pub(crate) registries: Vec<Registry>,
@@ -150,20 +152,25 @@ impl StatusView {
 
     /// The warnings of the process itself. None of them costs readiness: pulls go on.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
-        cache.into_iter().chain(self.shared.refused.warning()).collect()
+        let cache = self.proxy.get().map(|proxy| CacheStatus::of(proxy.store()));
+        self.all_warnings(cache.as_ref())
+    }
+
+    fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
+        cache.into_iter().flat_map(cache_warnings).chain(self.shared.refused.warning()).collect()
     }
 
     /// Looks.
     pub(crate) fn look(&self, phase: Phase) -> Status {
+        let proxy = self.proxy.get().map(proxy::Proxy::status);
         Status {
             schema: 1,
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            warnings: self.warnings(),
+            warnings: self.all_warnings(proxy.as_ref().map(|proxy| &proxy.cache)),
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
-            proxy: self.proxy.get().map(proxy::Proxy::status),
+            proxy,
         }
     }
 
@@ -210,6 +217,14 @@ impl StatusView {
             next_probe_seconds: next_probe.saturating_duration_since(now).as_secs(),
         })
     }
+}
+
+/// The trouble of the cache, for people: it cannot store, its disk is slow, its file system is smaller than its budget.
+pub(super) fn cache_warnings(cache: &CacheStatus) -> Vec<String> {
+    let slow = cache.slow.as_ref().map(|slow| slow.detail.clone());
+    let oversized = cache.file_system_bytes.filter(|_| cache.oversized);
+    let oversized = oversized.and_then(|bytes| named_files::too_large(cache.limit_bytes, bytes));
+    cache.warning.clone().into_iter().chain(slow).chain(oversized).collect()
 }
 
 fn quota(outlook: &Outlook) -> QuotaSeen {

@@ -32,7 +32,8 @@ pub struct ErrorParts {
 /// The observations a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Host (and port, unless it is the scheme's) that failed us, or that we refused to follow to.
+    /// Host (and port, unless it is the scheme's) that failed us, or that we refused to follow to; empty if the fault is
+    /// ours.
     pub host: String,
     /// The address dialled or refused.
     pub address: Option<SocketAddr>,
@@ -136,6 +137,8 @@ labels! {
         OwnBudget = "own_budget";
         /// Every endpoint was tried.
         EndpointsExhausted = "endpoints_exhausted";
+        /// An operation of the cache's disk was slow; the message names it and its time.
+        SlowDisk = "slow_disk";
     }
 }
 
@@ -200,10 +203,13 @@ impl std::ops::DerefMut for Error {
 impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
-    /// `class at stage: host [address] [status] [reason] [message]`, without advice (that is [`Class::fix`]).
+    /// `class at stage: [host] [address] [status] [reason] [message]`, without advice (that is [`Class::fix`]).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evidence = &self.evidence;
-        write!(f, "{} at {}: {}", self.class, self.stage, evidence.host)?;
+        write!(f, "{} at {}:", self.class, self.stage)?;
+        if !evidence.host.is_empty() {
+            write!(f, " {}", evidence.host)?;
+        }
         if let Some(address) = evidence.address.filter(|address| address.to_string() != evidence.host) {
             write!(f, " ({address})")?;
         }

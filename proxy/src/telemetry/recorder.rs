@@ -43,6 +43,7 @@ impl Telemetry {
             metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);
         }
         metrics::counter!(CACHE_ERRORS, "errno" => "other").increment(0);
+        super::events::begin_at_zero();
         Arc::default()
     }
 
@@ -58,12 +59,14 @@ impl Telemetry {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Makes series for these registries; any other is counted as `other`.
+    /// Makes series for these registries; any other is counted as `other`. Gauges of registries that were admitted
+    /// before leave.
     pub(crate) fn admit<'a>(&self, registries: impl Iterator<Item = &'a RegistryHost>) {
         let mut known = self.registries.write().unwrap_or_else(PoisonError::into_inner);
+        known.values().for_each(|series| series.retire(true));
         for registry in registries {
             let series = || Arc::new(Series::new(registry.as_str()).at_zero());
-            known.entry(registry.clone()).or_insert_with(series);
+            known.entry(registry.clone()).or_insert_with(series).retire(false);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The series of one registry: handles made on first use and held.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -27,6 +27,8 @@ pub(crate) struct Series {
     fills: OnceLock<Gauge>,
     resumes: OnceLock<Counter>,
     tag_moves: OnceLock<Counter>,
+    /// True while the registry is not configured; fills that began before may still run.
+    retired: AtomicBool,
     pub(crate) counts: Counts,
 }
 
@@ -53,6 +55,7 @@ impl Series {
             fills: OnceLock::new(),
             resumes: OnceLock::new(),
             tag_moves: OnceLock::new(),
+            retired: AtomicBool::new(false),
             counts: Counts::default(),
         }
     }
@@ -139,7 +142,14 @@ impl Series {
 
     pub(super) fn fills(&self, running: u64) {
         let gauge = || metrics::gauge!(FILLS, "registry" => self.registry.clone());
-        self.fills.get_or_init(gauge).set(running as f64);
+        let shown = if self.retired.load(Ordering::Relaxed) { f64::NAN } else { running as f64 };
+        self.fills.get_or_init(gauge).set(shown);
+    }
+
+    /// Shows the gauge of a registry that is configured, and removes that of one that is not.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::Relaxed);
+        self.fills(self.counts.fills.load(Ordering::Relaxed));
     }
 }
 

@@ -1,8 +1,9 @@
 //! The standing of a store: its limits, and what takes its space.
 
+use super::allowance;
 use super::storing::Stopped;
 use crate::checks::progress::Scrubbed;
-use crate::disk::slow::Slow;
+use crate::disk::slow::Spell;
 
 /// The standing of a store: its limit, the space it takes, and its trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +18,12 @@ pub struct Standing {
     pub unlinked_bytes: u64,
     /// Number of objects of pinned images.
     pub pinned_objects: u64,
-    /// Bytes of the file system that the cache folder is on, when the store was opened or its budget set; `None` if it
-    /// could not be asked. A `limit_bytes` above it is never reached.
+    /// Bytes of the file system that the cache folder is on; `None` if it could not be asked.
     pub file_system_bytes: Option<u64>,
     /// Set while the store cannot store.
     pub stopped: Option<Stopped>,
-    /// The last operation on the disk that was slow, if one was lately.
-    pub slow: Option<Slow>,
+    /// Set while the disk is slow.
+    pub slow: Option<Spell>,
     /// The reason why content is not stored now, or was not lately.
     pub warning: Option<String>,
     /// Names of the stores of other versions in the cache folder. Nobody uses them here: remove them to have their
@@ -31,4 +31,11 @@ pub struct Standing {
     pub reclaimable: Vec<String>,
     /// Progress of the scrub.
     pub scrubbed: Scrubbed,
+}
+
+impl Standing {
+    /// True if the limit is more than the cache may use of its file system: it is never reached.
+    pub fn is_oversized(&self) -> bool {
+        self.file_system_bytes.is_some_and(|bytes| self.limit_bytes > allowance::usable(bytes))
+    }
 }
