@@ -35,5 +35,5 @@ pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
 pub use pull::{PullOutcome, PullRecord, Records};
-pub use status::{CacheStatus, Status, UpstreamStatus};
+pub use status::{CacheStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus};
 pub use telemetry::Telemetry;

@@ -24,7 +24,7 @@ pub struct Status {
 }
 
 /// The content of the store.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct CacheStatus {
     /// Objects.
     pub objects: u64,
@@ -93,7 +93,7 @@ pub struct SlowStatus {
 }
 
 /// How far the scrub is: everything is read again, slowly, while nobody pulls.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ScrubStatus {
     /// Objects read in this round.
     pub objects: u64,

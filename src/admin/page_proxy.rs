@@ -69,3 +69,37 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
 
 /// From the best outcome of a request to the worst.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "refused", "failed"];
+
+#[cfg(test)]
+mod tests {
+    use proxy::{SlowStatus, StoppedStatus};
+
+    use super::*;
+
+    #[test]
+    fn the_banner_is_quiet_until_the_cache_is_in_trouble() {
+        let mut cache = CacheStatus { limit_bytes: 1 << 30, ..CacheStatus::default() };
+        let text = |cache: &CacheStatus| banner(cache).into_string();
+        assert!(text(&cache).contains("banner calm") && !text(&cache).contains("bad"), "{}", text(&cache));
+
+        cache.slow = Some(SlowStatus {
+            operation: "sync",
+            seconds: 4.0,
+            ended: false,
+            operations: 0,
+            longest_seconds: 4.0,
+            since: 0,
+            detail: "the cache's disk is slow: 4 s".to_owned(),
+        });
+        assert!(text(&cache).contains("The disk of the cache is slow."), "{}", text(&cache));
+        assert!(text(&cache).contains("slow: 4 s"), "{}", text(&cache));
+
+        let detail = "no room for 8 bytes".to_owned();
+        cache.stopped = Some(StoppedStatus { reason: "full", detail: detail.clone(), since: 0 });
+        cache.warning = Some(detail);
+        (cache.file_system_bytes, cache.oversized) = (Some(1 << 30), true);
+        for told in ["The cache stores nothing", "no room for 8 bytes", "slow: 4 s", "max_size is 1.0 GiB"] {
+            assert!(text(&cache).contains(told), "{told}: {}", text(&cache));
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! A disk that is full or cannot be written, and recovers: pulls pass through meanwhile.
+//! A disk that is full or cannot be written, and recovers: pulls pass through meanwhile, and everybody who looks is told.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use loadtest::image::Image;
 use loadtest::registry::Registry;
-use support::{Metrics, Pullgate, Scratch, wait_until};
+use support::{Metrics, Pullgate, Scratch, http, wait_until};
 
-use crate::setup::{self, Answers, REGISTRY, own_mounts};
+use crate::setup::{self, Answers, BIN, REGISTRY, own_mounts};
 
 /// Pullgate with a small file system of its own, in front of a registry with two images.
 struct World {
@@ -23,10 +23,17 @@ struct World {
 impl World {
     /// Starts; `below` is the part of the cache folder that lies on the small file system.
     async fn start(below: &str) -> Self {
+        Self::start_with(below, "", |_| {}).await
+    }
+
+    /// Like [`Self::start`], with more keys of the section `proxy`, on a disk that is prepared before.
+    async fn start_with(below: &str, keys: &str, prepare: impl FnOnce(&Mounted)) -> Self {
         let scratch = Scratch::new();
         let upstream = Registry::start().await.unwrap();
         let disk = Mounted::new(setup::cache(&scratch).join(below));
-        let pullgate = setup::pullgate(&scratch, &upstream.url()).await;
+        prepare(&disk);
+        let config = config(&scratch, keys, &upstream);
+        let pullgate = Pullgate::start(BIN, &scratch, &config).await;
         Self { pullgate, upstream, disk, scratch }
     }
 
@@ -81,6 +88,26 @@ impl World {
         assert_eq!(self.pullgate.readiness().await.text(), "ready\n");
     }
 
+    /// Waits until the gauge of the reason has this value.
+    async fn stopped_is(&self, reason: &str, value: f64) {
+        let labels = [("reason", reason)];
+        let is = |metrics: &Metrics| metrics.value("pullgate_cache_storing_stopped", &labels) == value;
+        // The end is told when it has lasted for half a minute.
+        wait_until(&format!("{reason} to be {value}"), Duration::from_secs(60), || async {
+            is(&self.pullgate.metrics().await).then_some(())
+        })
+        .await;
+    }
+
+    async fn page(&self) -> String {
+        http::get(self.pullgate.admin(), "/").send().await.text()
+    }
+
+    /// The number of lines of the log with this text.
+    fn logged(&self, text: &str) -> usize {
+        self.pullgate.log().lines().filter(|line| line.contains(text)).count()
+    }
+
     async fn errors(&self, errno: &str) -> f64 {
         errors(&self.pullgate.metrics().await, errno)
     }
@@ -88,6 +115,11 @@ impl World {
 
 fn errors(metrics: &Metrics, errno: &str) -> f64 {
     metrics.sum("pullgate_cache_errors_total", &[("errno", errno)])
+}
+
+/// The configuration of a [`World`].
+fn config(scratch: &Scratch, keys: &str, upstream: &Registry) -> String {
+    setup::config(scratch) + keys + &setup::upstream("test", REGISTRY, &upstream.url())
 }
 
 /// A file system in memory.
@@ -216,6 +248,78 @@ async fn on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_
     world.pull("org/missed", &missed).await;
     world.kept(&missed).await;
     world.pull_from_cache("org/missed", &missed).await;
+    world.ready_without_a_warning().await;
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_store_is_told_everywhere_and_logged_at_its_begin_and_end_alone() {
+    if own_mounts(
+        "disk::a_cache_that_cannot_store_is_told_everywhere_and_logged_at_its_begin_and_end_alone",
+    )
+    .await
+    {
+        return;
+    }
+    let world = World::start("").await;
+    let image = world.image("org/app", 6, 6 << 20);
+    world.stopped_is("full", 0.0).await;
+    assert!(world.page().await.contains("The cache stores what is pulled."));
+
+    world.disk.fill_up();
+    for _ in 0..3 {
+        world.pull("org/app", &image).await;
+    }
+    world.stopped_is("full", 1.0).await;
+    world.ready_with_a_warning().await;
+    assert_eq!(world.pullgate.status().await["proxy"]["cache"]["stopped"]["reason"], "full");
+    let page = world.page().await;
+    assert!(page.contains("banner alarm") && page.contains("The cache stores nothing"), "{page}");
+
+    world.disk.space_returns();
+    world.pull("org/app", &image).await;
+    world.kept(&image).await;
+    world.ready_without_a_warning().await;
+    assert!(world.pullgate.status().await["proxy"]["cache"]["stopped"].is_null());
+    assert!(world.page().await.contains("The cache stores what is pulled."));
+    world.stopped_is("full", 0.0).await;
+    let logged = ["the cache cannot store", "the cache stores again"].map(|text| world.logged(text));
+    assert_eq!(logged, [1, 1], "{}", world.pullgate.log());
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_at_the_start_is_told_before_the_first_pull() {
+    if own_mounts("disk::a_disk_that_is_full_at_the_start_is_told_before_the_first_pull").await {
+        return;
+    }
+    // Room for the lock and the folders, and less than the floor.
+    let world = World::start_with("", "", |disk| disk.leave(256 << 10)).await;
+    world.stopped_is("full", 1.0).await;
+    let told = world.ready_with_a_warning().await;
+    assert!(told.contains("lacks") && told.contains("(free_bytes)"), "{told}");
+    assert_eq!(world.logged("the cache cannot store"), 1, "{}", world.pullgate.log());
+}
+
+#[tokio::test]
+async fn a_budget_beyond_the_file_system_is_told_at_the_start_and_until_it_fits() {
+    if own_mounts("disk::a_budget_beyond_the_file_system_is_told_at_the_start_and_until_it_fits").await {
+        return;
+    }
+    let world = World::start_with("", "cache.max_size = \"64MiB\"\n", |_| {}).await;
+    assert_eq!(world.logged("max_size is more than the file system can hold"), 1);
+    let ready = world.pullgate.readiness().await.text();
+    assert!(ready.starts_with("ready\nwarning: max_size is 64.0 MiB"), "{ready}");
+    let metrics = world.pullgate.metrics().await;
+    assert_eq!(metrics.value("pullgate_cache_file_system_bytes", &[]), DISK_BYTES as f64);
+    let cache = &world.pullgate.status().await["proxy"]["cache"];
+    assert_eq!((&cache["oversized"], &cache["file_system_bytes"]), (&true.into(), &DISK_BYTES.into()));
+    let page = world.page().await;
+    assert!(page.contains("banner alarm") && page.contains("max_size is 64.0 MiB"), "{page}");
+
+    world.pullgate.reconfigure(&config(&world.scratch, "", &world.upstream));
+    wait_until("the budget to fit", Duration::from_secs(10), || async {
+        (world.logged("max_size fits into the file system again") == 1).then_some(())
+    })
+    .await;
     world.ready_without_a_warning().await;
 }
 

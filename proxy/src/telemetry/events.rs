@@ -108,6 +108,10 @@ impl store::Events for Telemetry {
 
     fn storing_stopped(&self, stopped: &Stopped) {
         tell_reason(Some(stopped.reason));
+        if stopped.reason == StopReason::FolderLost {
+            // `folder_lost` says more.
+            return;
+        }
         let reason = stopped.reason.as_str();
         tracing::warn!(target: CACHE_LOG, reason, "the cache cannot store: {}", stopped.detail);
     }
