@@ -244,7 +244,9 @@ async fn the_end_of_a_slow_spell_is_reported_with_its_worst_operation() {
     tokio::spawn(health::keep(health.clone(), clock, || false));
     tokio::time::sleep(CALM / 2).await;
     assert_eq!(health.spell(None).unwrap().operations, 2);
-    reports.changed.notified().await;
+    while reports.spells.lock().unwrap().1.is_empty() {
+        reports.changed.notified().await;
+    }
     let (began, ended) = reports.spells.lock().unwrap().clone();
     assert_eq!((began, ended.len()), (vec![slow(1, false)], 1));
     assert_eq!((ended[0].longest, ended[0].last), (slow(4, true), slow(2, true)));
