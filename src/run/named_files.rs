@@ -146,9 +146,8 @@ fn room(cache: &config::Cache) -> Option<Finding> {
     let existing = cache.dir.ancestors().find(|folder| folder.exists())?;
     let system = rustix::fs::statvfs(existing).ok()?;
     let total = system.f_blocks.saturating_mul(system.f_frsize);
-    too_large(max_size, total).map(|message| {
-        Finding::new(Level::Warning, MAX_SIZE, format!("{}: {message}", cache.dir.display()))
-    })
+    too_large(max_size, total)
+        .map(|message| Finding::new(Level::Warning, MAX_SIZE, format!("{}: {message}", cache.dir.display())))
 }
 
 /// The warning, if a cache of `max_size` bytes cannot fill on a file system of `total` bytes.

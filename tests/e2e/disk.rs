@@ -1,4 +1,4 @@
-//! A disk that is full or cannot be written, and recovers: pulls pass through meanwhile, and everybody who looks is told.
+//! A disk that is full, slow, or cannot be written, and recovers: pulls pass through meanwhile, and everybody who looks is told.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -70,8 +70,7 @@ impl World {
     }
 
     fn file(&self, digest: &str) -> PathBuf {
-        let hex = digest.strip_prefix("sha256:").unwrap();
-        setup::cache(&self.scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
+        file_of(&self.scratch, digest)
     }
 
     /// Checks that pullgate is ready, and returns its warning that names the reason why nothing is stored.
@@ -115,6 +114,12 @@ impl World {
 
 fn errors(metrics: &Metrics, errno: &str) -> f64 {
     metrics.sum("pullgate_cache_errors_total", &[("errno", errno)])
+}
+
+/// The file of this content.
+fn file_of(scratch: &Scratch, digest: &str) -> PathBuf {
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    setup::cache(scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
 }
 
 /// The configuration of a [`World`].
@@ -253,10 +258,8 @@ async fn on_a_disk_that_turns_read_only_hits_are_served_and_misses_pass_through_
 
 #[tokio::test]
 async fn a_cache_that_cannot_store_is_told_everywhere_and_logged_at_its_begin_and_end_alone() {
-    if own_mounts(
-        "disk::a_cache_that_cannot_store_is_told_everywhere_and_logged_at_its_begin_and_end_alone",
-    )
-    .await
+    if own_mounts("disk::a_cache_that_cannot_store_is_told_everywhere_and_logged_at_its_begin_and_end_alone")
+        .await
     {
         return;
     }
@@ -321,6 +324,49 @@ async fn a_budget_beyond_the_file_system_is_told_at_the_start_and_until_it_fits(
     })
     .await;
     world.ready_without_a_warning().await;
+}
+
+/// A file that is a pipe without a writer lets the operation `open` hang, as a failing disk does.
+#[tokio::test]
+async fn a_slow_disk_is_told_everywhere_while_it_lasts_and_logged_at_its_begin_and_end_alone() {
+    const SLOW: &str = "pullgate_cache_disk_slow";
+    let scratch = Scratch::new();
+    let upstream = Registry::start().await.unwrap();
+    let mut pullgate = setup::pullgate(&scratch, &upstream.url()).await;
+    let image = Image::builder(7).plain_layer_of(1 << 20).finish();
+    upstream.add_image("library/app", "1", &image);
+    setup::pull_by_hand(&pullgate, &image).await;
+    pullgate.stop().await;
+    let layer = file_of(&scratch, &image.largest_layer().digest);
+    fs::remove_file(&layer).unwrap();
+    assert!(Command::new("mkfifo").arg(&layer).status().unwrap().success());
+    pullgate.start_again().await;
+    assert_eq!(pullgate.metrics().await.value(SLOW, &[]), 0.0);
+
+    let path = format!("/v2/library/app/blobs/{}?ns={REGISTRY}", image.largest_layer().digest);
+    let answer = tokio::spawn(pullgate.get(&path).send());
+    pullgate.metrics_when("the slow disk", |metrics| metrics.value(SLOW, &[]) == 1.0).await;
+    let ready = pullgate.readiness().await.text();
+    assert!(ready.starts_with("ready\nwarning: the cache's disk is slow: the operation `open`"), "{ready}");
+    let slow = &pullgate.status().await["proxy"]["cache"]["slow"];
+    assert_eq!((&slow["operation"], &slow["ended"]), (&"open".into(), &false.into()), "{slow}");
+    let page = http::get(pullgate.admin(), "/").send().await.text();
+    assert!(page.contains("banner alarm") && page.contains("The disk of the cache is slow."), "{page}");
+
+    drop(File::options().write(true).open(&layer).unwrap());
+    let answer = answer.await.unwrap();
+    assert!(answer.is_whole() && answer.body == image.largest_layer().bytes, "{}", answer.status);
+    // The end is told when it has lasted for half a minute.
+    let metrics = wait_until("the disk to be fast", Duration::from_secs(60), || async {
+        Some(pullgate.metrics().await).filter(|metrics| metrics.value(SLOW, &[]) == 0.0)
+    })
+    .await;
+    assert!(metrics.value("pullgate_cache_slow_operations_total", &[("operation", "open")]) >= 1.0);
+    assert_eq!(pullgate.readiness().await.text(), "ready\n");
+    let log = pullgate.log();
+    for text in ["the cache's disk is slow", "the cache's disk is no longer slow"] {
+        assert_eq!(log.lines().filter(|line| line.contains(text)).count(), 1, "{text}: {log}");
+    }
 }
 
 /// Size in bytes. The floor is a twentieth of it; without a budget the store may use four fifths.

@@ -13,7 +13,7 @@
 //! - `clock`: times in the cache folder that a wrong clock wrote.
 //! - `freshness`: how often a registry is asked about a tag, and how soon a pushed tag is found.
 //! - `rot`: cached files that change without pullgate, while it runs and while the machine is down.
-//! - `disk`: file systems that are full or read-only, and recover.
+//! - `disk`: file systems that are full, slow, read-only or smaller than the budget, and recover.
 //! - `life`: starting, sharing a cache folder, crashing, stopping.
 //! - `quota`: the behaviour in front of a registry that limits pulls.
 //! - `reload`: a configuration that changes while pullgate runs.

@@ -23,8 +23,8 @@ use crate::records::link::Links;
 use crate::records::tag::Tags;
 use crate::space::allowance::Allowance;
 use crate::space::health::{self, Health};
-use crate::space::room::{Measured, Room};
 use crate::space::janitor;
+use crate::space::room::{Measured, Room};
 use crate::store::{Inner, Store};
 use crate::tier::second::NoTier;
 

@@ -6,14 +6,15 @@ use std::time::SystemTime;
 
 use oci::{Class, RegistryHost, Repository, Tag};
 use store::events::{Evicted, Quarantined};
-use store::{Kind, Operation, Scrubbed, Slow, Spell, StopReason, Stopped, TagMove};
+use store::{Kind, Scrubbed, Slow, Spell, StopReason, Stopped, TagMove};
 
 use super::names::{
     CACHE_BYTES, CACHE_ERRORS, CACHE_OBJECTS, CHECKS, DISK_SLOW, EVICTIONS, FILE_SYSTEM, QUARANTINED,
-    SCRUB_PROGRESS, SCRUB_ROUNDS, SLOW_OPERATIONS, STORING_STOPPED,
+    SCRUB_PROGRESS, SCRUB_ROUNDS, SLOW_OPERATIONS,
 };
 use super::recorder::Telemetry;
 use super::series::Side;
+use super::trouble::tell_reason;
 use crate::flight::events::{self, FillEnd, FillOutcome};
 
 impl events::Events for Telemetry {
@@ -163,23 +164,6 @@ impl store::Events for Telemetry {
     fn evicted(&self, reason: Evicted, bytes: u64) {
         metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(1);
         tracing::debug!(reason = reason.as_str(), bytes, "content left the store");
-    }
-}
-
-/// Begins the series of the cache's trouble at zero, so that alerts see the first change.
-pub(super) fn begin_at_zero() {
-    tell_reason(None);
-    metrics::gauge!(DISK_SLOW).set(0.0);
-    for operation in Operation::ALL {
-        metrics::counter!(SLOW_OPERATIONS, "operation" => operation.as_str()).increment(0);
-    }
-}
-
-/// Sets the gauge of each reason for not storing.
-fn tell_reason(present: Option<StopReason>) {
-    for reason in StopReason::ALL {
-        let stopped = if present == Some(*reason) { 1.0 } else { 0.0 };
-        metrics::gauge!(STORING_STOPPED, "reason" => reason.as_str()).set(stopped);
     }
 }
 

@@ -43,7 +43,7 @@ impl Telemetry {
             metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);
         }
         metrics::counter!(CACHE_ERRORS, "errno" => "other").increment(0);
-        super::events::begin_at_zero();
+        super::trouble::begin_at_zero();
         Arc::default()
     }
 

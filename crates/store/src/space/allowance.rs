@@ -1,7 +1,7 @@
 //! The part of the configuration that may change while a store is open: its budget and its pins.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use oci::ImageName;
@@ -61,8 +61,7 @@ impl Allowance {
         let Some(file_system) = self.file_system() else { return Fit::Unchanged };
         let limit = self.limit();
         let now = (limit > usable(file_system)).then_some((limit, file_system));
-        let before =
-            std::mem::replace(&mut *self.misfit.lock().unwrap_or_else(PoisonError::into_inner), now);
+        let before = std::mem::replace(&mut *self.misfit.lock().unwrap_or_else(PoisonError::into_inner), now);
         match (before, now) {
             (before, now) if before == now => Fit::Unchanged,
             (_, Some(_)) => Fit::Oversized(file_system),

@@ -62,7 +62,13 @@ impl Stop {
 
 impl State {
     /// Notes a stop. Returns it if it is to be reported.
-    fn stop(&mut self, reason: StopReason, detail: String, needed: u64, lacked_room: bool) -> Option<Stopped> {
+    fn stop(
+        &mut self,
+        reason: StopReason,
+        detail: String,
+        needed: u64,
+        lacked_room: bool,
+    ) -> Option<Stopped> {
         let known = self.reported.as_mut().filter(|reported| reported.stopped.reason == reason);
         let since = known.as_ref().map_or_else(SystemTime::now, |known| known.stopped.since);
         let stopped = Stopped { reason, detail, since };

@@ -237,7 +237,8 @@ async fn the_end_of_a_slow_spell_is_reported_with_its_worst_operation() {
     let reports = Arc::new(Reports::default());
     let health = Arc::new(Health::new(reports.clone()));
     let clock = Arc::new(Clock::new(health.clone()));
-    let slow = |seconds, ended| Slow { operation: Operation::Sync, took: Duration::from_secs(seconds), ended };
+    let slow =
+        |seconds, ended| Slow { operation: Operation::Sync, took: Duration::from_secs(seconds), ended };
     for slow in [slow(1, false), slow(4, true), slow(2, true)] {
         health.disk_slow(&slow);
     }

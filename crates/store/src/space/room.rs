@@ -67,7 +67,8 @@ impl Room {
     pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let limit = self.allowance.limit();
         if bytes > limit {
-            self.health.note_trouble(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
+            self.health
+                .note_trouble(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
             return None;
         }
         let occupied = self.index.occupied();
