@@ -133,7 +133,7 @@ struct Mounted(PathBuf);
 impl Mounted {
     fn new(path: PathBuf) -> Self {
         fs::create_dir_all(&path).unwrap();
-        let size = format!("size={DISK_BYTES},mode=0700");
+        let size = format!("size={DISK_BYTES},nr_inodes={DISK_FILES},mode=0700");
         assert!(mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], &path));
         Self(path)
     }
@@ -155,13 +155,24 @@ impl Mounted {
         fs::remove_file(self.ballast()).unwrap();
     }
 
+    /// Uses all inodes that are left.
+    fn use_up_files(&self) {
+        fs::create_dir(self.ballast()).unwrap();
+        let names = (0..).map(|number| self.ballast().join(number.to_string()));
+        names.map(File::create).find(Result::is_err);
+    }
+
+    fn files_return(&self) {
+        fs::remove_dir_all(self.ballast()).unwrap();
+    }
+
     fn ballast(&self) -> PathBuf {
         self.0.join("of-somebody-else")
     }
 
     /// Remounts when no file is open for writing.
     async fn turns(&self, how: &str) {
-        let options = format!("remount,{how},size={DISK_BYTES}");
+        let options = format!("remount,{how},size={DISK_BYTES},nr_inodes={DISK_FILES}");
         wait_until("the remount", Duration::from_secs(10), || async {
             mount(&["-o", &options], &self.0).then_some(())
         })
@@ -290,6 +301,28 @@ async fn a_cache_that_cannot_store_is_told_everywhere_and_logged_at_its_begin_an
 }
 
 #[tokio::test]
+async fn a_disk_without_inodes_is_told_by_that_name() {
+    if own_mounts("disk::a_disk_without_inodes_is_told_by_that_name").await {
+        return;
+    }
+    let world = World::start("").await;
+    let image = world.image("org/app", 8, 2 << 20);
+    world.disk.use_up_files();
+    world.pull("org/app", &image).await;
+    world.stopped_is("no_inodes", 1.0).await;
+    world.stopped_is("full", 0.0).await;
+    let told = world.logged("the cache cannot store");
+    world.pull("org/app", &image).await;
+    assert_eq!(world.pullgate.status().await["proxy"]["cache"]["stopped"]["reason"], "no_inodes");
+    assert_eq!(world.logged("the cache cannot store"), told, "{}", world.pullgate.log());
+
+    world.disk.files_return();
+    world.pull("org/app", &image).await;
+    world.kept(&image).await;
+    world.ready_without_a_warning().await;
+}
+
+#[tokio::test]
 async fn a_disk_that_is_full_at_the_start_is_told_before_the_first_pull() {
     if own_mounts("disk::a_disk_that_is_full_at_the_start_is_told_before_the_first_pull").await {
         return;
@@ -371,3 +404,5 @@ async fn a_slow_disk_is_told_everywhere_while_it_lasts_and_logged_at_its_begin_a
 
 /// Size in bytes. The floor is a twentieth of it; without a budget the store may use four fifths.
 const DISK_BYTES: u64 = 32 << 20;
+/// Inodes of it.
+const DISK_FILES: u64 = 1000;

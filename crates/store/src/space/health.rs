@@ -69,6 +69,13 @@ impl State {
         needed: u64,
         lacked_room: bool,
     ) -> Option<Stopped> {
+        // The system has one error for a file system without bytes and for one without inodes.
+        let vague = reason == StopReason::Full && !lacked_room;
+        let no_inodes = self.stop.as_mut().filter(|stop| stop.stopped.reason == StopReason::NoInodes);
+        if let Some(stop) = no_inodes.filter(|_| vague) {
+            stop.last = Instant::now();
+            return None;
+        }
         let known = self.reported.as_mut().filter(|reported| reported.stopped.reason == reason);
         let since = known.as_ref().map_or_else(SystemTime::now, |known| known.stopped.since);
         let stopped = Stopped { reason, detail, since };

@@ -253,3 +253,17 @@ async fn the_end_of_a_slow_spell_is_reported_with_its_worst_operation() {
     assert_eq!((ended[0].longest, ended[0].last), (slow(4, true), slow(2, true)));
     assert_eq!(health.spell(None), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_system_without_inodes_keeps_its_name_whatever_the_error_says() {
+    const ENOSPC: i32 = 28;
+    let (_dir, store, trap, reports) = watched(1 << 30).await;
+    trap.says(Space { free_files: 0, ..ROOMY });
+    assert!(store.reserve(1000).await.is_none());
+    trap.set(0, Fault::Always(ENOSPC));
+    put(&store, b"a manifest").await;
+    trap.set(i64::MAX, Fault::ShortWrite);
+    assert!(store.reserve(1000).await.is_none());
+    assert_eq!(reports.storing(1).await, [Some(StopReason::NoInodes)]);
+    assert_eq!(store.standing().stopped.unwrap().reason, StopReason::NoInodes);
+}
