@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::health::{self, Health};
 use super::storing::{StopReason, Stopped};
@@ -186,7 +187,7 @@ async fn trouble_with_one_content_is_reported_once() {
 async fn a_disk_that_is_full_at_the_start_is_reported_before_anybody_pulls() {
     let (dir, trap, reports) = (TempDir::new().unwrap(), Trap::unset(), Arc::new(Reports::default()));
     trap.says(Space { free_bytes: 1 << 20, ..ROOMY });
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let _store = faulty::open(&trap, config(dir.path(), 1 << 30), reports.clone()).await.unwrap();
     assert_eq!(reports.storing(1).await, [Some(StopReason::Full)]);
     assert!(began.elapsed() < Duration::from_secs(20), "the janitor's next round would be later");
