@@ -116,21 +116,12 @@ impl Upstreams {
     pub(crate) fn keep_only(&self, before: &[config::Upstream], upstreams: &[config::Upstream]) {
         let mut all = self.lock();
         let mut gone = self.gone();
+        let mut moved = HashSet::new();
         for old in before {
-            let registry = &old.registry;
-            let Some(new) = upstreams.iter().find(|upstream| upstream.registry == *registry) else {
-                gone.registries.insert(registry.clone());
-                continue;
-            };
-            let labels = |upstream: &config::Upstream| -> HashSet<String> {
-                upstream.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url)).collect()
-            };
-            let left: Vec<_> = labels(old).difference(&labels(new)).cloned().collect();
-            if let Some(series) = all.get_mut(registry).filter(|_| !left.is_empty()) {
-                // Token and blob hosts belong to an endpoint, too; those still in use show their certificates again.
-                series.clear_certificates(registry);
+            match upstreams.iter().find(|upstream| upstream.registry == old.registry) {
+                Some(new) => moved.extend(left(old, new)),
+                None => drop(gone.registries.insert(old.registry.clone())),
             }
-            gone.endpoints.extend(left.into_iter().map(|endpoint| (registry.clone(), endpoint)));
         }
         all.retain(|registry, series| {
             let configured = upstreams.iter().find(|upstream| upstream.registry == *registry);
@@ -138,8 +129,13 @@ impl Upstreams {
                 Some(upstream) => series.keep_endpoints(registry, &upstream.endpoints),
                 None => series.clear(registry),
             }
+            if moved.iter().any(|(of, _)| of == registry) {
+                // Token and blob hosts belong to an endpoint, too; those still in use show their certificates again.
+                series.clear_certificates(registry);
+            }
             configured.is_some()
         });
+        gone.endpoints.extend(moved);
     }
 
     /// The latest observations of `registry`.
@@ -368,6 +364,16 @@ impl Series {
             self.last_seen.certificate = Some(certificate.clone());
         }
     }
+}
+
+/// The endpoints of `old` that `new` no longer has.
+fn left<'a>(
+    old: &'a config::Upstream,
+    new: &config::Upstream,
+) -> impl Iterator<Item = (RegistryHost, String)> + use<'a> {
+    let kept: HashSet<_> = new.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url)).collect();
+    let labels = old.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url));
+    labels.filter(move |label| !kept.contains(label)).map(|label| (old.registry.clone(), label))
 }
 
 /// An endpoint as breakers name it: host, and port unless it is the scheme's.

@@ -4,7 +4,7 @@
 //! are made on first use and held, so that a request costs additions, not look-ups. The access event of a request
 //! holds no name of image, repository or pod.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -63,11 +63,12 @@ impl Telemetry {
     /// before leave.
     pub(crate) fn admit<'a>(&self, registries: impl Iterator<Item = &'a RegistryHost>) {
         let mut known = self.registries.write().unwrap_or_else(PoisonError::into_inner);
-        known.values().for_each(|series| series.retire(true));
-        for registry in registries {
+        let admitted: HashSet<_> = registries.collect();
+        for registry in &admitted {
             let series = || Arc::new(Series::new(registry.as_str()).at_zero());
-            known.entry(registry.clone()).or_insert_with(series).retire(false);
+            known.entry((*registry).clone()).or_insert_with(series);
         }
+        known.iter().for_each(|(registry, series)| series.retire(!admitted.contains(registry)));
     }
 
     /// The series of a registry.

@@ -69,11 +69,7 @@ impl State {
         needed: u64,
         lacked_room: bool,
     ) -> Option<Stopped> {
-        // The system has one error for a file system without bytes and for one without inodes.
-        let vague = reason == StopReason::Full && !lacked_room;
-        let no_inodes = self.stop.as_mut().filter(|stop| stop.stopped.reason == StopReason::NoInodes);
-        if let Some(stop) = no_inodes.filter(|_| vague) {
-            stop.last = Instant::now();
+        if reason == StopReason::Full && !lacked_room && self.lacks_inodes_still() {
             return None;
         }
         let known = self.reported.as_mut().filter(|reported| reported.stopped.reason == reason);
@@ -88,6 +84,13 @@ impl State {
         }
         self.reported = Some(Reported { stopped: stopped.clone(), over: None });
         Some(stopped)
+    }
+
+    /// Notes another error while inodes are known to lack. The system has one error for a file system without bytes and
+    /// for one without inodes. False if inodes do not lack.
+    fn lacks_inodes_still(&mut self) -> bool {
+        let lacking = self.stop.as_mut().filter(|stop| stop.stopped.reason == StopReason::NoInodes);
+        lacking.map(|stop| stop.last = Instant::now()).is_some()
     }
 
     fn resume(&mut self) {
