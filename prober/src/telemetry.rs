@@ -122,8 +122,10 @@ impl Telemetry {
 /// Resets the series of a registry that is no longer probed, so that its state and its last probe raise no alert.
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.states(&[]);
-        self.last.set(f64::NAN);
+        // A gauge that is NaN is not shown.
+        for state in self.states.values().chain([&self.last]) {
+            state.set(f64::NAN);
+        }
     }
 }
 

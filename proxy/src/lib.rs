@@ -36,5 +36,5 @@ pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
 pub use pull::{PullOutcome, PullRecord, Records};
-pub use status::{CacheStatus, FillStatus, Status, UpstreamStatus};
+pub use status::{CacheStatus, FillStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus};
 pub use telemetry::Telemetry;

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use store::{Scrubbed, Store};
+use store::{Scrubbed, Spell, Standing, Stopped, Store};
 
 use crate::endpoint::served::{Served, Table};
 use crate::flight::flights::Flights;
@@ -51,7 +52,7 @@ pub struct FillStatus {
 }
 
 /// The content of the store.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct CacheStatus {
     /// The number of objects.
     pub objects: u64,
@@ -61,6 +62,17 @@ pub struct CacheStatus {
     pub scanned: bool,
     /// The limit of the store, bytes.
     pub limit_bytes: u64,
+    /// Size of the file system that holds the cache, bytes; absent if it cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system_bytes: Option<u64>,
+    /// True if the limit is more than the cache may use of its file system.
+    pub oversized: bool,
+    /// Set while content cannot be stored; pulls pass through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StoppedStatus>,
+    /// Set while the disk is slow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<SlowStatus>,
     /// Bytes that running fills have written or may still write.
     pub reserved_bytes: u64,
     /// Bytes of paused and failed fills, kept for the next request.
@@ -79,8 +91,38 @@ pub struct CacheStatus {
     pub scrub: ScrubStatus,
 }
 
+/// The state of a store that cannot store.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoppedStatus {
+    /// The reason, as in the label of `pullgate_cache_storing_stopped`.
+    pub reason: &'static str,
+    /// The same for people, with its evidence.
+    pub detail: String,
+    /// When it began, seconds since 1970.
+    pub since: u64,
+}
+
+/// A disk that is slow.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlowStatus {
+    /// The operation that was slow last, or runs longest now.
+    pub operation: &'static str,
+    /// Its time so far, seconds.
+    pub seconds: f64,
+    /// True if it has ended.
+    pub ended: bool,
+    /// Slow operations that have ended since the beginning.
+    pub operations: u64,
+    /// The longest time of one operation, seconds.
+    pub longest_seconds: f64,
+    /// When it began, seconds since 1970.
+    pub since: u64,
+    /// The same for people.
+    pub detail: String,
+}
+
 /// The progress of the scrub, which slowly reads all content again while nobody pulls.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ScrubStatus {
     /// Objects read in this round.
     pub objects: u64,
@@ -153,13 +195,20 @@ impl FillStatus {
 }
 
 impl CacheStatus {
-    fn of(store: &Store) -> Self {
+    /// Looks at `store`.
+    pub fn of(store: &Store) -> Self {
         let (usage, standing) = (store.usage(), store.standing());
+        let oversized = standing.is_oversized();
+        let Standing { stopped, slow, .. } = standing;
         Self {
             objects: usage.objects,
             bytes: usage.bytes,
             scanned: usage.complete,
             limit_bytes: standing.limit_bytes,
+            file_system_bytes: standing.file_system_bytes,
+            oversized,
+            stopped: stopped.map(StoppedStatus::from),
+            slow: slow.map(SlowStatus::from),
             reserved_bytes: standing.reserved_bytes,
             partial_bytes: standing.partial_bytes,
             unlinked_bytes: standing.unlinked_bytes,
@@ -167,6 +216,28 @@ impl CacheStatus {
             warning: standing.warning,
             reclaimable: standing.reclaimable,
             scrub: ScrubStatus::of(standing.scrubbed),
+        }
+    }
+}
+
+impl From<Stopped> for StoppedStatus {
+    fn from(stopped: Stopped) -> Self {
+        let Stopped { reason, detail, since } = stopped;
+        Self { reason: reason.as_str(), detail, since: seconds(since) }
+    }
+}
+
+impl From<Spell> for SlowStatus {
+    fn from(spell: Spell) -> Self {
+        let Spell { since, operations, longest, last } = spell;
+        Self {
+            operation: last.operation.as_str(),
+            seconds: last.took.as_secs_f64(),
+            ended: last.ended,
+            operations,
+            longest_seconds: longest.took.as_secs_f64(),
+            since: seconds(since),
+            detail: format!("the cache's disk is slow: {last}"),
         }
     }
 }
@@ -195,6 +266,10 @@ impl UpstreamStatus {
             fill_resumes: counts.resumes.load(Ordering::Relaxed),
         }
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }
 
 /// The most running transfers that the status shows.

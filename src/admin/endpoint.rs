@@ -22,6 +22,7 @@ use super::status::StatusView;
 use crate::process::accept::accept;
 use crate::run::process_metrics;
 use crate::run::readiness::{Phase, Readiness};
+use crate::run::telemetry;
 
 /// The endpoint: its socket is bound, but it does not answer yet.
 pub(crate) struct Admin {
@@ -95,7 +96,7 @@ impl Sources {
         let handle = self.metrics.clone();
         let render = move || {
             process_metrics::update();
-            handle.render()
+            telemetry::page(&handle)
         };
         match tokio::task::spawn_blocking(render).await {
             Ok(page) => document("text/plain; version=0.0.4; charset=utf-8", page),

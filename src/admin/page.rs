@@ -5,7 +5,7 @@ use prober::status::Entry;
 
 use super::human::age;
 use super::page_proxy;
-use super::status::{LastFailure, PausedSeen, QuotaSeen, Registry, Status};
+use super::status::{LastFailure, PausedSeen, QuotaSeen, Registry, Status, cache_warnings};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -26,7 +26,8 @@ pub(crate) fn render(status: &Status) -> String {
                 }
                 main {
                     p class="headline" { (headline(status)) }
-                    @for warning in &status.warnings { p class="mark bad" { (warning) } }
+                    @if let Some(proxy) = &status.proxy { (page_proxy::banner(&proxy.cache)) }
+                    @for warning in others(status) { p class="mark bad" { (warning) } }
                     (registries(&status.registries))
                     @if let Some(proxy) = &status.proxy { (page_proxy::section(proxy)) }
                 }
@@ -38,6 +39,12 @@ pub(crate) fn render(status: &Status) -> String {
         }
     };
     page.into_string()
+}
+
+/// The warnings that are not in the banner of the cache.
+fn others(status: &Status) -> impl Iterator<Item = &String> {
+    let cache = status.proxy.as_ref().map(|proxy| cache_warnings(&proxy.cache)).unwrap_or_default();
+    status.warnings.iter().filter(move |warning| !cache.contains(warning))
 }
 
 fn headline(status: &Status) -> String {
@@ -194,6 +201,7 @@ thead th{border:0;font-weight:600;font-size:.85rem;color:var(--idle)}tbody th{fo
 .evidence{font-size:.88rem;overflow-wrap:anywhere}
 .mark::before{margin-right:.35em;font-weight:700}.good{color:var(--good)}.bad{color:var(--bad)}.idle{color:var(--idle)}
 .good::before{content:'✓'}.bad::before{content:'✗'}.idle::before{content:'…'}
+.banner{margin:.5rem 0;padding:.5rem .8rem;border-left:.3rem solid var(--idle)}.calm{color:var(--idle);font-size:.88rem}.alarm{border-color:var(--bad);background:color-mix(in srgb,var(--bad) 10%,transparent)}
 footer{margin-top:2rem;font-size:.88rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}dd{margin:0;font-variant-numeric:tabular-nums}
 ";

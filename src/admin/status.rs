@@ -4,11 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
 use oci::class::Family;
+use proxy::CacheStatus;
 use registry::breaker::Paused;
 use registry::ledger::Outlook;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
 use crate::run::telemetry::{FailureSeen, LastSeen};
@@ -38,7 +40,7 @@ pub(crate) struct Status {
     pub(crate) phase: &'static str,
     /// Seconds since the start.
     pub(crate) uptime_seconds: u64,
-    /// Faults of the process itself that cost no readiness: a cache that cannot store, a refused reload.
+    /// Faults of the process itself that cost no readiness: a cache that cannot store or is slow, a refused reload.
     pub(crate) warnings: Vec<String>,
     /// True if names of images, clients and nodes are in this document.
     pub(crate) names: bool,
@@ -168,21 +170,26 @@ impl StatusView {
 
     /// Faults of the process itself. The process stays ready, because pulls continue.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
-        cache.into_iter().chain(self.shared.refused.warning()).collect()
+        let cache = self.proxy.get().map(|proxy| CacheStatus::of(proxy.store()));
+        self.all_warnings(cache.as_ref())
+    }
+
+    fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
+        cache.into_iter().flat_map(cache_warnings).chain(self.shared.refused.warning()).collect()
     }
 
     /// Takes a snapshot.
     pub(crate) fn look(&self, phase: Phase) -> Status {
+        let proxy = self.proxy.get().map(|proxy| self.named(proxy.status()));
         Status {
             schema: 1,
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            warnings: self.warnings(),
+            warnings: self.all_warnings(proxy.as_ref().map(|proxy| &proxy.cache)),
             names: self.names,
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
-            proxy: self.proxy.get().map(|proxy| self.named(proxy.status())),
+            proxy,
         }
     }
 
@@ -238,6 +245,14 @@ impl StatusView {
             next_probe_seconds: next_probe.saturating_duration_since(now).as_secs(),
         })
     }
+}
+
+/// The trouble of the cache, for people: it cannot store, its disk is slow, its file system is smaller than its budget.
+pub(super) fn cache_warnings(cache: &CacheStatus) -> Vec<String> {
+    let slow = cache.slow.as_ref().map(|slow| slow.detail.clone());
+    let oversized = cache.file_system_bytes.filter(|_| cache.oversized);
+    let oversized = oversized.and_then(|bytes| named_files::too_large(cache.limit_bytes, bytes));
+    cache.warning.clone().into_iter().chain(slow).chain(oversized).collect()
 }
 
 fn quota(outlook: &Outlook) -> QuotaSeen {

@@ -80,9 +80,10 @@ pub(crate) async fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Logs the findings at the start of a process.
+/// Logs the findings at the start of a process. The store reports a budget that is too large by itself, also later.
 pub(crate) async fn log(config: Config) {
-    for Finding { level, key, message } in check(&config).await {
+    let findings = check(&config).await.into_iter().filter(|finding| finding.key != MAX_SIZE);
+    for Finding { level, key, message } in findings {
         match level {
             Level::Note => {}
             Level::Warning => tracing::warn!(key, "{message}"),
@@ -145,14 +146,14 @@ fn room(cache: &config::Cache) -> Option<Finding> {
     let existing = cache.dir.ancestors().find(|folder| folder.exists())?;
     let system = rustix::fs::statvfs(existing).ok()?;
     let total = system.f_blocks.saturating_mul(system.f_frsize);
-    too_large(max_size, total).map(|message| {
-        Finding::new(Level::Warning, "proxy.cache.max_size", format!("{}: {message}", cache.dir.display()))
-    })
+    too_large(max_size, total)
+        .map(|message| Finding::new(Level::Warning, MAX_SIZE, format!("{}: {message}", cache.dir.display())))
 }
 
 /// The warning, if a cache of `max_size` bytes cannot fill on a file system of `total` bytes.
-fn too_large(max_size: u64, total: u64) -> Option<String> {
-    let usable = total / 20 * 19;
+pub(crate) fn too_large(max_size: u64, total: u64) -> Option<String> {
+    // The store keeps this part free for others.
+    let usable = total - total / 100 * 5;
     (max_size > usable).then(|| {
         let (wanted, holds) = (crate::admin::human::size(max_size), crate::admin::human::size(total));
         let unit = if total >= 10 << 30 { 1 << 30 } else { 1 << 20 };
@@ -164,6 +165,8 @@ fn too_large(max_size: u64, total: u64) -> Option<String> {
     })
 }
 
+/// The key of the cache's budget.
+const MAX_SIZE: &str = "proxy.cache.max_size";
 /// Seconds in a day.
 const DAY: i64 = 86_400;
 /// A certificate that expires within this number of days gives a warning.

@@ -130,6 +130,7 @@ impl Reloader {
     async fn reload(&mut self) -> Result<(), ReloadError> {
         let loaded = Config::load(Some(&self.path))?;
         self.shared.forget_answers();
+        self.shared.observed.expect(&loaded.config.upstreams);
         // Every step that can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
         let plans = self.shared.plans(&loaded.config)?;
@@ -142,7 +143,7 @@ impl Reloader {
             let cache = &loaded.config.proxy.cache;
             proxy.allow(cache.max_size, cache.pinned.clone()).await;
         }
-        self.shared.observed.keep_only(&loaded.config.upstreams);
+        self.shared.observed.keep_only(&self.shared.upstreams.load(), &loaded.config.upstreams);
         self.shared.upstreams.store(loaded.config.upstreams.clone().into());
         self.tell_what_waits(&loaded);
         self.loaded = loaded;

@@ -1,6 +1,6 @@
 //! The recorder behind `/metrics`, and the names of the series that upstream observations feed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -39,9 +39,26 @@ pub(crate) async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
+/// The page of `/metrics`. A gauge that is NaN says nothing any more, and is left out.
+pub(crate) fn page(handle: &PrometheusHandle) -> String {
+    let page = handle.render();
+    page.lines().filter(|line| !line.ends_with(" NaN")).flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Turns observations of upstream calls into series, and remembers what the status page shows.
 #[derive(Default)]
-pub(crate) struct Upstreams(Mutex<HashMap<RegistryHost, Series>>);
+pub(crate) struct Upstreams {
+    registries: Mutex<HashMap<RegistryHost, Series>>,
+    /// Registries and endpoints that left the configuration: what requests of before still report is ignored.
+    gone: Mutex<Gone>,
+}
+
+/// Registries, and the endpoints of others.
+#[derive(Default)]
+struct Gone {
+    registries: HashSet<RegistryHost>,
+    endpoints: HashSet<(RegistryHost, String)>,
+}
 
 /// The latest observations of one registry, for the status page.
 #[derive(Clone, Debug, Default)]
@@ -94,16 +111,42 @@ impl Upstreams {
         }
     }
 
-    /// Clears the gauges of registries and endpoints that are no longer configured.
-    pub(crate) fn keep_only(&self, upstreams: &[config::Upstream]) {
-        self.lock().retain(|registry, series| {
+    /// Expects observations of these upstreams, which are about to be in effect.
+    pub(crate) fn expect(&self, upstreams: &[config::Upstream]) {
+        let mut gone = self.gone();
+        for upstream in upstreams {
+            gone.registries.remove(&upstream.registry);
+            for endpoint in &upstream.endpoints {
+                gone.endpoints.remove(&(upstream.registry.clone(), endpoint_label(&endpoint.url)));
+            }
+        }
+    }
+
+    /// Clears the gauges of registries, endpoints and certificate hosts that are no longer configured. `before` and
+    /// `upstreams` are the upstreams until now and from now on.
+    pub(crate) fn keep_only(&self, before: &[config::Upstream], upstreams: &[config::Upstream]) {
+        let mut all = self.lock();
+        let mut gone = self.gone();
+        let mut moved = HashSet::new();
+        for old in before {
+            match upstreams.iter().find(|upstream| upstream.registry == old.registry) {
+                Some(new) => moved.extend(left(old, new)),
+                None => drop(gone.registries.insert(old.registry.clone())),
+            }
+        }
+        all.retain(|registry, series| {
             let configured = upstreams.iter().find(|upstream| upstream.registry == *registry);
             match configured {
                 Some(upstream) => series.keep_endpoints(registry, &upstream.endpoints),
                 None => series.clear(registry),
             }
+            if moved.iter().any(|(of, _)| of == registry) {
+                // Token and blob hosts belong to an endpoint, too; those still in use show their certificates again.
+                series.clear_certificates(registry);
+            }
             configured.is_some()
         });
+        gone.endpoints.extend(moved);
     }
 
     /// The latest observations of `registry`.
@@ -112,12 +155,18 @@ impl Upstreams {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RegistryHost, Series>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, registry: &RegistryHost, act: impl FnOnce(&mut Series) -> T) -> T {
+    fn gone(&self) -> MutexGuard<'_, Gone> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(&self, registry: &RegistryHost, act: impl FnOnce(&mut Series)) {
         let mut all = self.lock();
-        act(all.entry(registry.clone()).or_insert_with(|| Series::new(registry)))
+        if !self.gone().registries.contains(registry) {
+            act(all.entry(registry.clone()).or_insert_with(|| Series::new(registry)));
+        }
     }
 }
 
@@ -142,19 +191,19 @@ impl Observer for Upstreams {
 
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State) {
         self.with(registry, |series| {
+            if self.gone().endpoints.contains(&(registry.clone(), endpoint.to_owned())) {
+                return;
+            }
             if !series.endpoints.iter().any(|known| known == endpoint) {
                 series.endpoints.push(endpoint.to_owned());
             }
-        });
-        set_breaker(
-            registry,
-            endpoint,
-            match state {
+            let value = match state {
                 State::Closed => 0.0,
                 State::HalfOpen => 1.0,
                 State::Open => 2.0,
-            },
-        );
+            };
+            set_breaker(registry, endpoint, value);
+        });
     }
 }
 
@@ -237,12 +286,18 @@ impl Series {
                 gauge!(name, quota_labels(registry, identity, source)).set(f64::NAN);
             }
         }
-        for host in &self.hosts {
+        self.clear_certificates(registry);
+    }
+
+    /// Clears the gauges of all certificates.
+    fn clear_certificates(&mut self, registry: &RegistryHost) {
+        for host in self.hosts.drain(..) {
             for verified in ["true", "false"] {
-                let labels = [("registry", registry.as_str()), ("host", host), ("verified", verified)];
+                let labels = [("registry", registry.as_str()), ("host", &host), ("verified", verified)];
                 gauge!(TLS_NOT_AFTER, labels.map(owned_label).to_vec()).set(f64::NAN);
             }
         }
+        self.last_seen.certificate = None;
     }
 
     fn observe(&mut self, observation: &Observation<'_>) {
@@ -323,6 +378,16 @@ impl Series {
             self.last_seen.certificate = Some(certificate.clone());
         }
     }
+}
+
+/// The endpoints of `old` that `new` no longer has.
+fn left<'a>(
+    old: &'a config::Upstream,
+    new: &config::Upstream,
+) -> impl Iterator<Item = (RegistryHost, String)> + use<'a> {
+    let kept: HashSet<_> = new.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url)).collect();
+    let labels = old.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url));
+    labels.filter(move |label| !kept.contains(label)).map(|label| (old.registry.clone(), label))
 }
 
 /// An endpoint's name in breakers: the host, with the port if it is not the scheme's default.
@@ -446,17 +511,35 @@ mod tests {
             }
             let quota = Quota { limit: Some(100), remaining: Some(1), window: None, source: None };
             observed.with(&b, |series| series.quota(&b, "anonymous", &quota));
-            observed.keep_only(&upstreams("[upstreams.a]\nregistry = 'a.test'\n"));
+            for (registry, host) in [(&a, "tokens.old.test"), (&b, "b.test")] {
+                let (host, verified) = (host.to_owned(), true);
+                observed.certificate(registry, &Certificate { host, not_after: SystemTime::now(), verified });
+            }
+            let before = upstreams(
+                "[upstreams.a]\nregistry = 'a.test'\nendpoints = ['https://a.test', 'https://old.test:5000']\n\
+                 [upstreams.b]\nregistry = 'b.test'\n",
+            );
+            let after = upstreams("[upstreams.a]\nregistry = 'a.test'\n");
+            observed.expect(&after);
+            observed.keep_only(&before, &after);
+            let shown = gauges(&handle);
+            assert_eq!(shown.len(), 1, "{shown:?}");
+            assert!(shown[0].contains("endpoint=\"a.test\"") && shown[0].ends_with(" 0"), "{shown:?}");
+
+            observed.breaker(&a, "old.test:5000", State::Open);
+            observed.breaker(&b, "b.test", State::Open);
+            assert_eq!(gauges(&handle), shown, "a request that began before the reload ends after it");
+
+            observed.expect(&before);
+            observed.breaker(&b, "b.test", State::Closed);
+            assert_eq!(gauges(&handle).len(), 2, "the registry is configured again");
         });
-        let page = handle.render();
-        let value = |labels: &str| {
-            let line =
-                page.lines().find(|line| line.contains(labels)).unwrap_or_else(|| panic!("{labels}: {page}"));
-            line.rsplit(' ').next().unwrap().to_owned()
-        };
-        assert_eq!(value("endpoint=\"a.test\""), "0");
-        assert_eq!(value("endpoint=\"old.test:5000\""), "NaN");
-        assert_eq!(value("endpoint=\"b.test\""), "NaN");
-        assert_eq!(value("pullgate_upstream_quota_remaining{"), "NaN");
+    }
+
+    /// The lines of all gauges about registries.
+    fn gauges(handle: &PrometheusHandle) -> Vec<String> {
+        let page = page(handle);
+        let lines = page.lines().filter(|line| line.contains("registry=") && !line.contains("_total{"));
+        lines.map(str::to_owned).collect()
     }
 }

@@ -34,6 +34,7 @@ pub struct ErrorParts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The host that failed or that we refused to contact, with its port unless that is the default of the scheme.
+    /// Empty if the fault is ours.
     pub host: String,
     /// The address dialled or refused.
     pub address: Option<SocketAddr>,
@@ -137,6 +138,8 @@ labels! {
         OwnBudget = "own_budget";
         /// Every endpoint was tried.
         EndpointsExhausted = "endpoints_exhausted";
+        /// An operation of the cache's disk was slow; the message names it and its time.
+        SlowDisk = "slow_disk";
     }
 }
 
@@ -201,10 +204,13 @@ impl std::ops::DerefMut for Error {
 impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
-    /// Writes `class at stage: host [address] [status] [reason] [message]`. The advice is in [`Class::fix`].
+    /// Writes `class at stage: [host] [address] [status] [reason] [message]`. The advice is in [`Class::fix`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evidence = &self.evidence;
-        write!(f, "{} at {}: {}", self.class, self.stage, evidence.host)?;
+        write!(f, "{} at {}:", self.class, self.stage)?;
+        if !evidence.host.is_empty() {
+            write!(f, " {}", evidence.host)?;
+        }
         if let Some(address) = evidence.address.filter(|address| address.to_string() != evidence.host) {
             write!(f, " ({address})")?;
         }

@@ -5,10 +5,10 @@ use std::io;
 use oci::{RegistryHost, Repository, Tag};
 
 use crate::checks::progress::Scrubbed;
-use crate::disk::slow::Slow;
+use crate::disk::slow::{Slow, Spell};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
-use crate::space::storing::StopReason;
+use crate::space::storing::Stopped;
 
 /// Receives the store's events. The methods are called while content is served, so they must not block.
 pub trait Events: Send + Sync + 'static {
@@ -27,20 +27,36 @@ pub trait Events: Send + Sync + 'static {
     /// A file operation failed. The work continued without the disk if possible.
     fn disk_failed(&self, _error: &io::Error) {}
 
+    /// One content could not be stored, or one file operation failed, though others succeed. The same trouble is reported
+    /// once while it goes on.
+    fn troubled(&self, _trouble: &str) {}
+
     /// A disk operation took longer than [`crate::SLOW`], or has already run longer. A request that waited for it has
     /// the class `disk_slow`.
     fn disk_slow(&self, _slow: &Slow) {}
 
+    /// The disk is slow from now on: this operation is the first of a spell.
+    fn slow_began(&self, _slow: &Slow) {}
+
+    /// The disk has not been slow for [`crate::CALM`].
+    fn slow_ended(&self, _spell: &Spell) {}
+
     /// Content cannot be stored from now on, for this reason; pulls pass through. A later reason replaces an earlier
     /// one.
-    fn storing_stopped(&self, _reason: StopReason) {}
+    fn storing_stopped(&self, _stopped: &Stopped) {}
 
-    /// Content can be stored again.
-    fn storing_resumed(&self) {}
+    /// Content can be stored again, and the state before did not come back for [`crate::CALM`].
+    fn storing_resumed(&self, _stopped: &Stopped) {}
 
-    /// The budget, in bytes, is larger than the file system of the cache folder, in bytes. Reported when the store is
-    /// opened and when its budget is set.
+    /// Size of the file system of the cache folder, in bytes, when the store is opened and when it changes.
+    fn file_system(&self, _bytes: u64) {}
+
+    /// The budget, in bytes, is larger than what the cache may use of its file system, whose size in bytes is the second
+    /// number. Reported when the store is opened, and when one of the numbers changes.
     fn oversized(&self, _limit: u64, _file_system: u64) {}
+
+    /// The budget fits into the file system again.
+    fn fits(&self, _limit: u64, _file_system: u64) {}
 
     /// The cache folder's lock file was gone, and the lock was taken again. Earlier files are gone, or were replaced by
     /// another program.

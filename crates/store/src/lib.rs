@@ -57,7 +57,7 @@ pub use content::settle::AppendError;
 pub use content::spans;
 #[cfg(any(test, feature = "faults"))]
 pub use disk::faulty;
-pub use disk::slow::{Operation, SLOW, Slow};
+pub use disk::slow::{CALM, Operation, SLOW, Slow, Spell};
 pub use events::Events;
 pub use records::link::Links;
 pub use records::scope::{Kind, Link, Scope};

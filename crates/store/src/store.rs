@@ -14,7 +14,6 @@ use crate::content::blob::{Blob, Committed, Content};
 use crate::content::ingest::Ingest;
 use crate::content::limits::SMALL_MAX;
 use crate::content::recent::{Changed, Recent};
-
 use crate::content::settle::AppendError;
 use crate::content::small;
 use crate::content::unsynced::Unsynced;
@@ -29,9 +28,7 @@ use crate::records::scope::{Kind, Link};
 use crate::records::tag::Tags;
 use crate::space::index::{Index, Reservation};
 use crate::space::lease::Lease;
-
-use crate::space::health;
-use crate::space::room::{self, Room};
+use crate::space::room::{Measured, Room};
 use crate::space::standing::Standing;
 use crate::space::usage::Usage;
 use crate::tier::second::{Recalled, SecondTier};
@@ -286,7 +283,7 @@ impl Store {
             pinned_objects: self.0.index.pinned().len() as u64,
             file_system_bytes: self.0.room.allowance.file_system(),
             stopped: self.0.room.health.stopped(),
-            slow: self.slow_disk(health::REMEMBERED),
+            slow: self.0.room.health.spell(self.0.clock.slowest()),
             warning: self.0.warning(),
             reclaimable: self.0.other_formats.clone(),
             scrubbed: self.0.room.progress(),
@@ -301,8 +298,8 @@ impl Store {
 
     /// Sets the budget and the pinned images ([`crate::StoreConfig`]); content above the budget is evicted soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
-        let (limit, file_system) = room::limit(&self.0.folder, max_size).await;
-        self.0.room.allowance.replace(limit, file_system, pinned);
+        let measured = Measured::of(&self.0.folder, max_size).await;
+        self.0.room.allowance.replace(measured.limit, measured.file_system, pinned);
         self.0.room.report_size();
         self.0.index.concern.notify_one();
     }

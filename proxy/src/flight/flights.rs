@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use oci::{Class, Digest, RegistryHost, Stage};
 use registry::{Error, Evidence, Reason};
-use store::{Blob, Kind, Link, SMALL_MAX, Slow, Store, Verdict};
+use store::{Blob, Kind, Link, SMALL_MAX, Store, Verdict};
 use tokio::time::{Instant, timeout_at};
 
 use super::events::Events;
@@ -250,12 +250,18 @@ impl Flights {
     /// The error for a missed deadline. It names the disk if one of the disk's operations was slow meanwhile, else the
     /// upstream.
     fn late<O: Origin>(&self, source: &Source<O>, message: &str) -> Error {
-        let (class, message) = match self.store.slow_disk(SLOW_LATELY) {
-            Some(slow) => (Class::DiskSlow, format!("{}; {message}", describe(slow))),
-            None => (Class::Stalled, message.to_owned()),
+        let (class, evidence) = match self.store.slow_disk(SLOW_LATELY) {
+            // No host failed: the disk is ours.
+            Some(slow) => {
+                let evidence = Evidence::default().because(Reason::SlowDisk);
+                (Class::DiskSlow, evidence.saying(&format!("{slow}; {message}")))
+            }
+            None => {
+                let evidence = Evidence::host(source.origin.registry().as_str());
+                (Class::Stalled, evidence.because(Reason::HeaderTimeout).saying(message))
+            }
         };
-        let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
-        Error::new(class, Stage::BlobFirstByte, evidence.saying(&message))
+        Error::new(class, Stage::BlobFirstByte, evidence)
     }
 
     /// Takes a seat on the blob's flight, and begins a flight if there is none. `None` if the request must earn the
@@ -304,11 +310,6 @@ fn unreadable(registry: &RegistryHost) -> Error {
     let evidence =
         Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
     Error::new(Class::Overloaded, Stage::BlobTransfer, evidence)
-}
-
-fn describe(slow: Slow) -> String {
-    let state = if slow.ended { "took" } else { "has taken" };
-    format!("the operation `{}` of the cache's disk {state} {:.1} s", slow.operation, slow.took.as_secs_f64())
 }
 
 /// The number of further flights for a request whose flight brought wrong bytes before the request was answered.

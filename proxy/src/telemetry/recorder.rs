@@ -3,7 +3,7 @@
 //! Label values come from the configuration (`registry`) or from closed lists; what is in neither is `other`. Handles
 //! are made on first use and held, so that a request costs additions, not look-ups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +49,7 @@ impl Telemetry {
             metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(0);
         }
         metrics::counter!(CACHE_ERRORS, "errno" => "other").increment(0);
+        super::trouble::begin_at_zero();
         let lines = Arc::new(LineLimit::default());
         let other = Arc::new(Series::new("other", Arc::clone(&lines)));
         Arc::new(Self { registries: RwLock::default(), other, connections: AtomicU64::new(0), lines })
@@ -66,13 +67,16 @@ impl Telemetry {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Makes series for these registries; any other is counted as `other`.
+    /// Makes series for these registries; any other is counted as `other`. Gauges of registries that were admitted
+    /// before leave.
     pub(crate) fn admit<'a>(&self, registries: impl Iterator<Item = &'a RegistryHost>) {
         let mut known = self.registries.write().unwrap_or_else(PoisonError::into_inner);
-        for registry in registries {
+        let admitted: HashSet<_> = registries.collect();
+        for registry in &admitted {
             let series = || Arc::new(Series::new(registry.as_str(), Arc::clone(&self.lines)).at_zero());
-            known.entry(registry.clone()).or_insert_with(series);
+            known.entry((*registry).clone()).or_insert_with(series);
         }
+        known.iter().for_each(|(registry, series)| series.retire(!admitted.contains(registry)));
     }
 
     /// The series of a registry.

@@ -1,6 +1,6 @@
 //! The series of one registry: handles made on first use and held.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(crate) struct Series {
     fills: OnceLock<Gauge>,
     resumes: OnceLock<Counter>,
     tag_moves: OnceLock<Counter>,
+    /// True while the registry is not configured; fills that began before may still run.
+    retired: AtomicBool,
     pub(crate) counts: Counts,
 }
 
@@ -57,6 +59,7 @@ impl Series {
             fills: OnceLock::new(),
             resumes: OnceLock::new(),
             tag_moves: OnceLock::new(),
+            retired: AtomicBool::new(false),
             counts: Counts::default(),
         }
     }
@@ -143,7 +146,14 @@ impl Series {
 
     pub(super) fn fills(&self, running: u64) {
         let gauge = || metrics::gauge!(FILLS, "registry" => self.registry.clone());
-        self.fills.get_or_init(gauge).set(running as f64);
+        let shown = if self.retired.load(Ordering::Relaxed) { f64::NAN } else { running as f64 };
+        self.fills.get_or_init(gauge).set(shown);
+    }
+
+    /// Shows the gauge of a registry that is configured, and removes that of one that is not.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::Relaxed);
+        self.fills(self.counts.fills.load(Ordering::Relaxed));
     }
 }
 

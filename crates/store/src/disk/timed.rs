@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use filemap::FileMap;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::io::{Disk, Entry, File, FileId, Space};
 use super::slow::{Operation, SLOW, Slow};
@@ -63,7 +63,7 @@ impl Clock {
     }
 
     /// Reports running operations that have become slow.
-    fn look(&self) {
+    pub(crate) fn look(&self) {
         let mut slow = Vec::new();
         for begun in self.running().operations.values_mut() {
             let took = begun.at.elapsed();
@@ -84,14 +84,6 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
-    }
-}
-
-/// Reports slow running operations until `gone` returns true, which means that the store is closed.
-pub(crate) async fn keep(clock: Arc<Clock>, gone: impl Fn() -> bool + Send) {
-    while !gone() {
-        clock.look();
-        sleep(SLOW).await;
     }
 }
 

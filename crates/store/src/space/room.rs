@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use oci::Digest;
 use tokio::time::Instant;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Fit, floor};
 use super::health::Health;
 use super::index::{Index, Reservation};
 use super::partials::Victim;
@@ -67,20 +67,24 @@ impl Room {
     pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let limit = self.allowance.limit();
         if bytes > limit {
-            self.health.troubled(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
+            self.health
+                .note_trouble(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
             return None;
         }
         let occupied = self.index.occupied();
         if bytes > limit.saturating_sub(occupied.reserved + occupied.unlinked) {
             // Evicting all committed content would not make enough room.
-            self.health.troubled(format!("no room for {bytes} bytes beside the fills under way"));
+            self.health.note_trouble(format!("no room for {bytes} bytes beside the fills under way"));
             return None;
         }
         for _ in 0..ATTEMPTS {
             let need = match self.index.reserve(bytes, limit) {
                 Err(amount) => Need { reason: Evicted::Size, amount },
                 Ok(room) => match self.below_floor(bytes).await {
-                    None => return Some(room),
+                    None => {
+                        self.health.has_room(bytes);
+                        return Some(room);
+                    }
                     Some(need) => need,
                 },
             };
@@ -89,7 +93,7 @@ impl Room {
                     "no room for {bytes} bytes ({}): everything is in use or pinned, or not yet counted",
                     need.reason
                 );
-                self.health.stop(need.stops(), detail);
+                self.health.lacks_room(need.stops(), detail, bytes);
                 return None;
             }
         }
@@ -106,7 +110,7 @@ impl Room {
             && !self.evict(need).await
             && self.index.usage().complete
         {
-            self.health.stop(need.stops(), need.detail());
+            self.health.lacks_room(need.stops(), need.detail(), 0);
         }
     }
 
@@ -117,10 +121,15 @@ impl Room {
             // The tenure of the folder checks this itself.
             return;
         }
-        if let Some(need) = self.below_floor(0).await {
-            return self.health.stop(need.stops(), need.detail());
+        let (needed, limit) = (self.health.needed(), self.allowance.limit());
+        if let Some(need) = self.below_floor(needed).await {
+            if needed == 0 {
+                self.health.lacks_room(need.stops(), need.detail(), 0);
+            }
+            return;
         }
-        if self.index.occupied().total() >= self.allowance.limit() {
+        let in_use = if stopped.reason == StopReason::InUse { needed } else { 0 };
+        if self.index.occupied().total().saturating_add(in_use.max(1)) > limit {
             return;
         }
         let folder = self.folder.clone();
@@ -130,11 +139,16 @@ impl Room {
         }
     }
 
-    /// Reports a budget that is larger than the file system.
+    /// Reports the size of the file system, and whether the budget fits into it if that has changed.
     pub(crate) fn report_size(&self) {
-        let limit = self.allowance.limit();
-        if let Some(file_system) = self.allowance.file_system().filter(|bytes| *bytes < limit) {
-            self.folder.events.oversized(limit, file_system);
+        let (events, limit) = (&self.folder.events, self.allowance.limit());
+        if let Some(bytes) = self.allowance.file_system() {
+            events.file_system(bytes);
+        }
+        match self.allowance.fit() {
+            Fit::Unchanged => {}
+            Fit::Oversized(file_system) => events.oversized(limit, file_system),
+            Fit::Fits(file_system) => events.fits(limit, file_system),
         }
     }
 
@@ -291,13 +305,16 @@ impl Room {
     /// unknown.
     async fn below_floor(&self, bytes: u64) -> Option<Need> {
         let (disk, dir) = (self.folder.disk.clone(), self.folder.layout.dir().to_owned());
-        lacks(&off_worker(move || disk.space(&dir)).await.ok()?, bytes)
+        let space = off_worker(move || disk.space(&dir)).await.ok()?;
+        if self.allowance.resized(space.bytes) {
+            self.report_size();
+        }
+        lacks(&space, bytes)
     }
 }
 
 /// The need of a file system with this `space` if `bytes` more are written, so that [`FLOOR_PERCENT`] stays free.
 fn lacks(space: &Space, bytes: u64) -> Option<Need> {
-    let floor = |all: u64| all / 100 * FLOOR_PERCENT;
     let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
     let bytes = short(space.bytes, space.free_bytes.saturating_sub(bytes));
     let files = short(space.files, space.free_files);
@@ -305,19 +322,29 @@ fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
 }
 
-/// The budget for content in bytes: `max_size`, or [`USUAL_LIMIT_PERCENT`] of the file system if it is not set. Also
-/// the bytes of the file system, if they are known.
-pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> (u64, Option<u64>) {
-    let folder = folder.clone();
-    let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
-    let bytes = space.ok().map(|space| space.bytes);
-    let usual = bytes.map_or(u64::MAX, |bytes| bytes / 100 * USUAL_LIMIT_PERCENT);
-    (max_size.unwrap_or(usual), bytes)
+/// The budget and the file system of a cache folder.
+pub(crate) struct Measured {
+    /// Bytes of content: `max_size`, or a usual part of the file system where none is given.
+    pub(crate) limit: u64,
+    /// Bytes of the file system, if it can be asked.
+    pub(crate) file_system: Option<u64>,
+    /// True if the file system has less left than its floors.
+    pub(crate) is_tight: bool,
+}
+
+impl Measured {
+    /// Asks the file system.
+    pub(crate) async fn of(folder: &Folder, max_size: Option<u64>) -> Self {
+        let folder = folder.clone();
+        let space = off_worker(move || folder.disk.space(folder.layout.dir())).await.ok();
+        let file_system = space.map(|space| space.bytes);
+        let usual = file_system.map_or(u64::MAX, |bytes| bytes / 100 * USUAL_LIMIT_PERCENT);
+        let is_tight = space.is_some_and(|space| lacks(&space, 0).is_some());
+        Self { limit: max_size.unwrap_or(usual), file_system, is_tight }
+    }
 }
 
 /// Attempts to make room for one fill: other fills may take the space that was freed.
 const ATTEMPTS: usize = 3;
-/// Part of the file system's bytes, and of its inodes, that stays free for other programs, per cent.
-const FLOOR_PERCENT: u64 = 5;
 /// Part of the file system that is the budget if none is configured, per cent.
 const USUAL_LIMIT_PERCENT: u64 = 80;

@@ -1,8 +1,9 @@
 //! The standing of a store: its limits, the use of its space, and its trouble.
 
+use super::allowance;
 use super::storing::Stopped;
 use crate::checks::progress::Scrubbed;
-use crate::disk::slow::Slow;
+use crate::disk::slow::Spell;
 
 /// The limit of a store, the space it uses, and its trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +18,12 @@ pub struct Standing {
     pub unlinked_bytes: u64,
     /// Number of objects of pinned images.
     pub pinned_objects: u64,
-    /// Size of the file system of the cache folder, bytes, when the store was opened or its budget was set; `None` if
-    /// unknown. A `limit_bytes` above it is never reached.
+    /// Size of the file system of the cache folder, bytes; `None` if unknown. A `limit_bytes` above it is never reached.
     pub file_system_bytes: Option<u64>,
     /// The reason why the store cannot store, and the time since when; `None` if it can.
     pub stopped: Option<Stopped>,
-    /// The last slow disk operation, if there was one recently.
-    pub slow: Option<Slow>,
+    /// The slow spell of the disk, while it lasts.
+    pub slow: Option<Spell>,
     /// The reason why content is not stored now, or was recently not stored.
     pub warning: Option<String>,
     /// Names of the folders of other format versions in the cache folder. This version does not use them; remove them
@@ -31,4 +31,11 @@ pub struct Standing {
     pub reclaimable: Vec<String>,
     /// Progress of the scrub.
     pub scrubbed: Scrubbed,
+}
+
+impl Standing {
+    /// True if the limit is more than the cache may use of its file system: it is never reached.
+    pub fn is_oversized(&self) -> bool {
+        self.file_system_bytes.is_some_and(|bytes| self.limit_bytes > allowance::usable(bytes))
+    }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::mpsc;
 
 use oci::Stage;
+use registry::Reason;
 use store::SLOW;
 use store::faulty::Call;
 
@@ -54,8 +55,10 @@ async fn a_slow_disk_is_not_called_a_stalled_registry() {
     let error = world.flights.open(world.source(), Instant::now() + SLOW + Duration::from_millis(500)).await;
     let error = error.unwrap_err();
     assert_eq!((error.class, error.stage), (Class::DiskSlow, Stage::BlobFirstByte), "{error}");
+    assert_eq!((error.evidence.reason, error.evidence.host.as_str()), (Some(Reason::SlowDisk), ""));
     let message = error.evidence.message.as_deref().unwrap();
-    assert!(message.contains("of the cache's disk has taken 1."), "{message}");
+    assert!(message.starts_with("the operation `"), "{message}");
+    assert!(message.contains("` of the cache's disk has taken 1."), "{message}");
     drop(release);
     assert!(world.read().await.unwrap() == world.content, "the disk is well again");
 }
