@@ -86,7 +86,7 @@ async fn a_failed_pull_is_a_warning_with_image_client_cause_advice_and_id() {
     for part in [
         &*format!("image={REGISTRY}/library/{HIDDEN}:broken "),
         "client=127.0.0.9 ",
-        "id=\"failed-pull-1\"",
+        "request_id=\"failed-pull-1\"",
         "class=\"registry_5xx\"",
         "stage=\"manifest_head\"",
         "fix=\"",
@@ -112,7 +112,7 @@ async fn the_lines_of_a_pull_and_its_requests_name_image_digest_and_id() {
     let name = format!("image={REGISTRY}/library/{HIDDEN}:{HIDDEN_TAG} digest={} ", image.digest());
     for (target, message) in [("pullgate::access:", "request"), ("pullgate::pull:", "pull")] {
         let line = line(&pullgate, &["INFO", target, message, &name]).await;
-        assert!(line.contains("client=127.0.0.9 ") && line.contains("id=\"pull-1\""), "{line}");
+        assert!(line.contains("client=127.0.0.9 ") && line.contains("request_id=\"pull-1\""), "{line}");
     }
     let blob = &image.layers[0].digest;
     let of_blob = line(&pullgate, &[&format!("image={REGISTRY}/library/{HIDDEN} digest={blob} ")]).await;
@@ -286,7 +286,7 @@ async fn the_json_log_stays_json_whatever_is_asked() {
     let events: Vec<Value> =
         log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
     let hit = events.iter().find(|event| event["outcome"] == "hit" && event["kind"] == "manifest").unwrap();
-    assert_eq!((&hit["id"], &hit["level"]), (&"json-1".into(), &"DEBUG".into()));
+    assert_eq!((&hit["request_id"], &hit["level"]), (&"json-1".into(), &"DEBUG".into()));
     assert_eq!(hit["image"], format!("{REGISTRY}/library/{HIDDEN}:{HIDDEN_TAG}"));
     assert_eq!(hit["digest"], image().digest());
     assert!(hit["first_byte_ms"].is_number());

@@ -106,12 +106,12 @@ impl Records for Telemetry {
         }
         let PullRecord { image, digest, client, requests, bytes: sent_bytes, .. } = record;
         let (registry, outcome) = (record.registry.as_str(), record.outcome.as_str());
-        let (id, digest) = (record.request_id.as_str(), digest.as_ref().map(display));
+        let (request_id, digest) = (record.request_id.as_str(), digest.as_ref().map(display));
         let total_ms = millis(record.duration);
         if record.outcome == PullOutcome::Failed {
             tracing::warn!(
                 target: "pullgate::pull",
-                registry, %image, digest, %client, id, outcome,
+                registry, %image, digest, %client, request_id, outcome,
                 class = record.class.map(Class::as_str),
                 stage = record.stage.map(Stage::as_str),
                 fix = record.class.map(Class::fix),
@@ -122,7 +122,7 @@ impl Records for Telemetry {
         }
         tracing::info!(
             target: "pullgate::pull",
-            registry, %image, digest, %client, id, outcome, requests, sent_bytes, total_ms,
+            registry, %image, digest, %client, request_id, outcome, requests, sent_bytes, total_ms,
             "pull"
         );
     }

@@ -177,7 +177,7 @@ impl RequestMeter {
                     class = class.map(Class::as_str),
                     stage = stage.map(Stage::as_str),
                     client = %self.named.client,
-                    id = self.named.id.as_str(),
+                    request_id = self.named.id.as_str(),
                     sent_bytes = self.sent,
                     complete,
                     cut = self.cut,
