@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn it_counts_what_it_holds_whatever_happens() {
+    fn the_counts_match_the_entries_after_random_operations() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut order = Order::<u32>::default();
         let mut model = HashMap::new();
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_pull_are_one_use() {
+    fn the_uses_of_one_pull_count_as_one() {
         let mut order = Order::default();
         let now = Instant::now();
         for key in [1, 2] {
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_believed_in() {
+    fn content_that_is_fetched_again_stays_longer_than_new_content() {
         let mut order = Order::default();
         let now = Instant::now();
         order.insert(1, Rank::Blob, 1, now);

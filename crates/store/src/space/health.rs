@@ -15,7 +15,7 @@ use crate::events::{Events, Evicted, Quarantined};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
 
-/// Passes the events on to the sink, and keeps whether content can be stored and the last trouble.
+/// Passes the events on to the sink. Remembers whether content can be stored, and the last trouble.
 pub(crate) struct Health {
     events: Arc<dyn Events>,
     state: Mutex<State>,
@@ -23,7 +23,7 @@ pub(crate) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// Set from the time at which storing stops until content is stored again, or can be.
+    /// Set when storing stops; cleared when content is stored again, or when a check shows that it can be.
     stopped: Option<Stopped>,
     /// Trouble with a single content or call, and the time at which it last happened.
     trouble: Option<(String, Instant)>,
