@@ -195,9 +195,9 @@ section! {
         /// than containerd and BuildKit get a stale tag only if its whole image is cached. It uses the upstream's quota
         /// as warming pulls do. Not with `access = "per-client"`.
         complete: bool = "false";
-        /// The time for which the upstream's answer that it has no such manifest or blob is repeated without asking
-        /// again. Content that is pushed in the meantime is found after this time. `0s`: the upstream is asked each
-        /// time.
+        /// If the upstream answers that it does not have a manifest or blob, the same answer is given for this time
+        /// without asking the upstream again. Content that is pushed in the meantime is found after this time. `0s`:
+        /// the upstream is asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";
         /// The number of connections that fetch one layer of 32 MiB or more, if the upstream answers ranges. More than
         /// 1 helps if the speed of each connection is limited. Each 8 MiB then costs one request to the upstream.

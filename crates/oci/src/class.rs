@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_resumed_neither_refuses_nor_worsens() {
+    fn a_class_that_may_be_resumed_is_no_refusal_and_is_not_worsened_by_requests() {
         for class in Class::ALL.iter().copied() {
             let rules = class.rules();
             assert!(
