@@ -198,8 +198,8 @@ impl Document {
     }
 }
 
-/// An image. If the digest of its config cannot be verified, the document becomes [`Kind::Other`] and its content is
-/// not listed.
+/// An image. If pullgate cannot verify the algorithm of the config's digest, the document becomes [`Kind::Other`] with
+/// the layers as its blobs.
 fn image(config: Descriptor, layers: Option<Vec<Descriptor>>) -> Result<Kind, ManifestError> {
     let layers = children(layers)?;
     Ok(match config.child()? {
