@@ -1,4 +1,5 @@
-//! The closed lists of failure classes and pull stages, shared by proxy, prober, diagnosis, metrics, alerts and runbooks.
+//! The closed lists of failure classes and pull stages, shared by proxy, prober, diagnosis, metrics, alerts and
+//! runbooks.
 
 use crate::labels;
 

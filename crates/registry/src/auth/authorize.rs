@@ -127,7 +127,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The authorization that the challenge asks for. The registry has rejected `refused`.
+    /// The authorization that the challenge asks for. `refused` is the authorization that the registry has just
+    /// refused.
     pub(crate) async fn meet(
         &self,
         challenge: Challenge,

@@ -73,7 +73,8 @@ impl Client {
         })
     }
 
-    /// The same client, for requests on behalf of a pulling client whose own request had this [`oci::mark::VIA`] header.
+    /// The same client, for requests on behalf of a pulling client whose own request had this [`oci::mark::VIA`]
+    /// header.
     #[must_use]
     pub fn on_behalf(&self, via: &str) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
@@ -195,7 +196,8 @@ impl Client {
 
     /// The size of a blob, if the upstream states it. Fails with the class of a 404 if the blob is missing.
     ///
-    /// After a failure that may concern only HEAD, the first byte is requested by GET, and the result of the GET counts.
+    /// After a failure that may concern only HEAD, the first byte is requested by GET, and the result of the GET
+    /// counts.
     pub async fn blob_head(
         &self,
         repository: &Repository,
@@ -310,7 +312,8 @@ impl<T> Walked<T> {
     }
 }
 
-/// True for a failure that may concern only HEAD, so that a GET may succeed. Rate limits and outages affect GET as well.
+/// True for a failure that may concern only HEAD, so that a GET may succeed. Rate limits and outages affect GET as
+/// well.
 fn is_doubtful(error: &Error) -> bool {
     let head = matches!(error.stage, Stage::ManifestHead | Stage::BlobFirstByte);
     head && matches!(error.evidence.status, Some(400 | 403 | 404 | 405 | 410 | 501))

@@ -196,7 +196,7 @@ impl Standing {
     }
 
     /// Counted requests a second, over the last [`RATE_PERIOD`]: the larger of our own rate and the decline that the
-    /// registry's statements show, which includes requests of others.
+    /// registry's statements show. The decline includes the requests of others.
     pub(super) fn rate(&self, now: Instant) -> f64 {
         let age = |at: Instant| now.saturating_duration_since(at);
         let over = |since: Instant| age(since).clamp(RATE_PERIOD_MIN, RATE_PERIOD).as_secs_f64();
@@ -217,8 +217,8 @@ impl Standing {
             .then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// Stores the statement of an answer. An answer to an older request of the same source is stored only if it leaves
-    /// less than the stored statement. A new source has a quota of its own, so the history is dropped.
+    /// Stores the statement of an answer. An answer to an older request of the same source is stored only if it states
+    /// fewer remaining pulls than the stored statement. A new source has a quota of its own, so the history is dropped.
     fn note_quota(&mut self, quota: &Quota, asked: Instant, now: Instant) {
         let source_changed =
             self.statement.as_ref().is_some_and(|statement| statement.quota.source != quota.source);
@@ -298,7 +298,7 @@ const LOGIN_PAUSE_MAX: Duration = Duration::from_secs(3600);
 const STATEMENT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The period over which the rate of consumption is taken.
 const RATE_PERIOD: Duration = Duration::from_secs(600);
-/// The shortest divisor of a rate: a rate over less time would be a guess.
+/// The shortest time over which a rate is taken: a rate over less time would be a guess.
 const RATE_PERIOD_MIN: Duration = Duration::from_secs(60);
 /// The shortest time between two samples of the remaining quota.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);

@@ -1,10 +1,11 @@
 //! The order in which a full store evicts content: a pure policy that takes time as an argument.
 //!
 //! S3-FIFO (Yang and others, SOSP 2023), weighted by bytes. New content enters a short queue. At the end of that queue
-//! it is evicted, or moved to the main queue if it was requested again; in the main queue it goes round as long as it
-//! is used. The hash of content that was evicted from the short queue is remembered for a while; if that content is
-//! fetched again, it enters the main queue directly. So a scan uses only a tenth of the store. Manifests have their own
-//! queue and outlive layers: they are small, and layers are useless without them.
+//! it is evicted, or moved to the main queue if it was requested again. At the end of the main queue it is evicted, or
+//! moved to the beginning again if it was used since. The hash of content that was evicted from the short queue is
+//! remembered for a while; if that content is fetched again, it enters the main queue directly. So a scan uses only a
+//! tenth of the store. Manifests have their own queue and outlive layers: they are small, and layers are useless
+//! without them.
 //!
 //! The policy is our own code because `quick_cache` evicts only on insertion and only by its capacity. A store also
 //! evicts to free bytes and inodes of its file system, keeps leased and pinned content, and re-enters content whose

@@ -177,8 +177,8 @@ impl Index {
         self.known().ranged.insert(digest.clone(), Instant::now());
     }
 
-    /// Removes content from the index, because its file is gone or is being removed. Returns its size. Its bytes stay on
-    /// the disk while it is being read.
+    /// Removes content from the index, because its file is gone or is being removed. Returns its size. Its bytes stay
+    /// on the disk while it is being read.
     pub(crate) fn remove(&self, digest: &Digest) -> Option<u64> {
         self.known().remove(digest)
     }
