@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_shows_only_what_is_known() {
+    fn of_a_broken_file_only_known_keys_and_their_values_are_shown() {
         let source = "[proxy]\nlisten = 127\npasword = \"canary\nname = { a = \"canary\" }\ncanary\n";
         let masked = stars(source, &all_but_known(source, |key| key == "listen" || key == "name"));
         assert!(masked.starts_with("[proxy]\nlisten = 127\npasword =*"), "{masked}");

@@ -124,7 +124,8 @@ pub struct Upstream {
     pub on_exhausted: OnExhausted,
     /// Whether a tag that the upstream no longer has is still served, marked stale.
     pub keep_removed: bool,
-    /// Fetch the missing objects of images that clients pull, so that stale tags can be pulled to their end.
+    /// True if the missing objects of images that clients pull are fetched, so that these images can be pulled
+    /// completely when their tags are stale.
     pub complete: bool,
     /// The time for which the upstream's answer "no such manifest" is repeated without asking again.
     pub absent_max_age: Duration,

@@ -111,7 +111,7 @@ mod tests {
 
     /// Random values from a fixed seed: a written value is read back the same.
     #[test]
-    fn what_is_shown_is_read_back() {
+    fn a_written_value_is_read_back() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         for _ in 0..20_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn five_percent_of_a_limit_in_its_window() {
+    async fn the_budget_is_five_percent_of_the_limit_in_its_window() {
         assert_eq!(spent_in(&mut budget(100), 1), 5);
         assert_eq!(spent_in(&mut budget(100), 3), 15);
     }
 
     #[tokio::test]
-    async fn a_small_limit_is_spent_on_over_several_windows() {
+    async fn a_small_limit_allows_one_request_in_several_windows() {
         assert_eq!(spent_in(&mut budget(10), 4), 2);
     }
 

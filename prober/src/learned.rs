@@ -10,8 +10,9 @@ use tokio::time::Instant;
 pub(crate) struct Learned {
     /// The manifest that was fetched last.
     pub(crate) proof: Option<Proof>,
-    /// The digest of the last index, and of the manifest that it names for our platform. This pair never changes, so a
-    /// budget of one manifest at a time is enough to reach the layer.
+    /// The digest of the last index, and the digest of its child for the target's platform. An index never changes, so
+    /// the next probe need not fetch it again: a budget that allows only one manifest at a time is enough to reach the
+    /// layer.
     pub(crate) named: Option<(Digest, Digest)>,
 }
 

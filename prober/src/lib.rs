@@ -1,13 +1,13 @@
 //! Probes pulls before the kubelet needs them, and names the cause that would make a pull fail.
 //!
-//! Each registry has a [`lane`], which probes its targets one after another, longest due first, on a jittered
-//! [`schedule`]. A probe takes the steps of a node's pull ([`probe`]): the manifest by tag, the manifest by digest if
-//! the budget allows this counted request, and the first bytes of the largest layer. [`verdict`] turns the result into
-//! one value of a closed list, [`budget`] keeps the counted requests within a small share of the registry's limit,
-//! [`memory`] keeps the state over reloads, and [`telemetry`] writes metrics and the log.
+//! Each registry has a [`lane`], which probes its targets one after another, the target that is due longest first, on a
+//! jittered [`schedule`]. A probe takes the steps of a node's pull ([`probe`]): the manifest by tag, the manifest by
+//! digest if the budget allows this counted request, and the first bytes of the largest layer. [`verdict`] turns the
+//! result into one value of a closed list, [`budget`] keeps the counted requests within a small share of the registry's
+//! limit, [`memory`] keeps the state over reloads, and [`telemetry`] writes metrics and the log.
 //!
 //! ```text
-//!   Prober ── lane (one per registry) ── schedule: when
+//!   Prober ── lane (one per registry) ── schedule: the time of the next probe
 //!                │                    └─ budget: whether a counted GET may go out
 //!                └── probe ── registry::Client (a new connection per call)
 //!                      └── verdict

@@ -1,5 +1,5 @@
-//! The state that outlives a lane. A reload builds new lanes; their budget must not start again, and the facts that
-//! were learned with counted requests must not be lost.
+//! The state that outlives a lane. A reload builds new lanes. The requests that were spent must stay counted, and the
+//! facts that were learned with them must not be lost.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

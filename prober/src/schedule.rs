@@ -97,23 +97,23 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_watched_at_the_normal_pace() {
+    fn an_outage_is_probed_at_the_normal_interval() {
         assert_eq!(delays(&failed(Class::ConnectRefused), None, 4), [60, 60, 60, 60]);
     }
 
     #[test]
-    fn what_probing_makes_worse_is_left_alone_ever_longer() {
+    fn failures_that_probing_makes_worse_are_probed_less_and_less() {
         assert_eq!(delays(&failed(Class::AuthRejected), None, 6), [120, 240, 480, 960, 1800, 1800]);
     }
 
     #[test]
-    fn retry_after_is_obeyed_within_reason() {
+    fn retry_after_is_obeyed_up_to_the_longest_delay() {
         assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 5), 2), [300, 300]);
         assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 60 * 24 * 365), 1), [1800]);
     }
 
     #[test]
-    fn nobody_comes_before_the_time_a_registry_asked_for() {
+    fn no_probe_is_sent_before_the_time_that_the_registry_named() {
         let due = Due::first(Instant::now(), MINUTE, 0.0);
         let busy = failed(Class::Registry5xx);
         for (chance, seconds) in [(0.0, 60), (0.5, 60), (1.0, 66)] {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_a_tenth_both_ways() {
+    fn jitter_makes_the_delay_up_to_a_tenth_longer_or_shorter() {
         let due = Due::first(Instant::now(), MINUTE, 0.0);
         let delay = |chance| {
             (due.after(due.at, &Verdict::Ok(Depth::Pullable), None, MINUTE, chance).at - due.at).as_secs()

@@ -59,7 +59,7 @@ mod tests {
     use crate::file::read::Value;
 
     #[test]
-    fn slips_are_corrected_and_strangers_are_not() {
+    fn typing_errors_are_corrected_and_unrelated_names_are_not() {
         let known = ["listen", "tls", "header_deadline", "drain", "max_connections", "cache"];
         for (slip, meant) in [
             ("lisen", "listen"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_section_is_sent_there() {
+    fn the_advice_for_a_key_of_another_section_names_that_section() {
         assert_eq!(
             for_unknown_key("lock_wait", &["listen"], Root::KEYS).as_deref(),
             Some("`lock_wait` belongs in [proxy.cache]")

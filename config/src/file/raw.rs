@@ -200,16 +200,17 @@ section! {
         /// then the most urgent and oldest is sent first, one at a time. No request is held if the registry names a
         /// time (`Retry-After`) beyond that deadline.
         on_exhausted: OnExhausted = "'release'";
-        /// Continue to serve, marked stale, a tag that the upstream no longer has. With `per-client` access, only until
-        /// the client's access is checked again, within 5 minutes: the upstream then answers that there is no such tag.
+        /// Continue to serve a tag that the upstream no longer has, and mark it as stale. With `per-client` access, it
+        /// is served only until the client's access is checked again, within 5 minutes, because the upstream then
+        /// answers that there is no such tag.
         keep_removed: bool = "false";
         /// A minute after a client got a manifest, fetch the objects of its image that are not cached. Clients other
-        /// than containerd and BuildKit get a stale tag only if its whole image is cached. It uses the upstream's quota
-        /// as warming pulls do. Not with `access = "per-client"`.
+        /// than containerd and BuildKit get a stale tag only if its whole image is cached. These fetches use the
+        /// upstream's quota as warming pulls do. Not with `access = "per-client"`.
         complete: bool = "false";
-        /// The time for which the upstream's answer that it has no such manifest or blob is repeated without asking
-        /// again. Content that is pushed in the meantime is found after this time. `0s`: the upstream is asked each
-        /// time.
+        /// If the upstream answers that it does not have a manifest or blob, the same answer is given for this time
+        /// without asking the upstream again. Content that is pushed in the meantime is found after this time. `0s`:
+        /// the upstream is asked each time.
         absent_max_age: Duration = "'5s'", within "0s" .. "10m";
         /// The number of connections that fetch one layer of 32 MiB or more, if the upstream answers ranges. More than
         /// 1 helps if the speed of each connection is limited. Each 8 MiB then costs one request to the upstream.

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_run_serves_all_who_ask_until_its_life_ends() {
+    async fn one_run_serves_all_callers_until_its_answer_expires() {
         let (answers, program) = (Answers::default(), Program::default());
         let asks = (0..20).map(|_| answers.get(places(), "turn".into(), program.run("registry", 60)));
         let all = futures_util::future::join_all(asks).await;
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_shared_by_those_who_waited_and_not_kept() {
+    async fn waiting_callers_share_a_failure_and_it_is_not_kept() {
         let (answers, program) = (Answers::<usize>::default(), Program::default());
         let asks = (0..5).map(|_| answers.get(places(), "turn".into(), program.run("", 60)));
         let all = futures_util::future::join_all(asks).await;
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_outlives_who_asked_for_it() {
+    async fn a_run_continues_after_its_caller_is_dropped() {
         let (answers, program) = (Answers::default(), Program::default());
         let patience = Duration::from_millis(100);
         let ask = answers.get(places(), "turn".into(), program.run("image", 60));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_refused_is_asked_for_anew_but_not_at_once() {
+    async fn a_refused_answer_is_dropped_unless_it_is_young() {
         let (answers, program) = (Answers::default(), Program::default());
         let ask = || answers.get(places(), "turn".into(), program.run("image", 60));
         assert_eq!(*ask().await.unwrap(), 0);

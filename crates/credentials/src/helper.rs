@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_helper_that_waits_is_given_up() {
+    async fn a_helper_without_an_answer_fails_at_the_time_limit() {
         let _alone = FORKS.lock().await;
         let (_dir, path) = program("exec sleep 600");
         let before = tokio::time::Instant::now();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_that_is_not_there_is_named() {
+    async fn the_error_for_a_missing_helper_names_it() {
         let _alone = FORKS.lock().await;
         let get = |name: &'static str| async move {
             let host = "ghcr.io".parse().unwrap();

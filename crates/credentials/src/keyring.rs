@@ -24,9 +24,9 @@ pub(crate) struct Image {
 /// A parsed key. Keys are ordered by precedence: the first key that covers an image applies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// Exact hosts come before globs.
+    /// True if the host is a glob. Exact hosts come first.
     glob: bool,
-    /// Longer paths come first.
+    /// The length of the path, in bytes. Longer paths come first.
     breadth: std::cmp::Reverse<usize>,
     host: String,
     port: Option<u16>,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_key_holds_no_password() {
+    fn a_shown_key_holds_no_password() {
         assert_eq!(shown("https://me:canary@host/x"), "host/x");
         assert_eq!(shown(&"a".repeat(300)).len(), SHOWN_MAX);
     }

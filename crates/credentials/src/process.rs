@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failing_program_tells_its_status_and_nothing_it_printed() {
+    async fn the_error_of_a_failed_program_has_its_status_and_none_of_its_output() {
         let _alone = FORKS.lock().await;
         let (_dir, path) = program("echo canary; echo canary >&2; exit 3");
         assert_eq!(ran(&path, LONG).await.err().unwrap().to_string(), "exit status: 3");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_but_what_is_given_is_in_the_environment() {
+    async fn a_program_gets_only_the_given_environment() {
         let _alone = FORKS.lock().await;
         let (_dir, path) = program("/usr/bin/env | /usr/bin/sort");
         let only = Environment::Only(vec![("GIVEN".to_owned(), "yes".to_owned())]);

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_or_empty_file_is_named() {
+    async fn the_error_for_a_missing_or_empty_file_says_so() {
         let gone = Origin::Password { username: "a".into(), password_file: "/nonexistent/pw".into() };
         let error = gone.source(Vec::new()).credential(None).await.err().unwrap().to_string();
         assert!(error.contains("/nonexistent/pw") && error.contains("No such file"), "{error}");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_that_is_missing_is_told_with_those_that_are_there() {
+    async fn the_error_for_a_missing_entry_lists_the_present_ones() {
         let file = file(r#"{"auths":{"quay.io":{"auth":"Y2FuYXJ5OmNhbmFyeQ=="}}}"#);
         let source = Origin::DockerConfig(file.path().to_owned()).source(at("ghcr.io"));
         let error = source.credential(None).await.err().unwrap().to_string();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_that_are_no_secret_are_named_and_not_quoted() {
+    async fn errors_about_unusable_files_name_and_do_not_quote_them() {
         let told = |content: Vec<u8>| async move {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), content).unwrap();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_with_a_prefix_has_its_entry_below_it() {
+    async fn the_entry_of_an_endpoint_with_a_prefix_is_found_below_the_prefix() {
         let file = file(
             r#"{"auths":{"ecr.test/docker-hub":{"auth":"Zmlyc3Q6cA=="},"docker.io":{"auth":"c2Vjb25kOnA="}}}"#,
         );

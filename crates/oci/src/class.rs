@@ -1,4 +1,5 @@
-//! The closed lists of failure classes and pull stages, shared by proxy, prober, diagnosis, metrics, alerts and runbooks.
+//! The closed lists of failure classes and pull stages, shared by proxy, prober, diagnosis, metrics, alerts and
+//! runbooks.
 
 use crate::labels;
 
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_resumed_neither_refuses_nor_worsens() {
+    fn a_class_that_may_be_resumed_is_no_refusal_and_is_not_worsened_by_requests() {
         for class in Class::ALL.iter().copied() {
             let rules = class.rules();
             assert!(

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rank_leaves_more_than_the_one_above() {
+    fn each_rank_leaves_at_least_as_much_as_the_more_urgent_one() {
         let floors = |reserve: Reserve, limit| Demand::ALL.iter().map(move |it| it.floor(reserve.of(limit)));
         assert!(floors(Reserve::default(), Some(100)).eq([0, 2, 10, 20]));
         assert!(floors(Reserve::Count(40), Some(100)).eq([0, 10, 40, 80]));

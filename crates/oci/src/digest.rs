@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_hash_as_the_whole() {
+    fn pieces_hash_to_the_same_digest_as_the_whole() {
         let mut verifier = Verifier::new(Digest::sha256(b"hello world"));
         verifier.update(b"hello ");
         verifier.update(b"world");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn texts_that_are_no_digest_are_refused() {
         let upper = EMPTY.to_ascii_uppercase();
         for text in [
             "",

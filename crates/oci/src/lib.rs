@@ -10,8 +10,8 @@
 //! - [`mark`]: the headers by which pullgate instances recognise each other.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
 //! - [`credential`]: secrets, and the trait of the sources of credentials.
-//! - [`zone`] and [`demand`]: what an operator decides about a registry: the hosts that it may send us to, and the
-//!   requests that its quota is reserved for.
+//! - [`zone`] and [`demand`]: the operator's decisions about a registry. The zone is the hosts that it may send us to;
+//!   the demand decides which requests its quota is kept for.
 //! - [`mod@labels`] declares closed lists of named values; [`go_duration`] reads durations as Go prints them.
 
 pub mod class;

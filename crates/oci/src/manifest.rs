@@ -198,8 +198,8 @@ impl Document {
     }
 }
 
-/// An image. If the digest of its config cannot be verified, the document becomes [`Kind::Other`] and its content is
-/// not listed.
+/// An image. If pullgate cannot verify the algorithm of the config's digest, the document becomes [`Kind::Other`] with
+/// the layers as its blobs.
 fn image(config: Descriptor, layers: Option<Vec<Descriptor>>) -> Result<Kind, ManifestError> {
     let layers = children(layers)?;
     Ok(match config.child()? {
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_names_no_manifest_type_leaves_it_to_the_document() {
+    fn the_document_decides_if_the_header_names_no_manifest_type() {
         let image = json!({"config": descriptor(), "layers": []});
         let index = json!({"manifests": []});
         for header in
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_an_unknown_digest_algorithm_is_passed_over() {
+    fn content_of_an_unknown_digest_algorithm_is_not_listed() {
         let foreign = json!({"mediaType": "application/x", "digest": "blake3:00ff", "size": 2});
         let document = json!({"mediaType": OCI, "config": descriptor(), "layers": [foreign, descriptor()]});
         let Kind::Image { layers, .. } = read(OCI, &document).unwrap().kind else { panic!("an image") };
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_1_is_told_apart() {
+    fn schema_1_has_an_error_of_its_own() {
         for (media_type, document) in [
             ("application/vnd.docker.distribution.manifest.v1+prettyjws", json!({"schemaVersion": 1})),
             ("text/plain", json!({"schemaVersion": 1, "fsLayers": [], "history": []})),
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_manifest_is_refused() {
+    fn documents_that_are_no_manifest_are_refused() {
         let config = descriptor().to_string();
         for text in [
             "",

@@ -8,10 +8,10 @@
 //! lock                          held by one instance; names its holder
 //! v1/blobs/<alg>/ab/<hex>       raw bytes that hash to their name
 //! v1/partial/<alg>-<hex>        a fill under way or paused, with its checkpoint `.map`
-//! v1/links/<scope>/ab/<digest>  a repository may see a digest (names of scopes are hashed)
-//! v1/tags/<repository>/<tag>    the meaning of a tag when the upstream was last asked (names are hashed)
+//! v1/links/<scope>/ab/<digest>  the fact that a repository may see a digest (names of scopes are hashed)
+//! v1/tags/<repository>/<tag>    the manifest that a tag named when the upstream was last asked (names are hashed)
 //! v1/checked                    the digests that were hashed since the machine started, with the id of that boot
-//! v1/tmp/                       records and small content on their way; emptied at start
+//! v1/tmp/                       records and small content before they are renamed into place; emptied at start
 //! ```
 //!
 //! The rooms from the top down; the `mod.rs` of each is its map:

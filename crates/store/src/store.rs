@@ -137,8 +137,8 @@ impl Store {
     }
 
     /// Asks the second tier for content. `_earned` is the link that lets the repository see the digest (design decision
-    /// 8); the caller has already missed on this disk ([`Store::blob`]). The returned bytes are unverified and are to
-    /// be ingested like a fill. An error of the tier counts as a miss.
+    /// 8). The caller asks [`Store::blob`] first and calls this only for content that is not on this disk. The returned
+    /// bytes are unverified and are to be ingested like a fill. An error of the tier counts as a miss.
     pub async fn recall(&self, digest: &Digest, _earned: &Link) -> Option<Recalled> {
         let opened = self.0.tier.open(digest).await;
         opened.inspect_err(|error| tracing::debug!(%digest, %error, "the second tier failed")).ok().flatten()

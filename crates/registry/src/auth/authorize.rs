@@ -78,7 +78,8 @@ impl Authorization {
         self
     }
 
-    /// True if a 401 to it is final. A 401 to a cached token is not, because the token may just have expired.
+    /// True if a 401 to this authorization is final. A 401 to a cached token is not final, because the token may just
+    /// have expired.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Bearer { fresh, .. } => *fresh,
@@ -109,15 +110,15 @@ impl Walk<'_> {
         Ok(self.token(&wanted, account).await?.map(Authorization::unasked))
     }
 
-    /// The challenge of an answer. `None` for an unreadable one, and for Basic without credentials unless the request
-    /// is a ping.
+    /// The challenge of an answer. `None` if it cannot be read. Also `None` if it is Basic and we have no credentials,
+    /// unless the request is a ping.
     pub(crate) fn challenge(&self, headers: &HeaderMap) -> Option<Challenge> {
         let challenge = Challenge::from_headers(headers).ok()?;
         let meets = !matches!(challenge, Challenge::Basic { .. }) || self.credentials().is_some();
         (meets || self.request.kind == RequestKind::Ping).then_some(challenge)
     }
 
-    /// Stores the challenge of the endpoint that sees the tokens of callers.
+    /// Stores the challenge, if this is the endpoint that sees the tokens of callers.
     pub(crate) fn note_challenge(&self, headers: &HeaderMap) {
         if self.endpoint == CALLERS_ENDPOINT
             && let Ok(challenge) = Challenge::from_headers(headers)
@@ -126,7 +127,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The authorization that the challenge asks for. The registry has rejected `refused`.
+    /// The authorization that the challenge asks for. `refused` is the authorization that the registry has just
+    /// refused.
     pub(crate) async fn meet(
         &self,
         challenge: Challenge,
@@ -222,7 +224,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The scope to ask for: our own if the challenge covers it or names none, else the challenge's.
+    /// The scope of the token to request: our own scope, or the challenge's scope if that does not cover
+    /// our own or if we have none.
     fn scope(&self, wanted: &Bearer) -> String {
         let own = self.own_scope();
         match (&wanted.scope, own) {

@@ -55,7 +55,8 @@ pub struct Exchange<'a> {
     pub realm: &'a Url,
     /// The `service` of the challenge.
     pub service: Option<&'a str>,
-    /// The source of the credential; `None` for an anonymous exchange. Only the call that makes the exchange reads it.
+    /// The source of the credential; `None` for an anonymous exchange. Only the call that makes the exchange
+    /// reads the credential.
     pub credentials: Option<&'a dyn CredentialSource>,
     /// The repository that the credential is for, as in image names.
     pub repository: Option<&'a Repository>,
@@ -149,7 +150,7 @@ impl Tokens {
         exchange: &Exchange<'_>,
         fetch: &impl TokenFetch,
     ) -> Result<Grant, Error> {
-        // The cache only finds or adds the slot; the lock `turn` in it makes the exchanges single-flight.
+        // The cache only finds or adds the slot; the lock `turn` in the slot allows one exchange at a time.
         let slot = self.slots.entry_by_ref(key).or_default().await.into_value();
         let failures_seen = {
             let state = slot.state();
@@ -298,8 +299,8 @@ async fn run(
     Ok((Grant { token, fresh: true, timings }, life))
 }
 
-/// The request in the other form, for an endpoint that does not support the first. Some have no POST for refresh tokens
-/// (GCR answers 404) and take the token as a password without a user name; some have no GET.
+/// The request in the other form, for an endpoint that does not support the first form. Some endpoints have no POST for
+/// refresh tokens (GCR answers 404) and take the token as a password without a user name; some have no GET.
 fn other_form(
     status: StatusCode,
     scope: &str,

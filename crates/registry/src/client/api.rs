@@ -73,7 +73,8 @@ impl Client {
         })
     }
 
-    /// The same client, for a client's request that came with this [`oci::mark::VIA`] header.
+    /// The same client, for requests on behalf of a pulling client whose own request had this [`oci::mark::VIA`]
+    /// header.
     #[must_use]
     pub fn on_behalf(&self, via: &str) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
@@ -132,10 +133,11 @@ impl Client {
         Ok(self.inner.walk(&self.behalf, &request, |_| Ok(())).await?.close())
     }
 
-    /// The headers of a manifest. Free at registries whose quota counts GETs.
+    /// The headers of a manifest, requested by HEAD. HEAD spends no quota at registries that count only GETs.
     ///
-    /// A failure that HEAD may have where GET has none is confirmed by GET, because some registries refuse HEAD or
-    /// answer it wrongly. GET is also used if the headers name no media type of a manifest.
+    /// Some registries refuse HEAD or answer it wrongly. So after a failure that may concern only HEAD, the manifest is
+    /// requested by GET, and the result of the GET counts. GET is also used if the headers name no media type of a
+    /// manifest.
     pub async fn manifest_head(
         &self,
         repository: &Repository,
@@ -194,7 +196,8 @@ impl Client {
 
     /// The size of a blob, if the upstream states it. Fails with the class of a 404 if the blob is missing.
     ///
-    /// A failure that HEAD may have where GET has none is confirmed by a GET of the first byte.
+    /// After a failure that may concern only HEAD, the first byte is requested by GET, and the result of the GET
+    /// counts.
     pub async fn blob_head(
         &self,
         repository: &Repository,
@@ -224,7 +227,8 @@ impl Client {
         self.blob_rest(repository, digest, range, &Rest::default(), deadline).await
     }
 
-    /// Like [`Client::blob`], after a broken transfer. If the content has changed meanwhile, the whole blob comes.
+    /// Like [`Client::blob`], after a broken transfer. If the content has changed meanwhile, the answer is
+    /// the whole blob.
     pub async fn blob_rest(
         &self,
         repository: &Repository,
@@ -308,7 +312,8 @@ impl<T> Walked<T> {
     }
 }
 
-/// True for a failure that HEAD may have where GET has none. Rate limits and outages affect GET as well.
+/// True for a failure that may concern only HEAD, so that a GET may succeed. Rate limits and outages affect GET as
+/// well.
 fn is_doubtful(error: &Error) -> bool {
     let head = matches!(error.stage, Stage::ManifestHead | Stage::BlobFirstByte);
     head && matches!(error.evidence.status, Some(400 | 403 | 404 | 405 | 410 | 501))

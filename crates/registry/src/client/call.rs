@@ -55,8 +55,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Sends the request, and again after each challenge that may be answered: a 401 to no token or to a cached one. A
-    /// 401 to a fresh token is final.
+    /// Sends the request, and repeats it after each challenge that may be answered: a 401 to a request without a token,
+    /// or with a cached token. A 401 to a fresh token is final.
     async fn ask(&self, account: &mut Account) -> Result<Given, Error> {
         let mut authorization = self.upfront(account).await?;
         let mut renewed = false;

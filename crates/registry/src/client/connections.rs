@@ -1,6 +1,6 @@
 //! The two modes of connections of a client.
 
-/// Whether the calls of a client share connections, or each call opens its own as a new node would.
+/// The use of connections: the calls of a client share them, or each call opens a new one, as a new node would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connections {
     /// Idle connections are kept and reused (for the proxy).

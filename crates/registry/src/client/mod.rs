@@ -2,9 +2,9 @@
 //!
 //! - `api` has the methods that other crates call; `values` has their parameters and results.
 //! - `request` describes a request; `turns` asks the endpoints in order; `call` asks one of them; `walk` holds the
-//!   inputs of such a call; `inner` and `connections` are what the clones of a client share.
+//!   inputs of such a call; `inner` and `connections` hold what the clones of a client share.
 //! - `verdict` decides whether an answer is a failure; `answer` turns a good answer into a value; `failures` chooses
-//!   the endpoint's failure that is reported; `account` reports one request to the observer.
+//!   the failure that is reported when several endpoints fail; `account` reports one request to the observer.
 
 pub(crate) mod account;
 mod answer;

@@ -124,8 +124,9 @@ impl Inner {
 }
 
 impl Walk<'_> {
-    /// Asks the endpoint, and again after a refusal for a spent quota if requests are held: the ledger then holds the
-    /// request until there may be quota. Free requests are not repeated, because the ledger does not hold them.
+    /// Asks the endpoint. If it refuses because the quota is spent, and requests are held, asks again: the ledger then
+    /// holds the request until there may be quota. Free requests are not repeated, because the ledger does not hold
+    /// them.
     async fn held_turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         loop {
             match self.turn(&make).await {

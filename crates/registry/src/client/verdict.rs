@@ -30,7 +30,7 @@ enum Held {
 }
 
 impl Walk<'_> {
-    /// The verdict on an answer. Reads the body if the request wants it read, or if it explains a failure.
+    /// The verdict on an answer. Reads the body if the request asks for that, or if the body explains a failure.
     pub(crate) async fn verdict(
         &self,
         landed: Landed,

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_failures_opens_and_a_success_in_between_starts_a_new_run() {
+    fn a_run_of_failures_opens_the_breaker_and_a_success_ends_the_run() {
         let mut bench = Bench::new();
         bench.ask(REFUSED, 2);
         bench.ask(Health::Well, 1);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn one_hanging_request_opens() {
+    fn one_hanging_request_opens_the_breaker() {
         let mut bench = Bench::new();
         bench.ask(Health::Hangs(Class::Stalled, Stage::ManifestHead), 1);
         assert_eq!(bench.breaker.state(), State::Open);

@@ -24,7 +24,8 @@ pub(crate) struct Paused {
 }
 
 impl CallerPauses {
-    /// Holds requests back for `wait`, at most [`PAUSE_MAX`], or as [`UNNAMED`] says. A longer pause stays.
+    /// Pauses the requests of this key for `wait`, at most [`PAUSE_MAX`]; if `wait` is `None`, for the time that
+    /// [`UNNAMED`] gives. A pause that ends later stays.
     pub(crate) fn pause(&self, paused: Paused, wait: Option<Duration>, now: Instant) {
         self.0.pause(paused, wait.map(|wait| wait.min(PAUSE_MAX)), UNNAMED, now);
     }
@@ -39,7 +40,7 @@ impl CallerPauses {
 
 /// Longest pause, whatever time the registry names: the same as for our own identities.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
-/// The pause after a refusal that names no time, as of an identity of ours.
+/// The pause after a refusal that names no time: the same as for our own identities.
 const UNNAMED: Growth = Growth { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 /// Most pauses remembered.
 const CALLERS_MAX: usize = 10_000;

@@ -12,7 +12,8 @@ use super::pauses::{Growth, Pauses};
 pub(crate) struct HostPauses(Pauses<String, HOSTS_MAX>);
 
 impl HostPauses {
-    /// Leaves `host` alone for `wait`, the time it named, or as [`UNNAMED`] says. A longer pause stays.
+    /// Pauses `host` for `wait`, the time that it named; if it named none, for the time that [`UNNAMED`] gives. A pause
+    /// that ends later stays.
     pub(crate) fn pause(&self, host: &str, wait: Option<Duration>, now: Instant) {
         self.0.pause(host.to_owned(), wait, UNNAMED, now);
     }
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_paused_for_the_time_it_names_and_no_other_host_is() {
+    fn a_host_is_paused_for_the_time_it_names_and_other_hosts_are_not() {
         let (hosts, now) = (HostPauses::default(), Instant::now());
         hosts.pause("cdn.test", Some(Duration::from_secs(7)), now);
         hosts.pause("cdn.test", None, now);

@@ -1,7 +1,7 @@
 //! The health of endpoints: the breakers that pause failing ones, and the budget of repeated requests.
 //!
-//! - `breaker` is the state machine of one endpoint, with the states and limits of `state`; `breakers` holds all of the
-//!   process; `guard` is a client's access to one of them.
+//! - `breaker` is the state machine of one endpoint, with the states and limits of `state`; `breakers` holds the
+//!   breakers of the process; `guard` is a client's access to one of them.
 //! - `scope` decides whether a failure concerns an endpoint or one object; `objects` pauses single objects.
 //! - `hosts` pauses the hosts that registries redirect to.
 //! - `callers` pauses the callers whose own quota is spent; `pauses` is the table that both use.

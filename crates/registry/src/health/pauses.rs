@@ -12,15 +12,15 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Pauses<K, const MOST: usize>(Mutex<HashMap<K, Pause>>);
 
-/// The pause of one key, also for a while after its end.
+/// The pause of one key. The entry is kept for [`REMEMBERED`] after the end of the pause.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     until: Instant,
-    /// Pauses lately for which no time was named.
+    /// The number of consecutive pauses for which no time was named.
     unnamed: u32,
 }
 
-/// The length of a pause for which no time is named: it doubles with each in a row.
+/// The length of a pause for which no time is named: each consecutive pause is twice as long, up to the longest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) first: Duration,
@@ -28,7 +28,7 @@ pub(crate) struct Growth {
 }
 
 impl<K: Eq + Hash, const MOST: usize> Pauses<K, MOST> {
-    /// Holds `key` back for `wait`, or as `growth` says where no time is named. A longer pause stays.
+    /// Pauses `key` for `wait`; if no time is named, for the time that `growth` gives. A pause that ends later stays.
     pub(crate) fn pause(&self, key: K, wait: Option<Duration>, growth: Growth, now: Instant) {
         let mut pauses = self.lock();
         pauses.retain(|_, pause| now < pause.until + REMEMBERED);
@@ -70,7 +70,7 @@ impl<K, const MOST: usize> Default for Pauses<K, MOST> {
     }
 }
 
-/// The time after its end for which a pause makes the next one longer.
+/// The time after the end of a pause within which the next pause is longer.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     const GROWTH: Growth = Growth { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
 
     #[test]
-    fn the_longer_pause_stays_and_their_number_is_bounded() {
+    fn the_longer_pause_stays_and_the_number_of_pauses_is_bounded() {
         let (pauses, now) = (Pauses::<String, 2>::default(), Instant::now());
         let at = |seconds| now + Duration::from_secs(seconds);
         for (key, seconds) in [("a", 9), ("a", 5), ("b", 1), ("c", 9)] {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_without_a_time_doubles_with_each_in_a_row_up_to_the_longest() {
+    fn consecutive_pauses_without_a_named_time_double_up_to_the_longest() {
         let (pauses, mut now) = (Pauses::<&str, 2>::default(), Instant::now());
         for seconds in [2, 4, 8, 10, 10] {
             pauses.pause("a", None, GROWTH, now);

@@ -34,8 +34,8 @@ impl Default for Pauses {
 }
 
 impl Pauses {
-    /// The length of the pause after `pauses` earlier ones. `jitter` from 0 to 1 takes it from half to its whole
-    /// length.
+    /// The length of the pause after `pauses` earlier ones. With a `jitter` of 0 the pause has half of its length, with
+    /// 1 its whole length.
     pub(crate) fn after(&self, pauses: u32, jitter: f64) -> Duration {
         let whole = self.first.saturating_mul(1u32.checked_shl(pauses).unwrap_or(u32::MAX));
         whole.min(self.longest).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)

@@ -1,5 +1,5 @@
 //! The check before a request is sent: whether the registry's quota and its pauses allow it. A request that may wait
-//! for them waits here.
+//! for quota, or for the end of a pause, waits here.
 //!
 //! A request that is withheld fails with the class of the registry's refusal and the reason `own_budget`, because
 //! nothing was sent.
@@ -28,10 +28,10 @@ pub(crate) struct Admitted<'a> {
     counted: bool,
     /// The time of the admission.
     asked: Instant,
-    /// The pauses of callers and this request's key in them, if it carries a caller's token. The quota in its answer is
-    /// then the caller's, not ours.
+    /// The pauses of callers, and this request's key in them, if the request carries a caller's token. The quota that
+    /// the answer states is then the caller's, not ours.
     callers: Option<(&'a CallerPauses, Paused)>,
-    /// True until it is settled or given back.
+    /// True until the request is settled or given back.
     open: bool,
 }
 
@@ -55,7 +55,7 @@ impl Walk<'_> {
     /// The request's key in the pauses of callers; `None` if it carries no caller's token.
     ///
     /// # Errors
-    /// `rate_pull_quota` while the caller is paused because the registry refused it for its spent quota.
+    /// `rate_pull_quota` while the caller is paused, because the caller's quota is spent.
     fn caller_pause(&self) -> Result<Option<(&CallerPauses, Paused)>, Error> {
         let Some(caller) = self.caller() else { return Ok(None) };
         let counted = self.request.kind == RequestKind::ManifestGet;
@@ -89,8 +89,8 @@ impl Walk<'_> {
         self.inner.outbound.ledger.login_refused(&self.quota_key(), error.class, wait, Instant::now());
     }
 
-    /// True if the request may wait for quota after this refusal and be sent again. False if it would not wait, because
-    /// it would be sent in a tight loop.
+    /// True if the request may be sent again after this refusal. False if the ledger would not hold the request until
+    /// there is quota: it would then be repeated in a tight loop.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
         let is_counted = self.price(self.request.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota

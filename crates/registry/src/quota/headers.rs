@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_is_not_zero() {
+    fn the_field_of_an_absent_header_is_none_and_not_zero() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[("docker-ratelimit-source", "192.0.2.7")]), None);
         let only_remaining = read(&[("ratelimit-remaining", "0;w=60")]).unwrap();

@@ -2,9 +2,9 @@
 //! now.
 //!
 //! The client passes each answer's [`Quota`] and each refusal to the ledger, and asks it before each request. A ledger
-//! has one entry for each registry, identity and endpoint. Every method takes the time and none waits: `admission`
-//! waits. A ledger that several instances share must keep a local copy and exchange it in the background, so that no
-//! request waits for the exchange.
+//! has one entry for each registry, identity and endpoint. A method that needs the time takes it as an argument. No
+//! method waits; `admission` does that. A ledger that several instances share must keep a local copy and exchange it in
+//! the background, so that no request waits for the exchange.
 
 use std::fmt;
 use std::time::Duration;

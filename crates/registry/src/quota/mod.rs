@@ -2,7 +2,7 @@
 //!
 //! - `headers` and `retry_after` read the headers of one answer.
 //! - `ledger` is the trait of the store of all quotas; `memory` implements it, with one `standing` for each quota.
-//! - `admission` asks the ledger before a request is sent, and waits if waiting is the policy.
+//! - `admission` asks the ledger before a request is sent; a request that may wait for quota waits there.
 
 pub(crate) mod admission;
 pub mod headers;

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn ghcrs_message_is_read_as_go_writes_durations() {
+    fn durations_in_ghcrs_message_are_read_in_gos_form() {
         for (message, nanos) in [
             ("retry-after: 880.092\u{b5}s, allowed: 44000/minute", Some(880_092)),
             ("retry-after: 880.092\u{3bc}s, allowed: 44000/minute", Some(880_092)),

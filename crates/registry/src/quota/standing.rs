@@ -44,8 +44,8 @@ pub(super) struct Statement {
     /// The send time of the request.
     asked: Instant,
     pub(super) received: Instant,
-    /// The end of the statement's validity: the end of a pause that the registry asked for later. `None` if there was
-    /// no such pause.
+    /// The time at which the statement becomes invalid: the end of a pause that the registry asked for after the
+    /// statement. `None` if there was no such pause.
     expires: Option<Instant>,
 }
 
@@ -101,7 +101,7 @@ impl Standing {
         self.spent.push_back(now);
     }
 
-    /// Undoes [`Self::spend`] for the counted request of `asked`, which was not sent.
+    /// Undoes [`Self::spend`] for the counted request that was admitted at `asked` and was not sent.
     pub(super) fn take_back(&mut self, asked: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(at) = self.spent.iter().rposition(|at| *at == asked) {
@@ -137,7 +137,8 @@ impl Standing {
     }
 
     /// Notes a refusal because the pull quota is spent, whatever the last statement says. `wait` is the time that the
-    /// registry named. Held requests are sent again after it, so it is raised to [`QUOTA_PAUSE_MIN`].
+    /// registry named. Held requests are sent again after it, so it is raised to at least
+    /// [`QUOTA_PAUSE_MIN`].
     pub(super) fn refused(&mut self, wait: Option<Duration>, now: Instant) {
         let remaining = self.statement.as_ref().and_then(|statement| statement.quota.remaining).unwrap_or(0);
         let wait = wait.map(|wait| wait.max(QUOTA_PAUSE_MIN));
@@ -195,7 +196,7 @@ impl Standing {
     }
 
     /// Counted requests a second, over the last [`RATE_PERIOD`]: the larger of our own rate and the decline that the
-    /// registry's statements show, which includes requests of others.
+    /// registry's statements show. The decline includes the requests of others.
     pub(super) fn rate(&self, now: Instant) -> f64 {
         let age = |at: Instant| now.saturating_duration_since(at);
         let over = |since: Instant| age(since).clamp(RATE_PERIOD_MIN, RATE_PERIOD).as_secs_f64();
@@ -216,8 +217,8 @@ impl Standing {
             .then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// Stores the statement of an answer. An answer to an older request of the same source is stored only if it leaves
-    /// less than the stored statement. A new source has a quota of its own, so the history is dropped.
+    /// Stores the statement of an answer. An answer to an older request of the same source is stored only if it states
+    /// fewer remaining pulls than the stored statement. A new source has a quota of its own, so the history is dropped.
     fn note_quota(&mut self, quota: &Quota, asked: Instant, now: Instant) {
         let source_changed =
             self.statement.as_ref().is_some_and(|statement| statement.quota.source != quota.source);
@@ -297,7 +298,7 @@ const LOGIN_PAUSE_MAX: Duration = Duration::from_secs(3600);
 const STATEMENT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The period over which the rate of consumption is taken.
 const RATE_PERIOD: Duration = Duration::from_secs(600);
-/// The shortest divisor of a rate: a rate over less time would be a guess.
+/// The shortest time over which a rate is taken: a rate over less time would be a guess.
 const RATE_PERIOD_MIN: Duration = Duration::from_secs(60);
 /// The shortest time between two samples of the remaining quota.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn requests_in_flight_are_not_left() {
+    async fn requests_in_flight_are_subtracted_from_the_remainder() {
         let (mut standing, now) = (Standing::default(), Instant::now());
         get(&mut standing, 20, now);
         standing.spend(now);
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_answers_out_of_order_the_smaller_remainder_counts() {
+    async fn the_smaller_remainder_of_two_answers_out_of_order_counts() {
         let (mut standing, now) = (Standing::default(), Instant::now());
         standing.settle(false, now + secs(1), Some(&quota(8)), now + secs(2));
         standing.settle(false, now, Some(&quota(9)), now + secs(3));
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_source_is_another_quota() {
+    async fn each_source_has_its_own_quota() {
         let (mut standing, now) = (Standing::default(), Instant::now());
         get(&mut standing, 50, now);
         standing.settle(false, now, Some(&quota_of(3, "198.51.100.1")), now + secs(1));
@@ -439,7 +440,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_free_answer_with_more_than_before_ends_the_pause() {
+    async fn a_free_request_whose_answer_states_more_quota_ends_the_pause() {
         let (mut standing, now) = (Standing::default(), Instant::now());
         get(&mut standing, 5, now);
         standing.refused(None, now);
@@ -450,7 +451,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_named_century_is_cut_to_an_hour_or_to_ten_minutes() {
+    async fn a_named_pause_of_a_century_is_cut_to_an_hour_or_ten_minutes() {
         let (mut standing, now) = (Standing::default(), Instant::now());
         let century = Some(secs(100 * 365 * 86_400));
         standing.refused(century, now);

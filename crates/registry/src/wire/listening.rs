@@ -42,8 +42,8 @@ fn dialled(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// True if `ip` is an address of this machine. The kernel routes to an own address from that same address, which a
-/// connected UDP socket shows without sending a packet.
+/// True if `ip` is an address of this machine. To reach an address of its own, the kernel uses that same address as the
+/// source. A connected UDP socket shows its source address without sending a packet.
 fn is_of_this_machine(ip: IpAddr) -> bool {
     let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let begin = || {

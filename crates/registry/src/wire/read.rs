@@ -26,12 +26,13 @@ pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     named.into_iter().any(|value| !value.is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The first [`BODY_PREFIX`] bytes of a body that explains a failure, or what was read before it broke or time ran out.
+/// The first [`BODY_PREFIX`] bytes of a body that explains a failure; fewer if the body breaks or time runs out.
 pub(crate) async fn prefix(incoming: Incoming, deadline: Instant) -> Bytes {
     limited(incoming, BODY_PREFIX, deadline.min(Instant::now() + EXPLANATION_MAX)).await.0
 }
 
-/// At most `limit` bytes of a body, and true if it had more. Returns what was read if the body breaks or time runs out.
+/// At most `limit` bytes of a body, and true if the body had more. If the body breaks or time runs out, returns the
+/// bytes that were read before.
 pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Instant) -> (Bytes, bool) {
     let mut read = BytesMut::new();
     while let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await {

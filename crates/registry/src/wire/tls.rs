@@ -37,7 +37,7 @@ pub(crate) struct Pem {
 /// Makes TLS connections that trust one set of authorities. There is no switch that turns verification off.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    /// The configuration without the verifier, of which each connection has its own.
+    /// The configuration without a verifier: each connection gets a verifier of its own.
     base: ClientConfig,
     /// `None` if there is no authority at all. Every certificate is then from an unknown authority.
     verifier: Option<Arc<WebPkiServerVerifier>>,

@@ -100,7 +100,7 @@ pub(crate) fn committed(folder: &Folder) -> io::Result<Vec<(Digest, Entry)>> {
     Ok(found)
 }
 
-/// The digests that a link records as manifests: the stored content does not say what it is.
+/// The digests that a link records as manifests. The content alone does not show whether it is a manifest.
 fn manifests(folder: &Folder) -> io::Result<HashSet<Digest>> {
     let mut manifests = HashSet::new();
     let links = folder.layout.links();

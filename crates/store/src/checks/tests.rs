@@ -30,7 +30,7 @@ impl Events for PanicsOnce {
 }
 
 #[tokio::test]
-async fn a_check_that_panicked_makes_way_for_another() {
+async fn a_check_that_panicked_does_not_block_the_next_one() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(config(dir.path(), u64::MAX), Arc::new(PanicsOnce::default())).await.unwrap();
     store.scanned().await;
@@ -54,7 +54,7 @@ async fn scrub(store: &Store) {
 }
 
 #[tokio::test]
-async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
+async fn the_scrub_quarantines_damaged_content_and_keeps_its_links() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let (right, rotten) = (fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap());
@@ -114,7 +114,7 @@ async fn a_scrub_without_open_files_memory_or_permission_removes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_disk_itself_gave_up_is_quarantined_by_the_scrub() {
+async fn the_scrub_quarantines_content_that_the_disk_reports_as_damaged() {
     const EIO: i32 = 5;
     const EBADMSG: i32 = 74;
     const EUCLEAN: i32 = 117;
@@ -125,7 +125,7 @@ async fn what_the_disk_itself_gave_up_is_quarantined_by_the_scrub() {
 }
 
 #[tokio::test]
-async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
+async fn the_scrub_forgets_a_tag_only_after_its_manifest_has_left_the_store() {
     let dir = TempDir::new().unwrap();
     let (kept, evicted, rotten) = {
         let store = open(dir.path(), 10_000).await;
@@ -168,7 +168,7 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
 }
 
 #[tokio::test]
-async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
+async fn a_scrub_loses_no_tag_whichever_disk_access_fails() {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 10_000, &trap).await;
     let image: ImageName = "docker.io/org/app:1".parse().unwrap();

@@ -23,7 +23,7 @@ pub struct Blob {
     lease: Lease,
 }
 
-/// Says which side reads the bytes of a window.
+/// The reader of the bytes of a window: the kernel or this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
     /// Only the kernel reads them, to copy them to a plain socket: windows may be mapped pages of the file.

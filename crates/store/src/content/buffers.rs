@@ -101,7 +101,7 @@ fn counted(buffer: &[u8]) -> usize {
 
 /// The budget in bytes. When larger windows use all of it, further windows have the smallest size.
 const BUDGET: usize = 32 << 20;
-/// The divisor of the remaining budget: a window gets at most this fraction of it.
+/// A window gets at most the remaining budget divided by this number.
 const SHARES: usize = 32;
 /// Largest window, bytes: it fits into the processor's cache.
 pub(crate) const LARGEST: usize = 256 << 10;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn small_windows_leave_the_large_ones_to_others() {
+    fn small_windows_use_none_of_the_budget() {
         let buffers = Buffers::default();
         let held: Vec<Bytes> = (0..10_000).map(|_| buffers.window(SMALLEST).freeze()).collect();
         assert_eq!(buffers.window(LARGEST).len(), LARGEST);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_is_used_again_and_as_long_as_was_asked() {
+    fn a_reused_buffer_has_the_requested_length() {
         let buffers = Buffers::default();
         let first = buffers.window(LARGEST);
         let place = first.bytes.as_ptr();

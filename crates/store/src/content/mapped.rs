@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cold_pages_are_brought_in_first_and_believed_for_a_while() -> io::Result<()> {
+    async fn cold_pages_are_loaded_first_and_then_assumed_to_be_in_memory_for_a_while() -> io::Result<()> {
         let content = content(2 * STRETCH as usize);
         let (named, file, mapped) = open(&content)?;
         let disk = fs::File::open(named.path())?;

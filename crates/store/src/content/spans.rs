@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_done_it_holds_the_same_bytes_as_a_list_of_bytes() {
+    fn a_set_holds_the_same_bytes_as_a_list_of_bytes_after_random_operations() {
         for seed in 0..60 {
             let mut random = fastrand::Rng::with_seed(seed);
             let (mut spans, mut model) = (Spans::default(), Model([false; SIZE as usize]));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_say_anything() {
+    fn any_list_in_a_file_is_accepted() {
         for (said, total) in
             [("[]", 0), ("[[5,3]]", 0), ("[[4,9],[0,4],[2,6]]", 9), ("[[0,18446744073709551615]]", u64::MAX)]
         {

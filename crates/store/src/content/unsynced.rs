@@ -24,7 +24,7 @@ pub(crate) struct Unsynced {
     files: Arc<Semaphore>,
     /// Free turns for commits: of small content, and of files.
     turns: [Semaphore; 2],
-    /// Changes whenever content leaves this table, or an errand ends.
+    /// Changes whenever content leaves this table, or a follow-up job ends.
     departures: watch::Sender<()>,
 }
 

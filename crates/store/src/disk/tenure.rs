@@ -125,7 +125,7 @@ impl fmt::Debug for Tenure {
 }
 
 /// Checks the lock regularly until `gone` returns true, which means that the store is closed. If the folder is wiped
-/// while nothing is written, this takes it again before another instance finds it free.
+/// while nothing is written, the lock is thus taken again before another instance takes it.
 pub(crate) async fn keep(tenure: Arc<Tenure>, gone: impl Fn() -> bool + Send) {
     while !gone() {
         let looking = tenure.clone();

@@ -124,7 +124,8 @@ fn file_name(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm().as_str(), digest.hex())
 }
 
-/// The folder name of a scope. It is a hash, since names may contain `/` and may be longer than a file name.
+/// The folder name of a scope. It is a hash, since names may contain `/` and may be too long for
+/// a file name.
 fn place(registry: &RegistryHost, repository: Option<&Repository>) -> String {
     let repository = repository.map_or("", Repository::as_str);
     Digest::sha256(format!("{registry}\n{repository}").as_bytes()).hex()[..32].to_owned()

@@ -22,7 +22,7 @@ pub(crate) async fn closure(folder: &Folder, tags: &Tags, pinned: &[ImageName]) 
     all
 }
 
-/// The digest of the manifest that an image name stands for, and its media type; an empty string if unknown.
+/// The digest of the manifest that an image name stands for, and its media type, which is empty if it is unknown.
 async fn named(tags: &Tags, image: &ImageName) -> Option<(Digest, String)> {
     match &image.reference {
         Reference::Digest(digest) => Some((digest.clone(), String::new())),

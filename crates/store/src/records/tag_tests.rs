@@ -87,7 +87,7 @@ fn moved(from: &str, to: &str, seconds: u64) -> TagMove {
 }
 
 #[tokio::test]
-async fn a_tag_moves_forward_only_and_survives() {
+async fn a_tag_moves_forward_only_and_survives_a_restart() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     assert_eq!(tag.get().await, None);
@@ -104,7 +104,7 @@ async fn a_tag_moves_forward_only_and_survives() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_minutes_late_is_late_and_no_sign_of_a_wrong_clock() {
+async fn an_answer_that_is_minutes_old_does_not_replace_a_newer_one() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.put(means("new", 500), 500).await;
@@ -113,7 +113,7 @@ async fn an_answer_that_is_minutes_late_is_late_and_no_sign_of_a_wrong_clock() {
 }
 
 #[tokio::test]
-async fn a_record_that_a_clock_ahead_wrote_gives_way() {
+async fn a_record_with_a_time_in_the_future_is_replaced() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.put(means("tomorrow", 86_400), 86_400).await;
@@ -122,7 +122,7 @@ async fn a_record_that_a_clock_ahead_wrote_gives_way() {
 }
 
 #[tokio::test]
-async fn a_tag_that_a_clock_ahead_knew_is_gone_when_the_registry_says_so_today() {
+async fn a_record_with_a_time_in_the_future_is_marked_gone_and_then_replaced() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.put(means("tomorrow", 86_400), 86_400).await;
@@ -157,7 +157,7 @@ async fn moves_are_reported_once_and_remembered_across_restarts() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moves_all_the_time_keeps_its_last_moves_in_a_record_that_can_be_read() {
+async fn a_tag_with_many_moves_keeps_the_last_ones_in_a_readable_record() {
     let dir = TempDir::new().unwrap();
     let registry = format!("{}.test:65535", vec!["r".repeat(60); 3].join("."));
     let names = (registry.as_str(), &*"a".repeat(255), &*"t".repeat(128));
@@ -191,7 +191,7 @@ async fn a_record_of_an_earlier_version_is_read() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
+async fn the_record_of_a_gone_tag_keeps_the_first_time_until_the_tag_is_back() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.gone(1, 4).await;
@@ -212,7 +212,7 @@ async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
 /// Simulates requests that overlap, answers that wait for their manifest, and endpoints that lag behind each other. In
 /// whatever order the answers are written, the record is the answer to the latest request that was answered.
 #[tokio::test]
-async fn however_answers_cross_a_record_never_goes_back() {
+async fn a_record_never_goes_back_in_whatever_order_answers_are_written() {
     for seed in 0..40 {
         let dir = TempDir::new().unwrap();
         crossing_answers(OneTag::open(dir.path()).await, fastrand::Rng::with_seed(seed)).await;

@@ -1,10 +1,11 @@
 //! The order in which a full store evicts content: a pure policy that takes time as an argument.
 //!
 //! S3-FIFO (Yang and others, SOSP 2023), weighted by bytes. New content enters a short queue. At the end of that queue
-//! it is evicted, or moved to the main queue if it was requested again; in the main queue it goes round as long as it
-//! is used. The hash of content that was evicted from the short queue is remembered for a while; if that content is
-//! fetched again, it enters the main queue directly. So a scan uses only a tenth of the store. Manifests have their own
-//! queue and outlive layers: they are small, and layers are useless without them.
+//! it is evicted, or moved to the main queue if it was requested again. At the end of the main queue it is evicted, or
+//! moved to the beginning again if it was used since. The hash of content that was evicted from the short queue is
+//! remembered for a while; if that content is fetched again, it enters the main queue directly. So a scan uses only a
+//! tenth of the store. Manifests have their own queue and outlive layers: they are small, and layers are useless
+//! without them.
 //!
 //! The policy is our own code because `quick_cache` evicts only on insertion and only by its capacity. A store also
 //! evicts to free bytes and inodes of its file system, keeps leased and pinned content, and re-enters content whose
@@ -337,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn it_counts_what_it_holds_whatever_happens() {
+    fn the_counts_match_the_entries_after_random_operations() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut order = Order::<u32>::default();
         let mut model = HashMap::new();
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_pull_are_one_use() {
+    fn the_uses_of_one_pull_count_as_one() {
         let mut order = Order::default();
         let now = Instant::now();
         for key in [1, 2] {
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_believed_in() {
+    fn content_that_is_fetched_again_stays_longer_than_new_content() {
         let mut order = Order::default();
         let now = Instant::now();
         order.insert(1, Rank::Blob, 1, now);

@@ -16,7 +16,7 @@ use crate::events::{Events, Evicted, Quarantined};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
 
-/// Passes the events on to the sink, and keeps whether content can be stored and the last trouble.
+/// Passes the events on to the sink. Remembers whether content can be stored, and the last trouble.
 pub(crate) struct Health {
     events: Arc<dyn Events>,
     state: Mutex<State>,
@@ -24,7 +24,7 @@ pub(crate) struct Health {
 
 #[derive(Default)]
 struct State {
-    /// Set from the time at which storing stops until content is stored again, or can be.
+    /// Set when storing stops; cleared when content is stored again, or when a check shows that it can be.
     stop: Option<Stop>,
     /// The stop that was reported, until its end is reported.
     reported: Option<Reported>,

@@ -88,7 +88,7 @@ async fn watched(max_size: u64) -> (TempDir, Store, Trap, Arc<Reports>) {
 const ROOMY: Space = Space { bytes: 1 << 40, free_bytes: 1 << 39, files: 1 << 20, free_files: 1 << 19 };
 
 #[tokio::test(start_paused = true)]
-async fn a_file_system_that_is_filled_by_others_stops_storing_and_says_when_that_is_over() {
+async fn a_file_system_without_free_space_stops_storing_until_there_is_space_again() {
     let full = Space { free_bytes: 1 << 20, ..ROOMY };
     let few_files = Space { free_files: 7, ..ROOMY };
     for (space, reason) in [(full, StopReason::Full), (few_files, StopReason::NoInodes)] {
@@ -110,7 +110,7 @@ async fn a_file_system_that_is_filled_by_others_stops_storing_and_says_when_that
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_takes_nothing_stops_storing_until_it_takes_something() {
+async fn a_disk_that_cannot_be_written_stops_storing_until_a_write_succeeds() {
     const EIO: i32 = 5;
     const EMFILE: i32 = 24;
     const ENOSPC: i32 = 28;

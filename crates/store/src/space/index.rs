@@ -46,8 +46,8 @@ struct Known {
     /// Content that was removed while it was read: its bytes become free when the last reader has ended.
     unlinked: Vec<(Weak<()>, u64)>,
     pinned: Arc<HashSet<Digest>>,
-    /// Content whose eviction may not have removed the file yet, or that left while the scan at the start may still
-    /// have it in its list. Neither opening the file nor the scan adds it to the index again.
+    /// Content that has left the index, but whose file may not be removed yet, or may be in the list that the scan at
+    /// the start made before. Neither the scan nor the opening of the file adds this content to the index again.
     leaving: HashSet<Digest>,
     lost: bool,
     /// The digests that were hashed since the machine started.
@@ -177,8 +177,8 @@ impl Index {
         self.known().ranged.insert(digest.clone(), Instant::now());
     }
 
-    /// Removes content that is gone or is being removed from the index, and returns its size. Its bytes stay on the
-    /// disk while it is being read.
+    /// Removes content from the index, because its file is gone or is being removed. Returns its size. Its bytes stay
+    /// on the disk while it is being read.
     pub(crate) fn remove(&self, digest: &Digest) -> Option<u64> {
         self.known().remove(digest)
     }

@@ -1,4 +1,4 @@
-//! The second tier: a store that is asked for content after the local disk has missed and before the upstream is asked.
+//! The second tier: a store that is asked for content that the local disk does not have, before the upstream is asked.
 //!
 //! - [`second`]: the trait, and [`NoTier`], which holds no content
 

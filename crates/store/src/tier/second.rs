@@ -1,8 +1,8 @@
 //! The trait of a second tier: a larger, slower store for content, such as an object store shared by several instances.
 //!
-//! Only [`crate::Store::recall`] asks it, and only after the repository has earned the link (design decision 8) and the
-//! local disk has missed. Its bytes are hashed like any transfer and never trusted: a tier may lose content or hold
-//! wrong bytes.
+//! Only [`crate::Store::recall`] asks the second tier. The repository must have the link to the digest (design decision
+//! 8), and the local disk must not have the content. The tier's bytes are hashed like any transfer and never trusted: a
+//! tier may lose content or hold wrong bytes.
 
 use std::fmt;
 use std::io;
