@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
+use crate::run::records::RecordsStatus;
 
 /// Everything that can be looked at.
 pub(crate) struct StatusView {
@@ -44,6 +45,9 @@ pub(crate) struct Status {
     /// The proxy: traffic, cache, fills in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) proxy: Option<proxy::Status>,
+    /// The record file; absent without a proxy, and if records are off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) records: Option<RecordsStatus>,
 }
 
 /// One registry as seen from here.
@@ -146,12 +150,16 @@ impl StatusView {
     /// Updates the series that change without a request.
     pub(crate) fn forecast(&self) {
         self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
+        if self.proxy.get().is_some() {
+            self.shared.records.count();
+        }
     }
 
     /// The warnings of the process itself. None of them costs readiness: pulls go on.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
-        cache.into_iter().chain(self.shared.refused.warning()).collect()
+        let records = self.shared.records.warning();
+        cache.into_iter().chain(self.shared.refused.warning()).chain(records).collect()
     }
 
     /// Looks.
@@ -164,6 +172,7 @@ impl StatusView {
             warnings: self.warnings(),
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy: self.proxy.get().map(proxy::Proxy::status),
+            records: self.proxy.get().and_then(|_| self.shared.records.status()),
         }
     }
 

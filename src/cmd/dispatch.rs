@@ -1,7 +1,7 @@
 //! From the command line to the verb.
 
 use super::load::load;
-use super::{cache, check, completion, demo, man, prober, proxy, serve};
+use super::{cache, check, completion, demo, man, prober, proxy, pulls, serve};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -19,6 +19,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Cache(asked) => match load(&cli.common) {
             Ok(loaded) => cache::run(&loaded, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Pulls(asked) => match load(&cli.common) {
+            Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Completion { shell } => completion::print(shell),

@@ -1,4 +1,4 @@
-//! The commands, a file a verb; [`mod@dispatch`] picks the file.
+//! The commands, a file or folder a verb; [`mod@dispatch`] picks the file.
 
 mod cache;
 mod check;
@@ -9,6 +9,7 @@ mod load;
 mod man;
 mod prober;
 mod proxy;
+mod pulls;
 mod serve;
 
 pub(crate) use dispatch::dispatch;

@@ -14,8 +14,8 @@ use super::error::StartError;
 use super::parts::Shared;
 use super::refused::in_one_line;
 
-/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners and
-/// the cache folder need a restart, and the log says so.
+/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners,
+/// the cache folder and the record file need a restart, and the log says so.
 pub(crate) struct Reloader {
     path: PathBuf,
     text: Option<String>,
@@ -173,6 +173,6 @@ const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
 /// The time between two looks at the file. The reference promises that a change is seen within this time.
 const LOOK: Duration = Duration::from_secs(2);
 /// Sections read only at the start.
-const READ_AT_START: &[&str] = &["proxy.", "admin."];
+const READ_AT_START: &[&str] = &["proxy.", "admin.", "records."];
 /// Keys of these sections that a reload applies all the same.
 const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

@@ -23,6 +23,7 @@ use super::instance::instance;
 use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
+use super::records::Sinks;
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
@@ -102,7 +103,7 @@ impl Process {
         let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
         let probing = prober.map(Probing::start);
         let (proxy, bound) = proxy.unzip();
-        let store = proxy.as_ref().map(|proxy| proxy.store().clone());
+        let (served, keeper) = (proxy.clone(), shared.records.clone());
         let (asked_to_stop, drain) = oneshot::channel();
         let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
         let mut kept = None;
@@ -127,9 +128,11 @@ impl Process {
         if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
             let _panicked = serving.await;
         }
-        if let Some(store) = store {
+        if let Some(proxy) = served {
+            proxy.end_pulls();
+            keeper.close().await;
             // Content that clients already have is worth a moment: a restart would fetch it again.
-            let _late = tokio::time::timeout(FLUSH_MAX, store.flush()).await;
+            let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
         }
         drop(kept);
         // Ended, not left to the exit: the control socket's name goes with its task.
@@ -189,7 +192,11 @@ async fn bind_proxy(
         background.spawn(renew(tls));
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
-    let proxy = Proxy::new(settings, served, store, Arc::clone(&telemetry), telemetry);
+    let keeper = shared.records.clone();
+    keeper.open().await;
+    background.spawn(keeper.clone().tend());
+    let sinks = Sinks { telemetry: Arc::clone(&telemetry), keeper };
+    let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
         background.spawn(control.serve(proxy.clone()));
     }

@@ -37,6 +37,12 @@ impl OpenPulls {
         self.hand_on(&records);
     }
 
+    /// Ends all pulls: the process ends.
+    pub(crate) fn end_all(&self) {
+        let records = self.pulls().all();
+        self.hand_on(&records);
+    }
+
     fn hand_on(&self, records: &[PullRecord]) {
         records.iter().for_each(|record| self.records.ended(record));
     }

@@ -111,6 +111,11 @@ impl Pulls {
         let quiet = self.open.extract_if(|_, pull| pull.running == 0 && now - pull.last >= QUIET);
         quiet.map(|(puller, pull)| pull.record(&puller)).collect()
     }
+
+    /// All pulls, ended now.
+    pub(crate) fn all(&mut self) -> Vec<PullRecord> {
+        self.open.drain().map(|(puller, pull)| pull.record(&puller)).collect()
+    }
 }
 
 impl Puller {

@@ -1,7 +1,7 @@
 //! The handle that the path of a pull holds: it never blocks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Opened {
 struct Running {
     jobs: SyncSender<Job>,
     /// Closed when the writer has ended.
-    ended: Receiver<()>,
+    ended: Mutex<Receiver<()>>,
     flush_timeout: Duration,
 }
 
@@ -75,7 +75,7 @@ impl Recorder {
             writer.run(&queue);
             drop(end);
         })?;
-        Ok(Self { shared, running: Some(Running { jobs, ended, flush_timeout }) })
+        Ok(Self { shared, running: Some(Running { jobs, ended: Mutex::new(ended), flush_timeout }) })
     }
 
     /// Hands over the record of a pull. Never blocks: a record that finds no room is lost and counted.
@@ -137,6 +137,7 @@ impl Drop for Recorder {
         if let Some(Running { jobs, ended, flush_timeout }) = self.running.take() {
             drop(jobs);
             // Ends early when the writer has: it closes its end of this channel.
+            let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
             let _ = ended.recv_timeout(flush_timeout);
         }
     }
