@@ -19,7 +19,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("loadtest", &[]),
     ("bench", &["loadtest"]),
     ("support", &["loadtest"]),
-    ("pullgate", &["config", "credentials", "loadtest", "oci", "prober", "proxy", "records", "registry", "store"]),
+    (
+        "pullgate",
+        &["config", "credentials", "loadtest", "oci", "prober", "proxy", "records", "registry", "store"],
+    ),
 ];
 
 /// Libraries that only some packages may use: protocols and libraries that would blur a boundary elsewhere.

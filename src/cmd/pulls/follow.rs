@@ -8,7 +8,8 @@ use std::time::Duration;
 use records::query::QueryError;
 use records::{Cursor, Filter, Order, PullSummary, Reader};
 
-use super::{Failure, json, list, print};
+use super::output::{Failure, print};
+use super::{json, list};
 use crate::cli::Output;
 
 /// Prints until the process is ended, or its output is closed.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use records::{Filter, PullSummary, Reader};
 
-use super::{Failure, json, print, words};
+use super::output::{Failure, print};
+use super::{json, words};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
 

@@ -1,20 +1,20 @@
 //! `pullgate pulls`: reads the record file itself, while an instance writes it and when none does.
 //!
 //! [`list`] prints a page of pulls, [`follow`] each further pull, [`show`] one pull. [`json`] is their form for programs,
-//! [`words`] what texts share.
+//! [`words`] and `output` are what they share.
 
 mod follow;
 mod json;
 mod list;
+mod output;
 mod show;
 mod words;
-
-use std::io::Write;
 
 use config::Loaded;
 use records::query::QueryError;
 use records::{Filter, Order};
 
+use self::output::Failure;
 use crate::cli::{ListPulls, Output, Pulls, ShowPull};
 use crate::process::exit::Exit;
 use crate::process::log;
@@ -36,15 +36,6 @@ pub(super) async fn run(loaded: &Loaded, asked: Pulls, output: Output) -> Exit {
         }
         Err(Failure::Output(_)) => Exit::Unexpected,
     }
-}
-
-/// The command cannot go on.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error("standard output: {0}")]
-    Output(#[from] std::io::Error),
 }
 
 fn filter(asked: ListPulls) -> Filter {
@@ -71,10 +62,4 @@ fn hint(loaded: &Loaded) -> &'static str {
         (None, true) => "; name the instance's configuration with --config if its file is another",
         (Some(_), true) => "",
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use records::record::ObjectOutcome;
 use records::{ObjectRecord, PullRecord, Reader, Timestamp, bottleneck};
 
-use super::{Failure, json, print, words};
+use super::output::{Failure, print};
+use super::{json, words};
 use crate::admin::human::size;
 use crate::cli::Output;
 
@@ -19,9 +20,7 @@ pub(super) fn run(file: &Path, id: &str, output: Output) -> Result<(), Failure> 
     let finding = bottleneck::rule::find(&pull);
     let sentence = finding.sentence(&pull, median);
     match output {
-        Output::Json => {
-            print(&json::whole(&pull, finding.bottleneck, finding.held.as_secs_f64(), sentence))
-        }
+        Output::Json => print(&json::whole(&pull, finding.bottleneck, finding.held.as_secs_f64(), sentence)),
         Output::Text => print(&format!("{}\n{}\n{sentence}\n", facts(&pull), waterfall(&pull))),
     }
 }
@@ -173,8 +172,7 @@ mod tests {
             tag: Some("3.20".parse().unwrap()),
             digest: None,
         };
-        let mut pull =
-            PullRecord::new(image, [10, 0, 0, 1].into(), Timestamp::default(), PullOutcome::Miss);
+        let mut pull = PullRecord::new(image, [10, 0, 0, 1].into(), Timestamp::default(), PullOutcome::Miss);
         pull.duration = Duration::from_secs(8);
         objects.into_iter().for_each(|object| pull.push(object));
         pull
