@@ -147,7 +147,6 @@ pub(crate) struct PurgeTarget {
 
 /// The pulls to list, or the one to show.
 #[derive(Args, Clone, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Pulls {
     #[command(subcommand)]
     pub(crate) show: Option<ShowPull>,
@@ -166,7 +165,7 @@ pub(crate) enum ShowPull {
 }
 
 /// The pulls to list. Every option that is given narrows the list.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ListPulls {
     /// Only pulls of the last `30m`, `2h` or `7d`, or since a time: `2026-11-30T12:00:00Z`.
     #[arg(long, value_name = "TIME", value_parser = since)]

@@ -193,13 +193,13 @@ async fn bind_proxy(
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
     let keeper = shared.records.clone();
-    keeper.open().await;
-    background.spawn(keeper.clone().tend());
-    let sinks = Sinks { telemetry: Arc::clone(&telemetry), keeper };
+    let sinks = Sinks { telemetry: Arc::clone(&telemetry), keeper: keeper.clone() };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
         background.spawn(control.serve(proxy.clone()));
     }
+    keeper.open().await;
+    background.spawn(keeper.tend());
     let address = config.proxy.listen;
     let failed = |source| StartError::Listen { key: "proxy.listen", address, source };
     let bound = proxy.bind(address).await.map_err(failed)?;

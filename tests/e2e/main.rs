@@ -27,6 +27,7 @@
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
+//! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
 //! - `setup`: the code that the others share.
 //!
 //! The files lie beside each other because each is one chapter of the list above and none uses another but `setup`.
@@ -47,6 +48,7 @@ mod freshness;
 mod life;
 mod loops;
 mod pulls;
+mod pulls_command;
 mod quota;
 mod recovery;
 mod reload;

@@ -62,7 +62,7 @@ pub(crate) struct Node {
     pub(crate) pullgate: Pullgate,
     pub(crate) upstream: DockerRegistry,
     image: Image,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Node {
@@ -74,7 +74,12 @@ impl Node {
         let hosts = HostsDir::new(&scratch);
         hosts.mirror(REGISTRY, &pullgate.url(), &upstream.url());
         let containerd = options.start(&scratch).await;
-        Self { containerd, hosts, pullgate, upstream, image, _scratch: scratch }
+        Self { containerd, hosts, pullgate, upstream, image, scratch }
+    }
+
+    /// The cache folder of pullgate.
+    pub(crate) fn cache(&self) -> PathBuf {
+        cache(&self.scratch)
     }
 
     /// Pulls, and compares the unpacked files with what was pushed.

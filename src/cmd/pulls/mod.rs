@@ -22,6 +22,10 @@ use crate::process::log;
 /// Answers, and returns the exit status.
 pub(super) async fn run(loaded: &Loaded, asked: Pulls, output: Output) -> Exit {
     let file = &loaded.config.records.file;
+    if asked.show.is_some() && asked.list != ListPulls::default() {
+        log::failure("`pulls show` takes no filters: give the id alone");
+        return Exit::Usage;
+    }
     let done = match asked.show {
         Some(ShowPull::Show { id }) => show::run(file, &id, output),
         None if asked.list.follow => follow::run(file, filter(asked.list), output).await,
