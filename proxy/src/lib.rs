@@ -34,6 +34,6 @@ pub use endpoint::warm::Warmed;
 pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
-pub use pull::{PullOutcome, PullRecord, Records};
+pub use pull::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject, Records};
 pub use status::{CacheStatus, Status, UpstreamStatus};
 pub use telemetry::Telemetry;

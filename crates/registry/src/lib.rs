@@ -17,7 +17,7 @@
 //! - [`upstream`]: an upstream as configured, and what the clients of all upstreams share.
 //! - [`classify`]: the rules from an HTTP answer to its class; [`error`]: the failure that results.
 //! - [`trust`]: which realm, redirect or address may be followed.
-//! - [`observe`] and [`timings`]: the report of each request, and its receiver.
+//! - [`observe`] and [`timings`]: the report of each request, and its receiver; [`trail`]: the sums of one caller.
 //!
 //! The crate knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
 //! way (stages, quota headers, certificate expiry) it tells an [`Observer`].
@@ -30,6 +30,7 @@ pub mod health;
 pub mod observe;
 pub mod quota;
 pub mod timings;
+pub mod trail;
 pub mod trust;
 pub mod upstream;
 pub mod wire;
@@ -42,6 +43,7 @@ pub use health::breakers::Breakers;
 pub use observe::{Observation, Observer, RequestKind};
 pub use quota::{Ledger, MemoryLedger, Quota, ledger};
 pub use timings::Timings;
+pub use trail::{Steps, Trail};
 pub use upstream::{Endpoint, Outbound, Upstream};
 pub use wire::{body, dns, listening, tls};
 

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 use http::request::Parts;
-use http::{Request, header};
+use http::{HeaderName, HeaderValue, Request, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::dispatch::Dispatch;
+use super::dispatch::{Asker, Dispatch};
 use super::ready::Ready;
 use crate::http::answer::Answer;
 use crate::http::body::ResponseBody;
@@ -23,6 +23,7 @@ use crate::http::failure::Failure;
 use crate::http::meter::Metered;
 use crate::http::respond::{respond, respond_again, wants_head_only};
 use crate::http::route::{Refusal, Routed};
+use crate::pull::puller::Caller;
 use crate::pull::step::Step;
 use crate::telemetry::endpoint::Endpoint;
 use crate::telemetry::request::{Answered, RequestMeter};
@@ -54,7 +55,7 @@ impl Exchange {
             ready = dispatch.manifests.ready(target);
             ready.as_ref().map(|ready| Arc::clone(&ready.request))
         });
-        let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, peer));
+        let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, peer, began));
         Self { dispatch, peer, began, head, routed, ready, step }
     }
 
@@ -77,8 +78,9 @@ impl Exchange {
     async fn answer_later(self) -> Response {
         let result = match &self.routed {
             Ok(routed) => {
-                let client = Some(self.peer.ip());
-                self.dispatch.answer(routed, &self.head, client, self.ready.as_deref()).await
+                let asker =
+                    Asker { client: Some(self.peer.ip()), trail: self.step.as_ref().map(|step| &step.trail) };
+                self.dispatch.answer(routed, &self.head, asker, self.ready.as_deref()).await
             }
             Err(refusal) => Err(Failure::Request(*refusal)),
         };
@@ -92,8 +94,8 @@ impl Exchange {
         respond: impl FnOnce(Option<&Routed>, Result<Answer, Failure>, bool) -> http::Response<ResponseBody>,
     ) -> http::Response<Metered> {
         let routed = self.routed.ok();
-        if let (Some(step), Some(routed), Ok(answer)) = (&mut self.step, &routed, &result) {
-            step.answered(&routed.request, answer, self.ready.and_then(|ready| ready.names.clone()));
+        if let (Some(step), Ok(answer)) = (&mut self.step, &result) {
+            step.answered(answer, self.ready.and_then(|ready| ready.names.clone()));
         }
         let (outcome, class, stage) = match &result {
             Ok(answer) => (answer.outcome(), answer.class(), None),
@@ -116,7 +118,18 @@ impl Exchange {
     }
 }
 
-fn step(dispatch: &Dispatch, routed: &Routed, head: &Parts, peer: SocketAddr) -> Option<Step> {
+fn step(
+    dispatch: &Dispatch,
+    routed: &Routed,
+    head: &Parts,
+    peer: SocketAddr,
+    began: Instant,
+) -> Option<Step> {
     let agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    Step::begin(&dispatch.pulls, &routed.request, peer.ip(), agent.unwrap_or_default())
+    let node = head.headers.get(NODE).map(HeaderValue::as_bytes);
+    let caller = Caller { user_agent: agent.unwrap_or_default(), node: node.unwrap_or_default() };
+    Step::begin(&dispatch.pulls, &routed.request, peer.ip(), caller, began)
 }
+
+/// The header in which a node tells its name, as its `hosts.toml` says. Everybody may send it: it is a hint.
+const NODE: HeaderName = HeaderName::from_static("x-pullgate-node");

@@ -1,13 +1,22 @@
 //! Pulls of images, stitched from requests: one record for each pull.
 //!
-//! [`pulls`] is the pure stitching, [`open`] the pulls of this process. A [`step`] is one request of a pull. A pull that
-//! ends becomes a [`record`], which a sink takes.
+//! [`pulls`] is the pure stitching of requests to pulls ([`pulling`]), by [`puller`] and by what its manifests named ([`named`]); [`open`]
+//! holds the pulls of this process. A [`step`] is one request of a pull, and its part of one [`object`]. A pull that ends
+//! becomes a [`record`], which a sink takes.
 
+pub(crate) mod named;
+pub(crate) mod object;
 pub(crate) mod open;
 pub(crate) mod outcome;
+pub(crate) mod puller;
+pub(crate) mod pulling;
 pub(crate) mod pulls;
 pub(crate) mod record;
 pub(crate) mod step;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
+pub use object::{PulledFrom, PulledKind, PulledObject};
 pub use outcome::PullOutcome;
 pub use record::{PullRecord, Records};

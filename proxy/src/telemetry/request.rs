@@ -38,6 +38,9 @@ pub(crate) struct RequestMeter {
     first_byte: Option<Duration>,
     sent: u64,
     cut: Option<String>,
+    /// Time in which the connection would have taken bytes and there were none.
+    starved: Duration,
+    starving_since: Option<Instant>,
     step: Option<Step>,
 }
 
@@ -56,7 +59,28 @@ impl RequestMeter {
             series.stale(1);
         }
         let headers_after = began.elapsed();
-        Self { series, answered, client, began, headers_after, first_byte: None, sent: 0, cut: None, step }
+        Self {
+            series,
+            answered,
+            client,
+            began,
+            headers_after,
+            first_byte: None,
+            sent: 0,
+            cut: None,
+            starved: Duration::ZERO,
+            starving_since: None,
+            step,
+        }
+    }
+
+    /// The connection asked for bytes; `pending` if there were none.
+    pub(crate) fn polled(&mut self, pending: bool) {
+        if pending {
+            self.starving_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.starving_since.take() {
+            self.starved += since.elapsed();
+        }
     }
 
     /// Body bytes were handed to the connection.
@@ -119,8 +143,16 @@ impl Drop for RequestMeter {
             _ => tell!(info),
         }
         if let Some(step) = self.step.take() {
-            let outcome = self.pull_outcome(complete);
-            step.end(StepEnd { outcome, whole: complete, bytes: self.sent, class, stage });
+            step.end(StepEnd {
+                outcome: self.pull_outcome(complete),
+                whole: complete,
+                bytes: self.sent,
+                first_byte,
+                total,
+                starved: self.starved,
+                class,
+                stage,
+            });
         }
     }
 }
