@@ -27,6 +27,7 @@
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
+//! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
 //! - `setup`: the code that the others share.
 //!
@@ -37,6 +38,7 @@
 mod access;
 mod bad_input;
 mod bodies;
+mod bottlenecks;
 mod cache;
 mod clock;
 mod commands;

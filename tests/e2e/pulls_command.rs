@@ -1,61 +1,30 @@
 //! `pullgate pulls`: what real pulls leave in the record file, while the instance runs and after it stopped.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::Duration;
 
 use loadtest::image::Image;
 use loadtest::registry::{Registry, Rule, TooMany};
 use serde_json::Value;
 use support::process::Process;
-use support::pullgate::command;
-use support::{Containerd, Pullgate, Ran, Release, Scratch, Skopeo, wait_until};
+use support::{Containerd, Pullgate, Release, Scratch, Skopeo};
 
-use crate::setup::{self, APP, BIN, Node, REGISTRY, cache, pull_by_hand, upstream};
-
-/// The records of one instance, read by the command.
-struct Records {
-    config: String,
-}
-
-impl Records {
-    /// The record file in this cache folder.
-    fn of(scratch: &Scratch, cache: PathBuf) -> Self {
-        let text = format!("[records]\nfile = {:?}\n", cache.join("records.db"));
-        Self { config: scratch.file("pulls.toml", &text).display().to_string() }
-    }
-
-    async fn ask(&self, arguments: &[&str]) -> Ran {
-        command(BIN, &[&["pulls", "--config", &self.config], arguments].concat()).await
-    }
-
-    /// The pulls that pass these filters, the newest first.
-    async fn pulls(&self, filters: &[&str]) -> Vec<Value> {
-        let lines = self.ask(&[&["-o", "json"], filters].concat()).await.ok();
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The pulls, once there are so many: a record is written when its client has gone quiet.
-    async fn when(&self, number: usize) -> Vec<Value> {
-        wait_until(&format!("{number} records"), RECORDED, || async {
-            let ran = self.ask(&["-o", "json"]).await;
-            let lines = ran.stdout().lines().count();
-            (ran.succeeded() && lines >= number).then_some(())
-        })
-        .await;
-        let pulls = self.pulls(&[]).await;
-        assert_eq!(pulls.len(), number, "{pulls:#?}");
-        pulls
-    }
-}
-
-/// Longer than the time after which a quiet client has finished its pull.
-const RECORDED: Duration = Duration::from_secs(30);
+use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
 /// Bytes of the manifest, the configuration and all layers.
 fn bytes(image: &Image) -> u64 {
     let blobs: usize = image.blobs().map(|blob| blob.bytes.len()).sum();
     (image.manifest.bytes.len() + blobs) as u64
+}
+
+/// Kind, outcome, digest and bytes sent of each object.
+fn objects(shown: &Value) -> Vec<(String, String, String, u64)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let object = |object: &Value| {
+        let bytes = object["sent_bytes"].as_u64().unwrap();
+        (text(&object["kind"]), text(&object["outcome"]), text(&object["digest"]), bytes)
+    };
+    shown["objects"].as_array().unwrap().iter().map(object).collect()
 }
 
 #[tokio::test]
@@ -68,10 +37,23 @@ async fn a_pull_of_containerd_is_one_record_cold_and_stale_and_after_the_end() {
     node.pull().await;
 
     let cold = records.when(1).await.remove(0);
-    assert_eq!((&cold["outcome"], &cold["image"]), (&"miss".into(), &format!("{REGISTRY}/{APP}").into()));
+    let image = format!("{REGISTRY}/{APP}@{}", cold["digest"].as_str().unwrap());
+    assert_eq!((&cold["outcome"], &cold["image"]), (&"miss".into(), &image.into()), "{cold:#}");
     assert_eq!((cold["sent_bytes"].as_u64(), cold["stale"].as_bool()), (Some(sent), Some(false)), "{cold:#}");
     assert!(cold["user_agent"].as_str().unwrap().starts_with("containerd/"), "{cold:#}");
     assert_eq!((&cold["schema"], &cold["client"]), (&1.into(), &"127.0.0.1".into()));
+    let shown = records.show(&cold).await;
+    let objects = objects(&shown);
+    let mut kinds: Vec<_> = objects.iter().map(|object| object.0.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["config", "layer", "layer", "layer", "manifest"], "{shown:#}");
+    assert!(objects.iter().all(|object| object.1 == "miss"), "{shown:#}");
+    let mut held: Vec<_> = node.blobs();
+    let mut layers: Vec<_> = objects[1..].iter().map(|object| (object.2.clone(), object.3)).collect();
+    (held.sort(), layers.sort());
+    assert_eq!(layers, held, "each blob with its bytes, as the registry has it");
+    assert_eq!(cold["fetched_bytes"].as_u64(), Some(sent), "{shown:#}");
+    assert!(cold["status_codes"]["200"].as_u64() >= Some(5), "{shown:#}");
 
     node.upstream.stop().await;
     node.containerd.reset().await;
@@ -99,7 +81,9 @@ async fn a_pull_of_skopeo_is_one_record() {
     assert_eq!((&pull["outcome"], pull["sent_bytes"].as_u64()), (&"miss".into(), Some(bytes(&image))));
     let id = pull["id"].as_str().unwrap();
     let shown = records.ask(&["show", &id[..18]]).await.ok();
-    assert!(shown.contains(id) && shown.contains("took "), "{shown}");
+    for told in [id, "took ", "manifest ", "config ", "layer ", " miss ", "|", " first byte ", " wait "] {
+        assert!(shown.contains(told), "{told:?} is missing:\n{shown}");
+    }
     let table = records.ask(&[]).await.ok();
     assert!(table.contains(&id[..18]) && table.ends_with("1 pull\n"), "{table}");
 }
@@ -124,6 +108,39 @@ async fn a_pull_that_fails_by_429_is_a_record_with_class_and_stage() {
 }
 
 #[tokio::test]
+async fn ten_nodes_behind_one_address_are_ten_records_and_layers_not_asked_for_are_listed() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    let image = Image::with_layers(36, &[90_000, 2000]);
+    registry.add_image("library/app", "1", &image);
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    let pull = async |node: usize| {
+        let name = format!("worker-{node}");
+        let get = |path: String| {
+            let path = format!("/v2/library/app/{path}?ns={REGISTRY}");
+            pullgate.get(&path).header("x-pullgate-node", &name).send()
+        };
+        get("manifests/1".to_owned()).await;
+        get(format!("blobs/{}", image.config.digest)).await;
+        get(format!("blobs/{}", image.largest_layer().digest)).await;
+    };
+    futures_util::future::join_all((0..10).map(pull)).await;
+
+    let pulls = records.when(10).await;
+    let nodes: BTreeSet<_> = pulls.iter().map(|pull| pull["node"].as_str().unwrap()).collect();
+    assert_eq!(nodes.len(), 10, "{nodes:?}");
+    assert_eq!(records.pulls(&["--node", "worker-7"]).await.len(), 1);
+    for pull in &pulls {
+        let objects = objects(&records.show(pull).await);
+        let last = objects.last().unwrap();
+        assert_eq!((objects.len(), last.1.as_str(), last.3), (4, "not_asked", 0), "{objects:?}");
+    }
+    let fetched: u64 = pulls.iter().map(|pull| pull["fetched_bytes"].as_u64().unwrap()).sum();
+    let left = image.config.bytes.len() + image.largest_layer().bytes.len() + image.manifest.bytes.len();
+    assert_eq!(fetched, left as u64, "each byte was fetched for one of them");
+}
+
+#[tokio::test]
 async fn followed_pulls_are_printed_when_they_end() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     let image = Image::with_layers(34, &[5000]);
@@ -134,7 +151,7 @@ async fn followed_pulls_are_printed_when_they_end() {
     records.when(1).await;
 
     let folder = scratch.folder("follow");
-    let arguments = ["pulls", "--follow", "-o", "json", "--config", &records.config];
+    let arguments = ["pulls", "--follow", "-o", "json", "--config", records.config()];
     let mut following = Process::spawn("pulls", Command::new(BIN).args(arguments), &folder);
     let lines = |log: &str, number| (log.lines().count() == number).then_some(());
     following.says("the pull before", |log| lines(log, 1)).await;
