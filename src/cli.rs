@@ -1,8 +1,11 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use records::record::PullOutcome;
+use records::{Limit, Timestamp};
 
 use crate::process::lines::LogFormat;
 
@@ -68,6 +71,8 @@ pub(crate) enum Command {
     /// List, explain, warm or purge the cache: through the running instance, or, without one, on its folder.
     #[command(subcommand)]
     Cache(Cache),
+    /// List the newest pulls, or show one: read from the record file, while an instance runs and when none does.
+    Pulls(Pulls),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
     Top(Top),
     /// Print a completion script for a shell.
@@ -157,6 +162,80 @@ pub(crate) struct PurgeTarget {
     pub(crate) all: bool,
 }
 
+/// The pulls to list, or the one to show.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Pulls {
+    #[command(subcommand)]
+    pub(crate) show: Option<ShowPull>,
+    #[command(flatten)]
+    pub(crate) list: ListPulls,
+}
+
+/// The command about one pull.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ShowPull {
+    /// Draw one pull: each object with its wait, its first byte and its transfer, and the bottleneck in a sentence.
+    Show {
+        /// The id, or the beginning of it, as the list prints it.
+        id: String,
+    },
+}
+
+/// The pulls to list. Every option that is given narrows the list.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct ListPulls {
+    /// Only pulls of the last `30m`, `2h` or `7d`, or since a time: `2026-11-30T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only pulls of this registry, as in image names.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) registry: Option<String>,
+    /// Only pulls of images whose name contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) image: Option<String>,
+    /// Only pulls of this node.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Only pulls that ended like this: hit, joined, miss, stale, challenged, absent, abandoned, refused or failed.
+    #[arg(long, value_parser = outcome)]
+    pub(crate) outcome: Option<PullOutcome>,
+    /// Only pulls that failed: absent, refused or failed.
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// The slowest pulls first, not the newest.
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) slowest: bool,
+    /// The most pulls to list: 1 to 1000.
+    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = limit, allow_negative_numbers = true)]
+    pub(crate) limit: Limit,
+    /// Print each further pull when it has ended, until interrupted.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+fn since(text: &str) -> Result<Timestamp, String> {
+    let wrong = || "give a time before now (30m, 2h, 7d) or a date (2026-11-30T12:00:00Z)".to_owned();
+    if let Some(ago) = config::units::duration(text) {
+        let too_long = || format!("records are kept for {} at most", config::units::show_duration(SINCE_MAX));
+        return (ago <= SINCE_MAX)
+            .then(|| Timestamp::from(SystemTime::now()).earlier(ago))
+            .ok_or_else(too_long);
+    }
+    humantime::parse_rfc3339_weak(text).map(Timestamp::from).map_err(|_| wrong())
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let number: i64 = text.parse().map_err(|_| "give a whole number".to_owned())?;
+    Limit::new(number).map_err(|error| error.to_string())
+}
+
+fn outcome(text: &str) -> Result<PullOutcome, String> {
+    let known = || PullOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>().join(", ");
+    text.parse().map_err(|_| format!("give one of: {}", known()))
+}
+
+/// The longest time that `--since` reaches back: ten years, the most that `records.max_age` may be.
+const SINCE_MAX: Duration = Duration::from_secs(3650 * 86_400);
 /// The name of the program.
 pub(crate) const NAME: &str = "pullgate";
 /// The heading of the options of all commands.

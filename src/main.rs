@@ -3,6 +3,7 @@
 //! ```text
 //!   cli ── main ── cmd ─┬─ serve, proxy, prober ── run (proxy, prober, reload, telemetry), admin (page, status, readiness)
 //!                       ├─ check ── config, upstream
+//!                       ├─ pulls ── list, show: reads the record file (records)
 //!                       ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket (process)
 //!                       └─ demo ─── an embedded misbehaving registry, and run around it
 //! ```

@@ -25,6 +25,8 @@ pub struct Config {
     pub builtin_upstreams: bool,
     /// Every configured registry, sorted by registry; a request for another registry is answered 404.
     pub upstreams: Vec<Upstream>,
+    /// The pull records.
+    pub records: Records,
     /// The images to probe, and the time between probes.
     pub prober: Prober,
 }
@@ -92,6 +94,19 @@ pub struct Admin {
 pub struct Log {
     /// Whether lines name images and clients.
     pub names: bool,
+}
+
+/// The pull records: one for each client's pull of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// True if records are kept.
+    pub enabled: bool,
+    /// The SQLite file.
+    pub file: PathBuf,
+    /// The greatest age of a record.
+    pub max_age: Duration,
+    /// Bytes of the file at most.
+    pub max_size: u64,
 }
 
 /// A registry that pullgate pulls from.

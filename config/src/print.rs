@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::builtin::BUILT_IN;
 use crate::load::Loaded;
-use crate::model::{Cache, Config, Credentials, Endpoint, Prober, Provider, Proxy, Upstream};
+use crate::model::{Cache, Config, Credentials, Endpoint, Prober, Provider, Proxy, Records, Upstream};
 use crate::origins::Origins;
 use crate::units;
 
@@ -81,7 +81,22 @@ impl List<'_> {
         for upstream in &config.upstreams {
             self.upstream(upstream);
         }
+        self.records(&config.records);
         self.prober(&config.prober);
+    }
+
+    fn records(&mut self, records: &Records) {
+        let Records { enabled, file, max_age, max_size } = records;
+        let max_size = Json::String(units::show_bytes(*max_size));
+        self.section(
+            "records",
+            [
+                ("enabled", json!(enabled)),
+                ("file", path(file)),
+                ("max_age", time(*max_age)),
+                ("max_size", max_size),
+            ],
+        );
     }
 
     fn proxy(&mut self, proxy: &Proxy) {

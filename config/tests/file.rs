@@ -64,6 +64,18 @@ fn every_key_of_the_contract_is_understood() {
     assert_eq!(hub.zone.addresses.ranges[0].to_string(), "10.0.0.0/8");
     assert_eq!(hub.zone.blob_hosts[0].0, "*.cloudfront.docker.com");
     assert_eq!(config.prober.targets[0].image.to_string(), "docker.io/library/alpine:3.20");
+    assert_eq!(config.records.file, PathBuf::from("/var/lib/pullgate/records.db"));
+    let bounds = (config.records.enabled, config.records.max_age.as_secs(), config.records.max_size);
+    assert_eq!(bounds, (true, 30 * 86_400, 1 << 30));
+}
+
+#[test]
+fn records_are_kept_in_the_cache_folder_unless_the_file_names_a_place() {
+    let file = |text: &str| good(text).config.records.file;
+    assert_eq!(file("proxy.cache.dir = \"/data\""), PathBuf::from("/data/records.db"));
+    assert_eq!(file("records.file = \"pulls.db\""), PathBuf::from("/etc/pullgate/pulls.db"));
+    assert!(!good("records.enabled = false").config.records.enabled);
+    assert!(told("records.max_age = \"0s\"")[0].contains("max_age"), "no record could be kept");
 }
 
 #[test]
@@ -490,6 +502,10 @@ ca_file = "/etc/pullgate/ca.pem"
 tag_max_age = "60s"
 stale_limit = "7d"
 on_exhausted = "release"
+[records]
+file = "/var/lib/pullgate/records.db"
+max_age = "30d"
+max_size = "1GiB"
 [prober]
 interval = "60s"
 [[prober.targets]]

@@ -35,6 +35,6 @@ pub use http::request_id::RequestId;
 pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
-pub use pull::{PullOutcome, PullRecord, Records};
+pub use pull::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject, Records};
 pub use status::{CacheStatus, FillStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus};
 pub use telemetry::Telemetry;

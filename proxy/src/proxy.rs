@@ -110,6 +110,12 @@ impl Proxy {
         Bound::new(Arc::clone(&self.0), address).await
     }
 
+    /// Ends every pull that is open, as if its client had gone quiet: at the end of the process, so that its record is
+    /// not lost.
+    pub fn end_pulls(&self) {
+        self.0.dispatch.pulls.end_all();
+    }
+
     /// The store, for inspection and cleaning.
     pub fn store(&self) -> &Store {
         &self.0.dispatch.store

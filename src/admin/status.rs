@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
+use crate::run::records::RecordsStatus;
 use crate::run::telemetry::{FailureSeen, LastSeen};
 
 /// The sources of a snapshot.
@@ -49,6 +50,9 @@ pub(crate) struct Status {
     /// The proxy: traffic, cache, fills in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) proxy: Option<proxy::Status>,
+    /// The record file; absent without a proxy, and if records are off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) records: Option<RecordsStatus>,
 }
 
 /// One registry, as this process observes it.
@@ -166,6 +170,9 @@ impl StatusView {
     /// Updates the series that change without a request.
     pub(crate) fn forecast(&self) {
         self.shared.observed.forecast(&self.shared.outlook(), Instant::now());
+        if self.proxy.get().is_some() {
+            self.shared.records.count();
+        }
     }
 
     /// Faults of the process itself. The process stays ready, because pulls continue.
@@ -175,7 +182,8 @@ impl StatusView {
     }
 
     fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
-        cache.into_iter().flat_map(cache_warnings).chain(self.shared.refused.warning()).collect()
+        let others = [self.shared.refused.warning(), self.shared.records.warning()];
+        cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).collect()
     }
 
     /// Takes a snapshot.
@@ -190,6 +198,7 @@ impl StatusView {
             names: self.names,
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy,
+            records: self.proxy.get().and_then(|_| self.shared.records.status()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, man, prober, proxy, serve, top};
+use super::{cache, check, completion, demo, man, prober, proxy, pulls, serve, top};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -19,6 +19,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Cache(asked) => match load(&cli.common) {
             Ok(loaded) => cache::run(&loaded, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Pulls(asked) => match load(&cli.common) {
+            Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Top(asked) => match load(&cli.common) {

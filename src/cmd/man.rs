@@ -114,6 +114,9 @@ The default cache folder; the key proxy.cache.dir names another.
 .TP
 \fIcontrol.sock\fR
 The socket in the cache folder by which \fBpullgate cache\fR reaches the running instance; for its user alone.
+.TP
+\fIrecords.db\fR
+The record file in the cache folder, which \fBpullgate pulls\fR reads; the key records.file names another.
 .SH EXAMPLES
 Run the mirror and the prober on the defaults:
 .PP

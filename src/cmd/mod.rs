@@ -1,4 +1,4 @@
-//! The commands, one file each; [`mod@dispatch`] chooses the file.
+//! The commands, one file or folder each; [`mod@dispatch`] chooses it.
 
 mod cache;
 mod check;
@@ -9,6 +9,7 @@ mod load;
 mod man;
 mod prober;
 mod proxy;
+mod pulls;
 mod serve;
 mod top;
 

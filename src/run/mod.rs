@@ -2,7 +2,7 @@
 //!
 //! [`serve`] builds and runs the [`Process`]. `parts` makes proxy and prober from the configuration, with the state that
 //! both share. `plans` and `upstream` translate the configuration for prober and client. `reload` applies a changed file.
-//! `telemetry` holds the recorder and the series about upstreams.
+//! `records` keeps a record of every pull. `telemetry` holds the recorder and the series about upstreams.
 
 pub(crate) mod error;
 pub(crate) mod instance;
@@ -11,6 +11,7 @@ pub(crate) mod parts;
 pub(crate) mod plans;
 pub(crate) mod process_metrics;
 pub(crate) mod readiness;
+pub(crate) mod records;
 mod refused;
 mod reload;
 mod roles;

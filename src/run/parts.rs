@@ -14,6 +14,7 @@ use registry::upstream::Outbound;
 use super::error::StartError;
 use super::instance::instance;
 use super::plans;
+use super::records::Keeper;
 use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
 use super::upstream::Origins;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) board: Arc<Board>,
     /// The refused reload, if there is one.
     pub(crate) refused: Refused,
+    /// The record file.
+    pub(crate) records: Keeper,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
     /// The requests that probes have used, and the facts that they have found.
@@ -43,6 +46,7 @@ impl Shared {
         Self {
             board: Arc::default(),
             refused: Refused::default(),
+            records: Keeper::new(&config.records),
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),

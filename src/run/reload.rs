@@ -15,8 +15,8 @@ use super::parts::Shared;
 use super::refused::in_one_line;
 use crate::process::log;
 
-/// Watches the file and applies its changes: upstreams, targets, the cache's size limit and pins. Changes of listeners
-/// and of the cache folder need a restart, and the log says so.
+/// Watches the file and applies its changes: upstreams, targets, the cache's size limit and pins. Changes of listeners,
+/// of the cache folder and of the record file need a restart, and the log says so.
 pub(crate) struct Reloader {
     path: PathBuf,
     text: Option<String>,
@@ -178,6 +178,6 @@ const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
 /// The time between two checks of the file. The reference promises that a change is seen within this time.
 const LOOK: Duration = Duration::from_secs(2);
 /// Sections read only at the start.
-const READ_AT_START: &[&str] = &["proxy.", "admin."];
+const READ_AT_START: &[&str] = &["proxy.", "admin.", "records."];
 /// Keys of these sections that a reload applies nevertheless.
 const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

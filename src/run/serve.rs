@@ -23,6 +23,7 @@ use super::instance::instance;
 use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
+use super::records::Sinks;
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
@@ -103,7 +104,7 @@ impl Process {
         let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
         let probing = prober.map(Probing::start);
         let (proxy, bound) = proxy.unzip();
-        let store = proxy.as_ref().map(|proxy| proxy.store().clone());
+        let (served, keeper) = (proxy.clone(), shared.records.clone());
         let (asked_to_stop, drain) = oneshot::channel();
         let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
         let mut kept = None;
@@ -128,9 +129,11 @@ impl Process {
         if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
             let _panicked = serving.await;
         }
-        if let Some(store) = store {
+        if let Some(proxy) = served {
+            proxy.end_pulls();
+            keeper.close().await;
             // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
-            let _late = tokio::time::timeout(FLUSH_MAX, store.flush()).await;
+            let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
         }
         drop(kept);
         // The tasks must end before the exit, because the end of the control socket's task removes the socket file.
@@ -190,10 +193,14 @@ async fn bind_proxy(
         background.spawn(renew(tls));
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
-    let proxy = Proxy::new(settings, served, store, Arc::clone(&telemetry), telemetry);
+    let keeper = shared.records.clone();
+    let sinks = Sinks { telemetry: Arc::clone(&telemetry), keeper: keeper.clone() };
+    let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
         background.spawn(control.serve(proxy.clone()));
     }
+    keeper.open().await;
+    background.spawn(keeper.tend());
     let address = config.proxy.listen;
     let failed = |source| StartError::Listen { key: "proxy.listen", address, source };
     let bound = proxy.bind(address).await.map_err(failed)?;

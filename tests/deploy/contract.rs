@@ -45,6 +45,8 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_proxy_stale_answers_total", Counter),
     ("pullgate_pull_seconds", Histogram),
     ("pullgate_pulls_total", Counter),
+    ("pullgate_records_lost_total", Counter),
+    ("pullgate_records_written_total", Counter),
     ("pullgate_tag_moves_total", Counter),
     ("pullgate_upstream_breaker_state", Gauge),
     ("pullgate_upstream_quota_empty_seconds", Gauge),

@@ -28,6 +28,8 @@
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
+//! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
+//! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
 //! - `setup`: the code that the others share.
 //!
 //! The files lie beside each other because each is one item of the list above, and uses no other file except `setup`.
@@ -37,6 +39,7 @@
 mod access;
 mod bad_input;
 mod bodies;
+mod bottlenecks;
 mod cache;
 mod clock;
 mod commands;
@@ -48,6 +51,7 @@ mod freshness;
 mod life;
 mod loops;
 mod pulls;
+mod pulls_command;
 mod quota;
 mod recovery;
 mod reload;

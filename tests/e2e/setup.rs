@@ -5,10 +5,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use loadtest::image::{Blob, Image};
+use serde_json::Value;
 use support::containerd::Options;
-use support::{Containerd, DockerRegistry, HostsDir, Pullgate, Scratch, Skopeo, files_of};
+use support::pullgate::command;
+use support::{Containerd, DockerRegistry, HostsDir, Pullgate, Ran, Scratch, Skopeo, files_of, wait_until};
 
 /// The binary under test.
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_pullgate");
@@ -62,7 +65,7 @@ pub(crate) struct Node {
     pub(crate) pullgate: Pullgate,
     pub(crate) upstream: DockerRegistry,
     image: Image,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Node {
@@ -74,7 +77,17 @@ impl Node {
         let hosts = HostsDir::new(&scratch);
         hosts.mirror(REGISTRY, &pullgate.url(), &upstream.url());
         let containerd = options.start(&scratch).await;
-        Self { containerd, hosts, pullgate, upstream, image, _scratch: scratch }
+        Self { containerd, hosts, pullgate, upstream, image, scratch }
+    }
+
+    /// The cache folder of pullgate.
+    pub(crate) fn cache(&self) -> PathBuf {
+        cache(&self.scratch)
+    }
+
+    /// Digest and size of each blob of the image.
+    pub(crate) fn blobs(&self) -> Vec<(String, u64)> {
+        self.image.blobs().map(|blob| (blob.digest.clone(), blob.bytes.len() as u64)).collect()
     }
 
     /// Pulls, and compares the unpacked files with what was pushed.
@@ -229,3 +242,54 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// The records of one instance, read by the command.
+pub(crate) struct Records {
+    config: String,
+}
+
+impl Records {
+    /// The record file in this cache folder.
+    pub(crate) fn of(scratch: &Scratch, cache: PathBuf) -> Self {
+        let text = format!("[records]\nfile = {:?}\n", cache.join("records.db"));
+        Self { config: scratch.file("pulls.toml", &text).display().to_string() }
+    }
+
+    /// The configuration file that names the record file.
+    pub(crate) fn config(&self) -> &str {
+        &self.config
+    }
+
+    /// Runs `pullgate pulls` with these arguments.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Ran {
+        command(BIN, &[&["pulls", "--config", &self.config], arguments].concat()).await
+    }
+
+    /// The pulls that pass these filters, the newest first.
+    pub(crate) async fn pulls(&self, filters: &[&str]) -> Vec<Value> {
+        let lines = self.ask(&[&["-o", "json"], filters].concat()).await.ok();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A pull with its objects.
+    pub(crate) async fn show(&self, pull: &Value) -> Value {
+        let shown = self.ask(&["show", pull["id"].as_str().unwrap(), "-o", "json"]).await.ok();
+        serde_json::from_str(&shown).unwrap()
+    }
+
+    /// The pulls, once there are so many: a record is written when its client has gone quiet.
+    pub(crate) async fn when(&self, number: usize) -> Vec<Value> {
+        wait_until(&format!("{number} records"), RECORDED, || async {
+            let ran = self.ask(&["-o", "json"]).await;
+            let lines = ran.stdout().lines().count();
+            (ran.succeeded() && lines >= number).then_some(())
+        })
+        .await;
+        let pulls = self.pulls(&[]).await;
+        assert_eq!(pulls.len(), number, "{pulls:#?}");
+        pulls
+    }
+}
+
+/// Longer than the time after which a quiet client has finished its pull.
+const RECORDED: Duration = Duration::from_secs(30);

@@ -129,7 +129,8 @@ async fn a_wiped_folder_is_a_cold_cache_that_the_running_instance_still_holds() 
 async fn nothing_of_a_wiped_folder_is_remembered() {
     let world = World::start().await;
     world.pull_until_kept().await;
-    assert!(world.objects().await > 0.0);
+    wait_until("the objects to be counted", LIMIT, || async { (world.objects().await > 0.0).then_some(()) })
+        .await;
     world.upstream.stop().await;
     pull_by_hand(&world.pullgate, &world.image).await;
 
@@ -142,6 +143,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
     let manifest = format!("/v2/library/app/manifests/1?ns={REGISTRY}");
     let asked = world.pullgate.get(&manifest).send().await;
     assert_eq!((asked.status.as_u16(), asked.header("x-pullgate-class")), (503, Some("connect_refused")));
+    world.founded_anew().await;
     assert!(world.cache(&["ls"]).await.ok().starts_with("no images in "));
     let told = world.cache(&["explain", &world.image.manifest.digest]).await;
     assert_eq!(told.code(), Some(3), "{told}");

@@ -19,7 +19,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("loadtest", &[]),
     ("bench", &["loadtest"]),
     ("support", &["loadtest"]),
-    ("pullgate", &["config", "credentials", "loadtest", "oci", "prober", "proxy", "registry", "store"]),
+    (
+        "pullgate",
+        &["config", "credentials", "loadtest", "oci", "prober", "proxy", "records", "registry", "store"],
+    ),
 ];
 
 /// Libraries that only these packages may use, because a use elsewhere would break a boundary between packages.

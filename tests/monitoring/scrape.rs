@@ -148,6 +148,8 @@ const LABELS: &[(&str, &str)] = &[
     ("pullgate_proxy_stale_answers_total", "registry"),
     ("pullgate_pull_seconds", "outcome registry"),
     ("pullgate_pulls_total", "outcome registry"),
+    ("pullgate_records_lost_total", "reason"),
+    ("pullgate_records_written_total", ""),
     ("pullgate_tag_moves_total", "registry"),
     ("pullgate_upstream_breaker_state", "endpoint registry"),
     ("pullgate_upstream_quota_empty_seconds", "identity registry source"),

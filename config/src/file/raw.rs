@@ -75,6 +75,8 @@ section! {
         /// The registries to pull from, one section each. Requests for a registry that is not built in and has no
         /// section get the answer 404. A section for a built-in registry changes only the keys that it sets.
         upstreams: Table<Upstream>;
+        /// Pull records: one for each client's pull of an image, which `pullgate pulls` lists.
+        records: Records;
         /// The prober: small pulls on a schedule, before the nodes pull.
         prober: Prober;
     }
@@ -153,6 +155,23 @@ section! {
         /// every line, also what a registry answered in its own words. Names of registries, request ids, classes,
         /// stages and times stay. A change needs no restart.
         names: bool = "true";
+    }
+}
+
+section! {
+    /// Pull records: one for each client's pull of an image, kept in one SQLite file, which `pullgate pulls` lists.
+    /// A record that cannot be kept is counted and lost; no pull waits for one.
+    Records {
+        /// Keep records. `false`: no file is opened, and none is made.
+        enabled: bool = "true";
+        /// The file. Without it: `records.db` in the cache folder. One instance at a time writes it; it puts files with
+        /// the same name and another ending beside it. A newer version's file is not touched, a damaged one is moved
+        /// aside.
+        file: Option<PathBuf>, example "'/var/lib/pullgate/records.db'";
+        /// The greatest age of a record.
+        max_age: Duration = "'30d'", within "1h" .. "3650d";
+        /// The most bytes of the file. The oldest records leave first; a record of ten layers takes about 1 kB.
+        max_size: ByteSize = "'1GiB'", within "16MiB" .. "1TiB";
     }
 }
 

@@ -9,7 +9,7 @@ use super::resolver::Resolver;
 use crate::file::raw;
 use crate::file::read::Reader;
 use crate::file::values::{ByteSize, Names};
-use crate::model::{Admin, Cache, Config, Log, Prober, Proxy, Target, Tls, Upstream};
+use crate::model::{Admin, Cache, Config, Log, Prober, Proxy, Records, Target, Tls, Upstream};
 use crate::paths::cache_dir;
 
 /// Resolves the values of a file. Problems are added to the reader; if there are any, the result must not be used.
@@ -20,9 +20,10 @@ pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Co
     });
     let proxy = resolver.below("proxy", |resolver| resolver.proxy(root.proxy.value));
     let admin = resolver.below("admin", |resolver| resolver.admin(&root.admin.value, &proxy));
+    let records = resolver.below("records", |resolver| resolver.records(root.records.value, &proxy.cache));
     let prober = resolver.below("prober", |resolver| resolver.prober(root.prober.value, &upstreams));
     let log = Log { names: root.log.value.names.value };
-    Config { proxy, admin, log, builtin_upstreams: root.builtin_upstreams.value, upstreams, prober }
+    Config { proxy, admin, log, builtin_upstreams: root.builtin_upstreams.value, upstreams, records, prober }
 }
 
 impl Resolver<'_> {
@@ -76,6 +77,16 @@ impl Resolver<'_> {
         Admin { listen, names }
     }
 
+    fn records(&self, raw: raw::Records, cache: &Cache) -> Records {
+        let ByteSize(max_size) = raw.max_size.value;
+        Records {
+            enabled: raw.enabled.value,
+            file: raw.file.value.map_or_else(|| cache.dir.join(RECORDS_FILE), |file| self.path(file)),
+            max_age: raw.max_age.value,
+            max_size,
+        }
+    }
+
     fn prober(&mut self, raw: raw::Prober, upstreams: &[Upstream]) -> Prober {
         let list = raw.targets.span;
         let targets = raw.targets.value.into_iter();
@@ -115,6 +126,9 @@ impl Resolver<'_> {
         Some(Target { image, platform: raw.platform.value })
     }
 }
+
+/// The name of the record file in the cache folder. The store of cached content takes no file of this name for its own.
+const RECORDS_FILE: &str = "records.db";
 
 /// Converts the rate, which the reader has already limited to its bounds.
 fn rate(number: u64) -> NonZeroU32 {

@@ -18,7 +18,7 @@
 //! - [`upstream`]: the configuration of an upstream, and the state that the clients of all upstreams share.
 //! - [`classify`]: the rules that give an HTTP answer its class; [`error`]: the resulting error.
 //! - [`trust`]: the decision whether a realm, redirect or address may be followed.
-//! - [`observe`] and [`timings`]: the observation of each request, and the trait of its observer.
+//! - [`observe`] and [`timings`]: the observation of each request, and the trait of its observer. [`trail`]: the sums of one caller.
 //!
 //! The crate does not depend on caches, metrics libraries, configuration files or the command line. It reports stages,
 //! quota headers and certificate expiry to an [`Observer`].
@@ -31,6 +31,7 @@ pub mod health;
 pub mod observe;
 pub mod quota;
 pub mod timings;
+pub mod trail;
 pub mod trust;
 pub mod upstream;
 pub mod wire;
@@ -43,6 +44,7 @@ pub use health::breakers::Breakers;
 pub use observe::{Observation, Observer, RequestKind};
 pub use quota::{Ledger, MemoryLedger, Quota, ledger};
 pub use timings::Timings;
+pub use trail::{Steps, Trail};
 pub use upstream::{Endpoint, Outbound, Upstream};
 pub use wire::{body, dns, listening, tls};
 

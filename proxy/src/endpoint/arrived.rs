@@ -83,7 +83,11 @@ impl Arrived<'_> {
     /// `overloaded` if the turn would come after the deadline.
     pub(crate) async fn turn(&self, is_asked: impl Fn() -> bool) -> Result<(), Error> {
         let Some(peer) = self.peer else { return Ok(()) };
+        let begun = Instant::now();
         let turn = self.fairness.turn(peer, &self.has_turn, self.deadline, is_asked).await;
+        if let Some(trail) = self.client.trail() {
+            trail.held(begun.elapsed());
+        }
         turn.map_err(|over| self.error(Class::Overloaded, &over.to_string()))
     }
 

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
 use oci::{Class, Stage};
+use registry::Trail;
 use store::{Store, Touch};
 use tokio::time::{Instant, timeout_at};
 
@@ -56,14 +57,22 @@ pub(crate) struct Dispatch {
     pub(crate) repeats: Arc<Repeats>,
 }
 
+/// The sender of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    /// Address of the client; `None` for a pull of the proxy itself.
+    pub(crate) client: Option<IpAddr>,
+    /// Adds up what the request causes upstream.
+    pub(crate) trail: Option<&'a Trail>,
+}
+
 impl Dispatch {
-    /// Answers `routed`, which came from `client`, or from the proxy itself if `client` is `None`. `ready` is the kept
-    /// answer to the same target.
+    /// Answers `routed`, which came from `asker`. `ready` is the kept answer to the same target.
     pub(crate) async fn answer(
         &self,
         routed: &Routed,
         head: &Parts,
-        client: Option<IpAddr>,
+        asker: Asker<'_>,
         ready: Option<&Ready>,
     ) -> Result<Answer, Failure> {
         let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
@@ -72,7 +81,7 @@ impl Dispatch {
         let served =
             table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
         let via = self.via(&head.headers, place)?;
-        let arrived = self.arrived(routed, head, client, (served, place, &via));
+        let arrived = self.arrived(routed, head, asker, (served, place, &via));
         let admitted = self.gate.admit(&arrived, &head.headers, era).await?;
         if let Some(ready) = ready.filter(|ready| ready.holds(served, self.store.departures(), arrived.now)) {
             return ready.held.answer(routed.verb, arrived.range, Outcome::Hit, None);
@@ -102,15 +111,16 @@ impl Dispatch {
         &'a self,
         routed: &'a Routed,
         head: &'a Parts,
-        client: Option<IpAddr>,
+        Asker { client, trail }: Asker<'_>,
         (served, place, via): (&'a Arc<Served>, &'a Place, &str),
     ) -> Arrived<'a> {
         let (range, now) = (Asked::read(&head.headers), SystemTime::now());
+        let on_behalf = served.client.on_behalf(via);
         Arrived {
             served,
             request: &routed.request,
             target: head.uri.path_and_query().map_or("", PathAndQuery::as_str),
-            client: served.client.on_behalf(via),
+            client: trail.map_or_else(|| on_behalf.clone(), |trail| on_behalf.on_trail(trail)),
             place,
             verb: routed.verb,
             range,

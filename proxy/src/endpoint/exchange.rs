@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 use http::request::Parts;
-use http::{Request, header};
+use http::{HeaderName, HeaderValue, Request, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::dispatch::Dispatch;
+use super::dispatch::{Asker, Dispatch};
 use super::ready::Ready;
 use crate::http::answer::Answer;
 use crate::http::failure::Failure;
@@ -24,6 +24,7 @@ use crate::http::outcome::Outcome;
 use crate::http::request_id::RequestId;
 use crate::http::respond::{KnownHeaders, respond, respond_again, wants_head_only};
 use crate::http::route::{Refusal, Routed};
+use crate::pull::puller::Caller;
 use crate::pull::step::Step;
 use crate::telemetry::request::{Answered, Asked, Named, RequestMeter, logs_hits};
 use crate::telemetry::shown::shown;
@@ -57,7 +58,7 @@ impl Exchange {
             ready.as_ref().map(|ready| Arc::clone(&ready.request))
         });
         let id = dispatch.request_ids.of(&head.headers);
-        let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, (peer, &id)));
+        let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, peer, began));
         Self { dispatch, peer, began, head, id, routed, ready, step }
     }
 
@@ -77,8 +78,9 @@ impl Exchange {
     async fn answer_later(self) -> Response {
         let result = match &self.routed {
             Ok(routed) => {
-                let client = Some(self.peer.ip());
-                self.dispatch.answer(routed, &self.head, client, self.ready.as_deref()).await
+                let asker =
+                    Asker { client: Some(self.peer.ip()), trail: self.step.as_ref().map(|step| &step.trail) };
+                self.dispatch.answer(routed, &self.head, asker, self.ready.as_deref()).await
             }
             Err(refusal) => Err(Failure::Request(*refusal)),
         };
@@ -91,8 +93,8 @@ impl Exchange {
         result: Result<Answer, Failure>,
         known: Option<&KnownHeaders>,
     ) -> http::Response<Metered> {
-        if let (Some(step), Ok(routed), Ok(answer)) = (&mut self.step, &self.routed, &result) {
-            step.answered(&routed.request, answer, self.ready.and_then(|ready| ready.names.clone()));
+        if let (Some(step), Ok(answer)) = (&mut self.step, &result) {
+            step.answered(answer, self.ready.and_then(|ready| ready.names.clone()));
         }
         let named = named(self.id, &self.routed, &self.head, self.peer, &result);
         let routed = self.routed.ok();
@@ -135,9 +137,14 @@ fn step(
     dispatch: &Dispatch,
     routed: &Routed,
     head: &Parts,
-    (peer, id): (SocketAddr, &RequestId),
+    peer: SocketAddr,
+    began: Instant,
 ) -> Option<Step> {
     let agent = head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let puller = (peer.ip(), agent.unwrap_or_default());
-    Step::begin(&dispatch.pulls, &routed.request, puller, id)
+    let node = head.headers.get(NODE).map(HeaderValue::as_bytes);
+    let caller = Caller { user_agent: agent.unwrap_or_default(), node: node.unwrap_or_default() };
+    Step::begin(&dispatch.pulls, &routed.request, peer.ip(), caller, began)
 }
+
+/// The header in which a node tells its name, as its `hosts.toml` says. Everybody may send it: it is a hint.
+const NODE: HeaderName = HeaderName::from_static("x-pullgate-node");

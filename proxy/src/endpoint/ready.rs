@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
-use oci::Digest;
 use store::TagRecord;
 
 use super::asking::Asking;
@@ -16,7 +15,7 @@ use super::manifest::held::Held;
 use super::served::Served;
 use crate::http::respond::KnownHeaders;
 use crate::http::route::Request;
-use crate::pull::step::names;
+use crate::pull::named::Names;
 
 /// Answers by target.
 #[derive(Clone)]
@@ -32,8 +31,8 @@ pub(crate) struct Ready {
     pub(crate) served: Arc<Served>,
     /// The tag's record, if the target names one.
     pub(crate) record: Option<TagRecord>,
-    /// The blobs that the manifest names. `None` for an index.
-    pub(crate) names: Option<Arc<[Digest]>>,
+    /// What the manifest names.
+    pub(crate) names: Option<Names>,
     /// The store's count of departures at that time.
     pub(crate) departures: u64,
     /// The headers of the answer.
@@ -61,7 +60,7 @@ impl ReadyAnswers {
             held: held.clone(),
             served: Arc::clone(asking.served),
             record: record.cloned(),
-            names: names(&held.media_type, &held.bytes),
+            names: Names::of(&held.media_type, &held.bytes),
             departures,
             headers: KnownHeaders::default(),
         };

@@ -8,7 +8,7 @@ use oci::platform::CONFIG_MAX;
 use oci::{Digest, ImageName, Manifest, Platform};
 use serde::{Deserialize, Serialize};
 
-use super::dispatch::Dispatch;
+use super::dispatch::{Asker, Dispatch};
 use super::platform::{missing, wanted};
 use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
@@ -130,7 +130,7 @@ impl Pull<'_> {
         let uri = format!("/v2/{repository}/{what}/{reference}?ns={registry}");
         let head = head(&uri).map_err(|error| error.to_string())?;
         let routed = Routed::read(&head, |_| None).map_err(|refusal| refusal.to_string())?;
-        match self.dispatch.answer(&routed, &head, None, None).await {
+        match self.dispatch.answer(&routed, &head, Asker { client: None, trail: None }, None).await {
             Ok(Answer::Content(content)) => {
                 match content.outcome {
                     Outcome::Hit | Outcome::Stale => self.warmed.hits += 1,

@@ -71,11 +71,6 @@ impl Futility {
         self.0.invalidate(&Key::new(digest, party)).await;
     }
 
-    /// True if the last fill of the blob failed without progress.
-    pub(super) async fn has_failed(&self, digest: &Digest, party: &Party) -> bool {
-        self.0.get(&Key::new(digest, party)).await.is_some()
-    }
-
     /// True if the upstream lately sent wrong bytes for this blob. Other bytes from there may be wrong as well.
     pub(super) async fn is_doubtful(&self, digest: &Digest, party: &Party) -> bool {
         self.0.get(&Key::new(digest, party)).await.is_some_and(|mark| lock(&mark).corrupt)

@@ -19,6 +19,9 @@ pub trait Origin: Clone + Send + Sync + 'static {
     /// True if a failed request may be sent again. This takes one retry from the upstream's budget.
     fn may_retry(&self) -> bool;
 
+    /// A transfer broke and is continued.
+    fn resumed(&self) {}
+
     /// The same upstream, asked with another caller's token.
     fn as_caller(&self, caller: &Caller) -> Self;
 
@@ -68,6 +71,12 @@ impl Origin for Client {
 
     fn may_retry(&self) -> bool {
         Self::may_retry(self)
+    }
+
+    fn resumed(&self) {
+        if let Some(trail) = self.trail() {
+            trail.resumed();
+        }
     }
 
     fn as_caller(&self, caller: &Caller) -> Self {

@@ -302,30 +302,6 @@ async fn a_transfer_without_progress_is_cut_and_its_bytes_serve_the_next_request
     assert_eq!(world.upstream.requests(), [0, at, at, at, at]);
 }
 
-/// The upstream honours ranges, so the bytes before the cut are right: a second pull fetches only the rest. An
-/// upstream that cuts at one place for ever may hold a bad copy, and the third fill without progress starts anew.
-#[tokio::test(start_paused = true)]
-async fn a_cut_body_is_kept_for_the_next_request_until_it_is_cut_there_again_and_again() {
-    let at = 5 * MIB as u64;
-    let cut_at_once = || Answer::of([Part::Break(Class::Truncated)]);
-    let tries = 4;
-    let mut script = vec![Answer::of([Part::Send(at), Part::Break(Class::Truncated)])];
-    script.extend((0..3 * tries - 1).map(|_| cut_at_once()));
-    let world = World::new(9 * MIB, script).await;
-    for _ in 0..3 {
-        assert!(matches!(world.read().await, Err(Cut::Fill(error)) if error.class == Class::Truncated));
-        world.landed().await;
-    }
-    let requests = world.upstream.requests();
-    assert_eq!(requests.len(), 3 * tries, "{requests:?}");
-    assert!(requests[1..].iter().all(|start| *start == at), "{requests:?}");
-    tokio::time::advance(Duration::from_secs(31)).await;
-    world.open().await.unwrap_err();
-    world.landed().await;
-    assert_eq!(world.upstream.requests()[3 * tries..], [0]);
-    assert!(whole(world.open().await.unwrap()).await.unwrap() == world.content);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_is_not_asked_again() {
     let script =

@@ -35,6 +35,7 @@ impl http_body::Body for Metered {
             ResponseBody::Memory(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             ResponseBody::Reader(body) => Pin::new(body).poll_frame(cx),
         };
+        this.meter.polled(frame.is_pending());
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
                 this.meter.sent(frame.data_ref().map_or(0, |data| data.len() as u64));

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::pulls::{End, First, Puller, Pulls};
+use super::puller::{Caller, Puller, Wanted};
+use super::pulling::End;
+use super::pulls::Pulls;
 use super::record::{PullRecord, Records};
 
 /// The open pulls. Each record is given to the sink once.
@@ -21,19 +23,25 @@ impl OpenPulls {
     }
 
     /// Notes that a request began, as [`Pulls::began`].
-    pub(super) fn began(&self, puller: &Puller, first: Option<&First<'_>>) -> bool {
-        self.pulls().began(puller, first, Instant::now())
+    pub(super) fn began(&self, puller: &Puller, caller: &Caller<'_>, wanted: Wanted<'_>) -> Option<u64> {
+        self.pulls().began(puller, caller, wanted, Instant::now())
     }
 
     /// Notes that a request ended. If the pull ends with it, its record is given to the sink.
-    pub(super) fn ended(&self, puller: &Puller, end: End) {
-        let record = self.pulls().ended(puller, end, Instant::now());
+    pub(super) fn ended(&self, puller: &Puller, number: u64, end: End) {
+        let record = self.pulls().ended(puller, number, end, Instant::now());
         self.hand_on(record.as_slice());
     }
 
-    /// Ends the pulls whose clients were quiet for [`super::pulls::QUIET`].
+    /// Ends the pulls whose clients were quiet for [`super::pulling::QUIET`].
     pub(crate) fn end_quiet(&self) {
         let records = self.pulls().quiet(Instant::now());
+        self.hand_on(&records);
+    }
+
+    /// Ends all pulls: the process ends.
+    pub(crate) fn end_all(&self) {
+        let records = self.pulls().all();
         self.hand_on(&records);
     }
 

@@ -1,424 +1,120 @@
 //! Collects the requests of one pull into one record. No I/O; the time is an argument.
 //!
-//! A pull begins with one client's request for a manifest of one repository. The client's later requests for that
-//! repository belong to the pull. The pull ends when every blob of its last image manifest was sent, when a manifest
-//! could not be served, or when the client has sent no request for [`QUIET`], because a node does not ask for layers
-//! that it has. A pull does not end while one of its requests runs.
+//! A pull begins with a request for a manifest, by one client in one repository. The client's later requests for that
+//! repository belong to the pull that expects them: the tag or digest that it began with, a manifest that its tag or its
+//! index led to, a blob that its manifest names. It ends when every blob of the last image manifest was handed over, or
+//! when the client has been quiet for [`super::pulling::QUIET`]: a node never asks for layers that it holds. After no
+//! manifest could be served, a shorter silence ends it. A pull does not end while one of its requests runs.
 //!
-//! Clients with the same address and user agent look like one client. Their simultaneous pulls of one repository become
-//! one record.
+//! Clients with the same address, user agent and node name look like one client. Their simultaneous pulls of one tag
+//! become one record, and so do pulls of one tag that follow each other without such a silence.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::collections::HashMap;
 
-use oci::{Class, Digest, ImageName, Reference, RegistryHost, Repository, Stage};
 use tokio::time::Instant;
 
-use super::outcome::PullOutcome;
+use super::puller::{Caller, Puller, Wanted};
+use super::pulling::{End, Pull};
 use super::record::PullRecord;
-use crate::http::request_id::RequestId;
 
 /// The pulls that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
-    open: HashMap<Puller, Pull>,
-}
-
-/// The client and repository whose requests belong to one pull.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Puller {
-    client: IpAddr,
-    agent: u64,
-    registry: RegistryHost,
-    repository: Repository,
-}
-
-/// The end of one request of a pull.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct End {
-    /// The outcome of the request for its pull.
-    pub(crate) outcome: PullOutcome,
-    /// The content that the client has now.
-    pub(crate) got: Got,
-    /// Body bytes sent.
-    pub(crate) bytes: u64,
-    /// The class of the failure, or of the reason for a stale answer.
-    pub(crate) class: Option<Class>,
-    /// The stage of the failure.
-    pub(crate) stage: Option<Stage>,
-    /// Digest of the manifest that it was answered with.
-    pub(crate) digest: Option<Digest>,
-    /// Id of the request; `None` if the client left before it was answered.
-    pub(crate) id: Option<RequestId>,
-}
-
-/// The request for a manifest that may begin a pull.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct First<'a> {
-    /// The requested manifest.
-    pub(crate) reference: &'a Reference,
-    /// The client's `User-Agent`. Empty if there is none.
-    pub(crate) user_agent: &'a str,
-    /// The wall time at which the request's head came.
-    pub(crate) start: SystemTime,
-    /// Its id.
-    pub(crate) id: &'a RequestId,
-}
-
-/// The content that a client has after a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Got {
-    /// Nothing that shows the progress of the pull.
-    #[default]
-    Nothing,
-    /// An image manifest, which names these blobs.
-    Names(Arc<[Digest]>),
-    /// A whole blob.
-    Blob(Digest),
-    /// No manifest, so the pull cannot continue.
-    NoManifest,
-}
-
-impl End {
-    /// The end of a request that sent no bytes and met no failure.
-    pub(crate) fn of(outcome: PullOutcome, got: Got) -> Self {
-        Self { outcome, got, bytes: 0, class: None, stage: None, digest: None, id: None }
-    }
+    open: HashMap<Puller, Vec<Pull>>,
+    /// The number of pulls, and of their objects.
+    pulls: usize,
+    objects: usize,
+    /// The number of the last pull.
+    last: u64,
 }
 
 impl Pulls {
-    /// Notes that a request of `puller` began. `first` is set if the request can begin a pull. Returns true if the
-    /// request belongs to a pull; then [`Self::ended`] must follow.
-    pub(crate) fn began(&mut self, puller: &Puller, first: Option<&First<'_>>, now: Instant) -> bool {
-        if let Some(pull) = self.open.get_mut(puller) {
-            pull.running += 1;
-            return true;
+    /// Notes that a request of `puller` began. The number of the pull that it belongs to; then [`Self::ended`] must
+    /// follow.
+    pub(crate) fn began(
+        &mut self,
+        puller: &Puller,
+        caller: &Caller<'_>,
+        wanted: Wanted<'_>,
+        now: Instant,
+    ) -> Option<u64> {
+        let open = self.open.get_mut(puller).and_then(|pulls| fitting(pulls, wanted));
+        if let Some(pull) = open {
+            pull.began();
+            return Some(pull.number);
         }
-        let Some(first) = first.filter(|_| self.open.len() < OPEN_MAX) else { return false };
-        self.open.insert(puller.clone(), Pull::new(puller, first, now));
-        true
-    }
-
-    /// Notes that a request of `puller` ended. Returns the record if the pull ended too.
-    pub(crate) fn ended(&mut self, puller: &Puller, end: End, now: Instant) -> Option<PullRecord> {
-        let pull = self.open.get_mut(puller)?;
-        pull.ended(end, now);
-        if !pull.is_complete() {
+        let Wanted::Manifest(reference, start) = wanted else { return None };
+        if self.pulls >= OPEN_MAX {
             return None;
         }
-        let pull = self.open.remove(puller)?;
+        (self.pulls, self.last) = (self.pulls + 1, self.last + 1);
+        let mut pull = Pull::new(self.last, puller, caller, (reference, start), now);
+        pull.began();
+        self.open.entry(puller.clone()).or_default().push(pull);
+        Some(self.last)
+    }
+
+    /// Notes that a request of pull `number` of `puller` ended. Returns the record if the pull ended too.
+    pub(crate) fn ended(
+        &mut self,
+        puller: &Puller,
+        number: u64,
+        end: End,
+        now: Instant,
+    ) -> Option<PullRecord> {
+        let pulls = self.open.get_mut(puller)?;
+        let at = pulls.iter().position(|pull| pull.number == number)?;
+        let before = pulls[at].objects.len();
+        pulls[at].ended(end, self.objects < OBJECTS_MAX, now);
+        self.objects += pulls[at].objects.len() - before;
+        if !pulls[at].is_complete() {
+            return None;
+        }
+        let pull = pulls.swap_remove(at);
+        if pulls.is_empty() {
+            self.open.remove(puller);
+        }
+        self.forget(&pull);
         Some(pull.record(puller))
     }
 
     /// Ends the pulls whose clients have sent no request for [`QUIET`], and returns their records.
     pub(crate) fn quiet(&mut self, now: Instant) -> Vec<PullRecord> {
-        let quiet = self.open.extract_if(|_, pull| pull.running == 0 && now - pull.last >= QUIET);
-        quiet.map(|(puller, pull)| pull.record(&puller)).collect()
+        self.take(|pull| pull.is_quiet(now))
+    }
+
+    /// All pulls, ended now.
+    pub(crate) fn all(&mut self) -> Vec<PullRecord> {
+        self.take(|_| true)
+    }
+
+    fn take(&mut self, ends: impl Fn(&Pull) -> bool) -> Vec<PullRecord> {
+        let mut ended = Vec::new();
+        for (puller, pulls) in &mut self.open {
+            ended.extend(pulls.extract_if(.., |pull| ends(pull)).map(|pull| (puller.clone(), pull)));
+        }
+        self.open.retain(|_, pulls| !pulls.is_empty());
+        ended.iter().for_each(|(_, pull)| self.forget(pull));
+        ended.into_iter().map(|(puller, pull)| pull.record(&puller)).collect()
+    }
+
+    fn forget(&mut self, pull: &Pull) {
+        self.pulls = self.pulls.saturating_sub(1);
+        self.objects = self.objects.saturating_sub(pull.objects.len());
     }
 }
 
-impl Puller {
-    /// The client at this address with the `User-Agent` `agent`, in this repository.
-    pub(crate) fn new(client: IpAddr, agent: &str, registry: RegistryHost, repository: Repository) -> Self {
-        let mut hasher = DefaultHasher::new();
-        agent.hash(&mut hasher);
-        Self { client, agent: hasher.finish(), registry, repository }
-    }
+/// The pull that a request belongs to: the one that expects it most surely, of several the one that began last.
+fn fitting<'a>(pulls: &'a mut [Pull], wanted: Wanted<'_>) -> Option<&'a mut Pull> {
+    let fit = |pull: &Pull| match wanted {
+        Wanted::Manifest(reference, _) => pull.fits_manifest(reference),
+        Wanted::Blob(digest) => Some(pull.fits_blob(digest)),
+    };
+    let best = pulls.iter_mut().filter_map(|pull| Some((fit(pull)?, pull)));
+    best.max_by_key(|(fit, pull)| (*fit, pull.number)).map(|(_, pull)| pull)
 }
 
-/// One pull under way.
-#[derive(Debug)]
-struct Pull {
-    image: ImageName,
-    /// Digest of the first manifest that was answered.
-    digest: Option<Digest>,
-    /// Id of the first request that failed, else of the first.
-    request_id: RequestId,
-    user_agent: String,
-    start: SystemTime,
-    /// The class of the first failure. `stage` is the stage of the same failure.
-    class: Option<Class>,
-    stage: Option<Stage>,
-    bytes: u64,
-    began: Instant,
-    last: Instant,
-    running: usize,
-    requests: u64,
-    worst: PullOutcome,
-    /// Blobs named by the last image manifest. `None` before there is a manifest, or if it names too many.
-    named: Option<Arc<[Digest]>>,
-    without_manifest: bool,
-    had: HashSet<Digest>,
-}
-
-impl Pull {
-    fn new(puller: &Puller, first: &First<'_>, now: Instant) -> Self {
-        let Puller { registry, repository, .. } = puller.clone();
-        Self {
-            image: ImageName { registry, repository, reference: first.reference.clone() },
-            digest: None,
-            request_id: first.id.clone(),
-            user_agent: first.user_agent.to_owned(),
-            start: first.start,
-            class: None,
-            stage: None,
-            bytes: 0,
-            began: now,
-            last: now,
-            running: 1,
-            requests: 0,
-            worst: PullOutcome::Challenged,
-            named: None,
-            without_manifest: false,
-            had: HashSet::new(),
-        }
-    }
-
-    fn ended(&mut self, end: End, now: Instant) {
-        self.running = self.running.saturating_sub(1);
-        self.requests += 1;
-        self.last = now;
-        self.worst = self.worst.max(end.outcome);
-        self.bytes += end.bytes;
-        self.digest = self.digest.take().or(end.digest);
-        if self.class.is_none() && end.class.is_some() {
-            (self.class, self.stage) = (end.class, end.stage);
-            self.request_id = end.id.unwrap_or_else(|| self.request_id.clone());
-        }
-        match end.got {
-            Got::Nothing => {}
-            Got::NoManifest => self.without_manifest = true,
-            Got::Names(blobs) => self.named = Some(blobs).filter(|blobs| blobs.len() <= NAMED_MAX),
-            Got::Blob(digest) => {
-                if self.had.len() < NAMED_MAX {
-                    self.had.insert(digest);
-                }
-            }
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        let had = |blobs: &Arc<[Digest]>| blobs.iter().all(|digest| self.had.contains(digest));
-        self.running == 0 && (self.without_manifest || self.named.as_ref().is_some_and(had))
-    }
-
-    fn record(self, puller: &Puller) -> PullRecord {
-        PullRecord {
-            id: None,
-            image: self.image,
-            digest: self.digest,
-            request_id: self.request_id,
-            registry: puller.registry.clone(),
-            client: puller.client,
-            user_agent: self.user_agent,
-            start: self.start,
-            duration: self.last - self.began,
-            outcome: self.worst,
-            class: self.class,
-            stage: self.stage,
-            bytes: self.bytes,
-            requests: self.requests,
-        }
-    }
-}
-
-/// A client that sends no request for this time has finished its pull.
-pub(crate) const QUIET: Duration = Duration::from_secs(10);
-/// The most pulls followed at a time. Further pulls are served but not recorded.
+/// The most pulls followed at once. Further pulls are served but not recorded.
 const OPEN_MAX: usize = 4096;
-/// The most blobs of one image that are followed. Registries have far lower limits.
-const NAMED_MAX: usize = 512;
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::net::Ipv4Addr;
-    use std::sync::LazyLock;
-
-    use http::HeaderMap;
-
-    use super::*;
-    use crate::http::outcome::Outcome;
-    use crate::http::request_id::{REQUEST_ID, RequestIds};
-
-    struct FirstOfAll(LazyLock<(Reference, RequestId)>);
-
-    impl FirstOfAll {
-        fn get(&self) -> First<'_> {
-            let (reference, id) = &*self.0;
-            First { reference, user_agent: "containerd/2.1", start: SystemTime::UNIX_EPOCH, id }
-        }
-    }
-
-    static FIRST: FirstOfAll = FirstOfAll(LazyLock::new(|| ("3".parse().unwrap(), id("first"))));
-
-    fn id(text: &str) -> RequestId {
-        let headers = HeaderMap::from_iter([(REQUEST_ID, text.parse().unwrap())]);
-        RequestIds::new().of(&headers)
-    }
-
-    fn puller(client: u8, agent: &str, repository: &str) -> Puller {
-        let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, client));
-        Puller::new(address, agent, "docker.io".parse().unwrap(), repository.parse().unwrap())
-    }
-
-    fn node() -> Puller {
-        puller(1, "containerd/2.1", "library/alpine")
-    }
-
-    fn blob(name: u8) -> Digest {
-        format!("sha256:{}", format!("{name:02x}").repeat(32)).parse().unwrap()
-    }
-
-    fn end(outcome: PullOutcome, got: Got) -> End {
-        End::of(outcome, got)
-    }
-
-    fn after(began: Instant, seconds: u64) -> Instant {
-        began + Duration::from_secs(seconds)
-    }
-
-    /// A request for a manifest that names `blobs`, from second 0 to second 1.
-    fn with_manifest(pulls: &mut Pulls, puller: &Puller, blobs: &[u8]) -> Instant {
-        let began = Instant::now();
-        assert!(pulls.began(puller, Some(&FIRST.get()), began));
-        let names = Got::Names(blobs.iter().copied().map(blob).collect());
-        assert_eq!(pulls.ended(puller, end(PullOutcome::Miss, names), after(began, 1)), None);
-        began
-    }
-
-    #[test]
-    fn a_pull_ends_with_the_last_byte_of_the_last_blob_its_manifest_names() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let began = with_manifest(&mut pulls, &node, &[1, 2]);
-        assert!(pulls.began(&node, None, after(began, 1)));
-        assert!(pulls.began(&node, None, after(began, 1)));
-        let first = end(PullOutcome::Hit, Got::Blob(blob(1)));
-        assert_eq!(pulls.ended(&node, first, after(began, 2)), None);
-        let second = end(PullOutcome::Hit, Got::Blob(blob(2)));
-        let record = pulls.ended(&node, second, after(began, 40)).unwrap();
-        assert_eq!((record.outcome, record.requests), (PullOutcome::Miss, 3));
-        assert_eq!(record.duration, Duration::from_secs(40));
-        assert_eq!(pulls.quiet(after(began, 1000)), []);
-    }
-
-    #[test]
-    fn a_node_that_has_some_layers_ends_its_pull_by_going_quiet_and_the_silence_is_not_counted() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let began = with_manifest(&mut pulls, &node, &[1, 2]);
-        assert!(pulls.began(&node, None, after(began, 2)));
-        assert_eq!(pulls.ended(&node, end(PullOutcome::Hit, Got::Blob(blob(1))), after(began, 3)), None);
-        assert_eq!(pulls.quiet(after(began, 12)), []);
-        let records = pulls.quiet(after(began, 13));
-        assert_eq!(records.len(), 1);
-        assert_eq!(records[0].duration, Duration::from_secs(3));
-    }
-
-    #[test]
-    fn a_long_transfer_is_not_silence() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let began = with_manifest(&mut pulls, &node, &[1]);
-        assert!(pulls.began(&node, None, after(began, 2)));
-        assert_eq!(pulls.quiet(after(began, 3600)), []);
-        let whole = end(PullOutcome::Joined, Got::Blob(blob(1)));
-        assert!(pulls.ended(&node, whole, after(began, 3601)).is_some());
-    }
-
-    #[test]
-    fn the_worst_request_names_the_pull() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let began = with_manifest(&mut pulls, &node, &[1]);
-        for outcome in [PullOutcome::Failed, PullOutcome::Hit] {
-            assert!(pulls.began(&node, None, after(began, 2)));
-            assert_eq!(pulls.ended(&node, end(outcome, Got::Nothing), after(began, 2)), None);
-        }
-        assert_eq!(pulls.quiet(after(began, 12))[0].outcome, PullOutcome::Failed);
-    }
-
-    #[test]
-    fn without_a_manifest_there_is_nothing_to_wait_for() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let now = Instant::now();
-        for outcome in [PullOutcome::Absent, PullOutcome::Failed] {
-            assert!(pulls.began(&node, Some(&FIRST.get()), now));
-            let record = pulls.ended(&node, end(outcome, Got::NoManifest), now).unwrap();
-            assert_eq!((record.outcome, record.requests), (outcome, 1));
-        }
-    }
-
-    #[test]
-    fn clients_and_repositories_are_told_apart() {
-        let mut pulls = Pulls::default();
-        let now = Instant::now();
-        for (client, agent, repository) in [
-            (1, "containerd/2.1", "a"),
-            (2, "containerd/2.1", "a"),
-            (1, "skopeo/1", "a"),
-            (1, "skopeo/1", "b"),
-        ] {
-            let puller = puller(client, agent, repository);
-            assert!(pulls.began(&puller, Some(&FIRST.get()), now));
-            pulls.ended(&puller, end(PullOutcome::Hit, Got::Nothing), now);
-        }
-        assert_eq!(pulls.quiet(now + QUIET).len(), 4);
-    }
-
-    #[test]
-    fn a_blob_alone_is_no_pull() {
-        let mut pulls = Pulls::default();
-        assert!(!pulls.began(&node(), None, Instant::now()));
-    }
-
-    #[test]
-    fn what_begins_while_too_many_are_open_is_not_followed() {
-        let mut pulls = Pulls::default();
-        let now = Instant::now();
-        for number in 0..OPEN_MAX {
-            assert!(pulls.began(&puller(1, &number.to_string(), "a"), Some(&FIRST.get()), now));
-        }
-        assert!(!pulls.began(&node(), Some(&FIRST.get()), now));
-        assert!(pulls.began(&puller(1, "0", "a"), None, now), "open pulls go on");
-    }
-
-    #[test]
-    fn a_challenge_that_is_met_leaves_no_mark_on_the_pull() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let now = Instant::now();
-        let challenged = || end(PullOutcome::of(Outcome::Refused, 401), Got::Nothing);
-        for end in [challenged(), end(PullOutcome::Miss, Got::Nothing)] {
-            assert!(pulls.began(&node, Some(&FIRST.get()), now));
-            assert_eq!(pulls.ended(&node, end, now), None);
-        }
-        assert_eq!(pulls.quiet(now + QUIET)[0].outcome, PullOutcome::Miss);
-        assert!(pulls.began(&node, Some(&FIRST.get()), now));
-        assert_eq!(pulls.ended(&node, challenged(), now), None);
-        assert_eq!(pulls.quiet(now + QUIET)[0].outcome, PullOutcome::Challenged);
-    }
-
-    #[test]
-    fn a_record_names_the_digest_of_the_tag_and_the_request_that_failed_first() {
-        let (mut pulls, node) = (Pulls::default(), node());
-        let now = Instant::now();
-        let manifest = |byte| End { digest: Some(blob(byte)), ..end(PullOutcome::Miss, Got::Nothing) };
-        let failed = |name| End {
-            class: Some(Class::Dns),
-            id: Some(id(name)),
-            ..end(PullOutcome::Failed, Got::Nothing)
-        };
-        let steps = [manifest(1), manifest(2), failed("second"), failed("third")];
-        for (at, step) in steps.into_iter().enumerate() {
-            assert!(pulls.began(&node, (at == 0).then(|| FIRST.get()).as_ref(), now));
-            assert_eq!(pulls.ended(&node, step, now), None);
-        }
-        let records = pulls.quiet(now + QUIET);
-        assert_eq!((records[0].request_id.as_str(), &records[0].digest), ("second", &Some(blob(1))));
-    }
-
-    #[test]
-    fn the_upstream_s_own_no_is_absent_and_not_a_miss() {
-        assert_eq!(PullOutcome::of(Outcome::Miss, 404), PullOutcome::Absent);
-        assert_eq!(PullOutcome::of(Outcome::Miss, 200), PullOutcome::Miss);
-    }
-}
+/// The most objects of all open pulls together; a record counts those beyond it.
+const OBJECTS_MAX: usize = 65_536;

@@ -2,13 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use oci::{Class, Digest, Manifest, Stage, manifest};
+use oci::{Class, Digest, Reference, Stage};
+use registry::Trail;
+use tokio::time::Instant;
 
+use super::named::Names;
+use super::object::{Piece, PulledFrom};
 use super::open::OpenPulls;
 use super::outcome::PullOutcome;
-use super::pulls::{End, First, Got, Puller};
+use super::puller::{Caller, Puller, Wanted};
+use super::pulling::{End, Got};
 use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::range::Part;
@@ -20,8 +25,16 @@ use crate::http::route::Request;
 pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
     puller: Puller,
-    by_manifest: bool,
-    end: End,
+    number: u64,
+    /// Adds up what the request causes upstream.
+    pub(crate) trail: Trail,
+    is_manifest: bool,
+    began: Instant,
+    digest: Option<Digest>,
+    media_type: Option<String>,
+    size: Option<u64>,
+    got: Got,
+    end: Option<StepEnd>,
 }
 
 /// The end of a request, with the facts that matter to its pull.
@@ -33,12 +46,18 @@ pub(crate) struct StepEnd {
     pub(crate) whole: bool,
     /// Body bytes sent.
     pub(crate) bytes: u64,
+    /// From the head to the first byte of the body, or to the answer's head.
+    pub(crate) first_byte: Duration,
+    /// From the head to the last byte.
+    pub(crate) total: Duration,
+    /// The part of the time after the answer's head in which the client waited for bytes of ours.
+    pub(crate) starved: Duration,
     /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
     /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
-    /// Id of the request.
-    pub(crate) id: RequestId,
+    /// Id of the request; `None` if the client left before the answer.
+    pub(crate) id: Option<RequestId>,
 }
 
 impl Step {
@@ -46,72 +65,120 @@ impl Step {
     pub(crate) fn begin(
         pulls: &Arc<OpenPulls>,
         request: &Request,
-        (client, agent): (IpAddr, &str),
-        id: &RequestId,
+        client: IpAddr,
+        caller: Caller<'_>,
+        began: Instant,
     ) -> Option<Self> {
-        let (place, reference) = match request {
-            Request::Manifest { place, reference } => (place, Some(reference)),
-            Request::Blob { place, .. } => (place, None),
+        let (place, wanted) = match request {
+            Request::Manifest { place, reference } => (place, Wanted::Manifest(reference, SystemTime::now())),
+            Request::Blob { place, digest } => (place, Wanted::Blob(digest)),
             Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => return None,
         };
-        let puller = Puller::new(client, agent, place.registry.clone(), place.repository.clone());
-        let start = SystemTime::now();
-        let first = reference.map(|reference| First { reference, user_agent: agent, start, id });
-        if !pulls.began(&puller, first.as_ref()) {
-            return None;
-        }
-        // This is the outcome if the client leaves before there is an answer.
-        let end = End::of(PullOutcome::Abandoned, Got::Nothing);
-        Some(Self { pulls: Arc::clone(pulls), puller, by_manifest: reference.is_some(), end })
+        let digest = match wanted {
+            Wanted::Blob(digest) | Wanted::Manifest(Reference::Digest(digest), _) => Some(digest.clone()),
+            Wanted::Manifest(Reference::Tag(_), _) => None,
+        };
+        let puller = Puller::new(client, caller, place.registry.clone(), place.repository.clone());
+        let number = pulls.began(&puller, &caller, wanted)?;
+        Some(Self {
+            pulls: Arc::clone(pulls),
+            puller,
+            number,
+            trail: Trail::default(),
+            is_manifest: matches!(wanted, Wanted::Manifest(..)),
+            began,
+            digest,
+            media_type: None,
+            size: None,
+            got: Got::Nothing,
+            end: None,
+        })
     }
 
-    /// Notes the answer that is about to be sent. `known` holds the blobs that a manifest names, if they are known.
-    pub(crate) fn answered(&mut self, request: &Request, answer: &Answer, known: Option<Arc<[Digest]>>) {
+    /// Notes the answer that is about to be sent. `known` is what the manifest names, if that is known.
+    pub(crate) fn answered(&mut self, answer: &Answer, known: Option<Names>) {
         let Answer::Content(content) = answer else { return };
-        if self.by_manifest {
-            self.end.digest = Some(content.digest.clone());
+        self.size = Some(content.length);
+        if self.is_manifest {
+            self.media_type = Some(content.media_type.clone());
+            self.digest = Some(content.digest.clone());
         }
-        self.end.got = match (request, &content.body) {
-            (Request::Manifest { .. }, ResponseBody::Memory(bytes)) if is_whole(content) => {
-                let names = known.or_else(|| names(&content.media_type, bytes));
+        self.got = match &content.body {
+            ResponseBody::Memory(bytes) if self.is_manifest && is_whole(content) => {
+                let names = known.or_else(|| Names::of(&content.media_type, bytes));
                 names.map_or(Got::Nothing, Got::Names)
             }
-            (Request::Blob { digest, .. }, _) if is_whole(content) => Got::Blob(digest.clone()),
+            _ if !self.is_manifest && is_whole(content) => Got::Blob(content.digest.clone()),
             _ => Got::Nothing,
         };
     }
 
     /// Ends the request.
     pub(crate) fn end(mut self, end: StepEnd) {
-        let StepEnd { outcome, whole, bytes, class, stage, id } = end;
-        let (mut got, digest) = (std::mem::take(&mut self.end.got), self.end.digest.take());
-        if self.by_manifest && outcome >= PullOutcome::Absent {
-            got = Got::NoManifest;
-        } else if !whole {
-            got = Got::Nothing;
+        if self.is_manifest && end.outcome >= PullOutcome::Absent {
+            self.got = Got::NoManifest;
+        } else if !end.whole {
+            self.got = Got::Nothing;
         }
-        self.end = End { outcome, got, bytes, class, stage, digest, id: Some(id) };
+        self.end = Some(end);
+    }
+
+    fn piece(&mut self, end: &StepEnd) -> Option<Box<Piece>> {
+        Some(Box::new(Piece {
+            is_manifest: self.is_manifest,
+            digest: self.digest.take(),
+            media_type: self.media_type.take(),
+            size: self.size,
+            from: from(end.outcome)?,
+            began: self.began,
+            first_byte: end.first_byte,
+            total: end.total,
+            sent: end.bytes,
+            starved: end.starved,
+            steps: self.trail.steps(),
+        }))
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
-        let end = std::mem::replace(&mut self.end, End::of(PullOutcome::Abandoned, Got::Nothing));
-        self.pulls.ended(&self.puller, end);
+        // A client that leaves before there is an answer has no end.
+        let end = self.end.take().unwrap_or_else(|| StepEnd::left(self.began.elapsed()));
+        let piece = self.piece(&end);
+        let StepEnd { outcome, class, stage, id, .. } = end;
+        let got = std::mem::take(&mut self.got);
+        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, id, piece });
     }
 }
 
-/// The blobs that an image manifest names. `None` for an index, and for bytes that are no manifest (such as a part of
-/// one).
-pub(crate) fn names(media_type: &str, bytes: &[u8]) -> Option<Arc<[Digest]>> {
-    match Manifest::parse(media_type, bytes).ok()?.kind {
-        manifest::Kind::Image { config, layers } => {
-            let ours = layers.into_iter().filter(|layer| !layer.foreign);
-            Some(std::iter::once(config).chain(ours).map(|child| child.digest).collect())
+impl StepEnd {
+    fn left(after: Duration) -> Self {
+        Self {
+            outcome: PullOutcome::Abandoned,
+            whole: false,
+            bytes: 0,
+            first_byte: after,
+            total: after,
+            starved: Duration::ZERO,
+            class: None,
+            stage: None,
+            id: None,
         }
-        manifest::Kind::Other { blobs } => Some(blobs.into_iter().map(|child| child.digest).collect()),
-        manifest::Kind::Index { .. } => None,
     }
+}
+
+/// Where the object of a request with this outcome came from; `None` for a challenge, which says nothing of it.
+fn from(outcome: PullOutcome) -> Option<PulledFrom> {
+    Some(match outcome {
+        PullOutcome::Challenged => return None,
+        PullOutcome::Hit => PulledFrom::Hit,
+        PullOutcome::Joined => PulledFrom::Joined,
+        PullOutcome::Miss => PulledFrom::Miss,
+        PullOutcome::Stale => PulledFrom::Stale,
+        PullOutcome::Absent | PullOutcome::Abandoned | PullOutcome::Refused | PullOutcome::Failed => {
+            PulledFrom::Failed
+        }
+    })
 }
 
 fn is_whole(content: &Content) -> bool {

@@ -20,6 +20,7 @@ use super::names::{
 };
 use super::series::Series;
 use super::shown::millis;
+use crate::http::request_id::RequestId;
 use crate::pull::outcome::PullOutcome;
 use crate::pull::record::{PullRecord, Records};
 
@@ -106,7 +107,8 @@ impl Records for Telemetry {
         }
         let PullRecord { image, digest, client, requests, bytes: sent_bytes, .. } = record;
         let (registry, outcome) = (record.registry.as_str(), record.outcome.as_str());
-        let (request_id, digest) = (record.request_id.as_str(), digest.as_ref().map(display));
+        let (request_id, digest) =
+            (record.request_id.as_ref().map(RequestId::as_str), digest.as_ref().map(display));
         let total_ms = millis(record.duration);
         if record.outcome == PullOutcome::Failed {
             tracing::warn!(

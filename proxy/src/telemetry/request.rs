@@ -109,6 +109,9 @@ pub(crate) struct RequestMeter {
     first_byte: Option<Duration>,
     sent: u64,
     cut: Option<String>,
+    /// Time in which the connection would have taken bytes and there were none.
+    starved: Duration,
+    starving_since: Option<Instant>,
     step: Option<Step>,
 }
 
@@ -127,7 +130,28 @@ impl RequestMeter {
             series.stale(1);
         }
         let headers_after = began.elapsed();
-        Self { series, answered, named, began, headers_after, first_byte: None, sent: 0, cut: None, step }
+        Self {
+            series,
+            answered,
+            named,
+            began,
+            headers_after,
+            first_byte: None,
+            sent: 0,
+            cut: None,
+            starved: Duration::ZERO,
+            starving_since: None,
+            step,
+        }
+    }
+
+    /// The connection asked for bytes; `pending` if there were none.
+    pub(crate) fn polled(&mut self, pending: bool) {
+        if pending {
+            self.starving_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.starving_since.take() {
+            self.starved += since.elapsed();
+        }
     }
 
     /// Body bytes were handed to the connection.
@@ -206,9 +230,19 @@ impl Drop for RequestMeter {
         }
         self.tell(first_byte, total, complete);
         if let Some(step) = self.step.take() {
-            let (outcome, Answered { class, stage, .. }) = (self.pull_outcome(complete), self.answered);
-            let id = self.named.id.clone();
-            step.end(StepEnd { outcome, whole: complete, bytes: self.sent, class, stage, id });
+            // A body that was cut has its class since then.
+            let Answered { class, stage, .. } = self.answered;
+            step.end(StepEnd {
+                outcome: self.pull_outcome(complete),
+                whole: complete,
+                bytes: self.sent,
+                first_byte,
+                total,
+                starved: self.starved,
+                class,
+                stage,
+                id: Some(self.named.id.clone()),
+            });
         }
     }
 }

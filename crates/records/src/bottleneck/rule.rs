@@ -16,6 +16,9 @@ pub const TIME_MIN: Duration = Duration::from_millis(50);
 /// A cause that held a pull for a smaller share of its duration, in percent, is not named.
 pub const SHARE_MIN_PERCENT: u32 = 20;
 
+/// An object counts as held too if it was held for this part of the time of the longest.
+const HELD_TOO: u64 = 10;
+
 /// The bottleneck of one pull, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -23,7 +26,7 @@ pub struct Finding {
     pub bottleneck: Bottleneck,
     /// The wall time in which the bottleneck held at least one object; zero if no bottleneck is named.
     pub held: Duration,
-    /// The number of objects that the bottleneck held.
+    /// The number of objects that the bottleneck held for at least a tenth of the time of the one that it held longest.
     pub objects: usize,
     /// The position in [`PullRecord::objects`] of the object that the bottleneck held longest; none if it held none.
     pub longest: Option<usize>,
@@ -55,10 +58,11 @@ fn finding(cause: Bottleneck, parts: &[(usize, Part)]) -> Finding {
             _ => by_object.push((*index, part.to - part.from)),
         }
     }
+    let most = by_object.iter().map(|(_, time)| *time).max().unwrap_or(0);
     Finding {
         bottleneck: cause,
         held: Duration::from_micros(union(spans)),
-        objects: by_object.len(),
+        objects: by_object.iter().filter(|(_, time)| *time >= most / HELD_TOO).count(),
         longest: by_object.iter().rev().max_by_key(|(_, time)| *time).map(|(index, _)| *index),
     }
 }
@@ -163,6 +167,12 @@ mod tests {
     fn the_object_held_longest_is_pointed_at() {
         let objects = [100, 700, 300].map(|time| layer(0, |o| o.stages.transfer = ms(time)));
         assert_eq!(find(&pull(800, objects.into())).longest, Some(1));
+    }
+
+    #[test]
+    fn objects_held_for_moments_are_not_counted() {
+        let objects = [2, 900, 90, 89].map(|time| layer(0, |o| o.stages.transfer = ms(time)));
+        assert_eq!(find(&pull(1000, objects.into())).objects, 2);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The handle through which pulls are recorded; recording never blocks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::error::OpenError;
@@ -38,7 +38,7 @@ pub struct Opened {
 struct Running {
     jobs: SyncSender<Job>,
     /// Closed when the writer has ended.
-    ended: Receiver<()>,
+    ended: Mutex<Receiver<()>>,
     flush_timeout: Duration,
 }
 
@@ -75,7 +75,7 @@ impl Recorder {
             writer.run(&queue);
             drop(end);
         })?;
-        Ok(Self { shared, running: Some(Running { jobs, ended, flush_timeout }) })
+        Ok(Self { shared, running: Some(Running { jobs, ended: Mutex::new(ended), flush_timeout }) })
     }
 
     /// Queues the record of a pull. Never blocks: if the queue is full, the record is lost and counted.
@@ -137,6 +137,7 @@ impl Drop for Recorder {
         if let Some(Running { jobs, ended, flush_timeout }) = self.running.take() {
             drop(jobs);
             // Returns early if the writer ends, which closes the channel.
+            let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
             let _ = ended.recv_timeout(flush_timeout);
         }
     }

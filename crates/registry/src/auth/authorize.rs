@@ -181,7 +181,11 @@ impl Walk<'_> {
         };
         account.timings.add(Stage::Token, begun.elapsed());
         request.timings.add(Stage::Token, begun.elapsed());
-        if fetch.used.into_inner() {
+        let used = fetch.used.into_inner();
+        if let Some(trail) = self.behalf.trail.as_ref().filter(|_| !used) {
+            trail.token_wait(begun.elapsed());
+        }
+        if used {
             self.exchanged(granted.as_ref().err());
             request.report(granted.as_ref().err().map(|error| error.class));
         }

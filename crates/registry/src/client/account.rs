@@ -9,6 +9,7 @@ use oci::name::RegistryHost;
 use crate::observe::{Observation, Observer, RequestKind};
 use crate::quota::headers::Quota;
 use crate::timings::Timings;
+use crate::trail::Trail;
 
 /// The observation of one request so far.
 pub(crate) struct Account {
@@ -26,6 +27,8 @@ pub(crate) struct Account {
     pub(crate) sent: bool,
     /// True if the answer is good. Dropping the rest of its body is then not a failure.
     pub(crate) good: bool,
+    /// The trail of the caller, if there is one.
+    trail: Option<Trail>,
     reported: bool,
 }
 
@@ -35,6 +38,7 @@ impl Account {
         registry: RegistryHost,
         identity: &str,
         kind: RequestKind,
+        trail: Option<Trail>,
     ) -> Self {
         let identity = identity.to_owned();
         Self {
@@ -47,7 +51,29 @@ impl Account {
             redirected: false,
             sent: false,
             good: false,
+            trail,
             reported: false,
+        }
+    }
+
+    /// Adds an answer to the trail.
+    pub(crate) fn answered(&self, code: u16) {
+        if let Some(trail) = &self.trail {
+            trail.answered(code);
+        }
+    }
+
+    /// Adds body bytes to the trail.
+    pub(crate) fn received(&self, bytes: u64) {
+        if let Some(trail) = &self.trail {
+            trail.received(bytes);
+        }
+    }
+
+    /// Notes the end of a body in the trail.
+    pub(crate) fn body_ended(&self) {
+        if let Some(trail) = &self.trail {
+            trail.body_ended();
         }
     }
 
@@ -55,6 +81,10 @@ impl Account {
     pub(crate) fn report(&mut self, class: Option<Class>) {
         if std::mem::replace(&mut self.reported, true) {
             return;
+        }
+        // The time of a token is part of the request that needed it.
+        if let Some(trail) = self.trail.as_ref().filter(|_| self.kind != RequestKind::Token) {
+            trail.took(&self.timings);
         }
         self.observer.observe(&Observation {
             registry: &self.registry,

@@ -26,6 +26,7 @@ use crate::client::walk::Walked;
 use crate::error::{Error, Reason};
 use crate::health::guard::Guard;
 use crate::observe::RequestKind;
+use crate::trail::Trail;
 use crate::upstream::{Endpoint, Outbound, Upstream};
 use crate::wire::authorities::Authorities;
 use crate::wire::body::{Promise, UpstreamBody};
@@ -69,7 +70,7 @@ impl Client {
         };
         Ok(Self {
             inner: Arc::new(inner),
-            behalf: Behalf { via: "".into(), caller: None, demand: Demand::NewPull },
+            behalf: Behalf { via: "".into(), caller: None, demand: Demand::NewPull, trail: None },
         })
     }
 
@@ -84,6 +85,18 @@ impl Client {
     #[must_use]
     pub fn for_demand(&self, demand: Demand) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { demand, ..self.behalf.clone() } }
+    }
+
+    /// The same client, which adds up on this trail what its calls cause.
+    #[must_use]
+    pub fn on_trail(&self, trail: &Trail) -> Self {
+        let trail = Some(trail.clone());
+        Self { inner: Arc::clone(&self.inner), behalf: Behalf { trail, ..self.behalf.clone() } }
+    }
+
+    /// The trail that its calls are added up on.
+    pub fn trail(&self) -> Option<&Trail> {
+        self.behalf.trail.as_ref()
     }
 
     /// The same client, with a caller's own token in place of our identity.
@@ -242,7 +255,12 @@ impl Client {
         if let Some(range) = range {
             request.headers.insert(header::RANGE, range.header());
         }
-        let slot = self.inner.blob_slot(deadline).await?;
+        let asked = Instant::now();
+        let slot = self.inner.blob_slot(deadline).await;
+        if let Some(trail) = self.trail() {
+            trail.slot(asked.elapsed());
+        }
+        let slot = slot?;
         let walked = self.inner.walk(&self.behalf, &request, |given| answer::blob_head(given, range)).await?;
         let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
         let (timings, quota) = (account.timings, account.quota.clone());

@@ -156,6 +156,7 @@ impl Walk<'_> {
             let sent = transport.send(&outgoing, &self.pool, &mut account.timings).await;
             account.sent |= sent.as_ref().err().is_none_or(|error| error.stage == outgoing.stage);
             let reply = sent?;
+            account.answered(reply.response.status().as_u16());
             *waited += reply.waited;
             return Ok(reply);
         }
@@ -163,6 +164,9 @@ impl Walk<'_> {
         let begun = Instant::now();
         let sent = transport.send(&outgoing, &self.pool, &mut Timings::default()).await;
         *waited += begun.elapsed();
+        if let Ok(reply) = &sent {
+            account.answered(reply.response.status().as_u16());
+        }
         sent.map_err(|error| {
             account.timings.add(self.request.stage, *waited);
             self.elsewhere(error)

@@ -14,6 +14,7 @@ use crate::client::connections::Connections;
 use crate::error::{Error, Evidence};
 use crate::health::guard::Guard;
 use crate::health::retry::RetryBudget;
+use crate::trail::Trail;
 use crate::upstream::{Outbound, Upstream};
 use crate::wire::pool::Pool;
 use crate::wire::transport::Transport;
@@ -27,6 +28,8 @@ pub(crate) struct Behalf {
     pub(crate) caller: Option<Caller>,
     /// The importance of the request.
     pub(crate) demand: Demand,
+    /// What it causes is added up here.
+    pub(crate) trail: Option<Trail>,
 }
 
 pub(crate) struct Inner {

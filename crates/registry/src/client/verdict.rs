@@ -49,6 +49,7 @@ impl Walk<'_> {
             account.timings.add(self.request.stage, begun.elapsed());
         }
         let mut body = body?;
+        account.received(body.bytes().len() as u64);
         let mut secrets = authorization.map(Authorization::secrets).unwrap_or_default();
         secrets.extend(signatures);
         if !parts.status.is_success() {

@@ -103,7 +103,8 @@ impl Walk<'_> {
 
     pub(crate) fn account(&self, kind: RequestKind) -> Account {
         let observer = Arc::clone(&self.inner.outbound.observer);
-        Account::new(observer, self.inner.upstream.registry.clone(), self.identity(), kind)
+        let trail = self.behalf.trail.clone();
+        Account::new(observer, self.inner.upstream.registry.clone(), self.identity(), kind, trail)
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

@@ -48,7 +48,12 @@ impl Walk<'_> {
         let ledger = &*self.inner.outbound.ledger;
         let (key, price) = (self.quota_key(), self.price(self.request.kind));
         let callers = self.caller_pause()?;
-        let asked = self.wait(&key, look, |rank, now| ledger.ask(&key, price, rank, now)).await?;
+        let begun = Instant::now();
+        let asked = self.wait(&key, look, |rank, now| ledger.ask(&key, price, rank, now)).await;
+        if let Some(trail) = &self.behalf.trail {
+            trail.held(begun.elapsed());
+        }
+        let asked = asked?;
         Ok(Admitted { ledger, key, counted: price.is_counted(), asked, callers, open: true })
     }
 

@@ -103,6 +103,9 @@ impl UpstreamBody {
         let length = bytes.len() as u64;
         self.received += length;
         self.promise.observer.received(&self.promise.registry, length);
+        if let Some(account) = &self.promise.account {
+            account.received(length);
+        }
         if let Some(announced) = self.promise.length.filter(|announced| self.received > *announced) {
             let message = format!("more than the {announced} bytes announced");
             return Err(self.failure(Class::Corrupt, Some(Reason::LongBody), &message));
@@ -147,6 +150,7 @@ impl UpstreamBody {
         self.promise.slot = None;
         if let Some(account) = &mut self.promise.account {
             account.timings.add(self.promise.stage, self.begun.elapsed());
+            account.body_ended();
             account.report(failure.map(|error| error.class));
         }
     }

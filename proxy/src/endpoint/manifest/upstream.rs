@@ -208,7 +208,11 @@ where
     V: Clone + Send + Sync + 'static,
     F: Future<Output = Result<V, Error>> + Send + 'static,
 {
+    let begun = Instant::now();
     let shared = work.run((key.clone(), None), &begin).await;
+    if let Some(trail) = asking.client.trail().filter(|_| !shared.led) {
+        trail.joined(begun.elapsed());
+    }
     let own = asking.pass.as_ref().map(Pass::identity);
     match (&shared.value, own) {
         (Some(Err(error)), Some(own)) if !shared.led && (is_of_identity(error) || is_withheld(error)) => {

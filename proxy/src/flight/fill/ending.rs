@@ -140,15 +140,11 @@ impl<O: Origin> Fill<O> {
     }
 
     /// True if the bytes of this fill may serve the next one. They may not if the upstream ignored a range, sent wrong
-    /// bytes lately, or cuts the body again after a fill that brought nothing.
+    /// bytes lately, or ended body after body before its length: such an upstream may also have sent wrong bytes, and
+    /// the next pull would fail because of them after the upstream has recovered.
     async fn is_trusted_after(&self, error: &Error) -> bool {
         let ignored = self.range_ignored || error.evidence.reason == Some(Reason::RangeIgnored);
-        !ignored && !self.is_cut_again(error).await && !self.is_doubtful().await
-    }
-
-    async fn is_cut_again(&self, error: &Error) -> bool {
-        let party = &self.lead.flight.party;
-        error.class == Class::Truncated && self.futility.has_failed(&self.source.digest, party).await
+        !ignored && error.class != Class::Truncated && !self.is_doubtful().await
     }
 
     async fn is_doubtful(&self) -> bool {

@@ -129,6 +129,7 @@ impl<O: Origin> Fill<O> {
                 Err(error) => match self.retry_in(&error, &mut patience) {
                     Some(pause) => {
                         self.events.fill_resumed(self.source.origin.registry(), error.class);
+                        self.source.origin.resumed();
                         sleep(pause).await;
                     }
                     None => return self.fail(error).await,

@@ -1,0 +1,49 @@
+//! What the manifests of a pull name.
+
+use std::sync::Arc;
+
+use oci::manifest::{Child, Kind};
+use oci::{Digest, Manifest};
+
+use super::object::PulledKind;
+
+/// A blob that an image manifest names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) digest: Digest,
+    pub(crate) kind: PulledKind,
+    pub(crate) media_type: Box<str>,
+    pub(crate) size: u64,
+}
+
+/// What a manifest names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// The blobs of an image.
+    Blobs(Arc<[Named]>),
+    /// The manifests of an index.
+    Manifests(Arc<[Digest]>),
+}
+
+impl Names {
+    /// Reads a manifest; `None` for what is none, or a part of one.
+    pub(crate) fn of(media_type: &str, bytes: &[u8]) -> Option<Self> {
+        Some(match Manifest::parse(media_type, bytes).ok()?.kind {
+            Kind::Image { config, layers } => {
+                let ours = layers.into_iter().filter(|layer| !layer.foreign);
+                let layers = ours.map(|layer| named(layer, PulledKind::Layer));
+                Self::Blobs(std::iter::once(named(config, PulledKind::Config)).chain(layers).collect())
+            }
+            Kind::Other { blobs } => {
+                Self::Blobs(blobs.into_iter().map(|blob| named(blob, PulledKind::Other)).collect())
+            }
+            Kind::Index { manifests } => {
+                Self::Manifests(manifests.into_iter().map(|child| child.digest).collect())
+            }
+        })
+    }
+}
+
+fn named(child: Child, kind: PulledKind) -> Named {
+    Named { digest: child.digest, kind, media_type: child.media_type.into(), size: child.size }
+}

@@ -1,0 +1,253 @@
+//! One manifest, configuration or layer of a pull, put together from the requests for it.
+
+use std::time::Duration;
+
+use oci::Digest;
+use registry::{Steps, Timings};
+use tokio::time::Instant;
+
+use super::named::Named;
+
+oci::labels! {
+    /// The kind of one object of a pull.
+    PulledKind {
+        /// A manifest that lists manifests by platform.
+        Index = "index";
+        /// A manifest of one image.
+        Manifest = "manifest";
+        /// The configuration of an image.
+        Config = "config";
+        /// A layer.
+        Layer = "layer";
+        /// A blob that no manifest of this pull names.
+        Other = "other";
+    }
+}
+
+oci::labels! {
+    /// Where an object came from, in rising order.
+    PulledFrom {
+        /// From the store.
+        Hit = "hit";
+        /// From an upstream transfer that another client began.
+        Joined = "joined";
+        /// From the upstream.
+        Miss = "miss";
+        /// A tag's answer as last known.
+        Stale = "stale";
+        /// A manifest names it, and the client never asked for it.
+        NotAsked = "not_asked";
+        /// It did not reach the client whole.
+        Failed = "failed";
+    }
+}
+
+/// One object of a pull. Times are those of all requests for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PulledObject {
+    /// The kind.
+    pub kind: PulledKind,
+    /// The digest; `None` if a tag was asked for and nothing answered.
+    pub digest: Option<Digest>,
+    /// The media type, if it is known.
+    pub media_type: Option<String>,
+    /// Size of the whole object in bytes, if it is known.
+    pub size: Option<u64>,
+    /// Where it came from.
+    pub from: PulledFrom,
+    /// From the begin of the pull to the first request for it.
+    pub began: Duration,
+    /// From that request to the first byte of a body sent to the client; without a body, to the last answer's head.
+    pub first_byte: Duration,
+    /// From the first to the last byte sent to the client.
+    pub transfer: Duration,
+    /// Body bytes sent to the client.
+    pub sent: u64,
+    /// Body bytes that these requests fetched from the upstream.
+    pub fetched: u64,
+    /// The time waited for another client's transfer or question.
+    pub fill_wait: Duration,
+    /// The time for which a quota or a budget held requests back.
+    pub quota_wait: Duration,
+    /// The time waited for a connection to the upstream among those that blobs may come by.
+    pub slot_wait: Duration,
+    /// The time waited for a token that another request was fetching.
+    pub token_wait: Duration,
+    /// The time of each stage of the upstream.
+    pub timings: Timings,
+    /// The time waited for the disk of the cache.
+    pub disk: Duration,
+    /// The time waited for the hash to agree, after the upstream's last byte.
+    pub verify: Duration,
+    /// How often the upstream's transfer broke and was continued.
+    pub resumes: u32,
+    /// When the last request for it ended, from the begin of the pull.
+    ended: Duration,
+}
+
+/// The part of one request in an object.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    /// True for a manifest, false for a blob.
+    pub(crate) is_manifest: bool,
+    /// The digest asked for, or answered.
+    pub(crate) digest: Option<Digest>,
+    /// The media type of a manifest that was answered.
+    pub(crate) media_type: Option<String>,
+    /// Size of the whole object, if it was answered.
+    pub(crate) size: Option<u64>,
+    /// Where it came from.
+    pub(crate) from: PulledFrom,
+    /// When the request's head was read.
+    pub(crate) began: Instant,
+    /// From there to the first byte of the body; without a body, to the answer's head.
+    pub(crate) first_byte: Duration,
+    /// From there to the last byte.
+    pub(crate) total: Duration,
+    /// Body bytes sent.
+    pub(crate) sent: u64,
+    /// The part of the time after the head in which the client waited for bytes of ours.
+    pub(crate) starved: Duration,
+    /// What the request caused upstream.
+    pub(crate) steps: Steps,
+}
+
+impl PulledObject {
+    /// An object that a manifest names and nobody asked for.
+    pub(super) fn not_asked(named: &Named) -> Self {
+        let mut object = Self::empty(named.kind, PulledFrom::NotAsked);
+        object.digest = Some(named.digest.clone());
+        object.describe(named);
+        object
+    }
+
+    /// The first request's part of an object, in a pull that began at `start`.
+    pub(super) fn new(piece: &Piece, start: Instant) -> Self {
+        let kind = if piece.is_manifest { PulledKind::Manifest } else { PulledKind::Other };
+        let mut object = Self::empty(kind, piece.from);
+        object.began = piece.began.saturating_duration_since(start);
+        object.add(piece, start);
+        object
+    }
+
+    fn empty(kind: PulledKind, from: PulledFrom) -> Self {
+        let zero = Duration::ZERO;
+        Self {
+            kind,
+            digest: None,
+            media_type: None,
+            size: None,
+            from,
+            began: zero,
+            first_byte: zero,
+            transfer: zero,
+            sent: 0,
+            fetched: 0,
+            fill_wait: zero,
+            quota_wait: zero,
+            slot_wait: zero,
+            token_wait: zero,
+            timings: Timings::default(),
+            disk: zero,
+            verify: zero,
+            resumes: 0,
+            ended: zero,
+        }
+    }
+
+    /// True if `piece` is of this object.
+    pub(super) fn is_of(&self, piece: &Piece) -> bool {
+        let is_manifest = matches!(self.kind, PulledKind::Manifest | PulledKind::Index);
+        is_manifest == piece.is_manifest
+            && (self.digest == piece.digest || is_manifest && self.digest.is_none())
+    }
+
+    /// Adds a further request's part.
+    pub(super) fn add(&mut self, piece: &Piece, start: Instant) {
+        let began = piece.began.saturating_duration_since(start);
+        self.digest = self.digest.take().or_else(|| piece.digest.clone());
+        self.size = self.size.or(piece.size);
+        if let Some(media_type) = &piece.media_type {
+            self.kind = manifest_kind(media_type);
+            self.media_type = Some(media_type.clone());
+        }
+        if self.sent == 0 {
+            self.first_byte = (began + piece.first_byte).saturating_sub(self.began);
+        }
+        self.sent = self.sent.saturating_add(piece.sent);
+        self.add_waits(piece, began < self.ended);
+        self.from = later(self.from, piece.from);
+        self.ended = self.ended.max(began + piece.total);
+        self.transfer = if self.sent == 0 {
+            Duration::ZERO
+        } else {
+            self.ended.saturating_sub(self.began + self.first_byte)
+        };
+    }
+
+    fn add_waits(&mut self, piece: &Piece, overlaps: bool) {
+        let steps = &piece.steps;
+        self.fetched = self.fetched.saturating_add(steps.received);
+        self.quota_wait += steps.held;
+        self.slot_wait += steps.slot;
+        self.token_wait += steps.token_wait;
+        self.resumes = self.resumes.saturating_add(steps.resumes);
+        self.timings.merge(&steps.timings);
+        let wait = steps.joined + piece.fill_wait();
+        // Ranges that one client asks for side by side wait for the same bytes.
+        self.fill_wait = if overlaps { self.fill_wait.max(wait) } else { self.fill_wait + wait };
+        if piece.from == PulledFrom::Hit && !piece.is_manifest {
+            self.disk += piece.starved;
+        }
+        self.verify += piece.verify();
+    }
+
+    /// Takes over the manifest's word on this object.
+    pub(super) fn describe(&mut self, named: &Named) {
+        self.kind = named.kind;
+        self.media_type = Some(named.media_type.to_string());
+        self.size = Some(named.size);
+    }
+}
+
+impl Piece {
+    /// The time in which a blob of another client's transfer was waited for: all but what the request did itself.
+    fn fill_wait(&self) -> Duration {
+        if self.is_manifest || self.from != PulledFrom::Joined {
+            return Duration::ZERO;
+        }
+        let own: Duration = self.steps.timings.iter().map(|(_, time)| time).sum();
+        (self.first_byte + self.starved).saturating_sub(own).min(self.total)
+    }
+
+    /// The time between the upstream's last byte and the client's last one, as far as the client waited in it.
+    fn verify(&self) -> Duration {
+        let Some(ended) =
+            self.steps.body_ended.filter(|_| self.from == PulledFrom::Miss && !self.is_manifest)
+        else {
+            return Duration::ZERO;
+        };
+        let after = (self.began + self.total).saturating_duration_since(ended);
+        // A small blob leaves after it was verified, so that its first byte was waited for too.
+        let waited = if self.sent == 0 { Duration::ZERO } else { self.first_byte + self.starved };
+        after.min(waited)
+    }
+}
+
+/// The kind of a manifest of this media type.
+fn manifest_kind(media_type: &str) -> PulledKind {
+    if media_type.contains("index") || media_type.contains("manifest.list") {
+        PulledKind::Index
+    } else {
+        PulledKind::Manifest
+    }
+}
+
+/// Where an object came from, after a further request: a success makes up for a failure, and the farthest source counts.
+fn later(before: PulledFrom, now: PulledFrom) -> PulledFrom {
+    match (before, now) {
+        (PulledFrom::Failed | PulledFrom::NotAsked, now) => now,
+        (_, PulledFrom::Failed) => PulledFrom::Failed,
+        (before, now) => before.max(now),
+    }
+}

@@ -1,0 +1,70 @@
+//! The client and repository whose requests belong together, and the request that may begin a pull.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use oci::{Digest, Reference, RegistryHost, Repository};
+
+/// The client and repository whose requests may belong to one pull. Clients behind one address are told apart by their
+/// user agents and by the names of their nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Puller {
+    pub(super) client: IpAddr,
+    /// Hash of user agent and node name: nobody can make the key large.
+    caller: u64,
+    pub(super) registry: RegistryHost,
+    pub(super) repository: Repository,
+}
+
+/// How a client calls itself: user agent and node name, empty where it sent none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Caller<'a> {
+    pub(crate) user_agent: &'a str,
+    /// As the header has it: not always text.
+    pub(crate) node: &'a [u8],
+}
+
+/// The object that a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// A manifest, with the wall time of the request's head: it may begin a pull.
+    Manifest(&'a Reference, SystemTime),
+    /// A blob.
+    Blob(&'a Digest),
+}
+
+impl Puller {
+    /// The client at this address, in this repository.
+    pub(crate) fn new(
+        client: IpAddr,
+        caller: Caller<'_>,
+        registry: RegistryHost,
+        repository: Repository,
+    ) -> Self {
+        let mut hasher = DefaultHasher::new();
+        caller.hash(&mut hasher);
+        Self { client, caller: hasher.finish(), registry, repository }
+    }
+}
+
+impl Caller<'_> {
+    /// The user agent, cut to what a record keeps.
+    pub(super) fn kept_agent(&self) -> String {
+        let mut end = self.user_agent.len().min(AGENT_MAX);
+        while !self.user_agent.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.user_agent[..end].to_owned()
+    }
+
+    /// The node name, cut to what a record keeps.
+    pub(super) fn kept_node(&self) -> Vec<u8> {
+        self.node[..self.node.len().min(NODE_MAX)].to_vec()
+    }
+}
+
+/// Bytes of a user agent that a record keeps.
+const AGENT_MAX: usize = 256;
+/// Bytes of a node name that a record keeps: the longest DNS name (RFC 1035).
+const NODE_MAX: usize = 253;

@@ -1,0 +1,60 @@
+//! A page of pulls, as a table or as JSON lines.
+
+use std::path::Path;
+
+use records::{Filter, PullSummary, Reader};
+
+use super::output::{Failure, print};
+use super::{json, words};
+use crate::admin::human::{count, size};
+use crate::cli::Output;
+
+/// Prints the page.
+pub(super) fn run(file: &Path, filter: &Filter, output: Output) -> Result<(), Failure> {
+    let page = Reader::open(file)?.pulls(filter)?;
+    match output {
+        Output::Json => page.pulls.iter().try_for_each(|pull| print(&json::line(pull))),
+        Output::Text if page.pulls.is_empty() => print("no pulls\n"),
+        Output::Text => {
+            let more = if page.next.is_some() { ", and more: --limit lists up to 1000" } else { "" };
+            print(&format!("{}{}{more}\n", table(&page.pulls), count(page.pulls.len(), "pull")))
+        }
+    }
+}
+
+fn table(pulls: &[PullSummary]) -> String {
+    let rows: Vec<[String; COLUMNS]> =
+        std::iter::once(HEADER.map(str::to_owned)).chain(pulls.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+/// One line of a table whose columns have at least these widths.
+pub(super) fn line(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
+    let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+    format!("{}\n", cells.join("  ").trim_end())
+}
+
+/// The cells of one pull, in the order of [`HEADER`].
+pub(super) fn row(summary: &PullSummary) -> [String; COLUMNS] {
+    let pull = &summary.pull;
+    let who = pull.node.as_ref().map_or_else(|| pull.client.to_string(), ToString::to_string);
+    [
+        words::id(pull),
+        words::time(pull.start),
+        words::image(pull),
+        who,
+        words::outcome(pull),
+        words::span(pull.duration),
+        size(pull.sent),
+        size(pull.fetched),
+        summary.bottleneck.to_string(),
+    ]
+}
+
+/// The number of columns.
+pub(super) const COLUMNS: usize = 9;
+/// The heads of the columns.
+pub(super) const HEADER: [&str; COLUMNS] =
+    ["ID", "START", "IMAGE", "NODE", "OUTCOME", "TIME", "SENT", "FETCHED", "BOTTLENECK"];
