@@ -50,7 +50,8 @@ async fn a_pull_of_containerd_is_one_record_cold_and_stale_and_after_the_end() {
     assert!(objects.iter().all(|object| object.1 == "miss"), "{shown:#}");
     let mut held: Vec<_> = node.blobs();
     let mut layers: Vec<_> = objects[1..].iter().map(|object| (object.2.clone(), object.3)).collect();
-    (held.sort(), layers.sort());
+    held.sort();
+    layers.sort();
     assert_eq!(layers, held, "each blob with its bytes, as the registry has it");
     assert_eq!(cold["fetched_bytes"].as_u64(), Some(sent), "{shown:#}");
     assert!(cold["status_codes"]["200"].as_u64() >= Some(5), "{shown:#}");
