@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use loadtest::image::Image;
-use loadtest::registry::{Registry, Rule, TooMany};
+use loadtest::registry::{At, Registry, Rule, TooMany};
+use loadtest::tls::Authority;
 use serde_json::Value;
 use support::process::Process;
-use support::{Containerd, Pullgate, Release, Scratch, Skopeo};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo};
 
 use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
@@ -106,6 +107,75 @@ async fn a_pull_that_fails_by_429_is_a_record_with_class_and_stage() {
     assert!(records.pulls(&["--outcome", "hit"]).await.is_empty());
     let written = pullgate.metrics().await.sum("pullgate_records_written_total", &[]);
     assert_eq!(written, 1.0);
+}
+
+/// A node whose every request for an image fails here, and that has no way around pullgate, leaves one record.
+#[tokio::test]
+async fn a_pull_that_fails_is_one_record_whatever_its_client_asks_meanwhile() {
+    type Fault = fn(&Image) -> Rule;
+    let faults: [(Fault, &str, &str); 3] = [
+        (|_| Rule::any().too_many_requests(TooMany::HubQuota), "rate_pull_quota", "manifest_head"),
+        (|_| Rule::any().close(), "connect_reset", "manifest_head"),
+        (
+            |image| Rule::blob().reference(&image.largest_layer().digest).flip(At::Half),
+            "corrupt",
+            "blob_transfer",
+        ),
+    ];
+    for (seed, (fault, class, stage)) in (40..).zip(faults) {
+        let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+        let image = Image::with_layers(seed, &[300_000, 2000]);
+        registry.add_image("library/app", "1", &image);
+        registry.fault(fault(&image));
+        let mut pullgate = setup::pullgate(&scratch, &registry.url()).await;
+        let hosts = HostsDir::new(&scratch);
+        hosts.only(REGISTRY, &pullgate.url());
+        let containerd = Containerd::start(Release::System, &scratch).await;
+        containerd.pull(&format!("{REGISTRY}/{APP}"), &hosts).await.failed();
+        assert!(pullgate.stop().await.success());
+
+        let records = Records::of(&scratch, cache(&scratch));
+        let failed = records.when(1).await.remove(0);
+        assert_eq!(
+            (&failed["outcome"], &failed["class"], &failed["stage"]),
+            (&"failed".into(), &class.into(), &stage.into()),
+            "{failed:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pull_from_a_registry_with_an_unknown_authority_is_one_failed_record() {
+    let scratch = Scratch::new();
+    let registry = Registry::start_tls(Authority::new().for_loopback()).await.unwrap();
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    pullgate.head(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
+    pullgate.get(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
+    let failed = records.when(1).await.remove(0);
+    assert_eq!((&failed["class"], &failed["stage"]), (&"tls_unknown_ca".into(), &"tls".into()), "{failed:#}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_a_layer_has_abandoned_its_pull() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    let image = Image::builder(45).plain_layer_of(8 << 20).finish();
+    registry.add_image("library/app", "1", &image);
+    let layer = image.largest_layer();
+    registry.fault(Rule::blob().reference(&layer.digest).rate(4_000_000));
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    let get = |path: String| pullgate.get(&format!("/v2/library/app/{path}?ns={REGISTRY}"));
+    get("manifests/1".to_owned()).send().await;
+    let mut reading = get(format!("blobs/{}", layer.digest)).open().await;
+    reading.read(1000).await;
+    drop(reading);
+
+    let left = records.when(1).await.remove(0);
+    assert_eq!((&left["outcome"], &left["class"]), (&"abandoned".into(), &Value::Null), "{left:#}");
+    let objects = objects(&records.show(&left).await);
+    let layer = objects.iter().find(|object| object.2 == layer.digest).unwrap();
+    assert!(layer.1 == "failed" && layer.3 >= 1000 && layer.3 < 8 << 20, "{objects:?}");
 }
 
 #[tokio::test]
