@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use loadtest::image::Image;
-use loadtest::registry::{Registry, Rule, TooMany};
+use loadtest::registry::{At, Registry, Rule, TooMany};
+use loadtest::tls::Authority;
 use serde_json::Value;
 use support::process::Process;
-use support::{Containerd, Pullgate, Release, Scratch, Skopeo};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo};
 
 use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
@@ -50,7 +51,8 @@ async fn a_pull_of_containerd_is_one_record_cold_and_stale_and_after_the_end() {
     assert!(objects.iter().all(|object| object.1 == "miss"), "{shown:#}");
     let mut held: Vec<_> = node.blobs();
     let mut layers: Vec<_> = objects[1..].iter().map(|object| (object.2.clone(), object.3)).collect();
-    (held.sort(), layers.sort());
+    held.sort();
+    layers.sort();
     assert_eq!(layers, held, "each blob with its bytes, as the registry has it");
     assert_eq!(cold["fetched_bytes"].as_u64(), Some(sent), "{shown:#}");
     assert!(cold["status_codes"]["200"].as_u64() >= Some(5), "{shown:#}");
@@ -105,6 +107,75 @@ async fn a_pull_that_fails_by_429_is_a_record_with_class_and_stage() {
     assert!(records.pulls(&["--outcome", "hit"]).await.is_empty());
     let written = pullgate.metrics().await.sum("pullgate_records_written_total", &[]);
     assert_eq!(written, 1.0);
+}
+
+/// A node whose every request for an image fails here, and that has no way around pullgate, leaves one record.
+#[tokio::test]
+async fn a_pull_that_fails_is_one_record_whatever_its_client_asks_meanwhile() {
+    type Fault = fn(&Image) -> Rule;
+    let faults: [(Fault, &str, &str); 3] = [
+        (|_| Rule::any().too_many_requests(TooMany::HubQuota), "rate_pull_quota", "manifest_head"),
+        (|_| Rule::any().close(), "connect_reset", "manifest_head"),
+        (
+            |image| Rule::blob().reference(&image.largest_layer().digest).flip(At::Half),
+            "corrupt",
+            "blob_transfer",
+        ),
+    ];
+    for (seed, (fault, class, stage)) in (40..).zip(faults) {
+        let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+        let image = Image::with_layers(seed, &[300_000, 2000]);
+        registry.add_image("library/app", "1", &image);
+        registry.fault(fault(&image));
+        let mut pullgate = setup::pullgate(&scratch, &registry.url()).await;
+        let hosts = HostsDir::new(&scratch);
+        hosts.only(REGISTRY, &pullgate.url());
+        let containerd = Containerd::start(Release::System, &scratch).await;
+        containerd.pull(&format!("{REGISTRY}/{APP}"), &hosts).await.failed();
+        assert!(pullgate.stop().await.success());
+
+        let records = Records::of(&scratch, cache(&scratch));
+        let failed = records.when(1).await.remove(0);
+        assert_eq!(
+            (&failed["outcome"], &failed["class"], &failed["stage"]),
+            (&"failed".into(), &class.into(), &stage.into()),
+            "{failed:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pull_from_a_registry_with_an_unknown_authority_is_one_failed_record() {
+    let scratch = Scratch::new();
+    let registry = Registry::start_tls(Authority::new().for_loopback()).await.unwrap();
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    pullgate.head(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
+    pullgate.get(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
+    let failed = records.when(1).await.remove(0);
+    assert_eq!((&failed["class"], &failed["stage"]), (&"tls_unknown_ca".into(), &"tls".into()), "{failed:#}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_a_layer_has_abandoned_its_pull() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    let image = Image::builder(45).plain_layer_of(8 << 20).finish();
+    registry.add_image("library/app", "1", &image);
+    let layer = image.largest_layer();
+    registry.fault(Rule::blob().reference(&layer.digest).rate(4_000_000));
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    let get = |path: String| pullgate.get(&format!("/v2/library/app/{path}?ns={REGISTRY}"));
+    get("manifests/1".to_owned()).send().await;
+    let mut reading = get(format!("blobs/{}", layer.digest)).open().await;
+    reading.read(1000).await;
+    drop(reading);
+
+    let left = records.when(1).await.remove(0);
+    assert_eq!((&left["outcome"], &left["class"]), (&"abandoned".into(), &Value::Null), "{left:#}");
+    let objects = objects(&records.show(&left).await);
+    let layer = objects.iter().find(|object| object.2 == layer.digest).unwrap();
+    assert!(layer.1 == "failed" && layer.3 >= 1000 && layer.3 < 8 << 20, "{objects:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oci::manifest::{Child, Kind};
 use oci::{Digest, Manifest};
 
-use super::object::PulledKind;
+use super::kinds::PulledKind;
 
 /// A blob that an image manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use oci::{Class, Digest, ImageName, Reference, Stage};
 use tokio::time::Instant;
 
+use super::kinds::{PulledFrom, PulledKind};
 use super::named::{Named, Names};
-use super::object::{Piece, PulledFrom, PulledKind, PulledObject};
+use super::object::{Piece, PulledObject};
 use super::outcome::PullOutcome;
 use super::puller::{Caller, Puller};
 use super::record::PullRecord;

@@ -8,8 +8,9 @@ use oci::{Class, Digest, Reference, Stage};
 use registry::Trail;
 use tokio::time::Instant;
 
+use super::kinds::PulledFrom;
 use super::named::Names;
-use super::object::{Piece, PulledFrom};
+use super::object::Piece;
 use super::open::OpenPulls;
 use super::outcome::PullOutcome;
 use super::puller::{Caller, Puller, Wanted};

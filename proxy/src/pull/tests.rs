@@ -1,3 +1,5 @@
+//! Orders of requests, and the records that come of them.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,8 +9,9 @@ use oci::{Class, Digest, Reference, Stage};
 use registry::Steps;
 use tokio::time::Instant;
 
+use super::kinds::{PulledFrom, PulledKind};
 use super::named::{Named, Names};
-use super::object::{Piece, PulledFrom, PulledKind};
+use super::object::Piece;
 use super::outcome::PullOutcome;
 use super::puller::{Caller, Puller, Wanted};
 use super::pulling::{End, Got, QUIET, QUIET_AFTER_FAILURE};

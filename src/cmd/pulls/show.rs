@@ -88,7 +88,11 @@ fn times(object: &ObjectRecord) -> String {
     }
     let wait = waited(object);
     let first_byte = object.first_byte.saturating_sub(wait);
-    let rate = object.client_throughput().map(|rate| format!(", {}/s", size(rate))).unwrap_or_default();
+    let rate = object
+        .client_throughput()
+        .filter(|_| object.transfer >= RATE_FROM)
+        .map(|rate| format!(", {}/s", size(rate)))
+        .unwrap_or_default();
     let resumes =
         if object.resumes > 0 { format!(", resumed {} times", object.resumes) } else { String::new() };
     format!(
@@ -149,6 +153,8 @@ impl Scale {
     }
 }
 
+/// The rate of a shorter transfer says nothing: its bytes are only on their way into the kernel.
+const RATE_FROM: Duration = Duration::from_millis(10);
 /// The columns of a bar.
 const BAR: usize = 32;
 const WAIT: char = '.';

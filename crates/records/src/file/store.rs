@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 /// The suffixes of a database and of the files that SQLite creates beside it.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// The mode of the files: they name images, nodes and clients.
+const PRIVATE: u32 = 0o600;
 /// The page size of the database, which is SQLite's default.
 const PAGE_SIZE: u64 = 4096;
 
@@ -90,7 +92,7 @@ impl Store {
 
 fn take_lock(file: &Path) -> Result<File, OpenError> {
     let path = beside(file, ".lock");
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(PRIVATE).open(&path);
     let lock = opened.map_err(|source| match source.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
             OpenError::ReadOnly { file: file.into() }
@@ -104,10 +106,19 @@ fn take_lock(file: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Makes the file if there is none. SQLite would make it readable for all, and gives its companions the mode of the file.
+///
+/// An existing file is not opened: closing it would give up SQLite's locks on it (fcntl(2) locks belong to the process).
+fn make_private(file: &Path) {
+    // SQLite tells what is wrong, if this fails.
+    let _made = OpenOptions::new().create_new(true).write(true).mode(PRIVATE).open(file);
+}
+
 fn connect(settings: &Settings) -> Result<(Connection, JournalMode), SchemaError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let was_cut = ends_within_a_page(&settings.file);
+    make_private(&settings.file);
     let mut connection = Connection::open_with_flags(&settings.file, flags)?;
     connection.busy_timeout(settings.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(64);

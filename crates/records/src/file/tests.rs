@@ -1,6 +1,7 @@
 //! Writing to real files: what is kept, what is lost and counted.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +60,21 @@ fn corrupt_files(settings: &Settings) -> Vec<PathBuf> {
         name.contains(".corrupt-") && name.ends_with(|last: char| last.is_ascii_digit())
     };
     paths.filter(is_moved).collect()
+}
+
+#[test]
+fn the_files_are_for_their_user_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let recorder = open(&settings);
+    recorder.record(pull(0));
+    assert!(recorder.flush(LONG));
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap()).collect();
+    assert!(files.len() >= 4, "the database, its log, its index, the lock");
+    for file in files {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", file.path().display());
+    }
 }
 
 #[test]
