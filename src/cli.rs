@@ -1,13 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
 use crate::process::lines::LogFormat;
+use crate::pulls::read;
 
 /// A pull-through registry mirror that measures every pull, and a prober that pulls before the kubelet has to.
 ///
@@ -185,7 +185,7 @@ pub(crate) enum ShowPull {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ListPulls {
     /// Only pulls of the last `30m`, `2h` or `7d`, or since a time: `2026-11-30T12:00:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    #[arg(long, value_name = "TIME", value_parser = read::since)]
     pub(crate) since: Option<Timestamp>,
     /// Only pulls of this registry, as in image names.
     #[arg(long, value_name = "HOST")]
@@ -197,7 +197,7 @@ pub(crate) struct ListPulls {
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,
     /// Only pulls that ended like this: hit, joined, miss, stale, challenged, absent, abandoned, refused or failed.
-    #[arg(long, value_parser = outcome)]
+    #[arg(long, value_parser = read::outcome)]
     pub(crate) outcome: Option<PullOutcome>,
     /// Only pulls that failed: absent, refused or failed.
     #[arg(long)]
@@ -206,36 +206,13 @@ pub(crate) struct ListPulls {
     #[arg(long, conflicts_with = "follow")]
     pub(crate) slowest: bool,
     /// The most pulls to list: 1 to 1000.
-    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = limit, allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = read::limit, allow_negative_numbers = true)]
     pub(crate) limit: Limit,
     /// Print each further pull when it has ended, until interrupted.
     #[arg(short, long)]
     pub(crate) follow: bool,
 }
 
-fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "give a time before now (30m, 2h, 7d) or a date (2026-11-30T12:00:00Z)".to_owned();
-    if let Some(ago) = config::units::duration(text) {
-        let too_long = || format!("records are kept for {} at most", config::units::show_duration(SINCE_MAX));
-        return (ago <= SINCE_MAX)
-            .then(|| Timestamp::from(SystemTime::now()).earlier(ago))
-            .ok_or_else(too_long);
-    }
-    humantime::parse_rfc3339_weak(text).map(Timestamp::from).map_err(|_| wrong())
-}
-
-fn limit(text: &str) -> Result<Limit, String> {
-    let number: i64 = text.parse().map_err(|_| "give a whole number".to_owned())?;
-    Limit::new(number).map_err(|error| error.to_string())
-}
-
-fn outcome(text: &str) -> Result<PullOutcome, String> {
-    let known = || PullOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>().join(", ");
-    text.parse().map_err(|_| format!("give one of: {}", known()))
-}
-
-/// The longest time that `--since` reaches back: ten years, the most that `records.max_age` may be.
-const SINCE_MAX: Duration = Duration::from_secs(3650 * 86_400);
 /// The name of the program.
 pub(crate) const NAME: &str = "pullgate";
 /// The heading of the options of all commands.

@@ -15,6 +15,7 @@ mod admin;
 mod cli;
 mod cmd;
 mod process;
+mod pulls;
 mod run;
 
 use std::process::ExitCode;

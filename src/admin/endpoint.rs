@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::api::ApiAnswer;
 use super::page;
 use super::status::StatusView;
 use crate::process::accept::accept;
@@ -80,6 +81,7 @@ impl Sources {
         }
         match request.uri().path() {
             "/metrics" => self.metrics().await,
+            path if path.starts_with(API) => self.api(path, request.uri().query().unwrap_or_default()).await,
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readyz(),
             "/status.json" => self.status(),
@@ -87,7 +89,10 @@ impl Sources {
                 "text/html; charset=utf-8",
                 page::render(&self.status_view.look(self.readiness.phase())),
             ),
-            _ => text(StatusCode::NOT_FOUND, "try /, /status.json, /metrics, /livez or /readyz\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "try /, /status.json, /api/v1/openapi.json, /metrics, /livez or /readyz\n",
+            ),
         }
     }
 
@@ -103,6 +108,20 @@ impl Sources {
             Err(error) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics cannot be rendered: {error}\n"))
             }
+        }
+    }
+
+    async fn api(&self, path: &str, query: &str) -> Response<Full<Bytes>> {
+        let api = self.status_view.api();
+        let (path, query) = (path[API.len()..].to_owned(), query.to_owned());
+        let answered = tokio::task::spawn_blocking(move || api.answer(&path, &query)).await;
+        match answered {
+            Ok(ApiAnswer { status, body }) => {
+                let mut response = document("application/json", body);
+                *response.status_mut() = status;
+                response
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no answer: {error}\n")),
         }
     }
 
@@ -145,6 +164,8 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     response
 }
 
+/// The paths that [`super::api`] answers.
+const API: &str = "/api/v1/";
 /// Most connections at once: enough for people, probes and a few scrapers.
 const CONNECTIONS_MAX: usize = 64;
 /// The time limit for the headers of one request.

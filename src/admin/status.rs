@@ -10,6 +10,7 @@ use registry::ledger::Outlook;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::api::Api;
 use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
@@ -184,6 +185,11 @@ impl StatusView {
     fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
         let others = [self.shared.refused.warning(), self.shared.records.warning()];
         cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).collect()
+    }
+
+    /// The record file, as the API may show it.
+    pub(crate) fn api(&self) -> Api {
+        Api { file: self.shared.records.file(), names: self.names }
     }
 
     /// Takes a snapshot.
