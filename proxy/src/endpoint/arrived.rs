@@ -47,7 +47,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) peer: Option<IpAddr>,
     /// The limit on each client's upstream requests.
     pub(crate) fairness: &'a Fairness,
-    /// True once the request has had its turn.
+    /// True once the request has waited for its turn (see [`Arrived::turn`]).
     pub(crate) has_turn: AtomicBool,
     /// The wall time of the request, for the age of records.
     pub(crate) now: SystemTime,

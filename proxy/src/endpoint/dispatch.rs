@@ -76,7 +76,7 @@ impl Dispatch {
             return ready.held.answer(routed.verb, arrived.range, Outcome::Hit, None);
         }
         let asking = Asking::new(arrived, admitted);
-        // Every call below keeps the deadline by itself. This timeout is for a call that fails to.
+        // Every call below keeps the deadline by itself. This timeout ends a call that does not.
         match timeout_at(asking.deadline + OVERRUN, self.by_endpoint(&asking, &routed.request)).await {
             Ok(Err(failure)) => Err(self.gate.explained(&asking, asking.pass.as_ref(), failure)),
             Ok(result) => result,
@@ -127,7 +127,7 @@ impl Dispatch {
         }
     }
 
-    /// The kept answer of a moment ago, if all clients may have it and it is still valid. Nothing has to be waited for.
+    /// The kept answer of a moment ago, if all clients may have it and it is still valid. It is sent without waiting.
     pub(crate) fn again(
         &self,
         routed: &Routed,

@@ -1,8 +1,8 @@
 //! Manifests that were answered a moment ago, by the target of the request.
 //!
-//! Nodes ask for the same few manifests in bursts. A hit is kept for [`READY_FOR`] as the answer to its target, so that
-//! no name has to be parsed, no path hashed and no record found. A kept answer is valid only while its upstream is
-//! configured as before, the tag's record is fresh, and no content has left the store.
+//! Nodes ask for the same few manifests in bursts. A hit is kept for [`READY_FOR`] as the answer to its target. The
+//! next request then needs no parsing of names, no hashing of paths and no look-up of records. A kept answer is valid
+//! only while its upstream is configured as before, the tag's record is fresh, and no content has left the store.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -34,7 +34,7 @@ pub(crate) struct Ready {
     pub(crate) record: Option<TagRecord>,
     /// The blobs that the manifest names. `None` for an index.
     pub(crate) names: Option<Arc<[Digest]>>,
-    /// The store's count of departures at that time.
+    /// The store's count of content that left it (`Store::departures`), from when the answer was kept.
     pub(crate) departures: u64,
     /// The headers of the answer.
     pub(crate) headers: KnownHeaders,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use oci::Digest;
 use tokio::time::Instant;
 
-/// A lossy memory of bounded size, without a lock. Each slot holds its latest entry. A lost entry, or two clients in
-/// one slot, cost one check too few or too many.
+/// A lossy memory of bounded size, without a lock. Each slot holds its latest entry. If an entry is lost, or two
+/// clients share a slot, there is one check too few or too many.
 pub(crate) struct Repeats {
     /// Upper bits: the hash of client and blob. Lower [`SECONDS_BITS`]: seconds since `began`.
     slots: Box<[AtomicU64]>,

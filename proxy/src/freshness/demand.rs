@@ -1,5 +1,5 @@
-//! The urgency of an upstream request. It depends on whether the pull has begun, whether a stored answer would do, and
-//! whether a client waits.
+//! The urgency of an upstream request. It depends on whether the pull has begun, whether a stored answer could be sent
+//! in its place, and whether a client waits.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Begun {
         }
     }
 
-    /// The rank of a request by digest for a manifest that is not in the store.
+    /// The urgency of a request by digest for a manifest that is not in the store.
     pub(crate) async fn demand(&self, asking: &Asking<'_>, digest: &Digest) -> Demand {
         let key = key(asking, digest.clone());
         if self.0.get(&key).await.is_some() { Demand::InProgress } else { Demand::NewPull }

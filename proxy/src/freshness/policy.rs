@@ -55,7 +55,8 @@ impl Freshness {
     /// The staleness with which a record may be answered although the upstream failed with `error`. `None` if the
     /// record must not be answered.
     ///
-    /// An upstream's own "not found" is believed, now or from its last answer, unless the operator keeps removed tags.
+    /// The upstream's own "not found" is believed, whether it comes now or came with its last answer, unless the
+    /// operator keeps removed tags.
     /// A refusal of our identity is not believed, because the client may have access. With `has_tag`, "not found" for
     /// the manifest is not believed either: the upstream has just named the manifest, and one of its replicas lags.
     pub(crate) fn excuse(
@@ -242,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_does_not_bring_back_what_the_upstream_said_was_gone() {
+    fn an_outage_does_not_bring_back_a_removed_tag() {
         let failing = error(Class::Registry5xx, Some(500));
         assert_eq!(FRESHNESS.excuse(&gone(0), &failing, false, at(1)), None);
     }
 
     #[test]
-    fn what_was_removed_is_kept_for_good_if_the_operator_says_so() {
+    fn a_removed_tag_is_kept_for_good_if_the_operator_says_so() {
         let keeping = Freshness { keep_removed: true, ..FRESHNESS };
         let absent = error(Class::ManifestUnknown, Some(404));
         let kept = staleness(1_000_000, Stale::Removed(Class::ManifestUnknown));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_compared_with_what_is_held() {
+    fn an_answer_is_compared_with_the_record() {
         let (held, other) = (Digest::sha256(b"held"), Digest::sha256(b"other"));
         let record = record(0);
         for (known, digest, stale, checked) in [

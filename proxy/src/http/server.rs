@@ -192,8 +192,8 @@ where
     part(connection.into_parts().io.into_inner().into_inner()).await;
 }
 
-/// Sends FIN first, and then reads the client's further bytes for a moment: unread bytes would turn the close into a
-/// reset.
+/// Closes the connection. It sends FIN first, and then reads the client's further bytes for a moment, because unread
+/// bytes would turn the close into a reset.
 async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
     let farewell = async {
         stream.shutdown().await?;
@@ -224,7 +224,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// takes 2 MB for each of a thousand slow clients, and then has no memory for the others. Bytes that are sent and not
 /// yet acknowledged are not limited, so paths with a long delay stay as fast as before.
 const UNSENT_MAX: u32 = 256 * 1024;
-/// The most encrypted bytes that wait for a client: two records. A thousand slow clients each hold this much.
+/// The most encrypted bytes that wait for one client: two TLS records. The limit is small, because there may be a
+/// thousand slow clients.
 const TLS_UNSENT_MAX: usize = 32 * 1024;
 /// The most header lines of a request.
 const HEADERS_MAX: usize = 64;

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_some_layers_ends_its_pull_by_going_quiet_and_the_silence_is_not_counted() {
+    fn the_pull_of_a_node_that_has_some_layers_ends_when_it_is_quiet_and_the_silence_is_not_counted() {
         let (mut pulls, node) = (Pulls::default(), node());
         let began = with_manifest(&mut pulls, &node, &[1, 2]);
         assert!(pulls.began(&node, None, after(began, 2)));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_manifest_there_is_nothing_to_wait_for() {
+    fn a_pull_ends_if_its_manifest_cannot_be_served() {
         let (mut pulls, node) = (Pulls::default(), node());
         let now = Instant::now();
         for outcome in [PullOutcome::Absent, PullOutcome::Failed] {
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_and_repositories_are_told_apart() {
+    fn pulls_of_different_clients_and_repositories_are_separate() {
         let mut pulls = Pulls::default();
         let now = Instant::now();
         for (client, agent, repository) in [
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_while_too_many_are_open_is_not_followed() {
+    fn a_pull_that_begins_while_too_many_are_open_is_not_recorded() {
         let mut pulls = Pulls::default();
         let now = Instant::now();
         for number in 0..OPEN_MAX {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_that_is_met_leaves_no_mark_on_the_pull() {
+    fn an_answered_challenge_does_not_change_the_outcome_of_the_pull() {
         let (mut pulls, node) = (Pulls::default(), node());
         let now = Instant::now();
         let challenged = || end(PullOutcome::of(Outcome::Refused, 401), Got::Nothing);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_s_own_no_is_absent_and_not_a_miss() {
+    fn a_404_of_the_upstream_is_absent_and_not_a_miss() {
         assert_eq!(PullOutcome::of(Outcome::Miss, 404), PullOutcome::Absent);
         assert_eq!(PullOutcome::of(Outcome::Miss, 200), PullOutcome::Miss);
     }

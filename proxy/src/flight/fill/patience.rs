@@ -1,4 +1,4 @@
-//! Retries of a fill: a few without progress, each after a longer pause.
+//! Limits the retries of a fill. Without progress there are few retries, each after a longer pause.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub(super) struct Patience {
     failures: usize,
     /// The number of bytes that had come at the last progress.
     mark: u64,
-    /// The time spent since then waiting for a paused upstream.
+    /// The time spent waiting for a paused upstream since the last progress.
     sat_out: Duration,
 }
 
