@@ -89,7 +89,7 @@ pub(crate) struct LastFailure {
     pub(crate) fix: &'static str,
     /// Seconds since then.
     pub(crate) seconds: u64,
-    /// True if no request has succeeded since, and the failure is one of the registry, of the way to it, or of our
+    /// True if no request has succeeded since, and the cause lies in the registry, in the network to it, or in our
     /// access to it.
     pub(crate) current: bool,
 }
@@ -255,7 +255,7 @@ fn quota(outlook: &Outlook) -> QuotaSeen {
 
 fn last_failure(seen: &LastSeen) -> Option<LastFailure> {
     let FailureSeen { class, kind, at } = seen.last_failure?;
-    // An image that does not exist and a full disk of ours say nothing of the registry.
+    // If an image does not exist or our disk is full, the registry is not at fault.
     let elsewhere = matches!(class.rules().family, Family::Content | Family::Capacity);
     Some(LastFailure {
         class: class.as_str(),

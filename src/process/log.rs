@@ -40,7 +40,7 @@ pub(crate) fn install(format: LogFormat, level: Option<&str>, usual: &str) -> Re
     Ok(())
 }
 
-/// Tells where a part listens.
+/// Prints or logs the address at which a part of the process listens.
 pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     match format() {
         LogFormat::Text => eprintln!("pullgate: {part} listening on {address}"),

@@ -82,7 +82,7 @@ struct Series {
 /// The state of the quota series of one identity and source.
 struct QuotaSeries {
     heard: Instant,
-    /// True if the gauge holds a forecast, which must be cleared when none can be made.
+    /// True if the gauge holds a forecast. The gauge is cleared when no forecast can be made.
     forecast: bool,
 }
 
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_clears_the_gauges_of_what_is_no_longer_configured() {
+    fn a_reload_clears_the_gauges_of_registries_that_are_no_longer_configured() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
