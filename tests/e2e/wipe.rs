@@ -94,7 +94,7 @@ fn wipe(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_wiped_folder_is_a_cold_cache_that_the_running_instance_still_holds() {
+async fn after_a_wipe_the_cache_is_cold_and_the_instance_still_holds_the_folder() {
     let ways: [(_, fn(&Path)); 3] = [
         ("all that is in it", wipe),
         ("the folder itself", |folder| fs::remove_dir_all(folder).unwrap()),
@@ -154,7 +154,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_layer_on_its_way_while_the_folder_is_wiped_arrives_whole_and_is_kept_the_next_time() {
+async fn a_layer_that_is_sent_during_a_wipe_arrives_whole_and_is_stored_the_next_time() {
     let world = World::start().await;
     let layer = world.image.largest_layer();
     let gate = Gate::new();
@@ -176,7 +176,7 @@ async fn a_layer_on_its_way_while_the_folder_is_wiped_arrives_whole_and_is_kept_
 }
 
 #[tokio::test]
-async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until_that_is_gone() {
+async fn an_instance_that_loses_its_wiped_folder_stores_nothing_until_the_other_instance_has_ended() {
     let world = World::start().await;
     world.pull_until_kept().await;
 
@@ -209,7 +209,7 @@ async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until
 }
 
 #[tokio::test]
-async fn wiped_again_and_again_under_load_no_client_has_a_wrong_byte_and_no_file_a_wrong_name() {
+async fn repeated_wipes_under_load_give_no_client_a_wrong_byte_and_no_file_a_wrong_name() {
     let world = World::start().await;
     let images: Vec<_> = (60..66).map(|seed| Image::with_layers(seed, &[300_000, 5_000])).collect();
     for (at, image) in images.iter().enumerate() {

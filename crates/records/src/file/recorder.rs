@@ -16,8 +16,8 @@ use crate::record::pull::PullRecord;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
 
-/// Maximum number of objects of all pulls in the queue. It bounds the memory of the queue, because pulls differ in their
-/// number of objects.
+/// Maximum number of objects of all pulls in the queue. It bounds the memory of the queue, because pulls differ in
+/// their number of objects.
 const QUEUED_OBJECTS_MAX: usize = 65_536;
 
 /// Sends records to the thread that writes them. Dropping it waits for the queue, for at most

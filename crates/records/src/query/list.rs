@@ -1,8 +1,8 @@
 //! Pages of pulls.
 //!
 //! The page is found in a single index that holds every column of a filter; only the pulls of the page are read from
-//! their tables. Pulls of rarely pulled images are found by image. A filter that matches few pulls costs one scan of the
-//! index.
+//! their tables. Pulls of rarely pulled images are found by image. A filter that matches few pulls costs one scan of
+//! the index.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
