@@ -134,7 +134,8 @@ pub(crate) struct QuotaSeen {
     /// Requests that may still be sent; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if none of it is being spent.
+    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if none of the
+    /// quota is being spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
     /// Requests counted against the quota that are in flight or held.

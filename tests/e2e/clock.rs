@@ -50,13 +50,13 @@ impl World {
         })
         .await;
         world.pullgate.stop().await;
-        world.put_the_folder_off(was);
+        world.shift_all_times_by_a_day(was);
         world.pullgate.start_again().await;
         world.upstream.clear_log();
         world
     }
 
-    fn put_the_folder_off(&self, was: Was) {
+    fn shift_all_times_by_a_day(&self, was: Was) {
         let off = |time: u64, day: u64| if was == Was::Ahead { time + day } else { time - day };
         let record = self.tag_record();
         let mut line: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();

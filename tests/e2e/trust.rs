@@ -1,7 +1,8 @@
 //! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. pullgate
 //! connects to none of them and sends no credential, and the refusal names the reason.
 //!
-//! The tests of addresses run in their own network namespace. There the forbidden addresses have listeners, which would notice a connection.
+//! The tests of addresses run in their own network namespace. There the forbidden addresses have listeners, which would
+//! notice a connection.
 
 #![allow(clippy::disallowed_methods, reason = "listeners at forbidden addresses are part of the test")]
 

@@ -61,7 +61,7 @@ impl World {
         assert!(answers.outcomes().iter().all(|outcome| *outcome == "hit"), "{answers:?}");
     }
 
-    async fn founded_anew(&self) {
+    async fn lock_and_socket_are_there_again(&self) {
         wait_until("the lock and the socket to be there again", LIMIT, || async {
             let [lock, socket] = ["lock", "control.sock"].map(|name| self.folder().join(name));
             (lock.exists() && socket.exists()).then_some(())
@@ -107,7 +107,7 @@ async fn after_a_wipe_the_cache_is_cold_and_the_instance_still_holds_the_folder(
 
         wipe(&world.folder());
         pull_by_hand(&world.pullgate, &world.image).await;
-        world.founded_anew().await;
+        world.lock_and_socket_are_there_again().await;
         let second = world.second().await;
         assert_eq!(second.code(), Some(2), "{what}: {second}");
         assert!(second.stderr().contains(&format!("process {} ", world.pullgate.id())), "{what}: {second}");
@@ -164,7 +164,7 @@ async fn a_layer_that_is_sent_during_a_wipe_arrives_whole_and_is_stored_the_next
     let begin = reading.read(1 << 20).await;
 
     wipe(&world.folder());
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     gate.open();
     let rest = reading.rest().await;
     assert_eq!(rest.end, End::Closed);
@@ -201,7 +201,7 @@ async fn an_instance_that_loses_its_wiped_folder_stores_nothing_until_the_other_
     assert!(world.cache(&["ls"]).await.ok().starts_with("no images in "));
 
     other.stop().await;
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     world.pull_until_kept().await;
     world.pull_from_cache().await;
     assert_eq!(world.pullgate.readiness().await.text(), "ready\n");
@@ -244,7 +244,7 @@ async fn repeated_wipes_under_load_give_no_client_a_wrong_byte_and_no_file_a_wro
         },
     );
 
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     world.pull_until_kept().await;
     world.pull_from_cache().await;
     let blobs = files_below(&folder.join("v1/blobs/sha256"));

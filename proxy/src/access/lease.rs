@@ -137,8 +137,8 @@ fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
 const LEASE_MAX: Duration = Duration::from_secs(300);
 /// The lifetime for a token that does not state its end, and for an anonymous request.
 const LEASE_USUAL: Duration = Duration::from_secs(60);
-/// How long a refusal is repeated without asking the upstream. A challenged node comes back with a token. It is then
-/// another holder, so the refusal does not apply to it.
+/// The time for which a refusal is repeated without asking the upstream. A challenged node comes back with a token. It
+/// is then another holder, so the refusal does not apply to it.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 /// The most verdicts of each kind that are remembered, some 300 bytes each.
 const LEASES_MAX: u64 = 20_000;

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_taken() {
+    fn a_password_is_not_accepted() {
         assert!(matches!(shown(&[b"Basic YTpi"]), Err(Failure::PerClient(_))));
         assert!(matches!(shown(&[b"basic ???"]), Err(Failure::PerClient(_))));
     }

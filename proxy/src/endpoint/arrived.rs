@@ -41,7 +41,7 @@ pub(crate) struct Arrived<'a> {
     pub(crate) deadline: Instant,
     /// The memory of whole blobs that clients received, and the client. `None` for a pull of the proxy itself.
     pub(crate) receipts: Option<(&'a Arc<Repeats>, IpAddr)>,
-    /// Whether the kernel or this process touches the answer's bytes.
+    /// The side that reads the bytes of the answer: the kernel alone, or this process too.
     pub(crate) touch: Touch,
     /// The client. `None` for a pull of the proxy itself, for which no client waits.
     pub(crate) peer: Option<IpAddr>,

@@ -48,7 +48,7 @@ pub(crate) struct Dispatch {
     pub(crate) header_deadline: Duration,
     pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
-    /// Whether the kernel or this process touches the bytes of answers.
+    /// The side that reads the bytes of answers: the kernel alone, or this process too.
     pub(crate) touch: Touch,
     /// The whole blobs that each client lately received.
     pub(crate) repeats: Arc<Repeats>,
@@ -176,5 +176,5 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// How long after its deadline an answer is given up.
+/// The time after its deadline at which an answer is given up.
 const OVERRUN: Duration = Duration::from_millis(500);

@@ -78,8 +78,8 @@ impl Ready {
     }
 }
 
-/// How long an answer is kept. A file that was removed by hand, and not through the store, may still be answered for
-/// this time.
+/// The time for which an answer is kept. If a manifest's file is removed by hand, and not through the store, the
+/// manifest may still be answered for this time.
 const READY_FOR: Duration = Duration::from_secs(1);
 /// The most answers kept. Each holds a manifest that is in memory anyway.
 const READY_MAX: u64 = 1024;

@@ -34,7 +34,7 @@ pub struct Flights {
 /// A blob whose status line may be sent.
 #[derive(Debug)]
 pub struct Opened {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub outcome: Origination,
     /// Size of the whole blob.
     pub length: u64,
@@ -43,7 +43,7 @@ pub struct Opened {
 }
 
 oci::labels! {
-    /// Where an answer's bytes come from.
+    /// The source of an answer's bytes.
     Origination {
         /// From the store.
         Hit = "hit";
@@ -321,7 +321,7 @@ const SIZES_REMEMBERED: u64 = 1000;
 const SLOW_LATELY: Duration = Duration::from_secs(5);
 /// The number of bytes that are read again before a file is given up: one window of a reader.
 const REREAD: u64 = 256 << 10;
-/// How long the upstream's headers may take in a fill that tries whether the upstream has recovered.
+/// The longest wait for the upstream's headers in a fill that tries whether the upstream has recovered.
 const TRY_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a fill in place of an unreadable file may take to begin.
+/// The longest time until a fill that replaces an unreadable file has begun.
 const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn two_failures_refuse_and_each_pause_has_one_try() {
+    fn after_two_failures_requests_are_refused_and_each_pause_has_one_try() {
         let (mut mark, now) = (Mark::default(), Instant::now());
         assert!(mark.refuse(now).is_none());
         mark.fail(failure(Class::Corrupt), now);

@@ -64,9 +64,9 @@ impl Pace {
     }
 }
 
-/// How long a reader waits for the fill to arrive at its offset.
+/// The longest wait of a reader for the fill to arrive at its offset.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a reader waits for bytes that the fill has already requested.
+/// The longest wait of a reader for bytes that the fill has already requested.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// The time over which the speed is measured.
 const WINDOW: Duration = Duration::from_secs(2);

@@ -89,7 +89,7 @@ impl Reader {
         Self { view: View::Growing(seat), rescue: None, check: None, first: None, touch: Touch::Process }
     }
 
-    /// Sets whether the kernel or this process touches the bytes. The default is this process.
+    /// Sets the side that reads the bytes: the kernel alone, or this process too. The default is this process.
     #[must_use]
     pub fn touched_by(self, touch: Touch) -> Self {
         Self { touch, ..self }
@@ -379,5 +379,5 @@ fn lost() -> Cut {
     Cut::Disk(std::io::Error::other("the disk lost bytes of this fill"))
 }
 
-/// How often a reader ahead of a fill looks at the speed of the fill.
+/// The time after which a reader ahead of a fill looks at the fill's speed again.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_known_again_for_five_minutes() {
+    async fn a_repeated_fetch_is_recognized_for_five_minutes() {
         let repeats = Repeats::new();
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let (layer, config) = (Digest::sha256(b"layer"), Digest::sha256(b"config"));

@@ -306,7 +306,7 @@ async fn a_transfer_without_progress_is_cut_and_its_bytes_serve_the_next_request
 /// upstream that always cuts at the same place may hold a bad copy, so after two fills without progress the next fill
 /// begins at the first byte.
 #[tokio::test(start_paused = true)]
-async fn a_cut_body_is_kept_for_the_next_request_until_it_is_cut_there_again_and_again() {
+async fn a_cut_body_is_kept_until_two_fills_in_a_row_make_no_progress() {
     let at = 5 * MIB as u64;
     let cut_at_once = || Answer::of([Part::Break(Class::Truncated)]);
     let tries = 4;
@@ -328,7 +328,7 @@ async fn a_cut_body_is_kept_for_the_next_request_until_it_is_cut_there_again_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_is_not_asked_again() {
+async fn a_fill_does_not_ask_again_after_a_rate_limit() {
     let script =
         [Answer::of([Part::Send(9), Part::Break(Class::Stalled)]), Answer::refusal(Class::RateBurst)];
     let world = World::new(9 * MIB, script).await;

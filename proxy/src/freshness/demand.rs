@@ -64,7 +64,7 @@ fn key(asking: &Asking<'_>, digest: Digest) -> (RegistryHost, Repository, Digest
     (asking.place.registry.clone(), asking.place.repository.clone(), digest)
 }
 
-/// How long a digest is remembered. A pull may take this long from one manifest to the next.
+/// The time for which a digest is remembered. A pull may take this long from one manifest to the next.
 const BEGUN_FOR: Duration = Duration::from_secs(3600);
 /// The most digests remembered. A forgotten digest is asked for as a new pull.
 const BEGUN_MAX: u64 = 50_000;

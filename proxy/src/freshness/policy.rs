@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_from_a_clock_that_was_ahead_is_not_fresh_until_that_day() {
+    fn a_record_whose_time_is_far_in_the_future_is_not_fresh() {
         assert!(FRESHNESS.is_fresh(&record(1000), at(940)));
         assert!(!FRESHNESS.is_fresh(&record(1000), at(939)));
         let asking_each_time = Freshness { tag_max_age: Duration::ZERO, ..FRESHNESS };
@@ -196,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_true_absence_holds_for_seconds() {
+    fn an_absence_is_valid_for_absent_max_age() {
         assert!(FRESHNESS.absence_holds(at(1000), at(1004)) && !FRESHNESS.absence_holds(at(1000), at(1005)));
     }
 
     #[test]
-    fn a_failing_upstream_is_covered_up_to_stale_limit() {
+    fn while_an_upstream_fails_a_record_is_answered_up_to_stale_limit() {
         let failing = error(Class::Registry5xx, Some(500));
         let covered = staleness(3600, Stale::Failing(Class::Registry5xx));
         assert_eq!(FRESHNESS.excuse(&record(0), &failing, false, at(3600)), covered);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_copy_of_the_upstream_is_covered_up_to_stale_limit_as_well() {
+    fn a_stale_copy_of_the_upstream_is_answered_up_to_stale_limit() {
         assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3600)), staleness(3600, Stale::SecondHand));
         assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3601)), None);
         assert_eq!(FRESHNESS.second_hand(Some(&gone(0)), at(1)), None);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_our_identity_is_covered_and_a_true_absence_is_not() {
+    fn a_record_is_answered_after_a_refusal_of_our_identity_and_not_after_an_absence() {
         for class in
             [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns]
         {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_clients_are_spared_the_completeness_rule() {
+    fn only_known_clients_are_exempt_from_the_completeness_rule() {
         assert!(falls_back_by_blob("containerd/v2.1.9"));
         assert!(falls_back_by_blob("buildkit/v0.13"));
         assert!(!falls_back_by_blob("containers/5.36 (github.com/containers/image)"));

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_requests_close_and_failures_of_upstreams_do_not() {
+    fn a_refused_request_closes_the_connection_and_an_upstream_failure_does_not() {
         let closes = |failure| respond(None, Err(failure), false).headers().contains_key(header::CONNECTION);
         assert!(closes(Failure::Request(Refusal::Body)));
         assert!(!closes(Failure::Request(Refusal::EmptySegment)));

@@ -229,11 +229,11 @@ const UNSENT_MAX: u32 = 256 * 1024;
 const TLS_UNSENT_MAX: usize = 32 * 1024;
 /// The most header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// How long bytes of a closed connection are still read.
+/// The time for which bytes of a closed connection are still read.
 const LINGER: Duration = Duration::from_secs(1);
 /// The most bytes of a closed connection that are still read.
 const LINGER_BYTES: u64 = 256 * 1024;
-/// How often the server ends quiet pulls and tidies up.
+/// The time between two rounds in which the server ends quiet pulls and tidies up.
 const PULLS_TICK: Duration = Duration::from_secs(1);
 /// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_transfer_is_not_silence() {
+    fn a_pull_does_not_end_during_a_long_transfer() {
         let (mut pulls, node) = (Pulls::default(), node());
         let began = with_manifest(&mut pulls, &node, &[1]);
         assert!(pulls.began(&node, None, after(began, 2)));
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_request_names_the_pull() {
+    fn a_pull_has_the_outcome_of_its_worst_request() {
         let (mut pulls, node) = (Pulls::default(), node());
         let began = with_manifest(&mut pulls, &node, &[1]);
         for outcome in [PullOutcome::Failed, PullOutcome::Hit] {

@@ -95,7 +95,7 @@ fn dropping_the_recorder_writes_the_queue() {
 }
 
 #[test]
-fn a_second_writer_gets_an_error_that_names_another_file() {
+fn a_second_writer_gets_an_error_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let first = open(&settings);

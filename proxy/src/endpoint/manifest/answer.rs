@@ -344,7 +344,7 @@ fn only_stale(asking: &Asking<'_>) -> Error {
     asking.error(Class::Unknown, message)
 }
 
-/// How long an announced digest is remembered until its GET comes. A pull sends the GET within seconds.
+/// The time for which an announced digest is remembered until its GET comes. A pull sends the GET within seconds.
 const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
 /// The most announcements remembered. A forgotten announcement costs one more HEAD for a tag.
 const ANNOUNCED_MAX: u64 = 10_000;

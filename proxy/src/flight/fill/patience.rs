@@ -53,7 +53,7 @@ fn jittered(pause: Duration) -> Duration {
 
 /// The pauses before the first, second and third retry.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
-/// How often the fill checks whether a probe under way has ended.
+/// The time between two checks whether a probe under way has ended.
 const PROBE_LOOK: Duration = Duration::from_millis(250);
 /// The longest time that readers wait for a paused upstream.
 const SIT_OUT_MAX: Duration = Duration::from_secs(15);

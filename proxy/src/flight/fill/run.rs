@@ -287,7 +287,7 @@ impl<O: Origin> Fill<O> {
         here > length / 2 || length - here < WORTH_FINISHING
     }
 
-    /// How long to wait before the fill asks for the remaining bytes. `None` if it must not ask again.
+    /// The pause before the fill asks for the remaining bytes. `None` if it must not ask again.
     ///
     /// Before the first headers, the fill asks again only after a restart and, once, after a reset connection: the
     /// client has tried every endpoint already, and the request can still be answered with the error.

@@ -229,7 +229,7 @@ async fn the_held_piece_alone_waits_for_the_verdict_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_breaks_off_before_it_was_checked_is_not_continued_from_elsewhere() {
+async fn a_file_that_fails_during_its_check_is_not_continued_from_the_upstream() {
     let world = after_a_boot(6 * MIB, Some(0)).await;
     let mut body = world.open().await.unwrap().reader.body(0..6 * MIB as u64);
     body.frame().await.unwrap().unwrap();

@@ -10,7 +10,7 @@ use store::faulty::Call;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_costs_the_copy_not_the_pull() {
+async fn a_full_disk_prevents_the_copy_and_not_the_pull() {
     for size in [MIB, 20 * MIB] {
         let world = World::new(size, []).await;
         world.trap.set(0, Fault::Always(ENOSPC));
@@ -110,7 +110,7 @@ async fn no_whole_body_is_wrong_if_any_write_is_short() {
 }
 
 #[test]
-fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
+fn a_kill_loses_at_most_the_bytes_since_the_last_checkpoint() {
     let at = 90 * MIB as u64;
     let stuck = Answer::of([Part::Send(at), Part::Await(Arc::new(Semaphore::new(0)))]);
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -39,7 +39,7 @@ async fn a_file_that_cannot_be_read_is_quarantined_and_its_readers_see_a_pause()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_cannot_be_read_for_want_of_memory_stays() {
+async fn a_file_that_cannot_be_read_for_lack_of_memory_is_not_removed() {
     let world = committed(6 * MIB).await;
     let mut opened = world.open().await.unwrap();
     world.trap.set(i64::MAX, Fault::Reads(ENOMEM));
@@ -97,7 +97,7 @@ async fn pieces_of_a_paused_fill_are_kept_at_any_offset() {
 }
 
 #[test]
-fn a_kill_costs_at_most_64_mib_in_whatever_order_bytes_came() {
+fn a_kill_loses_at_most_64_mib_in_any_order_of_bytes() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let killed = runtime();
     let mut world = killed.block_on(stuck_at_the_front(100 * MIB, vec![]));

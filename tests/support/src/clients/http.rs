@@ -217,7 +217,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, or the part of it that arrived.
     pub body: Bytes,
-    /// How the connection ended.
+    /// The way in which the connection ended.
     pub end: End,
     whole: bool,
 }
@@ -249,7 +249,7 @@ impl Answer {
     }
 }
 
-/// How a connection ended.
+/// The way in which a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It ended by a FIN: all bytes that were sent have arrived.
