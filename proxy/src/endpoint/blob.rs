@@ -17,8 +17,8 @@ use crate::http::outcome::Outcome;
 use crate::http::range::Part;
 use crate::http::route::{Place, Verb};
 
-/// Answers GET and HEAD of a blob. A blob that the upstream lately said it lacks is not asked for again. A client that
-/// asks for such blobs must wait for turns when it asks for other blobs.
+/// Answers GET and HEAD of a blob. If the upstream lately said that it lacks the blob, it is not asked again. A client
+/// that asked for such a blob must wait for its turn when it asks for blobs that are not stored.
 pub(crate) async fn answer(
     store: &Store,
     flights: &Flights,

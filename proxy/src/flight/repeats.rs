@@ -1,5 +1,5 @@
-//! The clients that lately received a whole blob. A client that fetches the same blob again soon may have found it
-//! wrong.
+//! The clients that lately received a whole blob. A client that fetches the same blob again soon may have found that
+//! the blob is wrong.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;

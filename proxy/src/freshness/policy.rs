@@ -12,13 +12,13 @@ use super::staleness::{Stale, Staleness};
 /// The times for which an upstream's answer about a tag is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
-    /// The age up to which a record is believed without a request.
+    /// The age up to which a record is valid without asking the upstream.
     pub(crate) tag_max_age: Duration,
-    /// The age up to which a record is believed when the request fails.
+    /// The age up to which a record may be answered when asking the upstream fails.
     pub(crate) stale_limit: Duration,
-    /// True if a record is believed for good when the upstream says that it no longer has the tag.
+    /// True if a record is answered, as stale, even if the upstream says that it no longer has the tag.
     pub(crate) keep_removed: bool,
-    /// The time for which an upstream's answer that it has no such manifest is believed without a request.
+    /// The time for which an upstream's "no such manifest" is valid without asking again.
     pub(crate) absent_max_age: Duration,
 }
 
@@ -55,10 +55,10 @@ impl Freshness {
     /// The staleness with which a record may be answered although the upstream failed with `error`. `None` if the
     /// record must not be answered.
     ///
-    /// The upstream's own "not found" is believed, whether it comes now or came with its last answer, unless the
-    /// operator keeps removed tags.
-    /// A refusal of our identity is not believed, because the client may have access. With `has_tag`, "not found" for
-    /// the manifest is not believed either: the upstream has just named the manifest, and one of its replicas lags.
+    /// If the upstream itself says "not found", now or in its last answer, the record must not be answered, unless the
+    /// operator keeps removed tags. After a refusal of our identity the record may be answered, because the client may
+    /// have access. With `has_tag`, it may be answered after "not found" for the manifest too: the upstream has just
+    /// named the manifest, and one of its replicas lags.
     pub(crate) fn excuse(
         &self,
         record: &TagRecord,

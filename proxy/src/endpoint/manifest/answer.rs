@@ -186,8 +186,8 @@ impl Manifests {
     }
 
     /// Answers a tag that names `digest` now. If the tag's old manifest is known, a client learns the new digest only
-    /// once the new manifest is stored. The upstream is responsible for the layers, but clients must be able to get the
-    /// manifest.
+    /// once the new manifest is stored, so that the client can get that manifest in any case. The layers of the new
+    /// manifest need not be stored by then.
     async fn moved(
         &self,
         asking: &Asking<'_>,

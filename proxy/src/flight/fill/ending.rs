@@ -142,7 +142,7 @@ impl<O: Origin> Fill<O> {
     }
 
     /// True if the bytes of this fill may serve the next one. They may not if the upstream ignored a range, sent wrong
-    /// bytes lately, or cuts the body again after a fill that brought nothing.
+    /// bytes lately, or cuts the body again after a fill without progress.
     async fn is_trusted_after(&self, error: &Error) -> bool {
         let ignored = self.range_ignored || error.evidence.reason == Some(Reason::RangeIgnored);
         !ignored && !self.is_cut_again(error).await && !self.is_doubtful().await

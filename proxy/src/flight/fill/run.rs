@@ -89,7 +89,7 @@ pub(super) struct Fill<O> {
     pub(super) reset_once: bool,
     pub(super) tally: Tally,
     pub(super) segments: Segments,
-    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond.
+    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond them at the same time.
     pub(super) in_cells: bool,
     /// True if the upstream ignores ranges or the disk failed. The bytes then come in order, and from the front's
     /// requests only.
@@ -217,7 +217,8 @@ impl<O: Origin> Fill<O> {
             return Err(self.error(Class::ProtocolGarbage, Reason::RangeIgnored));
         }
         if let (Some(known), Some(total)) = (self.length, total) {
-            // The answer is an error page or another blob. It says nothing about the bytes that came before.
+            // If the sizes differ, the answer is an error page or another blob. The bytes that came before may still be
+            // right.
             let other = || self.error(Class::ProtocolGarbage, Reason::LengthMismatch);
             return if known == total { Ok(()) } else { Err(other()) };
         }
