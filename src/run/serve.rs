@@ -129,7 +129,8 @@ impl Process {
             let _panicked = serving.await;
         }
         if let Some(store) = store {
-            // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
+            // Content that clients have but that is not on the disk yet is stored now. Otherwise it would be fetched
+            // again after a restart.
             let _late = tokio::time::timeout(FLUSH_MAX, store.flush()).await;
         }
         drop(kept);
@@ -139,7 +140,7 @@ impl Process {
     }
 }
 
-/// The first line of the log.
+/// Writes the first line of the log: the version and the main settings.
 fn announce(loaded: &Loaded, roles: Roles) {
     let Config { upstreams, proxy, .. } = &loaded.config;
     let registries: Vec<&str> = upstreams.iter().map(|upstream| upstream.registry.as_str()).collect();

@@ -88,7 +88,8 @@ async fn bytes_that_are_no_request_end_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an error.
+/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an
+/// error.
 #[tokio::test]
 async fn invalid_and_endless_lists_are_bounded() {
     let scratch = Scratch::new();

@@ -1,4 +1,5 @@
-//! Real clients, and layers that are damaged or cut between the registry and pullgate: a client gets a right image or none.
+//! Real clients, and layers that are damaged or cut between the registry and pullgate: a client gets a right image or
+//! none.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule};

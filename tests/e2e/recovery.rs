@@ -56,8 +56,8 @@ async fn a_containerd_leaves_a_registry_that_hangs_within_15_seconds() {
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
 }
 
-/// A client sends four requests per second during a minute of failures. pullgate passes on only the failures that open the
-/// breaker, and single probes.
+/// A client sends four requests per second during a minute of failures. pullgate sends the registry only the requests
+/// whose failures open the breaker, and then single probes.
 #[tokio::test]
 async fn a_registry_that_works_again_after_a_minute_is_used_within_15_seconds() {
     let (registry, _image, pullgate, _scratch) = fronted().await;

@@ -97,7 +97,8 @@ async fn a_layer_that_rotted_while_the_machine_was_down_is_cut_and_containerd_ge
     assert_eq!(containerd.files(&name).await, files_of(&world.image));
     assert_eq!(world.quarantined("boot").await, 1.0);
 
-    // Pullgate sent wrong first bytes before it detected them: it cuts this client, and the next client gets right bytes.
+    // Pullgate sends the wrong first bytes before it detects them: it cuts this client's body, and the next client gets
+    // right bytes.
     world.starts_anew_with_a_wrong_byte_at(0).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     assert!(!world.read().await);

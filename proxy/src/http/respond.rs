@@ -1,10 +1,10 @@
 //! The one place that knows status codes, OCI error bodies and response headers.
 //!
 //! A failure of an upstream is answered with 404 if the upstream says that it lacks the content, with 403 if it refuses
-//! us, and else with 503 without `Retry-After`. After a 503, every client asks the registry itself at once. After a 429,
-//! 408 or 500, some clients repeat the request many times, wait, or give up. This mirror sends no challenge of its own,
-//! because clients would answer it with their pull secrets. The only `WWW-Authenticate` header relays the challenge of a
-//! `per-client` upstream.
+//! us, and else with 503 without `Retry-After`. After a 503, every client asks the registry itself at once. After a
+//! 429, 408 or 500, some clients repeat the request many times, wait, or give up. This mirror sends no challenge of
+//! its own, because clients would answer it with their pull secrets. The only `WWW-Authenticate` header relays the
+//! challenge of a `per-client` upstream.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;

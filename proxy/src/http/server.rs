@@ -112,8 +112,8 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, slot),
             Err(error) => {
-                // The process is out of descriptors, or the client has gone already. An immediate retry helps in
-                // neither case.
+                // The process has no free file descriptor, or the client has left already. An immediate retry helps
+                // in neither case.
                 tracing::warn!(%error, "cannot accept");
                 sleep(ACCEPT_PAUSE).await;
             }
