@@ -50,7 +50,8 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// The default log filter: services log normally; commands that print a report log only errors, so that the report stays readable.
+/// The default log filter. Services log normally; commands that print a report log only errors, so that the report
+/// stays readable.
 fn default_log(command: Option<&Command>) -> &'static str {
     match command {
         None | Some(Command::Serve | Command::Proxy | Command::Prober) => "info",

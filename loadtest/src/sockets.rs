@@ -14,8 +14,8 @@ use tokio::{
 /// A reserved loopback port without a listener: connections are refused at once.
 ///
 /// The socket is bound and never listens, so the system gives the port to no other process while this value lives. A
-/// second socket can still listen on the same port, because both have `SO_REUSEADDR`; so a registry gets its address
-/// back after an outage. This relies on Linux's implementation of `SO_REUSEADDR`.
+/// second socket can still listen on the same port, because both have `SO_REUSEADDR`. A registry uses this to listen on
+/// its old address again after an outage. It relies on Linux's implementation of `SO_REUSEADDR`.
 #[derive(Debug)]
 pub struct Port {
     addr: SocketAddr,

@@ -34,7 +34,7 @@ pub struct Status {
 pub struct FillStatus {
     /// The registry.
     pub registry: String,
-    /// The repository of the request that began it; absent where names are not shown.
+    /// The repository of the request that began the transfer; absent where names are not shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// The digest of the blob.
@@ -42,12 +42,12 @@ pub struct FillStatus {
     /// The size of the blob, bytes; absent until the upstream has stated it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// Bytes that have come.
+    /// The bytes received so far.
     pub received: u64,
-    /// Bytes a second just now; absent while none come.
+    /// The present speed, bytes a second; absent while no bytes arrive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
-    /// Requests that wait for it or read it.
+    /// The number of client requests that wait for the blob or read it.
     pub readers: usize,
 }
 
@@ -132,7 +132,7 @@ pub struct ScrubStatus {
     pub bytes: u64,
     /// Rounds since the start of the process.
     pub rounds: u64,
-    /// Objects found wrong since the start of the process.
+    /// Objects whose content did not match their digest, since the start of the process.
     pub wrong: u64,
 }
 
@@ -188,7 +188,7 @@ impl FillStatus {
         }
     }
 
-    /// Bytes to come; a blob of unknown size counts as large.
+    /// The bytes that are still missing. For a blob of unknown size this is the largest number.
     fn left(&self) -> u64 {
         self.length.map_or(u64::MAX, |length| length.saturating_sub(self.received))
     }

@@ -109,7 +109,7 @@ fn pause(paused: &PausedSeen) -> Markup {
     }
 }
 
-/// The failure that is current and that no probe and no pause of the registry shows.
+/// The registry's current failure, if neither a probe nor a pause on the page shows it already.
 fn untold(registry: &Registry) -> Option<&LastFailure> {
     let failure = registry.last_failure.as_ref().filter(|failure| failure.current)?;
     let probed = registry.probes.iter().any(|probe| probe.verdict == failure.class);

@@ -96,7 +96,7 @@ pub(crate) struct LastFailure {
     pub(crate) fix: &'static str,
     /// Seconds since then.
     pub(crate) seconds: u64,
-    /// True if no request has succeeded since, and the failure is one of the registry, of the way to it, or of our
+    /// True if no request has succeeded since, and the cause lies in the registry, in the network to it, or in our
     /// access to it.
     pub(crate) current: bool,
 }
@@ -141,7 +141,8 @@ pub(crate) struct QuotaSeen {
     /// Requests that may still be sent; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if none of it is being spent.
+    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if none of the
+    /// quota is being spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
     /// Requests counted against the quota that are in flight or held.
@@ -286,7 +287,7 @@ fn quota(outlook: &Outlook) -> QuotaSeen {
 
 fn last_failure(seen: &LastSeen) -> Option<LastFailure> {
     let FailureSeen { class, kind, at } = seen.last_failure?;
-    // An image that does not exist and a full disk of ours say nothing of the registry.
+    // If an image does not exist or our disk is full, the registry is not at fault.
     let elsewhere = matches!(class.rules().family, Family::Content | Family::Capacity);
     Some(LastFailure {
         class: class.as_str(),

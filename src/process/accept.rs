@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 /// Accepts connections for ever and serves each in a separate task. The permits of `seats` limit how many run at once.
 ///
-/// Dropping the future loses no connection, because each accepted one has its task.
+/// Dropping the future loses no connection, because each accepted connection has its own task.
 pub(crate) async fn accept<S, P, A, F, E>(
     name: &'static str,
     seats: &Arc<Semaphore>,

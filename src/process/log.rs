@@ -42,7 +42,7 @@ pub(crate) fn shows_names() -> bool {
     NAMES.load(Ordering::Relaxed)
 }
 
-/// Tells where a part listens.
+/// Prints or logs the address at which a part of the process listens.
 pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     match format() {
         LogFormat::Text => eprintln!("pullgate: {part} listening on {address}"),

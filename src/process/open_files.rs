@@ -49,9 +49,11 @@ fn shortage(allowed: Option<u64>, connections: usize) -> Option<(u64, u64)> {
     allowed.filter(|allowed| *allowed < needed).map(|allowed| (allowed, needed))
 }
 
-/// Open files per connection: the client's socket, and the cached file that it reads. At worst each client reads another file.
+/// Open files per connection: the client's socket, and the cached file that the client reads. At worst, each client
+/// reads a different file.
 const FOR_A_CONNECTION: u64 = 2;
-/// Open files for all other uses: fills, upstreams, records, at most 256 files whose commit is not finished, and the process itself.
+/// Open files for all other uses: fills, upstreams, records, at most 256 files whose commit is not finished, and the
+/// process itself.
 const BESIDE: u64 = 1280;
 
 #[cfg(test)]

@@ -30,9 +30,9 @@ pub(crate) struct Finding {
 pub(crate) enum Level {
     /// Information.
     Note,
-    /// It works now and may fail later.
+    /// The file or program works now and may fail later.
     Warning,
-    /// It cannot work.
+    /// The file or program cannot work.
     Error,
 }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_checked_for_belonging_together_and_for_its_end() {
+    fn a_certificate_must_belong_to_its_key_and_must_not_be_expired() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         Authority::new().for_loopback().write_pem(folder.path()).unwrap();
         Authority::new().for_loopback().write_pem(other.path()).unwrap();

@@ -142,7 +142,7 @@ impl Process {
     }
 }
 
-/// The first line of the log.
+/// Writes the first line of the log: the version and the main settings.
 fn announce(loaded: &Loaded, roles: Roles) {
     let Config { upstreams, proxy, .. } = &loaded.config;
     let registries: Vec<&str> = upstreams.iter().map(|upstream| upstream.registry.as_str()).collect();
@@ -158,7 +158,7 @@ fn announce(loaded: &Loaded, roles: Roles) {
     );
 }
 
-/// Ends when the server ends, which is a bug; never ends without a server.
+/// Returns when the server ends by itself, which is a bug. Never returns if this process has no server.
 async fn broken(serving: Option<&mut JoinHandle<()>>) {
     match serving {
         Some(serving) => drop(serving.await),
@@ -254,7 +254,8 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
 
 /// The time between two readings of the proxy's certificate.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
-/// The time from a manifest's answer to the fetch of what its image lacks: the pull of the client is over by then.
+/// The time from the answer of a manifest to the fetch of its image's missing objects. The client's pull has ended by
+/// then.
 const COMPLETE_AFTER: Duration = Duration::from_secs(60);
 /// The longest wait at the end for content that is not on the disk yet.
 const FLUSH_MAX: Duration = Duration::from_secs(5);

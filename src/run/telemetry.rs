@@ -99,7 +99,7 @@ struct Series {
 /// The state of the quota series of one identity and source.
 struct QuotaSeries {
     heard: Instant,
-    /// True if the gauge holds a forecast, which must be cleared when none can be made.
+    /// True if the gauge holds a forecast. The gauge is cleared when no forecast can be made.
     forecast: bool,
 }
 
@@ -437,7 +437,8 @@ fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
 }
 
-/// Returns `value` if it is a known label value or there is room for it. The number of values that upstreams can add is bounded.
+/// Returns `value` if it is a known label value, or if the limit allows another one. The limit bounds the number of
+/// values that upstreams can add.
 fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
     let at = match known.iter().position(|other| other == value) {
         Some(at) => at,
@@ -479,7 +480,8 @@ const BUILD_INFO: &str = "pullgate_build_info";
 const OTHER: &str = "other";
 /// Most hosts, and most quota sources, that get separate series per registry.
 const LABEL_VALUES_MAX: usize = 16;
-/// The series of a source that no answer has named for this long is removed. The alert on low quotas uses no older value.
+/// If no answer has named a source for this time, the series of the source is removed. The alert on low quotas uses no
+/// older value.
 const SOURCE_FOR: Duration = Duration::from_secs(1800);
 /// The time between two drains of the exporter's histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -500,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_clears_the_gauges_of_what_is_no_longer_configured() {
+    fn a_reload_clears_the_gauges_of_registries_that_are_no_longer_configured() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {

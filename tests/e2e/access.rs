@@ -117,7 +117,7 @@ impl House {
         bearing(request, token).send().await
     }
 
-    /// A new token of this tenant for this repository, with or without the right to it.
+    /// A new token of this tenant for this repository. It has the right to pull only if the tenant has it.
     fn token(&self, tenant: Tenant, repository: &str) -> String {
         self.registry.token_of(tenant.name(), &[repository])
     }

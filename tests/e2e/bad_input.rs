@@ -23,7 +23,7 @@ async fn mirrored(scratch: &Scratch) -> (Registry, Pullgate) {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_refused_alone() {
+async fn a_bad_request_is_refused_and_ends_its_connection() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     let before = files_below(&cache(&scratch));
@@ -69,7 +69,7 @@ fn bad_requests() -> Vec<(String, u16, &'static str)> {
 /// Input that is not HTTP/1 never reaches the code that writes OCI errors: the client gets a bare 400 or nothing, and
 /// the connection ends.
 #[tokio::test]
-async fn what_is_no_request_ends_the_connection() {
+async fn bytes_that_are_no_request_end_the_connection() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     let no_requests: [&[u8]; 4] = [
@@ -88,9 +88,10 @@ async fn what_is_no_request_ends_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an error.
+/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an
+/// error.
 #[tokio::test]
-async fn lists_that_are_none_or_never_end_are_bounded() {
+async fn invalid_and_endless_lists_are_bounded() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     let digest = Image::with_layers(21, &[100]).digest().to_owned();
@@ -153,7 +154,7 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
 
 /// Quay and ECR use their own tokens for paging.
 #[tokio::test]
-async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
+async fn the_query_of_an_opaque_link_is_sent_back_unchanged() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     upstream.fault(Rule::tags().answer_with(|ask| {
@@ -170,7 +171,7 @@ async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
     assert_eq!(pullgate.get(target).send().await.json()["tags"], json!(["a"]));
 }
 
-/// An unconfigured registry before the repository is not taken for a repository of Docker Hub.
+/// If the path begins with an unconfigured registry, pullgate does not take it for a repository of Docker Hub.
 #[tokio::test]
 async fn an_unlisted_registry_before_the_repository_is_never_sent_to_docker_hub() {
     let scratch = Scratch::new();

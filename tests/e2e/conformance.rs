@@ -20,7 +20,7 @@ async fn the_registry_is_written_before_the_repository() {
 }
 
 #[tokio::test]
-async fn the_registry_is_docker_hub_unless_said_otherwise() {
+async fn the_registry_is_docker_hub_if_the_request_names_none() {
     conforms(Way { path: "/v2/org/data", ns: None }).await;
 }
 

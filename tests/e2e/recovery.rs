@@ -1,4 +1,4 @@
-//! The time that clients lose with an upstream that hangs, and with one that works again after a long outage.
+//! The time that clients lose if an upstream hangs, and if an upstream works again after a long outage.
 
 use std::time::Duration;
 
@@ -56,10 +56,10 @@ async fn a_containerd_leaves_a_registry_that_hangs_within_15_seconds() {
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
 }
 
-/// A client sends four requests per second during a minute of failures. pullgate passes on only the failures that open the
-/// breaker, and single probes.
+/// A client sends four requests per second during a minute of failures. pullgate sends the registry only the requests
+/// whose failures open the breaker, and then single probes.
 #[tokio::test]
-async fn a_registry_back_after_a_minute_is_seen_within_15_seconds() {
+async fn a_registry_that_works_again_after_a_minute_is_used_within_15_seconds() {
     let (registry, _image, pullgate, _scratch) = fronted().await;
     let outage = registry.fault(Rule::any().close());
     let began = Instant::now();

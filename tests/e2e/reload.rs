@@ -41,7 +41,7 @@ async fn a_changed_file_takes_effect_and_a_bad_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_caches_budget_and_pins_change_without_a_restart() {
+async fn the_caches_size_limit_and_pins_change_without_a_restart() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let names = ["org/first", "org/second", "org/third"];
@@ -95,7 +95,7 @@ async fn the_caches_budget_and_pins_change_without_a_restart() {
 }
 
 #[tokio::test]
-async fn reloads_give_the_prober_no_more_of_a_registrys_quota() {
+async fn reloads_do_not_increase_the_probers_share_of_a_registrys_quota() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     registry.set_quota(Some(Quota::of(100)));

@@ -9,7 +9,7 @@ use support::{Pullgate, Scratch, http};
 use crate::setup::{BIN, REGISTRY, config, upstream};
 
 #[tokio::test]
-async fn a_refused_reload_stands_on_every_page_until_a_good_file_comes() {
+async fn a_refused_reload_is_shown_on_every_page_until_a_good_file_is_loaded() {
     let scratch = Scratch::new();
     let good = config(&scratch);
     let pullgate = Pullgate::start(BIN, &scratch, &good).await;
@@ -82,7 +82,7 @@ async fn a_check_names_missing_files_and_tries_the_login() {
 }
 
 #[tokio::test]
-async fn a_registry_that_failed_the_last_pull_fails_on_the_page_at_once() {
+async fn a_registry_that_failed_the_last_pull_is_shown_as_failing_at_once() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     registry.add_image("org/app", "1", &Image::with_layers(1, &[100]));

@@ -1,7 +1,8 @@
 //! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. pullgate
 //! connects to none of them and sends no credential, and the refusal names the reason.
 //!
-//! The tests of addresses run in their own network namespace. There the forbidden addresses have listeners, which would notice a connection.
+//! The tests of addresses run in their own network namespace. There the forbidden addresses have listeners, which would
+//! notice a connection.
 
 #![allow(clippy::disallowed_methods, reason = "listeners at forbidden addresses are part of the test")]
 
@@ -310,7 +311,7 @@ async fn a_private_registry_works_once_it_is_allowed() {
 
 /// Invalid answers: too large, or HTML pages instead of documents.
 #[tokio::test]
-async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
+async fn token_answers_of_ten_megabytes_and_html_pages_are_refused() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let image = Image::with_layers(93, &[1000]);
@@ -370,7 +371,7 @@ async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
 
 /// The URLs in a manifest for its layers are not used.
 #[tokio::test]
-async fn the_urls_of_a_foreign_layer_are_never_asked() {
+async fn the_urls_of_a_foreign_layer_are_not_used() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let pullgate = crate::setup::pullgate(&scratch, &registry.url()).await;

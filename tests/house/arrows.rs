@@ -25,7 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Libraries that only these packages may use, because a use elsewhere would break a boundary between packages.
+/// External libraries, each with the only packages that may use it. A use elsewhere would break a boundary between
+/// packages.
 const RESERVED: &[(&str, &[&str])] = &[
     ("metrics", &["prober", "proxy", "pullgate"]),
     ("clap", &["bench", "pullgate"]),

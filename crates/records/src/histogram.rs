@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoded_form_survives_and_merges() {
+    fn the_encoded_form_is_read_back_unchanged_and_merges() {
         let mut histogram = Histogram::default();
         (0..1000).for_each(|value| histogram.add(value * value));
         let mut read = Histogram::from_bytes(&histogram.to_bytes()).unwrap();

@@ -1,8 +1,8 @@
 //! A challenge relayed from the upstream. It tells a client where to get the token to present here.
 //!
-//! The realm is the upstream's own. It must pass the same rules as a realm that this mirror itself sends a secret to,
-//! because the client will send its pull secret there. The client comes back with a token for one repository, which
-//! lives for minutes. This mirror never asks for a password.
+//! The realm is the upstream's own. The client will send its pull secret there, so the realm must pass the same rules
+//! as a realm to which this mirror sends a secret of its own. The client comes back with a token that is valid for one
+//! repository and for some minutes. This mirror never asks for a password.
 
 use oci::RegistryHost;
 use url::Url;
@@ -21,9 +21,9 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// The value of `WWW-Authenticate` (RFC 6750, section 3). In answer to a request without a token, it must not name
-    /// an error, because containerd would take the error as the refusal of a token that it never sent. In answer to a
-    /// refused token, it must name one, because containerd otherwise asks six times.
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3). The answer to a request without a token must not name an
+    /// error, because containerd would take the error as the refusal of a token that it never sent. The answer to a
+    /// refused token must name an error, because containerd otherwise asks six times.
     pub(crate) fn header(&self) -> String {
         let mut text = format!("Bearer realm=\"{}\"", quoted(self.realm.as_str()));
         if let Some(service) = &self.service {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_upstream_says_cannot_break_out_of_its_quotes() {
+    fn text_of_the_upstream_cannot_break_out_of_its_quotes() {
         let odd = challenge(Some(r#"a",error="x\"#), false).header();
         assert!(odd.contains(r#",service="a\",error=\"x\\","#), "{odd}");
         assert!(!challenge(None, false).header().contains("service"));

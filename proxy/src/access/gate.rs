@@ -1,4 +1,4 @@
-//! The gate of `per-client` upstreams: admits a request, or says why it does not.
+//! The gate of `per-client` upstreams. It admits a request or returns the reason for the refusal.
 
 use config::Access;
 use http::HeaderMap;

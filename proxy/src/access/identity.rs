@@ -12,8 +12,8 @@ pub(crate) enum Identity {
     Caller(CallerId),
 }
 
-/// True if an upstream's failure may concern only the identity that was used. This may be so for any 4xx: a quota
-/// belongs to an account, and content that a caller may not see is absent for that caller.
+/// True if an upstream's failure may concern only the identity that was used. Any 4xx may: a quota belongs to an
+/// account, and an upstream answers 404 to a caller that may not see the content.
 pub(crate) fn is_of_identity(error: &Error) -> bool {
     matches!(error.evidence.status, Some(400..=499)) || refuses(error.class)
 }

@@ -51,7 +51,7 @@ struct Lease {
 impl Refused {
     /// The kind of refusal in `error`. `None` if the error concerns the content or the upstream.
     ///
-    /// If a request without a token meets an unknown repository, that repository may be private.
+    /// If the upstream tells a request without a token that the repository is unknown, the repository may be private.
     pub(super) fn of(error: &Error, identity: Identity) -> Option<Self> {
         let absent = error.evidence.status == Some(404);
         match (identity, error.class) {
@@ -137,8 +137,8 @@ fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
 const LEASE_MAX: Duration = Duration::from_secs(300);
 /// The lifetime for a token that does not state its end, and for an anonymous request.
 const LEASE_USUAL: Duration = Duration::from_secs(60);
-/// How long a refusal is repeated without asking the upstream. A node that is challenged comes back with a token, and
-/// so as another holder.
+/// The time for which a refusal is repeated without asking the upstream. A challenged node comes back with a token. It
+/// is then another holder, so the refusal does not apply to it.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 /// The most verdicts of each kind that are remembered, some 300 bytes each.
 const LEASES_MAX: u64 = 20_000;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_lease_a_403_is_repeated_for_what_it_refused_and_a_404_never() {
+    fn without_a_lease_a_403_is_repeated_for_the_same_content_and_a_404_never() {
         let (leases, now) = (Leases::new(), Instant::now());
         let ann = holder("team/a", caller("ann"));
         leases.refuse(&tag(&ann, "1"), Refused::Right, error(Class::ForbiddenPolicy, Some(403)), now);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_in_another_era_is_for_nobody() {
+    fn verdicts_of_another_era_are_not_valid() {
         let (leases, now) = (Leases::new(), Instant::now());
         let before = holder("team/a", caller("ann"));
         leases.forget();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_absence_and_outage() {
+    fn refusals_are_distinguished_from_absence_and_outage() {
         let ann = caller("ann");
         for (class, status, to_nobody, to_ann) in [
             (Class::AuthMissing, Some(401), Some(Refused::Anonymous), Some(Refused::Token)),

@@ -5,7 +5,7 @@ use oci::{Digest, Reference, RegistryHost, Repository};
 use super::identity::Identity;
 use crate::http::route::Request;
 
-/// The number of a configuration of upstreams. It grows with each change.
+/// The number of the current configuration of upstreams. Each change of the upstreams increases it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Era(pub(super) u64);
 
@@ -34,7 +34,8 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// `None` for lists: their verdicts are not kept, because each list is the upstream's own answer to its caller.
+    /// The content of a request. `None` for a list: no verdict on a list is kept, because the upstream answers each
+    /// request for a list itself.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         match request {
             Request::Manifest { reference, .. } => Some(Self::Manifest(reference.clone())),

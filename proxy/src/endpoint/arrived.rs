@@ -41,13 +41,13 @@ pub(crate) struct Arrived<'a> {
     pub(crate) deadline: Instant,
     /// The memory of whole blobs that clients received, and the client. `None` for a pull of the proxy itself.
     pub(crate) receipts: Option<(&'a Arc<Repeats>, IpAddr)>,
-    /// Whether the kernel or this process touches the answer's bytes.
+    /// The side that reads the bytes of the answer: the kernel alone, or this process too.
     pub(crate) touch: Touch,
     /// The client. `None` for a pull of the proxy itself, for which no client waits.
     pub(crate) peer: Option<IpAddr>,
     /// The limit on each client's upstream requests.
     pub(crate) fairness: &'a Fairness,
-    /// True once the request has had its turn.
+    /// True once the request has waited for its turn (see [`Arrived::turn`]).
     pub(crate) has_turn: AtomicBool,
     /// The wall time of the request, for the age of records.
     pub(crate) now: SystemTime,

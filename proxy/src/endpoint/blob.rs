@@ -17,8 +17,8 @@ use crate::http::outcome::Outcome;
 use crate::http::range::Part;
 use crate::http::route::{Place, Verb};
 
-/// Answers GET and HEAD of a blob. A blob that the upstream lately said it lacks is not asked for again. A client that
-/// asks for such blobs must wait for turns when it asks for other blobs.
+/// Answers GET and HEAD of a blob. If the upstream lately said that it lacks the blob, it is not asked again. A client
+/// that asked for such a blob must wait for its turn when it asks for blobs that are not stored.
 pub(crate) async fn answer(
     store: &Store,
     flights: &Flights,
@@ -58,7 +58,7 @@ pub(crate) async fn answer(
         && is_absence(error)
     {
         asking.guessed();
-        // If each caller is asked for with its own token, a 404 concerns that caller only.
+        // If the upstream is asked with each caller's own token, a 404 concerns that caller only.
         if asking.pass.is_none() {
             absences.note::<()>(&key(), &Err(error.clone()), asking.now);
         }
@@ -79,7 +79,7 @@ async fn get(
     let length = opened.length;
     let part = asking.range.of(length, opened.reader.is_committed())?;
     opened.reader.probe(part.bytes(length)).await?;
-    // The part is computed again, because a file that could not be read is no longer committed.
+    // The part is computed again: if the file could not be read, the reader now follows a fill, which is not committed.
     let part = asking.range.of(length, opened.reader.is_committed()).unwrap_or(part);
     let bytes = part.bytes(length);
     if matches!(part, Part::Slice(_)) {

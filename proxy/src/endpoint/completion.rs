@@ -14,8 +14,8 @@ use super::warm;
 use crate::freshness::complete::{Gap, gap};
 use crate::freshness::incomplete::Noted;
 
-/// Completes each noted image, one after another, `after` its manifest was answered: a client that pulls the whole image
-/// has completed it by then. Ends with the proxy.
+/// Completes the noted images, one after another. It waits until `after` has passed since the manifest of the image was
+/// answered: by then, a client that pulls the whole image has completed it. Ends with the proxy.
 pub(crate) async fn run(dispatch: Weak<Dispatch>, mut noted: Receiver<Noted>, after: Duration) {
     while let Some(Noted { image, at }) = noted.recv().await {
         sleep_until(at + after).await;
@@ -33,8 +33,8 @@ pub(crate) async fn run(dispatch: Weak<Dispatch>, mut noted: Receiver<Noted>, af
     }
 }
 
-/// True if objects of the image `name` are missing. An index is complete by the images of it that clients ask for, and
-/// those are noted themselves.
+/// True if objects of the image `name` are missing. Always false for an index: the images in it that clients ask for
+/// are noted themselves.
 async fn has_gap(dispatch: &Dispatch, name: &ImageName) -> bool {
     let Reference::Digest(digest) = &name.reference else { return false };
     let Some(served) = dispatch.table.load().get(&name.registry).cloned() else { return false };

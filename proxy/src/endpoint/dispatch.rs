@@ -51,7 +51,7 @@ pub(crate) struct Dispatch {
     pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
     pub(crate) request_ids: RequestIds,
-    /// Whether the kernel or this process touches the bytes of answers.
+    /// The side that reads the bytes of answers: the kernel alone, or this process too.
     pub(crate) touch: Touch,
     /// The whole blobs that each client lately received.
     pub(crate) repeats: Arc<Repeats>,
@@ -87,7 +87,7 @@ impl Dispatch {
             return ready.held.answer(routed.verb, arrived.range, Outcome::Hit, None);
         }
         let asking = Asking::new(arrived, admitted);
-        // Every call below keeps the deadline by itself. This timeout is for a call that fails to.
+        // Every call below keeps the deadline by itself. This timeout ends a call that does not.
         match timeout_at(asking.deadline + OVERRUN, self.by_endpoint(&asking, &routed.request)).await {
             Ok(Err(failure)) => Err(self.gate.explained(&asking, asking.pass.as_ref(), failure)),
             Ok(result) => result,
@@ -139,7 +139,7 @@ impl Dispatch {
         }
     }
 
-    /// The kept answer of a moment ago, if all clients may have it and it is still valid. Nothing has to be waited for.
+    /// The kept answer of a moment ago, if all clients may have it and it is still valid. It is sent without waiting.
     pub(crate) fn again(
         &self,
         routed: &Routed,
@@ -188,5 +188,5 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// How long after its deadline an answer is given up.
+/// The time after its deadline at which an answer is given up.
 const OVERRUN: Duration = Duration::from_millis(500);

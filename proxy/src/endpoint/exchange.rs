@@ -1,7 +1,7 @@
 //! One request on a connection, from its head to its response.
 //!
-//! A kept answer is sent without waiting for anything, so it needs no future. A future that can ask upstreams has
-//! several KiB and is moved three times on its way to the connection.
+//! A kept answer is sent without waiting for anything, so it is made without a future. A future that can ask upstreams
+//! has several KiB and is moved three times on its way to the connection.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready as AtOnce, ready as at_once};
@@ -62,7 +62,7 @@ impl Exchange {
         Self { dispatch, peer, began, head, id, routed, ready, step }
     }
 
-    /// The response, at once if nothing has to be waited for.
+    /// The response. It is ready at once if there is a kept answer.
     pub(crate) fn answer(self) -> Either<AtOnce<Response>, Later> {
         match self.again() {
             Some((result, ready)) => Either::Left(at_once(Ok(self.finished(result, Some(&ready.headers))))),

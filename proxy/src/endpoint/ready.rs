@@ -1,8 +1,8 @@
 //! Manifests that were answered a moment ago, by the target of the request.
 //!
-//! Nodes ask for the same few manifests in bursts. A hit is kept for [`READY_FOR`] as the answer to its target, so that
-//! no name has to be parsed, no path hashed and no record found. A kept answer is valid only while its upstream is
-//! configured as before, the tag's record is fresh, and no content has left the store.
+//! Nodes ask for the same few manifests in bursts. A hit is kept for [`READY_FOR`] as the answer to its target. The
+//! next request then needs no parsing of names, no hashing of paths and no look-up of records. A kept answer is valid
+//! only while its upstream is configured as before, the tag's record is fresh, and no content has left the store.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,7 +33,7 @@ pub(crate) struct Ready {
     pub(crate) record: Option<TagRecord>,
     /// What the manifest names.
     pub(crate) names: Option<Names>,
-    /// The store's count of departures at that time.
+    /// The store's count of content that left it (`Store::departures`), from when the answer was kept.
     pub(crate) departures: u64,
     /// The headers of the answer.
     pub(crate) headers: KnownHeaders,
@@ -77,8 +77,8 @@ impl Ready {
     }
 }
 
-/// How long an answer is kept. A file that was removed by hand, and not through the store, may still be answered for
-/// this time.
+/// The time for which an answer is kept. If a manifest's file is removed by hand, and not through the store, the
+/// manifest may still be answered for this time.
 const READY_FOR: Duration = Duration::from_secs(1);
 /// The most answers kept. Each holds a manifest that is in memory anyway.
 const READY_MAX: u64 = 1024;

@@ -1,7 +1,7 @@
 //! Relays tag lists page by page, with links to this mirror.
 //!
-//! The query of an upstream's link is sent back to the upstream unchanged, because `last` need not be a tag and the
-//! link may have other keys.
+//! When a client follows the link of an upstream, its query is sent back to the upstream unchanged, because `last` need
+//! not be a tag and the link may have other keys.
 
 use oci::{Class, Tag};
 use oci_spec::distribution::TagListBuilder;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_ignores_the_page_is_cut_to_it() {
+    fn a_full_list_from_an_upstream_that_ignores_the_page_is_cut_to_the_page() {
         let cut = page(&["b"], Some(after("b", Some(1))));
         assert_eq!(trim(page(&["c", "a", "b"], None), Some(1), &after("a", None)), cut);
         assert_eq!(trim(page(&["c", "a"], None), None, &Vec::new()), page(&["a", "c"], None));
@@ -104,25 +104,25 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_pages_is_believed() {
+    fn a_page_of_an_upstream_that_pages_is_not_changed() {
         let given = page(&["B", "a"], Some(after("a", None)));
         assert_eq!(trim(given.clone(), Some(2), &Vec::new()), given);
     }
 
     #[test]
-    fn a_last_that_is_no_tag_is_the_upstreams_affair() {
+    fn a_last_that_is_no_tag_is_left_to_the_upstream() {
         let given = page(&["a"], None);
         assert_eq!(trim(given.clone(), None, &after("zz/opaque+token==", None)), given);
     }
 
     #[test]
-    fn no_tags_is_no_tags() {
+    fn a_request_for_zero_tags_gets_none_and_no_link() {
         assert_eq!(trim(page(&["a"], Some(after("a", None))), Some(0), &Vec::new()), page(&[], None));
         assert_eq!(trim(page(&["a"], None), Some(0), &Vec::new()), page(&[], None));
     }
 
     #[test]
-    fn a_link_to_the_same_page_is_seen() {
+    fn a_link_to_the_same_page_is_recognized() {
         assert!(is_same(&after("a", Some(1)), &vec![("n".into(), "1".into()), ("last".into(), "a".into())]));
         assert!(!is_same(&after("b", Some(1)), &after("a", Some(1))));
     }

@@ -17,7 +17,7 @@ pub trait Events: store::Events {
     fn fill_resumed(&self, _registry: &RegistryHost, _class: Class) {}
 }
 
-/// The outcome of a fill, and what it moved.
+/// The outcome of a fill, with the bytes and the time of its transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillEnd {
     /// The outcome.
@@ -28,7 +28,7 @@ pub struct FillEnd {
     pub transfer: Duration,
 }
 
-/// How a fill ended.
+/// The outcome of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FillOutcome {
     /// Verified and committed.

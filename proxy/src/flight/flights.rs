@@ -1,4 +1,4 @@
-//! One fetch per digest: the request that begins it, the requests that join it, and the answer to each.
+//! One fetch per digest. One request begins the fetch, others join it, and each gets an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,15 +26,15 @@ pub struct Flights {
     /// Blobs that are refused for now, because their fills keep failing.
     pub(super) futility: Futility,
     pub(super) table: Arc<Table>,
-    /// The sizes that upstreams stated within the last second: simultaneous requests share one HEAD. A cache and not
-    /// `Coalesce`, because the answer also counts for a second after it came.
+    /// The sizes that upstreams stated within the last second: simultaneous requests share one HEAD. This is a cache
+    /// and not a `Coalesce`, because an answer stays valid for a second.
     sizes: Cache<(Party, Digest), Option<u64>>,
 }
 
 /// A blob whose status line may be sent.
 #[derive(Debug)]
 pub struct Opened {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub outcome: Origination,
     /// Size of the whole blob.
     pub length: u64,
@@ -43,7 +43,7 @@ pub struct Opened {
 }
 
 oci::labels! {
-    /// Where an answer's bytes come from.
+    /// The source of an answer's bytes.
     Origination {
         /// From the store.
         Hit = "hit";
@@ -74,7 +74,7 @@ impl Flights {
     ///
     /// # Errors
     /// The upstream's failure for this scope. `Stalled` at `blob_first_byte` if the deadline passes, or `DiskSlow` if
-    /// the disk was slow meanwhile. The last failure of the blob's fills, while they keep failing.
+    /// the disk was slow meanwhile. If the blob's fills keep failing, their last failure.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
         let (mut linked, mut spare) = (false, SECOND_TRIES);
@@ -305,7 +305,7 @@ fn other_length(registry: &RegistryHost) -> Error {
     Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
 }
 
-/// The error when the disk does not return content that may be right. A later request may get it.
+/// The error when the disk cannot read content that may be right. A later request may get the content.
 fn unreadable(registry: &RegistryHost) -> Error {
     let evidence =
         Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
@@ -320,9 +320,9 @@ const SIZES_FOR: Duration = Duration::from_secs(1);
 const SIZES_REMEMBERED: u64 = 1000;
 /// A slow operation of the disk explains a missed deadline for this time after its end.
 const SLOW_LATELY: Duration = Duration::from_secs(5);
-/// Bytes that are read again before a file is given up: one window of a reader.
+/// The number of bytes that are read again before a file is given up: one window of a reader.
 const REREAD: u64 = 256 << 10;
-/// How long the upstream's headers may take in a fill that tries whether the upstream has recovered.
+/// The longest wait for the upstream's headers in a fill that tries whether the upstream has recovered.
 const TRY_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a fill in place of an unreadable file may take to begin.
+/// The longest time until a fill that replaces an unreadable file has begun.
 const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

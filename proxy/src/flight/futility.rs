@@ -18,7 +18,8 @@ use super::state::Party;
 #[derive(Clone)]
 pub(super) struct Futility(Cache<Key, Arc<Mutex<Mark>>>);
 
-/// A blob and the place it is fetched from. The identity is left out, because wrong bytes are wrong for every caller.
+/// A blob and the place from which it is fetched. The caller's identity is not part of the key, because wrong bytes are
+/// wrong for every caller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     digest: Digest,
@@ -57,9 +58,9 @@ impl Futility {
         lock(&mark).refuse(now)
     }
 
-    /// Notes that a fill failed with `error` and left no more bytes behind than it found.
+    /// Notes that a fill failed with `error` and made no progress: it kept no more bytes than there were before.
     pub(super) async fn note(&self, digest: &Digest, party: &Party, error: &Error, now: Instant) {
-        // Limits, refusals and pauses are answered elsewhere.
+        // Only failures of a body count here. Limits, refusals and pauses have their own rules.
         if error.class.rules().of_body {
             let mark = self.0.get_with(Key::new(digest, party), async { Arc::default() }).await;
             lock(&mark).fail(error.clone(), now);
@@ -71,7 +72,7 @@ impl Futility {
         self.0.invalidate(&Key::new(digest, party)).await;
     }
 
-    /// True if the upstream lately sent wrong bytes for this blob. Other bytes from there may be wrong as well.
+    /// True if the upstream lately sent wrong bytes for this blob. Its other bytes may be wrong as well.
     pub(super) async fn is_doubtful(&self, digest: &Digest, party: &Party) -> bool {
         self.0.get(&Key::new(digest, party)).await.is_some_and(|mark| lock(&mark).corrupt)
     }
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn two_failures_refuse_and_each_pause_has_one_try() {
+    fn after_two_failures_requests_are_refused_and_each_pause_has_one_try() {
         let (mut mark, now) = (Mark::default(), Instant::now());
         assert!(mark.refuse(now).is_none());
         mark.fail(failure(Class::Corrupt), now);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mark_is_of_one_blob_in_one_repository_whoever_asks_and_a_commit_clears_it() {
+    async fn a_mark_is_for_one_blob_in_one_repository_and_all_callers_and_a_commit_clears_it() {
         let (futility, now) = (Futility::new(), Instant::now());
         let scope = Scope { registry: "registry.test".parse().unwrap(), repository: None };
         let party = Party { scope, repository: "org/app".parse().unwrap(), identity: None };

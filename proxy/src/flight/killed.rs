@@ -1,5 +1,5 @@
-//! Kills a process at each file operation in turn. What it leaves in the folder must be right, and each step that was
-//! reported as done must have lasted.
+//! Kills a process at each file operation in turn. The files that it leaves must have the right content, and the result
+//! of each step that was reported as done must still be there.
 //!
 //! A process cannot watch its own death. The test therefore runs its own executable again, on a disk that kills it at
 //! the n-th operation, and then examines the folder. The process that is killed notes each step as soon as the store

@@ -1,4 +1,4 @@
-//! Blobs: from the store, or fetched once for all clients that ask for the same digest.
+//! Serves blobs from the store, or fetches each once for all clients that ask for the same digest.
 //!
 //! [`flights`] opens a blob for a request. A flight's [`state`] says how far its fetch is, and [`fill`] runs that fetch
 //! from an [`origin`]. A [`reader`] follows the file at its client's pace. [`tail`] keeps the last bytes in memory

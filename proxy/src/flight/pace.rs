@@ -27,13 +27,13 @@ impl Pace {
         self.last = Some(now);
     }
 
-    /// Bytes a second of late; `None` before there is anything to measure, and while nothing comes.
+    /// The present speed, bytes a second; `None` before there is anything to measure, and while no bytes arrive.
     pub(crate) fn rate(&self) -> Option<u64> {
         let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING)?;
         (!self.stands_still()).then(|| (self.bytes as f64 / elapsed.as_secs_f64()) as u64)
     }
 
-    /// True if no bytes came for [`TELLING`], so that hardly any are on their way.
+    /// True if no bytes came for [`TELLING`]. Then hardly any bytes are on their way.
     pub(crate) fn stands_still(&self) -> bool {
         self.last.is_some_and(|last| last.elapsed() >= TELLING)
     }
@@ -64,13 +64,13 @@ impl Pace {
     }
 }
 
-/// How long a reader waits for the fill to arrive at its offset.
+/// The longest wait of a reader for the fill to arrive at its offset.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a reader waits for bytes that the fill has already requested.
+/// The longest wait of a reader for bytes that the fill has already requested.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// The time over which the speed is measured.
 const WINDOW: Duration = Duration::from_secs(2);
-/// The time after which a measured speed, or an absence of bytes, means something.
+/// The shortest time after which a measured speed, or an absence of bytes, is meaningful.
 const TELLING: Duration = Duration::from_millis(100);
 /// The largest gap, in bytes, for which a reader waits for a fill of unknown speed.
 const FAR_WHEN_UNKNOWN: u64 = 8 << 20;
@@ -84,7 +84,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_steady_fill_reaches_in_two_seconds_is_near() {
+    async fn an_offset_that_a_steady_fill_reaches_in_two_seconds_is_near() {
         let mut pace = Pace::default();
         assert!(pace.is_far(8 * MIB + 1) && !pace.is_far(8 * MIB));
         for _ in 0..100 {
@@ -97,7 +97,7 @@ mod tests {
 
     /// The speed in the first moments of a transfer, or on a busy machine, says little.
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_is_waited_for_while_it_comes() {
+    async fn a_reader_waits_for_requested_bytes_while_they_arrive() {
         let (mut pace, asked) = (Pace::default(), Instant::now());
         let mut came = 0;
         while came < 7 * MIB {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_is_not_waited_for_if_it_stands_still_or_trickles() {
+    async fn a_reader_does_not_wait_for_requested_bytes_that_stand_still_or_trickle() {
         let (mut pace, asked) = (Pace::default(), Instant::now());
         pace.add(7 * MIB);
         tokio::time::advance(Duration::from_millis(1900)).await;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fill_that_stands_still_is_left_by_readers_sooner_or_later() {
+    async fn readers_leave_a_fill_that_stands_still() {
         let mut pace = Pace::default();
         for _ in 0..10 {
             pace.add(10 * MIB);

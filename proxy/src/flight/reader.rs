@@ -103,13 +103,13 @@ impl Reader {
         Self { view: View::Growing(seat), rescue: None, check: None, first: None, touch: Touch::Process }
     }
 
-    /// Sets whether the kernel or this process touches the bytes. The default is this process.
+    /// Sets the side that reads the bytes: the kernel alone, or this process too. The default is this process.
     #[must_use]
     pub fn touched_by(self, touch: Touch) -> Self {
         Self { touch, ..self }
     }
 
-    /// True if the blob is committed. (Design decision 13: decides 200 or 206 for `bytes=0-`.)
+    /// True if the blob is committed. This decides whether `bytes=0-` is answered with 200 or 206 (design decision 13).
     pub fn is_committed(&self) -> bool {
         match &self.view {
             View::Committed(_) => true,
@@ -147,8 +147,8 @@ impl Reader {
         self.windows(range, false)
     }
 
-    /// As [`Reader::body`], for a client that asked for just these bytes: if the range is less than half of the blob,
-    /// the end of a running fill is not held back. Such a range is never the whole blob, and the client checks the
+    /// Like [`Reader::body`], for a client that asked for this range only. If the range is less than half of the blob,
+    /// its end is not held back until the hash agrees: such a range is never the whole blob, and the client checks the
     /// whole blob itself.
     pub fn excerpt(self, range: Range<u64>, length: u64) -> BlobBody {
         let few = range.end - range.start < length / 2;
@@ -393,5 +393,5 @@ fn lost() -> Cut {
     Cut::Disk(std::io::Error::other("the disk lost bytes of this fill"))
 }
 
-/// How often a reader ahead of a fill looks at its speed.
+/// The time after which a reader ahead of a fill looks at the fill's speed again.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);

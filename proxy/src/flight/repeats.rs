@@ -1,5 +1,5 @@
-//! The clients that lately received a whole blob. A client that fetches the same blob again soon may have found it
-//! wrong.
+//! The clients that lately received a whole blob. A client that fetches the same blob again soon may have found that
+//! the blob is wrong.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use oci::Digest;
 use tokio::time::Instant;
 
-/// A lossy memory of bounded size, without a lock. Each slot holds its latest entry. A lost entry, or two clients in
-/// one slot, cost one check too few or too many.
+/// A lossy memory of bounded size, without a lock. Each slot holds its latest entry. If an entry is lost, or two
+/// clients share a slot, there is one check too few or too many.
 pub(crate) struct Repeats {
     /// Upper bits: the hash of client and blob. Lower [`SECONDS_BITS`]: seconds since `began`.
     slots: Box<[AtomicU64]>,
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_known_again_for_five_minutes() {
+    async fn a_repeated_fetch_is_recognized_for_five_minutes() {
         let repeats = Repeats::new();
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let (layer, config) = (Digest::sha256(b"layer"), Digest::sha256(b"config"));

@@ -35,7 +35,8 @@ pub(crate) struct Flight {
     readers: watch::Sender<usize>,
     /// The offsets of readers that would wait too long for the fill to arrive.
     wanted: watch::Sender<BTreeSet<u64>>,
-    /// Callers of other parties in this flight, with access in the same scope. The fill may continue with their tokens.
+    /// Callers of other parties that joined this flight and have access in the same scope. The fill may continue with
+    /// their tokens.
     relief: Mutex<Vec<Caller>>,
 }
 
@@ -188,7 +189,7 @@ impl Flight {
         }
     }
 
-    /// Returns when no request reads or waits.
+    /// Returns when no request reads the flight or waits for it.
     pub(crate) async fn deserted(&self) {
         let mut readers = self.readers.subscribe();
         let _ = readers.wait_for(|readers| *readers == 0).await;
@@ -221,7 +222,7 @@ impl Flight {
         }
     }
 
-    /// The latest caller that was not tried yet.
+    /// Takes the latest caller whose token was not tried yet.
     pub(crate) fn take_relief(&self) -> Option<Caller> {
         let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
         (!relief.is_empty()).then(|| relief.remove(0))

@@ -1,4 +1,4 @@
-//! The last bytes of a fill whose disk failed. Memory holds them, within a bound, while readers take them.
+//! The last bytes of a fill whose disk failed. They stay in memory, up to a limit, until the readers have taken them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_as_far_behind_as_may_be_loses_nothing() {
+    async fn a_reader_at_the_far_end_of_the_window_loses_nothing() {
         let tail = Tail::default();
         let cursor = tail.enter();
         tail.begin(0);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_stops_is_left_behind_after_a_while_and_costs_no_more() {
+    async fn a_reader_that_stops_is_left_behind_and_delays_the_fill_only_once() {
         let tail = Tail::default();
         let _stopped = tail.enter();
         tail.begin(0);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_always_takes_a_little_does_not_set_everyones_pace() {
+    async fn a_reader_that_always_takes_a_little_does_not_slow_the_fill_down() {
         let (tail, length) = (Tail::default(), 20 << 20);
         let slow = dawdle(&tail, Duration::from_secs(9), length);
         let (kept_up, took) = tokio::join!(slow, pass(&tail, length));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_a_megabyte_a_second_is_waited_for_all_the_way() {
+    async fn the_fill_waits_to_the_end_for_a_reader_that_takes_a_megabyte_a_second() {
         let (tail, length) = (Tail::default(), 40 << 20);
         let steady = dawdle(&tail, Duration::from_millis(15), length);
         let (kept_up, took) = tokio::join!(steady, pass(&tail, length));

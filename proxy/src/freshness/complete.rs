@@ -1,4 +1,4 @@
-//! Whether a cached manifest can be pulled to its end without the upstream (design decision 14).
+//! Decides whether a cached manifest can be pulled to its end without the upstream (design decision 14).
 
 use std::fmt;
 
@@ -19,8 +19,8 @@ pub(crate) enum Gap {
 
 /// The gap in an image; `None` if the image is complete.
 ///
-/// An image is complete when config and layers are here; an index when at least one child is here, every child that is
-/// here is complete, and every child that is a blob (the layers of a build cache) is here.
+/// An image is complete when its config and layers are cached. An index is complete when at least one child is cached,
+/// every cached child is complete, and every child that is a blob (the layers of a build cache) is cached.
 pub(crate) async fn gap(store: &Store, scope: &Scope, media_type: &str, bytes: &[u8]) -> Option<Gap> {
     let cached = Cached { store, scope };
     let missing = match shape(media_type, bytes) {
@@ -42,7 +42,7 @@ struct Cached<'a> {
 }
 
 impl Cached<'_> {
-    /// The objects that an index lacks; `None` if none of its children is here.
+    /// The objects that an index lacks; `None` if none of its children is cached.
     async fn missing_of_index(&self, children: Vec<Child>) -> Option<Vec<Digest>> {
         let (manifests, blobs): (Vec<Child>, Vec<Child>) =
             children.into_iter().partition(|child| media_type::is_manifest(&child.media_type));
@@ -54,7 +54,7 @@ impl Cached<'_> {
             };
             let Some(bytes) = self.store.read_small(&child.digest).await else { continue };
             let media_type = link.media_type.as_deref().unwrap_or(&child.media_type);
-            // An index within an index is served whole or not at all: it is not looked into further.
+            // The children of an index within an index are not checked.
             if let Some(Shape::Image { config, layers }) = shape(media_type, &bytes) {
                 missing.extend(self.missing_of_image(config, layers).await);
             }

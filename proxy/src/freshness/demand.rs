@@ -1,5 +1,5 @@
-//! The urgency of an upstream request. It depends on whether the pull has begun, whether a stored answer would do, and
-//! whether a client waits.
+//! The urgency of an upstream request. It depends on whether the pull has begun, whether a stored answer could be sent
+//! in its place, and whether a client waits.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Begun {
         }
     }
 
-    /// The rank of a request by digest for a manifest that is not in the store.
+    /// The urgency of a request by digest for a manifest that is not in the store.
     pub(crate) async fn demand(&self, asking: &Asking<'_>, digest: &Digest) -> Demand {
         let key = key(asking, digest.clone());
         if self.0.get(&key).await.is_some() { Demand::InProgress } else { Demand::NewPull }
@@ -64,7 +64,7 @@ fn key(asking: &Asking<'_>, digest: Digest) -> (RegistryHost, Repository, Digest
     (asking.place.registry.clone(), asking.place.repository.clone(), digest)
 }
 
-/// How long a digest is remembered. A pull may take this long from one manifest to the next.
+/// The time for which a digest is remembered. A pull may take this long from one manifest to the next.
 const BEGUN_FOR: Duration = Duration::from_secs(3600);
 /// The most digests remembered. A forgotten digest is asked for as a new pull.
 const BEGUN_MAX: u64 = 50_000;

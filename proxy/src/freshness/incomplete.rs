@@ -12,7 +12,8 @@ use crate::http::answer::Content;
 use crate::http::outcome::Outcome;
 use crate::http::route::Verb;
 
-/// Where answers note the manifests that clients were given.
+/// The queue of manifests that clients were given. Answers add to it, and [`crate::endpoint::completion`] takes from
+/// it.
 pub(crate) struct Incomplete {
     queue: mpsc::Sender<Noted>,
     /// Images that were noted lately.
@@ -27,15 +28,15 @@ pub(crate) struct Noted {
 }
 
 impl Incomplete {
-    /// The notes, and the end of the queue from which they are worked off.
+    /// An empty queue, and the receiver from which the background task takes the manifests.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Noted>) {
         let (queue, noted) = mpsc::channel(QUEUE_MAX);
         let lately = Cache::builder().max_capacity(LATELY_MAX).time_to_live(NOT_AGAIN_FOR).build();
         (Self { queue, lately }, noted)
     }
 
-    /// Notes the manifest that a client was just given, if its upstream has `complete`. A full queue drops the note:
-    /// the next request for the image makes another.
+    /// Notes the manifest that a client was just given, if its upstream has `complete`. If the queue is full, the
+    /// manifest is not noted, and the next request for the image tries again.
     pub(crate) fn note(&self, asking: &Asking<'_>, content: &Content) {
         let announced = asking.verb == Verb::Head && content.outcome == Outcome::Miss;
         if !asking.served.complete || asking.peer.is_none() || announced || content.outcome == Outcome::Stale
@@ -57,9 +58,9 @@ impl Incomplete {
     }
 }
 
-/// Images that wait; more are not noted.
+/// The most images in the queue. Further images are not noted.
 const QUEUE_MAX: usize = 1024;
-/// The time after which an image is looked at again.
+/// The time after which an image may be noted again.
 const NOT_AGAIN_FOR: Duration = Duration::from_secs(600);
-/// Images remembered as noted; a forgotten one is looked at once more.
+/// The most images remembered as noted. A forgotten image may be noted again earlier.
 const LATELY_MAX: u64 = 10_000;

@@ -12,13 +12,13 @@ use super::staleness::{Stale, Staleness};
 /// The times for which an upstream's answer about a tag is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
-    /// The age up to which a record is believed without a request.
+    /// The age up to which a record is valid without asking the upstream.
     pub(crate) tag_max_age: Duration,
-    /// The age up to which a record is believed when the request fails.
+    /// The age up to which a record may be answered when asking the upstream fails.
     pub(crate) stale_limit: Duration,
-    /// True if a record is believed for good when the upstream says that it no longer has the tag.
+    /// True if a record is answered, as stale, even if the upstream says that it no longer has the tag.
     pub(crate) keep_removed: bool,
-    /// The time for which an upstream's answer that it has no such manifest is believed without a request.
+    /// The time for which an upstream's "no such manifest" is valid without asking again.
     pub(crate) absent_max_age: Duration,
 }
 
@@ -55,9 +55,10 @@ impl Freshness {
     /// The staleness with which a record may be answered although the upstream failed with `error`. `None` if the
     /// record must not be answered.
     ///
-    /// An upstream's own "not found" is believed, now or from its last answer, unless the operator keeps removed tags.
-    /// A refusal of our identity is not believed, because the client may have access. With `has_tag`, "not found" for
-    /// the manifest is not believed either: the upstream has just named the manifest, and one of its replicas lags.
+    /// If the upstream itself says "not found", now or in its last answer, the record must not be answered, unless the
+    /// operator keeps removed tags. After a refusal of our identity the record may be answered, because the client may
+    /// have access. With `has_tag`, it may be answered after "not found" for the manifest too: the upstream has just
+    /// named the manifest, and one of its replicas lags.
     pub(crate) fn excuse(
         &self,
         record: &TagRecord,
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_from_a_clock_that_was_ahead_is_not_fresh_until_that_day() {
+    fn a_record_whose_time_is_far_in_the_future_is_not_fresh() {
         assert!(FRESHNESS.is_fresh(&record(1000), at(940)));
         assert!(!FRESHNESS.is_fresh(&record(1000), at(939)));
         let asking_each_time = Freshness { tag_max_age: Duration::ZERO, ..FRESHNESS };
@@ -195,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_true_absence_holds_for_seconds() {
+    fn an_absence_is_valid_for_absent_max_age() {
         assert!(FRESHNESS.absence_holds(at(1000), at(1004)) && !FRESHNESS.absence_holds(at(1000), at(1005)));
     }
 
     #[test]
-    fn a_failing_upstream_is_covered_up_to_stale_limit() {
+    fn while_an_upstream_fails_a_record_is_answered_up_to_stale_limit() {
         let failing = error(Class::Registry5xx, Some(500));
         let covered = staleness(3600, Stale::Failing(Class::Registry5xx));
         assert_eq!(FRESHNESS.excuse(&record(0), &failing, false, at(3600)), covered);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_copy_of_the_upstream_is_covered_up_to_stale_limit_as_well() {
+    fn a_stale_copy_of_the_upstream_is_answered_up_to_stale_limit() {
         assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3600)), staleness(3600, Stale::SecondHand));
         assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3601)), None);
         assert_eq!(FRESHNESS.second_hand(Some(&gone(0)), at(1)), None);
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_our_identity_is_covered_and_a_true_absence_is_not() {
+    fn a_record_is_answered_after_a_refusal_of_our_identity_and_not_after_an_absence() {
         for class in
             [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns]
         {
@@ -242,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_does_not_bring_back_what_the_upstream_said_was_gone() {
+    fn an_outage_does_not_bring_back_a_removed_tag() {
         let failing = error(Class::Registry5xx, Some(500));
         assert_eq!(FRESHNESS.excuse(&gone(0), &failing, false, at(1)), None);
     }
 
     #[test]
-    fn what_was_removed_is_kept_for_good_if_the_operator_says_so() {
+    fn a_removed_tag_is_kept_for_good_if_the_operator_says_so() {
         let keeping = Freshness { keep_removed: true, ..FRESHNESS };
         let absent = error(Class::ManifestUnknown, Some(404));
         let kept = staleness(1_000_000, Stale::Removed(Class::ManifestUnknown));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_compared_with_what_is_held() {
+    fn an_answer_is_compared_with_the_record() {
         let (held, other) = (Digest::sha256(b"held"), Digest::sha256(b"other"));
         let record = record(0);
         for (known, digest, stale, checked) in [
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_clients_are_spared_the_completeness_rule() {
+    fn only_known_clients_are_exempt_from_the_completeness_rule() {
         assert!(falls_back_by_blob("containerd/v2.1.9"));
         assert!(falls_back_by_blob("buildkit/v0.13"));
         assert!(!falls_back_by_blob("containers/5.36 (github.com/containers/image)"));

@@ -71,7 +71,7 @@ impl Answer {
 }
 
 impl Content {
-    /// True for a whole hit that is not stale. All such answers to one target have the same headers.
+    /// True for a hit that is the whole content and is not stale. All such answers to one target have the same headers.
     pub(super) fn is_whole_hit(&self) -> bool {
         self.outcome == Outcome::Hit && self.part == Part::Whole && self.stale.is_none()
     }

@@ -39,7 +39,7 @@ pub(crate) enum Failure {
         max = MIRRORS_MAX
     )]
     TooManyMirrors(RegistryHost),
-    /// The upstream failed, or the way to it did.
+    /// The upstream failed, or the request did not reach it.
     #[error("{0}")]
     Upstream(#[from] Error),
 }
@@ -92,7 +92,7 @@ impl Failure {
         }
     }
 
-    /// The stage that failed, if the request got as far as a stage.
+    /// The stage that failed. `None` if this mirror itself refused the request.
     pub(crate) fn stage(&self) -> Option<Stage> {
         match self {
             Self::Upstream(error) => Some(error.stage),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// The portions of one body for one client.
 #[derive(Debug, Default)]
 pub(crate) struct Portion {
-    /// Bytes taken since the client last made us wait.
+    /// The bytes that the client took since it was last slow (see [`SLOW`]).
     taken: u64,
     /// The time at which the last portion was handed over.
     handed: Option<Instant>,
@@ -34,8 +34,8 @@ impl Portion {
 
 /// A client is slow if it needs longer than this for a portion.
 const SLOW: Duration = Duration::from_millis(100);
-/// A client is fast once it took this many bytes without such a wait. The kernel buffers less than this for a client
-/// that reads nothing.
+/// A client is fast once it took this many bytes and was never slow meanwhile. The kernel buffers less than this for a
+/// client that reads nothing.
 const PROVEN: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_handed_much_once_it_has_taken_a_mebibyte_and_little_after_a_pause() {
+    fn portions_are_large_once_the_client_took_a_mebibyte_and_small_after_a_pause() {
         let (mut portion, mut now) = (Portion::default(), Instant::now());
         let mut take = |pause: Duration| {
             now += pause;

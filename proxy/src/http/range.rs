@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_unsatisfiable() {
+    fn a_range_outside_the_content_is_unsatisfiable() {
         for line in [
             "bytes=10-",
             "bytes=10-12",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_open_range_from_zero_of_content_on_its_way_is_a_whole() {
+    fn an_open_range_from_zero_of_uncommitted_content_is_answered_whole() {
         assert_eq!(part("bytes=0-", 10, false), Ok(Part::Whole));
         assert_eq!(part("bytes=1-", 10, false), Ok(Part::Slice(1..10)));
         assert_eq!(part("bytes=0-9", 10, false), Ok(Part::Slice(0..10)));

@@ -2,8 +2,8 @@
 //!
 //! The query's `ns` names the registry of a request. Without `ns`, the first path segment may name it, as CRI-O, podman
 //! and skopeo write it (a port is spelled `host_5000`). Otherwise it is Docker Hub. `ns` is a key into the configuration
-//! and never an address. Paths are not percent-decoded: names of the distribution specification need no escapes, so an
-//! escape in a path is an attempt at something else.
+//! and never an address. Paths are not percent-decoded. The names of the distribution specification need no escapes, so
+//! a path with an escape is refused.
 
 use std::sync::Arc;
 
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn every_endpoint_is_told_apart() {
+    fn each_endpoint_is_recognized() {
         assert_eq!(get("/v2/"), Ok(Request::Ping));
         assert_eq!(get("/v2"), Ok(Request::Ping));
         assert_eq!(get("/v2/?ns=ghcr.io"), Ok(Request::Ping));
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_smuggles_is_refused() {
+    fn a_request_that_announces_a_body_is_refused() {
         for (name, value, refusal) in [
             ("content-length", "5", Refusal::Body),
             ("content-length", "00", Refusal::Body),

@@ -115,8 +115,8 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, slot),
             Err(error) => {
-                // The process is out of descriptors, or the client has gone already. An immediate retry helps in
-                // neither case.
+                // The process has no free file descriptor, or the client has left already. An immediate retry helps
+                // in neither case.
                 tracing::warn!(%error, "cannot accept");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -197,8 +197,8 @@ where
     part(connection.into_parts().io.into_inner().into_inner()).await;
 }
 
-/// Sends FIN first, and then reads the client's further bytes for a moment: unread bytes would turn the close into a
-/// reset.
+/// Closes the connection. It sends FIN first, and then reads the client's further bytes for a moment, because unread
+/// bytes would turn the close into a reset.
 async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
     let farewell = async {
         stream.shutdown().await?;
@@ -229,15 +229,16 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// takes 2 MB for each of a thousand slow clients, and then has no memory for the others. Bytes that are sent and not
 /// yet acknowledged are not limited, so paths with a long delay stay as fast as before.
 const UNSENT_MAX: u32 = 256 * 1024;
-/// The most encrypted bytes that wait for a client: two records. A thousand slow clients each hold this much.
+/// The most encrypted bytes that wait for one client: two TLS records. The limit is small, because there may be a
+/// thousand slow clients.
 const TLS_UNSENT_MAX: usize = 32 * 1024;
 /// The most header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// How long bytes of a closed connection are still read.
+/// The time for which bytes of a closed connection are still read.
 const LINGER: Duration = Duration::from_secs(1);
 /// The most bytes of a closed connection that are still read.
 const LINGER_BYTES: u64 = 256 * 1024;
-/// How often the server ends quiet pulls and tidies up.
+/// The time between two rounds in which the server ends quiet pulls and tidies up.
 const PULLS_TICK: Duration = Duration::from_secs(1);
 /// The pause after a failed accept. It also bounds the log lines of such failures to ten a second.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

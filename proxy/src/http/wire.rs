@@ -1,5 +1,5 @@
-//! The connection below hyper. It limits the time for a request head and the time for which a client takes no bytes.
-//! It also lets other connections have their turn.
+//! The connection below hyper. It limits the time for a request head and the time for which a client takes no bytes. It
+//! also yields to other connections.
 //!
 //! hyper's own header timeout also runs while a connection is idle, so it serves as the idle limit. The time for one
 //! head is limited here, from its first byte on. hyper writes until the socket is full, so a fast reader of a large
@@ -52,7 +52,7 @@ struct Stall {
 struct PendingHead {
     heads_before: u64,
     until: Instant,
-    /// The timer. It is made only when the rest of a head must be waited for, because most heads come whole.
+    /// The timer. It is made only when the server must wait for the rest of a head, because most heads come whole.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -189,7 +189,7 @@ impl Stall {
 const STALL_MAX: Duration = Duration::from_secs(300);
 /// The longest time from the first byte of a request head to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
-/// The number of bytes that a connection writes before others have their turn.
+/// The number of bytes that a connection writes before it yields to other connections.
 const TURN: usize = 256 * 1024;
 
 #[cfg(test)]

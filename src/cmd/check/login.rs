@@ -63,7 +63,8 @@ fn follows_login(class: Class) -> bool {
     matches!(class, Class::ManifestUnknown | Class::RepoUnknownOrPrivate | Class::ForbiddenPolicy)
 }
 
-/// A repository for which the credentials are used: the first configured name, or a name that the first pattern matches.
+/// A repository for which the credentials are used: the first configured name, or a name that matches the first
+/// pattern.
 fn asked_for(upstream: &Upstream) -> Option<Repository> {
     let pattern = upstream.repositories.first()?.0.as_str();
     match pattern.strip_suffix('*') {

@@ -38,7 +38,8 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
     prober.round().await;
     let mut logins = Vec::new();
     for upstream in config.upstreams.iter().filter(|upstream| chosen.contains(&upstream.registry)) {
-        // The probe of a target uses the same credentials, so that it has tested the login. An unreachable registry gets no login.
+        // The probe of a target uses the same credentials, so it has tested the login already. No login is tried at an
+        // unreachable registry.
         let reached = board.verdicts(&upstream.registry).contains(&prober::verdict::OK);
         if reached && !has_target(config, upstream) {
             logins.extend(login::login(upstream, &origins, &outbound).await);

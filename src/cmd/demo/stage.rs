@@ -122,7 +122,8 @@ image = "{DEMO}/library/app:1"
 pub(crate) const DEMO: &str = "registry.demo";
 /// The registry with the expired certificate.
 pub(crate) const EXPIRED: &str = "expired.demo";
-/// The file with the CA of the second registry. The CA is trusted, so that the only fault of the certificate is its age.
+/// The file with the CA of the second registry. The CA is trusted, so the only fault of the certificate is that it has
+/// expired.
 const CA_FILE: &str = "ca.pem";
 /// The time between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);

@@ -34,7 +34,7 @@ struct Named {
 }
 
 impl Control {
-    /// Binds the socket in `dir`. This process holds the lock of `dir`, so that an existing socket belongs to a process that
+    /// Binds the socket in `dir`. This process holds the lock of `dir`, so an existing socket belongs to a process that
     /// has ended. A failure is only logged, because everything except the commands works without the socket.
     pub(crate) fn bind(dir: &Path) -> Option<Self> {
         let path = socket(dir);

@@ -11,7 +11,7 @@ use super::cause::Bottleneck;
 use super::part::{Part, parts};
 use crate::record::pull::PullRecord;
 
-/// A cause that held a pull for less than this is not named.
+/// A cause that held the objects of a pull for less time than this is not named.
 pub const TIME_MIN: Duration = Duration::from_millis(50);
 /// A cause that held a pull for a smaller share of its duration, in percent, is not named.
 pub const SHARE_MIN_PERCENT: u32 = 20;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_side_by_side_counts_once() {
+    fn objects_held_at_the_same_time_count_once() {
         let two_transfers = [0, 100].map(|began| layer(began, |o| o.stages.transfer = ms(400)));
         let hold = layer(0, |o| o.waits.quota = ms(450));
         let objects = two_transfers.into_iter().chain([hold]).collect();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_each_other_adds_up() {
+    fn objects_held_one_after_another_add_up() {
         let tokens = [0, 200, 400].map(|began| layer(began, |o| o.stages.token = ms(150)));
         let transfer = layer(0, |o| o.stages.transfer = ms(400));
         let named = find(&pull(1000, tokens.into_iter().chain([transfer]).collect()));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_held_longest_is_pointed_at() {
+    fn the_finding_names_the_object_held_longest() {
         let objects = [100, 700, 300].map(|time| layer(0, |o| o.stages.transfer = ms(time)));
         assert_eq!(find(&pull(800, objects.into())).longest, Some(1));
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_times_are_no_panic() {
+    fn absurd_times_cause_no_panic() {
         let object = layer(u64::MAX, |o| {
             o.stages.transfer = Duration::MAX;
             (o.first_byte, o.transfer, o.sent) = (Duration::MAX, Duration::MAX, u64::MAX);

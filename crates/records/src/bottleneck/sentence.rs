@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_worth_naming_is_said_too() {
+    fn a_pull_without_a_bottleneck_has_a_sentence_too() {
         let pull = pull(30, Vec::new());
         assert_eq!(find(&pull).sentence(&pull, None), "no single cause took a large part of 30 ms");
     }
 
     #[test]
-    fn a_finding_of_another_pull_is_no_panic() {
+    fn a_finding_of_another_pull_causes_no_panic() {
         let long = pull(1_000, vec![layer(10, 1), layer(900, 1)]);
         let short = pull(1, Vec::new());
         find(&long).sentence(&short, None);

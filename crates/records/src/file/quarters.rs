@@ -9,7 +9,7 @@ use crate::record::object::ObjectRecord;
 use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
 use crate::record::pull::PullRecord;
 
-/// Transfers of fewer bytes are too short to measure throughput.
+/// Transfers of fewer bytes than this are too short to measure throughput.
 const RATE_BYTES_MIN: u64 = 1_000_000;
 
 /// The histograms of one registry in one quarter of an hour: the columns that are read, changed and written back.
@@ -104,7 +104,7 @@ fn capped(bytes: u64) -> i64 {
     number(bytes).min(SUM_MAX)
 }
 
-/// True if a registry with a quota would have counted this pull, but never received it.
+/// True if a registry with a quota would have counted this pull, but the pull's manifest requests never reached it.
 fn saves_counted_pull(pull: &PullRecord) -> bool {
     let is_manifest = |object: &&ObjectRecord| {
         matches!(object.kind, ObjectKind::Index | ObjectKind::Manifest)

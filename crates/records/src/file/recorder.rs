@@ -16,7 +16,8 @@ use crate::record::pull::PullRecord;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
 
-/// Maximum number of objects of all pulls in the queue; limits the memory of the queue for any images.
+/// Maximum number of objects of all pulls in the queue. It bounds the memory of the queue, because pulls differ in
+/// their number of objects.
 const QUEUED_OBJECTS_MAX: usize = 65_536;
 
 /// Sends records to the thread that writes them. Dropping it waits for the queue, for at most
@@ -56,7 +57,7 @@ impl Recorder {
         started.map(|recorder| (recorder, opened)).map_err(|source| OpenError::Io { path: file, source })
     }
 
-    /// A recorder that keeps nothing, and counts it.
+    /// A recorder that keeps no record. It counts each record as lost.
     pub fn off() -> Self {
         let shared = Shared { counts: Counts::default(), queued_objects: AtomicUsize::new(0) };
         Self { shared: Arc::new(shared), running: None }

@@ -14,7 +14,7 @@ pub struct Settings {
     pub max_size: u64,
     /// Maximum number of records and verdicts that wait to be written; further ones are lost and counted.
     pub queue: usize,
-    /// True if the rollback journal is used even if a write-ahead log could be: for network file systems.
+    /// True if the rollback journal is used even where a write-ahead log could be used. For network file systems.
     pub rollback_journal: bool,
     /// The time for which a write waits for another process that holds the database.
     pub busy_timeout: Duration,

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_survive_as_text_and_know_their_question() {
+    fn cursors_are_read_back_from_text_and_belong_to_their_query() {
         let cursor = Cursor::after(-5, i64::MAX, "newest");
         let read: Cursor = cursor.to_string().parse().unwrap();
         assert_eq!(read.place("newest").unwrap(), (-5, i64::MAX));

@@ -8,7 +8,8 @@ use super::error::QueryError;
 use crate::record::outcome::PullOutcome;
 use crate::time::Timestamp;
 
-/// The conditions, the order and the size of a page of pulls. A pull must meet all conditions that are set. The default finds the newest pulls.
+/// The conditions, the order and the size of a page of pulls. A pull must meet all conditions that are set. The default
+/// finds the newest pulls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only pulls that began at this time or later.
@@ -41,7 +42,8 @@ pub enum Order {
     Newest,
     /// Pulls that took longest come first.
     Slowest,
-    /// Records that were written first come first. With the cursor of the last answer, a query returns the records written since then.
+    /// Records that were written first come first. With the cursor of the last answer, a query returns the records
+    /// written since then.
     Written,
 }
 

@@ -20,7 +20,7 @@ pub struct Quarter {
     pub start: Timestamp,
     /// The number of pulls that began in the quarter.
     pub pulls: u64,
-    /// The same pulls, by outcome and class of the first failure.
+    /// The number of these pulls with each outcome and class of the first failure.
     pub outcomes: Vec<OutcomeCount>,
     /// The time within which half of all objects sent their first byte to the client; none if none was sent.
     pub first_byte_p50: Option<Duration>,

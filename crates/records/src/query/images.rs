@@ -5,9 +5,9 @@ use rusqlite::functions::FunctionFlags;
 use super::id_set::IdSet;
 use super::reader::Reader;
 
-/// Images count as few if they have at most this many pulls in total: their pulls are then read and sorted.
+/// If the matching images have at most this many pulls in total, their pulls are read and sorted.
 const FEW_PULLS_MAX: i64 = 5000;
-/// Images count as few only up to this number of images.
+/// The pulls of the matching images are read and sorted only if there are at most this many images.
 const FEW_IMAGES_MAX: usize = 500;
 
 /// Finds images whose full name contains a text.

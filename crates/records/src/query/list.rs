@@ -1,7 +1,8 @@
 //! Pages of pulls.
 //!
-//! The page is found in a single index that holds every column of a filter; only the pulls of the page are read from their tables. Pulls of rarely
-//! pulled images are found by image. A filter that matches few pulls costs one scan of the index.
+//! The page is found in a single index that holds every column of a filter; only the pulls of the page are read from
+//! their tables. Pulls of rarely pulled images are found by image. A filter that matches few pulls costs one scan of
+//! the index.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
@@ -20,8 +21,8 @@ use crate::record::outcome::PullOutcome;
 pub struct Page {
     /// The pulls, in the requested order.
     pub pulls: Vec<PullSummary>,
-    /// The start of the next page; `None` if this is the last. With [`Order::Written`] there is always a next page, for the pulls that will be
-    /// written.
+    /// The start of the next page; `None` if this is the last. With [`Order::Written`] there is always a next page, for
+    /// the pulls that will be written.
     pub next: Option<Cursor>,
 }
 

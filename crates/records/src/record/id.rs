@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_time_and_survive_as_text() {
+    fn ids_sort_by_time_and_are_read_back_from_text() {
         let earlier = PullId::new(Timestamp::from_unix_millis(1_700_000_000_000));
         let later = PullId::new(Timestamp::from_unix_millis(1_700_000_000_001));
         assert!(earlier < later);

@@ -64,7 +64,7 @@ impl PullOutcome {
     /// The outcomes of pulls that failed: those that `--failed` lists.
     pub const FAILURES: &[Self] = &[Self::Absent, Self::Refused, Self::Failed];
 
-    /// True if the client did not get a usable answer, except if it left by itself.
+    /// True if the client did not get a usable answer, unless the client left by itself.
     pub fn is_failure(self) -> bool {
         Self::FAILURES.contains(&self)
     }

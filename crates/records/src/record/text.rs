@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-/// The longest node name kept, in bytes: the length of a DNS name (RFC 1035), which node names are.
+/// The longest node name kept, in bytes. Node names are DNS names, which have at most this length (RFC 1035).
 pub const NODE_NAME_MAX: usize = 253;
 /// The longest user agent kept, in bytes.
 pub const USER_AGENT_MAX: usize = 256;

@@ -39,8 +39,8 @@ impl Signer {
         self.signed.clear();
     }
 
-    /// The refusal, if the signature is unknown, expired or for another blob. Like S3, it answers 400 to a request that has
-    /// both a signed URL and `Authorization`.
+    /// The refusal, if the signature is unknown, expired or for another blob. As at S3, a request with both a signed
+    /// URL and `Authorization` is refused with 400.
     pub(crate) fn refusal(&self, request: &Request) -> Option<Answer> {
         if request.is_authorized() {
             return Some(xml(400, "InvalidArgument", "Only one auth mechanism allowed"));

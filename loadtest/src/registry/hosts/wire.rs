@@ -185,5 +185,6 @@ impl Throttle {
     }
 }
 
-/// Long enough for timers to keep the rate, short enough for an even stream.
+/// The time whose bytes a limited connection may send at once: long enough for timers to keep the rate, short enough
+/// for an even stream.
 const BURST: Duration = Duration::from_millis(20);

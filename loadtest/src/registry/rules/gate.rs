@@ -25,7 +25,7 @@ impl Gate {
         self.0.open.send_replace(true);
     }
 
-    /// Waits until `count` requests have arrived at the gate; they need not wait any more.
+    /// Waits until `count` requests have arrived at the gate, including those that have passed it.
     pub async fn arrived(&self, count: usize) {
         let mut seen = self.0.arrived.subscribe();
         seen.wait_for(|arrived| *arrived >= count).await.expect(OWN_SENDER);

@@ -345,5 +345,5 @@ fn header_name(name: &str) -> HeaderName {
     name.parse().expect("a header name")
 }
 
-/// High enough for an even stream.
+/// The number of pieces a second in which a body with a limited rate is sent: enough for an even stream.
 const PACES_PER_SECOND: u64 = 50;

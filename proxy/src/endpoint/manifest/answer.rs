@@ -186,8 +186,8 @@ impl Manifests {
     }
 
     /// Answers a tag that names `digest` now. If the tag's old manifest is known, a client learns the new digest only
-    /// once the new manifest is stored. The upstream is responsible for the layers, but clients must be able to get the
-    /// manifest.
+    /// once the new manifest is stored, so that the client can get that manifest in any case. The layers of the new
+    /// manifest need not be stored by then.
     async fn moved(
         &self,
         asking: &Asking<'_>,
@@ -245,8 +245,8 @@ impl Manifests {
     /// The staleness with which the known manifest is answered in place of the upstream's `error`.
     ///
     /// # Errors
-    /// The known manifest must not be answered: it is too old, or its image has the gap. `has_tag`: the upstream just
-    /// said that it has the tag.
+    /// The known manifest must not be answered: its record is too old (`None`), or its image has this gap (`Some`).
+    /// `has_tag` is true if the upstream just said that it has the tag.
     async fn excuse(
         &self,
         asking: &Asking<'_>,
@@ -265,8 +265,8 @@ impl Manifests {
         }
     }
 
-    /// The rank of a request for the current manifest of a tag. The rank is lower if the known manifest could be
-    /// answered in its place.
+    /// The urgency of a request for the current manifest of a tag. It is lower if the known manifest could be answered
+    /// in its place.
     async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
         let spent = asking.error(Class::RatePullQuota, "not asked");
         match known {
@@ -315,7 +315,7 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
     }))
 }
 
-/// The upstream's error, which says first why the cached copy is not the answer and how to complete it.
+/// The upstream's error, with a text in front that says why the cached copy was not answered and how to complete it.
 fn because_of(gap: &Gap, mut error: Error) -> Error {
     let cause = error.evidence.message.take().map_or_else(String::new, |message| format!("; {message}"));
     let text = format!(
@@ -325,8 +325,8 @@ fn because_of(gap: &Gap, mut error: Error) -> Error {
     error
 }
 
-/// Answers when the upstream is a mirror that has only a stale copy. Our known manifest is as good while its record is
-/// young enough, and the mirror's answer does not renew the record.
+/// Answers with our known manifest when the upstream is a mirror that has only a stale copy. The known manifest is as
+/// good as that copy while its record is young enough. The mirror's answer does not renew the record.
 fn second_hand(asking: &Asking<'_>, known: &Known) -> Result<Answer, Failure> {
     let staleness = asking.freshness().second_hand(Some(&known.record), asking.now);
     let staleness = staleness.ok_or_else(|| only_stale(asking))?;
@@ -344,7 +344,7 @@ fn only_stale(asking: &Asking<'_>) -> Error {
     asking.error(Class::Unknown, message)
 }
 
-/// How long an announced digest is remembered until its GET comes. A pull sends the GET within seconds.
+/// The time for which an announced digest is remembered until its GET comes. A pull sends the GET within seconds.
 const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
 /// The most announcements remembered. A forgotten announcement costs one more HEAD for a tag.
 const ANNOUNCED_MAX: u64 = 10_000;

@@ -43,7 +43,7 @@ pub(super) struct Fetched {
 }
 
 /// The key of a shared upstream request. The identity is `None` if all clients that may see the answer share the
-/// request. It is set if that caller repeats the request alone.
+/// request. It is set if the caller with this identity repeats the request alone.
 type Work = (ContentKey, Option<Identity>);
 
 impl ManifestUpstream {
@@ -61,8 +61,8 @@ impl ManifestUpstream {
     /// The upstream's answer to HEAD of a manifest, from now or from a recent equal request.
     ///
     /// # Errors
-    /// The upstream's failure, or this mirror's refusal if the client has used up its share or the upstream's quota
-    /// must be spared.
+    /// The upstream's failure. Or this mirror's refusal, if the client is over its rate or the upstream's quota must be
+    /// spared.
     pub(super) async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<HeadAnswer, Error> {
         let key = key(asking, reference);
         if let Some(told) = asking.pass.as_ref().and_then(|pass| pass.told.clone()) {
@@ -129,7 +129,7 @@ impl ManifestUpstream {
         loop {
             let fetched = together(&self.fetches, asking, &key, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {
-                // The request that began the fetch had an earlier deadline or a lower rank, so this request asks again.
+                // The request that began the fetch had an earlier deadline or less urgency, so this request asks again.
                 Err(error) if !fetched.led && is_withheld(&error) && Instant::now() < asking.deadline => {}
                 value => {
                     let outcome = if fetched.led { Outcome::Miss } else { Outcome::Joined };
@@ -196,8 +196,9 @@ pub(super) fn key(asking: &Asking<'_>, reference: &Reference) -> ContentKey {
     (asking.place.registry.clone(), asking.place.repository.clone(), reference.clone())
 }
 
-/// Runs one upstream request for all equal requests. If it fails because of the leader's identity, a follower tries
-/// once more with its own identity: an expired token or a spent quota says nothing about another caller's.
+/// Runs one upstream request for all equal requests. If it fails because of the identity of the caller that began it,
+/// each other caller tries once more with its own identity, because the token or quota of one caller says nothing
+/// about those of another.
 async fn together<V, F>(
     work: &Coalesce<Work, Result<V, Error>>,
     asking: &Asking<'_>,

@@ -290,8 +290,8 @@ fn size_of(pieces: &[Bytes]) -> u64 {
 
 /// The size of the first write of a fill, bytes.
 const FIRST_BATCH: usize = 16 << 10;
-/// How long an answer may bring no bytes before the front checks whether bounded requests are better. Applies only
-/// while the fill asks in cells.
+/// The time without bytes after which the front checks whether bounded requests are better than the running answer.
+/// Applies only while the fill asks in cells.
 const STILL: Duration = Duration::from_millis(250);
 /// Readers far ahead get a segment of their own only while fewer segments than this are running.
 const SEGMENTS_MAX: usize = 4;

@@ -1,4 +1,4 @@
-//! Retries of a fill: a few without progress, each after a longer pause.
+//! Limits the retries of a fill. Without progress there are few retries, each after a longer pause.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub(super) struct Patience {
     failures: usize,
     /// The number of bytes that had come at the last progress.
     mark: u64,
-    /// The time spent since then waiting for a paused upstream.
+    /// The time spent waiting for a paused upstream since the last progress.
     sat_out: Duration,
 }
 
@@ -53,7 +53,7 @@ fn jittered(pause: Duration) -> Duration {
 
 /// The pauses before the first, second and third retry.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
-/// How often the fill checks whether a probe under way has ended.
+/// The time between two checks whether a probe under way has ended.
 const PROBE_LOOK: Duration = Duration::from_millis(250);
 /// The longest time that readers wait for a paused upstream.
 const SIT_OUT_MAX: Duration = Duration::from_secs(15);

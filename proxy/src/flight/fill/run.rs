@@ -1,8 +1,8 @@
 //! Brings upstream bytes to the store and to readers. Each flight has one such task, which no client owns.
 //!
 //! A fill asks the upstream for the blob, and asks again with a range if the answer breaks off. It hashes and writes
-//! the bytes that come, and tells its flight how far it is. If the disk fails, the copy on disk is given up, and the
-//! remaining bytes pass through memory.
+//! the received bytes, and reports its progress to its flight. If the disk fails, the copy on disk is given up, and
+//! the remaining bytes pass through memory.
 //!
 //! The *front* is the offset up to which the bytes are hashed. It moves in order, with bytes from the upstream or over
 //! bytes that are in the file already. [`super::segments`] run beside it for readers far ahead, or if the upstream
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
 /// Runs the fill of the flight of `lead`. The deadline is for the headers of the first answer only.
 pub(crate) async fn run<O: Origin>(lead: Lead, shared: Shared, source: Source<O>, deadline: Instant) {
     let Shared { store, events, futility } = shared;
-    // The blob may have been committed between the look into the store and the seat on this flight.
+    // The blob may have been committed after the request looked into the store and before it joined this flight.
     if store.holds(&source.digest).await && matches!(store.blob(&source.digest).await, Ok(Some(_))) {
         return lead.end(Phase::Dissolved);
     }
@@ -89,7 +89,7 @@ pub(super) struct Fill<O> {
     pub(super) reset_once: bool,
     pub(super) tally: Tally,
     pub(super) segments: Segments,
-    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond.
+    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond them at the same time.
     pub(super) in_cells: bool,
     /// True if the upstream ignores ranges or the disk failed. The bytes then come in order, and from the front's
     /// requests only.
@@ -218,7 +218,8 @@ impl<O: Origin> Fill<O> {
             return Err(self.error(Class::ProtocolGarbage, Reason::RangeIgnored));
         }
         if let (Some(known), Some(total)) = (self.length, total) {
-            // The answer is an error page or another blob. It says nothing about the bytes that came before.
+            // If the sizes differ, the answer is an error page or another blob. The bytes that came before may still be
+            // right.
             let other = || self.error(Class::ProtocolGarbage, Reason::LengthMismatch);
             return if known == total { Ok(()) } else { Err(other()) };
         }
@@ -280,7 +281,7 @@ impl<O: Origin> Fill<O> {
     }
 
     /// True if the transfer is worth finishing without readers: more than half of the bytes are stored, or few are
-    /// missing. Bytes that cannot be stored are never worth it.
+    /// missing. A transfer that cannot be stored is never worth finishing without readers.
     pub(super) fn worth_going_on(&self) -> bool {
         let stored = self.content().is_some();
         let Some(length) = self.length.filter(|_| stored) else { return stored };
@@ -288,7 +289,7 @@ impl<O: Origin> Fill<O> {
         here > length / 2 || length - here < WORTH_FINISHING
     }
 
-    /// How long to wait before the fill asks for the remaining bytes. `None` if it must not ask again.
+    /// The pause before the fill asks for the remaining bytes. `None` if it must not ask again.
     ///
     /// Before the first headers, the fill asks again only after a restart and, once, after a reset connection: the
     /// client has tried every endpoint already, and the request can still be answered with the error.
@@ -313,7 +314,7 @@ impl<O: Origin> Fill<O> {
         if patience.is_wearing_thin() {
             self.rest.first_endpoint += 1;
         }
-        // A request for the remaining bytes repeats nothing. Neither does a request that was never sent before.
+        // A request for the remaining bytes is not a repetition, and neither is a request that was never sent.
         let repeats = first_reset || patience.is_wearing_thin() && error.class != Class::Overloaded;
         pause.filter(|_| !repeats || self.source.origin.may_retry())
     }

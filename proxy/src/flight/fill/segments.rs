@@ -218,5 +218,5 @@ impl Drop for Claim {
 
 /// The number of successive failures after which a fill uses no segments.
 const FAILURES_MAX: u32 = 3;
-/// How long the headers of a resumed answer may take.
+/// The longest wait for the headers of a resumed answer.
 pub(super) const RESUME_DEADLINE: Duration = Duration::from_secs(25);

@@ -112,7 +112,7 @@ impl Sink {
         .await
     }
 
-    /// The verdict over all bytes, and the file to commit or discard.
+    /// The result of the hash over all bytes, and the file to commit or discard.
     pub(super) fn finish(self) -> (Result<Verified, Mismatch>, Option<Ingest>) {
         (self.verifier.finish(), self.ingest)
     }

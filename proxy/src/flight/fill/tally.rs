@@ -14,7 +14,7 @@ pub(super) struct Tally {
     registry: RegistryHost,
     bytes: u64,
     began: Option<Instant>,
-    /// The time to the last byte. The commit is left out, because it is not the upstream's.
+    /// The time to the last byte. The commit is left out, because the upstream has no part in it.
     took: Option<Duration>,
     ended: bool,
 }

@@ -11,7 +11,7 @@ use store::faulty::Call;
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_costs_the_copy_not_the_pull() {
+async fn a_full_disk_prevents_the_copy_and_not_the_pull() {
     for size in [MIB, 20 * MIB] {
         let world = World::new(size, []).await;
         world.trap.set(0, Fault::Always(ENOSPC));
@@ -88,32 +88,32 @@ async fn sweep(fault: Fault) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_operation_lacks_space_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_any_operation_lacks_space() {
     sweep(Fault::Once(ENOSPC)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_operation_fails_once_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_any_operation_fails_once() {
     sweep(Fault::Once(EIO)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whenever_the_disk_dies_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_the_disk_dies_at_any_operation() {
     sweep(Fault::Always(EIO)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whenever_access_is_denied_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_access_is_denied_from_any_operation_on() {
     sweep(Fault::Always(EACCES)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_write_is_short_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_any_write_is_short() {
     sweep(Fault::ShortWrite).await;
 }
 
 #[test]
-fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
+fn a_kill_loses_at_most_the_bytes_since_the_last_checkpoint() {
     let at = 90 * MIB as u64;
     let stuck = Answer::of([Part::Send(at), Part::Await(Arc::new(Semaphore::new(0)))]);
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -136,7 +136,7 @@ fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
 /// A fill without a file loses bytes that new clients would need. So the fill is closed to them, and they begin another
 /// fill, which has a file once there is space again.
 #[tokio::test(start_paused = true)]
-async fn a_closed_fill_that_is_left_takes_nobody_elses_place() {
+async fn a_closed_fill_that_its_clients_left_does_not_end_the_next_fill() {
     let (never, gate, at) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), 6 * MIB as u64);
     let mut spilled = vec![Part::Send(MIB as u64); 6];
     spilled.push(Part::Await(never));
@@ -206,7 +206,7 @@ async fn left_and_joined(mibs: usize, held: Call, then: io::Result<()>) -> (Worl
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_while_a_fill_pauses_has_it_go_on() {
+async fn a_client_that_joins_while_a_fill_pauses_makes_it_go_on() {
     for (mibs, held) in [(0, Call::Remove), (3, Call::Change)] {
         let (world, joined) = left_and_joined(mibs, held, Ok(())).await;
         let mut body = joined.reader.body(0..joined.length);
@@ -223,7 +223,7 @@ async fn who_comes_while_a_fill_pauses_has_it_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_while_a_fill_pauses_loses_nothing_if_it_cannot_be_stored_any_more() {
+async fn a_client_that_joins_while_a_fill_pauses_gets_all_bytes_even_if_the_disk_is_full() {
     let (world, joined) = left_and_joined(0, Call::Remove, Ok(())).await;
     world.trap.set(0, Fault::Always(ENOSPC));
     assert!(whole(joined).await.unwrap() == world.content);
@@ -232,7 +232,7 @@ async fn who_comes_while_a_fill_pauses_loses_nothing_if_it_cannot_be_stored_any_
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_lost_while_a_fill_pauses_are_made_up_for_nobody_who_may_have_read_them() {
+async fn a_client_that_may_have_read_bytes_lost_during_a_pause_gets_no_others_in_their_place() {
     let (world, joined) = left_and_joined(3, Call::Change, Err(io::ErrorKind::StorageFull.into())).await;
     assert!(matches!(whole(joined).await, Err(Cut::Disk(_))));
     assert!(world.read().await.unwrap() == world.content);

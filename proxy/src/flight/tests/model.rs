@@ -52,15 +52,15 @@ async fn pull_through(seed: u64, size: impl Fn(&mut fastrand::Rng) -> usize, in_
 }
 
 impl Draw {
-    /// Each failure costs a try, and so may the bytes that it left. If the fill asks for ranges, a try has one request
-    /// for each cell of the blob, and one more for each reader in the middle of a cell.
+    /// Each failure costs one try, and the bytes that it left may cost another. If the fill asks for ranges, a try has
+    /// one request for each cell of the blob, and one more for each reader in the middle of a cell.
     fn requests_at_most(&self) -> usize {
         let tries = self.script.len() + 2;
         let pieces = if self.in_pieces { self.size.div_ceil(8 * MIB) + self.clients } else { 1 };
         tries * pieces
     }
 
-    /// True if the upstream sends wrong bytes. A part that was read before the whole was hashed may then be wrong.
+    /// True if the upstream sends wrong bytes. Then a part that was read before the whole blob was hashed may be wrong.
     fn lies(&self) -> bool {
         self.script.iter().any(|answer| answer.parts.iter().any(|part| matches!(part, Part::WrongRest)))
     }

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client that hides nothing: it returns headers and bytes unchanged, and how the connection ended.
+//! A small HTTP/1.1 client. It returns headers and bytes unchanged, and the way in which the connection ended.
 //!
 //! It shares no code with the product, so it cannot have the same bugs.
 
@@ -154,7 +154,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The next `count` bytes of the body as received. Panics if the connection ends before.
+    /// The next `count` bytes of the body as received. Panics if the connection ends before they arrive.
     pub async fn read(&mut self, count: usize) -> Bytes {
         while self.received.len() < count {
             let end = receive(&mut self.stream, &mut self.received).await;
@@ -217,7 +217,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, or the part of it that arrived.
     pub body: Bytes,
-    /// How the connection ended.
+    /// The way in which the connection ended.
     pub end: End,
     whole: bool,
 }
@@ -249,7 +249,7 @@ impl Answer {
     }
 }
 
-/// How a connection ended.
+/// The way in which a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It ended by a FIN: all bytes that were sent have arrived.

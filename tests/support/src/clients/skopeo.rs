@@ -71,7 +71,7 @@ impl Skopeo {
     fn command(&self) -> Command {
         let mut command = Command::new(parts::installed("skopeo"));
         command.arg("--policy").arg(&self.policy).arg("--registries.d").arg(self.home.join("registries.d"));
-        // This hidden option is the only way: skopeo does not read the variable that podman and buildah read.
+        // Only this hidden option sets the file: skopeo does not read the variable that podman and buildah read.
         command.arg("--registries-conf").arg(&self.registries);
         command.env("HOME", &self.home).env("XDG_RUNTIME_DIR", &self.home).env("TMPDIR", &self.home);
         command

@@ -7,8 +7,8 @@ use rustix::fs::{FlockOperation, flock};
 
 /// A loopback port that is reserved until this value is dropped.
 ///
-/// It lies below the range of ports that the kernel assigns, so that no outgoing connection takes it while its daemon
-/// restarts. A locked file keeps other test processes from using it.
+/// The port lies below the range that the kernel assigns, so that no outgoing connection takes it while its daemon
+/// restarts. A locked file keeps other test processes from using the port.
 #[derive(Debug)]
 pub struct Port {
     number: u16,

@@ -183,11 +183,11 @@ pub async fn run(command: Command) -> Ran {
     }
 }
 
-/// Daemons start in well under a second; a loaded machine takes longer.
+/// The longest wait for a daemon's log. Daemons start in well under a second, but a loaded machine takes longer.
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const RUN_LIMIT: Duration = Duration::from_secs(120);
-/// Dropping blocks the test's thread, so SIGKILL follows soon.
+/// The wait between SIGTERM and SIGKILL when a process is dropped. It is short, because it blocks the test's thread.
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
