@@ -32,6 +32,8 @@ pub(crate) struct Pull {
     outcome: &'static str,
     class: Option<&'static str>,
     stage: Option<&'static str>,
+    /// The status codes of the registry's answers, with their numbers.
+    #[schema(value_type = BTreeMap<String, u32>)]
     status_codes: BTreeMap<u16, u32>,
     stale: bool,
     rescued: bool,

@@ -10,6 +10,7 @@
 //! - `bad_input`: requests and documents that are refused, and leave no trace.
 //! - `conformance`: the distribution specification, case by case.
 //! - `cache`: output and effect of `cache ls`, `explain`, `warm` and `purge`, with and without a running instance.
+//! - `api`: pulls, history and savings over HTTP, as the OpenAPI document describes them.
 //! - `clock`: times in the cache folder that a wrong clock wrote.
 //! - `freshness`: the rate of requests about a tag, and the time until a pushed tag is found.
 //! - `request_log`: ids of requests, and lines of the log that name, hide and are bounded.
@@ -37,6 +38,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod api;
 mod bad_input;
 mod bodies;
 mod bottlenecks;

@@ -164,7 +164,7 @@ mod tests {
         for (query, parts) in [
             ("limit=-1", ["`limit`", "1"]),
             ("limit=x", ["`limit`", "whole number"]),
-            ("since=1000000y", ["`since`", "give a time"]),
+            ("since=1000000y", ["`since`", "at most"]),
             ("since=9999d", ["`since`", "at most"]),
             ("cursor=abc", ["`cursor`", ""]),
             ("outcome=good", ["`outcome`", "abandoned"]),
