@@ -109,6 +109,36 @@ async fn a_pull_that_fails_by_429_is_a_record_with_class_and_stage() {
     assert_eq!(written, 1.0);
 }
 
+/// The kubelet asks for the image, and with `Always` for its tag again.
+#[tokio::test]
+async fn a_pull_through_cri_is_one_record_and_so_is_a_later_check_of_the_tag() {
+    let scratch = Scratch::new();
+    let (registry, image) = (Registry::start().await.unwrap(), Image::with_layers(37, &[50_000, 700]));
+    registry.add_image("library/app", "1", &image);
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let hosts = HostsDir::new(&scratch);
+    let header = "X-Pullgate-Node = \"worker-3\"";
+    hosts.write(
+        REGISTRY,
+        &format!(
+            "[host.{url:?}]\ncapabilities = [\"pull\", \"resolve\"]\n[host.{url:?}.header]\n{header}\n",
+            url = pullgate.url()
+        ),
+    );
+    let containerd = Containerd::options(Release::System).cri(&hosts).start(&scratch).await;
+    let cri = containerd.cri().await;
+    let records = Records::of(&scratch, cache(&scratch));
+    let name = format!("{REGISTRY}/{APP}");
+    cri.pull(&name, None).await.unwrap();
+    let pull = records.when(1).await.remove(0);
+    assert_eq!((&pull["node"], pull["sent_bytes"].as_u64()), (&"worker-3".into(), Some(bytes(&image))));
+
+    cri.pull(&name, None).await.unwrap();
+    let check = records.when(2).await.remove(0);
+    assert_eq!((&check["sent_bytes"], &check["fetched_bytes"]), (&0.into(), &0.into()), "{check:#}");
+    assert_eq!(objects(&records.show(&check).await).len(), 1);
+}
+
 /// A node whose every request for an image fails here, and that has no way around pullgate, leaves one record.
 #[tokio::test]
 async fn a_pull_that_fails_is_one_record_whatever_its_client_asks_meanwhile() {
