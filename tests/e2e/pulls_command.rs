@@ -291,7 +291,7 @@ async fn wrong_questions_and_files_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_moved_aside_and_a_folder_in_its_place_stops_nothing() {
+async fn a_damaged_file_is_moved_aside_and_one_that_cannot_be_opened_stops_nothing() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     let image = Image::with_layers(35, &[5000]);
     registry.add_image("library/app", "1", &image);
@@ -314,6 +314,19 @@ async fn a_damaged_file_is_moved_aside_and_a_folder_in_its_place_stops_nothing()
     assert!(records.ask(&["show", &id]).await.ok().contains(&id));
 
     assert!(pullgate.stop().await.success());
+    // A newer version's file, by SQLite's `user_version`: four bytes at offset 60.
+    let mut newer = std::fs::read(&file).unwrap();
+    newer[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(&file, &newer).unwrap();
+    let told = records.ask(&[]).await;
+    assert!(told.code() == Some(1) && told.stderr().contains("has schema 99"), "{told}");
+    pullgate.start_again().await;
+    let ready = pullgate.readiness().await;
+    assert!(ready.status == 200 && ready.text().contains("has schema 99"), "{}", ready.text());
+    pull_by_hand(&pullgate, &image).await;
+    assert!(pullgate.stop().await.success());
+    assert_eq!(std::fs::read(&file).unwrap(), newer, "a newer file is left alone");
+
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
     pullgate.start_again().await;

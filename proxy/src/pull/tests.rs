@@ -222,6 +222,17 @@ fn a_failure_that_the_client_gets_over_does_not_end_its_pull() {
 }
 
 #[test]
+fn each_check_of_a_tag_is_a_pull_of_its_own() {
+    let mut pulls = Pulls::default();
+    let mut client = Client::new(&mut pulls);
+    for at in [0, 4, 8, 12] {
+        assert_eq!(client.does(Ask::HeadTag(52), at), None);
+    }
+    assert_eq!(client.quiet(14).len(), 1);
+    assert_eq!(client.quiet(100).len(), 3);
+}
+
+#[test]
 fn clients_nodes_and_repositories_are_told_apart() {
     let mut pulls = Pulls::default();
     let now = Instant::now();
