@@ -8,7 +8,7 @@ use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
 use serde_json::Value;
 use support::process::Process;
-use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, http};
 
 use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
@@ -239,6 +239,45 @@ async fn ten_nodes_behind_one_address_are_ten_records_and_layers_not_asked_for_a
     let fetched: u64 = pulls.iter().map(|pull| pull["fetched_bytes"].as_u64().unwrap()).sum();
     let left = image.config.bytes.len() + image.largest_layer().bytes.len() + image.manifest.bytes.len();
     assert_eq!(fetched, left as u64, "each byte was fetched for one of them");
+}
+
+#[tokio::test]
+async fn foreign_names_cannot_write_to_the_terminal_or_grow_a_record() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    registry.add_image("library/app", "1", &Image::with_layers(46, &[700]));
+    let mut pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let head = |node: &[u8], agent: &str| {
+        let begin = format!("HEAD /v2/library/app/manifests/1?ns={REGISTRY} HTTP/1.1\r\nHost: x\r\n");
+        let agent = format!("User-Agent: {agent}\r\nConnection: close\r\nX-Pullgate-Node: ");
+        [begin.as_bytes(), agent.as_bytes(), node, b"\r\n\r\n"].concat()
+    };
+    let long = "a".repeat(20_000);
+    for (node, agent) in [
+        (&b"<script>alert(1)</script>"[..], "x"),
+        (b"\xff\xfe\xc2\x9b31m\xe2\x80\xae", "y"),
+        (b"\t\t", "z"),
+        (&[b'n'; 8000], &long),
+    ] {
+        let answer = http::raw(pullgate.proxy(), &head(node, agent)).await;
+        assert_eq!(answer.status, 200, "{agent:.9}");
+    }
+    // Heads of megabytes are refused before anything is kept of them.
+    let _refused = http::raw_bytes(pullgate.proxy(), &head(&vec![b'n'; 200_000], "w")).await;
+    assert!(pullgate.stop().await.success());
+
+    let records = Records::of(&scratch, cache(&scratch));
+    let pulls = records.when(4).await;
+    let node = |agent: &str| {
+        let pull = pulls.iter().find(|pull| pull["user_agent"].as_str().unwrap().starts_with(agent));
+        pull.unwrap()["node"].as_str().map(str::to_owned)
+    };
+    assert_eq!(node("x").unwrap(), "<script>alert(1)</script>", "pages escape it");
+    assert!(!node("y").unwrap().contains(['\u{9b}', '\u{202e}']), "{:?}", node("y"));
+    assert_eq!((node("z"), node("a").unwrap().len()), (None, 253));
+    let agent = pulls.iter().filter_map(|pull| pull["user_agent"].as_str()).map(str::len).max();
+    assert_eq!(agent, Some(256));
+    let table = records.ask(&[]).await.ok();
+    assert!(table.chars().all(|c| !c.is_control() || c == '\n'), "{table:?}");
 }
 
 #[tokio::test]
