@@ -209,6 +209,27 @@ async fn a_client_that_leaves_in_the_middle_of_a_layer_has_abandoned_its_pull() 
 }
 
 #[tokio::test]
+async fn a_layer_that_broke_on_its_way_says_how_often_it_was_continued() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    let image = Image::builder(47).plain_layer_of(6 << 20).finish();
+    registry.add_image("library/app", "1", &image);
+    let layer = image.largest_layer().digest.clone();
+    registry.fault(Rule::blob().get().reference(&layer).reset_at(At::Half).once());
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    pull_by_hand(&pullgate, &image).await;
+
+    let pull = records.when(1).await.remove(0);
+    assert_eq!((&pull["outcome"], pull["sent_bytes"].as_u64()), (&"miss".into(), Some(bytes(&image))));
+    let shown = records.show(&pull).await;
+    let resumed =
+        shown["objects"].as_array().unwrap().iter().find(|object| object["digest"] == *layer).unwrap();
+    assert_eq!((&resumed["resumes"], &resumed["outcome"]), (&1.into(), &"miss".into()), "{shown:#}");
+    assert!(pull["status_codes"]["206"].as_u64() == Some(1), "{pull:#}");
+    assert!(records.ask(&["show", pull["id"].as_str().unwrap()]).await.ok().contains("resumed 1 time"));
+}
+
+#[tokio::test]
 async fn ten_nodes_behind_one_address_are_ten_records_and_layers_not_asked_for_are_listed() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     let image = Image::with_layers(36, &[90_000, 2000]);

@@ -26,8 +26,8 @@ pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
     puller: Puller,
     number: u64,
-    /// Adds up what the request causes upstream.
-    pub(crate) trail: Trail,
+    /// Adds up what the request causes upstream; `None` for a kept answer, which causes nothing.
+    trail: Option<Trail>,
     is_manifest: bool,
     began: Instant,
     digest: Option<Digest>,
@@ -82,7 +82,7 @@ impl Step {
             pulls: Arc::clone(pulls),
             puller,
             number,
-            trail: Trail::default(),
+            trail: None,
             is_manifest: matches!(wanted, Wanted::Manifest(..)),
             began,
             digest,
@@ -91,6 +91,11 @@ impl Step {
             got: Got::Nothing,
             end: None,
         })
+    }
+
+    /// The trail for what the request may cause upstream.
+    pub(crate) fn trail(&mut self) -> Trail {
+        self.trail.get_or_insert_default().clone()
     }
 
     /// The client is about to get this; `known` is what the manifest names, where it is known.
@@ -133,7 +138,7 @@ impl Step {
             total: end.total,
             sent: end.bytes,
             starved: end.starved,
-            steps: self.trail.steps(),
+            steps: self.trail.as_ref().map(Trail::steps).unwrap_or_default(),
         }))
     }
 }
