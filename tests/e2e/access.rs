@@ -155,8 +155,9 @@ async fn shown_of(house: &House) -> Vec<(String, String)> {
         ("page".to_owned(), support::http::get(pullgate.admin(), "/").send().await.text()),
     ];
     for file in files_below(&cache(&house.scratch)) {
-        let content = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
-        shown.push((file.display().to_string(), content));
+        // A temporary file may be gone by now.
+        let Ok(content) = std::fs::read(&file) else { continue };
+        shown.push((file.display().to_string(), String::from_utf8_lossy(&content).into_owned()));
     }
     shown
 }

@@ -46,7 +46,9 @@ async fn pages_follow_each_other_and_filters_narrow_them() {
     let mut ids = Vec::new();
     while let Some(path) = next {
         let page = fine(&pullgate, &path).await;
-        ids.extend(page["pulls"].as_array().unwrap().iter().map(|pull| pull["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["pulls"].as_array().unwrap().iter().map(|pull| pull["id"].as_str().unwrap().to_owned()),
+        );
         next = page["next"].as_str().map(str::to_owned);
     }
     let mut distinct = ids.clone();

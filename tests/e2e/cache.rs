@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use loadtest::image::{Image, Index};
 use loadtest::registry::Registry;
 use serde_json::Value;
 use support::process::Ran;
 use support::pullgate::command;
-use support::{Pullgate, Scratch};
+use support::{Pullgate, Scratch, wait_until};
 
 use crate::setup::{self, BIN, REGISTRY};
 
@@ -149,6 +150,9 @@ async fn a_tag_that_moved_and_was_removed_is_explained_counted_and_logged() {
 async fn without_an_instance_the_commands_read_and_purge_the_folder() {
     let mut scene = Scene::start().await;
     scene.cache(&["warm", &image("one")]).await.ok();
+    // Content is committed behind its delivery.
+    let kept = async || (scene.json(&["ls"]).await[0]["complete"] == true).then_some(());
+    wait_until("the image to be kept", Duration::from_secs(10), kept).await;
     // A power cut leaves the socket file.
     scene.pullgate.kill();
     let listed = scene.json(&["ls"]).await;

@@ -8,7 +8,7 @@ use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
 use serde_json::Value;
 use support::process::Process;
-use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, http};
 
 use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
@@ -109,6 +109,36 @@ async fn a_pull_that_fails_by_429_is_a_record_with_class_and_stage() {
     assert_eq!(written, 1.0);
 }
 
+/// The kubelet asks for the image, and with `Always` for its tag again.
+#[tokio::test]
+async fn a_pull_through_cri_is_one_record_and_so_is_a_later_check_of_the_tag() {
+    let scratch = Scratch::new();
+    let (registry, image) = (Registry::start().await.unwrap(), Image::with_layers(37, &[50_000, 700]));
+    registry.add_image("library/app", "1", &image);
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let hosts = HostsDir::new(&scratch);
+    let header = "X-Pullgate-Node = \"worker-3\"";
+    hosts.write(
+        REGISTRY,
+        &format!(
+            "[host.{url:?}]\ncapabilities = [\"pull\", \"resolve\"]\n[host.{url:?}.header]\n{header}\n",
+            url = pullgate.url()
+        ),
+    );
+    let containerd = Containerd::options(Release::System).cri(&hosts).start(&scratch).await;
+    let cri = containerd.cri().await;
+    let records = Records::of(&scratch, cache(&scratch));
+    let name = format!("{REGISTRY}/{APP}");
+    cri.pull(&name, None).await.unwrap();
+    let pull = records.when(1).await.remove(0);
+    assert_eq!((&pull["node"], pull["sent_bytes"].as_u64()), (&"worker-3".into(), Some(bytes(&image))));
+
+    cri.pull(&name, None).await.unwrap();
+    let check = records.when(2).await.remove(0);
+    assert_eq!((&check["sent_bytes"], &check["fetched_bytes"]), (&0.into(), &0.into()), "{check:#}");
+    assert_eq!(objects(&records.show(&check).await).len(), 1);
+}
+
 /// A node whose every request for an image fails here, and that has no way around pullgate, leaves one record.
 #[tokio::test]
 async fn a_pull_that_fails_is_one_record_whatever_its_client_asks_meanwhile() {
@@ -179,6 +209,27 @@ async fn a_client_that_leaves_in_the_middle_of_a_layer_has_abandoned_its_pull() 
 }
 
 #[tokio::test]
+async fn a_layer_that_broke_on_its_way_says_how_often_it_was_continued() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    let image = Image::builder(47).plain_layer_of(6 << 20).finish();
+    registry.add_image("library/app", "1", &image);
+    let layer = image.largest_layer().digest.clone();
+    registry.fault(Rule::blob().get().reference(&layer).reset_at(At::Half).once());
+    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    pull_by_hand(&pullgate, &image).await;
+
+    let pull = records.when(1).await.remove(0);
+    assert_eq!((&pull["outcome"], pull["sent_bytes"].as_u64()), (&"miss".into(), Some(bytes(&image))));
+    let shown = records.show(&pull).await;
+    let resumed =
+        shown["objects"].as_array().unwrap().iter().find(|object| object["digest"] == *layer).unwrap();
+    assert_eq!((&resumed["resumes"], &resumed["outcome"]), (&1.into(), &"miss".into()), "{shown:#}");
+    assert!(pull["status_codes"]["206"].as_u64() == Some(1), "{pull:#}");
+    assert!(records.ask(&["show", pull["id"].as_str().unwrap()]).await.ok().contains("resumed 1 time"));
+}
+
+#[tokio::test]
 async fn ten_nodes_behind_one_address_are_ten_records_and_layers_not_asked_for_are_listed() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     let image = Image::with_layers(36, &[90_000, 2000]);
@@ -209,6 +260,45 @@ async fn ten_nodes_behind_one_address_are_ten_records_and_layers_not_asked_for_a
     let fetched: u64 = pulls.iter().map(|pull| pull["fetched_bytes"].as_u64().unwrap()).sum();
     let left = image.config.bytes.len() + image.largest_layer().bytes.len() + image.manifest.bytes.len();
     assert_eq!(fetched, left as u64, "each byte was fetched for one of them");
+}
+
+#[tokio::test]
+async fn foreign_names_cannot_write_to_the_terminal_or_grow_a_record() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    registry.add_image("library/app", "1", &Image::with_layers(46, &[700]));
+    let mut pullgate = setup::pullgate(&scratch, &registry.url()).await;
+    let head = |node: &[u8], agent: &str| {
+        let begin = format!("HEAD /v2/library/app/manifests/1?ns={REGISTRY} HTTP/1.1\r\nHost: x\r\n");
+        let agent = format!("User-Agent: {agent}\r\nConnection: close\r\nX-Pullgate-Node: ");
+        [begin.as_bytes(), agent.as_bytes(), node, b"\r\n\r\n"].concat()
+    };
+    let long = "a".repeat(20_000);
+    for (node, agent) in [
+        (&b"<script>alert(1)</script>"[..], "x"),
+        (b"\xff\xfe\xc2\x9b31m\xe2\x80\xae", "y"),
+        (b"\t\t", "z"),
+        (&[b'n'; 8000], &long),
+    ] {
+        let answer = http::raw(pullgate.proxy(), &head(node, agent)).await;
+        assert_eq!(answer.status, 200, "{agent:.9}");
+    }
+    // Heads of megabytes are refused before anything is kept of them.
+    let _refused = http::raw_bytes(pullgate.proxy(), &head(&vec![b'n'; 200_000], "w")).await;
+    assert!(pullgate.stop().await.success());
+
+    let records = Records::of(&scratch, cache(&scratch));
+    let pulls = records.when(4).await;
+    let node = |agent: &str| {
+        let pull = pulls.iter().find(|pull| pull["user_agent"].as_str().unwrap().starts_with(agent));
+        pull.unwrap()["node"].as_str().map(str::to_owned)
+    };
+    assert_eq!(node("x").unwrap(), "<script>alert(1)</script>", "pages escape it");
+    assert!(!node("y").unwrap().contains(['\u{9b}', '\u{202e}']), "{:?}", node("y"));
+    assert_eq!((node("z"), node("a").unwrap().len()), (None, 253));
+    let agent = pulls.iter().filter_map(|pull| pull["user_agent"].as_str()).map(str::len).max();
+    assert_eq!(agent, Some(256));
+    let table = records.ask(&[]).await.ok();
+    assert!(table.chars().all(|c| !c.is_control() || c == '\n'), "{table:?}");
 }
 
 #[tokio::test]
@@ -261,7 +351,7 @@ async fn wrong_questions_and_files_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_moved_aside_and_a_folder_in_its_place_stops_nothing() {
+async fn a_damaged_file_is_moved_aside_and_one_that_cannot_be_opened_stops_nothing() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     let image = Image::with_layers(35, &[5000]);
     registry.add_image("library/app", "1", &image);
@@ -284,6 +374,19 @@ async fn a_damaged_file_is_moved_aside_and_a_folder_in_its_place_stops_nothing()
     assert!(records.ask(&["show", &id]).await.ok().contains(&id));
 
     assert!(pullgate.stop().await.success());
+    // A newer version's file, by SQLite's `user_version`: four bytes at offset 60.
+    let mut newer = std::fs::read(&file).unwrap();
+    newer[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(&file, &newer).unwrap();
+    let told = records.ask(&[]).await;
+    assert!(told.code() == Some(1) && told.stderr().contains("has schema 99"), "{told}");
+    pullgate.start_again().await;
+    let ready = pullgate.readiness().await;
+    assert!(ready.status == 200 && ready.text().contains("has schema 99"), "{}", ready.text());
+    pull_by_hand(&pullgate, &image).await;
+    assert!(pullgate.stop().await.success());
+    assert_eq!(std::fs::read(&file).unwrap(), newer, "a newer file is left alone");
+
     std::fs::remove_file(&file).unwrap();
     std::fs::create_dir(&file).unwrap();
     pullgate.start_again().await;

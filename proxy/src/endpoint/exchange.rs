@@ -75,11 +75,11 @@ impl Exchange {
         Some((self.dispatch.again(routed, &self.head, ready)?, Arc::clone(ready)))
     }
 
-    async fn answer_later(self) -> Response {
+    async fn answer_later(mut self) -> Response {
+        let trail = self.step.as_mut().map(Step::trail);
         let result = match &self.routed {
             Ok(routed) => {
-                let asker =
-                    Asker { client: Some(self.peer.ip()), trail: self.step.as_ref().map(|step| &step.trail) };
+                let asker = Asker { client: Some(self.peer.ip()), trail: trail.as_ref() };
                 self.dispatch.answer(routed, &self.head, asker, self.ready.as_deref()).await
             }
             Err(refusal) => Err(Failure::Request(*refusal)),

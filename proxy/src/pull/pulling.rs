@@ -115,19 +115,25 @@ impl Pull {
     }
 
     /// How surely a request for this manifest is of this pull; `None` if it is of another.
-    pub(super) fn fits_manifest(&self, reference: &Reference) -> Option<u8> {
+    pub(super) fn fits_manifest(&self, reference: &Reference, now: Instant) -> Option<u8> {
         let expects = |digest: &Digest| {
             self.digest.as_ref() == Some(digest)
                 || self.children.as_ref().is_some_and(|children| children.contains(digest))
                 || self.objects.iter().any(|object| object.digest.as_ref() == Some(digest))
         };
         match reference {
-            reference if *reference == self.image.reference => Some(3),
+            reference if *reference == self.image.reference => (!self.is_settled(now)).then_some(3),
             Reference::Digest(digest) if expects(digest) => Some(2),
             // The client may know from elsewhere what the tag means: another mirror, or the registry itself.
             Reference::Digest(_) if self.digest.is_none() => Some(1),
             _ => None,
         }
+    }
+
+    /// True if the client has its answer and does nothing with it: to ask the same again begins another pull.
+    fn is_settled(&self, now: Instant) -> bool {
+        let idle = now.saturating_duration_since(self.last) >= SETTLED;
+        self.running == 0 && self.digest.is_some() && idle
     }
 
     /// How surely a request for this blob is of this pull.
@@ -257,6 +263,8 @@ pub(crate) const QUIET: Duration = Duration::from_secs(10);
 /// The same after no manifest could be served: the client goes elsewhere at once, and its few further questions here
 /// come at once too.
 pub(crate) const QUIET_AFTER_FAILURE: Duration = Duration::from_secs(2);
+/// A client that was answered and asks the same again after this time has begun anew: it checks the tag now and then.
+pub(crate) const SETTLED: Duration = Duration::from_secs(2);
 /// Blobs of one image that are followed; registries stop far earlier.
 const NAMED_MAX: usize = 512;
 /// Objects of one pull that are listed.

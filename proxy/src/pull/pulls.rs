@@ -7,7 +7,8 @@
 //! manifest could be served, a shorter silence ends it. A pull does not end while one of its requests runs.
 //!
 //! Clients with the same address, user agent and node name look like one client. Their simultaneous pulls of one tag
-//! become one record, and so do pulls of one tag that follow each other without such a silence.
+//! become one record. To ask for a tag again, after its answer and [`super::pulling::SETTLED`] of silence, begins another
+//! pull: so each check of a tag leaves a record.
 
 use std::collections::HashMap;
 
@@ -38,7 +39,7 @@ impl Pulls {
         wanted: Wanted<'_>,
         now: Instant,
     ) -> Option<u64> {
-        let open = self.open.get_mut(puller).and_then(|pulls| fitting(pulls, wanted));
+        let open = self.open.get_mut(puller).and_then(|pulls| fitting(pulls, wanted, now));
         if let Some(pull) = open {
             pull.began();
             return Some(pull.number);
@@ -105,9 +106,9 @@ impl Pulls {
 }
 
 /// The pull that a request belongs to: the one that expects it most surely, of several the one that began last.
-fn fitting<'a>(pulls: &'a mut [Pull], wanted: Wanted<'_>) -> Option<&'a mut Pull> {
+fn fitting<'a>(pulls: &'a mut [Pull], wanted: Wanted<'_>, now: Instant) -> Option<&'a mut Pull> {
     let fit = |pull: &Pull| match wanted {
-        Wanted::Manifest(reference, _) => pull.fits_manifest(reference),
+        Wanted::Manifest(reference, _) => pull.fits_manifest(reference, now),
         Wanted::Blob(digest) => Some(pull.fits_blob(digest)),
     };
     let best = pulls.iter_mut().filter_map(|pull| Some((fit(pull)?, pull)));

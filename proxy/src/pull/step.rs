@@ -27,8 +27,8 @@ pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
     puller: Puller,
     number: u64,
-    /// Adds up what the request causes upstream.
-    pub(crate) trail: Trail,
+    /// Adds up what the request causes upstream; `None` for a kept answer, which causes nothing.
+    trail: Option<Trail>,
     is_manifest: bool,
     began: Instant,
     digest: Option<Digest>,
@@ -85,7 +85,7 @@ impl Step {
             pulls: Arc::clone(pulls),
             puller,
             number,
-            trail: Trail::default(),
+            trail: None,
             is_manifest: matches!(wanted, Wanted::Manifest(..)),
             began,
             digest,
@@ -94,6 +94,11 @@ impl Step {
             got: Got::Nothing,
             end: None,
         })
+    }
+
+    /// The trail for what the request may cause upstream.
+    pub(crate) fn trail(&mut self) -> Trail {
+        self.trail.get_or_insert_default().clone()
     }
 
     /// Notes the answer that is about to be sent. `known` is what the manifest names, if that is known.
@@ -136,7 +141,7 @@ impl Step {
             total: end.total,
             sent: end.bytes,
             starved: end.starved,
-            steps: self.trail.steps(),
+            steps: self.trail.as_ref().map(Trail::steps).unwrap_or_default(),
         }))
     }
 }

@@ -239,6 +239,17 @@ fn a_failure_that_the_client_gets_over_does_not_end_its_pull() {
 }
 
 #[test]
+fn each_check_of_a_tag_is_a_pull_of_its_own() {
+    let mut pulls = Pulls::default();
+    let mut client = Client::new(&mut pulls);
+    for at in [0, 4, 8, 12] {
+        assert_eq!(client.does(Ask::HeadTag(52), at), None);
+    }
+    assert_eq!(client.quiet(14).len(), 1);
+    assert_eq!(client.quiet(100).len(), 3);
+}
+
+#[test]
 fn clients_nodes_and_repositories_are_told_apart() {
     let mut pulls = Pulls::default();
     let now = Instant::now();
@@ -287,6 +298,80 @@ fn the_steps_of_an_index_are_one_pull() {
     let kinds: Vec<_> = record.objects.iter().map(|object| object.kind).collect();
     assert_eq!(kinds, [PulledKind::Index, PulledKind::Manifest, PulledKind::Config]);
     assert_eq!((record.requests, record.digest), (4, Some(digest(50))));
+}
+
+/// A request of a sequence, as its client makes it.
+#[derive(Clone, Copy)]
+enum Ask {
+    /// HEAD of the tag, which means an index or a manifest.
+    HeadTag(u8),
+    /// GET of the tag.
+    GetTag(u8),
+    /// GET by digest.
+    GetDigest(u8),
+    /// GET of a whole blob.
+    Blob(u8),
+    /// GET of a range of a blob.
+    Range(u8),
+}
+
+/// The manifest with this name: 50 is an index of 52, 52 an image of configuration 1 and layers 2 and 3.
+fn named(name: u8) -> Names {
+    if name == 50 { index(&[51, 52]) } else { names(&[1, 2, 3]) }
+}
+
+impl Client<'_> {
+    fn does(&mut self, ask: Ask, at: u64) -> Option<PullRecord> {
+        match ask {
+            Ask::HeadTag(name) => {
+                let mut head = self.manifest(name, named(name), at);
+                head.got = Got::Nothing;
+                head.piece.as_mut().unwrap().sent = 0;
+                self.asks(tag("3"), head, at)
+            }
+            Ask::GetTag(name) => {
+                let end = self.manifest(name, named(name), at);
+                self.asks(tag("3"), end, at)
+            }
+            Ask::GetDigest(name) => {
+                let end = self.manifest(name, named(name), at);
+                self.asks(by_digest(name), end, at)
+            }
+            Ask::Blob(name) => self.gets_blob(name, at),
+            Ask::Range(name) => {
+                let mut end = self.blob(name, PulledFrom::Hit, at);
+                end.got = Got::Nothing;
+                self.asks(Wanted::Blob(&digest(name)), end, at)
+            }
+        }
+    }
+}
+
+#[test]
+fn the_orders_in_which_clients_ask_are_one_pull_each() {
+    use Ask::{Blob, GetDigest, GetTag, HeadTag, Range};
+    let orders: [(&str, &[Ask], usize); 9] = [
+        ("ctr", &[HeadTag(50), GetDigest(50), GetDigest(52), Blob(3), Blob(1), Blob(2)], 5),
+        ("ctr, one platform", &[HeadTag(52), GetDigest(52), Blob(1), Blob(2), Blob(3)], 4),
+        ("containerd 2, ranges", &[HeadTag(52), GetDigest(52), Blob(1), Range(2), Range(2), Range(3)], 4),
+        ("CRI, some layers there", &[HeadTag(50), GetDigest(50), GetDigest(52), Blob(1), Blob(2)], 5),
+        ("kubelet, Always", &[HeadTag(50)], 1),
+        ("skopeo, podman, CRI-O", &[GetTag(50), GetDigest(52), Blob(2), Blob(3), Blob(1)], 5),
+        ("crane", &[GetTag(52), Blob(1), Blob(2), Blob(3)], 4),
+        ("BuildKit", &[HeadTag(50), GetDigest(50), GetDigest(52), Blob(1), Blob(3), Blob(2)], 5),
+        ("by digest", &[GetDigest(52), Blob(1), Blob(2), Blob(3)], 4),
+    ];
+    for (client_name, asks, objects) in orders {
+        let mut pulls = Pulls::default();
+        let mut client = Client::new(&mut pulls);
+        let mut records: Vec<PullRecord> =
+            (0..).zip(asks).filter_map(|(at, ask)| client.does(*ask, at)).collect();
+        records.extend(client.quiet(1000));
+        assert_eq!(records.len(), 1, "{client_name}");
+        let record = &records[0];
+        assert_eq!((record.requests, record.objects.len()), (asks.len() as u64, objects), "{client_name}");
+        assert!(record.objects.iter().all(|object| object.kind != PulledKind::Other), "{client_name}");
+    }
 }
 
 #[test]

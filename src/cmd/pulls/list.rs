@@ -40,7 +40,7 @@ pub(super) fn line(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String
 /// The cells of one pull, in the order of [`HEADER`].
 pub(super) fn row(summary: &PullSummary) -> [String; COLUMNS] {
     let pull = &summary.pull;
-    let who = pull.node.as_ref().map_or_else(|| pull.client.to_string(), ToString::to_string);
+    let who = pull.node.as_ref().map_or_else(|| pull.client.to_string(), |node| cut(node.as_str()));
     [
         words::id(pull),
         words::time(pull.start),
@@ -54,6 +54,16 @@ pub(super) fn row(summary: &PullSummary) -> [String; COLUMNS] {
     ]
 }
 
+/// A node name, cut to the length of a column: every client may send any.
+fn cut(node: &str) -> String {
+    match node.char_indices().nth(NODE_MAX) {
+        Some((end, _)) => format!("{}\u{2026}", &node[..end]),
+        None => node.to_owned(),
+    }
+}
+
+/// Characters of a node name in a table.
+const NODE_MAX: usize = 40;
 /// The number of columns.
 pub(super) const COLUMNS: usize = 9;
 /// The heads of the columns.

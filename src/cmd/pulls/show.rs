@@ -7,7 +7,7 @@ use records::record::ObjectOutcome;
 use records::{ObjectRecord, PullRecord, Reader, Timestamp, bottleneck};
 
 use super::output::{Failure, print};
-use crate::admin::human::size;
+use crate::admin::human::{count, size};
 use crate::cli::Output;
 use crate::pulls::document::{self, WholePull};
 use crate::pulls::words;
@@ -95,8 +95,10 @@ fn times(object: &ObjectRecord) -> String {
         .filter(|_| object.transfer >= RATE_FROM)
         .map(|rate| format!(", {}/s", size(rate)))
         .unwrap_or_default();
-    let resumes =
-        if object.resumes > 0 { format!(", resumed {} times", object.resumes) } else { String::new() };
+    let resumes = match object.resumes {
+        0 => String::new(),
+        resumes => format!(", resumed {}", count(resumes as usize, "time")),
+    };
     format!(
         "{} + {} + {}{rate}{resumes}",
         words::span(wait),
