@@ -27,6 +27,7 @@
 //! - `access`: two tenants and one digest, where each client proves its own access.
 //! - `secrets`: the places where a credential must never appear.
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
+//! - `top`: the live view of an instance in a terminal.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
@@ -63,5 +64,6 @@ mod rotation;
 mod secrets;
 mod setup;
 mod told;
+mod top;
 mod trust;
 mod wipe;
