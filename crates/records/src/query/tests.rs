@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::error::QueryError;
 use super::filter::{Filter, Limit, Order};
+use super::history::Rates;
 use super::reader::Reader;
 use super::verdicts::VerdictFilter;
 use crate::bottleneck::{Bottleneck, UpstreamStage};
