@@ -88,10 +88,10 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
                 @for upstream in busy {
                     tr {
                         th scope="row" { (upstream.registry) }
-                        @for outcome in &outcomes { td class="num" { (upstream.answers.get(outcome).copied().unwrap_or_default()) " " span class="dim" { (outcome) } } }
-                        td class="num" { (size(upstream.sent_bytes)) " " span class="dim" { "sent" } }
-                        td class="num" { (upstream.fills_in_flight) " " span class="dim" { "fills" } }
-                        td class="num" { (upstream.fill_resumes) " " span class="dim" { "resumed" } }
+                        @for outcome in &outcomes { td class="num" { (upstream.answers.get(outcome).copied().unwrap_or_default()) span class="tiny" { " " (outcome) } } }
+                        td class="num" { (size(upstream.sent_bytes)) span class="tiny" { " " "sent" } }
+                        td class="num" { (upstream.fills_in_flight) span class="tiny" { " " "fills" } }
+                        td class="num" { (upstream.fill_resumes) span class="tiny" { " " "resumed" } }
                     }
                 }
             }

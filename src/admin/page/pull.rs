@@ -100,10 +100,10 @@ fn row(object: &ObjectRecord, names: bool) -> Markup {
             th scope="row" { (title(object, names)) }
             td { (object.outcome.as_str().replace('_', " ")) @if object.resumes > 0 { " (resumed " (object.resumes) ")" } }
             td class="num" { (object.size.map(size).unwrap_or_default()) }
-            td class="num" { "at " (words::span(object.began)) }
-            td class="num" { "wait " (words::span(wait)) }
-            td class="num" { "first byte " (words::span(object.first_byte.saturating_sub(wait))) }
-            td class="num" { "transfer " (words::span(object.transfer)) }
+            td class="num" { span class="tiny" { "at " } (words::span(object.began)) }
+            td class="num" { span class="tiny" { "wait " } (words::span(wait)) }
+            td class="num" { span class="tiny" { "first byte " } (words::span(object.first_byte.saturating_sub(wait))) }
+            td class="num" { span class="tiny" { "transfer " } (words::span(object.transfer)) }
             td class="num" { (object.client_throughput().map(|rate| size(rate) + "/s").unwrap_or_default()) }
         }
     }

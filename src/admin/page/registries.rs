@@ -36,8 +36,12 @@ fn row(registry: &Registry, past: Option<&Past>, titles: usize) -> Markup {
                 None => p class="dim" { "No records of the last day." },
             }
             dl class="facts" { @if let Some((_, day)) = day { (rates(day)) } (quota(registry)) (certificate(registry)) }
-            div class="facts" { @for paused in &registry.paused { (pause(paused)) } }
-            @if let Some(failure) = &registry.last_failure { div class="facts" { (failed(failure)) } }
+            @if !registry.paused.is_empty() || registry.last_failure.is_some() {
+                div class="causes" {
+                    @for paused in &registry.paused { (pause(paused)) }
+                    @if let Some(failure) = &registry.last_failure { (failed(failure)) }
+                }
+            }
         }
     }
 }
@@ -48,7 +52,7 @@ fn rates(day: &Day) -> Markup {
     let rate = |rate: Option<u64>| rate.map_or_else(none, |rate| size(rate) + "/s");
     let sum = |bytes: fn(&records::query::Quarter) -> u64| size(day.quarters.iter().map(bytes).sum());
     html! {
-        div { dt { "First byte, 6 h" } dd { "p50 " (time(day.rates.first_byte_p50)) " · p99 " (time(day.rates.first_byte_p99)) } }
+        div { dt { "First byte, 6 h" } dd { @if day.rates.first_byte_p50.is_none() { "no data" } @else { "p50 " (time(day.rates.first_byte_p50)) " · p99 " (time(day.rates.first_byte_p99)) } } }
         div { dt { "Throughput, 6 h" } dd { (rate(day.rates.upstream_throughput)) " in · " (rate(day.rates.client_throughput)) " out" } }
         div { dt { "Bytes, 24 h" } dd { (sum(|quarter| quarter.sent)) " served · " (sum(|quarter| quarter.fetched)) " fetched" } }
     }
@@ -101,22 +105,20 @@ fn certificate(registry: &Registry) -> Markup {
 
 fn pause(paused: &PausedSeen) -> Markup {
     html! {
-        div {
+        p {
             span class="mark bad" { "paused" } " " code { (paused.endpoint) }
-            div class="evidence" {
-                "not asked for " (age(paused.seconds)) " because of " (paused.class) " at " (paused.stage)
-                @if paused.next_probe_seconds > 0 { "; next probe in " (age(paused.next_probe_seconds)) }
-            }
+            ", not asked for " (age(paused.seconds)) " because of " (paused.class) " at " (paused.stage)
+            @if paused.next_probe_seconds > 0 { "; next probe in " (age(paused.next_probe_seconds)) }
         }
     }
 }
 
 fn failed(failure: &LastFailure) -> Markup {
     html! {
-        div {
+        p {
             span class={ "mark " (if failure.current { "bad" } else { "idle" }) } { "last failure: " (failure.class) }
-            div class="evidence" { "at a request (" (failure.kind) "), " (age(failure.seconds)) " ago" }
-            div class="dim" { "→ " (failure.fix) }
+            " at a request (" (failure.kind) "), " (age(failure.seconds)) " ago"
+            span class="dim" { " → " (failure.fix) }
         }
     }
 }

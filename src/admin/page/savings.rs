@@ -28,10 +28,10 @@ fn row(saved: &Savings) -> Markup {
         tr {
             th scope="row" { (saved.registry) }
             td class="num" { (size(saved.bytes)) }
-            td class="num" { (saved.requests) " requests" }
-            td class="num" { (saved.counted_pulls) " counted pulls" }
+            td class="num" { (saved.requests) span class="tiny" { " requests" } }
+            td class="num" { (saved.counted_pulls) span class="tiny" { " counted pulls" } }
             td class="num" { (saved.upstream_time.map_or_else(|| "no rate known".to_owned(), time)) }
-            td class="num" { (saved.rescued) " rescued" }
+            td class="num" { (saved.rescued) span class="tiny" { " rescued" } }
         }
     }
 }

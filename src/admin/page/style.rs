@@ -17,14 +17,14 @@ thead th{border:0;font-weight:600;font-size:.85rem;color:var(--idle)}tbody th{fo
 .good::before{content:'✓'}.warn::before{content:'!'}.bad::before{content:'✗'}.idle::before{content:'…'}
 .banner{margin:.5rem 0;padding:.5rem .8rem;border-left:.3rem solid var(--idle)}.calm{color:var(--idle);font-size:.88rem}.alarm{border-color:var(--bad)}
 .reg{display:grid;grid-template-columns:14rem 1fr;gap:.3rem 1.5rem;border-top:1px solid var(--line);padding:.8rem 0}
-.reg>*{min-width:0}.reg .facts{grid-column:2}
+.reg>*{min-width:0}.reg .facts,.causes{grid-column:2}.causes p{margin:.1rem 0;font-size:.92rem;overflow-wrap:anywhere}.tiny{display:none}
 figure{margin:0}figcaption{font-size:.85rem;color:var(--idle);overflow-wrap:anywhere}
 .strip{display:block;width:100%;height:1.5rem}.e{fill:var(--empty)}.g{fill:var(--good)}.w{fill:var(--warn)}.b{fill:var(--bad)}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.4rem 1rem;margin:.2rem 0}.facts dt{font-size:.8rem;color:var(--idle)}.facts dd{margin:0;font-size:.92rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr));gap:.4rem 1rem;margin:.2rem 0}.facts dt{font-size:.8rem;color:var(--idle)}.facts dd{margin:0;font-size:.92rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .fall{width:100%;font:12px system-ui,sans-serif;display:block}.fall text{fill:currentColor}.axis{stroke:var(--line)}.wait{fill:var(--warn)}.first{fill:url(#hatch);stroke:var(--link)}.move{fill:var(--link)}.hatch{stroke:var(--link);stroke-width:2}
 footer{margin-top:2rem;font-size:.88rem}footer p{margin:.2rem 0}
 .plain{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}.plain dd{margin:0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}
-@media(max-width:44rem){.reg{grid-template-columns:1fr}.reg .facts{grid-column:1}
+@media(max-width:44rem){.reg{grid-template-columns:1fr}.reg .facts,.causes{grid-column:1}.tiny{display:inline}
 .stack thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}.stack tr{display:flex;flex-wrap:wrap;gap:0 .9rem;padding:.4rem 0;border-top:1px solid var(--line)}.stack th,.stack td{border:0;padding:0}.stack tbody th{flex-basis:100%}.num{white-space:normal}}
 ";
