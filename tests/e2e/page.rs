@@ -79,7 +79,7 @@ async fn the_home_page_shows_registries_with_their_day_and_links_each_pull_to_it
         "Slowest pulls of the last day",
         "Failed pulls of the last day",
         "registry.test/library/none:1",
-        "Not asked of the registries",
+        "not asked of the registries",
         "Counted pulls",
         "objects, ",
     ] {

@@ -11,7 +11,7 @@ use crate::admin::human::{age, size};
 pub(super) fn section(all: &[Savings]) -> Markup {
     html! {
         @if !all.is_empty() {
-            h2 { "Not asked of the registries in the last day" }
+            h2 { "Savings of the last day: not asked of the registries" }
             table class="stack" {
                 thead { tr { th { "Registry" } th { "Bytes" } th { "Requests" } th { "Counted pulls" } th { "Transfer time" } th { "Rescued pulls" } } }
                 tbody { @for saved in all { (row(saved)) } }

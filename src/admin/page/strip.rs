@@ -7,6 +7,7 @@ use records::Timestamp;
 use records::query::Quarter;
 use records::record::PullOutcome;
 
+use crate::admin::human::count;
 use crate::pulls::words;
 
 /// How a quarter of an hour went.
@@ -103,7 +104,8 @@ fn sentence(quarters: &[Quarter], troubled: &[&Quarter]) -> String {
     if pulls == 0 {
         return "No pulls in the last 24 hours.".to_owned();
     }
-    let begin = format!("{pulls} pulls in the last 24 hours");
+    let begin =
+        format!("{} in the last 24 hours", count(usize::try_from(pulls).unwrap_or(usize::MAX), "pull"));
     let newest: Vec<_> = troubled.iter().rev().take(TOLD).map(|quarter| told(quarter)).collect();
     match troubled.len() {
         0 => format!("{begin}, none with a failure."),

@@ -25,6 +25,6 @@ figure{margin:0}figcaption{font-size:.85rem;color:var(--idle);overflow-wrap:anyw
 footer{margin-top:2rem;font-size:.88rem}footer p{margin:.2rem 0}
 .plain{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}.plain dd{margin:0;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .scroll{overflow-x:auto}
-@media(max-width:44rem){.reg{grid-template-columns:1fr}.reg .facts,.causes{grid-column:1}.tiny{display:inline}
+@media(max-width:44rem){.reg{grid-template-columns:1fr}.reg .facts,.causes{grid-column:1}.reg .facts{grid-template-columns:repeat(auto-fill,minmax(8.5rem,1fr))}.tiny{display:inline}
 .stack thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}.stack tr{display:flex;flex-wrap:wrap;gap:0 .9rem;padding:.4rem 0;border-top:1px solid var(--line)}.stack th,.stack td{border:0;padding:0}.stack tbody th{flex-basis:100%}.num{white-space:normal}}
 ";
