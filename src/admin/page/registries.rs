@@ -124,5 +124,5 @@ fn failed(failure: &LastFailure) -> Markup {
 }
 
 /// The titles of cells on one page.
-const TITLES: usize = 192;
+const TITLES: usize = 96;
 const TITLES_MIN: usize = 4;

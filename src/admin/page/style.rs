@@ -19,7 +19,7 @@ thead th{border:0;font-weight:600;font-size:.85rem;color:var(--idle)}tbody th{fo
 .reg{display:grid;grid-template-columns:14rem 1fr;gap:.3rem 1.5rem;border-top:1px solid var(--line);padding:.8rem 0}
 .reg>*{min-width:0}.reg .facts,.causes{grid-column:2}.causes p{margin:.1rem 0;font-size:.92rem;overflow-wrap:anywhere}.tiny{display:none}
 figure{margin:0}figcaption{font-size:.85rem;color:var(--idle);overflow-wrap:anywhere}
-.strip{display:block;width:100%;height:1.5rem}.e{fill:var(--empty)}.g{fill:var(--good)}.w{fill:var(--warn)}.b{fill:var(--bad)}
+.strip{display:block;width:100%;height:1.5rem}.t{fill:transparent}.gap{stroke:var(--ground);stroke-width:10;stroke-dasharray:.2 .8}.e{fill:var(--empty)}.g{fill:var(--good)}.w{fill:var(--warn)}.b{fill:var(--bad)}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr));gap:.4rem 1rem;margin:.2rem 0}.facts dt{font-size:.8rem;color:var(--idle)}.facts dd{margin:0;font-size:.92rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .fall{width:100%;font:12px system-ui,sans-serif;display:block}.fall text{fill:currentColor}.axis{stroke:var(--line)}.wait{fill:var(--warn)}.first{fill:url(#hatch);stroke:var(--link)}.move{fill:var(--link)}.hatch{stroke:var(--link);stroke-width:2}
 footer{margin-top:2rem;font-size:.88rem}footer p{margin:.2rem 0}

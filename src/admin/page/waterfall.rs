@@ -82,3 +82,81 @@ const LINE: usize = 36;
 const DIGITS: usize = 12;
 /// The smallest width of a bar, in percent.
 const THINNEST: f64 = 0.4;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use oci::Digest;
+    use records::record::{ObjectKind, PullOutcome};
+    use records::{Image, Timestamp, bottleneck};
+
+    use super::*;
+
+    fn pull(objects: Vec<ObjectRecord>) -> PullRecord {
+        let image = Image {
+            registry: "docker.io".parse().unwrap(),
+            repository: "library/alpine".parse().unwrap(),
+            tag: Some("3.20".parse().unwrap()),
+            digest: None,
+        };
+        let mut pull = PullRecord::new(image, [10, 0, 0, 1].into(), Timestamp::default(), PullOutcome::Miss);
+        pull.duration = Duration::from_secs(8);
+        objects.into_iter().for_each(|object| pull.push(object));
+        pull
+    }
+
+    fn layer() -> ObjectRecord {
+        let mut object = ObjectRecord::new(ObjectKind::Layer, ObjectOutcome::Miss);
+        object.digest = Some(Digest::sha256(b"layer"));
+        [object.began, object.first_byte, object.transfer] = [1, 3, 4].map(Duration::from_secs);
+        object.waits.quota = Duration::from_secs(1);
+        object.stages.transfer = Duration::from_secs(6);
+        object
+    }
+
+    #[test]
+    fn wait_first_byte_and_transfer_are_bars_of_their_own() {
+        let picture = figure(&pull(vec![layer()]), true).into_string();
+        for bar in [
+            r#"<rect class="wait" x="12.50%" width="12.50%""#,
+            r#"<rect class="first" x="25.00%" width="25.00%""#,
+            r#"<rect class="move" x="50.00%" width="50.00%""#,
+        ] {
+            assert!(picture.contains(bar), "{bar}: {picture}");
+        }
+    }
+
+    #[test]
+    fn a_layer_that_was_not_asked_for_has_a_line_without_a_bar() {
+        let object = ObjectRecord { outcome: ObjectOutcome::NotAsked, ..layer() };
+        let picture = figure(&pull(vec![object]), true).into_string();
+        assert!(picture.contains("not asked") && !picture.contains("<rect"), "{picture}");
+    }
+
+    #[test]
+    fn absurd_times_and_numbers_stay_within_the_picture() {
+        let far = Duration::MAX;
+        let object = ObjectRecord { began: far, first_byte: far, transfer: far, ..layer() };
+        let picture = figure(&pull(vec![object; 300]), true).into_string();
+        assert_eq!(picture.matches("<g ").count(), LINES);
+        assert!(
+            !picture.contains("NaN") && !picture.contains("inf") && !picture.contains("-0."),
+            "{picture}"
+        );
+    }
+
+    #[test]
+    fn hidden_names_leave_no_digest() {
+        let pull = pull(vec![layer()]);
+        let finding = bottleneck::rule::find(&pull);
+        let texts =
+            |names| words::sentence(&finding, &pull, None, names) + &figure(&pull, names).into_string();
+        let digits = &Digest::sha256(b"layer").hex()[..DIGITS].to_owned();
+        assert_eq!(texts(true).matches(digits.as_str()).count(), 2);
+        assert!(
+            !texts(false).contains(digits.as_str()) && texts(false).contains("of layer"),
+            "{}",
+            texts(false)
+        );
+    }
+}
