@@ -238,7 +238,7 @@ impl Commit {
         ingest.index.enter(digest, kind, verified.length());
         // Another program may have replaced the file already; only ours was hashed.
         if ingest.file.is_at(&layout.blob(digest)) {
-            ingest.index.believe(HashSet::from([digest.clone()]));
+            ingest.index.mark_checked(HashSet::from([digest.clone()]));
             boot.note(digest);
         }
         events.committed(kind, verified.length());

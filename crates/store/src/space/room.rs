@@ -267,7 +267,7 @@ impl Room {
                 off_worker(move || {
                     let checkpoint = disk.remove(&layout.checkpoint(&digest));
                     let removed = checkpoint.and_then(|()| disk.remove(&layout.partial(&digest)));
-                    index.has_parted(&digest, removed.is_ok());
+                    index.partial_has_left(&digest, removed.is_ok());
                     removed
                 })
                 .await?;
@@ -297,7 +297,7 @@ impl Room {
     async fn remove_file(&self, digest: &Digest) -> io::Result<()> {
         let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
         off_worker(move || disk.remove(&path)).await?;
-        self.index.condemned.pardon(digest);
+        self.index.condemned.forget(digest);
         Ok(())
     }
 

@@ -243,7 +243,7 @@ impl<O: Origin> Fill<O> {
         }
         self.go_alone().await;
         let lost = matches!(error, AppendError::Sync(_));
-        self.store.lost_faith(error);
+        self.store.commit_failed(error);
         self.lead.flight.tail.begin(at);
         self.lead.flight.update(|progress| {
             progress.spilled_at = Some(at);
