@@ -45,5 +45,9 @@ impl Names {
 }
 
 fn named(child: Child, kind: PulledKind) -> Named {
-    Named { digest: child.digest, kind, media_type: child.media_type.into(), size: child.size }
+    let media_type = if child.media_type.len() <= MEDIA_TYPE_MAX { child.media_type } else { String::new() };
+    Named { digest: child.digest, kind, media_type: media_type.into(), size: child.size }
 }
+
+/// Longer media types are none: type, slash and subtype of 127 characters each (RFC 6838).
+pub(super) const MEDIA_TYPE_MAX: usize = 255;

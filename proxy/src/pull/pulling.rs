@@ -28,6 +28,8 @@ pub(crate) struct End {
     pub(crate) stage: Option<Stage>,
     /// Id of the request; `None` if the client left before the answer.
     pub(crate) id: Option<RequestId>,
+    /// The status codes of the upstream's answers to it.
+    pub(crate) codes: Vec<(u16, u32)>,
     /// Its part in an object; `None` for a challenge.
     pub(crate) piece: Option<Box<Piece>>,
 }
@@ -75,7 +77,7 @@ pub(super) struct Pull {
     children: Option<Arc<[Digest]>>,
     without_manifest: bool,
     had: HashSet<Digest>,
-    pub(super) objects: Vec<PulledObject>,
+    objects: Vec<PulledObject>,
     left_out: u32,
 }
 
@@ -152,9 +154,15 @@ impl Pull {
         self.running += 1;
     }
 
-    /// A request of it ended; `room` if a further object may be listed.
-    pub(super) fn ended(&mut self, end: End, room: bool, now: Instant) {
-        let End { outcome, got, class, stage, id, piece } = end;
+    /// The objects and names that it holds: what all open pulls hold together is bounded.
+    pub(super) fn weight(&self) -> usize {
+        let named = self.named.as_ref().map_or(0, |named| named.len());
+        self.objects.len() + named + self.children.as_ref().map_or(0, |children| children.len())
+    }
+
+    /// A request of it ended; it may hold `room` more objects and names.
+    pub(super) fn ended(&mut self, end: End, room: usize, now: Instant) {
+        let End { outcome, got, class, stage, id, codes, piece } = end;
         self.running = self.running.saturating_sub(1);
         self.requests += 1;
         self.last = now;
@@ -169,10 +177,12 @@ impl Pull {
         match got {
             Got::Nothing => {}
             Got::NoManifest => self.without_manifest = true,
-            Got::Names(Names::Manifests(children)) => self.children = Some(children),
+            Got::Names(Names::Manifests(children)) => {
+                self.children = Some(children).filter(|children| children.len() <= room.min(NAMED_MAX));
+            }
             Got::Names(Names::Blobs(blobs)) => {
                 self.without_manifest = false;
-                self.named = Some(blobs).filter(|blobs| blobs.len() <= NAMED_MAX);
+                self.named = Some(blobs).filter(|blobs| blobs.len() <= room.min(NAMED_MAX));
             }
             Got::Blob(digest) => {
                 if self.had.len() < NAMED_MAX {
@@ -180,20 +190,22 @@ impl Pull {
                 }
             }
         }
+        codes.into_iter().for_each(|code| self.count(code));
         if let Some(piece) = piece {
-            self.add(&piece, room);
+            self.add(&piece, room > 0);
         }
+    }
+
+    fn count(&mut self, (code, times): (u16, u32)) {
+        match self.codes.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, sum)) => *sum = sum.saturating_add(times),
+            None => self.codes.push((code, times)),
+        }
+        self.codes.truncate(CODES_MAX);
     }
 
     fn add(&mut self, piece: &Piece, room: bool) {
         self.bytes += piece.sent;
-        for (code, times) in &piece.steps.codes {
-            match self.codes.iter_mut().find(|(known, _)| known == code) {
-                Some((_, sum)) => *sum = sum.saturating_add(*times),
-                None => self.codes.push((*code, *times)),
-            }
-        }
-        self.codes.truncate(CODES_MAX);
         if piece.is_manifest && self.digest.is_none() {
             self.digest = piece.digest.clone();
         }
@@ -265,7 +277,7 @@ pub(crate) const QUIET: Duration = Duration::from_secs(10);
 pub(crate) const QUIET_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// A client that was answered and asks the same again after this time has begun anew: it checks the tag now and then.
 pub(crate) const SETTLED: Duration = Duration::from_secs(2);
-/// Blobs of one image that are followed; registries stop far earlier.
+/// Blobs of one image, or manifests of an index, that are followed; registries stop far earlier.
 const NAMED_MAX: usize = 512;
 /// Objects of one pull that are listed.
 const OBJECTS_MAX: usize = 512;

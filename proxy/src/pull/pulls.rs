@@ -22,9 +22,9 @@ use super::record::PullRecord;
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
     open: HashMap<Puller, Vec<Pull>>,
-    /// The number of pulls, and of their objects.
+    /// The number of pulls, and the sum of their weights.
     pulls: usize,
-    objects: usize,
+    weight: usize,
     /// The number of the last pull.
     last: u64,
 }
@@ -65,9 +65,9 @@ impl Pulls {
     ) -> Option<PullRecord> {
         let pulls = self.open.get_mut(puller)?;
         let at = pulls.iter().position(|pull| pull.number == number)?;
-        let before = pulls[at].objects.len();
-        pulls[at].ended(end, self.objects < OBJECTS_MAX, now);
-        self.objects += pulls[at].objects.len() - before;
+        let others = self.weight.saturating_sub(pulls[at].weight());
+        pulls[at].ended(end, WEIGHT_MAX.saturating_sub(self.weight), now);
+        self.weight = others + pulls[at].weight();
         if !pulls[at].is_complete() {
             return None;
         }
@@ -101,7 +101,7 @@ impl Pulls {
 
     fn forget(&mut self, pull: &Pull) {
         self.pulls = self.pulls.saturating_sub(1);
-        self.objects = self.objects.saturating_sub(pull.objects.len());
+        self.weight = self.weight.saturating_sub(pull.weight());
     }
 }
 
@@ -117,5 +117,6 @@ fn fitting<'a>(pulls: &'a mut [Pull], wanted: Wanted<'_>, now: Instant) -> Optio
 
 /// The most pulls followed at once. Further pulls are served but not recorded.
 const OPEN_MAX: usize = 4096;
-/// The most objects of all open pulls together; a record counts those beyond it.
-const OBJECTS_MAX: usize = 65_536;
+/// The most objects and names of all open pulls together, of less than a kilobyte each; a record counts the objects
+/// beyond it, and does not know the names.
+const WEIGHT_MAX: usize = 65_536;

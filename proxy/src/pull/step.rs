@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use oci::{Class, Digest, Reference, Stage};
-use registry::Trail;
+use registry::{Steps, Trail};
 use tokio::time::Instant;
 
 use super::kinds::PulledFrom;
-use super::named::Names;
+use super::named::{MEDIA_TYPE_MAX, Names};
 use super::object::Piece;
 use super::open::OpenPulls;
 use super::outcome::PullOutcome;
@@ -106,7 +106,8 @@ impl Step {
         let Answer::Content(content) = answer else { return };
         self.size = Some(content.length);
         if self.is_manifest {
-            self.media_type = Some(content.media_type.clone());
+            let media_type = Some(&content.media_type).filter(|it| it.len() <= MEDIA_TYPE_MAX);
+            self.media_type = media_type.cloned();
             self.digest = Some(content.digest.clone());
         }
         self.got = match &content.body {
@@ -129,7 +130,7 @@ impl Step {
         self.end = Some(end);
     }
 
-    fn piece(&mut self, end: &StepEnd) -> Option<Box<Piece>> {
+    fn piece(&mut self, end: &StepEnd, steps: Steps) -> Option<Box<Piece>> {
         Some(Box::new(Piece {
             is_manifest: self.is_manifest,
             digest: self.digest.take(),
@@ -141,7 +142,7 @@ impl Step {
             total: end.total,
             sent: end.bytes,
             starved: end.starved,
-            steps: self.trail.as_ref().map(Trail::steps).unwrap_or_default(),
+            steps,
         }))
     }
 }
@@ -150,10 +151,12 @@ impl Drop for Step {
     fn drop(&mut self) {
         // A client that leaves before there is an answer has no end.
         let end = self.end.take().unwrap_or_else(|| StepEnd::left(self.began.elapsed()));
-        let piece = self.piece(&end);
+        let mut steps = self.trail.as_ref().map(Trail::steps).unwrap_or_default();
+        let codes = std::mem::take(&mut steps.codes);
+        let piece = self.piece(&end, steps);
         let StepEnd { outcome, class, stage, id, .. } = end;
         let got = std::mem::take(&mut self.got);
-        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, id, piece });
+        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, id, codes, piece });
     }
 }
 
