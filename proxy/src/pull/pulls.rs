@@ -79,7 +79,7 @@ impl Pulls {
         Some(pull.record(puller))
     }
 
-    /// Ends the pulls whose clients have sent no request for [`QUIET`], and returns their records.
+    /// Ends the pulls whose clients have sent no request for [`super::pulling::QUIET`], and returns their records.
     pub(crate) fn quiet(&mut self, now: Instant) -> Vec<PullRecord> {
         self.take(|pull| pull.is_quiet(now))
     }

@@ -313,7 +313,7 @@ impl Room {
     }
 }
 
-/// The need of a file system with this `space` if `bytes` more are written, so that [`FLOOR_PERCENT`] stays free.
+/// The need of a file system with this `space` if `bytes` more are written, so that its floors stay free.
 fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
     let bytes = short(space.bytes, space.free_bytes.saturating_sub(bytes));
