@@ -23,7 +23,7 @@ use super::instance::instance;
 use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
-use super::records::Sinks;
+use super::records::{Keeper, Sinks};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
@@ -129,16 +129,21 @@ impl Process {
             let _panicked = serving.await;
         }
         if let Some(proxy) = served {
-            proxy.end_pulls();
-            keeper.close().await;
-            // Content that clients already have is worth a moment: a restart would fetch it again.
-            let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
+            keep_all(&proxy, &keeper).await;
         }
         drop(kept);
         // Ended, not left to the exit: the control socket's name goes with its task.
         background.shutdown().await;
         stopped
     }
+}
+
+/// Puts on the disk what the end of the process would lose: the records of open pulls, and content.
+async fn keep_all(proxy: &Proxy, keeper: &Keeper) {
+    proxy.end_pulls();
+    keeper.close().await;
+    // Content that clients already have is worth a moment: a restart would fetch it again.
+    let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
 }
 
 /// The first line of the log.

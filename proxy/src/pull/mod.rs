@@ -1,8 +1,8 @@
 //! Pulls of images, stitched from requests: one record for each pull.
 //!
-//! [`pulls`] is the pure stitching of requests to pulls ([`pulling`]), by [`puller`] and by what its manifests named ([`named`]); [`open`]
-//! holds the pulls of this process. A [`step`] is one request of a pull, and its part of one [`object`]. A pull that ends
-//! becomes a [`record`], which a sink takes.
+//! [`pulls`] is the pure stitching of requests to pulls ([`pulling`]), by [`puller`] and by what their manifests named
+//! ([`named`]); [`open`] holds the pulls of this process. A [`step`] is one request of a pull, and its part of one
+//! [`object`]. A pull that ends becomes a [`record`], which a sink takes.
 
 pub(crate) mod kinds;
 pub(crate) mod named;

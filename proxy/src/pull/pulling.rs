@@ -164,6 +164,15 @@ impl Pull {
         if self.class.is_none() {
             (self.class, self.stage) = (class, stage);
         }
+        self.take(got, room);
+        codes.into_iter().for_each(|code| self.count(code));
+        if let Some(piece) = piece {
+            self.add(&piece, room > 0);
+        }
+    }
+
+    /// Notes what the client has now.
+    fn take(&mut self, got: Got, room: usize) {
         match got {
             Got::Nothing => {}
             Got::NoManifest => self.without_manifest = true,
@@ -179,10 +188,6 @@ impl Pull {
                     self.had.insert(digest);
                 }
             }
-        }
-        codes.into_iter().for_each(|code| self.count(code));
-        if let Some(piece) = piece {
-            self.add(&piece, room > 0);
         }
     }
 
