@@ -1,13 +1,13 @@
-//! The command line, as a person writes it.
+//! The command line.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
-use crate::process::log::LogFormat;
+use crate::process::lines::LogFormat;
+use crate::pulls::read;
 
 /// A pull-through registry mirror that measures every pull, and a prober that pulls before the kubelet has to.
 ///
@@ -35,12 +35,12 @@ pub(crate) struct Common {
     /// Form of the log on stderr: text or json.
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) log: LogFormat,
-    /// Log filter: error, warn, info, debug or trace, also by module (warn,pullgate=debug); else RUST_LOG.
+    /// Log filter: error, warn, info, debug or trace, also by module (warn,pullgate=debug); by default RUST_LOG.
     #[arg(long, global = true, value_name = "LEVEL", help_heading = GLOBAL)]
     pub(crate) log_level: Option<String>,
 }
 
-/// Form of what a command prints on stdout.
+/// Form of the output on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
     /// Text for people.
@@ -59,13 +59,13 @@ pub(crate) enum Command {
     Proxy,
     /// Run the prober alone.
     Prober,
-    /// Show it all on this machine: an embedded registry that misbehaves on a schedule, real pulls through the mirror.
+    /// Run a demonstration on this machine: real pulls through the mirror, from an embedded registry that misbehaves on a schedule.
     Demo {
-        /// Run the cycle once and exit 0 if every pull went as it should.
+        /// Run the cycle once and exit 0 if every pull went as expected.
         #[arg(long)]
         once: bool,
     },
-    /// Check the configuration or the upstreams, and say what is wrong and what to do.
+    /// Check the configuration or the upstreams, and print each fault with its correction.
     #[command(subcommand)]
     Check(Check),
     /// List, explain, warm or purge the cache: through the running instance, or, without one, on its folder.
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Cache(Cache),
     /// List the newest pulls, or show one: read from the record file, while an instance runs and when none does.
     Pulls(Pulls),
+    /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
+    Top(Top),
     /// Print a completion script for a shell.
     Completion {
         /// The shell.
@@ -82,12 +84,27 @@ pub(crate) enum Command {
     Man,
 }
 
+/// The instance to watch, and how.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Top {
+    /// The admin endpoint of the instance, http://HOST:PORT. Without it: `admin.listen` of the configuration, on this
+    /// machine.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+    /// Print one frame and end; with `-o json`: the status that the frame is drawn from.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) every: u64,
+}
+
 /// The checks.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Check {
     /// Read the configuration and report every error with its line.
     Config {
-        /// Print the effective values and where each comes from.
+        /// Print the effective values and the origin of each.
         #[arg(long)]
         print: bool,
     },
@@ -101,46 +118,46 @@ pub(crate) enum Check {
 /// The commands about the cache.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Cache {
-    /// List the images that tags mean: size, completeness, last use.
+    /// List the tagged images with size, completeness and last use.
     Ls,
-    /// Print all that is known of an image or a digest: whether it is cached, complete, linked, fresh and pinned, and
-    /// the endpoints it would be fetched from. Exit status 3 if it is not cached or not complete.
+    /// Print the state of an image or a digest: whether it is cached, complete, linked, fresh and pinned, and the endpoints
+    /// from which it would be fetched. Exit status 3 if it is not cached or not complete.
     Explain {
         /// `registry/repository:tag`, `repository@sha256:...` or `sha256:...`.
         subject: String,
     },
-    /// Pull an image into the cache, as a node would.
+    /// Pull an image into the cache.
     Warm {
         /// `registry/repository:tag`.
         image: String,
-        /// The platform to pull of an image for several: `linux/arm64`. Without it: the one this instance runs on.
+        /// The platform to pull, for example `linux/arm64`. The default is the platform of the instance.
         #[arg(long = "platform", value_name = "PLATFORM")]
         platforms: Vec<String>,
     },
-    /// Take content, its links and tags out. Content that is being served is served to its end.
+    /// Remove content with its links and tags. Transfers in progress still finish.
     Purge(Purge),
 }
 
-/// The content to take out.
+/// The content to remove.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Purge {
     #[command(flatten)]
     pub(crate) what: PurgeTarget,
-    /// Only print the content that would be taken out.
+    /// Only print the content that would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// The content to take out: one of these.
+/// The content to remove: one of these.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
 pub(crate) struct PurgeTarget {
-    /// An image (what no other tag's image shares with it) or a digest.
+    /// An image (only content that no other tagged image shares) or a digest.
     pub(crate) subject: Option<String>,
-    /// Everything of a registry.
+    /// All content of a registry.
     #[arg(long, value_name = "HOST")]
     pub(crate) registry: Option<String>,
-    /// Everything.
+    /// All content.
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -168,7 +185,7 @@ pub(crate) enum ShowPull {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub(crate) struct ListPulls {
     /// Only pulls of the last `30m`, `2h` or `7d`, or since a time: `2026-11-30T12:00:00Z`.
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    #[arg(long, value_name = "TIME", value_parser = read::since)]
     pub(crate) since: Option<Timestamp>,
     /// Only pulls of this registry, as in image names.
     #[arg(long, value_name = "HOST")]
@@ -180,7 +197,7 @@ pub(crate) struct ListPulls {
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,
     /// Only pulls that ended like this: hit, joined, miss, stale, challenged, absent, abandoned, refused or failed.
-    #[arg(long, value_parser = outcome)]
+    #[arg(long, value_parser = read::outcome)]
     pub(crate) outcome: Option<PullOutcome>,
     /// Only pulls that failed: absent, refused or failed.
     #[arg(long)]
@@ -189,36 +206,13 @@ pub(crate) struct ListPulls {
     #[arg(long, conflicts_with = "follow")]
     pub(crate) slowest: bool,
     /// The most pulls to list: 1 to 1000.
-    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = limit, allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = read::limit, allow_negative_numbers = true)]
     pub(crate) limit: Limit,
     /// Print each further pull when it has ended, until interrupted.
     #[arg(short, long)]
     pub(crate) follow: bool,
 }
 
-fn since(text: &str) -> Result<Timestamp, String> {
-    let wrong = || "give a time before now (30m, 2h, 7d) or a date (2026-11-30T12:00:00Z)".to_owned();
-    if let Some(ago) = config::units::duration(text) {
-        let too_long = || format!("records are kept for {} at most", config::units::show_duration(SINCE_MAX));
-        return (ago <= SINCE_MAX)
-            .then(|| Timestamp::from(SystemTime::now()).earlier(ago))
-            .ok_or_else(too_long);
-    }
-    humantime::parse_rfc3339_weak(text).map(Timestamp::from).map_err(|_| wrong())
-}
-
-fn limit(text: &str) -> Result<Limit, String> {
-    let number: i64 = text.parse().map_err(|_| "give a whole number".to_owned())?;
-    Limit::new(number).map_err(|error| error.to_string())
-}
-
-fn outcome(text: &str) -> Result<PullOutcome, String> {
-    let known = || PullOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect::<Vec<_>>().join(", ");
-    text.parse().map_err(|_| format!("give one of: {}", known()))
-}
-
-/// The longest time that `--since` reaches back: ten years, the most that `records.max_age` may be.
-const SINCE_MAX: Duration = Duration::from_secs(3650 * 86_400);
 /// The name of the program.
 pub(crate) const NAME: &str = "pullgate";
 /// The heading of the options of all commands.

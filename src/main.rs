@@ -15,6 +15,7 @@ mod admin;
 mod cli;
 mod cmd;
 mod process;
+mod pulls;
 mod run;
 
 use std::process::ExitCode;
@@ -49,7 +50,8 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Services log; commands that print a report do not talk over it.
+/// The default log filter. Services log normally; commands that print a report log only errors, so that the report
+/// stays readable.
 fn default_log(command: Option<&Command>) -> &'static str {
     match command {
         None | Some(Command::Serve | Command::Proxy | Command::Prober) => "info",
@@ -57,6 +59,6 @@ fn default_log(command: Option<&Command>) -> &'static str {
     }
 }
 
-/// Tasks polled before a worker looks at its sockets again. The usual 61 are right for small tasks; ours write up to
-/// 256 KiB a turn, and a small request must not wait for more than a few of those.
+/// The number of tasks that a worker polls before it checks its sockets again. tokio's default of 61 is right for small
+/// tasks. Ours write up to 256 KiB in a turn, and a small request must not wait for more than a few such turns.
 const POLLS_PER_LOOK: u32 = 2;

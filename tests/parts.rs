@@ -1,4 +1,4 @@
-//! The real programs by themselves, without pullgate: the basis of the other tests.
+//! Tests of the real programs without pullgate, on which the other tests rely.
 
 #![allow(clippy::unwrap_used)]
 
@@ -135,7 +135,7 @@ async fn skopeo_pulls_back_what_it_pushed() {
 }
 
 #[tokio::test]
-async fn an_alert_travels_from_a_scrape_to_a_webhook() {
+async fn an_alert_from_a_scrape_reaches_a_webhook() {
     let scratch = Scratch::new();
     let mut webhook = Webhook::start().await;
     let alertmanager = Alertmanager::start(&scratch, &alertmanager::paging(&webhook)).await;

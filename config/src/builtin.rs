@@ -1,19 +1,19 @@
-//! The registries that are known without a file.
+//! The registries that need no section in the file.
 
-/// The settings of a registry that is known without a file. Every other setting has the ordinary default.
+/// The settings of a built-in registry. All other settings have their ordinary defaults.
 pub(crate) struct BuiltIn {
-    /// Short id; a section of this name, or one with the same registry, changes it.
+    /// Short id. A section with this name, or with the same registry, changes the settings of this registry.
     pub(crate) id: &'static str,
-    /// The registry as in image names.
+    /// The registry host as in image names.
     pub(crate) registry: &'static str,
     /// The address of its API.
     pub(crate) endpoint: &'static str,
-    /// Token servers outside the registry's own domain, where we are sure of them.
+    /// Known token servers outside the registry's own domain.
     pub(crate) token_hosts: &'static [&'static str],
 }
 
-/// No `blob_hosts`: content networks change without notice, and a closed list that is wrong breaks pulls. Any https
-/// host at an allowed address it is, until an operator says otherwise.
+/// The built-in registries. They have no `blob_hosts`: content networks change without notice, and a wrong closed list
+/// breaks pulls. Any https host at an allowed address is accepted unless an operator configures a list.
 pub(crate) const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         id: "dockerhub",

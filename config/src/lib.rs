@@ -6,15 +6,15 @@
 //!            └── report: every problem of the file, in one run, with its place and what to write
 //! ```
 //!
-//! The sections and keys are defined once, in `file::raw`. From there come the reader's messages and the
-//! [`mod@reference`] page and example alike. The other files of `file`, and [`units`], parse what stands behind a key
-//! into types that cannot be wrong; `resolve` adds defaults, the registries of `builtin`, and the rules that span keys
-//! (credentials need a named access). Other crates see [`Config`] only.
+//! The sections and keys are defined once, in `file::raw`. The reader's messages and the [`mod@reference`] page and
+//! example are made from these definitions. The other files of `file`, and [`units`], parse the values of keys into
+//! types that hold only valid values; `resolve` adds defaults, the registries of `builtin`, and the rules that concern
+//! several keys (for example, credentials need a named access). Other crates see only [`Config`].
 //!
-//! The file names where secrets are and never holds one. `mask` stars out a secret that was written into it all the
-//! same, before an excerpt is shown.
+//! The file names the places of secrets and must not hold one. If a secret was written into it nevertheless, `mask`
+//! replaces it with stars before an excerpt is shown.
 //!
-//! Nothing here opens a socket or runs a program, and nothing but [`Config::load`] opens a file.
+//! This crate opens no socket and runs no program, and only [`Config::load`] opens a file.
 
 mod builtin;
 mod file;
@@ -31,8 +31,8 @@ pub mod units;
 
 pub use load::{Loaded, parse};
 pub use model::{
-    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Prober, Provider, Proxy, Records, Target,
-    Tls, Upstream,
+    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Log, Prober, Provider, Proxy, Records,
+    Target, Tls, Upstream,
 };
 pub use print::Effective;
 pub use report::{Problem, Report};

@@ -1,4 +1,4 @@
-//! From a file to a configuration, or to the report of everything that is wrong with it.
+//! Loads a file into a configuration, or into a report of all its problems.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::origins::Origins;
 use crate::report::{Problem, Report};
 use crate::resolve::resolve;
 
-/// A configuration, and where each value comes from.
+/// A configuration, with the origin of each value.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The effective values.
@@ -25,11 +25,11 @@ pub struct Loaded {
 }
 
 impl Config {
-    /// Reads the file, or takes the defaults when there is none. Opens nothing else: credentials and certificates are
-    /// read by those who use them.
+    /// Reads the file, or uses the defaults if there is none. Opens no other file: the code that uses credentials and
+    /// certificates reads them.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, in one report.
+    /// A report of all problems of the file.
     pub fn load(path: Option<&Path>) -> Result<Loaded, Report> {
         let Some(path) = path else {
             return parse("", Path::new("")).map(|loaded| Loaded { path: None, ..loaded });
@@ -48,7 +48,7 @@ impl Default for Config {
 /// Reads a text as if it were the content of `path`.
 ///
 /// # Errors
-/// Everything that is wrong with it, in one report.
+/// A report of all problems of the text.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     let mut masks = mask::user_info(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -69,7 +69,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, Report> {
     Ok(Loaded { config, path: Some(path.to_owned()), origins })
 }
 
-/// Relative paths in a file begin at its folder, whatever the working directory is later.
+/// The absolute path of the file's folder. Relative paths in the file begin there, independent of the working
+/// directory.
 fn folder(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.parent().unwrap_or(Path::new("/")).to_owned()

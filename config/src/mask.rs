@@ -1,8 +1,8 @@
-//! The parts of a file that must not be shown, and the stars put in their place.
+//! Finds the parts of a file that must not be shown, and replaces them with stars.
 
 use std::ops::Range;
 
-/// The text with every covered byte replaced by a star; same length, same lines.
+/// The text with every masked byte replaced by a star. The length and the lines stay the same.
 pub(crate) fn stars(source: &str, masks: &[Range<usize>]) -> String {
     let covered = |at: usize| masks.iter().any(|mask| mask.contains(&at));
     let mut text = String::with_capacity(source.len());
@@ -28,8 +28,8 @@ pub(crate) fn user_info(source: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// For a file that cannot be parsed: everything but section headers, comments and the values of keys that are known and
-/// hold no secret. The meaning of the rest is unknown.
+/// The masks for a file that cannot be parsed: everything except section headers, comments and the values of known keys
+/// that hold no secret. Any other text might be a secret.
 pub(crate) fn all_but_known(source: &str, is_known: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
     let mut masks = Vec::new();
     let mut start = 0;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_shows_only_what_is_known() {
+    fn of_a_broken_file_only_known_keys_and_their_values_are_shown() {
         let source = "[proxy]\nlisten = 127\npasword = \"canary\nname = { a = \"canary\" }\ncanary\n";
         let masked = stars(source, &all_but_known(source, |key| key == "listen" || key == "name"));
         assert!(masked.starts_with("[proxy]\nlisten = 127\npasword =*"), "{masked}");

@@ -1,4 +1,4 @@
-//! The meaning of the configuration: every value present, parsed and within its limits. Other crates see only these
+//! The effective configuration: every value is present, parsed and within its limits. Other crates see only these
 //! types.
 
 use std::fmt;
@@ -15,11 +15,13 @@ use url::Url;
 /// The whole configuration. [`Config::default`] is the configuration without a file.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The server nodes pull from.
+    /// The server that nodes pull from.
     pub proxy: Proxy,
-    /// The read-only endpoint for people and Prometheus.
+    /// The read-only admin endpoint: metrics, health, status page.
     pub admin: Admin,
-    /// Whether registries known without a file are offered beside those that have a section.
+    /// The log.
+    pub log: Log,
+    /// Whether the built-in registries are offered besides those with a section.
     pub builtin_upstreams: bool,
     /// Every configured registry, sorted by registry; a request for another registry is answered 404.
     pub upstreams: Vec<Upstream>,
@@ -36,27 +38,27 @@ impl Config {
     }
 }
 
-/// The server nodes pull from.
+/// The server that nodes pull from.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    /// The address to accept clients at; port 0 lets the system choose.
+    /// The address to accept clients on; with port 0, the system chooses a port.
     pub listen: SocketAddr,
-    /// Serve TLS with this pair; plain HTTP without.
+    /// The certificate and key for TLS; without them, plain HTTP.
     pub tls: Option<Tls>,
-    /// Longest wait of a client for response headers, over all endpoints and the token. At most 25 s: containerd 2.3
-    /// gives up after 30.
+    /// Longest wait of a client for response headers, including all endpoints and the token. At most 25 s: containerd
+    /// 2.3 gives up after 30 s.
     pub header_deadline: Duration,
-    /// The longest time that running transfers may go on after the signal to stop.
+    /// The longest time for which running transfers may continue after the signal to stop.
     pub drain: Duration,
-    /// Client connections served at once; more wait in the accept queue.
+    /// Maximum number of client connections that are served at the same time; further ones wait in the accept queue.
     pub max_connections: usize,
-    /// Requests a second of one client that may go upstream, for content that is not cached.
+    /// Requests per second that one client may cause upstream, for content that is not cached.
     pub client_rate: NonZeroU32,
-    /// The cache: the place of kept content.
+    /// The cache: the place of stored content.
     pub cache: Cache,
 }
 
-/// A certificate and its key, PEM files, read again when they change.
+/// A certificate and its key: PEM files that are read again when they change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// Certificate chain, leaf first.
@@ -65,24 +67,33 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// The cache: the place of kept content, and its size.
+/// The cache: the place of stored content, and its size.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// The folder; one instance at a time holds it.
+    /// The folder; only one instance at a time may use it.
     pub dir: PathBuf,
-    /// Bytes of content at most. `None`: 80 % of the file system.
+    /// Maximum bytes of content. `None`: 80 % of the file system.
     pub max_size: Option<u64>,
     /// Images whose content is never evicted while their tags name it.
     pub pinned: Vec<ImageName>,
-    /// The longest wait for another instance to release the folder; zero: no wait.
+    /// The longest wait for another instance to release the folder; zero means no wait.
     pub lock_wait: Duration,
 }
 
 /// The read-only endpoint.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// The address to accept at; port 0 lets the system choose.
+    /// The address to accept on; with port 0, the system chooses a port.
     pub listen: SocketAddr,
+    /// True if names of images, clients and nodes are shown.
+    pub names: bool,
+}
+
+/// The log on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Whether lines name images and clients.
+    pub names: bool,
 }
 
 /// The pull records: one for each client's pull of an image.
@@ -98,42 +109,46 @@ pub struct Records {
     pub max_size: u64,
 }
 
-/// A registry we pull from.
+/// A registry that pullgate pulls from.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Short id: the section's name. A label, never part of a route.
+    /// Short id: the section's name. It is used for labels and messages, never to route requests.
     pub id: String,
-    /// The registry as in image names; no two upstreams share it.
+    /// The registry host as in image names; each upstream has a different one.
     pub registry: RegistryHost,
     /// The endpoints, in the order in which they are tried; never empty.
     pub endpoints: Vec<Endpoint>,
-    /// The clients that may see pulled content.
+    /// The clients that may see content that was pulled from this upstream.
     pub access: Access,
     /// The credentials for the first endpoint; an endpoint may have its own.
     pub credentials: Option<Credentials>,
-    /// The repositories for which credentials are used; others are asked for anonymously. Never empty; `*` is all.
+    /// The repositories for which the credentials are used; other repositories are pulled anonymously. Never empty; `*`
+    /// is all.
     pub repositories: Vec<RepositoryPattern>,
-    /// The hosts and addresses that may be followed.
+    /// The hosts and addresses that the upstream may send us to.
     pub zone: Zone,
-    /// Authorities besides the system's, PEM.
+    /// PEM file with certificate authorities that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// The time for which a tag's answer is given without asking again.
+    /// The time for which a tag is answered without asking the upstream again.
     pub tag_max_age: Duration,
-    /// The greatest age of an answer while the upstream fails.
+    /// The greatest age of an answer that is served while the upstream fails.
     pub stale_limit: Duration,
     /// The part of the upstream's quota that is kept for pulls.
     pub quota_reserve: Reserve,
-    /// The treatment of requests when the upstream's quota is spent.
+    /// The handling of requests when the upstream's quota is spent.
     pub on_exhausted: OnExhausted,
-    /// Go on serving, as stale, tags the upstream says it no longer has.
+    /// Whether a tag that the upstream no longer has is still served, marked stale.
     pub keep_removed: bool,
-    /// The time for which an upstream's "no such manifest" is given without asking again.
+    /// True if the missing objects of images that clients pull are fetched, so that these images can be pulled
+    /// completely when their tags are stale.
+    pub complete: bool,
+    /// The time for which the upstream's answer "no such manifest" is repeated without asking again.
     pub absent_max_age: Duration,
-    /// Connections one layer may be fetched by at a time, where the upstream answers ranges; 1 to 16.
+    /// Maximum number of connections that fetch one layer, if the upstream answers ranges; 1 to 16.
     pub parallel: usize,
-    /// Connections blobs are fetched by at a time, all layers together; 1 to 1024.
+    /// Maximum number of connections that fetch blobs, for all layers together; 1 to 1024.
     pub blob_connections: usize,
-    /// The wait before the next endpoint is asked too, for HEAD of a manifest; zero: never.
+    /// The wait before a HEAD of a manifest is also sent to the next endpoint; zero means never.
     pub hedge_after: Duration,
 }
 
@@ -142,29 +157,29 @@ pub struct Upstream {
 pub struct Endpoint {
     /// `https://host[:port]/`; `http` only if it is written in the file. No user, path, query or fragment.
     pub url: Url,
-    /// Put before repository names, ending in `/`: `docker-hub/`.
+    /// Prefix of repository names at this endpoint, ending in `/`: `docker-hub/`.
     pub prefix: Option<String>,
-    /// Send `?ns=<registry>`: the endpoint is a mirror that serves several registries.
+    /// Whether requests carry `?ns=<registry>`, for a mirror that serves several registries.
     pub send_ns: bool,
-    /// Credentials of this endpoint alone.
+    /// Credentials for this endpoint only.
     pub credentials: Option<Credentials>,
-    /// Authorities of this endpoint alone, PEM.
+    /// PEM file with certificate authorities for this endpoint only.
     pub ca_file: Option<PathBuf>,
 }
 
 /// The clients that may see content pulled from an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody may see everything: the registry holds public content only.
+    /// Every client may see everything: the registry holds only public content.
     Public,
-    /// Every client that reaches the proxy may see what our credentials may see.
+    /// Every client that can connect to the proxy may see what our credentials may see.
     Shared,
-    /// Each client proves itself to the upstream; we hold no credentials.
+    /// Each client authenticates to the upstream; pullgate holds no credentials.
     PerClient,
 }
 
 impl Access {
-    /// As it is written in the file, and in labels.
+    /// The value as written in the file and in labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -204,16 +219,16 @@ pub struct Helper {
 pub struct Provider {
     /// A path, or a name in the search path.
     pub program: PathBuf,
-    /// Its arguments.
+    /// The plugin's arguments.
     pub arguments: Vec<String>,
-    /// Variables added to the few of ours that it sees. Values may be secret.
+    /// Environment variables that the plugin gets besides those passed on from this process. Values may be secret.
     pub environment: Vec<(String, String)>,
-    /// The time for which an answer is used that states no lifetime.
+    /// The time for which an answer without a lifetime is kept.
     pub lifetime: Duration,
 }
 
 impl fmt::Debug for Provider {
-    /// Without the values of variables.
+    /// Shows the names of the variables without their values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
         let mut shown = f.debug_struct("Provider");
@@ -227,9 +242,9 @@ impl fmt::Debug for Provider {
 pub struct Prober {
     /// Time between two probes of one target; each is jittered.
     pub interval: Duration,
-    /// Longest time without a counted manifest GET of an unchanged digest.
+    /// Time after which an unchanged manifest is fetched again with a counted GET.
     pub manifest_interval: Duration,
-    /// Probe reachability (resolve to challenge) of upstreams that have no target.
+    /// Whether upstreams without a target get a reach probe (resolve to challenge).
     pub reach: bool,
     /// Images to probe as a node would pull them.
     pub targets: Vec<Target>,
@@ -240,6 +255,6 @@ pub struct Prober {
 pub struct Target {
     /// The image; its registry is one of the upstreams.
     pub image: ImageName,
-    /// The platform to pick from an index; `None`: that of this machine.
+    /// The platform to choose from an index; `None` means the platform of this machine.
     pub platform: Option<Platform>,
 }

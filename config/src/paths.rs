@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// `pullgate` in the user's cache folder, or in the temporary folder where there is no home.
+/// `pullgate` in the user's cache folder, or in the temporary folder if there is no home folder.
 pub(crate) fn cache_dir() -> PathBuf {
     user_cache(|name| std::env::var_os(name)).unwrap_or_else(std::env::temp_dir).join("pullgate")
 }
 
-/// XDG base directory specification: relative values do not count.
+/// The user's cache folder. Relative values are ignored (XDG base directory specification).
 fn user_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))

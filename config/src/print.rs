@@ -1,5 +1,5 @@
-//! The effective configuration, with the origin of each value as a comment. No secret can be in it: the model holds
-//! none.
+//! Prints the effective configuration, with the origin of each value as a comment. It cannot contain a secret, because
+//! the model holds none.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::units;
 pub struct Effective {
     /// Dotted path: `proxy.cache.dir`.
     pub key: String,
-    /// As in the file.
+    /// The value as in the file.
     pub value: Json,
     /// `<file>:<line>`, `built in` or `default`.
     pub origin: String,
@@ -75,7 +75,9 @@ impl List<'_> {
     fn config(&mut self, config: &Config) {
         self.add("builtin_upstreams".to_owned(), Json::Bool(config.builtin_upstreams), DEFAULT);
         self.proxy(&config.proxy);
-        self.section("admin", [("listen", address(config.admin.listen))]);
+        let admin = [("listen", address(config.admin.listen)), ("names", json!(config.admin.names))];
+        self.section("admin", admin);
+        self.section("log", [("names", json!(config.log.names))]);
         for upstream in &config.upstreams {
             self.upstream(upstream);
         }
@@ -147,6 +149,7 @@ impl List<'_> {
                 ("quota_reserve", reserve(upstream.quota_reserve)),
                 ("on_exhausted", json!(upstream.on_exhausted.as_str())),
                 ("keep_removed", json!(upstream.keep_removed)),
+                ("complete", json!(upstream.complete)),
                 ("absent_max_age", time(upstream.absent_max_age)),
                 ("parallel", json!(upstream.parallel)),
                 ("blob_connections", json!(upstream.blob_connections)),
@@ -234,7 +237,7 @@ fn show_header(header: &str) -> String {
     if header.is_empty() { String::new() } else { format!("[{header}]") }
 }
 
-/// One value in one line of TOML.
+/// A value as TOML in one line.
 fn toml(value: &Json) -> String {
     match value {
         Json::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
@@ -248,5 +251,5 @@ fn toml(value: &Json) -> String {
 }
 
 const DEFAULT: &str = "default";
-/// In place of the value of a variable.
+/// Replaces the value of a variable, which may be secret.
 const HIDDEN: &str = "***";

@@ -1,4 +1,4 @@
-//! The reference page and the annotated example, written from the definitions the reader itself goes by.
+//! Generates the reference page and the annotated example from the same definitions that the reader uses.
 
 use crate::file::key::{Key, Shape};
 use crate::file::raw::Root;
@@ -14,7 +14,7 @@ pub fn page() -> String {
     page
 }
 
-/// A file with every key, commented out at its default or an example. Taken as it is, it changes nothing.
+/// A file with every key, commented out, with its default or an example. Used unchanged, it has no effect.
 pub fn example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
     for key in Root::KEYS.iter().filter(|key| is_value(key)) {
@@ -74,7 +74,7 @@ fn keys_of(keys: &[Key]) -> String {
     text
 }
 
-/// True if the key stands on a line of its own rather than opening a section.
+/// True if the key is a value on its own line and not a section.
 fn is_value(key: &Key) -> bool {
     key.shape == Shape::Inline
 }
@@ -97,7 +97,7 @@ fn comment(doc: &str) -> String {
     doc.lines().map(|line| format!("# {}\n", line.trim())).collect()
 }
 
-/// Definitions are written with single quotes, files with double ones.
+/// Replaces the single quotes of definitions with the double quotes of files.
 fn quoted(toml: &str) -> String {
     toml.replace('\'', "\"")
 }
@@ -105,14 +105,14 @@ fn quoted(toml: &str) -> String {
 const PAGE_HEAD: &str = "\
 # Configuration
 
-<!-- Written from the definitions in config/src/file/raw.rs; do not edit. `UPDATE=1 cargo test -p config` writes it anew. -->
+<!-- Written from the definitions in config/src/file/raw.rs; do not edit. `UPDATE=1 cargo test -p config` writes it again. -->
 
-One TOML file with only what differs from the defaults, named by `--config`; with none, `pullgate serve` runs on the
-defaults. `pullgate check config` tells everything that is wrong with a file in one run, `pullgate check config --print`
-shows the effective values and where each comes from. Unknown keys are refused.
-A change of the file is seen within 2 s; a file with an error changes nothing, and the status page, `/status.json` and
+The configuration is one TOML file, given with `--config`; write only the values that differ from the defaults. Without a
+file, `pullgate serve` uses the defaults. `pullgate check config` reports all problems of a file in one run;
+`pullgate check config --print` shows the effective values and the origin of each. Unknown keys are refused.
+A change of the file is noticed within 2 s. A file with an error changes nothing, and the status page, `/status.json` and
 `/readyz` warn of it. Relative paths begin at the file's folder.
-Secrets never stand in this file: it names the files and helpers that hold them.
+This file must not contain secrets: it names the files and helpers that hold them.
 
 ## Top level
 ";
@@ -129,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// Compares a file with what the definitions say; `UPDATE=1` writes it.
+    /// Compares a file with the text generated from the definitions; `UPDATE=1` writes the file.
     fn assert_current(file: &str, text: &str) {
         let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if std::env::var_os("UPDATE").is_some() {
@@ -137,7 +137,7 @@ mod tests {
             std::fs::write(&path, text).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(written == text, "{file} is out of date; write it anew with: UPDATE=1 cargo test -p config");
+        assert!(written == text, "{file} is out of date; write it again with: UPDATE=1 cargo test -p config");
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// Each example in the definitions is accepted where it stands.
+    /// Each example in the definitions is valid for its key.
     #[test]
     fn every_example_is_accepted() {
         let base = "registry = \"docker.io\"\naccess = \"shared\"\ncredentials = { helper = \"pass\" }\n";

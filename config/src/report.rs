@@ -1,5 +1,5 @@
-//! The report of everything that is wrong with a file: for each problem the place, the fault, the expected value, and
-//! the text to write.
+//! The report of all problems of a file: for each problem the place, the fault, the expected value, and the text to
+//! write instead.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,21 +11,21 @@ use serde::Serialize;
 use crate::mask;
 
 /// The reasons why a configuration cannot be used. `Display` shows every problem with its excerpt; [`Report::problems`]
-/// is the same for machines. Secrets in the file are starred out before anything is kept.
+/// returns them as data. Secrets in the file are replaced with stars before the text is stored.
 #[derive(Clone, Debug)]
 pub struct Report {
     path: PathBuf,
-    /// With its secrets starred out, byte for byte as long as the original.
+    /// The text of the file, with secrets replaced by stars of the same length in bytes.
     source: String,
     problems: Vec<Problem>,
 }
 
-/// One thing that is wrong.
+/// One problem of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Counted from 1; 0 when the file itself is the problem.
+    /// Line, counted from 1; 0 if the file itself is the problem.
     pub line: usize,
-    /// Counted from 1, in characters.
+    /// Column, counted from 1, in characters.
     pub column: usize,
     /// The path in the document: `proxy.cache.max_size`. Empty for the document itself.
     pub key: String,
@@ -41,7 +41,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at a place of the document; line and column follow when the report is made.
+    /// A problem at a place of the document; [`Report::new`] sets its line and column.
     pub(crate) fn new(span: Range<usize>, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             line: 0,
@@ -54,18 +54,18 @@ impl Problem {
         }
     }
 
-    /// True if its place is inside `span`.
+    /// True if the place of the problem is inside `span`.
     pub(crate) fn lies_within(&self, span: &Range<usize>) -> bool {
         span.contains(&self.span.start)
     }
 
-    /// Names the expected value.
+    /// Sets the expected value.
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = expected.into();
         self
     }
 
-    /// Says what to write.
+    /// Sets the text to write instead.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -73,7 +73,7 @@ impl Problem {
 }
 
 impl Report {
-    /// Orders the problems by place and hides what the masks cover.
+    /// Sorts the problems by place, and replaces the masked parts of the text with stars.
     pub(crate) fn new(path: &Path, source: &str, masks: &[Range<usize>], mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         for problem in &mut problems {
@@ -82,7 +82,7 @@ impl Report {
         Self { path: path.to_owned(), source: mask::stars(source, masks), problems }
     }
 
-    /// The file cannot be read at all.
+    /// The report for a file that cannot be read.
     pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         let mut problem = Problem::new(0..0, "", format!("cannot read {}: {error}", path.display()));
         problem.expected = "a TOML file in UTF-8".to_owned();
@@ -97,14 +97,14 @@ impl Report {
         &self.problems
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     fn render(&self, problem: &Problem) -> String {
         if problem.line == 0 {
-            // No excerpt: a renderer would draw its margin beside nothing.
+            // There is no excerpt to show, and the renderer would draw an empty margin.
             let help = problem.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
             return format!("error: {}{help}", problem.message);
         }
@@ -133,7 +133,7 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// Line and column, counted from 1, the column in characters.
+/// Line and column of `offset`, counted from 1; the column is in characters.
 pub(crate) fn position(source: &str, offset: usize) -> (usize, usize) {
     let before = source.get(..offset).unwrap_or(source);
     let line = before.rsplit('\n').next().unwrap_or(before);

@@ -1,7 +1,7 @@
-//! Durations and byte sizes as people write them.
+//! Reads and writes durations and byte sizes with units.
 //!
-//! Sizes are not read by `bytesize`: it takes a number without a unit, takes fractions, turns an overflow into
-//! `u64::MAX`, and writes `50.0 GiB` for a size that is not exactly so.
+//! The crate `bytesize` is not used for sizes: it accepts a number without a unit, accepts fractions, turns an overflow
+//! into `u64::MAX`, and writes `50.0 GiB` for a size that is not exactly 50 GiB.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub fn duration(text: &str) -> Option<Duration> {
     humantime::parse_duration(text).ok()
 }
 
-/// Writes a duration so that [`duration`] reads the same again, in the largest units that fit.
+/// Writes a duration in the largest units that fit; [`duration`] reads the same value back.
 pub fn show_duration(duration: Duration) -> String {
     let (mut seconds, mut text) = (duration.as_secs(), String::new());
     for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
@@ -43,7 +43,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(factor(unit)?)
 }
 
-/// Writes a size so that [`bytes`] reads the same again, in the largest unit that divides it.
+/// Writes a size in the largest unit that divides it; [`bytes`] reads the same value back.
 pub fn show_bytes(bytes: u64) -> String {
     let exact = |unit: &&(&str, u64)| bytes > 0 && bytes.is_multiple_of(unit.1);
     match UNITS.iter().filter(exact).max_by_key(|(_, factor)| *factor) {
@@ -111,7 +111,7 @@ mod tests {
 
     /// Random values from a fixed seed: a written value is read back the same.
     #[test]
-    fn what_is_shown_is_read_back() {
+    fn a_written_value_is_read_back() {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         for _ in 0..20_000 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

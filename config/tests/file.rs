@@ -1,4 +1,4 @@
-//! From a file to the configuration it means, or to the report of everything that is wrong with it.
+//! Loading a file into a configuration, or into a report of all its problems.
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
@@ -76,6 +76,16 @@ fn records_are_kept_in_the_cache_folder_unless_the_file_names_a_place() {
     assert_eq!(file("records.file = \"pulls.db\""), PathBuf::from("/etc/pullgate/pulls.db"));
     assert!(!good("records.enabled = false").config.records.enabled);
     assert!(told("records.max_age = \"0s\"")[0].contains("max_age"), "no record could be kept");
+}
+
+#[test]
+fn the_log_names_images_and_clients_unless_the_file_says_no() {
+    assert!(Config::default().log.names);
+    let hidden = good("[log]\nnames = false\n");
+    assert!(!hidden.config.log.names);
+    let printed = hidden.effective().into_iter().find(|value| value.key == "log.names").unwrap();
+    assert_eq!((printed.value, printed.origin), (false.into(), "/etc/pullgate/pullgate.toml:2".to_owned()));
+    assert_eq!(told("[log]\nnames = \"no\"\n").len(), 1);
 }
 
 #[test]
@@ -441,7 +451,7 @@ fn a_missing_file_is_told_without_an_empty_excerpt() {
     assert!(!text.contains('|'), "{text}");
 }
 
-/// A secret put in every place somebody might put one; nothing that can be printed may show it.
+/// Puts a secret in every place where a user might write one; no printed output may show it.
 #[test]
 fn no_output_shows_a_secret_that_stands_in_the_file() {
     let section = "[upstreams.hub]\nregistry = \"docker.io\"\naccess = \"shared\"\n";

@@ -1,17 +1,17 @@
-//! A text that stands in every secret of a test: where it turns up, a secret has leaked.
+//! A marker text that every secret of a test contains. A log, metric or answer that contains the text has leaked a secret.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 
-/// The text. Registries of this crate put it into their tokens and cookies; tests into passwords.
+/// The marker text. Registries of this crate put it into their tokens and cookies; tests put it into passwords.
 pub const CANARY: &str = "canary-5ec7e7";
 
-/// True if it stands in `bytes`: as it is, in base64 at any offset, or in hexadecimal.
+/// True if `bytes` contains the marker text: plain, in base64 at any offset, or in hexadecimal.
 pub fn is_in(bytes: &[u8]) -> bool {
     disguises().iter().any(|disguise| memchr::memmem::find(bytes, disguise.as_bytes()).is_some())
 }
 
-/// The forms of the text wherever it may stand. In base64 three bytes become four characters, so there are three
-/// forms; the characters that depend on neighbours are left out.
+/// All encodings of the marker text. Base64 turns three bytes into four characters, so there are three base64 forms,
+/// one for each offset; they leave out the characters that depend on neighbouring bytes.
 fn disguises() -> Vec<String> {
     let encoded = (0..3).map(|offset| {
         let padded = [&b"\0\0\0"[..offset], CANARY.as_bytes()].concat();
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_found_in_every_disguise_and_nowhere_else() {
+    fn the_canary_is_found_in_every_encoding_and_nowhere_else() {
         for before in ["", "u:", "user:", "user-1:", "x"] {
             for after in ["", "-", "-password", "!!"] {
                 let text = format!("{before}{CANARY}{after}");

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_answers() {
+    fn digests_equal_known_values() {
         assert_eq!(
             sha256(b"{}"),
             "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",

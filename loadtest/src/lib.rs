@@ -1,16 +1,16 @@
-//! The misbehaving registry, and the images it serves.
+//! The misbehaving registry, and the images that it serves.
 //!
-//! Everything that pullgate promises is about an upstream that behaves badly, so the tests, `pullgate demo` and the
-//! benchmarks need an upstream that can be told, request by request, what to do wrong.
+//! pullgate's promises are about upstreams that fail. The tests, `pullgate demo` and the benchmarks therefore need an
+//! upstream whose faults can be set for each request.
 //!
-//! - [`registry`] is that upstream: an OCI registry on hyper. Left alone it is a good one: tokens, quotas, ranges,
-//!   redirects to a second host. A [`Rule`](registry::Rule) names a request and says what goes wrong with it;
-//!   a [`Gate`](registry::Gate) holds a request until the test lets it go; the [log](registry::Log) records the requests
-//!   and the bytes sent, and can be awaited, so that no test sleeps.
+//! - [`registry`] is that upstream: an OCI registry on hyper. Without rules it is a correct registry with tokens, quotas,
+//!   ranges, and redirects to a second host. A [`Rule`](registry::Rule) selects requests and gives their fault;
+//!   a [`Gate`](registry::Gate) holds requests until the test opens it; the [log](registry::Log) records the requests
+//!   and the bytes sent. Tests await an entry of the log instead of sleeping.
 //! - [`image`] makes deterministic images that real clients unpack: layers are tar files of pseudo-random bytes.
-//! - [`canary`] is the text that stands in every secret of a test, and how to find it.
-//! - [`tls`] makes certificates, good and bad ones.
-//! - [`sockets`] holds what misbehaves before any HTTP: a port that refuses, a port where packets vanish.
+//! - [`canary`] is a marker text in every secret of a test, with a search for it.
+//! - [`tls`] makes valid and invalid certificates.
+//! - [`sockets`] has faults below HTTP: a port that refuses connections, and a port that drops packets.
 //!
 //! ```no_run
 //! # async fn story() -> std::io::Result<()> {
@@ -25,7 +25,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Nothing here leaves the machine: every listener binds a loopback address, on a port the system picks.
+//! Nothing leaves the machine: every listener binds a loopback address, on a port that the system chooses.
 
 pub mod canary;
 pub mod digest;

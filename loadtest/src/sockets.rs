@@ -1,4 +1,4 @@
-//! Faults before any HTTP: a port that refuses, a port where packets vanish.
+//! Faults below HTTP: a port that refuses connections, and a port that drops packets.
 
 use std::{
     io,
@@ -13,9 +13,9 @@ use tokio::{
 
 /// A reserved loopback port without a listener: connections are refused at once.
 ///
-/// The socket is bound and never listens, so no other process is given the port while this lives; listening on the
-/// same port beside it is still possible (both sockets carry `SO_REUSEADDR`), which is how a registry comes back on
-/// its own address after an outage. Relies on Linux's reading of `SO_REUSEADDR`.
+/// The socket is bound and never listens, so the system gives the port to no other process while this value lives. A
+/// second socket can still listen on the same port, because both have `SO_REUSEADDR`. A registry uses this to listen on
+/// its old address again after an outage. It relies on Linux's implementation of `SO_REUSEADDR`.
 #[derive(Debug)]
 pub struct Port {
     addr: SocketAddr,
@@ -23,7 +23,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes a free port of 127.0.0.1.
+    /// Reserves a free port of 127.0.0.1.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -32,7 +32,7 @@ impl Port {
         Ok(Self { addr: held.local_addr()?, _held: held })
     }
 
-    /// Takes exactly this address.
+    /// Reserves this address.
     ///
     /// # Errors
     /// If another process has it.
@@ -41,7 +41,7 @@ impl Port {
         Ok(Self { addr: held.local_addr()?, _held: held })
     }
 
-    /// The address that refuses.
+    /// The address, which refuses connections.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -51,9 +51,9 @@ impl Port {
     }
 }
 
-/// A loopback port where a connection attempt gets no answer at all, as behind a firewall that drops packets.
+/// A loopback port that does not answer connection attempts, as behind a firewall that drops packets.
 ///
-/// The queue of a listener that never accepts is filled up; Linux then drops further SYNs.
+/// The queue of a listener that never accepts is full; Linux then drops further SYNs.
 #[derive(Debug)]
 pub struct Blackhole {
     addr: SocketAddr,
@@ -93,7 +93,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
 }
 
 const BACKLOG: u32 = 4096;
-/// A queue of one takes two or three connections before the kernel drops the next SYN.
+/// Most connections to try: a queue of one takes two or three before the kernel drops the next SYN.
 const QUEUE_LIMIT: usize = 16;
-/// Loopback answers in microseconds; what took this long was dropped.
+/// The time after which a SYN counts as dropped; loopback answers in microseconds.
 const UNANSWERED_AFTER: Duration = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! Certificates, good and bad, each from an authority of its own.
+//! Valid and invalid certificates, from authorities made for one test.
 
 use std::{
     fs, io,
@@ -20,7 +20,7 @@ use rustls::{
 
 use crate::digest::sha256;
 
-/// A certificate authority made for one test. An unknown authority is simply another one.
+/// A certificate authority made for one test. A second authority serves as an unknown one.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -34,13 +34,13 @@ pub struct Certificate {
     authority: CertificateDer<'static>,
 }
 
-/// The same in the files' form.
+/// The certificate chain and the key in PEM.
 struct Pem {
     chain: String,
     key: String,
 }
 
-/// From when to when a certificate is good.
+/// The period of validity of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Validity {
     Now,
@@ -54,7 +54,7 @@ impl Authority {
     pub fn new() -> Self {
         let key = new_key();
         let mut params = CertificateParams::default();
-        // A name of its own: two authorities of one name would be told apart by a bad signature, not as unknown.
+        // The name is unique: with equal names a client would report a bad signature, not an unknown authority.
         let name = format!("loadtest authority {}", &sha256(key.public_key_raw())[7..15]);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -63,12 +63,12 @@ impl Authority {
         Self { issuer }
     }
 
-    /// A good certificate for these names and addresses.
+    /// A valid certificate for these names and addresses.
     pub fn certificate(&self, names: &[&str]) -> Certificate {
         self.issue(names, Validity::Now)
     }
 
-    /// A good certificate for `localhost` and `127.0.0.1`.
+    /// A valid certificate for `localhost` and `127.0.0.1`.
     pub fn for_loopback(&self) -> Certificate {
         self.certificate(&["localhost", "127.0.0.1"])
     }
@@ -78,7 +78,7 @@ impl Authority {
         self.issue(names, Validity::Past)
     }
 
-    /// A good certificate that expires after `left`: what an alert before the expiry is about.
+    /// A valid certificate that expires after `left`, for tests of the alert before expiry.
     pub fn expiring(&self, names: &[&str], left: Duration) -> Certificate {
         self.issue(names, Validity::Left(left))
     }
@@ -137,7 +137,7 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Certificate {
-    /// The certificate itself, DER.
+    /// The certificate without its chain, DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         &self.chain[0]
     }
@@ -151,13 +151,13 @@ impl Certificate {
         fs::write(folder.join("key.pem"), &self.pem.key)
     }
 
-    /// Settings of a server that shows this certificate: HTTP/1.1, no session resumption, so that every connection
-    /// verifies anew.
+    /// The configuration of a server that presents this certificate: HTTP/1.1, without session resumption, so that every
+    /// connection verifies the certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         self.config(WebPkiClientVerifier::no_client_auth())
     }
 
-    /// The same, but clients must show a certificate of the same authority.
+    /// Like [`server_config`](Self::server_config), but clients must present a certificate of the same authority.
     pub fn demanding_config(&self) -> Arc<ServerConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.clone()).expect(GENERATES);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use registry::Quota;
 use tokio::time::Instant;
 
-/// Counted requests of the past, against the limit the registry last stated.
+/// The counted requests so far, and the limit that the registry stated last.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     spent: VecDeque<Instant>,
@@ -27,7 +27,8 @@ impl Budget {
         }
     }
 
-    /// Spends one counted request if that keeps us within our share; `false` means: do without.
+    /// Spends one counted request if the prober stays within its share of the limit. If it returns `false`, the request
+    /// must not be sent.
     pub(crate) fn spend(&mut self, now: Instant) -> bool {
         let Some((count, window)) = self.stated.map(Stated::share) else {
             return true;
@@ -44,8 +45,8 @@ impl Budget {
 }
 
 impl Stated {
-    /// The number of requests and the time in which they are allowed. A limit whose share is below one gets one request
-    /// in several windows.
+    /// The number of allowed requests, and the time span in which they are allowed. If the share of the limit is below
+    /// one request, one request is allowed in several windows.
     fn share(self) -> (usize, Duration) {
         let share = self.limit as f64 * SHARE;
         if share >= 1.0 {
@@ -58,9 +59,9 @@ impl Stated {
 
 /// The share of a stated limit that probing may use.
 const SHARE: f64 = 0.05;
-/// Assumed window of a limit stated without one: Docker Hub's, in its documentation, is six hours.
+/// Window of a limit that is stated without one: six hours, as Docker Hub documents its own.
 const WINDOW: Duration = Duration::from_secs(6 * 3600);
-/// However small the limit, one counted request is allowed in this many windows.
+/// Even with the smallest limit, one counted request is allowed in this many windows.
 const WINDOWS_MAX: f64 = 100.0;
 
 #[cfg(test)]
@@ -85,13 +86,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn five_percent_of_a_limit_in_its_window() {
+    async fn the_budget_is_five_percent_of_the_limit_in_its_window() {
         assert_eq!(spent_in(&mut budget(100), 1), 5);
         assert_eq!(spent_in(&mut budget(100), 3), 15);
     }
 
     #[tokio::test]
-    async fn a_small_limit_is_spent_on_over_several_windows() {
+    async fn a_small_limit_allows_one_request_in_several_windows() {
         assert_eq!(spent_in(&mut budget(10), 4), 2);
     }
 

@@ -1,4 +1,5 @@
-//! One registry's probes, one after another: a registry that hangs delays no other registry's.
+//! The probes of one registry, one after another. Each registry has its own lane, so that a slow registry does not
+//! delay the probes of others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::target::{Plan, Target};
 use crate::telemetry::Telemetry;
 use crate::verdict::{Depth, Verdict};
 
-/// Traffic of the proxy: a fresh success counts instead of a reach probe.
+/// Traffic of the proxy: a recent success replaces a reach probe.
 pub trait Traffic: Send + Sync {
     /// The time since a request of the proxy to this registry last succeeded.
     fn last_success(&self, registry: &RegistryHost) -> Option<Duration>;
@@ -35,7 +36,7 @@ pub struct Lane {
 }
 
 struct Slot {
-    /// None is the reach probe.
+    /// The image to probe; `None` for the reach probe.
     target: Option<Target>,
     due: Due,
     verdict: Verdict,
@@ -76,7 +77,7 @@ impl Lane {
             .expect("invariant: a lane has at least the reach probe")
     }
 
-    /// Probes whenever due, until dropped.
+    /// Probes on schedule until the future is dropped.
     pub async fn run(mut self) {
         loop {
             tokio::time::sleep_until(self.next_due()).await;
@@ -84,8 +85,7 @@ impl Lane {
         }
     }
 
-    /// Makes the probe that has been due longest, as if it were `now`: the schedule's clock, which a test may run
-    /// faster.
+    /// Makes the probe that has been due longest. `now` is the time of the schedule, which may run faster in a test.
     pub async fn turn(&mut self, now: Instant) {
         let oldest = (0..self.slots.len()).min_by_key(|at| self.slots[*at].due.at);
         if let Some(at) = oldest {

@@ -16,7 +16,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Plans lanes that write on `board` and go on from `memory`; sends nothing yet.
+    /// Builds lanes that write to `board` and continue from `memory`; sends no request yet.
     pub fn new(
         plans: Vec<Plan>,
         pace: Pace,
@@ -37,7 +37,7 @@ impl Prober {
         while lanes.join_next().await.is_some() {}
     }
 
-    /// Probes every target once, now, and returns: for `check upstream` and `demo`.
+    /// Probes every target once, without waiting for the schedule, then returns; used by `check upstream` and `demo`.
     pub async fn round(&mut self) {
         for lane in &mut self.lanes {
             lane.round().await;

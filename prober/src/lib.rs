@@ -1,20 +1,20 @@
-//! Pulls before the kubelet has to, and names what would stop it.
+//! Probes pulls before the kubelet needs them, and names the cause that would make a pull fail.
 //!
-//! Each registry has a [`lane`]: its targets, probed one after another, oldest first, on a jittered [`schedule`]. A
-//! probe walks what a node walks ([`probe`]): the manifest by tag, the manifest by digest when that is worth its price,
-//! the first bytes of the largest layer. [`verdict`] turns what was seen into one word of a closed list, [`budget`]
-//! keeps the counted requests below what the registry would miss, [`memory`] carries it over reloads, and [`telemetry`]
-//! tells metrics and log.
+//! Each registry has a [`lane`], which probes its targets one after another, the target that is due longest first, on a
+//! jittered [`schedule`]. A probe takes the steps of a node's pull ([`probe`]): the manifest by tag, the manifest by
+//! digest if the budget allows this counted request, and the first bytes of the largest layer. [`verdict`] turns the
+//! result into one value of a closed list, [`budget`] keeps the counted requests within a small share of the registry's
+//! limit, [`memory`] keeps the state over reloads, and [`telemetry`] writes metrics and the log.
 //!
 //! ```text
-//!   Prober ── lane (one per registry) ── schedule: when
+//!   Prober ── lane (one per registry) ── schedule: the time of the next probe
 //!                │                    └─ budget: whether a counted GET may go out
 //!                └── probe ── registry::Client (a new connection per call)
 //!                      └── verdict
 //! ```
 //!
-//! A registry without targets gets a reach probe (resolve to challenge), reported as reachable, never as pullable.
-//! Targets come from the configuration, never from a request.
+//! A registry without targets gets a reach probe (resolve to challenge), which can report it as reachable but never as
+//! pullable. Targets come from the configuration, never from a request.
 
 mod budget;
 mod lane;

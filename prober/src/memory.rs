@@ -1,5 +1,5 @@
-//! The state that outlives a lane: a reload builds new lanes, and must neither grant them their share again nor forget
-//! what was paid for.
+//! The state that outlives a lane. A reload builds new lanes. The requests that were spent must stay counted, and the
+//! facts that were learned with them must not be lost.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,17 +20,18 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Takes note of the quota an answer of `registry` stated.
+    /// Notes the quota that an answer of `registry` stated.
     pub(crate) fn learn(&self, registry: &RegistryHost, quota: Option<&Quota>) {
         locked(&self.budgets).entry(registry.clone()).or_default().learn(quota);
     }
 
-    /// Spends one counted request if that stays within the share of `registry`; `false` means: do without.
+    /// Spends one counted request if that stays within the share of `registry`. If it returns `false`, the request must
+    /// not be sent.
     pub(crate) fn spend(&self, registry: &RegistryHost, now: Instant) -> bool {
         locked(&self.budgets).entry(registry.clone()).or_default().spend(now)
     }
 
-    /// The facts that earlier probes learned of `target`.
+    /// The facts that earlier probes learned about `target`.
     pub(crate) fn recall(&self, target: &Target) -> Learned {
         locked(&self.learned).get(target).cloned().unwrap_or_default()
     }

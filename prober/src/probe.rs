@@ -1,4 +1,4 @@
-//! One probe: the steps of a node's pull, without the counted requests that would show nothing new.
+//! One probe: the steps of a node's pull, without counted requests that would show nothing new.
 
 use oci::manifest::{Child, Kind};
 use oci::platform::CONFIG_MAX;
@@ -14,14 +14,14 @@ use crate::seen::Seen;
 use crate::target::Target;
 use crate::verdict::{Depth, Verdict};
 
-/// One walk along one target.
+/// One probe of one target.
 pub(crate) struct Walk<'a> {
     pub(crate) client: &'a Client,
     pub(crate) target: &'a Target,
     pub(crate) memory: &'a Memory,
     pub(crate) pace: Pace,
-    /// The time when the lane began. A proof made before was made under another configuration: it stands, and is looked
-    /// into again as soon as the budget allows.
+    /// The time when the lane began. An earlier proof was made with another configuration: it stays valid, but is
+    /// renewed as soon as the budget allows.
     pub(crate) since: Instant,
     /// The time when the probe began, on the schedule's clock (simulated in tests).
     pub(crate) now: Instant,
@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
         Self { client, target, memory, pace, since, now, timings: Timings::default(), quota: None }
     }
 
-    /// Walks, and returns the result and the facts that the next walk may rely on.
+    /// Probes, and returns the result and the facts for the next probe.
     pub(crate) async fn run(mut self, mut learned: Learned) -> (Seen, Learned) {
         let walked = self.walk(&mut learned).await;
         let (verdict, retry_after) = match walked {
@@ -70,8 +70,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fetches the manifest `digest`. An earlier proof stands where not all of it was worth its price now, and
-    /// falls when a manifest cannot be had.
+    /// Fetches the manifest `digest` and replaces the proof. The earlier proof is kept if the budget does not allow all
+    /// requests now, and dropped if a manifest cannot be fetched.
     async fn look_into(&mut self, digest: &Digest, learned: &mut Learned) -> Result<(), Error> {
         let found = match self.largest_layer(digest, &mut learned.named).await {
             Ok(None) => return Ok(()),
@@ -89,7 +89,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The digest the tag names now, by a HEAD that no registry counts as a pull.
+    /// The digest that the tag names now. It is asked with a HEAD, which no registry counts as a pull.
     async fn resolve(&mut self) -> Result<Option<Digest>, Error> {
         let answer = self
             .client
@@ -98,8 +98,8 @@ impl<'a> Walk<'a> {
         Ok(self.take(answer).digest)
     }
 
-    /// True if this very manifest was fetched not long ago. A digest that is gone may be pushed again, so it is asked
-    /// for as often as the budget allows.
+    /// True if this manifest was fetched recently. A digest that is gone may be pushed again, so it is requested as
+    /// often as the budget allows.
     fn proven(&self, proof: Option<&Proof>, digest: &Digest) -> bool {
         proof.is_some_and(|proof| {
             proof.digest == *digest
@@ -109,8 +109,8 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Fetches the manifest, and the platform's if it is an index, and picks what will take longest to pull.
-    /// `None`: one of the two was not worth its price now. `Some(None)`: an image without layers.
+    /// Fetches the manifest, and if it is an index the manifest of the platform, and returns the largest layer. `None`
+    /// if the budget does not allow one of the two requests now; `Some(None)` for an image without layers.
     async fn largest_layer(
         &mut self,
         digest: &Digest,
@@ -137,9 +137,9 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// The child of an index that a node of the target's platform pulls. As in containerd, a child whose platform the
-    /// index does not name comes last, and its configuration says what it is. `None`: one of the requests was not worth
-    /// its price now.
+    /// The child of an index that a node of the target's platform pulls. As in containerd, children without a platform
+    /// in the index are considered last, and their platform is read from their configuration. `None` if the budget does
+    /// not allow one of the requests now.
     async fn child(&mut self, mut manifests: Vec<Child>) -> Result<Option<Digest>, Error> {
         let platform = &self.target.platform;
         let chosen =
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         Ok(Platform::of_config(&document))
     }
 
-    /// The manifest, if it is worth its price now.
+    /// The manifest; `None` if the budget does not allow the request now.
     async fn afforded(&mut self, digest: &Digest) -> Result<Option<Kind>, Error> {
         if !self.may_spend(digest).await {
             return Ok(None);
@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
         self.manifest(digest).await.map(|manifest| Some(manifest.kind))
     }
 
-    /// Spends one counted request, if the prober's share and the quota allow.
+    /// Spends one counted request if the prober's share and the quota allow it.
     async fn may_spend(&self, digest: &Digest) -> bool {
         let reference = Reference::Digest(digest.clone());
         let spare = self.client.afford(&self.target.image.repository, &reference, self.deadline()).await;
@@ -232,7 +232,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The reach probe: resolve to challenge, no image, no token.
+/// The reach probe: the stages from resolve to challenge, without an image and without a token.
 pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
     match client.reach(Instant::now() + pace.call_timeout).await {
         Ok(answer) => Seen {
@@ -248,7 +248,7 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
     }
 }
 
-/// The largest layer; foreign layers do not count, since the registry does not serve them.
+/// The largest layer, else the configuration. Foreign layers do not count, since the registry does not serve them.
 fn largest(config: Child, layers: Vec<Child>) -> Option<Child> {
     layers.into_iter().filter(|layer| !layer.foreign).max_by_key(|layer| layer.size).or(Some(config))
 }
@@ -258,7 +258,7 @@ fn largest_of(blobs: Vec<Child>) -> Option<Child> {
     blobs.into_iter().filter(|blob| !blob.foreign).max_by_key(|blob| blob.size)
 }
 
-/// Bytes read of a layer: enough to see the blob host work, too few to matter on a bill.
+/// Bytes that are read of a layer: enough to show that the blob host works, too few to matter on a bill.
 const SAMPLE_BYTES: u64 = 64 * 1024;
-/// The most children of one index whose configurations are read for their platform.
+/// Maximum number of children of one index whose configuration is read for its platform.
 const CONFIGS_READ: usize = 4;

@@ -1,4 +1,4 @@
-//! The schedule of probes: jitter, oldest first, back-off on failure. Pure; time and chance are arguments.
+//! The schedule of probes, with jitter and back-off on failures. Pure: the time and random numbers are arguments.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::verdict::Verdict;
 /// The pace of probing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Between two probes of one target.
+    /// Time between two probes of one target.
     pub interval: Duration,
-    /// After how long an unchanged manifest is fetched again, a counted request.
+    /// Time after which an unchanged manifest is fetched again, with a counted request.
     pub manifest_max_age: Duration,
-    /// For one call of a probe, connection included.
+    /// Time limit of one call of a probe, including its connection.
     pub call_timeout: Duration,
 }
 
@@ -35,12 +35,12 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// The first probe: soon, but not all at once. `chance` is in 0..1.
+    /// The time of the first probe, soon after `start` but not the same for all targets. `chance` is in 0..1.
     pub(crate) fn first(start: Instant, interval: Duration, chance: f64) -> Self {
         Self { at: start + START_SPREAD.min(interval).mul_f64(chance), failures: 0 }
     }
 
-    /// The probe after one that began at `now` and ended in `verdict`.
+    /// The time of the next probe after one that began at `now` and ended with `verdict`.
     pub(crate) fn after(
         self,
         now: Instant,
@@ -57,31 +57,32 @@ impl Due {
     }
 }
 
-/// By which factor a failure stretches the interval. An outage is watched at the normal pace, so that its end is seen
-/// soon; failures that probing makes worse (limits, refused logins) are probed ever less often.
+/// The factor by which failures lengthen the interval. An outage is probed at the normal interval, so that its end is
+/// noticed soon. After failures that probing makes worse (limits, refused logins), probes become less and less
+/// frequent.
 fn backoff(verdict: &Verdict, failures: u32) -> f64 {
     let Verdict::Failed(failed) = verdict else { return 1.0 };
     let costly = failed.class.rules().worsens;
     if costly { f64::from(1u32 << failures.min(10)) } else { 1.0 }
 }
 
-/// First probes are spread over this long.
+/// The first probes are spread over this time.
 const START_SPREAD: Duration = Duration::from_secs(2);
-/// No target waits longer than this (unless its interval is longer).
+/// Longest delay between two probes of a target, unless its interval is longer.
 const DELAY_MAX: Duration = Duration::from_secs(30 * 60);
-/// Share of the delay by which each probe varies, both ways.
+/// Share of the delay by which each probe is earlier or later.
 const JITTER: f64 = 0.1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Depth, Failed};
+    use crate::verdict::{Depth, Failure};
     use oci::{Class, Stage};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn failed(class: Class) -> Verdict {
-        Verdict::Failed(Failed { class, stage: Stage::ManifestHead, evidence: String::new() })
+        Verdict::Failed(Failure { class, stage: Stage::ManifestHead, evidence: String::new() })
     }
 
     fn delays(verdict: &Verdict, retry_after: Option<Duration>, rounds: usize) -> Vec<u64> {
@@ -96,23 +97,23 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_watched_at_the_normal_pace() {
+    fn an_outage_is_probed_at_the_normal_interval() {
         assert_eq!(delays(&failed(Class::ConnectRefused), None, 4), [60, 60, 60, 60]);
     }
 
     #[test]
-    fn what_probing_makes_worse_is_left_alone_ever_longer() {
+    fn failures_that_probing_makes_worse_are_probed_less_and_less() {
         assert_eq!(delays(&failed(Class::AuthRejected), None, 6), [120, 240, 480, 960, 1800, 1800]);
     }
 
     #[test]
-    fn retry_after_is_obeyed_within_reason() {
+    fn retry_after_is_obeyed_up_to_the_longest_delay() {
         assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 5), 2), [300, 300]);
         assert_eq!(delays(&failed(Class::Registry5xx), Some(MINUTE * 60 * 24 * 365), 1), [1800]);
     }
 
     #[test]
-    fn nobody_comes_before_the_time_a_registry_asked_for() {
+    fn no_probe_is_sent_before_the_time_that_the_registry_named() {
         let due = Due::first(Instant::now(), MINUTE, 0.0);
         let busy = failed(Class::Registry5xx);
         for (chance, seconds) in [(0.0, 60), (0.5, 60), (1.0, 66)] {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_is_a_tenth_both_ways() {
+    fn jitter_makes_the_delay_up_to_a_tenth_longer_or_shorter() {
         let due = Due::first(Instant::now(), MINUTE, 0.0);
         let delay = |chance| {
             (due.after(due.at, &Verdict::Ok(Depth::Pullable), None, MINUTE, chance).at - due.at).as_secs()

@@ -13,6 +13,6 @@ pub(crate) struct Seen {
     pub(crate) verdict: Verdict,
     /// Stage times, summed over the calls.
     pub(crate) timings: Timings,
-    /// The time for which the registry asked for no requests.
+    /// The time for which the registry asked not to be sent requests (`Retry-After`).
     pub(crate) retry_after: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! The latest verdict on every target, for people and the status page.
+//! The latest verdict on every target, for the status page.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,12 +21,12 @@ type Key = (String, Option<(String, String)>);
 /// One line of the board.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// The registry as in image names.
+    /// The registry host as in image names.
     pub registry: String,
     /// The image; none for a reach probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// The platform its manifest is probed for; none for a reach probe.
+    /// The platform whose manifest is probed; none for a reach probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// `pending`, `ok`, or the failure class.
@@ -45,7 +45,7 @@ pub struct Entry {
     pub fix: Option<&'static str>,
     /// Time of each stage, in seconds.
     pub stages: BTreeMap<&'static str, f64>,
-    /// The time since when the verdict has been the same, seconds since 1970.
+    /// The time of the first probe with the same verdict label, seconds since 1970.
     pub since: Option<u64>,
     /// The time of the last probe, seconds since 1970.
     pub probed_at: Option<u64>,
@@ -66,7 +66,7 @@ impl Board {
             .collect()
     }
 
-    /// Wipes the board, for a new plan.
+    /// Removes all lines, before a new plan begins.
     pub(crate) fn clear(&self) {
         self.lock().clear();
     }

@@ -6,9 +6,9 @@ use registry::Client;
 /// An image to probe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// The image as in a pod.
+    /// The image, named as in a pod.
     pub image: ImageName,
-    /// The platform to pick from an index.
+    /// The platform to choose from an index.
     pub platform: Platform,
 }
 
@@ -17,10 +17,10 @@ pub struct Target {
 pub struct Plan {
     /// The registry.
     pub registry: RegistryHost,
-    /// Opens a connection per call, so that every probe walks all stages.
+    /// The client of the probes. It opens a connection for each call, so that every probe takes all stages.
     pub client: Client,
-    /// The name under which its requests are counted.
+    /// The identity label under which the client's requests are counted.
     pub identity: String,
-    /// Images to probe; empty means the reach probe.
+    /// Images to probe; if empty, the registry gets a reach probe.
     pub targets: Vec<Target>,
 }

@@ -1,4 +1,4 @@
-//! Names of the prober's metrics, and its one log line per change of verdict.
+//! The prober's metrics, and its log line for each change of a verdict.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +20,14 @@ use crate::verdict::Verdict;
 pub const PROBES: &str = "pullgate_probes_total";
 /// Seconds per stage of a probe.
 pub const STAGE_SECONDS: &str = "pullgate_probe_stage_seconds";
-/// Targets by their present verdict: a state set.
+/// Number of targets by their current verdict.
 pub const STATE: &str = "pullgate_probe_state";
 /// The time of a registry's last probe.
 pub const LAST: &str = "pullgate_probe_last_timestamp_seconds";
-/// Requests the prober itself sent.
+/// Requests that the prober sent.
 pub const REQUESTS: &str = "pullgate_probe_requests_total";
 
-/// Describes the series to the recorder. Call once, after it is installed.
+/// Describes the series to the metrics recorder. Call it once, after the recorder is installed.
 pub fn describe() {
     describe_counter!(PROBES, "Probes finished, by registry and class (ok, or the cause of failure).");
     describe_histogram!(STAGE_SECONDS, metrics::Unit::Seconds, "Time of each stage of a probe, in seconds.");
@@ -82,9 +82,9 @@ impl Telemetry {
         }
     }
 
-    /// Sets the state set to the verdicts of all targets of the registry.
+    /// Sets the series of [`STATE`] to the verdicts of all targets of the registry.
     ///
-    /// A class has a series from its first appearance on, at zero when no target is in it any more.
+    /// A class has a series from its first appearance on; the series is zero when no target has the class any more.
     pub(crate) fn states(&mut self, verdicts: &[&'static str]) {
         for label in verdicts {
             let series = || gauge!(STATE, "registry" => self.registry.as_str().to_owned(), "class" => *label);
@@ -119,15 +119,17 @@ impl Telemetry {
     }
 }
 
-/// Removes the state and the staleness of a registry that is no longer probed.
+/// Resets the series of a registry that is no longer probed, so that its state and its last probe raise no alert.
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        self.states(&[]);
-        self.last.set(f64::NAN);
+        // A gauge that is NaN is not shown.
+        for state in self.states.values().chain([&self.last]) {
+            state.set(f64::NAN);
+        }
     }
 }
 
-/// Counts what the prober sends, and passes every observation on.
+/// Counts the prober's requests, and passes every observation on.
 pub struct Counted {
     inner: Arc<dyn Observer>,
     requests: Mutex<HashMap<(RegistryHost, String), Counter>>,

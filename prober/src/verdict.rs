@@ -1,4 +1,4 @@
-//! From what a probe saw to one word: pure.
+//! Turns the result of a probe into a verdict. Pure.
 
 use oci::{Class, Stage};
 use registry::{Error, Quota};
@@ -7,29 +7,30 @@ use serde::Serialize;
 /// The conclusion of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not probed yet. Never counts as fine.
+    /// The target was not probed yet. This never counts as a success.
     Pending,
-    /// It works, as far as [`Depth`] says.
+    /// The target works, to the depth that was reached.
     Ok(Depth),
-    /// The target fails for a named cause.
-    Failed(Failed),
+    /// The target fails, with a named cause.
+    Failed(Failure),
 }
 
 /// The depth that a successful probe reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Depth {
-    /// Resolve to challenge: says nothing of images.
+    /// The registry answered up to its challenge; images were not tested.
     Reachable,
-    /// The tag resolves; manifest and layers were not asked for (no budget left, or nothing to ask).
+    /// The tag resolves; the manifest and layers were not requested, because no budget was left or the answer named no
+    /// digest.
     Resolved,
-    /// Manifest known and first bytes of a layer received: a pull would start.
+    /// The manifest is known and the first bytes of a layer were received: a pull would start.
     Pullable,
 }
 
-/// A failure, described for people.
+/// The failure of a probe, with its evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct Failure {
     /// The named cause.
     pub class: Class,
     /// The stage that failed.
@@ -48,7 +49,7 @@ impl Verdict {
         }
     }
 
-    /// True if both are the same conclusion; details such as addresses may differ.
+    /// True if both verdicts are the same conclusion; details such as addresses may differ.
     pub fn agrees_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Failed(a), Self::Failed(b)) => (a.class, a.stage) == (b.class, b.stage),
@@ -56,15 +57,16 @@ impl Verdict {
         }
     }
 
-    /// The verdict on a call that failed.
+    /// The verdict for a failed call.
     pub fn of_error(error: &Error) -> Self {
-        Self::Failed(Failed { class: error.class, stage: error.stage, evidence: error.to_string() })
+        Self::Failed(Failure { class: error.class, stage: error.stage, evidence: error.to_string() })
     }
 
-    /// The verdict on calls that all succeeded: a spent quota fails a pull one step later, though a HEAD is answered.
+    /// The verdict for calls that all succeeded. It is still a failure if the quota is spent: a HEAD is then answered,
+    /// but the next step of a pull fails.
     pub fn of_success(depth: Depth, quota: Option<&Quota>) -> Self {
         match quota {
-            Some(quota) if quota.remaining == Some(0) => Self::Failed(Failed {
+            Some(quota) if quota.remaining == Some(0) => Self::Failed(Failure {
                 class: Class::RatePullQuota,
                 stage: Stage::ManifestHead,
                 evidence: spent(quota),
@@ -74,7 +76,7 @@ impl Verdict {
     }
 }
 
-/// Label of a target not probed yet.
+/// Label of a target that was not probed yet.
 pub const PENDING: &str = "pending";
 /// Label of a target that works.
 pub const OK: &str = "ok";

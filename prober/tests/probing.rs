@@ -1,4 +1,4 @@
-//! The prober against a registry that misbehaves: what it spends, and what it calls each fault.
+//! The prober against a misbehaving registry: the requests that it spends, and the class that it gives each fault.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use prober::verdict::Depth;
 use prober::{Lane, Pace, Plan, Target, Traffic};
 use registry::Client;
 use registry::client::Connections;
-use registry::observe::Deaf;
+use registry::observe::NoObserver;
 use registry::upstream::{Endpoint, Limits, Outbound, Upstream};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A lane over one registry, and the board it writes on.
+/// A lane for one registry, and the board that it writes to.
 struct Probing {
     ledger: Arc<dyn registry::Ledger>,
     lane: Lane,
@@ -38,7 +38,7 @@ impl Traffic for Silence {
 }
 
 impl Probing {
-    /// Of images as `repository:tag`, or `repository:tag os/architecture`.
+    /// A lane that probes `images`, each `repository:tag` or `repository:tag os/architecture`.
     fn of(url: &str, images: &[&str]) -> Self {
         Self::with(url, images, |_| {})
     }
@@ -66,7 +66,7 @@ impl Probing {
             on_exhausted: OnExhausted::Release,
         };
         adjust(&mut upstream);
-        let outbound = Outbound::from_env(Arc::new(Deaf), "a prober under test");
+        let outbound = Outbound::from_env(Arc::new(NoObserver), "a prober under test");
         let ledger = Arc::clone(&outbound.ledger);
         let target = |target: &&str| {
             let (image, platform) = target.split_once(' ').unwrap_or((target, "linux/amd64"));
@@ -99,12 +99,12 @@ impl Probing {
         self.board.entries().remove(0)
     }
 
-    /// The depth to which each target was followed.
+    /// The depth that the last probe of each target reached.
     fn depths(&self) -> Vec<Option<Depth>> {
         self.board.entries().iter().map(|entry| entry.depth).collect()
     }
 
-    /// Lets the schedule's clock run for `time`, as fast as the probes are.
+    /// Advances the schedule's clock by `time` without waiting between probes, and returns the number of probes.
     async fn run_for(&mut self, time: Duration) -> usize {
         self.clock += time;
         let mut ticks = 0;

@@ -1,8 +1,8 @@
-//! The mirror that nodes pull from: each layer comes once from the registry, then from disk, and also when the registry
-//! is down.
+//! A pull-through mirror of container registries. It fetches each layer once from the registry and serves it from disk
+//! afterwards, also while the registry is down.
 //!
-//! [`proxy`] puts the parts together. A connection of [`http`] brings requests; [`endpoint`] routes each to the module of
-//! its endpoint, after [`access`] let it in, and `http::respond` turns the answer or the failure into HTTP.
+//! [`proxy`] puts the parts together. [`http`] accepts connections and reads requests. [`endpoint`] passes each request
+//! that [`access`] admits to the module of its endpoint, and `http::respond` turns the answer or the failure into HTTP.
 //!
 //! ```text
 //!   http (server, route) ──► endpoint (exchange, dispatch) ──► access
@@ -14,10 +14,10 @@
 //!                       └► store ◄─┘
 //! ```
 //!
-//! Content is stored by digest and visible by link: [`store`] knows no HTTP, and what it holds hashes to its name. One
-//! [`flight`] fetches a blob for all clients that ask for it; readers follow it from disk at their own pace. The rules of
-//! [`freshness`] decide what a tag means. [`pull`] stitches the requests of one client's pull into one record, and
-//! [`telemetry`] alone names metrics.
+//! The [`store`] holds content by digest, and a link decides which scope may see it. It knows no HTTP, and all its
+//! content hashes to its digest. One [`flight`] fetches a blob for all clients that ask for it, and each client reads it
+//! from disk at its own pace. [`freshness`] decides which manifest a tag means and how long an answer about it is valid.
+//! [`pull`] collects the requests of one client's pull into one record. Only [`telemetry`] names metrics.
 
 mod access;
 mod endpoint;
@@ -31,9 +31,10 @@ mod telemetry;
 
 pub use endpoint::served::Served;
 pub use endpoint::warm::Warmed;
+pub use http::request_id::RequestId;
 pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
 pub use pull::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject, Records};
-pub use status::{CacheStatus, Status, UpstreamStatus};
+pub use status::{CacheStatus, FillStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus};
 pub use telemetry::Telemetry;

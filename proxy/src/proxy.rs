@@ -11,6 +11,7 @@ use oci::ImageName;
 use store::{Store, Touch};
 
 use crate::access::gate::Gate;
+use crate::endpoint::completion;
 use crate::endpoint::dispatch::Dispatch;
 use crate::endpoint::fairness::Fairness;
 use crate::endpoint::manifest::answer::Manifests;
@@ -19,6 +20,8 @@ use crate::endpoint::warm::{self, Warmed};
 use crate::flight::flights::Flights;
 use crate::flight::repeats::Repeats;
 use crate::freshness::absent::Absences;
+use crate::freshness::incomplete::Incomplete;
+use crate::http::request_id::RequestIds;
 use crate::http::server::{Bound, Server};
 use crate::http::tls::ServerTls;
 use crate::pull::open::OpenPulls;
@@ -26,30 +29,34 @@ use crate::pull::record::Records;
 use crate::status::Status;
 use crate::telemetry::recorder::Telemetry;
 
-/// The mirror, built and not yet listening. Clones share it.
+/// The proxy with all its parts, not yet listening. Clones share it.
 #[derive(Clone)]
 pub struct Proxy(Arc<Server>);
 
-/// How to serve clients.
+/// Settings for serving clients.
 #[derive(Clone)]
 pub struct Settings {
-    /// Longest wait of a client for response headers; at most 25 s.
+    /// The longest time that a client waits for response headers; at most 25 s.
     pub header_deadline: Duration,
-    /// How long running bodies may go on after the signal to stop.
+    /// The time for which running bodies may continue after the signal to stop.
     pub drain: Duration,
-    /// Requests of one client for what is not here that may go upstream a second.
+    /// The most upstream requests a second that one client may cause by asking for content that is not in the store.
     pub client_rate: NonZeroU32,
-    /// Client connections served at once.
+    /// The most client connections served at a time.
     pub max_connections: usize,
-    /// Serve TLS; plain HTTP without.
+    /// The time from the answer of a manifest to the fetch of its image's missing objects, for upstreams with
+    /// [`Served::complete`].
+    pub complete_after: Duration,
+    /// The TLS setup for clients. `None`: plain HTTP.
     pub tls: Option<ServerTls>,
-    /// The mark our own requests carry (`registry::Outbound::instance`), to know one that comes back.
+    /// The mark that our own upstream requests carry (`registry::Outbound::instance`). A client request with this mark
+    /// is one of ours that came back.
     pub instance: Arc<str>,
 }
 
 impl Proxy {
-    /// Puts the parts together; opens nothing. `telemetry` takes the events of `store`, which was opened with
-    /// it, and `records` the record of each pull.
+    /// Puts the parts together and opens nothing. Must be called in a runtime, because it spawns a task. `telemetry`
+    /// takes the events of `store`, which must have been opened with it. `records` takes the record of each pull.
     pub fn new(
         settings: Settings,
         upstreams: Vec<Served>,
@@ -58,11 +65,12 @@ impl Proxy {
         records: Arc<dyn Records>,
     ) -> Self {
         telemetry.cache_limit(store.standing().limit_bytes);
-        let dispatch = Dispatch {
+        let (incomplete, noted) = Incomplete::new();
+        let dispatch = Arc::new(Dispatch {
             table: ArcSwap::from_pointee(table(upstreams, &telemetry)),
             flights: Flights::new(store.clone(), Arc::<Telemetry>::clone(&telemetry)),
             absences: Absences::new(),
-            manifests: Manifests::new(store.clone()),
+            manifests: Manifests::new(store.clone(), incomplete),
             gate: Gate::new(store.clone()),
             store,
             pulls: OpenPulls::new(records),
@@ -70,22 +78,24 @@ impl Proxy {
             header_deadline: settings.header_deadline,
             fairness: Fairness::new(settings.client_rate),
             instance: settings.instance,
+            request_ids: RequestIds::new(),
             repeats: Repeats::new(),
             touch: if settings.tls.is_some() { Touch::Process } else { Touch::Kernel },
-        };
+        });
+        tokio::spawn(completion::run(Arc::downgrade(&dispatch), noted, settings.complete_after));
         let Settings { tls, max_connections, drain, .. } = settings;
-        Self(Arc::new(Server { dispatch: Arc::new(dispatch), tls, max_connections, drain }))
+        Self(Arc::new(Server { dispatch, tls, max_connections, drain }))
     }
 
-    /// Serves these upstreams from now on; requests under way keep those they began with.
+    /// Serves these upstreams from now on. Requests under way keep the upstreams that they began with.
     pub fn replace_upstreams(&self, upstreams: Vec<Served>) {
         let dispatch = &self.0.dispatch;
         dispatch.table.store(Arc::new(table(upstreams, &dispatch.telemetry)));
         dispatch.gate.forget();
     }
 
-    /// Keeps content to this budget, and these images whatever comes, from now on; what is too much leaves soon.
-    /// Without a budget: 80 % of the file system.
+    /// Sets the size limit of the store in bytes (`None`: 80 % of the file system) and the pinned images, which are
+    /// kept in any case. Content beyond the limit is removed soon.
     pub async fn allow(&self, max_size: Option<u64>, pinned: Vec<ImageName>) {
         let dispatch = &self.0.dispatch;
         dispatch.store.allow(max_size, pinned).await;
@@ -95,7 +105,7 @@ impl Proxy {
     /// Listens on `address`; port 0 lets the system choose.
     ///
     /// # Errors
-    /// The system's: the address is taken, or not ours.
+    /// The system's error, for example that the address is in use or belongs to another machine.
     pub async fn bind(&self, address: SocketAddr) -> io::Result<Bound> {
         Bound::new(Arc::clone(&self.0), address).await
     }
@@ -106,24 +116,24 @@ impl Proxy {
         self.0.dispatch.pulls.end_all();
     }
 
-    /// The store, to look into and to clean.
+    /// The store, for inspection and cleaning.
     pub fn store(&self) -> &Store {
         &self.0.dispatch.store
     }
 
-    /// Pulls an image as a node would, and throws the bytes away: what is missing comes into the store. Of an index,
-    /// `platforms` (`linux/arm64`); when none is named, the one we run on.
+    /// Pulls an image as a node would and discards the bytes, so that missing content comes into the store. Of an
+    /// index, this pulls `platforms` (for example `linux/arm64`), or the platform we run on if none is named.
     ///
     /// # Errors
-    /// In words: why it could not be pulled.
+    /// The reason why the image could not be pulled, in words.
     pub async fn warm(&self, image: &ImageName, platforms: &[String]) -> Result<Warmed, String> {
         warm::pull(&self.0.dispatch, image, platforms).await
     }
 
     /// The present state.
     pub fn status(&self) -> Status {
-        let Dispatch { store, table, telemetry, .. } = &*self.0.dispatch;
-        Status::of(store, &table.load(), telemetry)
+        let Dispatch { store, table, telemetry, flights, .. } = &*self.0.dispatch;
+        Status::of(store, &table.load(), telemetry, flights)
     }
 }
 

@@ -1,76 +1,147 @@
 //! The present state of the proxy, for the status page.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use store::{Scrubbed, Store};
+use store::{Scrubbed, Spell, Standing, Stopped, Store};
 
 use crate::endpoint::served::{Served, Table};
+use crate::flight::flights::Flights;
+use crate::flight::state::Flight;
 use crate::http::outcome::Outcome;
 use crate::telemetry::recorder::Telemetry;
 use crate::telemetry::series::Series;
 
-/// The proxy as a whole.
+/// The state of the proxy as a whole.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// Client connections open.
+    /// Open client connections.
     pub connections: u64,
     /// The content of the store.
     pub cache: CacheStatus,
     /// Upstreams, by registry.
     pub upstreams: Vec<UpstreamStatus>,
+    /// Running upstream transfers of blobs: those with the most bytes to come first, at most 50.
+    pub fills: Vec<FillStatus>,
+}
+
+/// A running upstream transfer of one blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FillStatus {
+    /// The registry.
+    pub registry: String,
+    /// The repository of the request that began the transfer; absent where names are not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The digest of the blob.
+    pub digest: String,
+    /// The size of the blob, bytes; absent until the upstream has stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// The bytes received so far.
+    pub received: u64,
+    /// The present speed, bytes a second; absent while no bytes arrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u64>,
+    /// The number of client requests that wait for the blob or read it.
+    pub readers: usize,
 }
 
 /// The content of the store.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct CacheStatus {
-    /// Objects.
+    /// The number of objects.
     pub objects: u64,
-    /// Their size.
+    /// The size of all objects, bytes.
     pub bytes: u64,
-    /// True once the scan at start has seen all of them.
+    /// True once the scan at the start has seen all objects.
     pub scanned: bool,
     /// The limit of the store, bytes.
     pub limit_bytes: u64,
+    /// Size of the file system that holds the cache, bytes; absent if it cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system_bytes: Option<u64>,
+    /// True if the limit is more than the cache may use of its file system.
+    pub oversized: bool,
+    /// Set while content cannot be stored; pulls pass through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StoppedStatus>,
+    /// Set while the disk is slow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<SlowStatus>,
     /// Bytes that running fills have written or may still write.
     pub reserved_bytes: u64,
-    /// Bytes of paused and broken fills, kept for the next request.
+    /// Bytes of paused and failed fills, kept for the next request.
     pub partial_bytes: u64,
-    /// Removed while it was read: free when the last reader is gone, bytes.
+    /// Bytes of objects that were removed while clients read them. The space is free when the last reader is gone.
     pub unlinked_bytes: u64,
-    /// Objects of pinned images.
+    /// The number of objects that belong to pinned images.
     pub pinned_objects: u64,
-    /// Why content is not stored just now.
+    /// The reason why content is not stored at present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// Stores of other versions in the cache folder, which nobody here uses: remove them to have their space.
+    /// Folders in the cache folder that hold stores of other versions. Nothing here uses them; removing them frees
+    /// their space.
     pub reclaimable: Vec<String>,
-    /// How far the scrub is.
+    /// The progress of the scrub.
     pub scrub: ScrubStatus,
 }
 
-/// How far the scrub is: everything is read again, slowly, while nobody pulls.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// The state of a store that cannot store.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoppedStatus {
+    /// The reason, as in the label of `pullgate_cache_storing_stopped`.
+    pub reason: &'static str,
+    /// The same for people, with its evidence.
+    pub detail: String,
+    /// When it began, seconds since 1970.
+    pub since: u64,
+}
+
+/// A disk that is slow.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlowStatus {
+    /// The operation that was slow last, or runs longest now.
+    pub operation: &'static str,
+    /// Its time so far, seconds.
+    pub seconds: f64,
+    /// True if it has ended.
+    pub ended: bool,
+    /// Slow operations that have ended since the beginning.
+    pub operations: u64,
+    /// The longest time of one operation, seconds.
+    pub longest_seconds: f64,
+    /// When it began, seconds since 1970.
+    pub since: u64,
+    /// The same for people.
+    pub detail: String,
+}
+
+/// The progress of the scrub, which slowly reads all content again while nobody pulls.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct ScrubStatus {
     /// Objects read in this round.
     pub objects: u64,
-    /// Objects the round began with.
+    /// The number of objects when this round began.
     pub of_objects: u64,
     /// Bytes read in this round.
     pub bytes: u64,
-    /// Rounds since the start.
+    /// Rounds since the start of the process.
     pub rounds: u64,
-    /// Objects found wrong since the start.
+    /// Objects whose content did not match their digest, since the start of the process.
     pub wrong: u64,
 }
 
-/// One upstream, since the start of the process.
+/// The state of one upstream. Its counts begin at the start of the process.
 #[derive(Clone, Debug, Serialize)]
 pub struct UpstreamStatus {
-    /// Short id of the configuration.
+    /// The short id from the configuration.
     pub id: String,
-    /// The registry as in image names.
+    /// The registry host as in image names.
     pub registry: String,
     /// The access setting: the clients that may see pulled content.
     pub access: &'static str,
@@ -78,32 +149,66 @@ pub struct UpstreamStatus {
     pub answers: BTreeMap<&'static str, u64>,
     /// Body bytes sent to clients.
     pub sent_bytes: u64,
-    /// Upstream transfers running.
+    /// Upstream transfers under way.
     pub fills_in_flight: u64,
-    /// Upstream transfers that broke and were continued.
+    /// The number of times that an upstream transfer broke off and was continued.
     pub fill_resumes: u64,
 }
 
 impl Status {
-    pub(crate) fn of(store: &Store, table: &Table, telemetry: &Telemetry) -> Self {
+    pub(crate) fn of(store: &Store, table: &Table, telemetry: &Telemetry, flights: &Flights) -> Self {
         let cache = CacheStatus::of(store);
         let mut upstreams: Vec<_> = table
             .values()
             .map(|served| UpstreamStatus::of(served, &telemetry.series(Some(&served.registry))))
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
-        Self { connections: telemetry.connections(), cache, upstreams }
+        Self { connections: telemetry.connections(), cache, upstreams, fills: fills(flights) }
+    }
+}
+
+fn fills(flights: &Flights) -> Vec<FillStatus> {
+    let mut fills = flights.map_running(FillStatus::of);
+    fills.sort_by_key(|fill| Reverse(fill.left()));
+    fills.truncate(FILLS_SHOWN);
+    fills
+}
+
+impl FillStatus {
+    fn of(flight: &Arc<Flight>) -> Self {
+        let progress = flight.progress.borrow();
+        Self {
+            registry: flight.party.scope.registry.to_string(),
+            repository: Some(flight.party.repository.to_string()),
+            digest: flight.digest.to_string(),
+            length: progress.length,
+            received: progress.written + progress.ahead.total(),
+            bytes_per_second: progress.pace.rate(),
+            readers: flight.readers(),
+        }
+    }
+
+    /// The bytes that are still missing. For a blob of unknown size this is the largest number.
+    fn left(&self) -> u64 {
+        self.length.map_or(u64::MAX, |length| length.saturating_sub(self.received))
     }
 }
 
 impl CacheStatus {
-    fn of(store: &Store) -> Self {
+    /// Looks at `store`.
+    pub fn of(store: &Store) -> Self {
         let (usage, standing) = (store.usage(), store.standing());
+        let oversized = standing.is_oversized();
+        let Standing { stopped, slow, .. } = standing;
         Self {
             objects: usage.objects,
             bytes: usage.bytes,
             scanned: usage.complete,
             limit_bytes: standing.limit_bytes,
+            file_system_bytes: standing.file_system_bytes,
+            oversized,
+            stopped: stopped.map(StoppedStatus::from),
+            slow: slow.map(SlowStatus::from),
             reserved_bytes: standing.reserved_bytes,
             partial_bytes: standing.partial_bytes,
             unlinked_bytes: standing.unlinked_bytes,
@@ -111,6 +216,28 @@ impl CacheStatus {
             warning: standing.warning,
             reclaimable: standing.reclaimable,
             scrub: ScrubStatus::of(standing.scrubbed),
+        }
+    }
+}
+
+impl From<Stopped> for StoppedStatus {
+    fn from(stopped: Stopped) -> Self {
+        let Stopped { reason, detail, since } = stopped;
+        Self { reason: reason.as_str(), detail, since: seconds(since) }
+    }
+}
+
+impl From<Spell> for SlowStatus {
+    fn from(spell: Spell) -> Self {
+        let Spell { since, operations, longest, last } = spell;
+        Self {
+            operation: last.operation.as_str(),
+            seconds: last.took.as_secs_f64(),
+            ended: last.ended,
+            operations,
+            longest_seconds: longest.took.as_secs_f64(),
+            since: seconds(since),
+            detail: format!("the cache's disk is slow: {last}"),
         }
     }
 }
@@ -140,3 +267,10 @@ impl UpstreamStatus {
         }
     }
 }
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}
+
+/// The most running transfers that the status shows.
+const FILLS_SHOWN: usize = 50;

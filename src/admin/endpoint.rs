@@ -17,13 +17,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use super::api::ApiAnswer;
 use super::page;
 use super::status::StatusView;
 use crate::process::accept::accept;
 use crate::run::process_metrics;
 use crate::run::readiness::{Phase, Readiness};
+use crate::run::telemetry;
 
-/// The endpoint, bound and not yet answering.
+/// The endpoint: its socket is bound, but it does not answer yet.
 pub(crate) struct Admin {
     listener: TcpListener,
     sources: Arc<Sources>,
@@ -35,23 +37,23 @@ pub(crate) struct Sources {
     pub(crate) metrics: PrometheusHandle,
     /// Decides `/readyz`.
     pub(crate) readiness: Readiness,
-    /// Looks at everything `/status.json` shows.
+    /// Makes the content of `/status.json` and of the status page.
     pub(crate) status_view: StatusView,
 }
 
 impl Admin {
-    /// Binds.
+    /// Binds the listener.
     #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
     pub(crate) async fn bind(address: SocketAddr, sources: Sources) -> io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, sources: Arc::new(sources) })
     }
 
-    /// The address it listens at.
+    /// The address of the listener.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Answers until dropped.
+    /// Answers requests until the future is dropped.
     pub(crate) async fn serve(self) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let (listener, sources) = (self.listener, self.sources);
@@ -79,6 +81,7 @@ impl Sources {
         }
         match request.uri().path() {
             "/metrics" => self.metrics().await,
+            path if path.starts_with(API) => self.api(path, request.uri().query().unwrap_or_default()).await,
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readyz(),
             "/status.json" => self.status(),
@@ -86,7 +89,10 @@ impl Sources {
                 "text/html; charset=utf-8",
                 page::render(&self.status_view.look(self.readiness.phase())),
             ),
-            _ => text(StatusCode::NOT_FOUND, "try /, /status.json, /metrics, /livez or /readyz\n"),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "try /, /status.json, /api/v1/openapi.json, /metrics, /livez or /readyz\n",
+            ),
         }
     }
 
@@ -95,13 +101,27 @@ impl Sources {
         let handle = self.metrics.clone();
         let render = move || {
             process_metrics::update();
-            handle.render()
+            telemetry::page(&handle)
         };
         match tokio::task::spawn_blocking(render).await {
             Ok(page) => document("text/plain; version=0.0.4; charset=utf-8", page),
             Err(error) => {
                 text(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics cannot be rendered: {error}\n"))
             }
+        }
+    }
+
+    async fn api(&self, path: &str, query: &str) -> Response<Full<Bytes>> {
+        let api = self.status_view.api();
+        let (path, query) = (path[API.len()..].to_owned(), query.to_owned());
+        let answered = tokio::task::spawn_blocking(move || api.answer(&path, &query)).await;
+        match answered {
+            Ok(ApiAnswer { status, body }) => {
+                let mut response = document("application/json", body);
+                *response.status_mut() = status;
+                response
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no answer: {error}\n")),
         }
     }
 
@@ -144,7 +164,9 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     response
 }
 
-/// People, probes and a few scrapers.
+/// The paths that [`super::api`] answers.
+const API: &str = "/api/v1/";
+/// Most connections at once: enough for people, probes and a few scrapers.
 const CONNECTIONS_MAX: usize = 64;
-/// For one request's headers.
+/// The time limit for the headers of one request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Numbers formatted for people.
 
-/// A number of seconds, formatted for people.
+/// A duration in seconds, formatted for people.
 pub(crate) fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -10,7 +10,7 @@ pub(crate) fn age(seconds: u64) -> String {
     }
 }
 
-/// A number of things: `1 image`, `2 images`.
+/// A number with its noun: `1 image`, `2 images`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_write_them() {
+    fn numbers_are_formatted_for_people() {
         assert_eq!((count(1, "upstream"), count(2, "upstream")), ("1 upstream".into(), "2 upstreams".into()));
         assert_eq!((size(512), size(5 << 40)), ("512 B".into(), "5.0 TiB".into()));
         assert_eq!((age(59), age(7200)), ("59 s".into(), "2 h 0 min".into()));

@@ -1,5 +1,6 @@
 //! The read-only endpoint for Prometheus, the kubelet and people.
 
+mod api;
 mod endpoint;
 pub(crate) mod human;
 mod page;

@@ -1,11 +1,11 @@
-//! The status page: what `/status.json` says, readable without a script, in the dark, and by a screen reader.
+//! The status page: the content of `/status.json` as HTML without scripts, with a dark mode, for screen readers too.
 
 use maud::{DOCTYPE, Markup, html};
 use prober::status::Entry;
 
 use super::human::age;
 use super::page_proxy;
-use super::status::{PausedSeen, QuotaSeen, Registry, Status};
+use super::status::{LastFailure, PausedSeen, QuotaSeen, Registry, Status, cache_warnings};
 
 /// The page as HTML.
 pub(crate) fn render(status: &Status) -> String {
@@ -26,15 +26,25 @@ pub(crate) fn render(status: &Status) -> String {
                 }
                 main {
                     p class="headline" { (headline(status)) }
-                    @for warning in &status.warnings { p class="mark bad" { (warning) } }
+                    @if let Some(proxy) = &status.proxy { (page_proxy::banner(&proxy.cache)) }
+                    @for warning in others(status) { p class="mark bad" { (warning) } }
                     (registries(&status.registries))
                     @if let Some(proxy) = &status.proxy { (page_proxy::section(proxy)) }
                 }
-                footer { a href="/status.json" { "status.json" } " · " a href="/metrics" { "metrics" } }
+                footer {
+                    p class="dim" { @if status.names { "Image, client and node names are shown." } @else { "Image, client and node names are hidden (admin.names)." } }
+                    a href="/status.json" { "status.json" } " · " a href="/metrics" { "metrics" }
+                }
             }
         }
     };
     page.into_string()
+}
+
+/// The warnings that are not in the banner of the cache.
+fn others(status: &Status) -> impl Iterator<Item = &String> {
+    let cache = status.proxy.as_ref().map(|proxy| cache_warnings(&proxy.cache)).unwrap_or_default();
+    status.warnings.iter().filter(move |warning| !cache.contains(warning))
 }
 
 fn headline(status: &Status) -> String {
@@ -64,6 +74,7 @@ fn row(registry: &Registry) -> Markup {
             td {
                 @for probe in &registry.probes { (verdict(probe)) }
                 @for paused in &registry.paused { (pause(paused)) }
+                @if let Some(failure) = untold(registry) { (failed(failure)) }
                 @if registry.probes.is_empty() { span class="mark idle" { "no prober" } }
             }
             td class="num" { @for probe in &registry.probes { (stages(probe)) } }
@@ -98,6 +109,23 @@ fn pause(paused: &PausedSeen) -> Markup {
     }
 }
 
+/// The registry's current failure, if neither a probe nor a pause on the page shows it already.
+fn untold(registry: &Registry) -> Option<&LastFailure> {
+    let failure = registry.last_failure.as_ref().filter(|failure| failure.current)?;
+    let probed = registry.probes.iter().any(|probe| probe.verdict == failure.class);
+    (!probed && registry.paused.is_empty()).then_some(failure)
+}
+
+fn failed(failure: &LastFailure) -> Markup {
+    html! {
+        div {
+            span class="mark bad" { (failure.class) }
+            div class="evidence" { "at the last request (" (failure.kind) "), " (age(failure.seconds)) " ago" }
+            div class="dim" { "→ " (failure.fix) }
+        }
+    }
+}
+
 fn stages(probe: &Entry) -> Markup {
     let order =
         oci::Stage::ALL.iter().filter_map(|stage| Some((stage.as_str(), *probe.stages.get(stage.as_str())?)));
@@ -117,7 +145,7 @@ fn quota(registry: &Registry) -> Markup {
     }
 }
 
-/// Our own count of the quota, beside the registry's headers.
+/// Our own count of the quota, next to the registry's headers.
 fn counted(quota: &QuotaSeen) -> Markup {
     html! {
         @if let Some(left) = quota.empty_in_seconds { div class="dim" { "lasts " (age(left)) " (" (quota.identity) ")" } }
@@ -139,8 +167,11 @@ fn certificate(registry: &Registry) -> Markup {
     }
 }
 
-/// `bad` if any probe fails, `idle` while any is pending or none exists, else `good`.
+/// `bad` if any probe or the last request failed, `idle` while any probe is pending or none exists, else `good`.
 fn mark(registry: &Registry) -> &'static str {
+    if registry.last_failure.as_ref().is_some_and(|failure| failure.current) {
+        return "bad";
+    }
     let marks: Vec<_> = registry.probes.iter().map(probe_mark).collect();
     let worst = ["bad", "idle"].into_iter().find(|worst| marks.contains(worst));
     worst.unwrap_or(if marks.is_empty() { "idle" } else { "good" })
@@ -170,6 +201,7 @@ thead th{border:0;font-weight:600;font-size:.85rem;color:var(--idle)}tbody th{fo
 .evidence{font-size:.88rem;overflow-wrap:anywhere}
 .mark::before{margin-right:.35em;font-weight:700}.good{color:var(--good)}.bad{color:var(--bad)}.idle{color:var(--idle)}
 .good::before{content:'✓'}.bad::before{content:'✗'}.idle::before{content:'…'}
+.banner{margin:.5rem 0;padding:.5rem .8rem;border-left:.3rem solid var(--idle)}.calm{color:var(--idle);font-size:.88rem}.alarm{border-color:var(--bad);background:color-mix(in srgb,var(--bad) 10%,transparent)}
 footer{margin-top:2rem;font-size:.88rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}dd{margin:0;font-variant-numeric:tabular-nums}
 ";

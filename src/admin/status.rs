@@ -1,36 +1,40 @@
-//! The content of `/status.json` and of the status page: one look at the whole process.
+//! The content of `/status.json` and of the status page: a snapshot of the whole process.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
-use oci::Class;
-use registry::RequestKind;
+use oci::class::Family;
+use proxy::CacheStatus;
 use registry::breaker::Paused;
 use registry::ledger::Outlook;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::api::Api;
+use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
 use crate::run::records::RecordsStatus;
+use crate::run::telemetry::{FailureSeen, LastSeen};
 
-/// Everything that can be looked at.
+/// The sources of a snapshot.
 pub(crate) struct StatusView {
-    /// The time of the process's start.
+    /// The start of the process.
     pub(crate) started: Instant,
-    /// The upstreams with their observed state, and the verdicts of the probes.
+    /// The upstreams with their observed state, and the verdicts of the prober.
     pub(crate) shared: Shared,
     /// True if this process has a prober.
     pub(crate) probing: bool,
-    /// The proxy's own view; unset without a proxy, and until it has its cache folder.
+    /// True if names of images, clients and nodes may be shown (`admin.names`).
+    pub(crate) names: bool,
+    /// The proxy; unset if this process has no proxy, and until the proxy has its cache folder.
     pub(crate) proxy: Arc<OnceLock<proxy::Proxy>>,
 }
 
-/// One look. `schema` grows when a field changes its meaning.
+/// A snapshot. A change of a field's meaning increases `schema`.
 #[derive(Serialize)]
 pub(crate) struct Status {
-    /// Version of this document's form.
+    /// Version of the document's schema.
     pub(crate) schema: u32,
     /// Version of the program.
     pub(crate) version: &'static str,
@@ -38,8 +42,10 @@ pub(crate) struct Status {
     pub(crate) phase: &'static str,
     /// Seconds since the start.
     pub(crate) uptime_seconds: u64,
-    /// Faults of the process itself that cost no readiness: a cache that cannot store, a refused reload.
+    /// Faults of the process itself that cost no readiness: a cache that cannot store or is slow, a refused reload.
     pub(crate) warnings: Vec<String>,
+    /// True if names of images, clients and nodes are in this document.
+    pub(crate) names: bool,
     /// Every configured registry.
     pub(crate) registries: Vec<Registry>,
     /// The proxy: traffic, cache, fills in flight.
@@ -50,97 +56,113 @@ pub(crate) struct Status {
     pub(crate) records: Option<RecordsStatus>,
 }
 
-/// One registry as seen from here.
+/// One registry, as this process observes it.
 #[derive(Serialize)]
 pub(crate) struct Registry {
-    /// The registry as in image names.
+    /// The registry's host as in image names.
     pub(crate) registry: String,
-    /// Its short id in the configuration.
+    /// The upstream's short id in the configuration.
     pub(crate) id: String,
     /// The addresses of its API.
     pub(crate) endpoints: Vec<String>,
-    /// Endpoints the proxy leaves alone after failures.
+    /// Endpoints that the proxy does not ask, because they failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) paused: Vec<PausedSeen>,
     /// `public`, `shared` or `per-client`.
     pub(crate) access: &'static str,
-    /// The probes' verdicts; empty without a prober.
+    /// The prober's verdicts; empty without a prober.
     pub(crate) probes: Vec<prober::status::Entry>,
-    /// The quota that its last answer stated.
+    /// The quota that the registry's last answer stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaStated>,
-    /// The rest of the quota by our own count, for each identity and endpoint.
+    /// The remaining quota by our own count, for each identity and endpoint.
     pub(crate) quotas: Vec<QuotaSeen>,
-    /// The certificate that ends first.
+    /// The certificate that expires first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<CertificateSeen>,
-    /// The last failed request to it.
+    /// The class and kind of the last failed request to the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last_failure: Option<BTreeMap<&'static str, &'static str>>,
+    pub(crate) last_failure: Option<LastFailure>,
 }
 
-/// An endpoint that is left alone.
+/// The last failed request to a registry, of a pull or of a probe.
+#[derive(Serialize)]
+pub(crate) struct LastFailure {
+    /// The cause.
+    pub(crate) class: &'static str,
+    /// The kind of thing that was asked for.
+    pub(crate) kind: &'static str,
+    /// The advice for the class.
+    pub(crate) fix: &'static str,
+    /// Seconds since then.
+    pub(crate) seconds: u64,
+    /// True if no request has succeeded since, and the cause lies in the registry, in the network to it, or in our
+    /// access to it.
+    pub(crate) current: bool,
+}
+
+/// An endpoint whose breaker is not closed.
 #[derive(Serialize)]
 pub(crate) struct PausedSeen {
-    /// Its address.
+    /// The endpoint's address.
     pub(crate) endpoint: String,
     /// State of its breaker: `open` or `half_open`.
     pub(crate) state: &'static str,
-    /// The failure that opened it, or its last probe's.
+    /// The class of the failure that opened the breaker, or of the last failed probe.
     pub(crate) class: &'static str,
     /// The stage of that failure.
     pub(crate) stage: &'static str,
     /// The age of the pause, in seconds.
     pub(crate) seconds: u64,
-    /// Seconds until one request may go out as a probe; 0: it may go now, or is out.
+    /// Seconds until one request may be sent as a probe; 0 if it may be sent now or has been sent.
     pub(crate) next_probe_seconds: u64,
 }
 
-/// Quota headers as last seen.
+/// The last quota headers.
 #[derive(Serialize)]
 pub(crate) struct QuotaStated {
-    /// Pulls in a window.
+    /// Pulls allowed in a window.
     pub(crate) limit: Option<u64>,
-    /// Pulls left.
+    /// Remaining pulls in the window.
     pub(crate) remaining: Option<u64>,
-    /// Seconds.
+    /// The length of the window, in seconds.
     pub(crate) window_seconds: Option<u64>,
     /// The account or address that the registry counts pulls for.
     pub(crate) source: Option<String>,
 }
 
-/// One identity's quota at one endpoint, as we keep it.
+/// The quota of one identity at one endpoint, by our own count.
 #[derive(Serialize)]
 pub(crate) struct QuotaSeen {
     /// `anonymous`, or the upstream's short id.
     pub(crate) identity: String,
     /// Host and port.
     pub(crate) endpoint: String,
-    /// Counted requests that may still go out; absent without a limit.
+    /// Requests that may still be sent; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<u64>,
-    /// The time until the quota is spent at the present rate, in seconds; absent if it is unlimited or nothing is
-    /// spent.
+    /// The time until the quota is spent at the present rate, in seconds; absent without a limit, or if none of the
+    /// quota is being spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) empty_in_seconds: Option<u64>,
-    /// Counted requests on their way or held.
+    /// Requests counted against the quota that are in flight or held.
     pub(crate) queued: u64,
-    /// Requests held until there is quota again.
+    /// Requests held until the quota refills.
     pub(crate) held: u64,
-    /// The class for which requests are not sent.
+    /// The class of failure because of which requests are not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused: Option<&'static str>,
-    /// The rest of the pause, in seconds.
+    /// The remaining time of that pause, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paused_seconds: Option<u64>,
 }
 
-/// A certificate chain as last seen.
+/// The last observed certificate chain of a host.
 #[derive(Serialize)]
 pub(crate) struct CertificateSeen {
-    /// The host that showed it.
+    /// The host that presented the chain.
     pub(crate) host: String,
-    /// Seconds since 1970.
+    /// The end of validity, in seconds since 1970.
     pub(crate) not_after: u64,
     /// True if the chain was verified.
     pub(crate) verified: bool,
@@ -155,29 +177,49 @@ impl StatusView {
         }
     }
 
-    /// The warnings of the process itself. None of them costs readiness: pulls go on.
+    /// Faults of the process itself. The process stays ready, because pulls continue.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let cache = self.proxy.get().and_then(|proxy| proxy.store().standing().warning);
-        let records = self.shared.records.warning();
-        cache.into_iter().chain(self.shared.refused.warning()).chain(records).collect()
+        let cache = self.proxy.get().map(|proxy| CacheStatus::of(proxy.store()));
+        self.all_warnings(cache.as_ref())
     }
 
-    /// Looks.
+    fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
+        let others = [self.shared.refused.warning(), self.shared.records.warning()];
+        cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).collect()
+    }
+
+    /// The record file, as the API may show it.
+    pub(crate) fn api(&self) -> Api {
+        Api { file: self.shared.records.file(), names: self.names }
+    }
+
+    /// Takes a snapshot.
     pub(crate) fn look(&self, phase: Phase) -> Status {
+        let proxy = self.proxy.get().map(|proxy| self.named(proxy.status()));
         Status {
             schema: 1,
             version: env!("CARGO_PKG_VERSION"),
             phase: phase.as_str(),
             uptime_seconds: self.started.elapsed().as_secs(),
-            warnings: self.warnings(),
+            warnings: self.all_warnings(proxy.as_ref().map(|proxy| &proxy.cache)),
+            names: self.names,
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
-            proxy: self.proxy.get().map(proxy::Proxy::status),
+            proxy,
             records: self.proxy.get().and_then(|_| self.shared.records.status()),
         }
     }
 
+    /// The same without image names, unless they may be shown.
+    fn named(&self, mut status: proxy::Status) -> proxy::Status {
+        if !self.names {
+            status.fills.iter_mut().for_each(|fill| fill.repository = None);
+        }
+        status
+    }
+
     fn registry(&self, upstream: &config::Upstream) -> Registry {
         let last_seen = self.shared.observed.last_seen(&upstream.registry);
+        let last_failure = last_failure(&last_seen);
         let host = upstream.registry.as_str();
         let outlook = self.shared.outlook();
         let entries = if self.probing { self.shared.board.entries() } else { Vec::new() };
@@ -200,7 +242,7 @@ impl StatusView {
                 not_after: seen.not_after.duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
                 verified: seen.verified,
             }),
-            last_failure: last_seen.last_failure.map(failure),
+            last_failure,
         }
     }
 }
@@ -221,6 +263,14 @@ impl StatusView {
     }
 }
 
+/// The trouble of the cache, for people: it cannot store, its disk is slow, its file system is smaller than its budget.
+pub(super) fn cache_warnings(cache: &CacheStatus) -> Vec<String> {
+    let slow = cache.slow.as_ref().map(|slow| slow.detail.clone());
+    let oversized = cache.file_system_bytes.filter(|_| cache.oversized);
+    let oversized = oversized.and_then(|bytes| named_files::too_large(cache.limit_bytes, bytes));
+    cache.warning.clone().into_iter().chain(slow).chain(oversized).collect()
+}
+
 fn quota(outlook: &Outlook) -> QuotaSeen {
     let Outlook { key, left, empty_in, queued, held, paused, .. } = outlook;
     QuotaSeen {
@@ -235,6 +285,15 @@ fn quota(outlook: &Outlook) -> QuotaSeen {
     }
 }
 
-fn failure((class, kind): (Class, RequestKind)) -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([("class", class.as_str()), ("kind", kind.as_str()), ("fix", class.fix())])
+fn last_failure(seen: &LastSeen) -> Option<LastFailure> {
+    let FailureSeen { class, kind, at } = seen.last_failure?;
+    // If an image does not exist or our disk is full, the registry is not at fault.
+    let elsewhere = matches!(class.rules().family, Family::Content | Family::Capacity);
+    Some(LastFailure {
+        class: class.as_str(),
+        kind: kind.as_str(),
+        fix: class.fix(),
+        seconds: at.elapsed().as_secs(),
+        current: !elsewhere && seen.last_success.is_none_or(|success| success < at),
+    })
 }

@@ -1,4 +1,4 @@
-//! `pullgate cache`: asks the running instance; without one, looks at its folder itself.
+//! `pullgate cache`: asks the running instance; without a running instance, reads the cache folder directly.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::process::control::{self, Reply, Request};
 use crate::process::exit::Exit;
 use crate::process::log;
 
-/// Asks, and prints the answer.
+/// Sends the request, and prints the reply.
 pub(crate) async fn run(loaded: &Loaded, asked: &Cache, output: Output) -> Exit {
     let reply = match ask(loaded, &request(asked)).await {
         Ok(reply) => reply,
@@ -105,18 +105,18 @@ fn report(loaded: &Loaded, asked: &Cache, document: Value, output: Output) -> Ex
     print(&document, text, output).unwrap_or(exit)
 }
 
-/// The facts in the store, with what follows from the configuration.
+/// The facts of the store, combined with the configuration.
 #[derive(Serialize)]
 struct Explained {
     #[serde(flatten)]
     known: Explanation,
-    /// Until then the tag is answered without asking the registry, seconds since 1970.
+    /// The time until which the tag is answered without a request to the registry, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     fresh_until: Option<u64>,
-    /// Until then it is answered while the registry fails.
+    /// The time until which the tag is answered while the registry fails, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     stale_until: Option<u64>,
-    /// The endpoints it would be fetched from, in order; empty when the registry is not configured.
+    /// The endpoints that a fetch would try, in order; empty if the registry is not configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetched_from: Option<Vec<String>>,
     /// True if a tag that the registry no longer has is still served.
@@ -154,7 +154,7 @@ fn explain(config: &Config, subject: &str, document: Value, output: Output) -> E
     print(&document, Ok(explanation(&explained)), output).unwrap_or(exit)
 }
 
-/// Prints; an exit when that fails.
+/// Prints the document as JSON or as text; returns an exit status if that fails.
 fn print(document: &Value, text: Result<String, serde_json::Error>, output: Output) -> Option<Exit> {
     let text = match output {
         Output::Json => serde_json::to_string_pretty(document).map(|json| json + "\n"),
@@ -209,7 +209,7 @@ fn row(image: &Image) -> [String; 6] {
     ]
 }
 
-/// The hint of a command that was given no configuration: the running instance may use another folder.
+/// The hint for a command without a configuration file: the running instance may use another folder.
 fn hint(loaded: &Loaded) -> &'static str {
     if loaded.path.is_some() {
         ""
@@ -312,14 +312,14 @@ fn ago(at: u64) -> String {
     span(now().saturating_sub(at))
 }
 
-/// Seconds for people, in the largest unit that fits.
+/// A duration in seconds, formatted for people in the largest unit that fits.
 fn span(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3600), ("min", 60)];
     let unit = units.into_iter().find(|(_, length)| seconds >= *length);
     unit.map_or_else(|| format!("{seconds} s"), |(unit, length)| format!("{} {unit}", seconds / length))
 }
 
-/// Characters of a digest that tell images apart.
+/// The number of characters of a digest that people need to distinguish images.
 const SHORT_DIGEST: usize = "sha256:".len() + 12;
 
 #[cfg(test)]
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_a_header_and_a_total_and_an_empty_one_says_so() {
+    fn a_list_has_a_header_and_a_total_and_an_empty_list_has_a_message() {
         let loaded = Config::load(None).unwrap();
         let text = list(&[image("a.test/app:1", true), image("a.test/longer:1", false)], &loaded);
         let lines: Vec<_> = text.lines().collect();

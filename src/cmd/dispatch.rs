@@ -1,7 +1,7 @@
-//! From the command line to the verb.
+//! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, man, prober, proxy, pulls, serve};
+use super::{cache, check, completion, demo, man, prober, proxy, pulls, serve, top};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -23,6 +23,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Pulls(asked) => match load(&cli.common) {
             Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Top(asked) => match load(&cli.common) {
+            Ok(loaded) => top::run(&loaded.config, &asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Completion { shell } => completion::print(shell),

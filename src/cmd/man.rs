@@ -31,7 +31,8 @@ fn page(out: &mut impl Write) -> io::Result<()> {
     man.render_version_section(out)
 }
 
-/// Every command with its own arguments. Other generators refer to a page a command, which nobody installs.
+/// Writes every command with its own arguments into the one page. Other generators make a page per command, and refer to
+/// pages that nobody installs.
 fn commands(parent: &Command, path: &str, out: &mut impl Write) -> io::Result<()> {
     for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
         let path = format!("{path}{} ", command.get_name());
@@ -67,7 +68,7 @@ fn spelled(argument: &Arg) -> String {
     }
 }
 
-/// Text that roff prints as it is.
+/// Escapes text so that roff prints it unchanged.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\n', " ");
     if text.starts_with(['.', '\'']) { format!("\\&{text}") } else { text }
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_whole_and_refers_to_no_other() {
+    fn the_page_is_complete_and_refers_to_no_other_page() {
         let mut page_bytes = Vec::new();
         page(&mut page_bytes).unwrap();
         let text = String::from_utf8(page_bytes).unwrap();

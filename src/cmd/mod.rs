@@ -1,4 +1,4 @@
-//! The commands, a file or folder a verb; [`mod@dispatch`] picks the file.
+//! The commands, one file or folder each; [`mod@dispatch`] chooses it.
 
 mod cache;
 mod check;
@@ -11,5 +11,6 @@ mod prober;
 mod proxy;
 mod pulls;
 mod serve;
+mod top;
 
 pub(crate) use dispatch::dispatch;

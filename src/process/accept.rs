@@ -1,4 +1,4 @@
-//! The accept loop of the two small servers of this process: the admin endpoint and the control socket.
+//! The accept loop of the two small servers: the admin endpoint and the control socket.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-/// Accepts connections for ever and serves each in a task of its own, at most as many at once as there are `seats`.
+/// Accepts connections for ever and serves each in a separate task. The permits of `seats` limit how many run at once.
 ///
-/// Dropping the future loses no connection: one that is accepted has its task.
+/// Dropping the future loses no connection, because each accepted connection has its own task.
 pub(crate) async fn accept<S, P, A, F, E>(
     name: &'static str,
     seats: &Arc<Semaphore>,
@@ -41,5 +41,5 @@ pub(crate) async fn accept<S, P, A, F, E>(
     }
 }
 
-/// The wait after a failed accept, which mostly means that no file may be opened.
+/// The wait after a failed accept. The usual cause is the limit on open files.
 const PAUSE: Duration = Duration::from_millis(100);

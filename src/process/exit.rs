@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// The end of a command.
+/// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All is well.

@@ -1,23 +1,15 @@
-//! The log on stderr: one line an event, JSON on request. In JSON every line is an event: what a command would print on
-//! stderr for people is logged instead.
+//! The log on stderr: one line per event, as text or JSON. With JSON, messages that commands print on stderr for people
+//! are logged as events too, so that every line is JSON.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Text for people.
-    #[default]
-    Text,
-    /// One JSON object a line, for log collectors.
-    Json,
-}
+use super::lines::{Lines, LogFormat};
 
-/// Sends events to stderr. `level` is the filter of the command line, else `RUST_LOG`, else `usual`.
+/// Sends events to stderr. The filter is `level` (from the command line), else `RUST_LOG`, else `usual`.
 ///
 /// # Errors
 /// If `level` is not a filter.
@@ -27,20 +19,30 @@ pub(crate) fn install(format: LogFormat, level: Option<&str>, usual: &str) -> Re
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual)),
     };
     let _first = FORMAT.set(format);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => {
-            lines.json().flatten_event(true).init();
-            std::panic::set_hook(Box::new(
-                |panic| tracing::error!(%panic, "this is a bug, please report it"),
-            ));
-        }
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_terminal && format == LogFormat::Text)
+        .event_format(Lines { format, names: &NAMES })
+        .init();
+    if format == LogFormat::Json {
+        std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "this is a bug, please report it")));
     }
     Ok(())
 }
 
-/// Tells where a part listens.
+/// Shows or hides the names of images and clients from now on (`log.names`).
+pub(crate) fn show_names(show: bool) {
+    NAMES.store(show, Ordering::Relaxed);
+}
+
+/// True if images and clients are named.
+pub(crate) fn shows_names() -> bool {
+    NAMES.load(Ordering::Relaxed)
+}
+
+/// Prints or logs the address at which a part of the process listens.
 pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     match format() {
         LogFormat::Text => eprintln!("pullgate: {part} listening on {address}"),
@@ -48,7 +50,7 @@ pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     }
 }
 
-/// Tells why the command ends.
+/// Prints or logs the reason for the failure of a command.
 pub(crate) fn failure(message: &str) {
     match format() {
         LogFormat::Text => eprintln!("pullgate: {message}"),
@@ -56,7 +58,7 @@ pub(crate) fn failure(message: &str) {
     }
 }
 
-/// Tells the problems of a configuration file.
+/// Prints or logs the problems of a configuration file.
 pub(crate) fn refused(report: &config::Report) {
     if format() == LogFormat::Text {
         eprintln!("{report}");
@@ -74,3 +76,5 @@ fn format() -> LogFormat {
 }
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+/// The log is installed before the configuration is read; until then it names nothing.
+static NAMES: AtomicBool = AtomicBool::new(true);

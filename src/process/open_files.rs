@@ -1,24 +1,24 @@
 //! The limit on open files and sockets, raised as far as the system allows.
 //!
-//! Usual shells and containers start a process with 1024, far fewer than the connections the mirror takes.
+//! Most shells and containers start a process with a soft limit of 1024, far fewer than the mirror's connections.
 
 use rustix::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit on open files (RLIMIT_NOFILE) to the hard one, and returns it; `None` is no limit.
+/// Raises the soft limit on open files (RLIMIT_NOFILE) to the hard limit, and returns it; `None` means no limit.
 ///
 /// # Errors
-/// The system's; the limit is as it was.
+/// If the system refuses; the limit is then unchanged.
 pub(crate) fn raise() -> io::Result<Option<u64>> {
     let limits = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits })?;
     Ok(limits.maximum)
 }
 
-/// The number of connections to serve at once, for the `wanted` one of the configuration.
+/// The number of connections to serve at once, if the configuration has the number `wanted`.
 ///
-/// The default is lowered to the number that the limit on open files allows. A number that the file names stays, and
-/// the log warns if it can need more files than may be open.
+/// A default is lowered to the number that the limit on open files allows. A number from the configuration file stays,
+/// and the log warns if it can need more open files than are allowed.
 pub(crate) fn connections(wanted: usize, is_default: bool) -> usize {
     let Some((allowed, needed)) = shortage(getrlimit(Resource::Nofile).current, wanted) else {
         return wanted;
@@ -37,7 +37,7 @@ pub(crate) fn connections(wanted: usize, is_default: bool) -> usize {
     wanted
 }
 
-/// The connections that `allowed` open files suffice for; half of the files at least are for them.
+/// The number of connections for which `allowed` open files suffice. At least half of the files are for connections.
 fn affordable(allowed: u64) -> usize {
     let files = allowed.saturating_sub(BESIDE).max(allowed / 2);
     usize::try_from(files / FOR_A_CONNECTION).unwrap_or(usize::MAX).max(1)
@@ -49,9 +49,11 @@ fn shortage(allowed: Option<u64>, connections: usize) -> Option<(u64, u64)> {
     allowed.filter(|allowed| *allowed < needed).map(|allowed| (allowed, needed))
 }
 
-/// A client's socket, and the file it reads: at worst each reads another.
+/// Open files per connection: the client's socket, and the cached file that the client reads. At worst, each client
+/// reads a different file.
 const FOR_A_CONNECTION: u64 = 2;
-/// Fills, upstreams, records, at most 256 files that are committed behind their clients, and the process itself.
+/// Open files for all other uses: fills, upstreams, records, at most 256 files whose commit is not finished, and the
+/// process itself.
 const BESIDE: u64 = 1280;
 
 #[cfg(test)]
@@ -69,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shortage_is_told_by_what_connections_need() {
+    fn a_shortage_depends_on_the_number_of_connections() {
         assert_eq!(shortage(Some(1024), 16384), Some((1024, 34_048)));
         assert_eq!(shortage(Some(34_048), 16384), None);
         assert_eq!(shortage(None, usize::MAX), None);

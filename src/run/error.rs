@@ -1,4 +1,4 @@
-//! The reasons why the process cannot start or cannot go on.
+//! The errors for which the process cannot start or must end.
 
 use std::net::SocketAddr;
 
@@ -6,10 +6,10 @@ use registry::client::BuildError;
 
 use crate::process::exit::Exit;
 
-/// The process cannot start, or cannot go on.
+/// The process cannot start, or must end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// An address is taken, or not ours.
+    /// An address cannot be listened on.
     #[error("cannot listen on {address} (key {key}): {source}")]
     Listen {
         /// The configuration key.
@@ -22,7 +22,7 @@ pub(crate) enum StartError {
     /// An upstream's client cannot be built.
     #[error("upstream {id}: {source}")]
     Upstream {
-        /// Its short id.
+        /// The upstream's short id.
         id: String,
         /// The cause.
         source: BuildError,
@@ -30,10 +30,10 @@ pub(crate) enum StartError {
     /// The prober's clients cannot be built.
     #[error(transparent)]
     Plan(#[from] BuildError),
-    /// The cache folder.
+    /// The cache folder cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
-    /// The proxy's certificate.
+    /// The proxy's certificate cannot be used.
     #[error("{key}: {source}")]
     Tls {
         /// The configuration key.
@@ -41,10 +41,10 @@ pub(crate) enum StartError {
         /// The cause.
         source: proxy::TlsError,
     },
-    /// The recorder.
+    /// The metrics recorder cannot be built.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// A bug: the server ended without being asked to.
+    /// A bug: the server ended although no signal requested it.
     #[error("the mirror's server ended by itself; this is a bug, please report it with the log")]
     Broken,
     /// Signals cannot be waited for.
@@ -53,7 +53,7 @@ pub(crate) enum StartError {
 }
 
 impl StartError {
-    /// The exit status it means.
+    /// The exit status for this error.
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Metrics(_) | Self::Signal(_) | Self::Broken => Exit::Unexpected,

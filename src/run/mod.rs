@@ -1,8 +1,8 @@
-//! A running process: its parts, wired and kept up to date.
+//! A running process: builds its parts, connects them, and reloads them.
 //!
-//! [`serve`] builds and runs the [`Process`]; `parts` makes proxy and prober from the configuration, with what both
-//! share; `plans` and `upstream` translate the configuration for prober and client; `reload` puts a changed file into
-//! effect; `records` keeps a record of every pull; `telemetry` holds the recorder and the series about upstreams.
+//! [`serve`] builds and runs the [`Process`]. `parts` makes proxy and prober from the configuration, with the state that
+//! both share. `plans` and `upstream` translate the configuration for prober and client. `reload` applies a changed file.
+//! `records` keeps a record of every pull. `telemetry` holds the recorder and the series about upstreams.
 
 pub(crate) mod error;
 pub(crate) mod instance;

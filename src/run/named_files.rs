@@ -1,7 +1,7 @@
-//! Every file, helper and program that the configuration names, opened or looked for once.
+//! Opens or looks for every file, helper and program that the configuration names.
 //!
-//! `check config` prints the findings and `serve` logs them: a missing password would otherwise be noticed with the
-//! first pull that needs it.
+//! `check config` prints the findings and `serve` logs them. Without them, a missing password would be noticed only at
+//! the first pull that needs it.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ use super::upstream::Origins;
 /// One finding about a file or program that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The gravity.
+    /// The severity.
     pub(crate) level: Level,
     /// The configuration key, such as `proxy.tls.cert`.
     pub(crate) key: String,
@@ -24,15 +24,15 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// The gravity of a finding.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
-    /// Good to know.
+    /// Information.
     Note,
-    /// It works now and may fail later.
+    /// The file or program works now and may fail later.
     Warning,
-    /// It cannot work.
+    /// The file or program cannot work.
     Error,
 }
 
@@ -42,7 +42,7 @@ impl Finding {
     }
 }
 
-/// Opens and looks for everything that `config` names. Programs are not run.
+/// Opens every file and looks for every program that `config` names. Programs are not run.
 pub(crate) async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let origins = Origins::default();
@@ -80,9 +80,10 @@ pub(crate) async fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Logs the findings at the start of a process.
+/// Logs the findings at the start of a process. The store reports a budget that is too large by itself, also later.
 pub(crate) async fn log(config: Config) {
-    for Finding { level, key, message } in check(&config).await {
+    let findings = check(&config).await.into_iter().filter(|finding| finding.key != MAX_SIZE);
+    for Finding { level, key, message } in findings {
         match level {
             Level::Note => {}
             Level::Warning => tracing::warn!(key, "{message}"),
@@ -91,7 +92,7 @@ pub(crate) async fn log(config: Config) {
     }
 }
 
-/// The key to which a fault of the proxy's certificate belongs.
+/// The configuration key that causes a fault of the proxy's certificate.
 pub(crate) fn tls_key(error: &TlsError, cert: &Path) -> &'static str {
     match error {
         TlsError::File { path, .. } if path == cert => "proxy.tls.cert",
@@ -100,7 +101,7 @@ pub(crate) fn tls_key(error: &TlsError, cert: &Path) -> &'static str {
     }
 }
 
-/// The proxy's certificate and key: both are readable, belong together, and have not ended.
+/// Checks that the proxy's certificate and key are readable and belong together, and that the certificate is valid.
 fn pair(cert: &Path, key: &Path, now: SystemTime) -> Vec<Finding> {
     match ServerTls::load(cert.to_owned(), key.to_owned()) {
         Ok(_) => certificates("proxy.tls.cert", cert, now),
@@ -112,7 +113,7 @@ fn pair(cert: &Path, key: &Path, now: SystemTime) -> Vec<Finding> {
     }
 }
 
-/// The certificates of a PEM file, each with its end.
+/// The certificates of a PEM file, each with its expiry.
 fn certificates(key: &str, file: &Path, now: SystemTime) -> Vec<Finding> {
     let shown = file.display();
     let failed = |why: String| vec![Finding::new(Level::Error, key, format!("{shown}: {why}"))];
@@ -145,14 +146,14 @@ fn room(cache: &config::Cache) -> Option<Finding> {
     let existing = cache.dir.ancestors().find(|folder| folder.exists())?;
     let system = rustix::fs::statvfs(existing).ok()?;
     let total = system.f_blocks.saturating_mul(system.f_frsize);
-    too_large(max_size, total).map(|message| {
-        Finding::new(Level::Warning, "proxy.cache.max_size", format!("{}: {message}", cache.dir.display()))
-    })
+    too_large(max_size, total)
+        .map(|message| Finding::new(Level::Warning, MAX_SIZE, format!("{}: {message}", cache.dir.display())))
 }
 
 /// The warning, if a cache of `max_size` bytes cannot fill on a file system of `total` bytes.
-fn too_large(max_size: u64, total: u64) -> Option<String> {
-    let usable = total / 20 * 19;
+pub(crate) fn too_large(max_size: u64, total: u64) -> Option<String> {
+    // The store keeps this part free for others.
+    let usable = total - total / 100 * 5;
     (max_size > usable).then(|| {
         let (wanted, holds) = (crate::admin::human::size(max_size), crate::admin::human::size(total));
         let unit = if total >= 10 << 30 { 1 << 30 } else { 1 << 20 };
@@ -164,9 +165,11 @@ fn too_large(max_size: u64, total: u64) -> Option<String> {
     })
 }
 
+/// The key of the cache's budget.
+const MAX_SIZE: &str = "proxy.cache.max_size";
 /// Seconds in a day.
 const DAY: i64 = 86_400;
-/// A certificate that ends within this many days is a warning.
+/// A certificate that expires within this number of days gives a warning.
 const DAYS_LEFT: i64 = 14;
 
 #[cfg(test)]
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_checked_for_belonging_together_and_for_its_end() {
+    fn a_certificate_must_belong_to_its_key_and_must_not_be_expired() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         Authority::new().for_loopback().write_pem(folder.path()).unwrap();
         Authority::new().for_loopback().write_pem(other.path()).unwrap();

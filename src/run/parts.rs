@@ -1,4 +1,4 @@
-//! From the configuration to parts, with the state that the parts share: resolver, tokens, quotas, observations.
+//! Makes the parts from the configuration, with the state that they share: resolver, tokens, quotas, observations.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) records: Keeper,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
-    /// The quota spent and the facts learned by probing.
+    /// The requests that probes have used, and the facts that they have found.
     probed: Arc<Memory>,
     traffic: Arc<FreshTraffic>,
     origins: Arc<Origins>,
@@ -56,7 +56,7 @@ impl Shared {
         }
     }
 
-    /// Notes an address of our own, so that no upstream may lead to it.
+    /// Records an address at which this process listens, so that no upstream may lead to it.
     pub(crate) fn listens(&self, address: std::net::SocketAddr) {
         self.outbound.listening.add(address);
     }
@@ -66,7 +66,7 @@ impl Shared {
         self.origins.forget();
     }
 
-    /// The rest of each registry's quota, by our own count.
+    /// The remaining quota of each registry, by our own count.
     pub(crate) fn outlook(&self) -> Vec<registry::ledger::Outlook> {
         self.outbound.ledger.outlook(tokio::time::Instant::now())
     }
@@ -95,13 +95,13 @@ impl Shared {
         self.outbound.breakers.state(registry, &endpoint.url)
     }
 
-    /// A prober that follows `plans` at the configuration's pace. Wipes the board.
+    /// A prober that follows `plans` at the configured pace. Clears the board of verdicts.
     pub(crate) fn prober(&self, plans: Vec<Plan>, config: &config::Config) -> Prober {
         let traffic: Arc<dyn prober::Traffic> = self.traffic.clone();
         Prober::new(plans, plans::pace(config), &traffic, self.board.clone(), self.probed.clone())
     }
 
-    /// The upstreams of this configuration as the proxy serves them. Successes of their clients count as fresh traffic.
+    /// The upstreams of this configuration, for the proxy. Their successful requests count as fresh traffic for the prober.
     pub(crate) fn served(&self, config: &config::Config) -> Result<Vec<Served>, StartError> {
         let outbound = Outbound { observer: self.traffic.clone(), ..self.outbound.clone() };
         config.upstreams.iter().map(|upstream| served(upstream, &self.origins, &outbound)).collect()
@@ -118,6 +118,7 @@ fn served(upstream: &config::Upstream, origins: &Origins, outbound: &Outbound) -
         tag_max_age: upstream.tag_max_age,
         stale_limit: upstream.stale_limit,
         keep_removed: upstream.keep_removed,
+        complete: upstream.complete,
         absent_max_age: upstream.absent_max_age,
         parallel: upstream.parallel,
         client,

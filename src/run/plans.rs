@@ -1,4 +1,4 @@
-//! From the configuration to what the prober is to do.
+//! Makes the prober's plans from the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use registry::upstream::Outbound;
 
 use super::upstream::Origins;
 
-/// A plan for each of `registries`; every call opens its own connection, so that a probe walks all stages.
+/// A plan for each of `registries`. Every call opens a new connection, so that a probe goes through all stages.
 pub(crate) fn plans(
     config: &config::Config,
     registries: &[RegistryHost],
@@ -33,7 +33,7 @@ pub(crate) fn pace(config: &config::Config) -> Pace {
     }
 }
 
-/// Traffic for a process without a proxy: there is none.
+/// The traffic of a process without a proxy: none.
 pub(crate) fn no_traffic() -> Arc<dyn Traffic> {
     Arc::new(NoTraffic)
 }
@@ -45,7 +45,7 @@ fn plan(
     outbound: &Outbound,
 ) -> Result<Plan, BuildError> {
     let targets = config.prober.targets.iter().filter(|target| target.image.registry == upstream.registry);
-    // A probe that is held would wait for quota that no client needs.
+    // `Release` refuses a probe when the quota is spent: no client needs its result, so it must not wait for quota.
     let asked_by_nobody =
         registry::Upstream { on_exhausted: OnExhausted::Release, ..origins.client_upstream(upstream) };
     Ok(Plan {

@@ -14,20 +14,20 @@ pub(super) fn describe() {
     describe_gauge!(START, Unit::Seconds, "Start of this process, in seconds since 1970.");
 }
 
-/// Brings the series up to date, from `/proc`; on a system without it they stay absent.
+/// Updates the series from `/proc`; on a system without `/proc` they are absent.
 pub(crate) fn update() {
     if let Some(seen) = std::fs::read_to_string("/proc/self/stat").ok().and_then(|text| Stat::parse(&text)) {
         let ticks = clock_ticks_per_second() as f64;
         gauge!(RESIDENT).set(seen.resident_pages as f64 * page_size() as f64);
         gauge!(VIRTUAL).set(seen.virtual_bytes as f64);
-        // Whole seconds: a counter of this recorder is an integer.
+        // Whole seconds, because counters of this recorder are integers.
         counter!(CPU).absolute((seen.cpu_ticks as f64 / ticks) as u64);
         if let Some(booted) = booted() {
             gauge!(START).set(booted + seen.start_ticks as f64 / ticks);
         }
     }
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-        // The folder that is being read is one of them.
+        // One of the open files is the folder that is being read.
         gauge!(OPEN).set(open.count().saturating_sub(1) as f64);
     }
     if let Some(most) = getrlimit(Resource::Nofile).current {
@@ -45,10 +45,10 @@ struct Stat {
 }
 
 impl Stat {
-    /// The name in parentheses may hold anything; the fields are counted behind it.
+    /// Parses the line. The name in parentheses may contain any character; the fields are counted after it.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        // Field 3, the state, is the first behind the name.
+        // Field 3, the state, is the first field after the name.
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         Some(Self {
             cpu_ticks: field(14)? + field(15)?,

@@ -1,4 +1,4 @@
-//! Readiness for traffic: not while starting and not while draining. A failing upstream or disk does not change it.
+//! Readiness for traffic. The process is not ready while it starts or drains; failing upstreams or disks do not matter.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use tokio::sync::watch;
 /// The phase of the process's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Not yet serving: waiting for the cache folder, say.
+    /// Not serving yet, for example while waiting for the cache folder.
     Starting,
     /// Serving.
     Ready,
-    /// Asked to stop; running transfers finish.
+    /// Stopping: running transfers finish.
     Draining,
 }
 
-/// The phase. The serving task sets it, and the admin endpoint reads it.
+/// The shared phase. The serving task sets it, and the admin endpoint reads it.
 #[derive(Clone)]
 pub(crate) struct Readiness(Arc<watch::Sender<Phase>>);
 
@@ -38,7 +38,7 @@ impl Readiness {
 }
 
 impl Phase {
-    /// As shown in answers and on the page.
+    /// The name of the phase in answers and on the status page.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",

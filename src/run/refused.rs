@@ -1,4 +1,4 @@
-//! A changed configuration file that was refused: the warning that stands until a later file takes effect.
+//! The warning about a refused configuration file, which stays until a later version of the file takes effect.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::admin::human::age;
 
-/// The refused reload, if the file as it is now is not in effect. Clones share it.
+/// The refused reload, if the present file is not in effect. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refused(Arc<ArcSwapOption<Refusal>>);
 

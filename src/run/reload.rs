@@ -1,4 +1,4 @@
-//! A changed configuration file takes effect while running; a bad one changes nothing and is reported.
+//! Applies a changed configuration file at run time. A file with errors changes nothing and is reported.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +13,10 @@ use tokio::task::AbortHandle;
 use super::error::StartError;
 use super::parts::Shared;
 use super::refused::in_one_line;
+use crate::process::log;
 
-/// Watches the file and puts what it says into effect: upstreams, targets, the cache's budget and pins. Listeners,
-/// the cache folder and the record file need a restart, and the log says so.
+/// Watches the file and applies its changes: upstreams, targets, the cache's size limit and pins. Changes of listeners,
+/// of the cache folder and of the record file need a restart, and the log says so.
 pub(crate) struct Reloader {
     path: PathBuf,
     text: Option<String>,
@@ -29,7 +30,7 @@ pub(crate) struct Reloader {
 /// The running prober, which a reload replaces.
 pub(crate) struct Probing(Option<(AbortHandle, tokio::task::JoinHandle<()>)>);
 
-/// The file cannot take effect.
+/// The reasons why a changed file cannot take effect.
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
     #[error("{0}")]
@@ -54,7 +55,7 @@ impl Probing {
         Self(Some((task.abort_handle(), task)))
     }
 
-    /// Ends it, waits until its series are gone, and runs another.
+    /// Stops the prober, waits until its series are removed, and runs another.
     async fn replace(&mut self, prober: impl FnOnce() -> Prober) {
         if let Some((abort, task)) = self.0.take() {
             abort.abort();
@@ -73,10 +74,10 @@ impl Drop for Probing {
 }
 
 impl Reloader {
-    /// Watches the file that `loaded` came from; from here on SIGHUP asks for a reload and no longer ends the process.
+    /// Watches the file of `loaded`. From now on SIGHUP requests a reload and no longer ends the process.
     ///
     /// # Errors
-    /// The system's: signals cannot be waited for.
+    /// If signals cannot be waited for.
     pub(crate) fn new(
         path: PathBuf,
         loaded: Loaded,
@@ -94,7 +95,7 @@ impl Reloader {
         Ok(Self { path, text, loaded, shared, proxy, probing, hangup })
     }
 
-    /// Looks at the file now and then, and at once on SIGHUP, until dropped.
+    /// Checks the file every [`LOOK`], and at once on SIGHUP, until the future is dropped.
     pub(crate) async fn run(mut self) {
         loop {
             let asked = tokio::select! {
@@ -119,7 +120,9 @@ impl Reloader {
             }
             Err(error) => {
                 self.shared.refused.set(&self.path, &error.in_one_line());
-                tracing::error!("the configuration stays as it was:\n{error}");
+                // The whole report quotes lines of the file, which can name images.
+                let reason = if log::shows_names() { error.to_string() } else { error.in_one_line() };
+                tracing::error!("the configuration stays as it was:\n{reason}");
             }
         }
     }
@@ -127,9 +130,11 @@ impl Reloader {
     async fn reload(&mut self) -> Result<(), ReloadError> {
         let loaded = Config::load(Some(&self.path))?;
         self.shared.forget_answers();
+        self.shared.observed.expect(&loaded.config.upstreams);
         // Every step that can fail comes before the first change.
         let served = self.shared.served(&loaded.config)?;
         let plans = self.shared.plans(&loaded.config)?;
+        log::show_names(loaded.config.log.names);
         if let Some(probing) = &mut self.probing {
             probing.replace(|| self.shared.prober(plans, &loaded.config)).await;
         }
@@ -138,7 +143,7 @@ impl Reloader {
             let cache = &loaded.config.proxy.cache;
             proxy.allow(cache.max_size, cache.pinned.clone()).await;
         }
-        self.shared.observed.keep_only(&loaded.config.upstreams);
+        self.shared.observed.keep_only(&self.shared.upstreams.load(), &loaded.config.upstreams);
         self.shared.upstreams.store(loaded.config.upstreams.clone().into());
         self.tell_what_waits(&loaded);
         self.loaded = loaded;
@@ -156,7 +161,7 @@ impl Reloader {
     }
 }
 
-/// Without a file there is nothing to reload, and SIGHUP must not end the process.
+/// Ignores SIGHUP: without a file there is nothing to reload, and the signal must not end the process.
 pub(crate) async fn ignore_hangups() {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     while hangup.recv().await.is_some() {
@@ -170,9 +175,9 @@ fn needs_restart(key: &str) -> bool {
 
 /// Name of the gauge.
 const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
-/// The time between two looks at the file. The reference promises that a change is seen within this time.
+/// The time between two checks of the file. The reference promises that a change is seen within this time.
 const LOOK: Duration = Duration::from_secs(2);
 /// Sections read only at the start.
 const READ_AT_START: &[&str] = &["proxy.", "admin.", "records."];
-/// Keys of these sections that a reload applies all the same.
+/// Keys of these sections that a reload applies nevertheless.
 const APPLIED_MEANWHILE: &[&str] = &["proxy.cache.max_size", "proxy.cache.pinned"];

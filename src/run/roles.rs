@@ -10,7 +10,7 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    /// As in the log.
+    /// The name in the log.
     pub(super) fn as_str(self) -> &'static str {
         match (self.proxy, self.prober) {
             (true, true) => "proxy,prober",

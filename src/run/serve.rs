@@ -1,8 +1,8 @@
-//! The composition of the parts: configuration in, a running process out, in two phases.
+//! Makes a running process from the configuration, in two phases.
 //!
-//! [`Process::build`] binds and wires; [`Process::run`] serves until it is asked to stop, then drains. The admin
-//! endpoint is up first: while the cache folder is held by an instance that is leaving, this one is alive and not
-//! ready.
+//! [`Process::build`] binds the listeners and connects the parts; [`Process::run`] serves until it is asked to stop, then
+//! drains. The admin endpoint starts first: while an instance that is ending still holds the cache folder, this instance
+//! answers that it is alive but not ready.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
 use crate::process::{log, open_files, signal};
 
-/// All parts, wired.
+/// All parts, connected.
 pub(crate) struct Process {
     loaded: Loaded,
     shared: Shared,
@@ -49,7 +49,7 @@ pub(crate) async fn run(loaded: Loaded, roles: Roles) -> Result<(), StartError> 
 }
 
 impl Process {
-    /// Binds and wires everything; the admin endpoint answers from here on.
+    /// Binds the listeners and connects the parts; the admin endpoint then answers already.
     pub(crate) async fn build(
         loaded: Loaded,
         roles: Roles,
@@ -64,6 +64,7 @@ impl Process {
             started: Instant::now(),
             shared: shared.clone(),
             probing: roles.prober,
+            names: config.admin.names,
             proxy: visible_proxy.clone(),
         };
         let sources = Sources { metrics: metrics.clone(), readiness: readiness.clone(), status_view };
@@ -132,7 +133,7 @@ impl Process {
             keep_all(&proxy, &keeper).await;
         }
         drop(kept);
-        // Ended, not left to the exit: the control socket's name goes with its task.
+        // The tasks must end before the exit, because the end of the control socket's task removes the socket file.
         background.shutdown().await;
         stopped
     }
@@ -142,11 +143,11 @@ impl Process {
 async fn keep_all(proxy: &Proxy, keeper: &Keeper) {
     proxy.end_pulls();
     keeper.close().await;
-    // Content that clients already have is worth a moment: a restart would fetch it again.
+    // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
     let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
 }
 
-/// The first line of the log.
+/// Writes the first line of the log: the version and the main settings.
 fn announce(loaded: &Loaded, roles: Roles) {
     let Config { upstreams, proxy, .. } = &loaded.config;
     let registries: Vec<&str> = upstreams.iter().map(|upstream| upstream.registry.as_str()).collect();
@@ -162,7 +163,7 @@ fn announce(loaded: &Loaded, roles: Roles) {
     );
 }
 
-/// Ends when the server does, which it should not by itself; never without a server.
+/// Returns when the server ends by itself, which is a bug. Never returns if this process has no server.
 async fn broken(serving: Option<&mut JoinHandle<()>>) {
     match serving {
         Some(serving) => drop(serving.await),
@@ -214,7 +215,7 @@ async fn bind_proxy(
     Ok((proxy, bound))
 }
 
-/// Reads the proxy's certificate again and again: a renewed one serves new connections without a restart.
+/// Reads the proxy's certificate repeatedly, so that new connections get a renewed certificate without a restart.
 async fn renew(tls: ServerTls) {
     let mut complained = false;
     loop {
@@ -241,6 +242,7 @@ fn settings(proxy: &config::Proxy) -> Result<Settings, StartError> {
         drain: proxy.drain,
         client_rate: proxy.client_rate,
         max_connections: proxy.max_connections,
+        complete_after: COMPLETE_AFTER,
         tls,
         instance: instance(),
     })
@@ -257,5 +259,8 @@ fn store_config(cache: &config::Cache) -> StoreConfig {
 
 /// The time between two readings of the proxy's certificate.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(30);
-/// The time to wait at the end for content that is not on the disk yet.
+/// The time from the answer of a manifest to the fetch of its image's missing objects. The client's pull has ended by
+/// then.
+const COMPLETE_AFTER: Duration = Duration::from_secs(60);
+/// The longest wait at the end for content that is not on the disk yet.
 const FLUSH_MAX: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! The recorder behind `/metrics`, and the names of the series that upstream observations feed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::process_metrics;
 
-/// Installs the process's recorder and describes every series. Once per process.
+/// Installs the process's recorder and describes every series. Call it once per process.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
@@ -30,7 +30,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Drains the histograms' samples at a steady pace: without it they pile up between scrapes.
+/// Drains the samples of histograms regularly; otherwise they accumulate between scrapes.
 pub(crate) async fn upkeep(handle: PrometheusHandle) {
     let mut tick = tokio::time::interval(UPKEEP);
     loop {
@@ -39,21 +39,49 @@ pub(crate) async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
+/// The page of `/metrics`. A gauge that is NaN says nothing any more, and is left out.
+pub(crate) fn page(handle: &PrometheusHandle) -> String {
+    let page = handle.render();
+    page.lines().filter(|line| !line.ends_with(" NaN")).flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Turns observations of upstream calls into series, and remembers what the status page shows.
 #[derive(Default)]
-pub(crate) struct Upstreams(Mutex<HashMap<RegistryHost, Series>>);
+pub(crate) struct Upstreams {
+    registries: Mutex<HashMap<RegistryHost, Series>>,
+    /// Registries and endpoints that left the configuration: what requests of before still report is ignored.
+    gone: Mutex<Gone>,
+}
+
+/// Registries, and the endpoints of others.
+#[derive(Default)]
+struct Gone {
+    registries: HashSet<RegistryHost>,
+    endpoints: HashSet<(RegistryHost, String)>,
+}
 
 /// The latest observations of one registry, for the status page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastSeen {
-    /// The last quota an answer stated.
+    /// The quota that the last answer with quota headers stated.
     pub(crate) quota: Option<Quota>,
-    /// The chain that ends first, and when.
+    /// The certificate chain that expires first, with its expiry.
     pub(crate) certificate: Option<Certificate>,
-    /// The last failure's class and kind of request.
-    pub(crate) last_failure: Option<(Class, RequestKind)>,
+    /// The last request that failed.
+    pub(crate) last_failure: Option<FailureSeen>,
     /// The time of the last request that succeeded.
     pub(crate) last_success: Option<Instant>,
+}
+
+/// A request to a registry that failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailureSeen {
+    /// The cause.
+    pub(crate) class: Class,
+    /// The kind of thing that was asked for.
+    pub(crate) kind: RequestKind,
+    /// The time of its end.
+    pub(crate) at: Instant,
 }
 
 struct Series {
@@ -63,36 +91,62 @@ struct Series {
     sources: Vec<String>,
     quotas: HashMap<(String, String), QuotaSeries>,
     hosts: Vec<String>,
-    /// Endpoints with a breaker.
+    /// Endpoints that have a series of their breaker.
     endpoints: Vec<String>,
     last_seen: LastSeen,
 }
 
-/// The series of one identity and source.
+/// The state of the quota series of one identity and source.
 struct QuotaSeries {
     heard: Instant,
-    /// True if the gauge holds a forecast, which must be cleared when none can be made.
+    /// True if the gauge holds a forecast. The gauge is cleared when no forecast can be made.
     forecast: bool,
 }
 
 impl Upstreams {
-    /// Updates the forecasts, and drops the series of quota sources that no answer has named for long.
+    /// Updates the forecasts, and removes the series of quota sources that no answer has named for [`SOURCE_FOR`].
     pub(crate) fn forecast(&self, outlook: &[Outlook], now: Instant) {
         for (registry, series) in self.lock().iter_mut() {
             series.forecast(registry, outlook, now);
         }
     }
 
-    /// Clears the gauges of registries and endpoints that are no longer configured.
-    pub(crate) fn keep_only(&self, upstreams: &[config::Upstream]) {
-        self.lock().retain(|registry, series| {
+    /// Expects observations of these upstreams, which are about to be in effect.
+    pub(crate) fn expect(&self, upstreams: &[config::Upstream]) {
+        let mut gone = self.gone();
+        for upstream in upstreams {
+            gone.registries.remove(&upstream.registry);
+            for endpoint in &upstream.endpoints {
+                gone.endpoints.remove(&(upstream.registry.clone(), endpoint_label(&endpoint.url)));
+            }
+        }
+    }
+
+    /// Clears the gauges of registries, endpoints and certificate hosts that are no longer configured. `before` and
+    /// `upstreams` are the upstreams until now and from now on.
+    pub(crate) fn keep_only(&self, before: &[config::Upstream], upstreams: &[config::Upstream]) {
+        let mut all = self.lock();
+        let mut gone = self.gone();
+        let mut moved = HashSet::new();
+        for old in before {
+            match upstreams.iter().find(|upstream| upstream.registry == old.registry) {
+                Some(new) => moved.extend(left(old, new)),
+                None => drop(gone.registries.insert(old.registry.clone())),
+            }
+        }
+        all.retain(|registry, series| {
             let configured = upstreams.iter().find(|upstream| upstream.registry == *registry);
             match configured {
                 Some(upstream) => series.keep_endpoints(registry, &upstream.endpoints),
                 None => series.clear(registry),
             }
+            if moved.iter().any(|(of, _)| of == registry) {
+                // Token and blob hosts belong to an endpoint, too; those still in use show their certificates again.
+                series.clear_certificates(registry);
+            }
             configured.is_some()
         });
+        gone.endpoints.extend(moved);
     }
 
     /// The latest observations of `registry`.
@@ -101,12 +155,18 @@ impl Upstreams {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RegistryHost, Series>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, registry: &RegistryHost, act: impl FnOnce(&mut Series) -> T) -> T {
+    fn gone(&self) -> MutexGuard<'_, Gone> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(&self, registry: &RegistryHost, act: impl FnOnce(&mut Series)) {
         let mut all = self.lock();
-        act(all.entry(registry.clone()).or_insert_with(|| Series::new(registry)))
+        if !self.gone().registries.contains(registry) {
+            act(all.entry(registry.clone()).or_insert_with(|| Series::new(registry)));
+        }
     }
 }
 
@@ -131,19 +191,19 @@ impl Observer for Upstreams {
 
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State) {
         self.with(registry, |series| {
+            if self.gone().endpoints.contains(&(registry.clone(), endpoint.to_owned())) {
+                return;
+            }
             if !series.endpoints.iter().any(|known| known == endpoint) {
                 series.endpoints.push(endpoint.to_owned());
             }
-        });
-        set_breaker(
-            registry,
-            endpoint,
-            match state {
+            let value = match state {
                 State::Closed => 0.0,
                 State::HalfOpen => 1.0,
                 State::Open => 2.0,
-            },
-        );
+            };
+            set_breaker(registry, endpoint, value);
+        });
     }
 }
 
@@ -154,7 +214,7 @@ pub(crate) struct FreshTraffic {
 }
 
 impl FreshTraffic {
-    /// Passes everything on to `upstreams`.
+    /// An observer that passes all observations to `upstreams`.
     pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
         Self { upstreams, successes: Mutex::default() }
     }
@@ -226,12 +286,18 @@ impl Series {
                 gauge!(name, quota_labels(registry, identity, source)).set(f64::NAN);
             }
         }
-        for host in &self.hosts {
+        self.clear_certificates(registry);
+    }
+
+    /// Clears the gauges of all certificates.
+    fn clear_certificates(&mut self, registry: &RegistryHost) {
+        for host in self.hosts.drain(..) {
             for verified in ["true", "false"] {
-                let labels = [("registry", registry.as_str()), ("host", host), ("verified", verified)];
+                let labels = [("registry", registry.as_str()), ("host", &host), ("verified", verified)];
                 gauge!(TLS_NOT_AFTER, labels.map(owned_label).to_vec()).set(f64::NAN);
             }
         }
+        self.last_seen.certificate = None;
     }
 
     fn observe(&mut self, observation: &Observation<'_>) {
@@ -243,9 +309,12 @@ impl Series {
             let seconds = || histogram!(STAGE_SECONDS, "registry" => host(), "stage" => stage.as_str());
             self.stages.entry(stage).or_insert_with(seconds).record(time);
         }
+        let at = Instant::now();
         match observation.class {
-            Some(class) => self.last_seen.last_failure = Some((class, observation.kind)),
-            None => self.last_seen.last_success = Some(Instant::now()),
+            Some(class) => {
+                self.last_seen.last_failure = Some(FailureSeen { class, kind: observation.kind, at });
+            }
+            None => self.last_seen.last_success = Some(at),
         }
         if let Some(quota) = observation.quota {
             self.quota(observation.registry, observation.identity, quota);
@@ -299,7 +368,7 @@ impl Series {
             gauge!(TLS_NOT_AFTER, labels.to_vec()).set(value);
         };
         set(certificate.verified, seconds_since_1970(certificate.not_after));
-        // What was said of the chain before this one no longer holds: a renewed certificate must silence its alert.
+        // The series of the previous chain is cleared, so that a renewed certificate ends the alert.
         set(!certificate.verified, f64::NAN);
         let ends_first =
             self.last_seen.certificate.as_ref().is_none_or(|known| {
@@ -311,7 +380,17 @@ impl Series {
     }
 }
 
-/// An endpoint as breakers name it: host, and port unless it is the scheme's.
+/// The endpoints of `old` that `new` no longer has.
+fn left<'a>(
+    old: &'a config::Upstream,
+    new: &config::Upstream,
+) -> impl Iterator<Item = (RegistryHost, String)> + use<'a> {
+    let kept: HashSet<_> = new.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url)).collect();
+    let labels = old.endpoints.iter().map(|endpoint| endpoint_label(&endpoint.url));
+    labels.filter(move |label| !kept.contains(label)).map(|label| (old.registry.clone(), label))
+}
+
+/// An endpoint's name in breakers: the host, with the port if it is not the scheme's default.
 fn endpoint_label(url: &url::Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}", url.host_str().unwrap_or_default())
@@ -358,7 +437,8 @@ fn describe() {
     describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
 }
 
-/// The known spelling of `value`, taken in if there is room: what upstreams name must not grow without bound.
+/// Returns `value` if it is a known label value, or if the limit allows another one. The limit bounds the number of
+/// values that upstreams can add.
 fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
     let at = match known.iter().position(|other| other == value) {
         Some(at) => at,
@@ -396,18 +476,19 @@ const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
 const BREAKER_STATE: &str = "pullgate_upstream_breaker_state";
 const BUILD_INFO: &str = "pullgate_build_info";
 
-/// Stands for label values beyond [`LABEL_VALUES_MAX`].
+/// The label for values beyond [`LABEL_VALUES_MAX`].
 const OTHER: &str = "other";
-/// Hosts and quota sources with series of their own, per registry.
+/// Most hosts, and most quota sources, that get separate series per registry.
 const LABEL_VALUES_MAX: usize = 16;
-/// A source that no answer has named for this long is dropped: the alert on low quotas uses no older value.
+/// If no answer has named a source for this time, the series of the source is removed. The alert on low quotas uses no
+/// older value.
 const SOURCE_FOR: Duration = Duration::from_secs(1800);
-/// The exporter's histograms are drained this often.
+/// The time between two drains of the exporter's histograms.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// From a loopback round trip to the longest deadline, in seconds.
+/// The buckets of durations, in seconds: from a loopback round trip to the longest deadline.
 const SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
-/// From a modem to a fast disk, in bytes per second.
+/// The buckets of rates, in bytes per second: from a modem to a fast disk.
 const RATES: &[f64] = &[1e5, 3e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 3e9];
 
 #[cfg(test)]
@@ -421,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_clears_the_gauges_of_what_is_no_longer_configured() {
+    fn a_reload_clears_the_gauges_of_registries_that_are_no_longer_configured() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
@@ -432,17 +513,35 @@ mod tests {
             }
             let quota = Quota { limit: Some(100), remaining: Some(1), window: None, source: None };
             observed.with(&b, |series| series.quota(&b, "anonymous", &quota));
-            observed.keep_only(&upstreams("[upstreams.a]\nregistry = 'a.test'\n"));
+            for (registry, host) in [(&a, "tokens.old.test"), (&b, "b.test")] {
+                let (host, verified) = (host.to_owned(), true);
+                observed.certificate(registry, &Certificate { host, not_after: SystemTime::now(), verified });
+            }
+            let before = upstreams(
+                "[upstreams.a]\nregistry = 'a.test'\nendpoints = ['https://a.test', 'https://old.test:5000']\n\
+                 [upstreams.b]\nregistry = 'b.test'\n",
+            );
+            let after = upstreams("[upstreams.a]\nregistry = 'a.test'\n");
+            observed.expect(&after);
+            observed.keep_only(&before, &after);
+            let shown = gauges(&handle);
+            assert_eq!(shown.len(), 1, "{shown:?}");
+            assert!(shown[0].contains("endpoint=\"a.test\"") && shown[0].ends_with(" 0"), "{shown:?}");
+
+            observed.breaker(&a, "old.test:5000", State::Open);
+            observed.breaker(&b, "b.test", State::Open);
+            assert_eq!(gauges(&handle), shown, "a request that began before the reload ends after it");
+
+            observed.expect(&before);
+            observed.breaker(&b, "b.test", State::Closed);
+            assert_eq!(gauges(&handle).len(), 2, "the registry is configured again");
         });
-        let page = handle.render();
-        let value = |labels: &str| {
-            let line =
-                page.lines().find(|line| line.contains(labels)).unwrap_or_else(|| panic!("{labels}: {page}"));
-            line.rsplit(' ').next().unwrap().to_owned()
-        };
-        assert_eq!(value("endpoint=\"a.test\""), "0");
-        assert_eq!(value("endpoint=\"old.test:5000\""), "NaN");
-        assert_eq!(value("endpoint=\"b.test\""), "NaN");
-        assert_eq!(value("pullgate_upstream_quota_remaining{"), "NaN");
+    }
+
+    /// The lines of all gauges about registries.
+    fn gauges(handle: &PrometheusHandle) -> Vec<String> {
+        let page = page(handle);
+        let lines = page.lines().filter(|line| line.contains("registry=") && !line.contains("_total{"));
+        lines.map(str::to_owned).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! A configured upstream as the client of `registry` wants it, with the live sources of its credentials.
+//! Translates a configured upstream for the client of `registry`, with the sources of its credentials.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,13 +8,13 @@ use oci::RegistryHost;
 use registry::upstream::{self, Limits};
 use url::Url;
 
-/// The origins of all configured credentials. Equal credentials share one, so that a credential program runs once for
-/// proxy and prober.
+/// The origins of all configured credentials. Equal credentials share one origin, so that a credential program runs once
+/// for proxy and prober.
 #[derive(Default)]
 pub(crate) struct Origins(Mutex<Vec<(Credentials, Origin)>>);
 
 impl Origins {
-    /// The upstream for [`registry::Client`]. Opens nothing: credentials are read when they are needed.
+    /// The upstream for [`registry::Client`]. It opens no file: credentials are read when they are needed.
     pub(crate) fn client_upstream(&self, of: &Upstream) -> upstream::Upstream {
         let places = own_places(of);
         upstream::Upstream {
@@ -35,7 +35,7 @@ impl Origins {
         }
     }
 
-    /// Every credential that the upstream names: its key, its origin, and the places where its entry may stand.
+    /// Every credential of the upstream: its configuration key, its origin, and the places of its entry, in order.
     pub(crate) fn named(&self, of: &Upstream) -> Vec<(String, Origin, Vec<Place>)> {
         let mut named = Vec::new();
         if let Some(from) = &of.credentials {
@@ -50,7 +50,7 @@ impl Origins {
         named
     }
 
-    /// Answers of credential programs are no longer used: a reload asks them anew.
+    /// Forgets the answers of credential programs, so that they are asked again after a reload.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -88,12 +88,12 @@ fn origin(from: &Credentials) -> Origin {
     }
 }
 
-/// The places of the upstream's credentials: under its own name, then under its first endpoint's.
+/// The places of the upstream's credentials: under the registry's name, then under the host of the first endpoint.
 fn own_places(of: &Upstream) -> Vec<Place> {
     std::iter::once(own_place(of)).chain(of.endpoints.first().and_then(place)).collect()
 }
 
-/// An endpoint's own credentials stand under its own host first: it may be another company's mirror.
+/// The places of an endpoint's own credentials: first under its own host, because it may be another company's mirror.
 fn endpoint_places(of: &Upstream, endpoint: &Endpoint) -> Vec<Place> {
     place(endpoint).into_iter().chain([own_place(of)]).collect()
 }

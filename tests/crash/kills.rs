@@ -1,4 +1,4 @@
-//! Kills pullgate again and again at random moments, while clients pull.
+//! Kills pullgate repeatedly at random moments, while clients pull.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -19,7 +19,7 @@ use crate::reader::{Came, Part, fetch};
 use crate::setup::{self, REGISTRY, files_below};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_moment_it_keeps_only_what_is_right_and_serves_on() {
+async fn after_a_kill_at_any_moment_only_correct_files_remain_and_pulls_succeed() {
     let kills = std::env::var("KILLS").map_or(KILLS, |kills| kills.parse().expect("KILLS is a number"));
     let seed = std::env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SEED={seed} KILLS={kills}");
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Removes a file or the whole cache: a cache may be wiped, and so some pulls stay cold.
+    /// Removes a file or the whole cache, because operators may wipe a cache, and so that some pulls stay cold.
     fn lose_something(&mut self) {
         let (cache, committed) = (setup::cache(&self.scratch), self.committed());
         match self.random.u8(..20) {
@@ -178,8 +178,7 @@ impl Tally {
     }
 }
 
-/// A client that pulls one image after another until no new address will come. After a cut it waits for the next
-/// address.
+/// A client that pulls one image after another until the sender of addresses is dropped. After a cut it waits for the next address.
 async fn pull_on(images: Vec<Image>, mut address: watch::Receiver<String>, mut random: Rng) -> Tally {
     let mut tally = Tally::default();
     while address.has_changed().is_ok() {
@@ -223,7 +222,7 @@ fn mark(data: &Metadata) -> (u64, u64, i64, i64) {
 /// The number of kills if `KILLS` is not set.
 const KILLS: usize = 60;
 const CLIENTS: usize = 4;
-/// Layer sizes of each image in bytes: one with checkpoints, some above and some below the size held back until
-/// verified.
+/// Layer sizes of each image in bytes: one large enough for checkpoints, some above and some below the size that is held
+/// back until it is verified.
 const IMAGES: &[&[usize]] =
     &[&[140 << 20], &[300_000, 20_000], &[2 << 20, 5 << 20], &[9 << 20, 5], &[1000, 1 << 20]];

@@ -1,8 +1,8 @@
-//! `kill -9` of the real binary: the files that it leaves are right, and content that it had is not fetched again.
+//! `kill -9` of the real binary: the files on disk are right, and stored content is not fetched again.
 //!
-//! - `kills`: kills at random moments under load, as often as `KILLS` says; `make crash` says 1,000.
-//! - `resume`: a kill in the middle of a large layer, and how the next start uses the partial file.
-//! - `reader`: a client that expects cut connections, and compares every byte it gets.
+//! - `kills`: kills at random moments under load. `KILLS` is their number; `make crash` sets 1,000.
+//! - `resume`: a kill in the middle of a large layer; the next start continues the partial file.
+//! - `reader`: a client that accepts cut connections, and compares every byte that it receives.
 //!
 //! The proxy's own tests cover kills at each step of a commit, because they control the disk.
 

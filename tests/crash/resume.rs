@@ -9,7 +9,7 @@ use support::{Pullgate, Scratch};
 use crate::setup::{self, REGISTRY};
 
 #[tokio::test]
-async fn killed_at_half_of_a_layer_it_fetches_at_most_64_mib_again() {
+async fn after_a_kill_in_the_middle_of_a_layer_at_most_64_mib_are_fetched_again() {
     let mut half = Half::killed_at(200 << 20, At::Half).await;
     half.pullgate.start_again().await;
 
@@ -21,7 +21,7 @@ async fn killed_at_half_of_a_layer_it_fetches_at_most_64_mib_again() {
 }
 
 #[tokio::test]
-async fn a_kept_half_that_rotted_is_found_out_and_fetched_anew() {
+async fn a_damaged_partial_file_is_detected_and_fetched_again() {
     let mut half = Half::killed_at(80 << 20, At::Byte(70 << 20)).await;
     let layer = half.image.largest_layer().clone();
     let partial = setup::cache(&half.scratch).join("v1/partial").join(layer.digest.replace(':', "-"));
@@ -69,5 +69,5 @@ impl Half {
     }
 }
 
-/// The most that is fetched again after a crash, in bytes (design decision 4).
+/// The most bytes that are fetched again after a crash (design decision 4).
 const CHECKPOINT: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! Pulls as clients make them, and their results.
+//! A client's pull and its result.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::setup::REGISTRY;
 #[derive(Debug)]
 pub(crate) struct Pulled {
     pub(crate) took: Duration,
-    /// True if any part of it was marked stale.
+    /// True if any answer of the pull was marked stale.
     pub(crate) stale: bool,
     /// The answer that refused the pull; `None` if the pull succeeded.
     pub(crate) refused: Option<Refusal>,

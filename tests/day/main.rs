@@ -1,4 +1,4 @@
-//! A bad day at the registry, and what a cluster notices of it with pullgate in between.
+//! A bad day of a registry, and its effect on a cluster that pulls through pullgate.
 //!
 //! Nineteen plain clients and a real containerd pull all day long. Meanwhile the upstream's quota runs out, its token
 //! server goes down, its certificate expires and its blob host disappears; at the end all faults are gone. `DAY` is
@@ -26,7 +26,7 @@ use trouble::Trouble;
 use world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_cached_fails_on_a_bad_day_and_nobody_asks_twice() {
+async fn on_a_bad_day_no_cached_pull_fails_and_no_cached_digest_is_requested() {
     let day = Day::from_env();
     let world = World::start(day).await;
     let mut report = Report::default();

@@ -1,4 +1,4 @@
-//! The counts of each part of the day, the promises about them, and the table.
+//! The counts of each part of the day, the checks of the promises, and the table.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -123,8 +123,8 @@ impl Report {
         self.0.push(part);
     }
 
-    /// Checks the promises: no pull of cached images failed, no cached digest was requested upstream, no tag more
-    /// often than allowed, and every refusal had the right class.
+    /// Checks the promises: no pull of cached images failed, no cached digest was requested upstream, no tag was requested
+    /// more often than allowed, and every refusal had the right class.
     pub(crate) fn keeps_the_promises(&self, day: Day) {
         self.0.iter().for_each(|part| part.keeps_the_promises(day));
         assert!(self.0.iter().any(|part| part.stale > 0), "no pull was stale, so the faults had no effect");

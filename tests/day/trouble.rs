@@ -9,7 +9,7 @@ use crate::world::World;
 /// The fault in one part of the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trouble {
-    /// None: everything is pulled for the first time.
+    /// No fault: everything is pulled for the first time.
     Morning,
     /// Manifest GETs are refused with 429; HEADs are free.
     QuotaDry,
@@ -19,7 +19,7 @@ pub(crate) enum Trouble {
     TlsExpired,
     /// Blobs are redirected to a host that refuses connections.
     BlobHostGone,
-    /// None again.
+    /// No fault again.
     Evening,
 }
 
@@ -64,8 +64,7 @@ impl Trouble {
         }
     }
 
-    /// The classes that pullgate may give when it refuses content that it does not have: `upstream_paused` while the
-    /// breaker is open, until its next probe.
+    /// The classes with which pullgate may refuse content that is not cached; `upstream_paused` occurs while the breaker is open.
     pub(crate) fn classes(self) -> &'static [&'static str] {
         match self {
             Self::Morning | Self::Evening => &[],

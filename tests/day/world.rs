@@ -19,7 +19,7 @@ use crate::report::Part;
 use crate::setup::{self, BIN, REGISTRY};
 use crate::trouble::Trouble;
 
-/// Everything that exists for the whole day.
+/// The registry, pullgate and the clients; they exist for the whole day.
 pub(crate) struct World {
     pub(crate) upstream: Registry,
     pub(crate) token_host: Host,
@@ -56,7 +56,7 @@ impl World {
         let upstream = Registry::start_with(greeting.clone()).await.unwrap();
         let token_host = upstream.start_host("localhost", greeting.clone()).await.unwrap();
         let realm = format!("{}/token", token_host.url());
-        // A token lives as long as a tag stays fresh, so each check of a tag needs a new token.
+        // Tokens expire when tags do, so that each check of a tag needs a new token.
         upstream.require(Access::Tokens(Tokens::new().life(day.tag_max_age()).realm(&realm)));
         upstream.start_cdn("localhost", greeting, Duration::from_secs(60)).await.unwrap();
         let images = Images::publish(&upstream);
@@ -93,7 +93,7 @@ impl World {
         drop(listening);
         let mut round = 0;
         while Instant::now() < until {
-            // The first app's tag moves, so the node pulls the others.
+            // The tag of the first app moves during the day, so that the node pulls only the other apps.
             let pinned = 1 + round % (APPS - 1);
             part.count_node(self.node.pull(pinned, &self.images.apps[pinned]).await);
             if let Some(new) = self.images.new.get(&trouble) {
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// Makes the registry present another certificate, also to clients that are connected.
+    /// Makes the registry present another certificate, and drops its connections, so that every client sees it.
     pub(crate) async fn show(&self, certificate: Certificate) {
         self.upstream.greet(Greeting::Tls(certificate));
         self.upstream.drop_connections().await;

@@ -1,4 +1,4 @@
-//! The Alertmanager example: `amtool` accepts it, and it routes alerts as its comments say.
+//! The Alertmanager example: `amtool` accepts it, and it routes alerts as described in its comments.
 
 use crate::files;
 

@@ -1,4 +1,4 @@
-//! The metrics contract: the names that rules and dashboards may rely on, in one place.
+//! The metrics contract: the names of series that rules and dashboards may use.
 
 use oci::Class;
 
@@ -18,13 +18,17 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("pullgate_build_info", Gauge),
     ("pullgate_cache_bytes", Gauge),
     ("pullgate_cache_checks_total", Counter),
+    ("pullgate_cache_disk_slow", Gauge),
     ("pullgate_cache_errors_total", Counter),
     ("pullgate_cache_evictions_total", Counter),
+    ("pullgate_cache_file_system_bytes", Gauge),
     ("pullgate_cache_limit_bytes", Gauge),
     ("pullgate_cache_objects", Gauge),
     ("pullgate_cache_quarantined_total", Counter),
     ("pullgate_cache_scrub_progress_ratio", Gauge),
     ("pullgate_cache_scrub_rounds_total", Counter),
+    ("pullgate_cache_slow_operations_total", Counter),
+    ("pullgate_cache_storing_stopped", Gauge),
     ("pullgate_config_last_reload_success", Gauge),
     ("pullgate_layer_throughput_bytes_per_second", Histogram),
     ("pullgate_probe_last_timestamp_seconds", Gauge),
@@ -63,7 +67,7 @@ pub(crate) const SERIES: &[(&str, Kind)] = &[
     ("process_virtual_memory_bytes", Gauge),
 ];
 
-/// Classes that are caused by a node, a pod or our own proxy, and that a probe of a registry never returns.
+/// Classes that a probe of a registry never returns, because a node, a pod or our own proxy causes them.
 const NOT_FROM_A_PROBE: &[Class] = &[
     Class::NeverPolicy,
     Class::KubeletThrottle,

@@ -1,6 +1,6 @@
-//! The dashboard: portable, readable without prior knowledge, with queries only for series that exist.
+//! The dashboard: it is portable, its panels explain themselves, and its queries name only existing series.
 //!
-//! The rules are those of Grafana's dashboard linter that concern the content of the file.
+//! The checks are the rules of Grafana's dashboard linter for the content of the file.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -145,7 +145,7 @@ fn selectors(expression: &str) -> Vec<&str> {
 
 /// A counter is useful only as a difference over time; `$__rate_interval` adapts a rate to the zoom.
 #[test]
-fn counters_stand_under_rate_or_increase() {
+fn counters_are_used_only_in_rate_or_increase() {
     for (title, expression) in queries() {
         for name in contract::series_in(&expression).filter(|name| contract::is_counter(name)) {
             for (at, _) in expression.match_indices(name) {

@@ -52,7 +52,7 @@ fn every_object_is_in_the_namespace() {
 
 /// Pods follow the restricted profile of the pod security standards, and also have a read-only root file system.
 #[test]
-fn pods_hold_the_restricted_profile() {
+fn pods_follow_the_restricted_profile() {
     for workload in workloads() {
         let pod = &workload["spec"]["template"]["spec"];
         let security = &pod["securityContext"];
@@ -87,7 +87,7 @@ fn pods_get_no_token_of_the_kubernetes_api() {
 }
 
 #[test]
-fn pods_are_probed_on_the_admin_port_and_bounded() {
+fn pods_have_probes_on_the_admin_port_and_limits() {
     for workload in workloads() {
         let container = &workload["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": "admin"}));
@@ -122,7 +122,7 @@ fn the_proxy_drains_and_keeps_one_instance_up() {
 }
 
 #[test]
-fn selectors_find_the_pods_they_mean() {
+fn selectors_match_their_pods() {
     for workload in workloads() {
         let labels = &workload["spec"]["template"]["metadata"]["labels"];
         assert_eq!(&workload["spec"]["selector"]["matchLabels"], labels);

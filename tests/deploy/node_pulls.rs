@@ -83,7 +83,7 @@ async fn default_sends_registries_without_a_directory_to_the_mirror() {
 
 /// The cost of `_default`: it does not apply to registries that have a directory, even an empty one.
 #[tokio::test]
-async fn a_directory_of_its_own_bypasses_default_even_when_empty() {
+async fn a_registrys_own_directory_bypasses_default_even_if_empty() {
     for release in RELEASES {
         let node = Node::start(release).await;
         node.install("_default", nodes::DEFAULT);

@@ -1,4 +1,4 @@
-//! The node files: read with the parser of their format and compared with what containerd does with them.
+//! The node files: the tests parse each in its format, and compare it with containerd's requirements.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ fn hosts_files_suit_every_containerd() {
 }
 
 #[test]
-fn default_has_no_server_and_says_what_it_costs() {
+fn default_has_no_server_and_states_its_costs() {
     let file = files::toml(DEFAULT);
     assert_eq!(file.keys().collect::<Vec<_>>(), ["host"]);
     assert_one_mirror(&file, "_default");

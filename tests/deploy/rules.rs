@@ -77,7 +77,7 @@ fn rules_use_only_series_of_the_contract() {
 }
 
 #[test]
-fn every_class_of_a_probe_is_claimed_by_exactly_one_alert() {
+fn every_class_of_a_probe_is_covered_by_exactly_one_alert() {
     for class in contract::probe_classes() {
         let claimants = claimants(class);
         assert_eq!(claimants.len(), 1, "`{class}` is covered by {claimants:?}");
@@ -133,7 +133,7 @@ fn classes_in(expression: &str, matcher: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_alert_says_what_a_pager_needs() {
+fn every_alert_has_the_annotations_of_a_notification() {
     for alert in alerts() {
         let name = string(&alert, "alert");
         assert!(name.starts_with("Pullgate"), "{name}");

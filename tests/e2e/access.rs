@@ -1,4 +1,4 @@
-//! `access = "per-client"`: content is shared between clients, access is not.
+//! `access = "per-client"`: clients share stored content, but each needs its own access.
 //!
 //! Two tenants keep one image with the same digest, each in its own repository. The eight combinations are the client
 //! (ann, bob) × the repository (`team/a` is ann's, `team/b` is bob's) × cold or cached:
@@ -80,8 +80,8 @@ impl House {
         Self::of(|url| upstream("test", REGISTRY, url) + keys).await
     }
 
-    /// Starts with tags that stay fresh: pullgate itself refuses a client without access to cached content, without a
-    /// request about the tag.
+    /// Starts with tags that stay fresh, so that pullgate refuses a client without access to cached content by itself,
+    /// without a request about the tag.
     async fn with_lasting_tags() -> Self {
         Self::of(|url| upstream_of_lasting_tags("test", REGISTRY, url)).await
     }
@@ -117,7 +117,7 @@ impl House {
         bearing(request, token).send().await
     }
 
-    /// A new token of this tenant for this repository, with or without the right to it.
+    /// A new token of this tenant for this repository. It has the right to pull only if the tenant has it.
     fn token(&self, tenant: Tenant, repository: &str) -> String {
         self.registry.token_of(tenant.name(), &[repository])
     }

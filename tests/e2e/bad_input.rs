@@ -1,4 +1,4 @@
-//! Requests and documents that are refused: the client is told so, the request goes nowhere else, and nothing is
+//! Requests and documents that pullgate refuses: the client gets an error, nothing is sent upstream, and nothing is
 //! stored.
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, media};
-use loadtest::registry::{Answer, Ask, Registry, Rule};
+use loadtest::registry::{Answer, Registry, Request, Rule};
 use serde_json::json;
 use support::http::{self, End};
 use support::{Pullgate, Scratch, wait_until};
@@ -23,7 +23,7 @@ async fn mirrored(scratch: &Scratch) -> (Registry, Pullgate) {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_refused_alone() {
+async fn a_bad_request_is_refused_and_ends_its_connection() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     let before = files_below(&cache(&scratch));
@@ -69,7 +69,7 @@ fn bad_requests() -> Vec<(String, u16, &'static str)> {
 /// Input that is not HTTP/1 never reaches the code that writes OCI errors: the client gets a bare 400 or nothing, and
 /// the connection ends.
 #[tokio::test]
-async fn what_is_no_request_ends_the_connection() {
+async fn bytes_that_are_no_request_end_the_connection() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     let no_requests: [&[u8]; 4] = [
@@ -88,10 +88,10 @@ async fn what_is_no_request_ends_the_connection() {
     assert_eq!(pullgate.get("/v2/").send().await.status, 200);
 }
 
-/// One page at a time is requested and relayed; an answer that is not a page, or a link that leads nowhere, gets its
-/// own error.
+/// pullgate requests and relays one page at a time. An answer that is not a page, or a link to a wrong place, gives an
+/// error.
 #[tokio::test]
-async fn lists_that_are_none_or_never_end_are_bounded() {
+async fn invalid_and_endless_lists_are_bounded() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     let digest = Image::with_layers(21, &[100]).digest().to_owned();
@@ -99,7 +99,7 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
     let padding = "x".repeat(10 << 20);
     let tags_of_10_mb = json!({ "name": "library/app", "tags": ["1"], "padding": padding });
     let referrers_of_10_mb = json!({ "schemaVersion": 2, "manifests": [], "padding": padding });
-    let itself = |ask: &Ask| format!("<{}>; rel=\"next\"", ask.target());
+    let itself = |request: &Request| format!("<{}>; rel=\"next\"", request.target());
     for (rest, rule, class) in [
         (&tags, Rule::tags().answer(Answer::json(200, &tags_of_10_mb)), "protocol_garbage"),
         (&tags, Rule::tags().html(), "protocol_garbage"),
@@ -154,7 +154,7 @@ async fn lists_that_are_none_or_never_end_are_bounded() {
 
 /// Quay and ECR use their own tokens for paging.
 #[tokio::test]
-async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
+async fn the_query_of_an_opaque_link_is_sent_back_unchanged() {
     let scratch = Scratch::new();
     let (upstream, pullgate) = mirrored(&scratch).await;
     upstream.fault(Rule::tags().answer_with(|ask| {
@@ -171,7 +171,7 @@ async fn an_opaque_link_comes_back_to_the_registry_as_it_was() {
     assert_eq!(pullgate.get(target).send().await.json()["tags"], json!(["a"]));
 }
 
-/// An unconfigured registry before the repository is not taken for a repository of Docker Hub.
+/// If the path begins with an unconfigured registry, pullgate does not take it for a repository of Docker Hub.
 #[tokio::test]
 async fn an_unlisted_registry_before_the_repository_is_never_sent_to_docker_hub() {
     let scratch = Scratch::new();

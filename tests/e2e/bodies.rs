@@ -1,4 +1,5 @@
-//! Real clients and layers that go wrong between the registry and pullgate: a client has a right image, or none.
+//! Real clients, and layers that are damaged or cut between the registry and pullgate: a client gets a right image or
+//! none.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule};
@@ -54,7 +55,7 @@ async fn never_has_a_wrong_image(options: Options) {
     futures_util::future::join_all(pulls).await;
 
     for (name, image) in &world.wrong {
-        // A containerd that kept wrong first bytes fails until it drops them, whichever server it asks.
+        // A containerd that kept wrong first bytes fails at every server until it drops these bytes.
         for _ in 0..2 {
             if containerd.pull(&reference(name), &hosts).await.succeeded() {
                 assert_eq!(containerd.files(&reference(name)).await, files_of(image), "{name}");
@@ -93,7 +94,7 @@ async fn skopeo_never_has_a_wrong_image() {
     world.nothing_wrong_is_kept().await;
 }
 
-/// Pullgate in front of a registry in which the layer of each image goes wrong once.
+/// Pullgate in front of a registry. The first transfer of each image's layer has a fault.
 struct World {
     broken: Vec<(&'static str, Image)>,
     wrong: Vec<(&'static str, Image)>,

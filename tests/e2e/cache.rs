@@ -104,7 +104,7 @@ async fn an_image_is_warmed_listed_explained_and_purged() {
 }
 
 #[tokio::test]
-async fn an_index_that_names_no_platform_is_warmed_by_the_configurations() {
+async fn an_index_without_platforms_is_warmed_by_the_platforms_in_the_configurations() {
     let scene = Scene::start().await;
     let of =
         |seed, architecture| Image::builder(seed).platform("linux", architecture).layer_of(1000).finish();
@@ -120,7 +120,7 @@ async fn an_index_that_names_no_platform_is_warmed_by_the_configurations() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moved_and_went_is_explained_counted_and_logged() {
+async fn a_tag_that_moved_and_was_removed_is_explained_counted_and_logged() {
     let scene = Scene::start().await;
     let path = format!("/v2/org/one/manifests/1?ns={REGISTRY}");
     assert_eq!(scene.pullgate.get(&path).send().await.status, 200);
@@ -147,7 +147,7 @@ async fn a_tag_that_moved_and_went_is_explained_counted_and_logged() {
 }
 
 #[tokio::test]
-async fn without_an_instance_the_folder_is_looked_at_and_cleaned() {
+async fn without_an_instance_the_commands_read_and_purge_the_folder() {
     let mut scene = Scene::start().await;
     scene.cache(&["warm", &image("one")]).await.ok();
     // Content is committed behind its delivery.
@@ -170,7 +170,7 @@ async fn without_an_instance_the_folder_is_looked_at_and_cleaned() {
 }
 
 #[tokio::test]
-async fn the_socket_is_for_this_user_alone_and_goes_with_the_instance() {
+async fn only_this_user_can_open_the_socket_and_it_is_removed_with_the_instance() {
     let mut scene = Scene::start().await;
     let socket = setup::cache(&scene.scratch).join("control.sock");
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -180,7 +180,7 @@ async fn the_socket_is_for_this_user_alone_and_goes_with_the_instance() {
 }
 
 #[tokio::test]
-async fn wrong_questions_are_told_what_is_wrong() {
+async fn a_wrong_command_gets_an_error_that_names_the_mistake() {
     let scene = Scene::start().await;
     for (arguments, code, told) in [
         (&["explain", "Not An Image"][..], 2, "Not An Image"),

@@ -1,5 +1,5 @@
-//! The machine's clock was a day ahead or a day behind when pullgate last ran, and is right now. The times in the
-//! folder that pullgate finds are a day wrong: each time in a record, and the times of the files.
+//! During pullgate's last run the machine's clock was a day ahead or a day behind. Now it is right. So all times in the
+//! cache folder are wrong by a day: the times in records, and the times of files.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use support::{Pullgate, Scratch, wait_until};
 
 use crate::setup::{self, Answers, BIN, REGISTRY, files_below, pull_by_hand};
 
-/// The error of the clock.
+/// The error of the clock during the last run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Was {
     Ahead,
@@ -45,18 +45,18 @@ impl World {
         let mut world = Self { pullgate, upstream, image, config, scratch };
         wait_until("the image to be kept", LIMIT, || async {
             let kept = files_below(&setup::cache(&world.scratch).join("v1/blobs"));
-            // The tag follows its manifest.
+            // The tag's record is written after its manifest.
             (kept.len() == 3 && setup::tags(&world.scratch) == 1).then_some(())
         })
         .await;
         world.pullgate.stop().await;
-        world.put_the_folder_off(was);
+        world.shift_all_times_by_a_day(was);
         world.pullgate.start_again().await;
         world.upstream.clear_log();
         world
     }
 
-    fn put_the_folder_off(&self, was: Was) {
+    fn shift_all_times_by_a_day(&self, was: Was) {
         let off = |time: u64, day: u64| if was == Was::Ahead { time + day } else { time - day };
         let record = self.tag_record();
         let mut line: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
@@ -76,7 +76,7 @@ impl World {
         record
     }
 
-    /// Waits until the record says that the registry confirmed the tag a minute ago at most: it follows its manifest.
+    /// Waits until the tag's record says that the registry confirmed the tag at most a minute ago.
     async fn confirmed_just_now(&self) {
         wait_until("the tag to be confirmed", LIMIT, || async {
             let line: Value = serde_json::from_slice(&fs::read(self.tag_record()).unwrap()).unwrap();
@@ -101,7 +101,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn tags_are_asked_about_once_and_are_fresh_by_the_right_clock_then() {
+async fn each_tag_is_checked_once_and_is_then_fresh_by_the_right_clock() {
     for was in [Was::Ahead, Was::Behind] {
         let world = World::after_a_clock(was, "7d").await;
         // Content does not depend on the clock.
@@ -122,7 +122,7 @@ async fn tags_are_asked_about_once_and_are_fresh_by_the_right_clock_then() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moved_meanwhile_moves() {
+async fn a_tag_that_moved_meanwhile_is_served_with_its_new_manifest() {
     for was in [Was::Ahead, Was::Behind] {
         let mut world = World::after_a_clock(was, "7d").await;
         world.image = Image::builder(72).plain_layer_of(5 << 20).finish();
@@ -139,7 +139,7 @@ async fn a_tag_that_moved_meanwhile_moves() {
 }
 
 #[tokio::test]
-async fn while_the_registry_is_down_what_is_within_its_limit_is_served_and_nothing_has_expired_for_good() {
+async fn during_an_outage_tags_within_stale_limit_are_served_and_no_tag_is_lost_for_good() {
     // A record written by a fast clock is of unknown age, and counts as new.
     for (was, stale_limit, covered) in [
         (Was::Ahead, "7d", true),
@@ -167,7 +167,7 @@ async fn while_the_registry_is_down_what_is_within_its_limit_is_served_and_nothi
 }
 
 #[tokio::test]
-async fn a_tag_that_was_removed_meanwhile_does_not_come_back_with_an_outage() {
+async fn a_tag_that_was_removed_meanwhile_is_not_served_during_an_outage() {
     for was in [Was::Ahead, Was::Behind] {
         let world = World::after_a_clock(was, "7d").await;
         world.upstream.remove("library/app", "1");
@@ -186,7 +186,7 @@ async fn a_tag_that_was_removed_meanwhile_does_not_come_back_with_an_outage() {
 }
 
 #[tokio::test]
-async fn no_command_and_no_page_stumbles_over_a_time_that_is_yet_to_come() {
+async fn commands_and_pages_work_with_times_in_the_future() {
     for was in [Was::Ahead, Was::Behind] {
         let world = World::after_a_clock(was, "7d").await;
         let before = Answers::of(&world.pullgate).await;

@@ -14,7 +14,7 @@ credentials = { username = "someone", password_file = "/run/secret" }
 "#;
 
 #[tokio::test]
-async fn every_error_of_a_file_is_shown_with_its_place_and_its_cure() {
+async fn every_error_of_a_file_is_shown_with_its_place_and_its_correction() {
     let scratch = Scratch::new();
     let file = scratch.file("wrong.toml", WRONG);
     let path = file.to_str().unwrap();
@@ -95,7 +95,7 @@ async fn a_file_that_is_missing_is_named() {
 }
 
 #[tokio::test]
-async fn the_demo_plays_its_scenes_and_ends_well() {
+async fn the_demo_plays_its_scenes_and_succeeds() {
     let played = command(BIN, &["demo", "--once"]).await.ok();
     for told in [
         "The registry is healthy",

@@ -20,7 +20,7 @@ async fn the_registry_is_written_before_the_repository() {
 }
 
 #[tokio::test]
-async fn the_registry_is_docker_hub_unless_said_otherwise() {
+async fn the_registry_is_docker_hub_if_the_request_names_none() {
     conforms(Way { path: "/v2/org/data", ns: None }).await;
 }
 
@@ -331,7 +331,7 @@ impl Run {
         }
     }
 
-    /// A 404 tells clients to look at the fallback tag, which must then be found.
+    /// After a 404 clients request the fallback tag, which must exist.
     async fn without_referrers(&mut self, data: &Data) {
         self.upstream.serve_referrers(false);
         let answer = self.get(&format!("referrers/{}", data.subject.digest)).send().await;

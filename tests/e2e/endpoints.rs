@@ -89,7 +89,7 @@ async fn the_second_endpoint_serves_under_its_own_prefix_authority_and_credentia
 }
 
 #[tokio::test]
-async fn a_layer_that_breaks_off_at_the_second_endpoint_goes_on_there() {
+async fn a_layer_that_breaks_off_at_the_second_endpoint_is_continued_there() {
     let pair = Pair::start().await;
     pair.first.stop().await;
     let layer = &pair.image.largest_layer().digest;
@@ -102,7 +102,7 @@ async fn a_layer_that_breaks_off_at_the_second_endpoint_goes_on_there() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_never_accepted_cost_two_requests_a_question() {
+async fn refused_tokens_cost_two_requests_for_each_client_request() {
     let scratch = Scratch::new();
     let upstream = Registry::start().await.unwrap();
     upstream.add_image("library/app", "1", &Image::with_layers(32, &[100]));
@@ -120,7 +120,7 @@ async fn tokens_that_are_never_accepted_cost_two_requests_a_question() {
 }
 
 #[tokio::test]
-async fn another_pullgate_as_the_first_endpoint_answers_stale_and_503_without_being_left_alone() {
+async fn another_pullgate_that_answers_stale_and_503_stays_in_use_as_the_first_endpoint() {
     let (inner_scratch, scratch) = (Scratch::new(), Scratch::new());
     let (behind, origin) = (Registry::start().await.unwrap(), Registry::start().await.unwrap());
     let image = Image::with_layers(33, &[1000]);

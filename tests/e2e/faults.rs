@@ -1,5 +1,5 @@
-//! The cost of an upstream failure to a client with a second registry: one request per object for containerd, one per
-//! image for skopeo. A layer that breaks in transfer costs it nothing. Each pull prints one line.
+//! The cost of an upstream failure for a client that has a second registry. containerd loses one request per object,
+//! skopeo one per image. If a layer breaks in transfer, the client needs no further request. Each pull prints one line.
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule, TooMany};
@@ -41,7 +41,7 @@ async fn each_fault_costs_containerd_2_one_request_an_object() {
     each_fault_costs_one_request_an_object(Release::V2).await;
 }
 
-/// Faults of one transfer of a layer, after part of it has reached the node, and of a layer that is held back until
+/// Faults of one transfer of a layer: after a part has reached the node, and of a layer that is held back until it is
 /// verified.
 const BREAKS: &[Fault] = &[
     ("ends", |rule| rule.end_at(At::Half)),
@@ -51,7 +51,7 @@ const BREAKS: &[Fault] = &[
 ];
 
 #[tokio::test]
-async fn a_layer_that_breaks_on_its_way_still_makes_a_right_image() {
+async fn a_layer_that_breaks_in_transfer_still_makes_a_right_image() {
     for release in [Release::System, Release::V1_7, Release::V2] {
         let node = Node::start(release).await;
         for (seed, (name, fault)) in (200..).zip(BREAKS) {
@@ -67,7 +67,7 @@ async fn a_layer_that_breaks_on_its_way_still_makes_a_right_image() {
 }
 
 #[tokio::test]
-async fn a_layer_that_breaks_on_its_way_still_makes_a_right_image_for_skopeo() {
+async fn a_layer_that_breaks_in_transfer_still_makes_a_right_image_for_skopeo() {
     let fork = Fork::start().await;
     let skopeo = fork.skopeo();
     for (seed, (name, fault)) in (200..).zip(BREAKS) {
@@ -104,7 +104,7 @@ async fn each_fault_costs_one_request_an_object(release: Release) {
 
 /// The event text of a pod holds the status line of a failed HEAD, and with it class, stage and host of the failure.
 #[tokio::test]
-async fn the_cause_reaches_the_error_of_every_client() {
+async fn every_client_shows_the_cause_in_its_error() {
     let fork = Fork::start().await;
     let hosts = HostsDir::new(&fork.scratch);
     for (release, name, cause) in [
@@ -130,7 +130,7 @@ async fn the_cause_reaches_the_error_of_every_client() {
     assert!(told.contains("registry_5xx at manifest_head to 127.0.0.1:"), "{told}");
 }
 
-/// Two ways to an image: pullgate, whose upstreams fail, and a registry that works.
+/// Two sources of an image: pullgate, whose upstreams fail, and a registry that works.
 struct Fork {
     pullgate: Pullgate,
     failing: Registry,
@@ -228,7 +228,7 @@ impl Fork {
     }
 }
 
-/// A containerd with both ways.
+/// A containerd with both sources.
 struct Node {
     containerd: Containerd,
     hosts: HostsDir,

@@ -1,4 +1,4 @@
-//! How often a registry is asked about a tag, whatever the number of clients, and how soon a pushed tag is found.
+//! The rate of requests about a tag does not depend on the number of clients, and a pushed tag is found soon.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn pullgate(scratch: &Scratch, url: &str, keys: &str) -> Pullgate {
 }
 
 #[tokio::test]
-async fn a_hundred_clients_of_one_tag_are_one_head_and_one_get() {
+async fn a_hundred_clients_of_one_tag_cause_one_head_and_one_get() {
     let scratch = Scratch::new();
     let upstream = Registry::start().await.unwrap();
     let image = Image::with_layers(41, &[1000]);
@@ -39,7 +39,7 @@ async fn a_hundred_clients_of_one_tag_are_one_head_and_one_get() {
 }
 
 #[tokio::test]
-async fn a_tag_is_asked_about_once_in_its_age_however_often_it_is_wanted() {
+async fn a_tag_is_checked_at_most_once_in_tag_max_age() {
     let scratch = Scratch::new();
     let upstream = Registry::start().await.unwrap();
     let image = Image::with_layers(42, &[1000]);
@@ -62,7 +62,7 @@ async fn a_tag_is_asked_about_once_in_its_age_however_often_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn what_is_pushed_after_a_404_is_found_within_the_time_set() {
+async fn an_image_pushed_after_a_404_is_found_within_absent_max_age() {
     let scratch = Scratch::new();
     let upstream = DockerRegistry::start(&scratch).await;
     let pullgate = pullgate(&scratch, &upstream.url(), "absent_max_age = \"1s\"\n").await;

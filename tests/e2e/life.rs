@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::setup::{self, Answers, BIN, REGISTRY, config, files_below, pull_by_hand};
 
 #[tokio::test]
-async fn without_internet_it_starts_at_once_and_says_that_no_name_resolves() {
+async fn without_internet_pullgate_starts_at_once_and_reports_that_no_name_resolves() {
     let scratch = Scratch::new();
     let binary = without_name_servers(&scratch);
     let listeners = "proxy.listen = \"127.0.0.1:0\"\nadmin.listen = \"127.0.0.1:0\"\n";
@@ -79,7 +79,7 @@ fn without_name_servers(scratch: &Scratch) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_held_cache_folder_is_refused_and_its_holder_named() {
+async fn an_instance_refuses_a_locked_cache_folder_and_names_the_holder() {
     let scratch = Scratch::new();
     let holder = Pullgate::start(BIN, &scratch, &config(&scratch)).await;
     let file = scratch.file("second.toml", &config(&scratch));
@@ -93,7 +93,7 @@ async fn a_held_cache_folder_is_refused_and_its_holder_named() {
 }
 
 #[tokio::test]
-async fn with_lock_wait_the_next_instance_is_ready_when_the_holder_is_gone() {
+async fn with_lock_wait_the_next_instance_is_ready_when_the_holder_has_ended() {
     let scratch = Scratch::new();
     let mut holder = Pullgate::start(BIN, &scratch, &config(&scratch)).await;
     let patient = config(&scratch) + "cache.lock_wait = \"60s\"\n";
@@ -107,14 +107,14 @@ async fn with_lock_wait_the_next_instance_is_ready_when_the_holder_is_gone() {
 }
 
 #[tokio::test]
-async fn after_kill_9_what_was_pulled_is_served_without_the_upstream() {
+async fn after_kill_9_pulled_images_are_served_without_the_upstream() {
     let scratch = Scratch::new();
     let upstream = Registry::start().await.unwrap();
     let image = Image::with_layers(31, &[5 << 20, 1000]);
     upstream.add_image("library/app", "1", &image);
     let mut pullgate = setup::pullgate(&scratch, &upstream.url()).await;
     pull_by_hand(&pullgate, &image).await;
-    // Clients do not wait for the disk: what it has not taken yet may be lost.
+    // Clients do not wait for the disk, so content that is not on the disk yet may be lost.
     wait_until("the image to be kept", Duration::from_secs(10), || async {
         let kept = files_below(&setup::cache(&scratch).join("v1/blobs")).len();
         (kept == image.blobs().count() + 1 && setup::tags(&scratch) == 1).then_some(())
@@ -131,7 +131,7 @@ async fn after_kill_9_what_was_pulled_is_served_without_the_upstream() {
 }
 
 #[tokio::test]
-async fn asked_to_stop_it_leaves_the_balance_first_and_finishes_what_it_serves() {
+async fn when_asked_to_stop_pullgate_is_no_longer_ready_and_finishes_running_transfers() {
     let scratch = Scratch::new();
     let upstream = Registry::start().await.unwrap();
     let image = Image::builder(32).plain_layer_of(8 << 20).finish();

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::setup::{BIN, REGISTRY};
 
 #[tokio::test]
-async fn a_mirror_that_points_at_itself_asks_nobody() {
+async fn a_mirror_that_points_at_itself_sends_no_request() {
     for (listen, host) in [
         ("127.0.0.1", "127.0.0.1"),
         ("127.0.0.1", "localhost"),
@@ -53,9 +53,10 @@ async fn two_mirrors_that_point_at_each_other_ask_each_other_once() {
     assert_eq!((asked(&first).await, asked(&second).await), (2, 1));
 }
 
-/// The other mirror sends requests of its own, which keep the header with our name, or keep no header.
+/// The mirror in between sends requests of its own. They keep the client's `User-Agent`, which contains our id, or no
+/// header.
 #[tokio::test]
-async fn a_mirror_that_forgets_where_requests_came_from_brings_a_bounded_number_back() {
+async fn a_mirror_that_drops_the_record_of_mirrors_returns_a_bounded_number_of_requests() {
     for (keeps, class) in [("user-agent", Some("loop")), ("nothing", None)] {
         let scratch = Scratch::new();
         let port = Port::lease();

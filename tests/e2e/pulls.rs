@@ -65,7 +65,7 @@ async fn goes_to_the_registry_when_pullgate_is_gone(release: Release) {
 
 /// `_default` has no `server`: containerd falls back to the registry in the image's name.
 #[tokio::test]
-async fn default_leads_through_pullgate_and_past_it_when_it_is_gone() {
+async fn the_default_hosts_file_leads_through_pullgate_and_to_the_registry_when_pullgate_is_gone() {
     for release in [Release::System, Release::V1_7, Release::V2] {
         let scratch = Scratch::new();
         let image = Image::with_layers(13, &[10_000]);

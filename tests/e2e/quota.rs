@@ -1,5 +1,5 @@
-//! A registry that limits pulls: held nodes still pull, tags go stale before the last pulls are spent on them, and
-//! pullgate reports the limit that the registry states.
+//! A registry that limits pulls. Held pulls succeed, known tags are served stale so that the last pulls of the quota
+//! are left for new images, and pullgate reports the limit that the registry states.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::setup::{BIN, REGISTRY, config, upstream};
 /// Number of images in a burst, each in its own repository.
 const BURST: u64 = 50;
 
-/// A registry with `BURST` images, and pullgate in front of it, which holds nodes.
+/// A registry with `BURST` images, and pullgate in front of it with `on_exhausted = "hold"`.
 async fn limited(keys: &str) -> (Registry, Pullgate, Scratch) {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     for n in 0..BURST {
@@ -50,7 +50,7 @@ async fn pull(pullgate: &Pullgate, n: u64) {
 }
 
 #[tokio::test]
-async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
+async fn a_burst_of_50_pulls_is_held_during_20_seconds_without_quota() {
     let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
     registry.set_quota(Some(Quota::of(100).remaining(0)));
     let back = async {
@@ -69,7 +69,7 @@ async fn a_burst_of_50_pulls_is_carried_over_a_gap_of_20_seconds() {
 const GAP: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn containerds_are_carried_over_a_gap_too_with_no_way_around_pullgate() {
+async fn pulls_of_containerds_without_a_fallback_are_held_too() {
     let (registry, pullgate, scratch) = limited("on_exhausted = \"hold\"\n").await;
     let hosts = HostsDir::new(&scratch);
     hosts.only(REGISTRY, &pullgate.url());
@@ -94,7 +94,7 @@ async fn containerds_are_carried_over_a_gap_too_with_no_way_around_pullgate() {
 }
 
 #[tokio::test]
-async fn a_burst_that_runs_a_quota_dry_is_carried_until_it_comes_back() {
+async fn a_burst_that_spends_the_quota_is_held_until_the_quota_returns() {
     let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
     registry.set_quota(Some(Quota::of(100).remaining(12)));
     let back = async {
@@ -107,7 +107,7 @@ async fn a_burst_that_runs_a_quota_dry_is_carried_until_it_comes_back() {
 }
 
 #[tokio::test]
-async fn a_burst_refused_without_a_warning_waits_for_the_time_named() {
+async fn a_burst_that_is_refused_with_retry_after_waits_for_that_time() {
     let (registry, pullgate, _scratch) = limited("on_exhausted = \"hold\"\n").await;
     let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota);
     let refused = registry.fault(spent.header("retry-after", "3"));
@@ -126,7 +126,7 @@ async fn a_burst_refused_without_a_warning_waits_for_the_time_named() {
 }
 
 #[tokio::test]
-async fn released_nodes_are_told_at_once_and_cost_the_registry_nothing() {
+async fn without_hold_nodes_are_refused_at_once_and_the_registry_gets_no_counted_request() {
     let (registry, pullgate, _scratch) = limited("").await;
     registry.set_quota(Some(Quota::of(100).remaining(0)));
     for n in 0..3 {
@@ -140,7 +140,7 @@ async fn released_nodes_are_told_at_once_and_cost_the_registry_nothing() {
 }
 
 #[tokio::test]
-async fn below_the_reserve_a_tag_goes_stale_and_a_new_pull_goes_on() {
+async fn below_the_reserve_a_known_tag_is_served_stale_and_a_new_pull_is_sent() {
     let (registry, pullgate, _scratch) = limited("quota_reserve = 40\non_exhausted = \"hold\"\n").await;
     registry.set_quota(Some(Quota::of(100)));
     pull(&pullgate, 0).await;
@@ -180,7 +180,7 @@ async fn a_retry_after_of_a_century_on_an_html_429_becomes_a_limited_pause() {
 }
 
 #[tokio::test]
-async fn a_greedy_client_leaves_a_modest_one_its_pull() {
+async fn a_client_over_its_rate_does_not_stop_the_pull_of_another_client() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     for n in 0..BURST {
         registry.add_image(&format!("library/app{n}"), "1", &image(n));

@@ -1,4 +1,4 @@
-//! An upstream that hangs, and one that comes back after a long outage: the time that either costs a client.
+//! The time that clients lose if an upstream hangs, and if an upstream works again after a long outage.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::setup::{BIN, REGISTRY, config, upstream};
 
-/// The longest time in which a client must have its answer, or see a registry that has come back.
+/// The longest time until a client has its answer, or until pullgate uses a registry that works again.
 const BOUND: Duration = Duration::from_secs(15);
 /// The tag that every test asks for.
 const TAG: &str = "/v2/library/app/manifests/1?ns=registry.test";
@@ -56,10 +56,10 @@ async fn a_containerd_leaves_a_registry_that_hangs_within_15_seconds() {
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
 }
 
-/// A client asks four times a second through a minute of failures; pullgate passes on only the run that opens the pause
-/// and single probes.
+/// A client sends four requests per second during a minute of failures. pullgate sends the registry only the requests
+/// whose failures open the breaker, and then single probes.
 #[tokio::test]
-async fn a_registry_back_after_a_minute_is_seen_within_15_seconds() {
+async fn a_registry_that_works_again_after_a_minute_is_used_within_15_seconds() {
     let (registry, _image, pullgate, _scratch) = fronted().await;
     let outage = registry.fault(Rule::any().close());
     let began = Instant::now();
@@ -83,6 +83,6 @@ async fn a_registry_back_after_a_minute_is_seen_within_15_seconds() {
 const OUTAGE: Duration = Duration::from_secs(60);
 /// The time between two requests of the client.
 const BETWEEN: Duration = Duration::from_millis(250);
-/// The five failures that open the pause, each confirmed by a GET and tried twice at most, and a probe for each pause of
-/// 0.5, 1, 2, 4 s and then 5 s, the shortest that jitter allows.
+/// Most requests during the outage: five failures open the breaker, each with a confirming GET and at most two tries.
+/// Then one probe follows each pause of 0.5, 1, 2, 4 s and then 5 s, the shortest pauses that jitter allows.
 const PROBES_MAX: usize = 40;

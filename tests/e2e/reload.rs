@@ -1,7 +1,8 @@
 //! A configuration that changes while pullgate runs.
 
 use loadtest::image::Image;
-use loadtest::registry::{Quota, Registry};
+use loadtest::registry::{Greeting, Quota, Registry};
+use loadtest::tls::Authority;
 use support::{Metrics, Pullgate, Scratch, wait_until};
 use tokio::time::Duration;
 
@@ -40,7 +41,7 @@ async fn a_changed_file_takes_effect_and_a_bad_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_caches_budget_and_pins_change_without_a_restart() {
+async fn the_caches_size_limit_and_pins_change_without_a_restart() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let names = ["org/first", "org/second", "org/third"];
@@ -94,7 +95,7 @@ async fn the_caches_budget_and_pins_change_without_a_restart() {
 }
 
 #[tokio::test]
-async fn reloads_give_the_prober_no_more_of_a_registrys_quota() {
+async fn reloads_do_not_increase_the_probers_share_of_a_registrys_quota() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     registry.set_quota(Some(Quota::of(100)));
@@ -111,6 +112,64 @@ async fn reloads_give_the_prober_no_more_of_a_registrys_quota() {
     }
     assert_eq!(registry.log().manifest_gets(), 5, "5 % of 100 in a window, whatever the number of reloads");
 }
+
+#[tokio::test]
+async fn gauges_of_what_is_no_longer_configured_leave_at_the_reload() {
+    const LEFT: &str = "left.test";
+    let scratch = Scratch::new();
+    let authority = Authority::new();
+    let ca_file = scratch.path().join("ca.pem");
+    authority.write_pem(&ca_file).unwrap();
+    let (kept, second) = (Registry::start().await.unwrap(), Registry::start().await.unwrap());
+    let leaf = authority.expiring(&["127.0.0.1"], Duration::from_secs(90 * 86_400));
+    let left = Registry::start_with(Greeting::Tls(leaf)).await.unwrap();
+    left.set_quota(Some(Quota::of(100)));
+    let image = Image::with_layers(47, &[1000]);
+    for registry in [&kept, &left] {
+        registry.add_image("library/app", "1", &image);
+    }
+    let alone = config(&scratch) + &upstream("test", REGISTRY, &kept.url());
+    let endpoints = |urls: &str| alone.replace(&format!("[{:?}]", kept.url()), urls);
+    let both = endpoints(&format!("[{:?}, {:?}]", kept.url(), second.url()))
+        + &upstream("left", LEFT, &left.url())
+        + &format!("ca_file = {ca_file:?}\n[[prober.targets]]\nimage = \"{LEFT}/library/app:1\"\n");
+    let pullgate = Pullgate::start(BIN, &scratch, &both).await;
+    pull_by_hand(&pullgate, &image).await;
+    let second = second.url().trim_start_matches("http://").to_owned();
+    let begun = pullgate
+        .metrics_when("every gauge of the registry", |metrics| {
+            let has = |name: &str| metrics.has(name, &[("registry", LEFT)]);
+            [BREAKER, CERTIFICATE, QUOTA, FILLS, PROBED, STATE].into_iter().all(has)
+        })
+        .await;
+    assert!(begun.has(BREAKER, &[("endpoint", &second)]), "{}", begun.text());
+
+    pullgate.reconfigure(&alone);
+    let after = pullgate
+        .metrics_when("the gauges to leave", |metrics| {
+            let has = |name: &str| metrics.has(name, &[("registry", LEFT)]);
+            ![BREAKER, CERTIFICATE, QUOTA, FILLS, PROBED, STATE].into_iter().any(has)
+                && !metrics.has(BREAKER, &[("endpoint", &second)])
+        })
+        .await;
+    assert!(after.has(BREAKER, &[("registry", REGISTRY)]) && after.has(FILLS, &[("registry", REGISTRY)]));
+
+    pullgate.reconfigure(&both);
+    pullgate
+        .metrics_when("the gauges to return", |metrics| {
+            metrics.has(BREAKER, &[("registry", LEFT)])
+                && metrics.has(PROBED, &[("registry", LEFT)])
+                && metrics.has(BREAKER, &[("endpoint", &second)])
+        })
+        .await;
+}
+
+const BREAKER: &str = "pullgate_upstream_breaker_state";
+const CERTIFICATE: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
+const QUOTA: &str = "pullgate_upstream_quota_remaining";
+const FILLS: &str = "pullgate_proxy_fills_in_flight";
+const PROBED: &str = "pullgate_probe_last_timestamp_seconds";
+const STATE: &str = "pullgate_probe_state";
 
 async fn answers(pullgate: &Pullgate, status: u16) {
     wait_until("the changed file to take effect", Duration::from_secs(10), || async {

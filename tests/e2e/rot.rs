@@ -1,4 +1,4 @@
-//! Cached files that change without pullgate, while it runs and while the machine is down.
+//! Cached files that something other than pullgate changes, while it runs and while the machine is down.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -84,20 +84,21 @@ impl World {
 }
 
 #[tokio::test]
-async fn what_rotted_while_the_machine_was_down_is_whole_for_nobody_and_containerd_has_a_right_image() {
+async fn a_layer_that_rotted_while_the_machine_was_down_is_cut_and_containerd_gets_a_right_image() {
     let mut world = World::with_layer(6 << 20).await;
     let mut containerd = Containerd::options(Release::System).start(&world.scratch).await;
     let hosts = HostsDir::new(&world.scratch);
     let name = format!("{REGISTRY}/library/app:1");
 
-    // The last byte was never sent: containerd continues where it was cut.
+    // Pullgate did not send the last byte; containerd continues where it was cut.
     world.starts_anew_with_a_wrong_byte_at(world.layer().bytes.len() - 1).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     containerd.pull(&name, &hosts).await.ok();
     assert_eq!(containerd.files(&name).await, files_of(&world.image));
     assert_eq!(world.quarantined("boot").await, 1.0);
 
-    // The wrong start was sent before it was detected: this client is cut, and the next client gets right bytes.
+    // Pullgate sends the wrong first bytes before it detects them: it cuts this client's body, and the next client gets
+    // right bytes.
     world.starts_anew_with_a_wrong_byte_at(0).await;
     hosts.only(REGISTRY, &world.pullgate.url());
     assert!(!world.read().await);
@@ -109,7 +110,7 @@ async fn what_rotted_while_the_machine_was_down_is_whole_for_nobody_and_containe
 }
 
 #[tokio::test]
-async fn a_client_that_comes_back_at_once_has_the_file_looked_at() {
+async fn a_client_that_fetches_a_layer_again_at_once_causes_a_check_of_the_file() {
     let world = World::with_layer(6 << 20).await;
     world.flip(0);
     assert!(!world.read().await, "the client had the whole layer and requests it again");
@@ -118,7 +119,7 @@ async fn a_client_that_comes_back_at_once_has_the_file_looked_at() {
 }
 
 #[tokio::test]
-async fn a_file_cut_under_a_slow_reader_costs_that_reader_at_most() {
+async fn a_file_that_is_truncated_during_a_slow_read_fails_at_most_that_read() {
     let world = World::with_layer(64 << 20).await;
     let mut slow = world.pullgate.get(&world.path()).open().await;
     let begin = slow.read(1 << 20).await;
@@ -136,7 +137,7 @@ async fn a_file_cut_under_a_slow_reader_costs_that_reader_at_most() {
 }
 
 #[tokio::test]
-async fn a_file_removed_or_replaced_under_a_reader_is_read_to_its_end_and_not_believed_again() {
+async fn a_file_removed_or_replaced_during_a_read_is_read_to_its_end_and_not_served_again() {
     let world = World::with_layer(64 << 20).await;
     for put_in_place in [None, Some(vec![7; world.layer().bytes.len()])] {
         let mut slow = world.pullgate.get(&world.path()).open().await;

@@ -1,4 +1,4 @@
-//! Secrets that change while pullgate runs, as Kubernetes changes them: a new folder, and a symlink that is switched.
+//! Secrets that change while pullgate runs, with the steps of Kubernetes: a new folder, then a switched symlink.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -37,7 +37,7 @@ impl Volume {
 }
 
 #[tokio::test]
-async fn a_rotated_password_counts_with_the_next_token_and_an_old_token_is_replaced() {
+async fn a_rotated_password_is_used_for_the_next_token_and_an_old_token_is_replaced() {
     let scratch = Scratch::new();
     let (registry, images) = private("first").await;
     let volume = Volume::new(&scratch, "password", "first\n");
@@ -46,7 +46,7 @@ async fn a_rotated_password_counts_with_the_next_token_and_an_old_token_is_repla
 }
 
 #[tokio::test]
-async fn a_rotated_docker_configuration_counts_with_the_next_token() {
+async fn a_rotated_docker_configuration_is_used_for_the_next_token() {
     let scratch = Scratch::new();
     let entry = |password: &str| {
         format!(
@@ -82,7 +82,7 @@ async fn rotates(
     let answer = blob(&pullgate, &images[1]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 
-    // A revoked token is replaced within the request that finds out.
+    // The request that finds the token revoked gets a new one.
     let before = registry.log().tokens();
     registry.revoke_tokens();
     assert_eq!(blob(&pullgate, &images[2]).await.status, 200);
@@ -90,7 +90,7 @@ async fn rotates(
 }
 
 #[tokio::test]
-async fn a_rotated_authority_counts_for_new_connections() {
+async fn a_rotated_authority_is_used_for_new_connections() {
     let scratch = Scratch::new();
     let (old, new) = (Authority::new(), Authority::new());
     let registry = Registry::start_tls(new.for_loopback()).await.unwrap();

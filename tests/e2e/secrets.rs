@@ -1,8 +1,8 @@
 //! A credential reaches the registry that it is for, and no other place.
 //!
 //! Every secret contains the canary: passwords, tokens, cookies, signed addresses, the output of helpers and
-//! providers, and headers that clients send. After each test the harness searches everything that pullgate showed and
-//! stored for it (`support::leaks`); the tests here bring every kind of secret to every place where it could leak.
+//! providers, and headers that clients send. After each test the harness (`support::leaks`) searches everything that
+//! pullgate showed and stored for the canary. These tests bring every kind of secret to every place where it could leak.
 
 use std::time::Duration;
 
@@ -22,19 +22,19 @@ const USER: &str = "somebody";
 const PASSWORD: &str = "canary-5ec7e7-pa55w0rd";
 
 #[tokio::test]
-async fn a_basic_password_is_seen_by_its_registry_alone() {
+async fn a_basic_password_is_sent_to_its_registry_only() {
     let access = Access::Basic { user: USER.to_owned(), password: PASSWORD.to_owned() };
     is_seen_by_its_registry_alone(access).await;
 }
 
 #[tokio::test]
-async fn a_token_and_its_password_are_seen_by_their_registry_alone() {
+async fn a_token_and_its_password_are_sent_to_their_registry_only() {
     is_seen_by_its_registry_alone(private()).await;
 }
 
-/// Pullgate has no credentials here: it refuses at once, and the node goes to the registry with its own.
+/// Pullgate has no credentials and refuses at once; the node then goes to the registry with its own credentials.
 #[tokio::test]
-async fn a_private_image_is_pulled_past_pullgate_with_the_nodes_own_secret() {
+async fn a_private_image_is_pulled_from_the_registry_itself_with_the_nodes_own_secret() {
     for release in [Release::System, Release::V1_7, Release::V2] {
         let scratch = Scratch::new();
         let registry = Registry::start().await.unwrap();
@@ -60,7 +60,7 @@ async fn a_private_image_is_pulled_past_pullgate_with_the_nodes_own_secret() {
 }
 
 #[tokio::test]
-async fn every_kind_of_credential_is_used_and_survives_failures_at_every_stage_unseen() {
+async fn every_kind_of_credential_is_used_and_no_failure_at_any_stage_shows_it() {
     for kind in KINDS {
         let scratch = Scratch::new();
         let registry = Registry::start().await.unwrap();
@@ -132,7 +132,7 @@ async fn secrets_in_a_configuration_are_not_repeated_by_the_commands_that_read_i
 /// Failures of a registry, its token endpoint or its blob host; most of them repeat what they received.
 fn failures(cdn: &str) -> Vec<Rule> {
     let echo = |status: u16| {
-        move |asked: &loadtest::registry::Ask| {
+        move |asked: &loadtest::registry::Request| {
             let header = asked.header(http::header::AUTHORIZATION).unwrap_or("nothing");
             let told = format!("you said {header} {}", asked.form("refresh_token").unwrap_or_default());
             Answer::oci_error(status, "DENIED", &told).header("x-echo", &told)

@@ -17,7 +17,7 @@ use support::{Containerd, DockerRegistry, HostsDir, Pullgate, Ran, Scratch, Skop
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_pullgate");
 /// A registry name for image names. No name server knows it: only configurations contain its address.
 pub(crate) const REGISTRY: &str = "registry.test";
-/// The repository and tag of every story that needs only one.
+/// The repository and tag of every test that needs only one image.
 pub(crate) const APP: &str = "library/app:1";
 
 /// A configuration without upstreams: listeners on any free port, and a cache in the scratch folder.

@@ -1,6 +1,7 @@
-//! Faults of pullgate's own surroundings: the configuration's files, a refused reload, the log for collectors.
+//! Faults of the configuration, of its files and of a reload, and the log for collectors.
 
-use loadtest::registry::{Access, Registry, Tokens};
+use loadtest::image::Image;
+use loadtest::registry::{Access, Registry, Rule, Tokens};
 use serde_json::Value;
 use support::pullgate::command;
 use support::{Pullgate, Scratch, http};
@@ -8,7 +9,7 @@ use support::{Pullgate, Scratch, http};
 use crate::setup::{BIN, REGISTRY, config, upstream};
 
 #[tokio::test]
-async fn a_refused_reload_stands_on_every_page_until_a_good_file_comes() {
+async fn a_refused_reload_is_shown_on_every_page_until_a_good_file_is_loaded() {
     let scratch = Scratch::new();
     let good = config(&scratch);
     let pullgate = Pullgate::start(BIN, &scratch, &good).await;
@@ -78,4 +79,31 @@ async fn a_check_names_missing_files_and_tries_the_login() {
     scratch.file("password", "right");
     let checked = command(BIN, &["check", "upstream", "--config", file.to_str().unwrap()]).await.ok();
     assert!(checked.contains("login  accepted") && checked.contains("no image was pulled"), "{checked}");
+}
+
+#[tokio::test]
+async fn a_registry_that_failed_the_last_pull_is_shown_as_failing_at_once() {
+    let scratch = Scratch::new();
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("org/app", "1", &Image::with_layers(1, &[100]));
+    let text = config(&scratch) + &upstream("test", REGISTRY, &registry.url());
+    let pullgate = Pullgate::start(BIN, &scratch, &text).await;
+    let path = |tag: &str| format!("/v2/org/app/manifests/{tag}?ns={REGISTRY}");
+    let pull = async |tag: &str| pullgate.get(&path(tag)).send().await.status.as_u16();
+    let page = async || http::get(pullgate.admin(), "/").send().await.text();
+    let seen = async || pullgate.status().await["registries"][0]["last_failure"].clone();
+
+    let fault = registry.fault(Rule::manifest().unavailable(503));
+    assert_eq!(pull("1").await, 503);
+    let (html, failure) = (page().await, seen().await);
+    assert!(html.contains("1 of 1 registries failing"), "{html}");
+    assert!(html.contains("registry_5xx") && html.contains("the fault is theirs"), "{html}");
+    assert_eq!((&failure["class"], &failure["current"]), (&"registry_5xx".into(), &true.into()));
+
+    registry.clear(fault);
+    assert_eq!(pull("1").await, 200);
+    assert_eq!(pull("none").await, 404, "a missing tag is no failure of the registry");
+    let (html, failure) = (page().await, seen().await);
+    assert!(!html.contains("failing"), "{html}");
+    assert_eq!((&failure["class"], &failure["current"]), (&"manifest_unknown".into(), &false.into()));
 }

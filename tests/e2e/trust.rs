@@ -1,8 +1,8 @@
-//! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. No
-//! connection is made to them, no credential is sent, and the refusal names the reason.
+//! Registries that lead to forbidden places: other hosts, metadata services, the machine or the cluster. pullgate
+//! connects to none of them and sends no credential, and the refusal names the reason.
 //!
-//! The tests of addresses run in their own network namespace, where the forbidden addresses exist and have listeners:
-//! a connection to one would be seen.
+//! The tests of addresses run in their own network namespace. There the forbidden addresses have listeners, which would
+//! notice a connection.
 
 #![allow(clippy::disallowed_methods, reason = "listeners at forbidden addresses are part of the test")]
 
@@ -42,8 +42,7 @@ async fn own_network(name: &str) -> bool {
     true
 }
 
-/// A name server with a list of answers: each query for a name gets the next answer of its list; the last answer
-/// stays.
+/// A name server with a list of answers per name. Each query for a name gets the next answer; the last answer repeats.
 async fn name_server(names: &[(&str, &[&str])]) {
     let socket = UdpSocket::bind("127.0.0.53:53").await.unwrap();
     let names: Vec<(String, Vec<IpAddr>)> = names
@@ -229,7 +228,7 @@ async fn redirects_that_lead_astray_are_not_followed() {
     story.traps.are_empty("redirects");
 }
 
-/// A name that changes its address is checked each time, by the address that would be dialled.
+/// At each connection, pullgate checks the address to which the name resolves now.
 #[tokio::test]
 async fn a_name_that_resolves_differently_the_second_time_leads_nowhere() {
     if own_network("trust::a_name_that_resolves_differently_the_second_time_leads_nowhere").await {
@@ -312,7 +311,7 @@ async fn a_private_registry_works_once_it_is_allowed() {
 
 /// Invalid answers: too large, or HTML pages instead of documents.
 #[tokio::test]
-async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
+async fn token_answers_of_ten_megabytes_and_html_pages_are_refused() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let image = Image::with_layers(93, &[1000]);
@@ -372,7 +371,7 @@ async fn token_answers_of_ten_megabytes_and_pages_for_documents_are_refused() {
 
 /// The URLs in a manifest for its layers are not used.
 #[tokio::test]
-async fn the_urls_of_a_foreign_layer_are_never_asked() {
+async fn the_urls_of_a_foreign_layer_are_not_used() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let pullgate = crate::setup::pullgate(&scratch, &registry.url()).await;

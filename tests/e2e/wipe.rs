@@ -61,7 +61,7 @@ impl World {
         assert!(answers.outcomes().iter().all(|outcome| *outcome == "hit"), "{answers:?}");
     }
 
-    async fn founded_anew(&self) {
+    async fn lock_and_socket_are_there_again(&self) {
         wait_until("the lock and the socket to be there again", LIMIT, || async {
             let [lock, socket] = ["lock", "control.sock"].map(|name| self.folder().join(name));
             (lock.exists() && socket.exists()).then_some(())
@@ -94,7 +94,7 @@ fn wipe(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_wiped_folder_is_a_cold_cache_that_the_running_instance_still_holds() {
+async fn after_a_wipe_the_cache_is_cold_and_the_instance_still_holds_the_folder() {
     let ways: [(_, fn(&Path)); 3] = [
         ("all that is in it", wipe),
         ("the folder itself", |folder| fs::remove_dir_all(folder).unwrap()),
@@ -107,7 +107,7 @@ async fn a_wiped_folder_is_a_cold_cache_that_the_running_instance_still_holds() 
 
         wipe(&world.folder());
         pull_by_hand(&world.pullgate, &world.image).await;
-        world.founded_anew().await;
+        world.lock_and_socket_are_there_again().await;
         let second = world.second().await;
         assert_eq!(second.code(), Some(2), "{what}: {second}");
         assert!(second.stderr().contains(&format!("process {} ", world.pullgate.id())), "{what}: {second}");
@@ -135,7 +135,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
     pull_by_hand(&world.pullgate, &world.image).await;
 
     wipe(&world.folder());
-    // No request is made here: pullgate finds out by itself.
+    // Pullgate must notice the wipe without a request.
     wait_until("the wiped content to be forgotten", LIMIT, || async {
         (world.objects().await == 0.0).then_some(())
     })
@@ -143,7 +143,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
     let manifest = format!("/v2/library/app/manifests/1?ns={REGISTRY}");
     let asked = world.pullgate.get(&manifest).send().await;
     assert_eq!((asked.status.as_u16(), asked.header("x-pullgate-class")), (503, Some("connect_refused")));
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     assert!(world.cache(&["ls"]).await.ok().starts_with("no images in "));
     let told = world.cache(&["explain", &world.image.manifest.digest]).await;
     assert_eq!(told.code(), Some(3), "{told}");
@@ -156,7 +156,7 @@ async fn nothing_of_a_wiped_folder_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_layer_on_its_way_while_the_folder_is_wiped_arrives_whole_and_is_kept_the_next_time() {
+async fn a_layer_that_is_sent_during_a_wipe_arrives_whole_and_is_stored_the_next_time() {
     let world = World::start().await;
     let layer = world.image.largest_layer();
     let gate = Gate::new();
@@ -166,7 +166,7 @@ async fn a_layer_on_its_way_while_the_folder_is_wiped_arrives_whole_and_is_kept_
     let begin = reading.read(1 << 20).await;
 
     wipe(&world.folder());
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     gate.open();
     let rest = reading.rest().await;
     assert_eq!(rest.end, End::Closed);
@@ -178,7 +178,7 @@ async fn a_layer_on_its_way_while_the_folder_is_wiped_arrives_whole_and_is_kept_
 }
 
 #[tokio::test]
-async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until_that_is_gone() {
+async fn an_instance_that_loses_its_wiped_folder_stores_nothing_until_the_other_instance_has_ended() {
     let world = World::start().await;
     world.pull_until_kept().await;
 
@@ -203,7 +203,7 @@ async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until
     assert!(world.cache(&["ls"]).await.ok().starts_with("no images in "));
 
     other.stop().await;
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     world.pull_until_kept().await;
     world.pull_from_cache().await;
     assert_eq!(world.pullgate.readiness().await.text(), "ready\n");
@@ -211,7 +211,7 @@ async fn an_instance_that_loses_its_wiped_folder_to_another_stores_nothing_until
 }
 
 #[tokio::test]
-async fn wiped_again_and_again_under_load_no_client_has_a_wrong_byte_and_no_file_a_wrong_name() {
+async fn repeated_wipes_under_load_give_no_client_a_wrong_byte_and_no_file_a_wrong_name() {
     let world = World::start().await;
     let images: Vec<_> = (60..66).map(|seed| Image::with_layers(seed, &[300_000, 5_000])).collect();
     for (at, image) in images.iter().enumerate() {
@@ -246,7 +246,7 @@ async fn wiped_again_and_again_under_load_no_client_has_a_wrong_byte_and_no_file
         },
     );
 
-    world.founded_anew().await;
+    world.lock_and_socket_are_there_again().await;
     world.pull_until_kept().await;
     world.pull_from_cache().await;
     let blobs = files_below(&folder.join("v1/blobs/sha256"));

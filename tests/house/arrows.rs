@@ -25,7 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Libraries that only some packages may use: protocols and libraries that would blur a boundary elsewhere.
+/// External libraries, each with the only packages that may use it. A use elsewhere would break a boundary between
+/// packages.
 const RESERVED: &[(&str, &[&str])] = &[
     ("metrics", &["prober", "proxy", "pullgate"]),
     ("clap", &["bench", "pullgate"]),
@@ -43,7 +44,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn packages_depend_only_where_the_arrows_point() {
+fn packages_depend_only_along_the_arrows() {
     let allowed: BTreeMap<&str, BTreeSet<&str>> =
         ARROWS.iter().map(|(name, arrows)| (*name, arrows.iter().copied().collect())).collect();
     for Package { name: package, dependencies, .. } in packages() {
@@ -57,7 +58,7 @@ fn packages_depend_only_where_the_arrows_point() {
 }
 
 #[test]
-fn libraries_that_mark_a_boundary_stay_behind_it() {
+fn reserved_libraries_are_used_only_by_their_packages() {
     for Package { name: package, dependencies, .. } in packages() {
         for (library, homes) in RESERVED {
             let used = dependencies.contains(*library);
@@ -67,7 +68,7 @@ fn libraries_that_mark_a_boundary_stay_behind_it() {
 }
 
 #[test]
-fn unsafe_code_is_forbidden_but_in_the_crate_that_maps_files() {
+fn unsafe_code_is_forbidden_except_in_the_crate_that_maps_files() {
     for package in packages() {
         let text = std::fs::read_to_string(&package.manifest).expect("every package has a manifest");
         let workspace_lints = text.contains("[lints]\nworkspace = true");

@@ -1,4 +1,4 @@
-//! Checks that folders are small enough to be read as a table of contents, and that every file has a module doc.
+//! Checks that no folder has too many files, and that every file has a module doc.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ const FILES_MAX: usize = 15;
 const REASON: &str = "lie beside each other because";
 
 #[test]
-fn no_folder_has_more_files_than_a_reader_can_take_in() {
+fn no_folder_has_too_many_files() {
     let mut folders: BTreeMap<PathBuf, usize> = BTreeMap::new();
     for file in sources() {
         *folders.entry(file.parent().expect("a folder").to_owned()).or_default() += 1;

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 /// One package of the workspace.
 pub(crate) struct Package {
-    /// Its name.
+    /// The package's name.
     pub(crate) name: String,
-    /// Its `Cargo.toml`.
+    /// The path of its `Cargo.toml`.
     pub(crate) manifest: PathBuf,
     /// The crate roots of its library and binaries.
     pub(crate) roots: Vec<PathBuf>,

@@ -1,8 +1,7 @@
-//! From a broken upstream to a page: the real binary, a real Prometheus and Alertmanager, the shipped rules and dashboard.
+//! From a broken upstream to a notification: the real binary, a real Prometheus and Alertmanager, the shipped rules and dashboard.
 //!
-//! [`trouble`] is the world of every test here: one pullgate in front of registries that each misbehave in one way.
-//! `alerts` and `dashboard` check what Prometheus makes of it; `scrape` and `page` check what the binary itself
-//! shows.
+//! [`trouble`] is the setup of every test: one pullgate in front of registries that each have one fault. `alerts` and
+//! `dashboard` check the results in Prometheus; `scrape` and `page` check the metrics and the status page of the binary.
 
 #![allow(clippy::unwrap_used)]
 

@@ -91,7 +91,7 @@ fn may_be(label: &str, value: &str, series: &str) -> bool {
         "endpoint" => value.starts_with("127.0.0.1:"),
         // The source that the misbehaving registry names; empty where it names none.
         "source" => ["192.0.2.7", ""].contains(&value),
-        "reason" => value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+        "operation" | "reason" => value.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
         "errno" => value == "other" || value.bytes().all(|byte| byte.is_ascii_uppercase()),
         "version" => value == env!("CARGO_PKG_VERSION"),
         "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
@@ -114,20 +114,24 @@ fn family(series: &str) -> &str {
     stripped.unwrap_or(series)
 }
 
-/// The possible ends of requests and pulls; a pull may also end with the challenge that the node then answers.
+/// The outcomes of requests and pulls. A pull may also end with the challenge, which the node then answers.
 const OUTCOMES: &[&str] = &["hit", "joined", "miss", "stale", "absent", "abandoned", "refused", "failed"];
 
 const LABELS: &[(&str, &str)] = &[
     ("pullgate_build_info", "version"),
     ("pullgate_cache_bytes", "kind"),
     ("pullgate_cache_checks_total", "reason"),
+    ("pullgate_cache_disk_slow", ""),
     ("pullgate_cache_errors_total", "errno"),
     ("pullgate_cache_evictions_total", "reason"),
+    ("pullgate_cache_file_system_bytes", ""),
     ("pullgate_cache_limit_bytes", ""),
     ("pullgate_cache_objects", "kind"),
     ("pullgate_cache_quarantined_total", "reason"),
     ("pullgate_cache_scrub_progress_ratio", ""),
     ("pullgate_cache_scrub_rounds_total", ""),
+    ("pullgate_cache_slow_operations_total", "operation"),
+    ("pullgate_cache_storing_stopped", "reason"),
     ("pullgate_config_last_reload_success", ""),
     ("pullgate_layer_throughput_bytes_per_second", "registry side"),
     ("pullgate_probe_last_timestamp_seconds", "registry"),

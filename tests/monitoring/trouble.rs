@@ -7,7 +7,7 @@ use loadtest::registry::{Access, Greeting, Quota, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
 use support::{Pullgate, Scratch, http};
 
-/// The test world. Fields are dropped in order: daemons before the folder that they write to.
+/// The setup of the tests. Fields are dropped in order: daemons before the folder to which they write.
 pub(crate) struct Trouble {
     pub(crate) pullgate: Pullgate,
     /// A registry that works until a test stops it.
@@ -106,8 +106,8 @@ impl Trouble {
         assert!(answer.status.is_success() && answer.is_whole(), "{:?}", answer.status);
     }
 
-    /// Waits until every fault is active and was noticed: an image is cached, its registry is down and its tag served
-    /// stale; every registry was probed, and some probes name the cause why pulls fail.
+    /// Waits until pullgate has noticed every fault. Then an image is cached, its registry is down and its tag is served
+    /// stale; every registry was probed, and the probes of faulty registries name the cause.
     pub(crate) async fn unfold(&self) {
         assert_eq!(self.pull(DOWN).await, 200);
         self.down.stop().await;

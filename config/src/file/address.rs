@@ -1,4 +1,4 @@
-//! Addresses: where to listen, where to ask, where hosts may resolve to.
+//! Addresses: to listen on, of endpoints, and the ranges that hosts may resolve to.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,7 +9,7 @@ use url::Url;
 use super::advice;
 use super::read::{Node, Reader, Value};
 
-/// Public addresses, or a range.
+/// A value of `addresses`: `public`, or a range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum AddressRange {
     /// Globally reachable addresses.
@@ -78,7 +78,7 @@ impl Value for Url {
     }
 }
 
-/// The fault of an endpoint's address, with what to write instead.
+/// The fault of an endpoint's address: a message, and the text to write instead if it is known.
 fn fault(url: &Url) -> Option<(String, Option<String>)> {
     if !url.username().is_empty() || url.password().is_some() {
         let message = "the address holds a user name or password".to_owned();

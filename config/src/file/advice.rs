@@ -1,8 +1,8 @@
-//! Advice on what to write instead: the nearest known name, the section a key belongs to, the place for secrets.
+//! Advice for messages: the most similar known name, the section that a key belongs to, the place for secrets.
 
 use super::key::{Key, Shape};
 
-/// Advice on a key that is not known in its section.
+/// Advice for a key that is unknown in its section.
 pub(crate) fn for_unknown_key(name: &str, known: &[&str], document: &[Key]) -> Option<String> {
     if names_secret(name) {
         return Some(SECRETS_IN_FILES.to_owned());
@@ -13,7 +13,7 @@ pub(crate) fn for_unknown_key(name: &str, known: &[&str], document: &[Key]) -> O
     section_of(name, "", document).map(|section| format!("`{name}` belongs in {section}"))
 }
 
-/// The candidate most like `name`, if any is like it at all.
+/// The candidate most similar to `name`; `None` if no candidate is similar enough.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase().replace('-', "_");
     candidates
@@ -23,12 +23,12 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         .map(|(_, candidate)| candidate)
 }
 
-/// True if this is a key somewhere in the document.
+/// True if this is a key of any section and does not hold a secret.
 pub(crate) fn is_known_key(name: &str, document: &[Key]) -> bool {
     section_of(name, "", document).is_some() && !names_secret(name)
 }
 
-/// A name under which people put a secret itself.
+/// True for a name under which users often write the secret itself.
 fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["password", "passwd", "pass", "token", "secret", "auth", "identitytoken", "api_key"]
@@ -46,10 +46,10 @@ fn section_of(name: &str, header: &str, keys: &[Key]) -> Option<String> {
     })
 }
 
-/// Said wherever a secret stands in the configuration.
+/// The advice for every secret that is found in the configuration.
 pub(crate) const SECRETS_IN_FILES: &str = "secrets stand in files of their own: write `password_file = \"/path\"` (or `docker_config`, or `helper`), \
      and take the secret out of this file";
-/// Jaro-Winkler likeness above which a name is taken for a slip.
+/// Jaro-Winkler similarity above which a name is taken for a typing error.
 const LIKE: f64 = 0.82;
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     use crate::file::read::Value;
 
     #[test]
-    fn slips_are_corrected_and_strangers_are_not() {
+    fn typing_errors_are_corrected_and_unrelated_names_are_not() {
         let known = ["listen", "tls", "header_deadline", "drain", "max_connections", "cache"];
         for (slip, meant) in [
             ("lisen", "listen"),
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_section_is_sent_there() {
+    fn the_advice_for_a_key_of_another_section_names_that_section() {
         assert_eq!(
             for_unknown_key("lock_wait", &["listen"], Root::KEYS).as_deref(),
             Some("`lock_wait` belongs in [proxy.cache]")

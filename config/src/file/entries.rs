@@ -7,7 +7,7 @@ use super::lists::{Item, read_list};
 use super::raw::{Endpoint, Target};
 use super::read::{Node, Reader, Value};
 
-/// An address alone, or a table.
+/// Each entry is an address, or a table.
 impl Value for Vec<Endpoint> {
     const KIND: &'static str = "list of addresses or of tables";
     const KEYS: &'static [Key] = Endpoint::KEYS;

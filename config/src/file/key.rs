@@ -1,4 +1,4 @@
-//! The description of a key: the one source of the reader's messages, the reference page and the example.
+//! The description of a key. The reader's messages, the reference page and the example all use it.
 
 use std::ops::Range;
 
@@ -15,32 +15,32 @@ pub(crate) enum Shape {
     List,
 }
 
-/// One key: the source of the reader's messages, the reference page and the example.
+/// The description of one key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
-    /// As it is written.
+    /// The name, as written in the file.
     pub(crate) name: &'static str,
-    /// Its meaning, as the reference page prints it.
+    /// The meaning, as printed on the reference page.
     pub(crate) doc: &'static str,
-    /// The kind of its value.
+    /// The kind of the value.
     pub(crate) kind: &'static str,
-    /// TOML text of its default.
+    /// TOML text of the default; `None` if the key has none.
     pub(crate) default: Option<&'static str>,
     /// Smallest and largest value.
     pub(crate) within: Option<(&'static str, &'static str)>,
     /// TOML text of an example.
     pub(crate) example: Option<&'static str>,
-    /// Keys below.
+    /// The keys below this one, if it is a section.
     pub(crate) keys: &'static [Self],
     /// The form in which the keys below are written.
     pub(crate) shape: Shape,
 }
 
-/// A value and whether the file says it.
+/// A value, and its place if the file sets it.
 #[derive(Clone, Debug)]
 pub(crate) struct Field<T> {
     /// The value, or its default.
     pub(crate) value: T,
-    /// The place of the value in the file.
+    /// The place of the value in the file; `None` if the value is the default.
     pub(crate) span: Option<Range<usize>>,
 }

@@ -1,4 +1,4 @@
-//! Lists, sections by id, and what may be left out.
+//! Lists, sections by id, and optional values.
 
 use oci::ImageName;
 use oci::RepositoryPattern;
@@ -12,7 +12,7 @@ use super::values::{Argument, Host};
 #[derive(Clone, Debug)]
 pub(crate) struct Table<T>(pub(crate) Vec<(Field<String>, T)>);
 
-/// Marks the lists whose entries are read one by one, each by its own type.
+/// The type of an entry of a list. Entries are read one by one.
 pub(super) trait Item: Value {
     const LIST: &'static str;
     const LIST_SHAPE: Shape = Shape::Inline;
@@ -109,11 +109,11 @@ where
 {
     let Some(items) = node.get_ref().as_array() else { return reader.wrong_type(node) };
     let read = |(at, item): (usize, &Node<'_>)| reader.below(&at.to_string(), |reader| read(item, reader));
-    // A list with a bad entry is not used, but every entry is looked at.
+    // Reads every entry, so that all problems are found; a list with a bad entry is not used.
     items.iter().enumerate().map(read).collect::<Vec<_>>().into_iter().collect()
 }
 
-/// Ids become labels and parts of paths in messages.
+/// True if `text` is a valid id: ids are used as labels and as parts of key paths in messages.
 fn is_id(text: &str) -> bool {
     let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(good)

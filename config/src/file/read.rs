@@ -1,5 +1,5 @@
-//! A small typed reader of a parsed TOML document. Where serde stops at the first problem, this one goes on, so that
-//! all problems of a file are told in one run.
+//! A small typed reader of a parsed TOML document. Unlike serde, it does not stop at the first problem, so that one run
+//! reports all problems of a file.
 
 use std::ops::Range;
 
@@ -13,16 +13,16 @@ use crate::report::Problem;
 /// A value of the document, with its place.
 pub(crate) type Node<'a> = Spanned<DeValue<'a>>;
 
-/// A type the file may hold.
+/// A type of value in the file.
 pub(crate) trait Value: Sized {
-    /// Its name in messages and in the reference, such as `duration`.
+    /// The name of the type in messages and in the reference, such as `duration`.
     const KIND: &'static str;
-    /// Its keys, when it is a section.
+    /// The keys, if the type is a section.
     const KEYS: &'static [Key] = &[];
-    /// The form of its header: once, by name, or as a list.
+    /// The form in which the section is written.
     const SHAPE: Shape = Shape::Inline;
 
-    /// Reads it; on a fault, adds a problem to the reader and returns `None`.
+    /// Reads a value. If it is wrong, adds a problem to the reader and returns `None`.
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self>;
 
     /// The value of a key that is not in the file and has no default.
@@ -36,16 +36,16 @@ pub(crate) trait Value: Sized {
     }
 }
 
-/// The findings of a reading besides values: problems, secrets to hide, and the place of each key.
+/// Collects what is found besides the values: problems, secrets to hide, and the place of each key.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    /// The keys of the whole document, for advice on a key that stands in the wrong section.
+    /// The keys of the whole document, for advice on a key in the wrong section.
     document: &'static [Key],
     /// Problems so far.
     pub(crate) problems: Vec<Problem>,
     /// Places that must never be shown.
     pub(crate) masks: Vec<Range<usize>>,
-    /// Path of every key the file says, and its place.
+    /// Path of every key that the file sets, and its place.
     pub(crate) written: Vec<(String, Range<usize>)>,
     path: Vec<String>,
 }
@@ -56,12 +56,12 @@ impl Reader {
         Self { document, ..Self::default() }
     }
 
-    /// Dotted path of the value being read.
+    /// Dotted path of the value that is being read.
     pub(crate) fn path(&self) -> String {
         self.path.join(".")
     }
 
-    /// Reads something below the present place.
+    /// Reads the value `name` below the current path.
     pub(crate) fn below<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         self.path.push(name.to_owned());
         let value = read(self);
@@ -69,15 +69,15 @@ impl Reader {
         value
     }
 
-    /// Notes a problem at a value.
+    /// Adds a problem at a value.
     pub(crate) fn problem(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Problem {
         self.problems.push(Problem::new(span, self.path(), message));
         self.problems.last_mut().expect("invariant: just pushed")
     }
 
-    /// A value of another type than its key takes.
+    /// Adds a problem for a value of the wrong type, and returns `None`.
     pub(crate) fn wrong_type<T: Value>(&mut self, node: &Node<'_>) -> Option<T> {
-        // A text in the place of a section may be anything, `user:password` included.
+        // A text in place of a section is masked, because it may be a secret such as `user:password`.
         self.masks.extend((!T::KEYS.is_empty()).then(|| node.span()));
         let message = format!("`{}` is {}", self.path(), article(node.get_ref().type_str()));
         self.problem(node.span(), message).expected = T::KIND.to_owned();
@@ -102,7 +102,7 @@ impl Reader {
         Some(table)
     }
 
-    /// One key of a section: as written, else its default.
+    /// The value of one key of a section: from the file, else the default.
     pub(crate) fn field<T: Value>(
         &mut self,
         table: Option<&DeTable<'_>>,
@@ -141,8 +141,8 @@ impl Reader {
         }
     }
 
-    /// Hides the value of an unknown key. A table that a header opens has the header's own span: there the names stay,
-    /// so that the message can be read, and every value below is hidden.
+    /// Hides the value of an unknown key. The span of a table that begins with a header covers its names, too. For such
+    /// a table only the values below are hidden, so that the message can still be read.
     fn mask_unknown(&mut self, name: &Range<usize>, value: &Node<'_>) {
         let span = value.span();
         let opened_by_header = span.start <= name.start && name.end <= span.end;
@@ -175,7 +175,7 @@ impl Reader {
     }
 }
 
-/// The type's value for a key that is not in the file.
+/// The value of a key that is not in the file: its default, else the absent value of its type.
 fn default<T: Value>(key: &Key) -> T {
     let Some(text) = key.default else {
         return T::absent().expect("invariant: a key without default may be absent");
@@ -184,7 +184,7 @@ fn default<T: Value>(key: &Key) -> T {
     T::read(&node, &mut Reader::default()).expect("invariant: defaults are valid")
 }
 
-/// A kind without its examples.
+/// The name of a kind without its examples.
 pub(crate) fn short(kind: &str) -> &str {
     kind.split(',').next().unwrap_or(kind)
 }

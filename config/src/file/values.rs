@@ -1,5 +1,5 @@
-//! The kinds of value a file may hold, each parsed into a type that cannot be wrong. Addresses are in `address`, lists
-//! and tables in `lists`.
+//! The kinds of value in a file, each parsed into a type that holds only valid values. Addresses are in `address`,
+//! lists and tables in `lists`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,11 +21,22 @@ use oci::Platform;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByteSize(pub(crate) u64);
 
+/// When the admin endpoint shows the names of images, clients and nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// Only at a loopback address.
+    Auto,
+    /// Always.
+    Shown,
+    /// Never.
+    Hidden,
+}
+
 /// A repository prefix, ending in `/`.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix(pub(crate) String);
 
-/// A host pattern that was checked.
+/// A valid host pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Host(pub(crate) HostPattern);
 
@@ -41,7 +52,7 @@ pub(crate) struct ProgramName(pub(crate) PathBuf);
 #[derive(Clone, Debug)]
 pub(crate) struct Argument(pub(crate) String);
 
-/// Variables of an environment, by name. Values may be secret.
+/// Environment variables: names and values. Values may be secret.
 #[derive(Clone)]
 pub(crate) struct Variables(pub(crate) Vec<(String, String)>);
 
@@ -49,7 +60,7 @@ pub(crate) struct Variables(pub(crate) Vec<(String, String)>);
 #[derive(Clone, Debug)]
 pub(crate) struct UserName(pub(crate) String);
 
-/// Implements [`Value`] for types written as a string: kind, and a function from text to value.
+/// Implements [`Value`] for types written as a string, from the kind and a function from text to value.
 macro_rules! text_value {
     ($type:ty, $kind:literal, $parse:expr) => {
         impl Value for $type {
@@ -73,7 +84,7 @@ macro_rules! text_value {
 }
 
 text_value!(PathBuf, "path of a file or folder", |text| {
-    // An address, or a pasted document, is no path, and may hold a secret.
+    // Refuses an address or a pasted document: it is not a path, and may hold a secret.
     let good = !text.is_empty() && !text.contains("://") && !text.contains(['{', '\n', '\0']);
     good.then(|| text.into())
 });
@@ -89,7 +100,7 @@ text_value!(HelperName, "name of a docker credential helper, such as ecr-login",
     is_helper_name(text).then(|| Self(text.to_owned()))
 });
 text_value!(ProgramName, "program, such as ecr-credential-provider or /usr/libexec/provider", |text| {
-    // A relative path is refused: no folder is the obvious base of it.
+    // Refuses a relative path, because it is not clear which folder it would begin at.
     let good = if text.starts_with('/') { !text.ends_with('/') } else { is_helper_name(text) };
     (good && !text.contains('\0')).then(|| Self(text.into()))
 });
@@ -215,6 +226,18 @@ impl Value for Reserve {
     }
 }
 
+impl Value for Names {
+    const KIND: &'static str = "\"auto\", true or false";
+
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        match node.get_ref().as_bool() {
+            Some(true) => Some(Self::Shown),
+            Some(false) => Some(Self::Hidden),
+            None => one_of(node, reader, [Self::Auto], |_| "auto"),
+        }
+    }
+}
+
 impl Value for OnExhausted {
     const KIND: &'static str = "\"release\" or \"hold\"";
 
@@ -261,7 +284,7 @@ fn one_of<T: Value + Copy, const N: usize>(
     value
 }
 
-/// A size that was written as a number: in bytes, if it is one that a cache may have, else in GiB.
+/// The advice for a size without a unit: it is taken as bytes if it is at least [`LEAST_BYTES`], else as GiB.
 fn size_in_units(number: &str) -> String {
     match number.parse() {
         Ok(bytes) if bytes >= LEAST_BYTES => units::show_bytes(bytes),
@@ -269,7 +292,7 @@ fn size_in_units(number: &str) -> String {
     }
 }
 
-/// The host of an address that stands where a host belongs.
+/// The advice for an address in place of a host: its host and port.
 fn host_help(text: &str) -> Option<String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -277,10 +300,10 @@ fn host_help(text: &str) -> Option<String> {
     Some(format!("write \"{host}\"; an address goes into `endpoints`"))
 }
 
-/// A number from here on is taken for bytes, below for GiB.
+/// Numbers without a unit from this value on are taken as bytes, smaller numbers as GiB.
 const LEAST_BYTES: u64 = 1 << 20;
 
-/// True where a user may have put `user:password`, or `user:password@host`, where a name belongs.
+/// True if `text` may hold `user:password` or `user:password@host` in place of a name.
 fn may_hold_secret(kind: &str, text: &str) -> bool {
     kind == "user name" || kind.starts_with("path") || (text.contains('@') && !text.contains("@sha"))
 }

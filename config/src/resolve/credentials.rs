@@ -1,4 +1,4 @@
-//! Credentials: exactly one source.
+//! Resolves credentials, which must have exactly one source.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::file::raw;
 use crate::model::{Credentials, Helper, Provider};
 
 impl Resolver<'_> {
-    /// Exactly one source.
+    /// The credentials of a section; a problem unless it names exactly one source.
     pub(super) fn credentials(
         &mut self,
         raw: raw::Credentials,
@@ -65,7 +65,7 @@ impl Resolver<'_> {
         None
     }
 
-    /// Tells a problem of the whole, unless a problem inside it was told already.
+    /// Adds a problem for the whole section, unless a problem inside it was already reported.
     fn source_problem(&mut self, span: Option<Range<usize>>, message: &str, help: &str) {
         if !self.has_problem_within(span.as_ref()) {
             let expected = "one of `docker_config`, `username` with `password_file`, `helper`, `provider`";
@@ -74,7 +74,7 @@ impl Resolver<'_> {
     }
 }
 
-/// True if a key is set that only a provider takes.
+/// True if a key is set that is only for a provider.
 fn is_for_provider(raw: &raw::Credentials) -> bool {
     raw.args.span.is_some() || raw.env.span.is_some() || raw.default_lifetime.span.is_some()
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 use super::resolver::Resolver;
 use crate::file::raw;
 use crate::file::read::Reader;
-use crate::file::values::ByteSize;
-use crate::model::{Admin, Cache, Config, Prober, Proxy, Records, Target, Tls, Upstream};
+use crate::file::values::{ByteSize, Names};
+use crate::model::{Admin, Cache, Config, Log, Prober, Proxy, Records, Target, Tls, Upstream};
 use crate::paths::cache_dir;
 
-/// Resolves a file that was read. Problems go to the reader; with any there, the result is of no use.
+/// Resolves the values of a file. Problems are added to the reader; if there are any, the result must not be used.
 pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Config {
     let mut resolver = Resolver { folder, reader };
     let upstreams = resolver.below("upstreams", |resolver| {
@@ -22,7 +22,8 @@ pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Co
     let admin = resolver.below("admin", |resolver| resolver.admin(&root.admin.value, &proxy));
     let records = resolver.below("records", |resolver| resolver.records(root.records.value, &proxy.cache));
     let prober = resolver.below("prober", |resolver| resolver.prober(root.prober.value, &upstreams));
-    Config { proxy, admin, builtin_upstreams: root.builtin_upstreams.value, upstreams, records, prober }
+    let log = Log { names: root.log.value.names.value };
+    Config { proxy, admin, log, builtin_upstreams: root.builtin_upstreams.value, upstreams, records, prober }
 }
 
 impl Resolver<'_> {
@@ -68,7 +69,12 @@ impl Resolver<'_> {
             let message = "`admin.listen` and `proxy.listen` are the same";
             self.problem(raw.listen.span.clone(), message, "an address of its own", help);
         }
-        Admin { listen }
+        let names = match raw.names.value {
+            Names::Auto => listen.ip().is_loopback(),
+            Names::Shown => true,
+            Names::Hidden => false,
+        };
+        Admin { listen, names }
     }
 
     fn records(&self, raw: raw::Records, cache: &Cache) -> Records {
@@ -124,7 +130,7 @@ impl Resolver<'_> {
 /// The name of the record file in the cache folder. The store of cached content takes no file of this name for its own.
 const RECORDS_FILE: &str = "records.db";
 
-/// The reader keeps it within its bounds.
+/// Converts the rate, which the reader has already limited to its bounds.
 fn rate(number: u64) -> NonZeroU32 {
     u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX)
 }

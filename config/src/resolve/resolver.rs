@@ -1,11 +1,11 @@
-//! The helper that all sections are resolved with.
+//! The helper that resolves all sections.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::file::read::Reader;
 
-/// Resolves values at the reader's present place; relative paths begin at `folder`.
+/// Resolves values at the reader's current path; relative paths begin at `folder`.
 pub(super) struct Resolver<'a> {
     pub(super) folder: &'a Path,
     pub(super) reader: &'a mut Reader,
@@ -29,12 +29,12 @@ impl Resolver<'_> {
         problem.help = Some(help.into());
     }
 
-    /// Relative paths begin where the file is.
+    /// Resolves a relative path, which begins at the folder of the file.
     pub(super) fn path(&self, path: PathBuf) -> PathBuf {
         self.folder.join(path)
     }
 
-    /// True if a problem was told that lies within `span`: then the whole is not blamed too.
+    /// True if a problem inside `span` was already reported, so that the whole section needs no further problem.
     pub(super) fn has_problem_within(&self, span: Option<&Range<usize>>) -> bool {
         span.is_some_and(|span| self.reader.problems.iter().any(|problem| problem.lies_within(span)))
     }

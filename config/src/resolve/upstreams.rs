@@ -1,4 +1,4 @@
-//! Upstreams: sections of the file, the built-in registries, and the rules that span their keys.
+//! Resolves upstreams: sections of the file, the built-in registries, and the rules that concern several keys.
 
 use std::ops::Range;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl Resolver<'_> {
         upstreams
     }
 
-    /// A section of the file.
+    /// Resolves a section of the file.
     fn section(&mut self, id: &Field<String>, raw: raw::Upstream) -> Option<Upstream> {
         let namesake = BUILT_IN.iter().find(|known| known.id == id.value);
         let registry = match (&raw.registry.value, namesake) {
@@ -65,7 +65,7 @@ impl Resolver<'_> {
             self.problem(id.span.clone(), &message, "another id", "give the section another name");
         }
         self.access(&raw);
-        self.callers_endpoint(&raw);
+        self.callers_token(&raw);
         Some(self.upstream(&id.value, registry, raw))
     }
 
@@ -88,6 +88,7 @@ impl Resolver<'_> {
             quota_reserve: raw.quota_reserve.value,
             on_exhausted: raw.on_exhausted.value,
             keep_removed: raw.keep_removed.value,
+            complete: raw.complete.value,
             absent_max_age: raw.absent_max_age.value,
             parallel: usize::try_from(raw.parallel.value).unwrap_or(1),
             blob_connections: usize::try_from(raw.blob_connections.value).unwrap_or(1),
@@ -137,17 +138,24 @@ impl Resolver<'_> {
         })
     }
 
-    /// A client's token is for the registry that it was got for: it cannot be shown to a second one.
-    fn callers_endpoint(&mut self, raw: &raw::Upstream) {
+    /// Refuses two settings with `per-client` access: a second endpoint, because a client's token is for one registry and
+    /// must not be sent to another, and `complete`, because nothing is fetched without a client's token.
+    fn callers_token(&mut self, raw: &raw::Upstream) {
         if raw.access.value == Access::PerClient && raw.endpoints.value.len() > 1 {
             let message = "`access = \"per-client\"` takes one endpoint: clients' tokens go to it alone";
             let help = "keep the endpoint whose tokens clients get, or write another access";
             self.problem(raw.endpoints.span.clone(), message, "one endpoint", help);
         }
+        if raw.access.value == Access::PerClient && raw.complete.value {
+            let message =
+                "`complete` fetches without a client, and `access = \"per-client\"` needs a client's token";
+            let help = "take `complete` out, or write another access";
+            self.problem(raw.complete.span.clone(), message, "no `complete`", help);
+        }
     }
 
-    /// Design rule: an account silently opens private images to everybody who reaches the proxy, so the file must say
-    /// that this is meant.
+    /// Requires `access` if there are credentials: they open private images to every client that can connect to the
+    /// proxy, so the file must state that this is intended.
     fn access(&mut self, raw: &raw::Upstream) {
         let at_endpoint = raw.endpoints.value.iter().find_map(|endpoint| endpoint.credentials.span.clone());
         let Some(span) = raw.credentials.span.clone().or(at_endpoint) else {

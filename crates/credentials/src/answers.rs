@@ -1,4 +1,4 @@
-//! The answers of programs, each kept for its lifetime; one run at a time for each turn.
+//! A cache of programs' answers, each kept for its lifetime. For each `turn`, one program runs at a time.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use oci::credential::CredentialError;
 use tokio::time::Instant;
 
-/// An answer, with the place and the time for which it may be kept.
+/// An answer of a program, with its cache key and its lifetime.
 pub(crate) struct Answer<T> {
     /// The answer.
     pub(crate) value: T,
-    /// The place, among those asked for, that the answer holds for.
+    /// The key under which the answer is kept: one of the `places` that were asked for.
     pub(crate) place: String,
     /// The time for which the answer may be kept.
     pub(crate) life: Duration,
 }
 
-/// Answers by place. Not part of the configuration: any two are equal, and `Debug` shows nothing of them.
+/// Answers by place. They are not part of the configuration: all values compare equal, and `Debug` shows no answer.
 pub(crate) struct Answers<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
@@ -32,15 +32,16 @@ struct Kept<T> {
     until: Instant,
 }
 
-/// The holder runs the program; the others wait, and share a failure that came after they began to wait.
+/// The holder of the lock runs the program; the others wait. If the run fails, those that were already waiting get the
+/// same error.
 #[derive(Default)]
 struct Turn {
     running: tokio::sync::Mutex<Option<(Instant, CredentialError)>>,
 }
 
 impl<T: Send + Sync + 'static> Answers<T> {
-    /// The answer kept at the first of `places` that has one, else the result of `run`. Runs of one `turn` follow one
-    /// another, and go on when the asker has left: the next one finds their answer.
+    /// The kept answer of the first of `places` that has one, else the result of `run`. Runs of one `turn` do not
+    /// overlap. A run continues after its caller is dropped, so that the next caller finds its answer.
     pub(crate) async fn get(
         &self,
         places: Vec<String>,
@@ -79,7 +80,7 @@ impl<T: Send + Sync + 'static> Answers<T> {
         }
     }
 
-    /// Drops the answers kept at these places, which a registry refused, unless they are younger than [`YOUNG`].
+    /// Drops the answers at these places, because a registry refused them, unless they are younger than [`YOUNG`].
     pub(crate) fn forget(&self, places: &[String]) {
         let mut state = self.state();
         for place in places {
@@ -141,9 +142,9 @@ impl<T> std::fmt::Debug for Answers<T> {
 
 /// If a registry refuses a younger answer, the program is not run again: it would give the same answer.
 const YOUNG: Duration = Duration::from_secs(5);
-/// The longest use of an answer, however long a lifetime it states.
+/// Longest time for which an answer is kept, even if it states a longer lifetime.
 const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// Most answers kept; beyond it programs run again.
+/// Maximum number of kept answers; further answers are not kept, so their programs run again.
 const KEPT_MAX: usize = 1024;
 
 #[cfg(test)]
@@ -157,7 +158,7 @@ mod tests {
     struct Program(Arc<AtomicUsize>);
 
     impl Program {
-        /// Takes a second; fails when `place` is empty.
+        /// Runs for a second; fails if `place` is empty.
         fn run(
             &self,
             place: &str,
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_run_serves_all_who_ask_until_its_life_ends() {
+    async fn one_run_serves_all_callers_until_its_answer_expires() {
         let (answers, program) = (Answers::default(), Program::default());
         let asks = (0..20).map(|_| answers.get(places(), "turn".into(), program.run("registry", 60)));
         let all = futures_util::future::join_all(asks).await;
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_shared_by_those_who_waited_and_not_kept() {
+    async fn waiting_callers_share_a_failure_and_it_is_not_kept() {
         let (answers, program) = (Answers::<usize>::default(), Program::default());
         let asks = (0..5).map(|_| answers.get(places(), "turn".into(), program.run("", 60)));
         let all = futures_util::future::join_all(asks).await;
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_outlives_who_asked_for_it() {
+    async fn a_run_continues_after_its_caller_is_dropped() {
         let (answers, program) = (Answers::default(), Program::default());
         let patience = Duration::from_millis(100);
         let ask = answers.get(places(), "turn".into(), program.run("image", 60));
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_refused_is_asked_for_anew_but_not_at_once() {
+    async fn a_refused_answer_is_dropped_unless_it_is_young() {
         let (answers, program) = (Answers::default(), Program::default());
         let ask = || answers.get(places(), "turn".into(), program.run("image", 60));
         assert_eq!(*ask().await.unwrap(), 0);

@@ -1,5 +1,5 @@
-//! Docker's `config.json`, as far as it carries credentials; also the `.dockerconfigjson` of a Kubernetes secret, and
-//! the older `.dockercfg`, which is the inner table alone.
+//! The credentials in Docker's `config.json`, in the `.dockerconfigjson` of a Kubernetes secret, and in the older
+//! `.dockercfg`, which is only the inner table.
 //!
 //! `keyring` chooses the entry for an image.
 
@@ -21,14 +21,14 @@ pub(crate) struct DockerConfig(Document);
 pub(crate) enum Found {
     /// The entry itself.
     Credential(Credential),
-    /// A helper that has it.
+    /// The helper that has the credential.
     Helper {
         /// `docker-credential-<name>`.
         name: String,
         /// The registry to ask the helper about.
         host: RegistryHost,
     },
-    /// The registry has entries, but none for this repository: it is asked anonymously, as the kubelet does.
+    /// The registry has entries, but none for this repository: the pull is anonymous, as with the kubelet.
     Anonymous,
 }
 
@@ -48,8 +48,8 @@ impl DockerConfig {
         Ok(Self(document))
     }
 
-    /// The entry for the first of `images` (one image under its several names) that has one: own helper, then the
-    /// nearest entry, then the store of all.
+    /// The entry for one image, which is given under all its names. For each name in turn: its helper in `credHelpers`,
+    /// else the most specific entry in `auths` that has a credential. If no name has one: the common `credsStore`.
     pub(crate) fn find(&self, images: &[Image]) -> Result<Option<Found>, DockerConfigError> {
         for image in images {
             if let Some((_, name)) = keyring::find(pairs(&self.0.cred_helpers), image).next() {
@@ -68,7 +68,7 @@ impl DockerConfig {
         Ok(elsewhere.then_some(Found::Anonymous))
     }
 
-    /// The keys it has entries under, as they may be shown.
+    /// The keys of all entries, without user names and passwords, so that they may be shown.
     pub(crate) fn keys(&self) -> impl Iterator<Item = String> {
         self.0.auths.keys().chain(self.0.cred_helpers.keys()).map(|key| keyring::shown(key))
     }
@@ -82,9 +82,9 @@ pub(crate) enum DockerConfigError {
         "not a docker config.json (line {line}, column {column}); expected {{\"auths\": {{\"<host>\": {{\"auth\": \"...\"}}}}}}"
     )]
     Syntax {
-        /// Counted from 1.
+        /// Line of the error, counted from 1.
         line: usize,
-        /// Counted from 1.
+        /// Column of the error, counted from 1.
         column: usize,
     },
     /// An `auth` that is not base64 of `user:password`.
@@ -93,7 +93,7 @@ pub(crate) enum DockerConfigError {
     /// A user name without a password, or the reverse.
     #[error("the entry {0:?} has a `username` or a `password`, and not both")]
     Half(String),
-    /// A field of another type.
+    /// A field that is not text.
     #[error("{1} in the entry {0:?} is not text")]
     Type(String, &'static str),
     /// An entry that is not a table.
@@ -115,7 +115,7 @@ impl Document {
     }
 }
 
-/// One entry, its fields read by hand: a derived reader's errors would quote them.
+/// One entry. Its fields are read by hand, because the errors of a derived reader would quote them.
 struct Entry<'a> {
     key: &'a str,
     fields: &'a Map<String, Value>,
@@ -127,8 +127,8 @@ impl<'a> Entry<'a> {
         Ok(Self { key, fields })
     }
 
-    /// Docker's order: registry token, identity token, then `auth`, then the two fields. An empty entry points at a
-    /// helper.
+    /// The credential of this entry, in Docker's order: registry token, identity token, `auth`, then `username` and
+    /// `password`. An empty entry means that a helper has the credential.
     fn credential(&self) -> Result<Option<Credential>, DockerConfigError> {
         if let Some(token) = self.text("registrytoken")? {
             return Ok(Some(Credential::RegistryToken(Secret::new(token))));
@@ -157,7 +157,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// `user:password` in base64 of either alphabet, padded or not, perhaps broken into lines.
+/// Decodes `user:password` from base64: either alphabet, with or without padding, with or without line breaks.
 fn decode(auth: &str) -> Option<Credential> {
     let auth: String = auth.split_ascii_whitespace().collect();
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -174,7 +174,7 @@ fn pairs<T>(entries: &BTreeMap<String, T>) -> impl Iterator<Item = (&str, &T)> {
     entries.iter().map(|(key, value)| (key.as_str(), value))
 }
 
-/// True if the key names this host, with any path.
+/// True if the key names this host; its path does not matter.
 fn is_of(key: &str, host: &RegistryHost) -> bool {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
@@ -182,7 +182,7 @@ fn is_of(key: &str, host: &RegistryHost) -> bool {
     keyring::find([(authority, ())], &image).next().is_some()
 }
 
-/// The mark that some editors put before a text in UTF-8.
+/// The byte order mark that some editors write at the start of a UTF-8 file.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[cfg(test)]

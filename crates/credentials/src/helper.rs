@@ -13,7 +13,8 @@ use crate::keyring::Image;
 use crate::process::{Environment, run};
 use crate::program;
 
-/// Asks a helper for the credential of `host`, which is then kept for [`LIFE`]. It is killed after [`TIME_LIMIT`].
+/// Asks a helper for the credential of `host`, and keeps the answer for [`LIFE`]. The helper is killed after
+/// [`TIME_LIMIT`].
 pub(crate) async fn get(
     answers: &Answers<Credential>,
     name: &str,
@@ -33,7 +34,7 @@ pub(crate) async fn get(
     Ok(kept.await?.as_ref().clone())
 }
 
-/// The place where an answer of this helper is kept.
+/// The key under which an answer of this helper is kept.
 fn place(name: &str, host: &RegistryHost) -> String {
     format!("{name} {}", host.as_str())
 }
@@ -44,12 +45,12 @@ pub(crate) fn forget(answers: &Answers<Credential>, name: &str, images: &[Image]
     answers.forget(&places);
 }
 
-/// Looks for the helper's program, and does not run it.
+/// Looks for the helper's program without running it.
 pub(crate) fn find(name: &str) -> Result<(), CredentialError> {
     program::find(Path::new(&format!("docker-credential-{name}"))).map(drop)
 }
 
-/// Helpers inherit our environment: those of desktops find their key stores by it.
+/// Runs the helper with the environment of this process: desktop helpers need it to find their key stores.
 async fn ask(program: &str, server: &str) -> Result<Credential, CredentialError> {
     let failed = |why: &str| {
         CredentialError(format!("{program}: {why}; try it by hand: echo {server} | {program} get"))
@@ -69,7 +70,7 @@ fn read(answer: &Secret) -> Option<Credential> {
     Some(Credential::Basic { username: answer.username, password: secret })
 }
 
-/// Docker stores its Hub login under the address of the first index.
+/// The server name to send to the helper. Docker stores the login of Docker Hub under the address of its first index.
 fn server(host: &RegistryHost) -> &str {
     if host.as_str() == RegistryHost::DOCKER_HUB { "https://index.docker.io/v1/" } else { host.as_str() }
 }
@@ -81,12 +82,12 @@ struct HelperAnswer {
     secret: String,
 }
 
-/// A helper that talks to a cloud needs a second or two; one that asks a person never ends.
+/// Longest run of a helper. A helper that calls a cloud needs a second or two; one that waits for a user never ends.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// The time for which an answer is used. Helpers state no lifetime; a registry that wants Basic would otherwise have
-/// one run for each request.
+/// The time for which an answer is kept. Helpers state no lifetime; without a cache, a registry with Basic
+/// authentication would cause one run for each request.
 const LIFE: Duration = Duration::from_secs(30);
-/// The user name by which helpers say that the secret is an identity token.
+/// The user name in a helper's answer that marks the secret as an identity token.
 const IDENTITY_TOKEN_USER: &str = "<token>";
 
 #[cfg(test)]
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_helper_that_waits_is_given_up() {
+    async fn a_helper_without_an_answer_fails_at_the_time_limit() {
         let _alone = FORKS.lock().await;
         let (_dir, path) = program("exec sleep 600");
         let before = tokio::time::Instant::now();
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_helper_that_is_not_there_is_named() {
+    async fn the_error_for_a_missing_helper_names_it() {
         let _alone = FORKS.lock().await;
         let get = |name: &'static str| async move {
             let host = "ghcr.io".parse().unwrap();

@@ -1,39 +1,39 @@
-//! The choice of a keyring's entry for an image: the rules by which the kubelet reads pull secrets and the answers of
-//! credential providers (kubernetes `pkg/credentialprovider/keyring.go`).
+//! Chooses the entry of a keyring for an image, by the rules that the kubelet uses for pull secrets and for the answers
+//! of credential providers (kubernetes `pkg/credentialprovider/keyring.go`).
 //!
-//! A key is a host, perhaps with a scheme, a port and a path: `registry.example/org`. Its labels may be globs
-//! (`*.example.com`, each label for itself), its path covers all that lies below it. Every spelling of Docker Hub is
-//! `docker.io` here.
+//! A key is a host with an optional scheme, port and path: `registry.example/org`. The labels of the host may be globs,
+//! each matched separately (`*.example.com`). A path covers every repository below it. All names of Docker Hub are read
+//! as `docker.io`.
 
 use std::collections::BTreeMap;
 
 use oci::{Credential, RegistryHost, Repository};
 
-/// The credentials that a provider answered, by the pattern of the images that each is for.
+/// The credentials in a provider's answer, by the image pattern that each is for.
 pub(crate) type Keyring = BTreeMap<String, Credential>;
 
 /// An image, as one registry names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Image {
-    /// The registry, as in image names or as an endpoint is addressed.
+    /// The registry: the host in image names, or the host of an endpoint.
     pub(crate) host: RegistryHost,
-    /// The repository there; empty when only the registry matters.
+    /// The repository at that host; empty if only the registry matters.
     pub(crate) repository: String,
 }
 
-/// A key, read. Orders by precedence: the first that covers an image is the one meant.
+/// A parsed key. Keys are ordered by precedence: the first key that covers an image applies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// Exact hosts come before globs.
+    /// True if the host is a glob. Exact hosts come first.
     glob: bool,
-    /// Longer paths come first.
+    /// The length of the path, in bytes. Longer paths come first.
     breadth: std::cmp::Reverse<usize>,
     host: String,
     port: Option<u16>,
     path: String,
 }
 
-/// The entry meant for `image`, with its key as it is written.
+/// The entries that cover `image`, best first, each with its key as written.
 pub(crate) fn find<'a, T>(
     entries: impl IntoIterator<Item = (&'a str, T)>,
     image: &Image,
@@ -47,7 +47,7 @@ pub(crate) fn find<'a, T>(
     found.into_iter().map(|(_, text, entry)| (text, entry))
 }
 
-/// A key as it may be shown: a user name or password in it is left out.
+/// A key without its user name and password, so that it may be shown.
 pub(crate) fn shown(key: &str) -> String {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let shown: String = rest.rsplit('@').next().unwrap_or_default().chars().take(SHOWN_MAX).collect();
@@ -55,7 +55,7 @@ pub(crate) fn shown(key: &str) -> String {
 }
 
 impl Image {
-    /// `repository` at `host`, which puts `prefix` before it.
+    /// `repository` at `host`, with `prefix` before its name.
     pub(crate) fn at(host: &RegistryHost, prefix: &str, repository: Option<&Repository>) -> Self {
         let repository = repository.map(|name| format!("{prefix}{name}")).unwrap_or_default();
         Self { host: host.clone(), repository }
@@ -72,12 +72,12 @@ impl std::fmt::Display for Image {
 }
 
 impl Key {
-    /// Reads a key; `None` when it names no host.
+    /// Parses a key; `None` if it names no host.
     fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        // The versions of the old registry API stand for the host itself.
+        // A path `v1` or `v2` is the version of the registry API, not part of a repository.
         let path = match path.split_once('/') {
             Some(("v1" | "v2", below)) => below,
             None if matches!(path, "v1" | "v2") => "",
@@ -99,7 +99,7 @@ impl Key {
     }
 }
 
-/// Host in lower case and port, with Docker Hub under one name.
+/// Host in lower case, and port. All names of Docker Hub become `docker.io`.
 fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let authority = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
     if let Ok(known) = authority.parse::<RegistryHost>()
@@ -114,7 +114,7 @@ fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     (!host.is_empty()).then(|| (host.trim_end_matches('.').to_owned(), port))
 }
 
-/// Label by label: `*.example.com` covers `a.example.com`, neither `example.com` nor `a.b.example.com`.
+/// Compares label by label: `*.example.com` covers `a.example.com`, but not `example.com` or `a.b.example.com`.
 fn same_labels(pattern: &str, host: &str) -> bool {
     let (patterns, labels): (Vec<&str>, Vec<&str>) =
         (pattern.split('.').collect(), host.split('.').collect());
@@ -122,7 +122,7 @@ fn same_labels(pattern: &str, host: &str) -> bool {
         && patterns.iter().zip(labels).all(|(pattern, label)| matches(pattern.as_bytes(), label.as_bytes()))
 }
 
-/// A glob of `*` and `?`.
+/// True if `label` matches the glob `pattern`, in which `*` and `?` are special.
 fn matches(pattern: &[u8], label: &[u8]) -> bool {
     match (pattern, label) {
         ([], []) => true,
@@ -133,7 +133,7 @@ fn matches(pattern: &[u8], label: &[u8]) -> bool {
     }
 }
 
-/// Longest part of a key that is shown, in characters.
+/// Longest text of a key that is shown, in characters.
 const SHOWN_MAX: usize = 100;
 
 #[cfg(test)]
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_key_holds_no_password() {
+    fn a_shown_key_holds_no_password() {
         assert_eq!(shown("https://me:canary@host/x"), "host/x");
         assert_eq!(shown(&"a".repeat(300)).len(), SHOWN_MAX);
     }

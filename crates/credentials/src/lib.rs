@@ -1,10 +1,10 @@
-//! The credential of a registry, read from its source whenever a token is needed.
+//! Reads the credential of a registry from its source whenever a token is needed.
 //!
 //! ```text
-//!   Origin ── source ── docker_config ── keyring: which entry is for which image
+//!   Origin ── source ── docker_config ── keyring: chooses the entry for an image
 //!               │
 //!               └── helper, provider ── process: programs, run under a time limit
-//!                        └── answers: what they said, kept for its lifetime
+//!                        └── answers: keeps each answer for its lifetime
 //! ```
 //!
 //! An [`Origin`] names files and programs and never holds a secret; [`Origin::source`] makes the live

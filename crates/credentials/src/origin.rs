@@ -1,4 +1,4 @@
-//! The source of a credential: files and programs, by name, with the recent answers of the programs.
+//! The source of a credential: the names of files and programs, and the recent answers of the programs.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub enum Origin {
 pub struct Helper {
     /// The `<name>`.
     pub name: String,
-    /// Its recent answers.
+    /// The helper's recent answers.
     pub(crate) answers: Answers<Credential>,
 }
 
@@ -41,25 +41,25 @@ pub struct Helper {
 pub struct Provider {
     /// A path, or a name in the search path.
     pub program: PathBuf,
-    /// Its arguments.
+    /// The plugin's arguments.
     pub arguments: Vec<String>,
-    /// Variables added to the few of ours that it sees. Values may be secret.
+    /// Environment variables that the plugin gets besides those passed on from this process. Values may be secret.
     pub environment: Vec<(String, String)>,
-    /// The time for which an answer is used that states no lifetime.
+    /// The time for which an answer without a lifetime is kept.
     pub lifetime: Duration,
-    /// Its recent answers.
+    /// The plugin's recent answers.
     pub(crate) answers: Answers<Keyring>,
 }
 
 impl Helper {
-    /// Nothing asked yet.
+    /// A helper without kept answers.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), answers: Answers::default() }
     }
 }
 
 impl Provider {
-    /// A plugin that was not asked yet.
+    /// A plugin without kept answers.
     pub fn new(
         program: PathBuf,
         arguments: Vec<String>,
@@ -71,7 +71,7 @@ impl Provider {
 }
 
 impl fmt::Debug for Provider {
-    /// Without the values of variables.
+    /// Shows the names of the variables without their values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.environment.iter().map(|(name, _)| name.as_str()).collect();
         let mut shown = f.debug_struct("Provider");

@@ -1,4 +1,4 @@
-//! Programs that know credentials, run to their end: bounded in time and output, in a process group of their own.
+//! Runs credential programs to their end, with a limit on time and output, each in its own process group.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,30 +10,30 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-/// A program did not give an answer.
+/// The reason why a program gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
-    /// It could not be started.
+    /// The program could not be started.
     #[error("{0}")]
     Start(io::Error),
-    /// It was killed, with whatever it had started.
+    /// The program exceeded the time limit and was killed with its process group.
     #[error("no answer within {} s", .0.as_secs())]
     TimeLimit(Duration),
-    /// It failed by itself.
+    /// The program exited with a failure.
     #[error("{0}")]
     Failed(ExitStatus),
-    /// It wrote more than [`OUTPUT_MAX`] bytes.
+    /// The program wrote more than [`OUTPUT_MAX`] bytes.
     #[error("the answer is larger than {} KiB", OUTPUT_MAX / 1024)]
     TooLarge,
-    /// Its output cannot be read.
+    /// The program's output cannot be read.
     #[error("the answer cannot be read: {0}")]
     Unreadable(io::Error),
 }
 
 /// Runs `program` with `input` on its standard input, and returns its standard output.
 ///
-/// Its standard error is dropped: such programs may write secrets there. Beyond `limit`, or when the
-/// future is dropped, it is killed together with its whole process group.
+/// Standard error is discarded, because such programs may write secrets there. The program is killed with its whole
+/// process group after `limit`, or when the future is dropped.
 pub(crate) async fn run(
     program: impl AsRef<OsStr>,
     arguments: &[String],
@@ -47,7 +47,7 @@ pub(crate) async fn run(
         command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
     }
     let child = command.process_group(0).kill_on_drop(true).spawn().map_err(RunError::Start)?;
-    // Dropped in this order: the group while its leader is not yet reaped, so that its id is still its own.
+    // `group` is dropped before `child`: while the leader is not reaped, no other process group can have its id.
     let mut child = child;
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
     let answer = tokio::time::timeout(limit, answer(&mut child, input)).await;
@@ -67,7 +67,7 @@ pub(crate) enum Environment {
 
 async fn answer(child: &mut Child, input: &[u8]) -> Result<Secret, RunError> {
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that never reads its question may still answer.
+        // A write error is ignored: a program may answer without reading its input.
         let _ = stdin.write_all(input).await;
     }
     let mut answer = Vec::new();
@@ -86,7 +86,7 @@ async fn answer(child: &mut Child, input: &[u8]) -> Result<Secret, RunError> {
     Ok(Secret::new(text))
 }
 
-/// Ends a process group when dropped.
+/// Kills a process group on drop.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failing_program_tells_its_status_and_nothing_it_printed() {
+    async fn the_error_of_a_failed_program_has_its_status_and_none_of_its_output() {
         let _alone = FORKS.lock().await;
         let (_dir, path) = program("echo canary; echo canary >&2; exit 3");
         assert_eq!(ran(&path, LONG).await.err().unwrap().to_string(), "exit status: 3");
@@ -149,7 +149,7 @@ mod tests {
             }
         };
         assert!(matches!(running.await.unwrap(), Err(RunError::TimeLimit(_))));
-        // Reaped by its new parent, or at least dead.
+        // The process has ended: its new parent has reaped it, or it is a zombie.
         let ended = || match std::fs::read_to_string(format!("/proc/{id}/stat")) {
             Ok(stat) => stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'),
             Err(_) => true,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_but_what_is_given_is_in_the_environment() {
+    async fn a_program_gets_only_the_given_environment() {
         let _alone = FORKS.lock().await;
         let (_dir, path) = program("/usr/bin/env | /usr/bin/sort");
         let only = Environment::Only(vec![("GIVEN".to_owned(), "yes".to_owned())]);

@@ -1,4 +1,4 @@
-//! The search for a program in the file system, without running it.
+//! Finds a program in the file system without running it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_and_one_that_may_not_run_are_told_apart() {
+    fn a_missing_program_and_one_that_may_not_be_executed_have_different_errors() {
         let (folder, path) = program("exit 1");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let error = |name: &Path| find_in(name, folder.path().as_os_str()).unwrap_err().to_string();

@@ -15,13 +15,14 @@ use crate::keyring::{self, Image, Keyring};
 use crate::origin::Provider;
 use crate::process::{Environment, run};
 
-/// The credential a provider has for `image`; `None` means anonymous.
+/// The credential that a provider has for `image`; `None` means anonymous.
 ///
-/// It is asked when no answer for the image, its registry, or everything is kept, and killed after [`TIME_LIMIT`].
+/// The provider runs only if no answer is kept for the image, for its registry, or for all images. It is killed after
+/// [`TIME_LIMIT`].
 pub(crate) async fn get(provider: &Provider, image: &Image) -> Result<Option<Credential>, CredentialError> {
     let (asked, of) = (provider.clone(), image.clone());
     let run = async move { ask(&asked, &of).await };
-    // The first answer says for which of these places it holds; until then one run serves for all.
+    // Only the answer says which of these places it is for, so all runs of one provider share one turn.
     let keyring = provider.answers.get(places(image), String::new(), run).await?;
     let entries = keyring.iter().map(|(key, credential)| (key.as_str(), credential));
     Ok(keyring::find(entries, image).next().map(|(_, credential)| credential.clone()))
@@ -32,7 +33,7 @@ pub(crate) fn forget(answers: &Answers<Keyring>, image: &Image) {
     answers.forget(&places(image));
 }
 
-/// The places where answers for `image` are kept: its own, its registry's, the common one.
+/// The keys under which answers for `image` may be kept: the image, its registry, and the key for all images.
 fn places(image: &Image) -> Vec<String> {
     vec![image.to_string(), image.host.as_str().to_owned(), String::new()]
 }
@@ -56,7 +57,8 @@ async fn ask(provider: &Provider, image: &Image) -> Result<Answer<Keyring>, Cred
     })
 }
 
-/// The variables that the search path and the clouds' own libraries need, and those that the configuration adds.
+/// The environment of a provider: the variables that the search path and the cloud libraries need, and those that the
+/// configuration adds.
 fn environment(provider: &Provider) -> Vec<(String, String)> {
     let passed = |name: &str| {
         PASSED_ON.contains(&name) || PASSED_ON_BELOW.iter().any(|prefix| name.starts_with(prefix))
@@ -88,7 +90,7 @@ struct Auth {
 }
 
 impl Response {
-    /// Errors name the fault and quote nothing of the answer, which holds secrets.
+    /// Parses an answer. Errors name the fault and do not quote the answer, which holds secrets.
     fn read(answer: &Secret) -> Result<Self, String> {
         let response: Self = serde_json::from_str(answer.expose()).map_err(|error| {
             let (line, column) = (error.line(), error.column());
@@ -111,7 +113,8 @@ impl Response {
         }
     }
 
-    /// Absent, or no duration: what the configuration says. Zero: not to be kept, that is for the requests of one pull.
+    /// The time for which the answer is kept, at least [`LIFE_MIN`]. `otherwise`, from the configuration, applies if
+    /// the answer states no valid duration. A duration of zero means that the answer is for one pull only.
     fn life(&self, otherwise: Duration) -> Duration {
         let stated = self.cache_duration.as_deref().and_then(|text| go_duration::parse(text.trim()));
         stated.unwrap_or(otherwise).max(LIFE_MIN)
@@ -124,13 +127,13 @@ impl Response {
     }
 }
 
-/// The one version spoken.
+/// The only protocol version that is supported.
 const API_VERSION: &str = "credentialprovider.kubelet.k8s.io/v1";
-/// A provider talks to its cloud's token service; beyond this it will not answer. The kubelet waits a minute.
+/// Longest run of a provider, which calls its cloud's token service. The kubelet waits a minute.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Shortest use of an answer: one pull asks many times, and each run is a process.
+/// Shortest time for which an answer is kept: one pull needs it many times, and each run starts a process.
 const LIFE_MIN: Duration = Duration::from_secs(10);
-/// Variables of ours that a provider sees.
+/// Variables of this process that are passed to a provider.
 const PASSED_ON: [&str; 14] = [
     "PATH",
     "HOME",
@@ -147,7 +150,7 @@ const PASSED_ON: [&str; 14] = [
     "no_proxy",
     "CLOUDSDK_CONFIG",
 ];
-/// The prefixes of further variables, by which the clouds' libraries find their identity.
+/// Prefixes of further variables that are passed on: the cloud libraries use them to find their identity.
 const PASSED_ON_BELOW: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
 #[cfg(test)]
@@ -173,7 +176,8 @@ mod tests {
         Image { host: host.parse().unwrap(), repository: repository.to_owned() }
     }
 
-    /// A provider that counts its runs in the user name, and says what the image is for.
+    /// A provider that puts the number of its runs into the user name and records its requests; `rest` completes its
+    /// answer.
     fn answering(rest: &str) -> String {
         format!(
             r#"cd "$(dirname "$0")"; read request; echo "$request" >>requests; echo run >>runs; n=$(wc -l <runs)

@@ -1,5 +1,5 @@
-//! Secrets are read here and nowhere else: from files anew each time one is needed, from programs as often as their
-//! answers' lifetimes ask.
+//! The only place that reads secrets. Files are read again each time a secret is needed; programs run again when the
+//! lifetime of their answer has ended.
 //!
 //! Nothing that holds a secret can be printed or serialised ([`oci::Secret`]), and errors name files, entries and
 //! programs, never contents.
@@ -16,23 +16,25 @@ use crate::keyring::Image;
 use crate::origin::{Helper, Origin};
 use crate::{helper, program, provider};
 
-/// A registry under one of its names.
+/// One name of a registry.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// As in image names, or as an endpoint is addressed.
+    /// The host in image names, or the host of an endpoint.
     pub host: RegistryHost,
-    /// Put before repository names there.
+    /// The prefix of repository names at that host.
     pub prefix: String,
 }
 
 impl Origin {
-    /// The live source of this credential. `places`: where its entry may stand, in order of preference.
+    /// The live source of this credential. `places` are the names under which its entry may be stored, in order of
+    /// preference.
     pub fn source(&self, places: Vec<Place>) -> Arc<dyn CredentialSource> {
-        // What helpers named in a docker configuration answer is kept as that of helpers named in ours.
+        // Answers of helpers that a docker configuration names are kept like those of helpers that our configuration
+        // names.
         Arc::new(Source { from: self.clone(), places, store: Helper::new("") })
     }
 
-    /// Opens every file and looks for every program of this credential, and runs none of them.
+    /// Opens every file and looks for every program of this credential; does not run the programs.
     ///
     /// # Errors
     /// If a file cannot be read or has no entry for `places`, or if a program is missing.
@@ -57,7 +59,7 @@ impl Origin {
     }
 }
 
-/// A credential that is read when it is asked for, so that a rotated Kubernetes secret counts at once.
+/// A credential that is read each time it is needed, so that a rotated Kubernetes secret takes effect at once.
 struct Source {
     from: Origin,
     places: Vec<Place>,
@@ -131,7 +133,7 @@ async fn password(username: &str, file: &Path) -> Result<Credential, CredentialE
     Ok(Credential::Basic { username: username.to_owned(), password: Secret::new(password) })
 }
 
-/// Off the workers: a secret may lie on a network file system.
+/// Reads a file on the blocking pool, because a secret may be on a network file system.
 async fn read(file: &Path) -> Result<Secret, CredentialError> {
     let path: PathBuf = file.to_owned();
     let failed = |why: String| CredentialError(format!("cannot read {}: {why}", file.display()));
@@ -157,7 +159,7 @@ fn no_entry(images: &[Image], config: &DockerConfig) -> String {
     format!("no entry for {}; it has: {present}", wanted.join(" or "))
 }
 
-/// Largest credential file: what a Kubernetes secret may hold.
+/// Largest credential file, bytes: the size limit of a Kubernetes secret.
 const FILE_MAX: u64 = 1024 * 1024;
 
 #[cfg(test)]
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_or_empty_file_is_named() {
+    async fn the_error_for_a_missing_or_empty_file_says_so() {
         let gone = Origin::Password { username: "a".into(), password_file: "/nonexistent/pw".into() };
         let error = gone.source(Vec::new()).credential(None).await.err().unwrap().to_string();
         assert!(error.contains("/nonexistent/pw") && error.contains("No such file"), "{error}");
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_that_is_missing_is_told_with_those_that_are_there() {
+    async fn the_error_for_a_missing_entry_lists_the_present_ones() {
         let file = file(r#"{"auths":{"quay.io":{"auth":"Y2FuYXJ5OmNhbmFyeQ=="}}}"#);
         let source = Origin::DockerConfig(file.path().to_owned()).source(at("ghcr.io"));
         let error = source.credential(None).await.err().unwrap().to_string();
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_that_are_no_secret_are_named_and_not_quoted() {
+    async fn errors_about_unusable_files_name_and_do_not_quote_them() {
         let told = |content: Vec<u8>| async move {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), content).unwrap();
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_with_a_prefix_has_its_entry_below_it() {
+    async fn the_entry_of_an_endpoint_with_a_prefix_is_found_below_the_prefix() {
         let file = file(
             r#"{"auths":{"ecr.test/docker-hub":{"auth":"Zmlyc3Q6cA=="},"docker.io":{"auth":"c2Vjb25kOnA="}}}"#,
         );

@@ -4,10 +4,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-/// One at a time: a fork of another thread would inherit the script open for writing, and its start fail.
+/// Only one test at a time writes and starts a script: a fork in another thread would inherit the script open for
+/// writing, and the start would fail (`ETXTBSY`).
 pub(crate) static FORKS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// A folder with a program that runs `body`, and its path.
+/// A folder with a program that runs `body`, and the path of the program.
 pub(crate) fn program(body: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("program");

@@ -1,15 +1,16 @@
-//! Whole files mapped into memory, handed out as windows for the kernel to read.
+//! Maps whole files into memory and gives out windows that the kernel reads.
 //!
-//! A window goes from the page cache to a socket without passing through a buffer of this process. Its users must keep
-//! two rules:
+//! A window is sent from the page cache to a socket without a buffer of this process in between. Callers must keep two
+//! rules:
 //!
-//! - The file must never change while it is mapped: content is written once, removed by name, never cut. If somebody
-//!   cuts the file all the same, the kernel's copy fails (`EFAULT`: one connection breaks), but a process that touches
-//!   the window itself is killed. So windows go to plain sockets and nowhere else: not to TLS, not to a hash.
-//! - A page that is not in memory stops the thread that touches it until the disk has answered. Call
-//!   [`FileMap::is_resident`] first, and [`FileMap::populate`] where waiting is fine.
+//! - The file must never change while it is mapped: content is written once, may be unlinked, and is never truncated.
+//!   If another program truncates it nevertheless, the kernel's copy fails (`EFAULT`: one connection breaks), but a
+//!   process that reads the window itself is killed (`SIGBUS`). So windows may only go to plain sockets, not to TLS and
+//!   not to a hash.
+//! - Reading a page that is not in memory blocks the thread until the disk has answered. Call [`FileMap::is_resident`]
+//!   first, and [`FileMap::populate`] on a thread that may block.
 //!
-//! This crate is the only one that may contain `unsafe`; there are two blocks of it.
+//! This crate is the only one that may contain `unsafe`; it has two such blocks.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use memmap2::{Advice, Mmap, MmapOptions};
 use rustix::param::page_size;
 
-/// A file's first `length` bytes, mapped to be read. Windows keep the mapping; clones share it.
+/// A read-only mapping of a file's first `length` bytes. Clones share it, and windows keep it alive.
 #[derive(Clone, Debug)]
 pub struct FileMap {
     map: Arc<Mmap>,
@@ -28,24 +29,25 @@ pub struct FileMap {
 }
 
 impl FileMap {
-    /// Maps the first `length` bytes of `file`. The file must have that many and must not change. Reads nothing yet.
+    /// Maps the first `length` bytes of `file`, without reading them. The file must have that many bytes and must not
+    /// change.
     ///
     /// # Errors
-    /// The system's: the file system maps no files, or there are too many mappings. Reading by position still works
-    /// then.
+    /// The system's error if the file system cannot map files, or if there are too many mappings. The file can still be
+    /// read by position.
     pub fn new(file: &File, length: u64) -> io::Result<Self> {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge)?;
         #[allow(unsafe_code, reason = "the system call is unsafe by nature; see the block")]
-        // SAFETY: the mapping is shared, private to nobody, and read-only. Its bytes must not change behind a `&[u8]`:
-        // callers pass committed content, which nothing rewrites (see the module's text).
+        // SAFETY: the mapping is shared and read-only. Its bytes must not change behind a `&[u8]`: callers pass
+        // committed content, which is never rewritten (see the rules of this crate).
         let map = Arc::new(unsafe { MmapOptions::new().len(length).map(file) }?);
         Ok(Self { bytes: Bytes::from_owner(Owner(Arc::clone(&map))), map })
     }
 
-    /// The bytes of `range`, without a copy.
+    /// The bytes of `range`, without copying.
     ///
     /// # Panics
-    /// When `range` ends beyond the mapped length.
+    /// If `range` ends beyond the mapped length.
     pub fn window(&self, range: Range<usize>) -> Bytes {
         self.bytes.slice(range)
     }
@@ -57,17 +59,17 @@ impl FileMap {
             && range.step_by(PAGES_AT_ONCE * page_size()).all(|at| self.are_resident(at, &mut residency))
     }
 
-    /// Brings `range` into memory. Blocks on the disk.
+    /// Loads `range` into memory. Blocks on the disk.
     ///
     /// # Errors
-    /// The disk's as `EFAULT` or `EIO`; `EINVAL` from kernels before 5.14, where reading the file by position has
-    /// the same effect.
+    /// `EFAULT` or `EIO` if the disk fails; `EINVAL` on kernels before 5.14, where reading the file by position has the
+    /// same effect.
     pub fn populate(&self, range: Range<usize>) -> io::Result<()> {
         let range = pages(&range);
         self.map.advise_range(Advice::PopulateRead, range.start, range.end.min(self.map.len()) - range.start)
     }
 
-    /// Tells the kernel to begin to bring in `range`; does not wait for the disk.
+    /// Tells the kernel to start loading `range`; does not wait for the disk.
     pub fn expect(&self, range: Range<usize>) {
         let range = pages(&range);
         let length = range.end.min(self.map.len()) - range.start;
@@ -75,7 +77,7 @@ impl FileMap {
         let _ = self.map.advise_range(Advice::WillNeed, range.start, length);
     }
 
-    /// True if the pages from `at` on are in memory, as many as `residency` holds or the file has.
+    /// True if the pages from `at` on are in memory, up to the length of `residency` or the end of the file.
     fn are_resident(&self, at: usize, residency: &mut [u8; PAGES_AT_ONCE]) -> bool {
         let page_size = page_size();
         let length = (self.map.len() - at).min(residency.len() * page_size);
@@ -99,12 +101,12 @@ impl AsRef<[u8]> for Owner {
     }
 }
 
-/// `range`, begun at the start of its first page.
+/// `range`, extended to the start of its first page.
 fn pages(range: &Range<usize>) -> Range<usize> {
     range.start - range.start % page_size()..range.end
 }
 
-/// Pages that one call asks about: 1 MiB of the smallest pages there are.
+/// Number of pages that one call asks about: 1 MiB with the smallest page size.
 const PAGES_AT_ONCE: usize = 256;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The closed lists of failure classes and pull stages, shared by proxy, prober, diagnosis, metrics, alerts and runbooks.
+//! The closed lists of failure classes and pull stages, shared by proxy, prober, diagnosis, metrics, alerts and
+//! runbooks.
 
 use crate::labels;
 
@@ -11,31 +12,31 @@ labels! {
         NeverPolicy = "never_policy";
         /// The registry does not know this tag.
         ManifestUnknown = "manifest_unknown";
-        /// The registry does not say whether the repository is missing or private.
+        /// The repository is missing or private; the registry does not say which.
         RepoUnknownOrPrivate = "repo_unknown_or_private";
-        /// The tag resolves, its digest does not.
+        /// The tag exists, but the manifest of its digest does not.
         DigestGone = "digest_gone";
         /// The index has no manifest for the node's platform.
         PlatformMissing = "platform_missing";
-        /// The manifest is of a kind clients no longer read, of two kinds at once, or larger than clients take.
+        /// The manifest is of a kind that clients no longer read, of two kinds at once, or larger than clients accept.
         MediaType = "media_type";
-        /// The registry wants a credential and none was given.
+        /// The registry requires a credential, and none was given.
         AuthMissing = "auth_missing";
         /// The registry refused the credential.
         AuthRejected = "auth_rejected";
-        /// A credential is refused where anonymous access works.
+        /// The credential is refused, although anonymous access works.
         AuthPoisoned = "auth_poisoned";
-        /// The identity is known and may not read this.
+        /// The registry knows the identity, but does not let it read this content.
         ForbiddenPolicy = "forbidden_policy";
-        /// Something before the registry blocks us (an HTML 403).
+        /// A firewall or proxy in front of the registry blocks the request (an HTML 403).
         GeoOrWafBlock = "geo_or_waf_block";
         /// The pull quota of this identity or address is spent.
         RatePullQuota = "rate_pull_quota";
-        /// Too many requests at once.
+        /// Too many requests in a short time.
         RateBurst = "rate_burst";
         /// Too many failed logins for this user name.
         RateLogin = "rate_login";
-        /// The kubelet's own pull limit held the pull back.
+        /// The kubelet's own pull limit delayed the pull.
         KubeletThrottle = "kubelet_throttle";
         /// The registry answered with a server error.
         Registry5xx = "registry_5xx";
@@ -49,9 +50,9 @@ labels! {
         ConnectUnreachable = "connect_unreachable";
         /// The connection was reset.
         ConnectReset = "connect_reset";
-        /// The forward proxy would not connect us.
+        /// The forward proxy did not open the connection.
         HttpProxy = "http_proxy";
-        /// The certificate is signed by an authority we do not know.
+        /// The certificate is signed by an unknown authority.
         TlsUnknownCa = "tls_unknown_ca";
         /// The certificate has expired.
         TlsExpired = "tls_expired";
@@ -63,7 +64,7 @@ labels! {
         TlsOther = "tls_other";
         /// A signature policy refused the image.
         Signature = "signature";
-        /// The registry works, the host it sends blobs from does not.
+        /// The registry works, but the host that it serves blobs from does not.
         BlobHost = "blob_host";
         /// Bytes stopped coming or came too slowly.
         Stalled = "stalled";
@@ -75,11 +76,11 @@ labels! {
         ProtocolGarbage = "protocol_garbage";
         /// We refused to follow the registry to that host or address.
         TrustRefused = "trust_refused";
-        /// The request came back to ourselves.
+        /// The request came back to this instance.
         Loop = "loop";
-        /// We pause requests to this upstream after failures.
+        /// Requests to this upstream are paused after failures.
         UpstreamPaused = "upstream_paused";
-        /// We are at our own limits.
+        /// This process is at its own limits.
         Overloaded = "overloaded";
         /// No such registry is configured here.
         NotConfigured = "not_configured";
@@ -89,7 +90,7 @@ labels! {
         DiskSlow = "disk_slow";
         /// The container runtime does not answer.
         CriDown = "cri_down";
-        /// Nothing in the list fits.
+        /// No other class fits.
         Unknown = "unknown";
     }
 }
@@ -108,28 +109,28 @@ pub enum Side {
 /// The meaning of a failure for the breaker of the endpoint that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The endpoint fails, even where it gave an answer.
+    /// The endpoint fails, even if it gave an answer.
     Fails,
     /// The endpoint fails, unless it gave an answer.
     FailsSilent,
     /// The endpoint fails, unless it gave an answer or had too little time to give one.
     FailsInTime,
-    /// The endpoint works: the fault is elsewhere.
+    /// The endpoint works; the fault is elsewhere.
     Well,
-    /// The endpoint works if it gave an answer; else nothing was learned.
+    /// The endpoint works if it gave an answer; otherwise its state is unknown.
     Unknown,
 }
 
 /// Families of classes that one alert and one runbook chapter may treat together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// The name or content that was asked for.
+    /// The requested name or content.
     Content,
     /// Credentials and permissions.
     Access,
     /// Limits on requests.
     Limit,
-    /// The way to the registry, and its answers.
+    /// The connection to the registry, and its answers.
     Reachability,
     /// TLS and its certificates.
     Certificate,
@@ -148,18 +149,18 @@ pub struct Rules {
     pub endpoint: Endpoint,
     /// The family for alerts.
     pub family: Family,
-    /// True if the rest of a body may be asked for after it. False where the answer is final for the content or the
-    /// identity, and for rate limits (design decision 18).
+    /// True if the rest of a body may be requested after the failure. False if the answer is final for the content or
+    /// the identity, and for rate limits (design decision 18).
     pub resumes: bool,
-    /// True if it refuses the identity that asked, so that another may be served.
+    /// True if the failure is a refusal of the identity that asked, so that another identity may succeed.
     pub refuses_identity: bool,
-    /// True if a request without any answer is sent once more after it.
+    /// True if a request that got no answer is sent once more after the failure.
     pub repeats_once: bool,
-    /// True if asking again makes it worse, so that probes become rare.
+    /// True if further requests make the failure worse, so that probes become rare.
     pub worsens: bool,
-    /// True if it is a fault of the content behind a digest, which holds until the tag names another.
+    /// True if the content of the digest is at fault, so that the failure lasts until the tag names another digest.
     pub of_content: bool,
-    /// True if it is a fault of a body on its way. A blob whose transfers keep ending so is refused for a while.
+    /// True if the transfer of a body failed. A blob whose transfers repeatedly fail like this is refused for a while.
     pub of_body: bool,
 }
 
@@ -205,7 +206,7 @@ impl Rules {
 }
 
 impl Class {
-    /// The consequences of a failure of this class: the one table that every decision by class reads. A new class is a row.
+    /// The consequences of a failure of this class. Every decision by class reads this table; a new class needs a row.
     #[rustfmt::skip]
     pub const fn rules(self) -> Rules {
         match self {
@@ -255,7 +256,7 @@ impl Class {
         }
     }
 
-    /// The advice for this class, as a clause to follow a colon.
+    /// The advice for this class, worded to follow a colon.
     pub fn fix(self) -> &'static str {
         match self {
             Self::NameInvalid => "correct the reference: lower case, no spaces, no scheme",
@@ -316,23 +317,23 @@ impl Class {
 }
 
 labels! {
-    /// A named step of a pull, in the order a node walks them.
+    /// A named step of a pull, in the order of a node's pull.
     Stage {
-        /// Name to addresses.
+        /// Resolution of the host name to addresses.
         Resolve = "resolve";
         /// TCP connection.
         Connect = "connect";
         /// TLS handshake.
         Tls = "tls";
-        /// Request without a token, up to the registry's challenge.
+        /// A request without a token, up to the registry's challenge.
         Challenge = "challenge";
         /// Token exchange.
         Token = "token";
-        /// Manifest by tag or digest, headers only.
+        /// A manifest by tag or digest, headers only.
         ManifestHead = "manifest_head";
-        /// Manifest with its body.
+        /// A manifest with its body.
         ManifestGet = "manifest_get";
-        /// Blob request up to its first byte, redirects included.
+        /// A blob request up to its first byte, including redirects.
         BlobFirstByte = "blob_first_byte";
         /// The rest of the blob.
         BlobTransfer = "blob_transfer";
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_resumed_neither_refuses_nor_worsens() {
+    fn a_class_that_may_be_resumed_is_no_refusal_and_is_not_worsened_by_requests() {
         for class in Class::ALL.iter().copied() {
             let rules = class.rules();
             assert!(

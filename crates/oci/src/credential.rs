@@ -1,4 +1,4 @@
-//! Secrets, and where they come from.
+//! Secrets, and the trait of the sources of credentials.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::name::Repository;
 
-/// A secret text. It cannot be printed, compared or serialised; [`Secret::expose`] is the one way in.
+/// A secret text. It cannot be printed, compared or serialised; only [`Secret::expose`] gives access to it.
 #[derive(Clone)]
 pub struct Secret(Box<str>);
 
@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself. Callers put it on the wire to its own host and nowhere else.
+    /// The text itself. Callers may send it only to the host that it is for.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -41,7 +41,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// Every secret text of this credential, in plain form and in the form that goes on the wire.
+    /// Every secret text of this credential, in plain form and in the form that is sent.
     pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Basic { username, password } => {
@@ -63,8 +63,8 @@ pub trait CredentialSource: Send + Sync {
     /// The current credential for `repository` (named as in image names); `None` means anonymous access.
     fn credential<'a>(&'a self, repository: Option<&'a Repository>) -> CredentialFuture<'a>;
 
-    /// Says that the registry refused what [`CredentialSource::credential`] returned: a source that keeps its answers
-    /// must drop them and look again.
+    /// Reports that the registry refused the credential that [`CredentialSource::credential`] returned. A source that
+    /// caches its answers must drop them.
     fn refused(&self, _repository: Option<&Repository>) {}
 }
 
@@ -73,12 +73,12 @@ pub trait CredentialSource: Send + Sync {
 #[error("{0}")]
 pub struct CredentialError(pub String);
 
-/// `user:password` in base64: the text behind `Basic` (RFC 7617).
+/// `user:password` in base64, as it follows `Basic` in a header (RFC 7617).
 pub fn pair(username: &str, password: &Secret) -> String {
     BASE64_STANDARD.encode(format!("{username}:{}", password.expose()))
 }
 
-/// True if `name` can only mean the program `docker-credential-<name>` in the search path.
+/// True if `docker-credential-<name>` is a plain program name that can only be found in the search path.
 pub fn is_helper_name(name: &str) -> bool {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !name.is_empty() && name.bytes().all(good)

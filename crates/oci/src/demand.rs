@@ -1,4 +1,4 @@
-//! The ranks of requests by urgency, and how much of a quota each rank leaves for the more urgent ones.
+//! The ranks of requests by urgency, and the part of a quota that each rank must leave for more urgent ones.
 
 use crate::labels;
 
@@ -17,7 +17,7 @@ labels! {
     }
 }
 
-/// The part of a quota that is kept for requests more urgent than keeping tags fresh.
+/// The part of a quota that is kept for pulls, and not used to keep tags fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserve {
     /// A share of the limit that the registry states, in percent (0 to 100).
@@ -29,7 +29,7 @@ pub enum Reserve {
 labels! {
     /// The action for a request that the quota does not allow.
     OnExhausted {
-        /// Refuse it at once: nodes then go to the registry directly.
+        /// Refuse it at once; nodes then ask the registry directly.
         Release = "release";
         /// Hold it, within its deadline, until the quota allows it again.
         Hold = "hold";
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rank_leaves_more_than_the_one_above() {
+    fn each_rank_leaves_at_least_as_much_as_the_more_urgent_one() {
         let floors = |reserve: Reserve, limit| Demand::ALL.iter().map(move |it| it.floor(reserve.of(limit)));
         assert!(floors(Reserve::default(), Some(100)).eq([0, 2, 10, 20]));
         assert!(floors(Reserve::Count(40), Some(100)).eq([0, 10, 40, 80]));

@@ -14,7 +14,7 @@ pub struct Digest {
     hex: Box<str>,
 }
 
-/// The hash functions that the OCI image specification registers and that we verify.
+/// The hash functions that the OCI image specification registers and pullgate verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256.
@@ -81,8 +81,8 @@ impl Digest {
     }
 }
 
-/// True for a digest of an algorithm that we do not verify, well-formed by the grammar of the OCI image specification
-/// ("Digests"): `algorithm:encoded`.
+/// True for a well-formed digest of an algorithm that pullgate does not verify. The grammar is `algorithm:encoded` (OCI
+/// image specification, "Digests").
 pub fn is_foreign(text: &str) -> bool {
     let Some((algorithm, encoded)) = text.split_once(':') else { return false };
     let separator = |c: char| matches!(c, '+' | '.' | '_' | '-');
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_hash_as_the_whole() {
+    fn pieces_hash_to_the_same_digest_as_the_whole() {
         let mut verifier = Verifier::new(Digest::sha256(b"hello world"));
         verifier.update(b"hello ");
         verifier.update(b"world");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn texts_that_are_no_digest_are_refused() {
         let upper = EMPTY.to_ascii_uppercase();
         for text in [
             "",

@@ -1,5 +1,5 @@
-//! Durations as Go's `time.Duration` prints them. Registries' messages and credential providers' answers use this
-//! form.
+//! Durations in the form that Go's `time.Duration` prints. Messages of registries and answers of credential providers
+//! use this form.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_go_prints_is_read() {
+    fn durations_that_go_prints_are_read() {
         for (text, nanos) in [
             ("12h0m0s", 43_200_000_000_000),
             ("1.5h", 5_400_000_000_000),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_none() {
+    fn other_texts_are_refused() {
         for text in
             ["", " ", "5", "s", "-5s", "+5s", "5 s", "5 parsecs", "1e400s", "...s", "NaNs", "1d", "1H"]
         {

@@ -21,7 +21,7 @@ macro_rules! labels {
             /// Every value, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The stable name that stands in labels, headers, logs and documents.
+            /// The stable name that labels, headers, logs and documents use.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $label,)* }
             }

@@ -1,4 +1,4 @@
-//! The words of OCI images and registries: names, digests, manifests, failure classes and stages.
+//! The basic types of OCI images and registries: names, digests, manifests, failure classes and stages.
 //!
 //! Every other crate uses these types. This crate depends on no other crate of the workspace, opens no file and makes
 //! no request.
@@ -6,12 +6,12 @@
 //! - [`name`]: registries, repositories, tags and references, each a type that holds only valid names.
 //! - [`digest`]: digests, and the proof [`Verified`] that only a finished [`Verifier`] can make.
 //! - [`manifest`]: the lenient, bounded reading of foreign manifests.
-//! - [`platform`]: platforms, and which child of an index runs on one.
-//! - [`mark`]: the headers by which one pullgate recognises another.
+//! - [`platform`]: platforms, and the choice of the child of an index for a platform.
+//! - [`mark`]: the headers by which pullgate instances recognise each other.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
-//! - [`credential`]: secrets, and where the credential of a registry comes from.
-//! - [`zone`] and [`demand`]: an operator's decisions about a registry: the hosts that it may send us to, and the
-//!   requests that its quota is reserved for.
+//! - [`credential`]: secrets, and the trait of the sources of credentials.
+//! - [`zone`] and [`demand`]: the operator's decisions about a registry. The zone is the hosts that it may send us to;
+//!   the demand decides which requests its quota is kept for.
 //! - [`mod@labels`] declares closed lists of named values; [`go_duration`] reads durations as Go prints them.
 
 pub mod class;

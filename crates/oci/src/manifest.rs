@@ -11,16 +11,16 @@ use crate::digest::{self, Digest};
 use crate::media_type;
 use crate::platform::Platform;
 
-/// Largest manifest taken, in bytes: containerd's own limit is about the same.
+/// Largest accepted manifest, in bytes; containerd's own limit is about the same.
 pub const MANIFEST_MAX: usize = 4 * 1024 * 1024;
 
-/// Media types asked for, the four modern ones and schema 1 never.
+/// The `Accept` header of manifest requests: the four current types first, and never schema 1.
 pub const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*;q=0.1";
 
 /// The content of a manifest document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// Media type: the document's own `mediaType`, else that of `Content-Type`, else that of the document's shape.
+    /// Media type: from the document's `mediaType`, else from `Content-Type`, else from the document's shape.
     pub media_type: String,
     /// The shape of the document.
     pub kind: Kind,
@@ -43,15 +43,15 @@ pub enum Kind {
         /// Its children.
         manifests: Vec<Child>,
     },
-    /// A kind that we do not know, or an artifact manifest of the release candidates of OCI 1.1 or of ORAS. It is kept and
-    /// given as it came.
+    /// An unknown kind, or an artifact manifest of ORAS or of a release candidate of OCI 1.1. It is stored and served
+    /// unchanged.
     Other {
-        /// The blobs that it names in a list `blobs`; empty if it has none.
+        /// The blobs in the document's list `blobs`; empty if it has none.
         blobs: Vec<Child>,
     },
 }
 
-/// The fields of a descriptor that we need.
+/// The fields of a descriptor that pullgate uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
     /// Digest of the content.
@@ -60,39 +60,39 @@ pub struct Child {
     pub media_type: String,
     /// Size in bytes.
     pub size: u64,
-    /// The platform of an index's child, if the index names it.
+    /// The platform of a child of an index, if the index names it.
     pub platform: Option<Platform>,
-    /// True if it names foreign `urls`, which we never follow.
+    /// True if the descriptor has foreign `urls`, which pullgate never follows.
     pub foreign: bool,
 }
 
 impl Child {
-    /// The child of an index that a node of `wanted` pulls, among those whose platform is known; `None` if none of them
-    /// runs there.
+    /// The child of an index that a node of platform `wanted` pulls. Only children with a known platform are
+    /// considered; `None` if none of them runs on the node.
     pub fn for_platform<'a>(wanted: &Platform, children: &'a [Self]) -> Option<&'a Self> {
         let offered = children.iter().map(|child| child.platform.as_ref());
         wanted.choose(offered).map(|index| &children[index])
     }
 }
 
-/// Why a document is refused.
+/// The reason why a document is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// More than [`MANIFEST_MAX`] bytes.
     #[error("manifest is larger than {MANIFEST_MAX} bytes")]
     TooLarge,
-    /// Not JSON, or not of the shape.
+    /// The document is not JSON, or not of the expected shape.
     #[error("manifest cannot be read: {0}")]
     Unreadable(String),
-    /// Both image and index (CVE-2021-41190).
+    /// The document is both an image and an index (CVE-2021-41190).
     #[error("manifest is both an image and an index")]
     Ambiguous,
     /// `mediaType` in the document disagrees with `Content-Type`.
     #[error("manifest says {document} inside and {header} in its Content-Type")]
     MediaType {
-        /// Inside the document.
+        /// The media type inside the document.
         document: String,
-        /// In the header.
+        /// The media type in the header.
         header: String,
     },
     /// Docker schema 1, whose digest does not cover its bytes.
@@ -101,13 +101,13 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// Reads a document that came with the `Content-Type` `media_type`; its parameters do not count.
+    /// Parses a document that was received with the `Content-Type` `media_type`, whose parameters are ignored.
     ///
-    /// Lenient where clients are: unknown fields and kinds, no `mediaType`, any artifact, an empty or sparse index, `null`
-    /// for an empty list, digests of algorithms that we cannot verify (their content is not listed), a header that names
-    /// no manifest type (registries send `text/plain` and `application/octet-stream`). Strict where two readers could see
-    /// two documents: both kinds at once, types that disagree, a known field twice or in another case (Go's reader
-    /// ignores case).
+    /// Accepts what clients accept: unknown fields and kinds, a missing `mediaType`, any artifact, an empty or sparse
+    /// index, `null` for an empty list, digests of algorithms that pullgate cannot verify (their content is not
+    /// listed), a header that names no manifest type (registries send `text/plain` and `application/octet-stream`).
+    /// Refuses what two readers could understand differently: both kinds at once, media types that disagree, a known
+    /// field twice or in another case (Go's reader ignores case).
     pub fn parse(media_type: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
         if bytes.len() > MANIFEST_MAX {
             return Err(ManifestError::TooLarge);
@@ -136,8 +136,8 @@ impl Manifest {
     }
 }
 
-/// The fields that we read. `oci_spec` has such types too, but they refuse documents that clients accept: an index's
-/// child with an empty `platform`, a list written as `null`, an unknown digest algorithm.
+/// The fields that are read. `oci_spec` has such types too, but they refuse documents that clients accept: a child of
+/// an index with an empty `platform`, a list written as `null`, an unknown digest algorithm.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
@@ -168,7 +168,7 @@ struct RawPlatform {
 }
 
 impl Document {
-    /// The media type that a document without any must have by its shape; empty if its shape says nothing.
+    /// The media type that the shape of the document implies; empty if it implies none.
     fn shape(&self) -> String {
         match (&self.config, &self.manifests) {
             (Some(_), _) => MediaType::ImageManifest.to_string(),
@@ -198,7 +198,8 @@ impl Document {
     }
 }
 
-/// An image. If we cannot verify its config, its content is not listed, and it is kept as a document of another kind.
+/// An image. If pullgate cannot verify the algorithm of the config's digest, the document becomes [`Kind::Other`] with
+/// the layers as its blobs.
 fn image(config: Descriptor, layers: Option<Vec<Descriptor>>) -> Result<Kind, ManifestError> {
     let layers = children(layers)?;
     Ok(match config.child()? {
@@ -207,13 +208,13 @@ fn image(config: Descriptor, layers: Option<Vec<Descriptor>>) -> Result<Kind, Ma
     })
 }
 
-/// The descriptors of a list whose content we can verify.
+/// The descriptors in a list whose digests pullgate can verify.
 fn children(list: Option<Vec<Descriptor>>) -> Result<Vec<Child>, ManifestError> {
     list.unwrap_or_default().into_iter().filter_map(|descriptor| descriptor.child().transpose()).collect()
 }
 
 impl Descriptor {
-    /// `None` if the digest is of an algorithm that we do not verify.
+    /// `None` if pullgate does not verify the digest's algorithm.
     fn digest(&self) -> Result<Option<Digest>, ManifestError> {
         match self.digest.parse() {
             Ok(digest) => Ok(Some(digest)),
@@ -223,7 +224,7 @@ impl Descriptor {
     }
 
     fn child(self) -> Result<Option<Child>, ManifestError> {
-        // Sizes are signed in every client.
+        // Every client reads sizes as signed numbers.
         if i64::try_from(self.size).is_err() {
             return Err(ManifestError::Unreadable(format!("no content is of size {}", self.size)));
         }
@@ -254,7 +255,7 @@ fn check_spelling(fields: &HashMap<String, Option<IgnoredAny>>) -> Result<(), Ma
     }
 }
 
-/// The media type that document and header agree on; empty if neither names one.
+/// The media type on which document and header agree; empty if neither names one.
 fn agreed(header: String, document: &str) -> Result<String, ManifestError> {
     let inside = document.to_ascii_lowercase();
     if media_type::is_schema1(&inside) {
@@ -278,7 +279,7 @@ fn unreadable(error: impl std::fmt::Display) -> ManifestError {
 /// Every field that decides what a document is.
 const FIELDS: [&str; 8] =
     ["schemaVersion", "mediaType", "config", "layers", "manifests", "blobs", "subject", "fsLayers"];
-/// How much of a wrong media type is repeated, in characters.
+/// Longest text of a wrong media type in an error, in characters.
 const TYPE_SHOWN: usize = 100;
 
 #[cfg(test)]
@@ -365,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_names_no_manifest_type_leaves_it_to_the_document() {
+    fn the_document_decides_if_the_header_names_no_manifest_type() {
         let image = json!({"config": descriptor(), "layers": []});
         let index = json!({"manifests": []});
         for header in
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_an_unknown_digest_algorithm_is_passed_over() {
+    fn content_of_an_unknown_digest_algorithm_is_not_listed() {
         let foreign = json!({"mediaType": "application/x", "digest": "blake3:00ff", "size": 2});
         let document = json!({"mediaType": OCI, "config": descriptor(), "layers": [foreign, descriptor()]});
         let Kind::Image { layers, .. } = read(OCI, &document).unwrap().kind else { panic!("an image") };
@@ -429,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_1_is_told_apart() {
+    fn schema_1_has_an_error_of_its_own() {
         for (media_type, document) in [
             ("application/vnd.docker.distribution.manifest.v1+prettyjws", json!({"schemaVersion": 1})),
             ("text/plain", json!({"schemaVersion": 1, "fsLayers": [], "history": []})),
@@ -441,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_manifest_is_refused() {
+    fn documents_that_are_no_manifest_are_refused() {
         let config = descriptor().to_string();
         for text in [
             "",

@@ -1,9 +1,9 @@
-//! The headers by which one pullgate recognises the requests and answers of another.
+//! The headers by which a pullgate instance recognises requests and answers of another instance.
 
-/// Request header: the instances that a request has passed, separated by commas. An instance that reads its own name in
-/// it has found a loop.
+/// Request header: the instances that the request has passed, separated by commas. An instance that finds its own name
+/// in it has found a loop.
 pub const VIA: &str = "x-pullgate-via";
-/// Answer header: how the answer came about, such as `hit` or [`STALE`].
+/// Answer header: the origin of the answer, such as `hit` or [`STALE`].
 pub const OUTCOME: &str = "x-pullgate-outcome";
 /// Answer header: the [`Class`](crate::Class) of the failure, or of the failure that made the answer stale.
 pub const CLASS: &str = "x-pullgate-class";
@@ -20,7 +20,8 @@ pub fn stale_warning(reason: &str) -> String {
     format!("{STALE_PREFIX}{reason}\"")
 }
 
-/// True if the value of a `Warning` header marks an answer as stale: ours, or code 110 of any cache (RFC 7234, 5.5.1).
+/// True if the value of a `Warning` header marks an answer as stale: the value of [`stale_warning`], or code 110 of any
+/// cache (RFC 7234, 5.5.1).
 pub fn is_stale_warning(value: &str) -> bool {
     value.starts_with("110 ") || value.starts_with(STALE_PREFIX)
 }

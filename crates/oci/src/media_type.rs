@@ -1,4 +1,4 @@
-//! Media types of manifests. Their names come from `oci_spec`; Docker's, which it lacks, stand here.
+//! Media types of manifests. The OCI names come from `oci_spec`; Docker's names, which it lacks, are defined here.
 
 use oci_spec::image::MediaType;
 
@@ -22,8 +22,8 @@ pub fn is_image(media_type: &str) -> bool {
     media_type == DOCKER_IMAGE || MediaType::from(media_type) == MediaType::ImageManifest
 }
 
-/// True for a manifest or an index of any kind, the unknown ones of artifacts included; also where no type is given, as in
-/// an index that leaves it out. Other children of an index are blobs, such as the layers of a build cache.
+/// True for a manifest or an index of any kind, including unknown artifact types, and for an empty type, since an index
+/// may leave out the type of a child. Other children of an index are blobs, such as the layers of a build cache.
 pub fn is_manifest(media_type: &str) -> bool {
     media_type.is_empty() || is_index(media_type) || media_type.contains(".manifest.")
 }
@@ -33,8 +33,8 @@ pub fn is_schema1(media_type: &str) -> bool {
     SCHEMA1.contains(&media_type)
 }
 
-/// True for a type that says nothing of the document: none, `text/plain`, `application/json`, `application/octet-stream`.
-/// Types of manifests are all vendor types (RFC 6838, section 3.2).
+/// True for a type that says nothing about the document: none, `text/plain`, `application/json`,
+/// `application/octet-stream`. All types of manifests are vendor types (RFC 6838, section 3.2).
 pub fn is_generic(media_type: &str) -> bool {
     !media_type.starts_with("application/vnd.")
 }

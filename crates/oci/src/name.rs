@@ -1,12 +1,11 @@
-//! Names of the OCI distribution specification, each a type that holds only valid names.
+//! Names of the OCI distribution specification. Each type holds only valid names.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
 
-/// A registry as it is written in an image name: `docker.io`, `ghcr.io`, `localhost:5000`. Lower case, no scheme, no
-/// path.
+/// A registry host as in an image name: `docker.io`, `ghcr.io`, `localhost:5000`. Lower case, no scheme, no path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegistryHost(String);
 
@@ -14,7 +13,7 @@ impl RegistryHost {
     /// The registry that Docker's short names refer to.
     pub const DOCKER_HUB: &str = "docker.io";
 
-    /// The text as it is written in an image name, port included.
+    /// The text as in an image name, including the port.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -103,7 +102,7 @@ impl FromStr for Tag {
 pub enum Reference {
     /// A tag, which may move to another manifest.
     Tag(Tag),
-    /// A digest, which always means the same manifest.
+    /// A digest, which always names the same manifest.
     Digest(Digest),
 }
 

@@ -1,9 +1,8 @@
-//! Platforms, and the rule that says which child of an index runs on a platform. The rules are those of containerd's
-//! package `platforms` (<https://pkg.go.dev/github.com/containerd/platforms>, functions `Normalize` and `Only`).
+//! Platforms, and the choice of the child of an index for a platform. The rules are those of containerd's package
+//! `platforms` (<https://pkg.go.dev/github.com/containerd/platforms>, functions `Normalize` and `Only`).
 //!
-//! An exact match comes before a compatible one, whatever the order of the index. `arm64` means `arm64/v8` and also
-//! runs 32-bit `arm`; `arm/v7` runs `arm/v6` and `arm/v5`; `amd64/v3` runs the lower levels of amd64; `amd64` runs
-//! `386`.
+//! An exact match is preferred to a compatible one, in any order of the index. `arm64` means `arm64/v8` and also runs
+//! 32-bit `arm`; `arm/v7` runs `arm/v6` and `arm/v5`; `amd64/v3` runs the lower levels of amd64; `amd64` runs `386`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +18,7 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
-/// The text is no `os/architecture[/variant]`.
+/// The text is not of the form `os/architecture[/variant]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a platform such as linux/amd64 or linux/arm64/v8")]
 pub struct PlatformError;
@@ -36,8 +35,8 @@ impl Platform {
         Self::new("linux", std::env::consts::ARCH, "").normal()
     }
 
-    /// Reads the platform of an image from its configuration, `None` if the document does not name one. Everything else
-    /// in the document may be wrong: a node reads these three fields too, before it trusts the rest.
+    /// Reads the platform of an image from its configuration; `None` if the document does not name one. Other fields of
+    /// the document may be invalid: a node, too, reads these three fields first.
     pub fn of_config(document: &[u8]) -> Option<Self> {
         #[derive(serde::Deserialize)]
         struct Fields {
@@ -76,7 +75,7 @@ impl Platform {
         Self::new(&os, &architecture, &variant)
     }
 
-    /// Every platform whose images run on this one, in normal spelling, best first.
+    /// Every platform whose images run on this platform, in normal spelling, best first.
     fn runs(&self) -> Vec<Self> {
         let normal = self.normal();
         let variant = normal.variant.as_deref().unwrap_or_default();
@@ -169,11 +168,11 @@ impl FromStr for Platform {
     }
 }
 
-/// The highest level that a variant may name. It bounds the loop that a foreign document can cause.
+/// The highest level that a variant may name. It limits the loop that an untrusted document can cause.
 const HIGHEST: u32 = 99;
 
 /// The largest image configuration that is read for its platform, in bytes: containerd's limit for documents that it
-/// holds whole.
+/// reads whole into memory.
 pub const CONFIG_MAX: u64 = 8 << 20;
 
 #[cfg(test)]

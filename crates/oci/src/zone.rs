@@ -1,5 +1,5 @@
-//! The trust zone of an upstream: the hosts and addresses that it may send a client to, as data. `registry::trust`
-//! applies it.
+//! The trust zone of an upstream: the hosts and addresses that the upstream may send us to. `registry::trust` enforces
+//! it.
 
 use ipnet::IpNet;
 use url::Host;
@@ -7,7 +7,7 @@ use url::Host;
 /// The trust zone of an upstream.
 #[derive(Clone, Debug, Default)]
 pub struct Zone {
-    /// The addresses that its hosts may resolve to.
+    /// The addresses that the upstream's hosts may resolve to.
     pub addresses: Addresses,
     /// Token hosts that are allowed besides the registry's own domain.
     pub token_hosts: Vec<HostPattern>,

@@ -1,4 +1,4 @@
-//! Fills a record file with a million pulls of ten layers and prints how long the questions take.
+//! Fills a record file with a million pulls of ten layers and prints how long each query takes.
 //!
 //! `cargo run --release -p records --example million [PULLS] [FOLDER]`; the file stays in FOLDER if one is given.
 
@@ -47,7 +47,7 @@ fn fill(file: PathBuf, pulls: i64) {
     fastrand::seed(7);
     for number in 0..pulls {
         recorder.record(pull(END - MONTH + MONTH / pulls * number, &digests));
-        // The queue is bounded: a benchmark waits where a pull would not.
+        // The queue is bounded. A pull would drop its record; a benchmark waits.
         if number % 500 == 499 {
             assert!(recorder.flush(Duration::from_secs(60)), "the writer keeps up");
         }

@@ -1,4 +1,4 @@
-//! Values of closed lists as the small integers that the file keeps: their positions in the list.
+//! Encodes values of closed lists as small integers in the file: their positions in the list.
 
 /// The position of `value` in its list.
 pub(crate) fn of<T: PartialEq>(list: &[T], value: &T) -> i64 {
@@ -11,12 +11,12 @@ pub(crate) fn value<T: Copy>(list: &[T], code: i64) -> Option<T> {
     usize::try_from(code).ok().and_then(|position| list.get(position)).copied()
 }
 
-/// A number as the file keeps it; SQLite has no larger integers than `i64`.
+/// A number for the file, capped at `i64::MAX`, the largest integer of SQLite.
 pub(crate) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A time in whole microseconds, as the file keeps it.
+/// A time for the file, in whole microseconds.
 pub(crate) fn micros(time: std::time::Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

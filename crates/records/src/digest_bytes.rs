@@ -1,4 +1,4 @@
-//! Digests as the bytes of their hash: half the size of their text.
+//! Encodes digests as the raw bytes of their hash, which are half as long as their text.
 
 use oci::Digest;
 
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digests_survive_as_bytes() {
+    fn digests_are_the_same_after_conversion_to_bytes_and_back() {
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let digest = Digest::of(algorithm, b"layer");
             assert_eq!(to_digest(&of_digest(&digest)), Some(digest));

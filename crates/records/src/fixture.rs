@@ -10,7 +10,7 @@ use crate::record::{
 };
 use crate::time::Timestamp;
 
-/// 2026-11-25, at the begin of a quarter of an hour.
+/// 2026-11-25, at the start of a quarter of an hour.
 pub(crate) const NOON: i64 = 1_795_608_000_000;
 
 /// The fixed time of tests.
@@ -37,7 +37,7 @@ pub(crate) fn pull(after_noon: i64) -> PullRecord {
     pull
 }
 
-/// A pull in which every field holds something.
+/// A pull in which every field has a value.
 pub(crate) fn wide_pull(after_noon: i64) -> PullRecord {
     let mut pull = pull(after_noon);
     pull.image.digest = Some(Digest::sha256(b"manifest"));
@@ -59,7 +59,7 @@ pub(crate) fn wide_pull(after_noon: i64) -> PullRecord {
     pull
 }
 
-/// An object of a pull through an upstream: the first three pay for a connection, all for their bytes.
+/// An object that was fetched from an upstream: the first three have connection times, and all have transfer times.
 pub(crate) fn object(position: u64) -> ObjectRecord {
     let kind = match position {
         0 => ObjectKind::Index,
@@ -87,7 +87,7 @@ pub(crate) fn object(position: u64) -> ObjectRecord {
     object
 }
 
-/// An object with a value in every field of time.
+/// An object with a value in every time field.
 pub(crate) fn worst_object(position: u64) -> ObjectRecord {
     let mut object = object(position);
     object.waits = Waits { fill: ms(9), quota: ms(80), slot: ms(70), token: ms(60) };

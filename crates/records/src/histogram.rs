@@ -1,7 +1,7 @@
-//! Counts by size, from which percentiles are read.
+//! A histogram of sizes, to compute percentiles.
 //!
-//! A value falls into one of four buckets per power of two, so that a percentile is off by at most an eighth of its
-//! value, whatever its unit. The encoded form lists only the buckets that hold something.
+//! There are four buckets per power of two, so that a percentile is off by at most an eighth of its value, in any unit.
+//! The encoded form lists only the buckets that are not empty.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl Histogram {
         self.add_many(bucket(value), 1);
     }
 
-    /// Counts everything that `other` has counted.
+    /// Adds the counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (&bucket, &count) in &other.counts {
             self.add_many(bucket, count);
@@ -56,7 +56,7 @@ impl Histogram {
         bytes
     }
 
-    /// Reads the encoded form; none if the bytes are cut or were not written by [`Self::to_bytes`].
+    /// Reads the encoded form; `None` if the bytes are truncated or were not written by [`Self::to_bytes`].
     pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let mut read = Self::default();
         while let Some((&bucket, rest)) = bytes.split_first() {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_encoded_form_survives_and_merges() {
+    fn the_encoded_form_is_read_back_unchanged_and_merges() {
         let mut histogram = Histogram::default();
         (0..1000).for_each(|value| histogram.add(value * value));
         let mut read = Histogram::from_bytes(&histogram.to_bytes()).unwrap();

@@ -1,14 +1,14 @@
 //! Pull records and probe verdicts, kept in one SQLite file: a record holds one client's pull of one image.
 //!
-//! This crate knows only `oci`. It opens one file, and no socket; it exports no metric. The path of a pull calls
+//! This crate depends only on `oci`. It opens one file and no socket, and exports no metric. A pull calls
 //! [`Recorder::record`], which never blocks: a record that cannot be kept is counted by reason and dropped.
 //!
-//! - [`time`]: points in time as the file keeps them.
+//! - [`time`]: points in time, in the unit of the file.
 //! - [`record`]: the wide record of one pull with its objects, and the verdict of one probe.
-//! - [`bottleneck`]: the pure rule that names the bottleneck of a pull, and the sentence that says it.
-//! - [`histogram`]: counts by size, from which percentiles are read.
+//! - [`bottleneck`]: the pure rule that finds the bottleneck of a pull, and the sentence that describes it.
+//! - [`histogram`]: counts by size, to compute percentiles.
 //! - [`mod@file`]: the SQLite file: schema, opening, retention, the one writer thread.
-//! - [`query`]: read-only questions, also while a writer runs.
+//! - [`query`]: read-only queries, which also work while a writer runs.
 
 pub mod bottleneck;
 mod codes;

@@ -1,4 +1,4 @@
-//! Points in time as the record file keeps them.
+//! Points in time, in the unit of the record file.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

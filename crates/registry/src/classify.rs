@@ -1,4 +1,4 @@
-//! Turns an HTTP answer into its failure class. The rules are pure, apply in a fixed order, and give evidence.
+//! Classifies a failed HTTP answer. The rules are pure functions, apply in a fixed order, and return evidence.
 
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -19,21 +19,21 @@ use crate::quota::retry_after;
 pub struct Context<'a> {
     /// The stage to report.
     pub stage: Stage,
-    /// The kind of thing that was asked for.
+    /// The kind of object that was asked for.
     pub asked: Asked,
-    /// Host (and port, unless it is the scheme's) that answered.
+    /// The host that answered, with its port unless that is the default of the scheme.
     pub host: &'a str,
-    /// Its address, unknown behind a forward proxy.
+    /// The address of that host; `None` behind a forward proxy.
     pub address: Option<SocketAddr>,
-    /// True if the request showed a credential, or a token exchanged for one.
+    /// True if the request carried a credential, or a token exchanged for one.
     pub identified: bool,
     /// True if the answer came from another host than the registry's, after a redirect.
     pub redirected: bool,
-    /// The time now, for `Retry-After` as a date when the answer has no `Date`.
+    /// The present time. It is used if `Retry-After` is a date and the answer has no `Date`.
     pub now: SystemTime,
 }
 
-/// The kinds of question that the rules distinguish.
+/// The kinds of request that the rules distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// `GET /v2/`.
@@ -50,52 +50,54 @@ pub enum Asked {
     List,
 }
 
-/// The failure that an answer means. `None` for a success: 2xx, without HTML where JSON belongs.
+/// The failure that an answer means; `None` for a success. A 2xx is a success, except HTML where JSON is expected.
 ///
 /// `body` is the beginning of the body, up to [`BODY_PREFIX`] bytes; empty for HEAD.
 pub fn answer(context: &Context<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Error> {
-    let said = Said::read(headers, &body[..body.len().min(BODY_PREFIX)]);
+    let explanation = Explanation::read(headers, &body[..body.len().min(BODY_PREFIX)]);
     let (class, reason) = if status.is_success() {
-        (said.html && context.asked.wants_json()).then_some((Class::ProtocolGarbage, Some(Reason::Html)))?
+        (explanation.html && context.asked.wants_json())
+            .then_some((Class::ProtocolGarbage, Some(Reason::Html)))?
     } else {
-        class_of_status(context, status, headers, &said)
+        class_of_status(context, status, headers, &explanation)
     };
     let blob_host = context.redirected && context.asked == Asked::Blob;
     let class = if blob_host { Class::BlobHost } else { class };
-    let retry_after = retry_after::read(headers, &said.message, context.now);
+    let retry_after = retry_after::read(headers, &explanation.message, context.now);
     let evidence = Evidence {
         host: context.host.to_owned(),
         address: context.address,
         status: Some(status.as_u16()),
         reason,
-        code: said.code,
+        code: explanation.code,
         message: None,
         retry_after,
         paused_after: None,
     };
-    Some(Error::new(class, context.stage, evidence.saying(&said.message)))
+    Some(Error::new(class, context.stage, evidence.saying(&explanation.message)))
 }
 
-/// True if the answer to a question for referrers means that the registry has no such API: 404 without an error code
-/// that names the repository (distribution specification, "Listing Referrers"), or an answer of another host that is no
-/// list, such as the web page that some registries send unknown paths to.
+/// True if the answer to a request for referrers means that the registry has no such API: a 404 or similar without the
+/// code `NAME_UNKNOWN` (distribution specification, "Listing Referrers"), or a redirect to another host that answers
+/// with no list. Some registries redirect unknown paths to a web page.
 pub(crate) fn lacks_referrers(context: &Context<'_>, parts: &Parts, body: &[u8]) -> bool {
-    let said = Said::read(&parts.headers, &body[..body.len().min(BODY_PREFIX)]);
-    let absent = matches!(parts.status.as_u16(), 404 | 405 | 410 | 501) && !said.is_code("NAME_UNKNOWN");
-    let elsewhere = context.redirected && (!parts.status.is_success() || said.html);
+    let explanation = Explanation::read(&parts.headers, &body[..body.len().min(BODY_PREFIX)]);
+    let absent =
+        matches!(parts.status.as_u16(), 404 | 405 | 410 | 501) && !explanation.is_code("NAME_UNKNOWN");
+    let elsewhere = context.redirected && (!parts.status.is_success() || explanation.html);
     absent || elsewhere
 }
 
-/// The rules in their order: the first that fits wins.
+/// The class of a failure status. The first matching rule applies.
 fn class_of_status(
     context: &Context<'_>,
     status: StatusCode,
     headers: &HeaderMap,
-    said: &Said,
+    explanation: &Explanation,
 ) -> (Class, Option<Reason>) {
     match status.as_u16() {
-        429 => (too_many(context, headers, said), None),
-        403 | 451 if said.html => (Class::GeoOrWafBlock, Some(Reason::Html)),
+        429 => (too_many(context, headers, explanation), None),
+        403 | 451 if explanation.html => (Class::GeoOrWafBlock, Some(Reason::Html)),
         451 => (Class::GeoOrWafBlock, None),
         400 | 401 | 403 if context.asked == Asked::Token => token_refused(context, status),
         401 => unauthorised(context, headers),
@@ -103,19 +105,19 @@ fn class_of_status(
         407 => (Class::HttpProxy, None),
         500..=599 => (Class::Registry5xx, Some(Reason::ServerError)),
         300..=399 => (Class::ProtocolGarbage, Some(Reason::BadRedirect)),
-        _ if said.html => (Class::ProtocolGarbage, Some(Reason::Html)),
-        404 | 410 => (not_found(context.asked, said), None),
+        _ if explanation.html => (Class::ProtocolGarbage, Some(Reason::Html)),
+        404 | 410 => (not_found(context.asked, explanation), None),
         406 => (Class::MediaType, None),
         416 => (Class::Unknown, Some(Reason::RangeIgnored)),
-        400 if said.is_code("NAME_INVALID") => (Class::NameInvalid, None),
+        400 if explanation.is_code("NAME_INVALID") => (Class::NameInvalid, None),
         _ => (Class::Unknown, None),
     }
 }
 
-/// Three different limits answer 429: logins, pulls in a window, requests at once.
-fn too_many(context: &Context<'_>, headers: &HeaderMap, said: &Said) -> Class {
+/// The class of a 429, which may mean three different limits: logins, pulls in a window, requests at once.
+fn too_many(context: &Context<'_>, headers: &HeaderMap, explanation: &Explanation) -> Class {
     let spent = Quota::from_headers(headers).and_then(|quota| quota.remaining) == Some(0);
-    let text = said.message.to_ascii_lowercase();
+    let text = explanation.message.to_ascii_lowercase();
     match context.asked {
         Asked::Token if context.identified => Class::RateLogin,
         Asked::Token => Class::RateBurst,
@@ -146,9 +148,9 @@ fn unauthorised(context: &Context<'_>, headers: &HeaderMap) -> (Class, Option<Re
     (Class::AuthMissing, None)
 }
 
-fn not_found(asked: Asked, said: &Said) -> Class {
+fn not_found(asked: Asked, explanation: &Explanation) -> Class {
     match asked {
-        _ if said.is_code("NAME_UNKNOWN") => Class::RepoUnknownOrPrivate,
+        _ if explanation.is_code("NAME_UNKNOWN") => Class::RepoUnknownOrPrivate,
         Asked::ManifestByTag => Class::ManifestUnknown,
         Asked::ManifestByDigest | Asked::Blob => Class::DigestGone,
         Asked::List => Class::RepoUnknownOrPrivate,
@@ -157,20 +159,20 @@ fn not_found(asked: Asked, said: &Said) -> Class {
 }
 
 impl Asked {
-    /// True for manifests and blobs: a digest checks their bytes.
+    /// True for manifests and blobs, whose bytes a digest checks.
     pub(crate) fn is_content(self) -> bool {
         matches!(self, Self::ManifestByTag | Self::ManifestByDigest | Self::Blob)
     }
 
-    /// A blob may well be an HTML file; its digest judges it.
+    /// True if HTML is a failure. A blob may be an HTML file, and its digest checks it.
     fn wants_json(self) -> bool {
         self != Self::Blob
     }
 }
 
-/// The error in an answer's body, in any of the shapes registries use.
+/// The explanation in the body of a failed answer, in any of the formats that registries use.
 #[derive(Default)]
-struct Said {
+struct Explanation {
     html: bool,
     code: Option<String>,
     message: String,
@@ -194,7 +196,7 @@ struct ErrorEntry {
     message: Option<String>,
 }
 
-impl Said {
+impl Explanation {
     fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         if is_html(headers, body) {
             return Self { html: true, code: None, message: title(body).unwrap_or_default() };
@@ -222,7 +224,7 @@ impl Said {
     }
 }
 
-/// Keeps an unknown code as data, and removes characters that could break a log line or a header.
+/// The code without characters that could break a log line or a header. Unknown codes are kept.
 fn clean_code(code: &str) -> Option<String> {
     let kept: String = code.chars().filter(char::is_ascii_graphic).take(CODE_MAX).collect();
     (!kept.is_empty()).then_some(kept)
@@ -235,13 +237,13 @@ pub(crate) fn is_html(headers: &HeaderMap, body: &[u8]) -> bool {
     let start = body.trim_ascii_start();
     let begins =
         |tag: &str| start.get(..tag.len()).is_some_and(|text| text.eq_ignore_ascii_case(tag.as_bytes()));
-    // Some registries call their JSON errors text/html.
+    // Some registries declare their JSON errors as text/html.
     let json = start.starts_with(b"{");
     let html_type = declared.starts_with("text/html") || declared.starts_with("application/xhtml");
     (html_type && !json) || begins("<!doctype") || begins("<html")
 }
 
-/// The title of an HTML page, which names the login page or firewall it came from.
+/// The title of an HTML page, which often names the login page or firewall that sent it.
 fn title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let lower = text.to_ascii_lowercase();
@@ -254,7 +256,7 @@ fn title(body: &[u8]) -> Option<String> {
 pub const BODY_PREFIX: usize = 16 * 1024;
 /// Longest error code kept, in characters.
 const CODE_MAX: usize = 64;
-/// Parts of Docker Hub's message of a spent quota, in lower case.
+/// Texts in Docker Hub's message for a spent quota, in lower case.
 const PULL_QUOTA_TEXTS: [&str; 2] = ["pull rate limit", "increase-rate-limit"];
 
 #[cfg(test)]
@@ -329,9 +331,9 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_changes_the_verdict() {
-        let somebody = |asked| Context { identified: true, ..context(asked) };
-        let at = |asked, status| with(&somebody(asked), status, &[], "").unwrap();
+    fn a_credential_changes_the_class() {
+        let identified = |asked| Context { identified: true, ..context(asked) };
+        let at = |asked, status| with(&identified(asked), status, &[], "").unwrap();
         let refused = at(Asked::Token, 401);
         assert_eq!(
             (refused.class, refused.evidence.reason),
@@ -342,13 +344,13 @@ mod tests {
         assert_eq!(at(Asked::Token, 429).class, Class::RateLogin);
         assert_eq!(at(Asked::Blob, 401).class, Class::AuthRejected);
         assert_eq!(at(Asked::Blob, 403).class, Class::ForbiddenPolicy);
-        let scope = with(&somebody(Asked::ManifestByTag), 401, &[SCOPE], "").unwrap();
+        let scope = with(&identified(Asked::ManifestByTag), 401, &[SCOPE], "").unwrap();
         assert_eq!(scope.class, Class::RepoUnknownOrPrivate);
         assert_eq!(scope.evidence.reason, Some(Reason::InsufficientScope));
     }
 
     #[test]
-    fn the_kinds_of_429_are_told_apart() {
+    fn the_kinds_of_429_are_distinguished() {
         let hub = "You have reached your unauthenticated pull rate limit. https://www.docker.com/increase-rate-limit";
         for (headers, body, expected) in [
             (
@@ -370,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn success_is_no_failure_unless_a_page_came() {
+    fn a_success_is_no_failure_unless_it_is_html_instead_of_json() {
         assert!(with(&context(Asked::ManifestByTag), 200, &[], "{}").is_none());
         assert!(with(&context(Asked::Blob), 200, &[HTML], "<html>").is_none());
         assert!(with(&context(Asked::Blob), 206, &[], "x").is_none());
@@ -382,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_redirect_it_is_the_blob_host() {
+    fn a_failed_blob_after_a_redirect_is_a_failure_of_the_blob_host() {
         let cdn = |asked| Context { redirected: true, host: "cdn.example", ..context(asked) };
         let error = with(&cdn(Asked::Blob), 403, &[], "<Error><Code>AccessDenied</Code></Error>").unwrap();
         assert_eq!((error.class, error.evidence.status), (Class::BlobHost, Some(403)));

@@ -1,4 +1,4 @@
-//! The failure of a call to a registry: its stage, its class, and the evidence for both.
+//! The error of a call to a registry: its class, its stage, and the evidence for both.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use oci::labels;
 use crate::auth::credential;
 use crate::timings::Timings;
 
-/// A failed call to an upstream. Cheap to move; its parts are read through [`std::ops::Deref`] to [`ErrorParts`].
+/// The error of a call to an upstream. It is cheap to move, and dereferences to [`ErrorParts`].
 #[derive(Clone, Debug)]
 pub struct Error(Box<ErrorParts>);
 
@@ -21,37 +21,39 @@ pub struct Error(Box<ErrorParts>);
 pub struct ErrorParts {
     /// The named cause.
     pub class: Class,
-    /// Where on the way it happened.
+    /// The step of the pull that failed.
     pub stage: Stage,
-    /// The observations it was concluded from.
+    /// The observations from which class and stage were concluded.
     pub evidence: Evidence,
-    /// How long each stage took until the failure, the failing one included.
+    /// The time of each stage up to the failure, including the failing one.
     pub timings: Timings,
 }
 
-/// The observations a failure was concluded from. Holds no secret: URLs lose their query, messages are cut and cleaned.
+/// The observations from which a failure was concluded. It holds no secret: URLs are stored without their query, and
+/// messages are shortened and cleaned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Host (and port, unless it is the scheme's) that failed us, or that we refused to follow to.
+    /// The host that failed or that we refused to contact, with its port unless that is the default of the scheme.
+    /// Empty if the fault is ours.
     pub host: String,
     /// The address dialled or refused.
     pub address: Option<SocketAddr>,
-    /// HTTP status of the answer judged.
+    /// HTTP status of the answer.
     pub status: Option<u16>,
-    /// The finer cause.
+    /// The detailed cause.
     pub reason: Option<Reason>,
     /// First OCI error code of the answer's body, as sent.
     pub code: Option<String>,
     /// The server's or library's message, at most [`Evidence::MESSAGE_MAX`] bytes, control characters replaced.
     pub message: Option<String>,
-    /// How long the server asks us to stay away.
+    /// The time to wait before the next request, as named by the server or by our own pause.
     pub retry_after: Option<Duration>,
-    /// With `upstream_paused`: class and stage of the failure that began the pause, or of its last probe.
+    /// For `upstream_paused`: class and stage of the failure that began the pause, or of the last failed probe.
     pub paused_after: Option<(Class, Stage)>,
 }
 
 labels! {
-    /// Finer causes, as evidence beside a class; a closed list.
+    /// The detailed causes, as evidence with a class; a closed list.
     Reason {
         /// Plain HTTP came back on a TLS port.
         PlainHttpOnTls = "plain_http_on_tls";
@@ -75,13 +77,13 @@ labels! {
         ClosedBeforeAnswer = "closed_before_answer";
         /// Headers did not come in time.
         HeaderTimeout = "header_timeout";
-        /// HTML where JSON or content belongs.
+        /// HTML came instead of JSON or content.
         Html = "html";
-        /// The body is not the JSON it should be.
+        /// The body is not the expected JSON.
         BadJson = "bad_json";
         /// The answer is not HTTP.
         NotHttp = "not_http";
-        /// An announced length contradicts another.
+        /// Two announced lengths contradict each other.
         LengthMismatch = "length_mismatch";
         /// Body shorter than announced.
         ShortBody = "short_body";
@@ -89,7 +91,7 @@ labels! {
         LongBody = "long_body";
         /// The content hashes to another digest.
         WrongDigest = "wrong_digest";
-        /// The answer names another digest than was asked for.
+        /// The answer names another digest than the requested one.
         DigestHeader = "digest_header";
         /// No byte within the progress timeout.
         NoProgress = "no_progress";
@@ -97,9 +99,9 @@ labels! {
         SlowDrip = "slow_drip";
         /// The answer is compressed though we asked for identity.
         Encoded = "encoded";
-        /// A range was answered with something else.
+        /// The answer does not hold the requested range.
         RangeIgnored = "range_ignored";
-        /// A fixed limit on sizes was passed (manifest, token body, tag list).
+        /// A fixed size limit was exceeded (manifest, token body, tag list).
         TooLarge = "too_large";
         /// More redirects than we follow.
         RedirectLimit = "redirect_limit";
@@ -107,7 +109,7 @@ labels! {
         BadRedirect = "bad_redirect";
         /// The redirect's host is not trusted.
         RedirectHost = "redirect_host";
-        /// From https to http.
+        /// A redirect or realm leads from https to http.
         Downgrade = "downgrade";
         /// The token realm's host is not trusted.
         RealmHost = "realm_host";
@@ -117,67 +119,69 @@ labels! {
         AddressOutsideZone = "address_outside_zone";
         /// Loopback, link-local, metadata, unspecified or multicast.
         AddressForbidden = "address_forbidden";
-        /// The address is where we listen ourselves.
+        /// This process itself listens at the address.
         OwnAddress = "own_address";
         /// The token endpoint refused a credential.
         TokenRefused = "token_refused";
-        /// A token was refused by the registry.
+        /// The registry refused a token.
         TokenNotAccepted = "token_not_accepted";
-        /// The registry did not say what the token lacks.
+        /// The registry answered that the token's scope is insufficient.
         InsufficientScope = "insufficient_scope";
         /// The credential could not be read.
         CredentialUnreadable = "credential_unreadable";
         /// A server error status.
         ServerError = "server_error";
-        /// Another pullgate in front of the registry answered that the registry fails.
+        /// A pullgate between us and the registry answered that the registry fails.
         MirrorFailed = "mirror_failed";
         /// The request was not sent: the registry would refuse it, or its remaining quota is reserved for other
         /// requests.
         OwnBudget = "own_budget";
         /// Every endpoint was tried.
         EndpointsExhausted = "endpoints_exhausted";
+        /// An operation of the cache's disk was slow; the message names it and its time.
+        SlowDisk = "slow_disk";
     }
 }
 
 impl Error {
-    /// A failure of `class` in `stage`, on `evidence`.
+    /// An error of `class` in `stage`, with `evidence`.
     pub fn new(class: Class, stage: Stage, evidence: Evidence) -> Self {
         Self(Box::new(ErrorParts { class, stage, evidence, timings: Timings::default() }))
     }
 
-    /// The same with the stage times known so far.
+    /// The same error with the stage times known so far.
     #[must_use]
     pub fn with_timings(mut self, timings: Timings) -> Self {
         self.0.timings = timings;
         self
     }
 
-    /// The same, with stars for secrets that a server repeated to us.
+    /// The same error, with `***` for each of `secrets` that a server repeated.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
         let evidence = &mut self.0.evidence;
-        for told in [&mut evidence.message, &mut evidence.code].into_iter().flatten() {
-            if let Some(clean) = credential::without(told, secrets) {
-                *told = clean;
+        for text in [&mut evidence.message, &mut evidence.code].into_iter().flatten() {
+            if let Some(clean) = credential::without(text, secrets) {
+                *text = clean;
             }
         }
         self
     }
 
-    /// True if a host that the registry redirected to asked us to slow down, or we keep the pause it asked for. Nothing is
-    /// asked again then before [`Evidence::retry_after`] is over.
+    /// True if a host that the registry redirected to answered 429, or is still paused for it. The request must not be
+    /// repeated before [`Evidence::retry_after`] is over.
     pub fn is_pause_of_blob_host(&self) -> bool {
         let asked = self.evidence.status == Some(429) || self.evidence.reason == Some(Reason::OwnBudget);
         self.class == Class::BlobHost && asked
     }
 
-    /// True if the rest of a body may be asked for after this failure. A rate limit, of whichever host, is not answered by
-    /// asking again (design decision 18).
+    /// True if the rest of a body may be requested after this failure. After a rate limit of any host, it may not
+    /// (design decision 18).
     pub fn may_resume(&self) -> bool {
         self.class.rules().resumes && !self.is_pause_of_blob_host()
     }
 
-    /// The party that has to act on it.
+    /// The party that must fix the cause.
     pub fn side(&self) -> Side {
         self.class.rules().side
     }
@@ -200,10 +204,13 @@ impl std::ops::DerefMut for Error {
 impl std::error::Error for Error {}
 
 impl fmt::Display for Error {
-    /// `class at stage: host [address] [status] [reason] [message]`, without advice (that is [`Class::fix`]).
+    /// Writes `class at stage: [host] [address] [status] [reason] [message]`. The advice is in [`Class::fix`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evidence = &self.evidence;
-        write!(f, "{} at {}: {}", self.class, self.stage, evidence.host)?;
+        write!(f, "{} at {}:", self.class, self.stage)?;
+        if !evidence.host.is_empty() {
+            write!(f, " {}", evidence.host)?;
+        }
         if let Some(address) = evidence.address.filter(|address| address.to_string() != evidence.host) {
             write!(f, " ({address})")?;
         }
@@ -224,19 +231,19 @@ impl Evidence {
     /// Longest message kept, in bytes.
     pub const MESSAGE_MAX: usize = 300;
 
-    /// Evidence that is only a host.
+    /// Evidence with only a host.
     pub fn host(host: impl Into<String>) -> Self {
         Self { host: host.into(), ..Self::default() }
     }
 
-    /// The same with a reason.
+    /// The same evidence with a reason.
     #[must_use]
     pub fn because(mut self, reason: Reason) -> Self {
         self.reason = Some(reason);
         self
     }
 
-    /// The same with a message, cut and cleaned for logs and headers.
+    /// The same evidence with a message, shortened and cleaned for logs and headers.
     #[must_use]
     pub fn saying(mut self, message: &str) -> Self {
         let cleaned: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -1,26 +1,27 @@
-//! The one client of registries, and the only code that leaves the cluster.
+//! The client of registries. No other code sends requests out of the cluster.
 //!
-//! A pull begins with a name and ends with bytes that hash to a digest. This crate asks upstreams through one [`Client`]
-//! and says, of every call, how long each [`Stage`](oci::Stage) took and, when it failed, which
-//! [`Class`](oci::Class) of the closed list it was and on what [`Evidence`].
+//! A pull begins with a name and ends with bytes that hash to a digest. A [`Client`] sends requests to one upstream.
+//! Each call reports the time of each [`Stage`](oci::Stage) and, if it fails, a [`Class`](oci::Class) of a closed list
+//! with its [`Evidence`].
 //!
 //! The rooms, from the caller down to the socket:
 //!
-//! - [`client`]: the questions that can be asked, their walk over the endpoints of one upstream, and the answers.
-//! - [`quota`]: the ledger of what registries still allow, and the admission of requests by it.
+//! - [`client`]: the requests that can be made, the order in which the endpoints of one upstream are asked, and the
+//!   answers.
+//! - [`quota`]: the ledger of the quotas of registries, and the admission of requests.
 //! - [`health`]: the breaker of each endpoint, and the budget of repeated requests.
 //! - [`auth`]: challenges, tokens, credentials, and the tokens of callers.
-//! - [`wire`]: DNS, connections, forward proxies, TLS, one HTTP request, and bodies held to their promises.
+//! - [`wire`]: DNS, connections, forward proxies, TLS, single HTTP requests, and bodies with their limits.
 //!
 //! Files that all rooms use:
 //!
-//! - [`upstream`]: an upstream as configured, and what the clients of all upstreams share.
-//! - [`classify`]: the rules from an HTTP answer to its class; [`error`]: the failure that results.
-//! - [`trust`]: which realm, redirect or address may be followed.
-//! - [`observe`] and [`timings`]: the report of each request, and its receiver; [`trail`]: the sums of one caller.
+//! - [`upstream`]: the configuration of an upstream, and the state that the clients of all upstreams share.
+//! - [`classify`]: the rules that give an HTTP answer its class; [`error`]: the resulting error.
+//! - [`trust`]: the decision whether a realm, redirect or address may be followed.
+//! - [`observe`] and [`timings`]: the observation of each request, and the trait of its observer. [`trail`]: the sums of one caller.
 //!
-//! The crate knows nothing of caches, metrics libraries, configuration files or the command line. What it learns on the
-//! way (stages, quota headers, certificate expiry) it tells an [`Observer`].
+//! The crate does not depend on caches, metrics libraries, configuration files or the command line. It reports stages,
+//! quota headers and certificate expiry to an [`Observer`].
 
 pub mod auth;
 pub mod classify;

@@ -1,4 +1,4 @@
-//! The observations of calls to upstreams, and the observer that takes them.
+//! The observations of requests to upstreams, and the trait of their observer.
 
 use std::time::SystemTime;
 
@@ -11,49 +11,50 @@ use crate::health::state::State;
 use crate::quota::headers::Quota;
 use crate::timings::Timings;
 
-/// Takes observations. Called on the path of a request: must not block.
+/// Receives observations. The methods are called while a request is served, so they must not block.
 pub trait Observer: Send + Sync {
-    /// One request to an upstream ended.
+    /// Called when a request to an upstream has ended.
     fn observe(&self, observation: &Observation<'_>);
 
-    /// A TLS handshake showed this certificate chain, verified or not.
+    /// Called when a TLS handshake received this certificate chain, verified or not.
     fn certificate(&self, registry: &RegistryHost, certificate: &Certificate);
 
-    /// A request was not sent, because of the remaining quota. The default does nothing.
+    /// Called when a request was withheld because of the quota. The default does nothing.
     fn withheld(&self, _registry: &RegistryHost, _class: Class, _demand: Demand) {}
 
-    /// Body bytes came in.
+    /// Called when bytes of a body were received.
     fn received(&self, registry: &RegistryHost, bytes: u64);
 
-    /// The breaker of `endpoint` (host and, unless it is the scheme's, port) is in this state now.
+    /// Called with the new state of a breaker. `endpoint` is the host, with its port unless that is the default of the
+    /// scheme.
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State);
 }
 
-/// One request to an upstream, as it ended.
+/// One request to an upstream that has ended.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
-    /// The registry asked.
+    /// The registry of the upstream.
     pub registry: &'a RegistryHost,
-    /// Under which identity: `anonymous`, the upstream's short id, or `client` for all who showed a token of their own.
+    /// The identity of the request: `anonymous`, the upstream's short id, or `client` if a client's own token was sent.
     pub identity: &'a str,
-    /// The kind of thing that was asked for.
+    /// The kind of the request.
     pub kind: RequestKind,
-    /// The failure class, none on success.
+    /// The failure class; `None` on success.
     pub class: Option<Class>,
-    /// Time of each stage this request went through (stages of a reused connection are absent).
+    /// The time of each stage that the request went through. A reused connection has no stages of its own.
     pub timings: &'a Timings,
     /// Quota headers of the answer.
     pub quota: Option<&'a Quota>,
 }
 
-/// The certificate of a peer, even when verification failed.
+/// The certificate chain of a peer, even if its verification failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Host it was asked of.
+    /// The host that sent it.
     pub host: String,
-    /// Earliest end of validity over the chain.
+    /// The earliest end of validity in the chain.
     pub not_after: SystemTime,
-    /// True if verification succeeded.
+    /// True if the verification succeeded.
     pub verified: bool,
 }
 
@@ -64,9 +65,9 @@ labels! {
         Ping = "ping";
         /// Token exchange.
         Token = "token";
-        /// Manifest, headers only: free of quota at Docker Hub.
+        /// Manifest, headers only. Docker Hub does not count it.
         ManifestHead = "manifest_head";
-        /// Manifest with body: what Docker Hub counts as a pull.
+        /// Manifest with body. Docker Hub counts it as a pull.
         ManifestGet = "manifest_get";
         /// Blob, headers only.
         BlobHead = "blob_head";
@@ -79,11 +80,11 @@ labels! {
     }
 }
 
-/// An observer that forgets.
+/// An observer that does nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Deaf;
+pub struct NoObserver;
 
-impl Observer for Deaf {
+impl Observer for NoObserver {
     fn observe(&self, _: &Observation<'_>) {}
     fn certificate(&self, _: &RegistryHost, _: &Certificate) {}
     fn received(&self, _: &RegistryHost, _: u64) {}

@@ -21,7 +21,7 @@ impl Timings {
         self.0[stage as usize]
     }
 
-    /// Stages gone through, in order.
+    /// The stages that were gone through, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Stage, Duration)> + '_ {
         Stage::ALL.iter().filter_map(|stage| Some((*stage, self.of(*stage)?)))
     }
@@ -34,5 +34,5 @@ impl Timings {
     }
 }
 
-/// The address a connection went to, for evidence and status.
+/// The remote address of a connection, for evidence and status.
 pub type Peer = SocketAddr;

@@ -1,5 +1,5 @@
-//! Decides which realm, redirect or address may be followed for an upstream. All these decisions are pure and in this
-//! file.
+//! Decides which token realms, redirects and addresses of an upstream may be followed. All these decisions are pure
+//! functions in this file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,20 +14,20 @@ use crate::error::Reason;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// The rule that refused. It goes into the evidence.
+    /// The rule that refused, for the evidence.
     pub reason: Reason,
-    /// The host or address refused, and the configuration key that would allow it.
+    /// The refused host or address, and the configuration key that would allow it.
     pub message: String,
 }
 
-/// Checks the places that a zone allows an upstream to send us to.
+/// Checks hosts and addresses against a zone.
 pub(crate) trait Follow {
-    /// Checks that `addr`, to which `host` resolved, may be dialled. Pass the same address to the connect call.
+    /// Checks that `addr`, to which `host` resolved, may be dialled. The caller must connect to this same address.
     ///
-    /// `literal_endpoint` says that scheme, host and port dialled are those of a configured endpoint for which
-    /// [`is_literal`] holds: an address written in the configuration is allowed. It is never true for a realm or a
-    /// redirect to another place. `host` is without port. Metadata services, link-local, unspecified, multicast and
-    /// broadcast addresses are refused in every spelling, whatever was configured.
+    /// `host` has no port. `literal_endpoint` is true if the dialled scheme, host and port are those of a configured
+    /// endpoint for which [`is_literal`] holds: a configured address is allowed. It must be false for any other realm
+    /// or redirect target. Metadata services, link-local, unspecified, multicast and broadcast addresses are always
+    /// refused, in every spelling.
     fn check_address(&self, host: &str, addr: IpAddr, literal_endpoint: bool) -> Result<(), Refusal>;
 
     /// The token endpoint a challenge from `endpoint` names, if it may be followed.
@@ -37,8 +37,8 @@ pub(crate) trait Follow {
     /// realm is resolved against `endpoint`.
     fn check_realm(&self, registry: &RegistryHost, endpoint: &Url, realm: &str) -> Result<Url, Refusal>;
 
-    /// The redirect target of an answer from `from`, if it may be followed. The request carries no credentials, and its
-    /// address is judged at dial.
+    /// The redirect target of an answer from `from`, if it may be followed. Its request carries no credentials, and its
+    /// address is checked when it is dialled.
     ///
     /// A redirect from https to http or with a user name is refused. If `blob_hosts` is empty, any host is allowed;
     /// otherwise the host must be in the own domain or in the list.
@@ -118,7 +118,7 @@ fn allows(addresses: &Addresses, addr: IpAddr) -> bool {
     (addresses.public && is_public(addr)) || addresses.ranges.iter().any(|range| range.contains(&addr))
 }
 
-/// True if the endpoint is written as an address or as `localhost`.
+/// True if the host of the endpoint is an address or `localhost`.
 pub fn is_literal(endpoint: &Url) -> bool {
     match endpoint.host() {
         Some(Host::Domain(name)) => is_localhost(name),
@@ -127,7 +127,7 @@ pub fn is_literal(endpoint: &Url) -> bool {
     }
 }
 
-/// Host of `url`, with its port unless that is the scheme's: what evidence and refusals name.
+/// The host of `url`, with its port unless that is the default of the scheme. Used in evidence and refusals.
 pub fn authority(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -135,7 +135,8 @@ pub fn authority(url: &Url) -> String {
     }
 }
 
-/// A target without user name and fragment, over http or https.
+/// The URL that `text` names, relative to `base`, without its fragment. `None` unless it is http or https, has a host
+/// and no user name, and is at most `longest` bytes long.
 fn parse(base: &Url, text: &str, longest: usize) -> Option<Url> {
     if text.trim().is_empty() || text.len() > longest {
         return None;
@@ -196,8 +197,8 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// True if `addr` is what the configuration means by `host`. `localhost` means loopback only, whatever a resolver
-/// answers.
+/// True if `addr` is the address that the configured `host` spells. `localhost` allows loopback only, whatever a
+/// resolver answers.
 fn is_written(host: &str, addr: IpAddr) -> bool {
     match normal(host) {
         Some(Host::Domain(name)) => is_localhost(&name) && addr.is_loopback(),
@@ -225,20 +226,20 @@ fn never(addr: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// IPv4 addresses that an IPv6 address stands for or is carried to by a translator or tunnel.
+/// The IPv4 addresses that an IPv6 address embeds, and to which a translator or tunnel would send its packets.
 fn embedded(addr: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = addr else { return Vec::new() };
     let s = v6.segments();
     let at = |i: usize| IpAddr::V4(Ipv4Addr::from((u32::from(s[i]) << 16) | u32::from(s[i + 1])));
     let inverted = |i: usize| IpAddr::V4(Ipv4Addr::from(!((u32::from(s[i]) << 16) | u32::from(s[i + 1]))));
     match s {
-        // ::1 and :: are their own, not 0.0.0.1 and 0.0.0.0
+        // ::1 and :: embed no IPv4 address
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765)
         [0, 0, 0, 0, 0, 0, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => vec![at(6)],
         // NAT64, well-known prefix (RFC 6052)
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => vec![at(6)],
-        // NAT64, local use (RFC 8215): the prefix length is the operator's, so every place of RFC 6052 counts
+        // NAT64, local use (RFC 8215): the operator chooses the prefix length, so every position of RFC 6052 is read
         [0x64, 0xff9b, 1, ..] => nat64_local(s),
         // 6to4 (RFC 3056)
         [0x2002, ..] => vec![at(1)],
@@ -250,8 +251,8 @@ fn embedded(addr: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// RFC 6052, 2.2: where the IPv4 address stands by prefix length 48, 56, 64 and 96. Places with an address in 0.0.0.0/8
-/// are ignored, unless every place has one.
+/// The IPv4 addresses at the positions for the prefix lengths 48, 56, 64 and 96 (RFC 6052, 2.2). Positions with an
+/// address in 0.0.0.0/8 are ignored, unless all of them have one.
 fn nat64_local(segments: [u16; 8]) -> Vec<IpAddr> {
     let octets = Ipv6Addr::from(segments).octets();
     let places = NAT64_PLACES.map(|place| Ipv4Addr::from(place.map(|at| octets[at])));
@@ -262,8 +263,8 @@ fn nat64_local(segments: [u16; 8]) -> Vec<IpAddr> {
     filled
 }
 
-/// Globally reachable, by the IANA special-purpose registries. A translator or 6to4 prefix counts as public, because
-/// the embedded address is judged separately.
+/// True if the address is globally reachable by the IANA special-purpose registries. The NAT64 and 6to4 prefixes count
+/// as public, because the embedded address is checked separately.
 fn is_public(addr: IpAddr) -> bool {
     match addr {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -299,13 +300,13 @@ const METADATA: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
-/// `fd00:ec2::/32`, where Amazon's instances find metadata, credentials, time and names.
+/// `fd00:ec2::/32`, which Amazon uses for the metadata, credential, time and name services of instances.
 const AWS_LOCAL_V6: [u16; 2] = [0xfd00, 0xec2];
-/// Octets of an IPv6 address that hold the IPv4 address (RFC 6052, 2.2).
+/// The octets of an IPv6 address that hold the IPv4 address, by prefix length (RFC 6052, 2.2).
 const NAT64_PLACES: [[usize; 4]; 4] = [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]];
-/// Longest realm read, in bytes.
+/// Longest realm accepted, in bytes.
 const REALM_MAX: usize = 4 * 1024;
-/// Longest redirect target read, in bytes: signed URLs run to a few thousand.
+/// Longest redirect target accepted, in bytes. Signed URLs have a few thousand.
 const LOCATION_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -323,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_and_its_kin_are_refused_in_every_spelling_whatever_is_configured() {
+    fn forbidden_addresses_are_refused_in_every_spelling_and_every_zone() {
         for forbidden in [
             "169.254.169.254",
             "169.254.170.2",
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_endpoint_is_consent_for_itself_only() {
+    fn a_literal_endpoint_allows_only_its_own_address() {
         let zone = Zone::default();
         for (host, addr, allowed) in [
             ("127.0.0.1", "127.0.0.1", true),
@@ -664,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_know_addresses_and_ports() {
+    fn host_patterns_match_addresses_and_ports() {
         for (pattern, host, port, covered) in [
             ("10.0.0.1", "10.0.0.1", 443, true),
             ("10.0.0.1:5000", "10.0.0.1", 443, false),

@@ -1,4 +1,4 @@
-//! An upstream as the client needs it, and what all upstreams share.
+//! The configuration of an upstream, and the state that all upstreams share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,25 +19,25 @@ use crate::quota::ledger::Ledger;
 use crate::quota::memory::MemoryLedger;
 use crate::wire::listening::Listening;
 
-/// A configured registry: its endpoints, our identity there, and the hosts that it may send us to.
+/// A configured registry: its endpoints, our credentials, and the hosts that it may send us to.
 pub struct Upstream {
-    /// Short id of the configuration, such as `dockerhub`; the identity's label when credentials are used.
+    /// Short id of the configuration, such as `dockerhub`. It is the label of the identity if credentials are used.
     pub id: String,
     /// The registry as in image names.
     pub registry: RegistryHost,
-    /// Tried in order; never empty.
+    /// The endpoints, which are asked in this order; never empty.
     pub endpoints: Vec<Endpoint>,
     /// Credentials, for the first endpoint unless an endpoint has its own.
     pub credentials: Option<Arc<dyn CredentialSource>>,
-    /// Repositories for which credentials are used; others are asked anonymously.
+    /// The repositories for which credentials are used. Requests for others are anonymous.
     pub repositories: Vec<RepositoryPattern>,
-    /// Which hosts and addresses may be followed.
+    /// The hosts and addresses that may be contacted.
     pub zone: Zone,
-    /// Authorities added to the system's, PEM.
+    /// PEM file of authorities that are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
     /// Limits of time and number.
     pub limits: Limits,
-    /// The part of a quota that is kept for more urgent requests.
+    /// The part of a quota that is kept for pulls.
     pub quota_reserve: Reserve,
     /// The policy for requests that a quota does not allow.
     pub on_exhausted: OnExhausted,
@@ -45,34 +45,35 @@ pub struct Upstream {
 
 /// One address of an upstream.
 pub struct Endpoint {
-    /// Scheme, host, port. `http` only because somebody wrote it.
+    /// Scheme, host, port and base path. `http` is used only if it is configured.
     pub url: Url,
-    /// Put before repository names: `docker-hub/` at an ECR pull-through cache.
+    /// The prefix of repository names at this endpoint, such as `docker-hub/` at an ECR pull-through cache.
     pub prefix: Option<String>,
-    /// Send `?ns=<registry>` (another pullgate, Spegel).
+    /// True if requests carry `?ns=<registry>`, for another pullgate or Spegel.
     pub send_ns: bool,
     /// Credentials of this endpoint alone.
     pub credentials: Option<Arc<dyn CredentialSource>>,
-    /// Authorities of this endpoint alone, PEM.
+    /// PEM file of authorities that only this endpoint's connections trust.
     pub ca_file: Option<PathBuf>,
 }
 
-/// Limits towards an upstream.
+/// Limits of the requests to an upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// For one TCP connection attempt.
+    /// The timeout of one TCP connection attempt.
     pub connect: Duration,
-    /// Body silent for longer is [`oci::Class::Stalled`].
+    /// The longest time without a byte of a body. After it, the body fails with [`oci::Class::Stalled`].
     pub progress: Duration,
-    /// Body slower than this, in bytes a second over [`Limits::rate_window`], is stalled too.
+    /// The lowest rate of a body, in bytes a second over [`Limits::rate_window`]. A slower body fails with the same
+    /// class.
     pub minimum_rate: u64,
-    /// Over which the rate is judged.
+    /// The time over which the rate is measured.
     pub rate_window: Duration,
-    /// How much an endpoint may fail before it is left alone, and for how long.
+    /// The limits of the breakers.
     pub pauses: Pauses,
-    /// Connections that blobs are fetched by at a time; manifests need none of them.
+    /// The largest number of blob bodies fetched at the same time. Manifests do not count.
     pub blob_connections: usize,
-    /// When the next endpoint is asked too for the head of a manifest; `None`: never.
+    /// The time after which a HEAD for a manifest is hedged; `None` for never.
     pub hedge_after: Option<Duration>,
 }
 
@@ -90,31 +91,31 @@ impl Default for Limits {
     }
 }
 
-/// The state that the clients of all upstreams share, owned by the executable.
+/// The state that the clients of all upstreams share. The executable owns it.
 #[derive(Clone)]
 pub struct Outbound {
-    /// Host names to addresses.
+    /// Resolves host names.
     pub resolver: Arc<crate::wire::dns::Resolver>,
-    /// Tokens by registry, identity and scope.
+    /// The token cache.
     pub tokens: Arc<Tokens>,
-    /// Endpoints that are left alone, by registry and endpoint.
+    /// The breakers of all endpoints.
     pub breakers: Arc<Breakers>,
     /// The quotas of all registries.
     pub ledger: Arc<dyn Ledger>,
     /// The observer of all requests.
     pub observer: Arc<dyn Observer>,
-    /// Forward proxy of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+    /// The forward proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
     pub forward_proxy: Arc<hyper_util::client::proxy::matcher::Matcher>,
     /// The system's authorities.
     pub roots: crate::wire::tls::Roots,
-    /// Marks our requests, so that one that comes back is known as a loop.
+    /// The name of this instance. Our requests carry it, so that a request that comes back is recognised as a loop.
     pub instance: Arc<str>,
-    /// Where this process listens: never dialled.
+    /// The addresses at which this process listens. They are never dialled.
     pub listening: Listening,
 }
 
 impl Outbound {
-    /// The system's resolver and authorities, the environment's forward proxy, no tokens yet.
+    /// The system's resolver and authorities, the environment's forward proxies, and otherwise empty state.
     pub fn from_env(observer: Arc<dyn Observer>, instance: impl Into<Arc<str>>) -> Self {
         Self {
             resolver: Arc::new(crate::wire::dns::Resolver::from_system()),

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use oci::ImageName;
 
-/// The folder of a store, its budget and its pins.
+/// The folder of a store, its budget and its pinned images.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// The cache folder; created with mode 0700 when missing.
     pub dir: PathBuf,
     /// Budget for content, bytes. `None`: 80 % of the file system.
     pub max_size: Option<u64>,
-    /// Images whose content is never evicted while their tags mean it.
+    /// Pinned images. The content that their tags name now is never evicted.
     pub pinned: Vec<ImageName>,
-    /// Time to wait for another instance to let go of the folder.
+    /// Time to wait for another instance to release the folder.
     pub lock_wait: Duration,
 }
 

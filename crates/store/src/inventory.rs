@@ -1,4 +1,4 @@
-//! The inventory, for people: the images by tag, everything known of a digest, and purges.
+//! The inventory for the admin commands: images by tag, everything known of a digest, and purges.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -14,22 +14,22 @@ use crate::records::tag::TagSeen;
 use crate::records::tag_record::TagMove;
 use crate::store::Store;
 
-/// An image that a tag means.
+/// An image by its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// `registry/repository:tag`.
     pub image: String,
-    /// Digest of the manifest the tag means.
+    /// Digest of the manifest that the tag names.
     pub digest: String,
     /// Bytes of the image that are stored, including layers shared with other images.
     pub bytes: u64,
-    /// Whether the image can be pulled to its end without the registry, on the platforms that were pulled.
+    /// Whether the image can be pulled completely without the registry, on the platforms that were pulled.
     pub complete: bool,
     /// Whether the configuration pins the image.
     pub pinned: bool,
     /// The time at which the registry last confirmed the tag, seconds since 1970.
     pub checked_at: u64,
-    /// The time at which any part of the image was last asked for, seconds since 1970.
+    /// The time at which any part of the image was last requested, seconds since 1970.
     pub used_at: Option<u64>,
 }
 
@@ -44,36 +44,38 @@ pub struct Explanation {
     pub here: bool,
     /// `manifest` or `blob`, if the content is stored.
     pub kind: Option<String>,
-    /// Bytes of that content alone.
+    /// Size of that content in bytes, without the content that it names.
     pub bytes: Option<u64>,
-    /// For a manifest: whether it can be pulled to its end without the registry, on the platforms that were pulled.
+    /// For a manifest: whether its image can be pulled completely without the registry, on the platforms that were
+    /// pulled.
     pub complete: Option<bool>,
-    /// For a manifest: the digests it names that are not stored. Children of an index that nobody pulled are left out.
+    /// For a manifest: the digests it names that are not stored. Children of an index that were never pulled are left
+    /// out.
     pub missing: Vec<String>,
-    /// The registries, or repositories of them, that may see it.
+    /// The scopes with a link to the digest: registries, or repositories of them.
     pub linked: Vec<String>,
     /// The time at which the registry last confirmed the tag, seconds since 1970.
     pub checked_at: Option<u64>,
-    /// The time since which the registry says that it no longer has the tag, seconds since 1970.
+    /// The time at which the registry first answered that it no longer has the tag, seconds since 1970.
     pub gone_at: Option<u64>,
     /// The last few moves of the tag, oldest first.
     pub moves: Vec<Moved>,
-    /// The time at which it was last asked for, seconds since 1970.
+    /// The time of the last request for the content, seconds since 1970.
     pub used_at: Option<u64>,
-    /// Whether it is kept because the configuration pins it.
+    /// Whether the content is kept because the configuration pins it.
     pub pinned: bool,
-    /// Whether somebody reads it now.
+    /// Whether the content is being read now.
     pub in_use: bool,
 }
 
-/// A change of a tag's meaning.
+/// A move of a tag to another manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
     /// Digest of the manifest that the tag named before.
     pub from: String,
-    /// Digest of the manifest that it named then.
+    /// Digest of the manifest that the tag named afterwards.
     pub to: String,
-    /// The time at which the registry first said so, seconds since 1970.
+    /// The time at which the registry first gave the new digest, seconds since 1970.
     pub at: u64,
 }
 
@@ -90,16 +92,16 @@ pub enum Purge {
     All,
 }
 
-/// The things that a purge took out, or would take out.
+/// The result of a purge: what it removed, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purged {
-    /// Tags forgotten.
+    /// The tags that were forgotten.
     pub tags: Vec<String>,
-    /// Content removed, by digest, with its bytes.
+    /// The bytes of each removed content, by digest.
     pub objects: BTreeMap<String, u64>,
-    /// The part of those bytes that stays on the disk until its last reader is gone.
+    /// The part of those bytes that stays on the disk until its last reader has ended.
     pub in_use_bytes: u64,
-    /// Bytes of partial files that nobody writes: they go when everything goes.
+    /// Bytes of idle partial files, which only a purge of everything removes.
     #[serde(default)]
     pub partial_bytes: u64,
 }
@@ -114,10 +116,10 @@ struct Tree {
 }
 
 impl Store {
-    /// Every image that a tag means, by name.
+    /// The image of each tag, sorted by name.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub async fn images(&self) -> io::Result<Vec<Image>> {
         self.flush().await;
         self.0.room.pin().await;
@@ -147,7 +149,7 @@ impl Store {
     /// Everything known of an image.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub async fn explain_image(&self, image: &ImageName) -> io::Result<Explanation> {
         let tag = match &image.reference {
             Reference::Digest(digest) => {
@@ -172,20 +174,20 @@ impl Store {
     /// Everything known of a digest.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub async fn explain_digest(&self, digest: &Digest) -> io::Result<Explanation> {
         self.explain(digest.to_string(), Some(digest.clone()), "").await
     }
 
-    /// Takes content, its links and tags out. With `dry_run` it only reports what it would take. Pinned content goes,
-    /// too: the caller names it on purpose. Readers read on. It waits for the scan at start: content that the scan has
-    /// not seen would stay.
+    /// Removes content with its links and tags. With `dry_run` it only reports what it would remove. Pinned content is
+    /// removed, too: the caller names it on purpose. Open readers are not affected. Waits for the scan at the start,
+    /// because content that the scan has not seen would be kept.
     ///
     /// # Errors
-    /// The disk's; content that was taken out before stays out.
+    /// Any error of the disk; content that was removed before the error stays removed.
     pub async fn purge(&self, what: &Purge, dry_run: bool) -> io::Result<Purged> {
         self.scanned().await;
-        // Content whose commit still runs would stay, too.
+        // Content whose commit still runs would be kept, too.
         self.flush().await;
         let (tags, digests) = self.doomed(what).await?;
         let mut purged =
@@ -250,7 +252,7 @@ impl Store {
         digest: Option<Digest>,
         media_type: &str,
     ) -> io::Result<Explanation> {
-        // Before the end of the scan and of running commits, content that is stored would be called missing.
+        // Until the scan and the running commits have ended, stored content would be reported as missing.
         self.scanned().await;
         self.flush().await;
         self.0.room.pin().await;
@@ -285,7 +287,7 @@ impl Store {
         Ok(explained)
     }
 
-    /// Looks at a manifest as design decision 14 does: of an index, only the children that were pulled count.
+    /// Reads a manifest as design decision 14 says: only the children of an index that were pulled count.
     async fn tree(&self, digest: &Digest, media_type: &str) -> Tree {
         let here = |digest: &Digest| self.0.index.look(digest).is_some();
         let mut tree = Tree { present: HashSet::new(), missing: Vec::new(), complete: false };

@@ -1,4 +1,4 @@
-//! A purge takes the content it names, lists it before if asked to, and misses nothing.
+//! A purge removes all of the content that it names, and a dry run lists that content first.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::testing::{config, fill, is_here, open};
 
 #[tokio::test]
-async fn a_purge_takes_one_image_its_tag_and_its_links_and_says_so_before() {
+async fn a_purge_removes_content_with_its_links_and_a_dry_run_lists_the_content() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let digest = fill(&store, 1, 1000).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_purge_takes_one_image_its_tag_and_its_links_and_says_so_before() {
 }
 
 #[tokio::test]
-async fn a_purge_that_comes_during_the_scan_takes_what_the_scan_has_yet_to_see() {
+async fn a_purge_during_the_scan_also_removes_content_that_the_scan_has_not_seen() {
     let dir = TempDir::new().unwrap();
     let layout = Layout::new(dir.path().to_owned());
     for n in 0..300 {

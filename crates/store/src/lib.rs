@@ -1,26 +1,27 @@
-//! The disk: content by digest, permission by link, tags as small records.
+//! The store on the local disk: content by digest, access by link, tags as small records.
 //!
-//! Files are the truth (design decision 2). Content is committed once and never changed; records are one line of
-//! JSON each, replaced whole. A file that cannot be read counts as absent: a wiped or broken folder is a cold cache.
+//! The files decide what is stored (design decision 2). Content is committed once and never changed; a record is one
+//! line of JSON, replaced as a whole. A file that cannot be read counts as absent: a wiped or damaged folder is a cold
+//! cache.
 //!
 //! ```text
 //! lock                          held by one instance; names its holder
 //! v1/blobs/<alg>/ab/<hex>       raw bytes that hash to their name
 //! v1/partial/<alg>-<hex>        a fill under way or paused, with its checkpoint `.map`
-//! v1/links/<scope>/ab/<digest>  a repository may see a digest (names of scopes are hashed)
-//! v1/tags/<repository>/<tag>    the meaning of a tag when the upstream was last asked (names are hashed)
+//! v1/links/<scope>/ab/<digest>  the fact that a repository may see a digest (names of scopes are hashed)
+//! v1/tags/<repository>/<tag>    the manifest that a tag named when the upstream was last asked (names are hashed)
 //! v1/checked                    the digests that were hashed since the machine started, with the id of that boot
-//! v1/tmp/                       records and small content on their way; emptied at start
+//! v1/tmp/                       records and small content before they are renamed into place; emptied at start
 //! ```
 //!
-//! The rooms, each with a map of its own, from the top down:
+//! The rooms from the top down; the `mod.rs` of each is its map:
 //!
-//! - [`Store`] (`store.rs`) is the handle of the proxy; `open.rs` puts its parts together
+//! - [`Store`] (`store.rs`) is the handle that the proxy uses; `open.rs` puts its parts together
 //! - `inventory`: lists of images, and purges
-//! - `tier/`: the seam of a second tier below this disk
+//! - `tier/`: the trait of a second tier below this disk
 //! - `checks/`: files on the disk are compared with their names
 //! - `space/`: the limits of the store, and the evictions that keep it within them
-//! - `content/`: bytes on their way in and out
+//! - `content/`: writing and reading content
 //! - `records/`: links, tags, pins, and the paths of all files
 //! - `disk/`: the file calls, and the lock of the folder
 
@@ -56,7 +57,7 @@ pub use content::settle::AppendError;
 pub use content::spans;
 #[cfg(any(test, feature = "faults"))]
 pub use disk::faulty;
-pub use disk::slow::{Operation, SLOW, Slow};
+pub use disk::slow::{CALM, Operation, SLOW, Slow, Spell};
 pub use events::Events;
 pub use records::link::Links;
 pub use records::scope::{Kind, Link, Scope};

@@ -1,4 +1,4 @@
-//! Opens a store: takes its folder and lock, puts its parts together, and begins the jobs that run beside the requests.
+//! Opens a store: takes its folder and lock, puts its parts together, and starts its background jobs.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::disk::io::Disk;
 use crate::disk::local::LocalDisk;
 use crate::disk::tenure;
 use crate::disk::tenure::{HeldDisk, Tenure};
-use crate::disk::timed::{self, Clock, TimedDisk};
+use crate::disk::timed::{Clock, TimedDisk};
 use crate::events::Events;
 use crate::records::boot::Boot;
 use crate::records::folder::Folder;
@@ -22,9 +22,9 @@ use crate::records::layout::Layout;
 use crate::records::link::Links;
 use crate::records::tag::Tags;
 use crate::space::allowance::Allowance;
-use crate::space::health::Health;
-use crate::space::room::Room;
-use crate::space::{janitor, room};
+use crate::space::health::{self, Health};
+use crate::space::janitor;
+use crate::space::room::{Measured, Room};
 use crate::store::{Inner, Store};
 use crate::tier::second::NoTier;
 
@@ -56,12 +56,12 @@ impl Store {
         let boot = Arc::new(Boot::current(layout.clone(), disk.clone()));
         let folder = Folder { layout, disk, events: health.clone(), buffers, boot };
         let preparing = folder.clone();
-        let believed = off_worker(move || {
+        let checked = off_worker(move || {
             recover::sweep(&preparing.layout, &*preparing.disk)?;
             Ok(preparing.boot.recorded())
         });
-        let believed = believed.await.map_err(failed)?;
-        let (limit, file_system) = room::limit(&folder, config.max_size).await;
+        let checked = checked.await.map_err(failed)?;
+        let measured = Measured::of(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
         let unsynced = Arc::new(Unsynced::new());
@@ -71,12 +71,12 @@ impl Store {
             links: Links::new(folder.clone()),
             tags: Tags::new(folder.clone(), unsynced.clone()),
             recent: Recent::new(),
-            allowance: Arc::new(Allowance::new(limit, file_system, config.pinned)),
+            allowance: Arc::new(Allowance::new(measured.limit, measured.file_system, config.pinned)),
             turn: Arc::default(),
             scrub: Arc::default(),
             folder: folder.clone(),
         };
-        room.index.believe(believed);
+        room.index.mark_checked(checked);
         room.report_size();
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
@@ -87,26 +87,31 @@ impl Store {
             room,
             checks: Arc::new(Checks::none()),
             other_formats: beside.into_iter().filter(|name| layout::is_other_format(name)).collect(),
-            distrusted_until: tokio::sync::watch::Sender::new(None),
+            no_fills_until: tokio::sync::watch::Sender::new(None),
             folder,
             tenure,
             clock,
             tier: Arc::new(NoTier),
         }));
-        store.keep_house();
+        store.start_background_jobs(measured.is_tight);
         Ok(store)
     }
 
-    /// Begins the jobs that run beside the requests: the scan at start, the janitor and the scrub. None of them holds
-    /// the folder's lock.
-    fn keep_house(&self) {
+    /// Starts the background jobs: the scan at the start, the janitor and the scrub. None of them keeps the folder's
+    /// lock after the store is dropped. A file system that `is_tight` is looked at again after the scan.
+    fn start_background_jobs(&self, is_tight: bool) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
-        tokio::task::spawn_blocking(move || recover::scan(&scanned, &index));
+        tokio::task::spawn_blocking(move || {
+            recover::scan(&scanned, &index);
+            if is_tight {
+                index.concern.notify_one();
+            }
+        });
         let store = Arc::downgrade(&self.0);
         let gone = move || store.strong_count() == 0;
         tokio::spawn(janitor::run(self.0.room.clone(), self.0.tenure.foundings(), gone.clone()));
         tokio::spawn(scrub::run(self.0.room.clone(), gone.clone()));
         tokio::spawn(tenure::keep(self.0.tenure.clone(), gone.clone()));
-        tokio::spawn(timed::keep(self.0.clock.clone(), gone));
+        tokio::spawn(health::keep(self.0.room.health.clone(), self.0.clock.clone(), gone));
     }
 }

@@ -1,4 +1,4 @@
-//! A store is opened on a real folder.
+//! Opening a store on a real folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::testing::{config, open_at_once, path_of, put, scanned};
 
 #[tokio::test]
-async fn content_lies_under_its_digest_and_outlives_the_process() {
+async fn content_is_stored_under_its_digest_and_survives_a_restart() {
     let dir = TempDir::new().unwrap();
     let digest = put(&open_at_once(dir.path()).await, b"{}").await;
     assert_eq!(fs::read(path_of(dir.path(), &digest)).unwrap(), b"{}");
@@ -29,7 +29,7 @@ async fn content_lies_under_its_digest_and_outlives_the_process() {
 }
 
 #[tokio::test]
-async fn the_folder_is_for_this_user_alone() {
+async fn only_this_user_may_access_the_folder() {
     let dir = TempDir::new().unwrap();
     let inner = dir.path().join("a/b");
     let digest = put(&open_at_once(&inner).await, b"x").await;
@@ -39,7 +39,7 @@ async fn the_folder_is_for_this_user_alone() {
 }
 
 #[tokio::test]
-async fn a_held_folder_is_refused_and_its_holder_named() {
+async fn a_folder_that_another_store_holds_is_refused_and_the_error_names_the_holder() {
     let dir = TempDir::new().unwrap();
     let _first = open_at_once(dir.path()).await;
     let error = Store::open(config(dir.path(), u64::MAX), Arc::new(NoEvents)).await.unwrap_err();
@@ -60,7 +60,7 @@ async fn a_waiting_instance_takes_the_folder_over() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_is_named() {
+async fn the_error_for_a_folder_that_cannot_be_created_names_it() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
@@ -70,7 +70,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
-async fn a_start_removes_what_nobody_will_finish() {
+async fn a_start_removes_files_that_no_fill_can_resume() {
     let dir = TempDir::new().unwrap();
     drop(open_at_once(dir.path()).await);
     let name = format!("sha256-{}", "a".repeat(64));

@@ -14,7 +14,7 @@ use crate::records::scope::{Kind, Scope};
 use crate::space::usage::Usage;
 use crate::store::Store;
 
-/// A budget of `max_size` bytes in `dir`, and one pinned image.
+/// A configuration with a budget of `max_size` bytes in `dir`, and one pinned image.
 pub(crate) fn config(dir: &Path, max_size: u64) -> StoreConfig {
     StoreConfig {
         dir: dir.to_owned(),
@@ -24,7 +24,7 @@ pub(crate) fn config(dir: &Path, max_size: u64) -> StoreConfig {
     }
 }
 
-/// A store without a limit, perhaps before its scan at start is through.
+/// A store without a limit; its scan at the start may still run.
 pub(crate) async fn open_at_once(dir: &Path) -> Store {
     Store::open(config(dir, u64::MAX), Arc::new(NoEvents)).await.unwrap()
 }
@@ -34,14 +34,14 @@ pub(crate) async fn open(dir: &Path, max_size: u64) -> Store {
     open_watched(dir, max_size, Arc::new(NoEvents)).await
 }
 
-/// As [`open`], with a sink of its events.
+/// Like [`open`], with a sink for its events.
 pub(crate) async fn open_watched(dir: &Path, max_size: u64, events: Arc<dyn Events>) -> Store {
     let store = Store::open(config(dir, max_size), events).await.unwrap();
     store.scanned().await;
     store
 }
 
-/// As [`open`], on a disk with `trap`.
+/// Like [`open`], on a disk with `trap`.
 pub(crate) async fn open_trapped(dir: &Path, max_size: u64, trap: &Trap) -> Store {
     let store = faulty::open(trap, config(dir, max_size), Arc::new(NoEvents)).await.unwrap();
     store.scanned().await;
@@ -92,7 +92,7 @@ pub(crate) fn scope(repository: Option<&str>) -> Scope {
     }
 }
 
-/// Where content lies below the cache folder `dir`.
+/// The path of committed content in the cache folder `dir`.
 pub(crate) fn path_of(dir: &Path, digest: &Digest) -> PathBuf {
     dir.join("v1/blobs").join(digest.algorithm().as_str()).join(&digest.hex()[..2]).join(digest.hex())
 }

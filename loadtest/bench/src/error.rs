@@ -13,7 +13,7 @@ pub(crate) enum Error {
         /// The system's error.
         source: io::Error,
     },
-    /// A program to compare with is not there.
+    /// A program to compare with is not installed.
     #[error("{command} is not installed: run tests/setup, or install the package {package}")]
     Missing {
         /// The command.
@@ -21,10 +21,10 @@ pub(crate) enum Error {
         /// The package that brings it.
         package: &'static str,
     },
-    /// There is nothing to measure.
+    /// The pullgate binary does not exist.
     #[error("no pullgate at {0}: build it with `cargo build --release`, or name it with --pullgate")]
     NoPullgate(PathBuf),
-    /// A server did not come up.
+    /// A server did not start.
     #[error("{server} did not say {what} within {limit:?}; its log ends: {log}")]
     Start {
         /// The server.
@@ -51,7 +51,7 @@ pub(crate) enum Error {
 
 /// Names the action that failed when the system refuses.
 pub(crate) trait Doing<T> {
-    /// The error says `what` was tried.
+    /// Adds `what` to the error: the action that failed.
     fn doing(self, what: impl Into<String>) -> Result<T, Error>;
 }
 

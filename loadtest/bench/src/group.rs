@@ -1,4 +1,4 @@
-//! The groups of figures that can be asked for.
+//! The groups of figures that the option `--rows` selects.
 
 /// A group of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -9,7 +9,7 @@ pub(crate) enum Group {
     Tls,
     /// A cached manifest, by digest and by tag.
     Manifest,
-    /// A small manifest beside streaming layers.
+    /// A small manifest, requested while layers stream.
     Beside,
     /// A layer that is not cached, one client.
     Cold,
@@ -24,7 +24,7 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    /// All of them, in the order of the table.
+    /// All groups, in the order of the table.
     pub(crate) fn all() -> Vec<Self> {
         <Self as clap::ValueEnum>::value_variants().to_vec()
     }

@@ -15,7 +15,7 @@ use crate::{
     options::Options,
 };
 
-/// The place where a run happens.
+/// The state of a run.
 #[derive(Debug)]
 pub(crate) struct Lab<'a> {
     /// The options of the run.
@@ -26,14 +26,14 @@ pub(crate) struct Lab<'a> {
 }
 
 impl<'a> Lab<'a> {
-    /// Checks that there is something to measure, and makes room.
+    /// Checks that the pullgate binary exists, and makes the scratch folder.
     pub(crate) fn new(options: &'a Options) -> Result<Self, Error> {
         if !options.pullgate.is_file() {
             return Err(Error::NoPullgate(options.pullgate.clone()));
         }
         let scratch = tempfile::Builder::new().prefix("pullgate-bench-").tempdir_in(&options.scratch);
         let scratch = scratch.doing(format!("making a folder in {}", options.scratch.display()))?;
-        // Thousands of readers: clients and servers inherit the limit.
+        // Clients and servers inherit the limit; the slow readers need thousands of sockets.
         let allowed = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed })
             .doing("raising a limit")?;
@@ -48,13 +48,13 @@ impl<'a> Lab<'a> {
         Ok(folder)
     }
 
-    /// Notes a command, for the reader who wants to repeat it.
+    /// Notes a command for the report, so that readers can repeat it.
     pub(crate) fn ran(&self, command: &str) {
         let scratch = self.scratch.path().display().to_string();
         self.commands.borrow_mut().push(command.replace(&scratch, "$SCRATCH"));
     }
 
-    /// The commands since this was last asked.
+    /// The commands noted since the last call.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.commands.take()
     }
@@ -64,7 +64,7 @@ impl<'a> Lab<'a> {
         self.options.rounds
     }
 
-    /// The duration of a figure that has no length of its own.
+    /// The duration of a measurement that nothing else limits.
     pub(crate) fn slice(&self) -> Duration {
         Duration::from_millis(if self.options.quick { 300 } else { 1_000 })
     }

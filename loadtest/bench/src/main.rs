@@ -1,9 +1,9 @@
-//! The benchmark: `loadtest bench` measures pullgate beside nginx and docker-registry in front of one upstream, in one
-//! run; `loadtest upstream` is that upstream, in a process of its own, so that its work does not count as theirs.
+//! The benchmark: `loadtest bench` compares pullgate, nginx and docker-registry in front of one upstream, in one run.
+//! `loadtest upstream` is that upstream. It is a separate process, so that its work does not count as that of the servers.
 //!
-//! [`rows`] holds the groups of figures, each a story of its own: it starts an [`upstream`], [`servers`] on their
-//! [cores](pin), and [clients](client), takes each figure several times with the servers in turn, so that other load on
-//! the machine hits all alike, and hands over [sections](report) with medians, ratios and goals.
+//! [`rows`] holds the groups of figures. Each group starts an [`upstream`], [`servers`] on their [cores](pin), and
+//! [clients](client). It takes each figure several times with the servers in turn, so that other load on the machine
+//! affects all servers alike, and returns [sections](report) with medians, ratios and goals.
 
 mod client;
 mod error;

@@ -1,4 +1,4 @@
-//! The notes that people wrote into the table's file; they survive the next run.
+//! The notes that people wrote into the table's file. A new run keeps them.
 
 use std::{fs, path::Path};
 
@@ -7,13 +7,13 @@ use std::{fs, path::Path};
 pub(crate) struct Notes(String);
 
 impl Notes {
-    /// Those of the table at `path`; a title alone where there are none yet.
+    /// The notes of the table at `path`; only a title if it has none yet.
     pub(crate) fn of(path: Option<&Path>) -> Self {
         let table = path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         Self::within(&table).unwrap_or_else(|| Self(format!("\n{TITLE}\n\n")))
     }
 
-    /// With their marks.
+    /// The notes as Markdown, with the two marks.
     pub(crate) fn markdown(&self) -> String {
         format!("\n{BEGIN}{}{END}\n", self.0)
     }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_survive_the_next_run() {
+    fn a_new_run_keeps_the_notes() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let first = Notes::of(Some(file.path()));
         assert!(first.markdown().contains(TITLE));

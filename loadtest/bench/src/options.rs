@@ -7,17 +7,17 @@ use crate::group::Group;
 /// The options of a run.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// The binary.
+    /// The pullgate binary.
     pub(crate) pullgate: PathBuf,
     /// The groups of rows.
     pub(crate) rows: Vec<Group>,
     /// The number of times that each figure is taken.
     pub(crate) rounds: usize,
-    /// Short and rough.
+    /// True for a short run with rough figures.
     pub(crate) quick: bool,
-    /// The file that the table goes to besides standard output.
+    /// The file to which the table is written, in addition to standard output.
     pub(crate) table: Option<PathBuf>,
-    /// The file that every figure goes to.
+    /// The file to which every figure is written.
     pub(crate) json: Option<PathBuf>,
     /// The folder of caches and logs.
     pub(crate) scratch: PathBuf,

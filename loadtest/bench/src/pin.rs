@@ -4,17 +4,17 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::error::{Doing, Error};
 
-/// The distribution of the cores.
+/// The distribution of the cores between server and client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cores {
-    /// The server has core 0 for itself, the client core 1.
+    /// The server runs on core 0 alone, the client on core 1.
     OneEach,
     /// Server and client share cores 0 and 1.
     Shared,
 }
 
 impl Cores {
-    /// As `taskset` takes it.
+    /// The server's cores in the form of `taskset`.
     pub(crate) fn of_servers(self) -> &'static str {
         match self {
             Self::OneEach => "0",
@@ -30,7 +30,7 @@ impl Cores {
         }
     }
 
-    /// For the table.
+    /// The description in the table.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::OneEach => "server on core 0, client on core 1",
@@ -38,7 +38,7 @@ impl Cores {
         }
     }
 
-    /// Puts the calling thread where clients run.
+    /// Moves the calling thread to the cores of clients.
     pub(crate) fn pin_client(self) -> Result<(), Error> {
         let mut set = CpuSet::new();
         set.set(1);

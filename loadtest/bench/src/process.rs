@@ -1,4 +1,4 @@
-//! A server that is measured, as a child process with its output in a file.
+//! A measured server: a child process with its output in a file.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use crate::{
     usage,
 };
 
-/// A running server. Dropping it ends it, and whatever it started.
+/// A running server. Dropping it ends the process and its children.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
@@ -27,7 +27,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command` on the cores that servers have.
+    /// Starts `command` on the cores of servers.
     pub(crate) fn start(name: &str, command: &[String], cores: Cores, folder: &Path) -> Result<Self, Error> {
         let words: Vec<String> = ["taskset", "-c", cores.of_servers()]
             .map(str::to_owned)
@@ -47,7 +47,7 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, log, command_line: words.join(" ") })
     }
 
-    /// Waits until its output holds what `find` looks for.
+    /// Waits until `find` returns a value for the output of the server.
     pub(crate) fn says<T>(&mut self, what: &str, find: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
         let until = Instant::now() + START_LIMIT;
         loop {
@@ -68,22 +68,22 @@ impl Process {
         }
     }
 
-    /// Its id; that of the program itself, since `taskset` becomes it.
+    /// The id of the process. It is the server's own id, because `taskset` executes the server in its place.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// As it was started, to be repeated by hand.
+    /// The command line that started it, for the report.
     pub(crate) fn command_line(&self) -> &str {
         &self.command_line
     }
 
-    /// Processor time so far, its children's included, seconds.
+    /// Processor time so far, with its children, seconds.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         usage::family(self.id()).into_iter().filter_map(usage::cpu_seconds).sum()
     }
 
-    /// Anonymous memory now, its children's included, bytes.
+    /// Anonymous memory now, with its children, bytes.
     pub(crate) fn anonymous_bytes(&self) -> u64 {
         usage::family(self.id()).into_iter().filter_map(usage::anonymous_bytes).sum()
     }
@@ -102,7 +102,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // SIGTERM first: nginx then ends its workers.
+        // SIGTERM comes first, because nginx then ends its workers.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         if !self.ended_within(STOP_LIMIT) {
             for id in usage::family(self.id()) {

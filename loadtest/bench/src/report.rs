@@ -1,4 +1,4 @@
-//! The report: medians, ratios, goals, and how each figure was taken.
+//! The report: medians, ratios, goals, and the method of each figure.
 
 use std::{fmt::Write, fs, path::Path, process::Command};
 
@@ -24,7 +24,7 @@ pub(crate) struct Report {
     sections: Vec<Section>,
 }
 
-/// Figures that belong together.
+/// A group of related figures.
 #[derive(Debug)]
 pub(crate) struct Section {
     title: String,
@@ -42,9 +42,9 @@ pub(crate) struct Section {
 /// A measured quantity and its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measure {
-    /// Name and unit, as the head of a column.
+    /// Name and unit: the head of a column.
     pub(crate) name: &'static str,
-    /// Digits after the point.
+    /// The number of digits after the decimal point.
     pub(crate) digits: usize,
 }
 
@@ -56,7 +56,7 @@ struct Sample {
     value: f64,
 }
 
-/// A figure that decides.
+/// A figure with a goal.
 #[derive(Debug)]
 struct Ratio {
     what: String,
@@ -71,12 +71,12 @@ pub(crate) enum Goal {
     AtLeast(f64),
     /// This or less.
     AtMost(f64),
-    /// No goal; the figure is there for comparison.
+    /// No goal; the figure is only for comparison.
     Told,
 }
 
 impl Section {
-    /// An empty one; the load average is noted now and when it is [finished](Self::finish).
+    /// An empty section. It notes the load average now, and again in [`finish`](Self::finish).
     pub(crate) fn new(title: impl Into<String>, how: impl Into<String>) -> Self {
         Self {
             title: title.into(),
@@ -92,7 +92,7 @@ impl Section {
         }
     }
 
-    /// Adds a figure of a round.
+    /// Adds a figure of one round.
     pub(crate) fn add(&mut self, subject: &str, measure: Measure, value: f64) {
         if !self.subjects.iter().any(|known| known == subject) {
             self.subjects.push(subject.to_owned());
@@ -103,13 +103,13 @@ impl Section {
         self.samples.push(Sample { subject: subject.to_owned(), measure, value });
     }
 
-    /// The median over the rounds; NaN if it was not taken.
+    /// The median of a figure over the rounds; NaN if the figure was not taken.
     pub(crate) fn median(&self, subject: &str, measure: Measure) -> f64 {
         let fits = |sample: &&Sample| sample.subject == subject && sample.measure == measure;
         median(&self.samples.iter().filter(fits).map(|sample| sample.value).collect::<Vec<_>>())
     }
 
-    /// Adds a figure that decides.
+    /// Adds a figure with a goal.
     pub(crate) fn ratio(&mut self, what: impl Into<String>, value: f64, goal: Goal) {
         self.ratios.push(Ratio { what: what.into(), value, goal });
     }
@@ -126,7 +126,7 @@ impl Section {
         self
     }
 
-    /// For people.
+    /// The Markdown text for people.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("\n### {}\n\n{}.", self.title, self.how);
         let _ = writeln!(text, " Load average {} before, {} after.\n", self.load_before, self.load_after);
@@ -149,7 +149,7 @@ impl Section {
         text
     }
 
-    /// For programs: every round, every ratio.
+    /// The JSON lines for programs: every figure of every round, and every ratio.
     fn lines(&self) -> impl Iterator<Item = Value> {
         let samples = self.samples.iter().map(|sample| {
             let measure = sample.measure.name;
@@ -218,12 +218,12 @@ impl Report {
         Self { head, began: Instant::now(), notes, sections: Vec::new() }
     }
 
-    /// Adds figures.
+    /// Adds a section.
     pub(crate) fn add(&mut self, section: Section) {
         self.sections.push(section);
     }
 
-    /// For people.
+    /// The Markdown text for people.
     pub(crate) fn markdown(&self) -> String {
         let took = self.began.elapsed().as_secs();
         let took = format!("- taken in {} min {} s\n", took / 60, took % 60);
@@ -233,7 +233,7 @@ impl Report {
         head.into_iter().chain([details]).chain(sections).collect()
     }
 
-    /// The number of goals that are reached, and each that is not.
+    /// The number of reached goals, and a list of the missed goals.
     fn missed(&self) -> String {
         let all =
             self.sections.iter().flat_map(|section| section.ratios.iter().map(move |ratio| (section, ratio)));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_taken_is_a_dash_and_reaches_nothing() {
+    fn a_figure_that_was_not_taken_is_a_dash_and_misses_its_goal() {
         let section = Section::new("title", "how");
         assert_eq!(number(section.median("nobody", SPEED), 1), "–");
         let ratio = Ratio { what: String::new(), value: f64::NAN, goal: Goal::AtMost(1.0) };

@@ -2,7 +2,7 @@
 
 use crate::{error::Error, lab::Lab, options::Options, report::Report, rows};
 
-/// Measures, and prints the table.
+/// Takes all figures, and prints the table.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let lab = Lab::new(options)?;
     let mut report = Report::new(&lab);

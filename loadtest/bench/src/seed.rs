@@ -1,7 +1,7 @@
-//! Fills a cache folder as months of pulls would, in seconds: without asking, hashing twice or syncing.
+//! Fills a cache folder in seconds, as months of pulls would: without requests, second hashes or syncs.
 //!
-//! This knows pullgate's format 1 from its documentation in `store` (design decision 2). It proves itself: the
-//! upstream of the rows that use it has none of this content, so that a request that misses the store fails.
+//! This writes pullgate's format 1, as the documentation of `store` describes it (design decision 2). The rows that use
+//! it verify the format: their upstream has none of this content, so that a request that misses the store fails.
 
 use std::{
     fs, io,
@@ -49,7 +49,7 @@ pub(crate) fn seed(cache: &Path, amount: Amount, scopes: &[&str]) -> Result<Seed
     Ok(Seeded { blobs, manifests })
 }
 
-/// Two threads: it waits for the disk half of the time.
+/// Makes `count` files in two threads, because one thread waits for the disk half of the time.
 fn many(count: usize, make: impl Fn(usize) -> io::Result<String> + Sync) -> Result<Vec<String>, Error> {
     let half = |from: usize, to: usize| (from..to).map(&make).collect::<io::Result<Vec<_>>>();
     let (first, second) = thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn link(format: &Path, scope: &str, kind: &str, media_type: Option<&str>, digest
     fs::write(file, record.to_string())
 }
 
-/// Links lie under a hash of their scope.
+/// The folder of a scope's links, named by a hash of the scope.
 fn place(format: &Path, scope: &str) -> PathBuf {
     let hash = sha256(format!("{scope}\n").as_bytes());
     format.join("links").join(&hex(&hash)[..32])
@@ -105,7 +105,7 @@ fn manifest(number: usize) -> Vec<u8> {
     format!("{document:SIZE$}").into_bytes().into_iter().chain(std::iter::repeat(b' ')).take(SIZE).collect()
 }
 
-/// Size of everything that is put there, bytes: a config, a small layer.
+/// Size of each seeded blob, bytes: like a config or a small layer.
 pub(crate) const SIZE: usize = 1024;
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 

@@ -1,16 +1,16 @@
-//! The arithmetic of figures.
+//! Statistics: histograms, quantiles and medians.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// For latencies of up to a minute, in nanoseconds, to three digits.
+/// A histogram of latencies up to a minute, in nanoseconds, with three significant digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("invariant: the bounds are in order")
 }
 
-/// Adds a latency, and those of the requests that would have been sent every `period` while it lasted (coordinated
-/// omission); no period, no others.
+/// Adds a latency, and the latencies of the requests that would have been sent every `period` during it (coordinated
+/// omission). A period of zero adds no others.
 pub(crate) fn record_with_omitted(histogram: &mut Histogram<u64>, latency: Duration, period: Duration) {
     histogram.saturating_record(nanoseconds(latency));
     let period = nanoseconds(period);
@@ -35,7 +35,7 @@ pub(crate) fn quantile_ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1e6
 }
 
-/// The middle value; of two middle ones their mean; NaN of none.
+/// The median: the middle value, or the mean of the two middle values; NaN if there are none.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wild_round_does_not_move_the_median() {
+    fn one_outlier_does_not_change_the_median() {
         assert_eq!(median(&[3.0, 900.0, 2.0]), 3.0);
         assert_eq!(median(&[1.0, 2.0]), 1.5);
         assert!(median(&[]).is_nan());
     }
 
     #[test]
-    fn latencies_are_told_in_milliseconds() {
+    fn quantiles_are_in_milliseconds() {
         let mut latencies = histogram();
         (1..=100).for_each(|ms| record(&mut latencies, Duration::from_millis(ms)));
         assert!((quantile_ms(&latencies, 0.5) - 50.0).abs() < 0.1);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_answer_stands_for_the_requests_it_kept_from_being_sent() {
+    fn a_long_latency_also_counts_for_the_omitted_requests() {
         let mut latencies = histogram();
         record_with_omitted(&mut latencies, Duration::from_millis(10), Duration::from_millis(2));
         assert_eq!(latencies.len(), 5, "10, 8, 6, 4 and 2 ms");

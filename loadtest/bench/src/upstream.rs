@@ -1,7 +1,7 @@
-//! The registry behind the servers that are measured: a process of its own, so that its work does not count as theirs.
+//! The registry behind the measured servers. It is a separate process, so that its work does not count as theirs.
 //!
-//! It says what it holds in one line of JSON, then answers one line each to what it is asked on its standard input
-//! (`sent DIGEST`), and ends when that does: it never outlives the benchmark.
+//! It prints its content in one line of JSON. Then it answers each line of its standard input (`sent DIGEST`) with one
+//! line, and ends with its standard input, so that it never outlives the benchmark.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -39,11 +39,11 @@ pub(crate) struct Offer {
 /// An image of the upstream.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
-    /// Its tag.
+    /// The tag of the image.
     pub(crate) tag: String,
-    /// Its digest.
+    /// The digest of the manifest.
     pub(crate) manifest: String,
-    /// The digest of its only layer.
+    /// The digest of the only layer.
     pub(crate) layer: String,
     /// Size of the layer, bytes.
     pub(crate) layer_bytes: u64,
@@ -80,7 +80,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Starts one.
+    /// Starts an upstream.
     pub(crate) fn start(offer: &Offer) -> Result<Self, Error> {
         let program = std::env::current_exe().doing("finding this program")?;
         let numbers = [("--images", offer.images), ("--layer", offer.layer as u64), ("--rate", offer.rate)];
@@ -104,27 +104,27 @@ impl Upstream {
         Ok(Self { child, questions, answers, addr, contents, command_line })
     }
 
-    /// Its URL.
+    /// The URL of the upstream.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Its images.
+    /// The images of the upstream.
     pub(crate) fn contents(&self) -> &[Content] {
         &self.contents
     }
 
-    /// The upstream itself, to be asked without anything between.
+    /// The request for `path` at the upstream itself, without a server between.
     pub(crate) fn target(&self, path: &str) -> Target {
         Target::plain(self.addr, path)
     }
 
-    /// As it was started, to be repeated by hand.
+    /// The command line that started it, for the report.
     pub(crate) fn command_line(&self) -> &str {
         &self.command_line
     }
 
-    /// Body bytes it has sent for a digest, over all requests.
+    /// Body bytes that the upstream has sent for a digest, in all requests.
     pub(crate) fn sent(&mut self, digest: &str) -> Result<u64, Error> {
         let questions = self.questions.as_mut().expect("invariant: taken when it is dropped");
         writeln!(questions, "sent {digest}").doing("asking the upstream")?;
@@ -132,7 +132,7 @@ impl Upstream {
         answer.trim().parse().map_err(|_| Error::Answer(format!("the upstream said {answer}")))
     }
 
-    /// Waits until it has stopped sending a digest: a cache may fetch on after its client was served.
+    /// Waits until the upstream sends no more bytes of a digest: a cache may still fetch after its client was served.
     pub(crate) fn settled(&mut self, digest: &str) -> Result<u64, Error> {
         let until = Instant::now() + SETTLE_LIMIT;
         let mut before = self.sent(digest)?;
@@ -211,7 +211,7 @@ fn read_line(answers: &mut BufReader<ChildStdout>) -> Result<String, Error> {
 }
 
 const REPOSITORY: &str = "bench/app";
-/// With the rest of the manifest 4 KiB and a little.
+/// Bytes of padding, which make the manifest a little larger than 4 KiB.
 const MANIFEST_PAD: usize = 3_600;
 const SETTLED_AFTER: Duration = Duration::from_millis(200);
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offer_is_read_back() {
+    fn the_announced_images_are_parsed() {
         let offered = json!({ "images": [{
             "tag": "1", "manifest": "sha256:m", "layer": "sha256:l", "layer_bytes": 7, "manifest_bytes": 9,
         }] });

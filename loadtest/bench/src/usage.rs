@@ -19,19 +19,19 @@ pub(crate) fn family(id: u32) -> Vec<u32> {
     family
 }
 
-/// Processor time a process has used, user and system, seconds.
+/// Processor time that a process has used, user and system, seconds.
 pub(crate) fn cpu_seconds(id: u32) -> Option<f64> {
     let ticks = cpu_ticks(&read(id, "stat")?)?;
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// Anonymous memory a process has resident, bytes: without the page cache it has mapped.
+/// Resident anonymous memory of a process, bytes; mapped files do not count.
 pub(crate) fn anonymous_bytes(id: u32) -> Option<u64> {
     status_bytes(&read(id, "status")?, "RssAnon")
 }
 
-/// The working set of the process's cgroup as a kubelet computes it, bytes: memory charged to it, without file pages
-/// that were not used lately. On a machine where the cgroup is not the server's own it holds its neighbours too.
+/// The working set of the process's cgroup as the kubelet computes it, bytes: the memory charged to the cgroup, without
+/// inactive file pages. If the cgroup has other processes too, the number includes them.
 pub(crate) fn cgroup_working_set(id: u32) -> Option<u64> {
     let group = MemoryGroup::of(&read(id, "cgroup")?)?;
     let text = |file: &str| fs::read_to_string(format!("{}/{file}", group.folder)).ok();
@@ -45,13 +45,13 @@ pub(crate) fn tcp_bytes() -> Option<u64> {
         .map(|pages| pages * rustix::param::page_size() as u64)
 }
 
-/// The load averages as the system tells them.
+/// The system's load averages.
 pub(crate) fn load_average() -> String {
     let line = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     line.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// The files in which a cgroup tells of its memory; the two versions of the interface have different names for them.
+/// The files with a cgroup's memory figures; the two versions of cgroups name them differently.
 #[derive(Debug, PartialEq, Eq)]
 struct MemoryGroup {
     folder: String,
@@ -60,7 +60,7 @@ struct MemoryGroup {
 }
 
 impl MemoryGroup {
-    /// From `/proc/PID/cgroup`.
+    /// Finds the files from the text of `/proc/PID/cgroup`.
     fn of(table: &str) -> Option<Self> {
         let first = table.lines().find_map(|line| line.split_once(":memory:"));
         if let Some((_, path)) = first {
@@ -73,7 +73,7 @@ impl MemoryGroup {
     }
 }
 
-/// `TCP: inuse 9 orphan 0 tw 216 alloc 14 mem 101`.
+/// The pages of TCP buffers, from the line `TCP: inuse 9 orphan 0 tw 216 alloc 14 mem 101`.
 fn tcp_pages(sockstat: &str) -> Option<u64> {
     let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP: "))?;
     line.split_once("mem ")?.1.trim().parse().ok()
@@ -87,7 +87,7 @@ fn read(id: u32, file: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/{id}/{file}")).ok()
 }
 
-/// The fields of `stat` after the name, which may hold spaces and parentheses.
+/// The fields of `stat` after the process name; the name may contain spaces and parentheses.
 fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
     Some(stat.rsplit_once(") ")?.1.split(' '))
 }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_told_in_kibibytes() {
+    fn kibibytes_become_bytes() {
         let status = "Name:\tx\nRssAnonymous:\t1 kB\nRssAnon:\t    2048 kB\nRssFile:\t 1 kB\n";
         assert_eq!(status_bytes(status, "RssAnon"), Some(2 << 20));
         assert_eq!(status_bytes(status, "RssShmem"), None);

@@ -1,4 +1,4 @@
-//! From a description to an image: packs the layers, writes config and manifest.
+//! Builds an image from a description: packs the layers, writes config and manifest.
 
 use std::collections::BTreeMap;
 
@@ -26,9 +26,9 @@ pub struct ImageBuilder {
     annotations: BTreeMap<String, String>,
 }
 
-/// Making images, and unpacking them.
+/// Making and unpacking of images.
 impl Image {
-    /// An image to be described; everything random in it follows from `seed`.
+    /// Starts the description of an image. `seed` determines all random content.
     pub fn builder(seed: u64) -> ImageBuilder {
         ImageBuilder::new(seed)
     }
@@ -38,7 +38,7 @@ impl Image {
         sizes.iter().fold(Self::builder(seed), |builder, size| builder.layer_of(*size)).finish()
     }
 
-    /// The files that a client must find on disk after unpacking all layers.
+    /// The files that are on a client's disk after all layers are unpacked.
     pub fn files(&self) -> Vec<File> {
         self.layers.iter().flat_map(unpack).collect()
     }
@@ -72,14 +72,14 @@ impl ImageBuilder {
         self.layer(Layer::new().file(&path, size))
     }
 
-    /// As [`layer_of`](Self::layer_of), but plain tar: the cheapest way to a very large layer.
+    /// Like [`layer_of`](Self::layer_of), but as tar without gzip: the fastest way to make a very large layer.
     #[must_use]
     pub fn plain_layer_of(self, size: usize) -> Self {
         let path = self.next_path();
         self.layer(Layer::new().file(&path, size).plain())
     }
 
-    /// The platform in config and index; `linux/amd64` unless told.
+    /// Sets the platform in config and index; the default is `linux/amd64`.
     #[must_use]
     pub fn platform(mut self, os: &str, architecture: &str) -> Self {
         self.platform = (os.to_owned(), architecture.to_owned());
@@ -93,21 +93,21 @@ impl ImageBuilder {
         self
     }
 
-    /// Digests of manifest, config and layers are `sha512:`. containerd 1.6 cannot commit these.
+    /// Uses `sha512:` digests for manifest, config and layers. containerd 1.6 cannot commit such content.
     #[must_use]
     pub fn sha512(mut self) -> Self {
         self.algorithm = Algorithm::Sha512;
         self
     }
 
-    /// An artifact of this type: the config becomes the empty object.
+    /// Makes an artifact of this type: the config becomes the empty object.
     #[must_use]
     pub fn artifact(mut self, artifact_type: &str) -> Self {
         self.artifact_type = Some(artifact_type.to_owned());
         self
     }
 
-    /// Refers to another manifest; the referrers list of that manifest then holds this one.
+    /// Sets the `subject`: the referrers list of `manifest` then contains this image.
     #[must_use]
     pub fn subject(mut self, manifest: &Blob) -> Self {
         self.subject = Some(manifest.typed_descriptor());
@@ -199,5 +199,5 @@ impl ImageBuilder {
     }
 }
 
-/// Keeps the layer seeds of images with neighbouring seeds apart.
+/// The factor that keeps the layer seeds of images with neighbouring seeds different.
 const SEED_STEP: u64 = 0x9e37_79b9_7f4a_7c15;

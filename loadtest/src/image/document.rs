@@ -1,5 +1,4 @@
-//! Images and indexes as their raw bytes. `oci_spec` writes the documents, so that a fixture is well-formed by its
-//! types.
+//! Images and indexes as their raw bytes. The types of `oci_spec` write the documents, so that each fixture is well-formed.
 
 use bytes::Bytes;
 use oci_spec::image::{Descriptor, Digest, ImageIndexBuilder, MediaType, PlatformBuilder};
@@ -37,7 +36,7 @@ impl Blob {
         Descriptor::new(MediaType::from(self.media_type.as_str()), self.bytes.len() as u64, digest)
     }
 
-    /// The keys are sorted, so that the same document always gives the same bytes.
+    /// Serializes `document` with sorted keys, so that the same document always gives the same bytes.
     pub(super) fn of_document(media_type: &str, document: &impl Serialize, algorithm: Algorithm) -> Self {
         Self::new(media_type, to_value(document).to_string(), algorithm)
     }
@@ -62,7 +61,7 @@ impl Image {
         &self.manifest.digest
     }
 
-    /// Config and layers: what a client fetches under `/blobs/`.
+    /// Config and layers, which clients fetch under `/blobs/`.
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
         std::iter::once(&self.config).chain(&self.layers)
     }
@@ -78,7 +77,7 @@ impl Image {
 pub struct Index {
     /// The index document.
     pub manifest: Blob,
-    /// The images it lists, in order.
+    /// The images that the index lists, in order.
     pub images: Vec<Image>,
 }
 
@@ -93,7 +92,7 @@ impl Index {
         Self::listing(media::DOCKER_LIST, images.iter().map(platform_descriptor).collect(), images)
     }
 
-    /// An OCI index that does not name the platforms of `images`: clients read them from the configs.
+    /// An OCI index without the platforms of `images`: clients must read the platforms from the configs.
     pub fn nameless(images: Vec<Image>) -> Self {
         let descriptors = images.iter().map(|image| image.manifest.typed_descriptor()).collect();
         Self::listing(media::OCI_INDEX, descriptors, images)

@@ -1,4 +1,4 @@
-//! Layers: real tar files, with pseudo-random bytes that no compression shrinks.
+//! Layers: real tar files of pseudo-random bytes, which compression cannot shrink.
 
 use std::io::{Read, Write};
 
@@ -17,10 +17,10 @@ pub struct Layer {
     plain: bool,
 }
 
-/// A file as found after unpacking.
+/// A file of an unpacked layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// The path inside the image, without leading slash.
+    /// The path inside the image, without a leading slash.
     pub path: String,
     /// The content.
     pub bytes: Bytes,
@@ -32,21 +32,21 @@ impl Layer {
         Self::default()
     }
 
-    /// Adds a file of `size` pseudo-random bytes. Parent folders are made.
+    /// Adds a file of `size` pseudo-random bytes, and its parent folders.
     #[must_use]
     pub fn file(mut self, path: &str, size: usize) -> Self {
         self.files.push((path.to_owned(), size));
         self
     }
 
-    /// The same seed gives the same layer in every image: a shared base layer.
+    /// Sets the seed. The same seed gives the same layer in every image, for example a shared base layer.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Packs as tar, without gzip.
+    /// Packs the layer as tar, without gzip.
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.plain = true;
@@ -127,8 +127,7 @@ fn add_entry(archive: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryTy
     archive.append_data(&mut header, path, content).expect(IN_MEMORY);
 }
 
-/// The AES key stream of seed and number: as incompressible as it gets, and made at the speed of the hardware in
-/// every build profile.
+/// The AES key stream of seed and number: it cannot be compressed, and hardware makes it fast in every build profile.
 fn random_bytes(size: usize, seed: u64, number: u64) -> Vec<u8> {
     let key = (u128::from(seed) << 64 | u128::from(number)).to_be_bytes();
     let stream = UnboundCipherKey::new(&AES_128, &key).and_then(EncryptingKey::ctr).expect(KEY_SIZE);
@@ -137,7 +136,7 @@ fn random_bytes(size: usize, seed: u64, number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Stored, not compressed: the content is random, so compression would only cost time.
+/// Wraps `tar` in gzip without compression: the content is random, so compression would only cost time.
 fn gzip(tar: &[u8]) -> Vec<u8> {
     let mut packer =
         GzEncoder::new(Vec::with_capacity(tar.len() + tar.len() / 1000 + 64), Compression::none());

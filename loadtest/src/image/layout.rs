@@ -1,4 +1,4 @@
-//! Images as an OCI layout folder, from which skopeo seeds a real registry.
+//! Images as an OCI layout folder, which skopeo copies into a real registry.
 
 use std::{fs, io, path::Path};
 
@@ -11,7 +11,7 @@ use super::{
 
 impl Image {
     /// Writes the image into the OCI layout folder `dir` under the name `tag` (`skopeo copy oci:DIR:TAG …`).
-    /// A layout that is already there gains the image; a tag already there moves.
+    /// An existing layout gains the image, and an existing tag moves to it.
     ///
     /// # Errors
     /// If the folder cannot be written.

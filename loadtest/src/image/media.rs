@@ -22,5 +22,5 @@ pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json"
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// A Docker layer, gzipped tar.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// Blobs are served as this.
+/// The `Content-Type` of blobs.
 pub const OCTETS: &str = "application/octet-stream";

@@ -24,7 +24,7 @@ use crate::{
     tls::Certificate,
 };
 
-/// A registry whose every answer can be scripted. Dropping it closes its listener and connections.
+/// A registry whose answers can all be scripted. Dropping it closes its listener and connections.
 #[derive(Debug)]
 pub struct Registry {
     shared: Arc<Shared>,
@@ -32,9 +32,9 @@ pub struct Registry {
     cdn: Mutex<Option<Arc<Host>>>,
 }
 
-/// Life and addresses.
+/// Lifetime and addresses.
 impl Registry {
-    /// A registry on plain HTTP, on a free port of 127.0.0.1.
+    /// Starts a registry that speaks plain HTTP, on a free port of 127.0.0.1.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -42,8 +42,8 @@ impl Registry {
         Self::start_with(Greeting::Http).await
     }
 
-    /// A registry on TLS, on a free port of 127.0.0.1. Its `url()` names `127.0.0.1`; for a host name put
-    /// `localhost` in front of [`port`](Self::port).
+    /// Starts a registry that speaks TLS, on a free port of 127.0.0.1. Its `url()` has the host `127.0.0.1`; for a host
+    /// name combine `localhost` with [`port`](Self::port).
     ///
     /// # Errors
     /// If no port can be bound.
@@ -51,7 +51,7 @@ impl Registry {
         Self::start_with(Greeting::Tls(certificate)).await
     }
 
-    /// A registry that greets connections in this way. With anything but [`Greeting::Http`], `url()` is `https`.
+    /// Starts a registry that treats new connections as `greeting` says. `url()` is `https` except for [`Greeting::Http`].
     ///
     /// # Errors
     /// If no port can be bound.
@@ -61,7 +61,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// A registry that has its address but is down until [`restart`](Self::restart).
+    /// Makes a registry that has its address but does not listen until [`restart`](Self::restart).
     ///
     /// # Errors
     /// If no port can be bound.
@@ -91,12 +91,12 @@ impl Registry {
         self.main.url().to_owned()
     }
 
-    /// An outage: new connections are refused, open ones dropped. The port stays reserved.
+    /// Begins an outage: refuses new connections and drops open ones. The port stays reserved.
     pub async fn stop(&self) {
         self.main.stop().await;
     }
 
-    /// Back on the same port.
+    /// Listens on the same port again.
     ///
     /// # Errors
     /// If the port cannot be listened on.
@@ -104,24 +104,24 @@ impl Registry {
         self.main.restart()
     }
 
-    /// Ends the registry and its blob host, and waits until listeners and connections have ended.
+    /// Stops the registry and its blob host, and waits until their listeners and connections are closed.
     pub async fn shutdown(self) {
         self.main.stop().await;
         self.stop_cdn().await;
     }
 
-    /// Greets new connections in another way: another certificate, an alert, silence. Open connections stay; see
-    /// [`drop_connections`](Self::drop_connections).
+    /// Changes the treatment of new connections: another certificate, an alert, silence. Open connections stay open;
+    /// [`drop_connections`](Self::drop_connections) closes them.
     pub fn greet(&self, greeting: Greeting) {
         self.main.greet(greeting);
     }
 
-    /// Drops the open connections, so that clients must come anew.
+    /// Drops the open connections, so that clients must connect again.
     pub async fn drop_connections(&self) {
         self.main.drop_connections().await;
     }
 
-    /// Limits every later connection to this number of bytes a second; `None` lifts the limit.
+    /// Limits every later connection to `bytes_per_second`; `None` removes the limit.
     pub fn limit_rate(&self, bytes_per_second: Option<u64>) {
         self.shared.rate.store(bytes_per_second.unwrap_or(0), Ordering::Relaxed);
     }
@@ -150,12 +150,12 @@ impl Registry {
         lock(&self.shared.content).repository_mut(repository).add_image(image);
     }
 
-    /// Adds a manifest unchanged and unchecked. It is served under its `digest`, true or not.
+    /// Adds a manifest unchanged and unchecked. It is served under its `digest`, even if its bytes have another digest.
     pub fn add_manifest(&self, repository: &str, manifest: &Blob) {
         lock(&self.shared.content).repository_mut(repository).add_manifest(manifest);
     }
 
-    /// Adds a blob under its sha256 digest, which is returned.
+    /// Adds a blob under its sha256 digest, and returns the digest.
     pub fn add_blob(&self, repository: &str, bytes: impl Into<Bytes>) -> String {
         let bytes = bytes.into();
         let digest = sha256(&bytes);
@@ -163,7 +163,7 @@ impl Registry {
         digest
     }
 
-    /// Adds a blob under this digest, true or not.
+    /// Adds a blob under this digest, even if its bytes have another digest.
     pub fn add_blob_as(&self, repository: &str, digest: &str, bytes: impl Into<Bytes>) {
         lock(&self.shared.content).repository_mut(repository).add_blob(digest, bytes.into());
     }
@@ -186,28 +186,28 @@ impl Registry {
 
 /// Behaviour.
 impl Registry {
-    /// Demands identification from clients. Tokens given out before are void.
+    /// Requires identification from clients. Tokens given out before become invalid.
     pub fn require(&self, access: Access) {
         lock(&self.shared.access).set(access);
     }
 
-    /// Voids all tokens given out, before their time.
+    /// Revokes all tokens given out so far, before they expire.
     pub fn revoke_tokens(&self) {
         lock(&self.shared.access).revoke();
     }
 
-    /// A token that this user would get for these repositories: it holds for those the user may pull. Empty without
-    /// [`Access::Tokens`].
+    /// The token that the token endpoint would give to this user for these repositories. It is good for the repositories
+    /// that the user may pull. Empty without [`Access::Tokens`].
     pub fn token_of(&self, user: &str, repositories: &[&str]) -> String {
         lock(&self.shared.access).token_of(user, repositories)
     }
 
-    /// Counts manifest GETs against a quota and states it in headers; `None` ends that.
+    /// Counts manifest GETs against `quota` and states it in headers; `None` removes the quota.
     pub fn set_quota(&self, quota: Option<Quota>) {
         *lock(&self.shared.quota) = quota;
     }
 
-    /// Answers the referrers API, or 404 as older registries do. On at the start.
+    /// Switches the referrers API on or off; off, it answers 404 like older registries. It is on at the start.
     pub fn serve_referrers(&self, on: bool) {
         *lock(&self.shared.referrers) = on;
     }
@@ -217,9 +217,9 @@ impl Registry {
         *lock(&self.shared.referrers_page) = Some(by);
     }
 
-    /// Starts another address of this registry, on a free port, under the name `host`: `127.0.0.1`, `localhost`, or
-    /// another address of the loopback network. It serves all the same: as a token host ([`realm`](crate::registry::Tokens::realm)), as a
-    /// second endpoint. It lives as long as its handle.
+    /// Starts another listener of this registry, on a free port, under the name `host`: `127.0.0.1`, `localhost`, or
+    /// another address of the loopback network. It serves the same content, for example as a token host
+    /// ([`realm`](crate::registry::Tokens::realm)) or as a second endpoint. Dropping its handle stops it.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -231,8 +231,8 @@ impl Registry {
         Ok(host)
     }
 
-    /// Starts a blob host as [`start_host`](Self::start_host) does, and redirects blobs there by signed URLs that are
-    /// good for `life`. Returns its scheme and authority. The registry keeps it.
+    /// Starts a blob host like [`start_host`](Self::start_host), and redirects blob requests to it by signed URLs that
+    /// expire after `life`. Returns its scheme and authority. The registry keeps the handle.
     ///
     /// # Errors
     /// If no port can be bound.
@@ -244,19 +244,20 @@ impl Registry {
         Ok(url)
     }
 
-    /// The blob host, to greet differently, to stop and to restart; blobs are redirected there all the while.
+    /// The blob host, so that tests can change its greeting, stop it and restart it. Blob requests are redirected to it
+    /// even while it is stopped.
     pub fn cdn(&self) -> Option<Arc<Host>> {
         lock(&self.cdn).clone()
     }
 
-    /// Stops the blob host; blobs are still redirected to its address, which then refuses.
+    /// Stops the blob host. Blob requests are still redirected to its address, which then refuses connections.
     pub async fn stop_cdn(&self) {
         if let Some(cdn) = self.cdn() {
             cdn.stop().await;
         }
     }
 
-    /// All signed URLs given out so far are expired.
+    /// Expires all signed URLs given out so far.
     pub fn expire_signed_urls(&self) {
         if let Some(signer) = lock(&self.shared.signer).as_mut() {
             signer.expire();
@@ -266,17 +267,17 @@ impl Registry {
 
 /// Faults and the log.
 impl Registry {
-    /// Puts a rule in force. Newer rules come before older ones.
+    /// Adds a rule. Newer rules come before older ones.
     pub fn fault(&self, rule: Rule) -> FaultId {
         self.shared.rules.add(rule)
     }
 
-    /// Takes a rule away.
+    /// Removes a rule.
     pub fn clear(&self, id: FaultId) {
         self.shared.rules.remove(id);
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     pub fn clear_faults(&self) {
         self.shared.rules.clear();
     }
@@ -286,17 +287,17 @@ impl Registry {
         self.shared.rules.used(id)
     }
 
-    /// The log as it is now.
+    /// A copy of the log.
     pub fn log(&self) -> Log {
         self.shared.journal.snapshot()
     }
 
-    /// Forgets the requests so far, so that a test can count from here.
+    /// Clears the log, so that a test can count from this point.
     pub fn clear_log(&self) {
         self.shared.journal.clear();
     }
 
-    /// Waits until the log is as wanted. Put a time limit around it.
+    /// Waits until `test` is true for the log. The caller sets the time limit.
     pub async fn wait_for(&self, test: impl Fn(&Log) -> bool) {
         self.shared.journal.wait_for(test).await;
     }

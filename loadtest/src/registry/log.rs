@@ -10,17 +10,17 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     lock::lock,
-    message::{Ask, Kind},
+    message::{Kind, Request},
 };
 
 /// One request and its answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// Counts up from 0 over the life of the registry.
+    /// The number of the request, from 0 over the life of the registry.
     pub id: u64,
-    /// The connection that the request came on, counted from 1.
+    /// The number of the request's connection, from 1.
     pub connection: u64,
-    /// The time when the request had been read.
+    /// The time at which the request was completely read.
     pub at: Instant,
     /// The kind of request.
     pub kind: Kind,
@@ -30,19 +30,19 @@ pub struct Exchange {
     pub path: String,
     /// The query, decoded.
     pub query: Vec<(String, String)>,
-    /// The headers as they came. `Authorization` is marked sensitive and hides in `Debug`.
+    /// The headers, unchanged. `Authorization` is marked sensitive, so that `Debug` does not print it.
     pub headers: HeaderMap,
     /// The repository, where the path names one.
     pub repository: Option<String>,
     /// The tag or digest, where the path names one.
     pub reference: Option<String>,
-    /// Whether `Authorization` was sent.
+    /// True if `Authorization` was sent.
     pub authorized: bool,
-    /// The status answered; none while nothing was answered.
+    /// The status of the answer; `None` until there is one.
     pub status: Option<u16>,
     /// Body bytes handed to the socket.
     pub sent_bytes: u64,
-    /// The answer is over: sent whole, cut, or the client left.
+    /// True when the answer has ended: it was sent completely, it was cut, or the client has closed.
     pub ended: bool,
 }
 
@@ -71,44 +71,44 @@ impl Log {
         self.count(|exchange| exchange.kind == kind && exchange.method == *method)
     }
 
-    /// Manifest HEADs, which Docker Hub does not count.
+    /// The number of manifest HEADs, which Docker Hub does not count against the quota.
     pub fn manifest_heads(&self) -> usize {
         self.of(Kind::Manifest, &Method::HEAD)
     }
 
-    /// Manifest GETs, which Docker Hub counts.
+    /// The number of manifest GETs, which Docker Hub counts against the quota.
     pub fn manifest_gets(&self) -> usize {
         self.of(Kind::Manifest, &Method::GET)
     }
 
-    /// Requests to the token endpoint.
+    /// The number of requests to the token endpoint.
     pub fn tokens(&self) -> usize {
         self.count(|exchange| exchange.kind == Kind::Token)
     }
 
-    /// GETs of this blob, at the registry itself.
+    /// The number of GETs of this blob at the registry itself (not at the blob host).
     pub fn blob_gets(&self, digest: &str) -> usize {
         self.count(|exchange| {
             exchange.kind == Kind::Blob && exchange.method == Method::GET && exchange.names(digest)
         })
     }
 
-    /// Body bytes sent for this digest or tag, over all requests, ranges included: the measure of amplification.
+    /// Body bytes sent for this digest or tag in all requests, ranges included. Tests use it to find repeated transfers.
     pub fn bytes_sent(&self, reference: &str) -> u64 {
         self.iter().filter(|exchange| exchange.names(reference)).map(|exchange| exchange.sent_bytes).sum()
     }
 
-    /// Requests whose answers are still being sent.
+    /// The number of requests whose answers are still being sent.
     pub fn in_flight(&self) -> usize {
         self.count(|exchange| !exchange.ended)
     }
 
-    /// Connections accepted so far.
+    /// The number of connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.connections
     }
 
-    /// Connections open now.
+    /// The number of connections open now.
     pub fn open_connections(&self) -> u64 {
         self.open_connections
     }
@@ -118,19 +118,19 @@ impl Log {
         self.entries.get_mut(usize::try_from(index).ok()?)
     }
 
-    fn push(&mut self, connection: u64, ask: &Ask) -> u64 {
+    fn push(&mut self, connection: u64, request: &Request) -> u64 {
         if self.entries.len() == ENTRY_LIMIT {
             self.entries.pop_front();
             self.forgotten += 1;
         }
         let id = self.forgotten + self.entries.len() as u64;
-        self.entries.push_back(Exchange::new(id, connection, ask));
+        self.entries.push_back(Exchange::new(id, connection, request));
         id
     }
 }
 
 impl Exchange {
-    /// Whether the path names this digest or tag.
+    /// True if the path names this digest or tag.
     pub fn names(&self, reference: &str) -> bool {
         self.reference.as_deref() == Some(reference)
     }
@@ -140,19 +140,19 @@ impl Exchange {
         self.headers.get(name)?.to_str().ok()
     }
 
-    fn new(id: u64, connection: u64, ask: &Ask) -> Self {
+    fn new(id: u64, connection: u64, request: &Request) -> Self {
         Self {
             id,
             connection,
             at: Instant::now(),
-            kind: ask.kind,
-            method: ask.method.clone(),
-            path: ask.path.clone(),
-            query: ask.query.clone(),
-            headers: ask.headers.clone(),
-            repository: ask.repository.clone(),
-            reference: ask.reference.clone(),
-            authorized: ask.is_authorized(),
+            kind: request.kind,
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            headers: request.headers.clone(),
+            repository: request.repository.clone(),
+            reference: request.reference.clone(),
+            authorized: request.is_authorized(),
             status: None,
             sent_bytes: 0,
             ended: false,
@@ -160,7 +160,7 @@ impl Exchange {
     }
 }
 
-/// The writing side.
+/// The writing side of the log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Journal(Arc<Shared>);
 
@@ -175,7 +175,7 @@ impl Journal {
         lock(&self.0.log).clone()
     }
 
-    /// Forgets the requests so far; connections stay counted. Answers under way are no longer followed.
+    /// Removes all requests; the counts of connections stay. Answers that are still being sent are no longer recorded.
     pub(crate) fn clear(&self) {
         self.change(|log| {
             log.forgotten += log.entries.len() as u64;
@@ -214,8 +214,8 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    pub(crate) fn open(&self, ask: &Ask) -> Record {
-        let id = self.journal.change(|log| log.push(self.number, ask));
+    pub(crate) fn open(&self, request: &Request) -> Record {
+        let id = self.journal.change(|log| log.push(self.number, request));
         Record { journal: self.journal.clone(), id }
     }
 }
@@ -253,5 +253,5 @@ impl Drop for Record {
     }
 }
 
-/// Keeps a registry that runs for days, as in the demo, from growing.
+/// The largest number of requests in the log, so that a registry that runs for days (the demo) does not grow.
 const ENTRY_LIMIT: usize = 100_000;

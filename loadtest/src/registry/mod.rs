@@ -1,10 +1,10 @@
 //! The misbehaving registry.
 //!
-//! [`Registry`] is the handle for everything: content, access, quota, rules, log, outages.
+//! [`Registry`] is the handle for content, access, quota, rules, log and outages.
 //!
 //! ```text
 //!   hosts: host ── greeting (TLS or trouble) ── connection (hyper) ──┬── rules: book picks a rule's script
-//!                                                                    ├── answers: honest, then edited by the script
+//!                                                                    ├── answers: correct, then changed by the script
 //!                                                                    └── by_hand, when no proper HTTP server would send it
 //! ```
 //!
@@ -23,5 +23,5 @@ pub use answers::{Access, Quota, Tokens, TooMany};
 pub use handle::Registry;
 pub use hosts::{Greeting, Host};
 pub use log::{Exchange, Log};
-pub use message::{Answer, Ask, Kind};
+pub use message::{Answer, Kind, Request};
 pub use rules::{At, FaultId, Gate, Rule};

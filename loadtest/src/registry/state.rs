@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     pub(crate) quota: Mutex<Option<Quota>>,
     pub(crate) signer: Mutex<Option<Signer>>,
     pub(crate) referrers: Mutex<bool>,
-    /// Referrers on a page; all on one without.
+    /// The number of referrers on a page; `None` puts all on one page.
     pub(crate) referrers_page: Mutex<Option<usize>>,
     pub(crate) rate: AtomicU64,
 }

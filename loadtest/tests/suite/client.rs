@@ -1,4 +1,4 @@
-//! A client of few lines that hides nothing: it sends one request and tells what came, and how it ended.
+//! A minimal client: it sends one request, and returns the answer unchanged with the way in which it ended.
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
@@ -14,15 +14,15 @@ use tokio::{
 /// The end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// All bytes of Content-Length came.
+    /// All bytes of Content-Length arrived.
     Whole,
-    /// The connection was closed before, or the length was not told.
+    /// The connection was closed before all bytes arrived, or there was no length.
     Fin,
     /// The connection was reset.
     Reset,
 }
 
-/// An answer as it was received.
+/// A received answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -54,7 +54,7 @@ pub(crate) async fn with_image() -> (Registry, Image) {
     (registry, image)
 }
 
-/// The same, and the first layer's path misbehaves.
+/// Like [`with_image`], with a rule added; also returns the path of the first layer.
 pub(crate) async fn with_bad_layer(rule: Rule) -> (Registry, Image, String) {
     let (registry, image) = with_image().await;
     registry.fault(rule);
@@ -66,7 +66,7 @@ pub(crate) fn layer_path(image: &Image) -> String {
     format!("/v2/library/app/blobs/{}", image.layers[0].digest)
 }
 
-/// GET on a connection of its own.
+/// GET on a new connection.
 pub(crate) async fn get(registry: &Registry, path: &str) -> Reply {
     request(registry.addr(), "GET", path, &[]).await
 }
@@ -75,13 +75,13 @@ pub(crate) async fn head(registry: &Registry, path: &str) -> Reply {
     request(registry.addr(), "HEAD", path, &[]).await
 }
 
-/// One request on a connection of its own. Panics when no status line comes.
+/// One request on a new connection. Panics if no status line arrives.
 pub(crate) async fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     exchange(&mut stream, method, path, headers).await.unwrap().expect("a status line")
 }
 
-/// One request on this connection; none if the connection ended without a byte.
+/// One request on this connection; `None` if the connection ended without a byte.
 pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     method: &str,
@@ -133,7 +133,7 @@ async fn read_body<S: AsyncRead + Unpin>(
     Ending::Whole
 }
 
-/// No test waits longer than this.
+/// Fails the test if `future` takes longer than 20 s.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("within 20 s")
 }

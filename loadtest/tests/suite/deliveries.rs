@@ -1,4 +1,4 @@
-//! Answers that no proper server sends: cut, reset, stalled, dripped, never begun.
+//! Answers with faults of delivery: cut, reset, stalled, dripped, never begun.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ async fn a_body_stalls_until_the_gate_opens() {
 }
 
 #[tokio::test]
-async fn what_never_ends_ends_with_the_client() {
+async fn endless_answers_end_when_the_client_closes() {
     let (registry, _, path) = with_bad_layer(Rule::blob().once().stall_forever_at(At::Half)).await;
     registry.fault(Rule::ping().never_answer());
     for path in [path.as_str(), "/v2/"] {
@@ -91,7 +91,7 @@ async fn what_never_ends_ends_with_the_client() {
 }
 
 #[tokio::test]
-async fn lengths_that_lie_or_are_not_told() {
+async fn wrong_and_missing_lengths() {
     let (registry, image) = with_image().await;
     let (path, layer) = (layer_path(&image), &image.layers[0].bytes);
 
@@ -128,7 +128,7 @@ async fn garbage_in_place_of_http() {
 }
 
 #[tokio::test]
-async fn slow_answers_take_their_time() {
+async fn delayed_and_slow_answers_take_the_configured_time() {
     let delay = Duration::from_millis(120);
     let (registry, image) = with_image().await;
     let path = layer_path(&image);

@@ -1,4 +1,4 @@
-//! Left alone, the registry is a good one.
+//! Without rules the registry behaves correctly.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn manifests_by_tag_and_digest_with_all_headers() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_with_its_own_code() {
+async fn missing_content_is_404_with_its_own_code() {
     let (registry, image) = with_image().await;
     let digest = &image.manifest.digest;
     for (path, code) in [

@@ -37,7 +37,7 @@ async fn a_registry_can_begin_with_an_outage_and_ends_when_dropped() {
 }
 
 #[tokio::test]
-async fn ports_that_refuse_and_ports_that_swallow() {
+async fn ports_that_refuse_and_ports_that_drop_packets() {
     let refusing = Port::reserve().unwrap();
     let refused = TcpStream::connect(refusing.addr()).await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);

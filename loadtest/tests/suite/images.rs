@@ -1,4 +1,4 @@
-//! Images are what real clients expect: skopeo copies them from the registry and from a layout folder.
+//! Real clients accept the images: skopeo copies them from the registry and from a layout folder.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn the_same_seed_makes_the_same_image() {
 }
 
 #[test]
-fn an_image_tells_the_files_it_unpacks_to() {
+fn an_image_lists_the_files_it_unpacks_to() {
     let layer = Layer::new().file("etc/app/motd", 700).file("etc/empty", 0);
     let image = Image::builder(1).layer(layer.clone()).layer(layer.plain()).finish();
     let files: Vec<_> = image.files().iter().map(|file| (file.path.clone(), file.bytes.len())).collect();

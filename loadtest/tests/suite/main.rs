@@ -1,5 +1,4 @@
-//! The misbehaving registry must misbehave exactly as told, and behave otherwise: seen from a raw socket, from TLS,
-//! and from skopeo.
+//! The misbehaving registry must show exactly the faults that its rules name, and no others. The tests use raw sockets, TLS and skopeo.
 
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "raw clients of a test on real time")]

@@ -1,4 +1,4 @@
-//! Answers that are proper HTTP and still wrong; and which requests a rule is for.
+//! Answers that are valid HTTP with wrong content, and the selection of requests by a rule.
 
 use loadtest::registry::{Answer, At, Kind, Rule, TooMany};
 
@@ -7,7 +7,7 @@ use crate::client::{Ending, get, head, layer_path, request, with_bad_layer, with
 const MANIFEST: &str = "/v2/library/app/manifests/1";
 
 #[tokio::test]
-async fn a_rule_is_for_the_requests_it_names() {
+async fn a_rule_applies_only_to_matching_requests() {
     let (registry, image) = with_image().await;
     let id = registry
         .fault(Rule::manifest().get().repository("library/app").reference("1").after(1).once().status(500));
@@ -22,7 +22,7 @@ async fn a_rule_is_for_the_requests_it_names() {
 }
 
 #[tokio::test]
-async fn newer_rules_win_and_rules_go_away() {
+async fn newer_rules_win_and_rules_can_be_removed() {
     let (registry, _) = with_image().await;
     registry.fault(Rule::any().unavailable(503));
     let spell = registry.fault(Rule::manifest().too_many_requests(TooMany::RetryAfter(7)));
@@ -45,7 +45,7 @@ async fn rules_by_header() {
 }
 
 #[tokio::test]
-async fn every_429_has_its_shape() {
+async fn every_429_has_its_form() {
     let (registry, _) = with_image().await;
     for (shape, remaining, text) in [
         (TooMany::HubQuota, true, "\"code\":\"TOOMANYREQUESTS\""),
@@ -104,7 +104,7 @@ async fn refusals_loops_and_pages() {
 }
 
 #[tokio::test]
-async fn tags_without_end() {
+async fn an_endless_tag_list() {
     let (registry, _) = with_image().await;
     registry.fault(Rule::tags().endless_tags(3));
     let mut path = "/v2/library/app/tags/list?n=3".to_owned();
@@ -151,7 +151,7 @@ async fn wrong_bytes() {
 }
 
 #[tokio::test]
-async fn wrong_sizes_told_truly() {
+async fn wrong_sizes_with_matching_lengths() {
     let (registry, image, path) = with_bad_layer(Rule::blob().once().shorten(10)).await;
     let length = image.layers[0].bytes.len();
     let short = get(&registry, &path).await;
@@ -164,7 +164,7 @@ async fn wrong_sizes_told_truly() {
 }
 
 #[tokio::test]
-async fn an_answer_made_to_order() {
+async fn a_custom_answer() {
     let (registry, _) = with_image().await;
     registry.fault(Rule::ping().answer_with(|ask| Answer::with_body(418, "text/plain", ask.path.clone())));
     let reply = get(&registry, "/v2/").await;

@@ -1,4 +1,4 @@
-//! Certificates and handshakes that go wrong, each in its own way.
+//! Faults of certificates and handshakes.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ async fn a_good_certificate_serves() {
 }
 
 #[tokio::test]
-async fn a_certificate_expires_when_told() {
+async fn a_certificate_expires_at_the_given_time() {
     let authority = Authority::new();
     let registry = Registry::start_tls(authority.expiring(LOOPBACK, 3 * DAY)).await.unwrap();
     connect_after(2 * DAY, &registry, &authority, "localhost").await.unwrap();
@@ -39,7 +39,7 @@ async fn a_certificate_expires_when_told() {
 }
 
 #[tokio::test]
-async fn every_bad_certificate_is_bad_in_its_way() {
+async fn every_invalid_certificate_fails_for_its_own_reason() {
     let (authority, other) = (Authority::new(), Authority::new());
     let registry = Registry::start_tls(authority.for_loopback()).await.unwrap();
     for (certificate, expected) in [
@@ -91,7 +91,7 @@ async fn a_client_certificate_is_demanded() {
 }
 
 #[tokio::test]
-async fn sockets_that_accept_and_do_no_more() {
+async fn sockets_that_only_accept() {
     let registry = Registry::start().await.unwrap();
     let mut bytes = Vec::new();
     for (greeting, ends) in

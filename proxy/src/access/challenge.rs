@@ -1,7 +1,8 @@
-//! The upstream's challenge, relayed: where a client gets the token that it may show us.
+//! A challenge relayed from the upstream. It tells a client where to get the token to present here.
 //!
-//! The realm is the upstream's own, judged as if we were to follow it: a client would carry its pull secret there. What
-//! comes back to us is a token for one repository, which lives for minutes. Nothing here ever asks for a password.
+//! The realm is the upstream's own. The client will send its pull secret there, so the realm must pass the same rules
+//! as a realm to which this mirror sends a secret of its own. The client comes back with a token that is valid for one
+//! repository and for some minutes. This mirror never asks for a password.
 
 use oci::RegistryHost;
 use url::Url;
@@ -11,17 +12,18 @@ use url::Url;
 pub(crate) struct Challenge {
     /// The registry that wants the token.
     pub(crate) registry: RegistryHost,
-    /// Where the token is to be had.
+    /// The address that issues the token.
     pub(super) realm: Url,
     pub(super) service: Option<String>,
     pub(super) scope: String,
-    /// True if a token was shown and refused.
+    /// True if the client presented a token and it was refused.
     pub(crate) again: bool,
 }
 
 impl Challenge {
-    /// `WWW-Authenticate` (RFC 6750, 3). To a first request it must not name an error: containerd would take that for
-    /// the refusal of what it never sent. To a refused token it must, or containerd asks six times.
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3). The answer to a request without a token must not name an
+    /// error, because containerd would take the error as the refusal of a token that it never sent. The answer to a
+    /// refused token must name an error, because containerd otherwise asks six times.
     pub(crate) fn header(&self) -> String {
         let mut text = format!("Bearer realm=\"{}\"", quoted(self.realm.as_str()));
         if let Some(service) = &self.service {
@@ -35,7 +37,7 @@ impl Challenge {
     }
 }
 
-/// For a quoted string (RFC 9110, 5.6.4).
+/// Escapes `text` for a quoted string (RFC 9110, section 5.6.4).
 fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
@@ -66,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_upstream_says_cannot_break_out_of_its_quotes() {
+    fn text_of_the_upstream_cannot_break_out_of_its_quotes() {
         let odd = challenge(Some(r#"a",error="x\"#), false).header();
         assert!(odd.contains(r#",service="a\",error=\"x\\","#), "{odd}");
         assert!(!challenge(None, false).header().contains("service"));

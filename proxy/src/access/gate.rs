@@ -1,4 +1,4 @@
-//! The gate of `per-client` upstreams: lets a request in, or says why not.
+//! The gate of `per-client` upstreams. It admits a request or returns the reason for the refusal.
 
 use config::Access;
 use http::HeaderMap;
@@ -18,7 +18,7 @@ use crate::endpoint::arrived::Arrived;
 use crate::freshness::coalesce::Coalesce;
 use crate::http::failure::Failure;
 
-/// The admission to per-client upstreams, with their answers about each caller.
+/// Admits requests to per-client upstreams, and remembers the upstreams' verdicts on callers.
 pub(crate) struct Gate {
     store: Store,
     leases: Leases,
@@ -30,15 +30,15 @@ impl Gate {
         Self { store, leases: Leases::new(), checks: Coalesce::new() }
     }
 
-    /// When a request begins; to be read before its upstream is looked up.
+    /// The present era, in which a request begins. Read it before looking up the request's upstream.
     pub(crate) fn era(&self) -> Era {
         self.leases.era()
     }
 
-    /// Lets a request of `era` in, with a pass where the upstream's access is per client.
+    /// Admits a request of `era`. The result holds a pass if the upstream's access is per client.
     ///
     /// # Errors
-    /// The request's refusal, or the upstream's failure to say.
+    /// The refusal of the request, or the failure of the upstream that was asked.
     pub(crate) async fn admit(
         &self,
         arrived: &Arrived<'_>,
@@ -59,8 +59,8 @@ impl Gate {
         }
     }
 
-    /// The failure in the form in which this caller is told it. A 401 for content ends the caller's lease. A 401 for a
-    /// list does not, because a list may need more than the right to pull.
+    /// The failure as it is reported to this caller. A 401 for content ends the caller's lease. A 401 for a list does
+    /// not, because a list may need more than the right to pull.
     pub(crate) fn explained(&self, arrived: &Arrived<'_>, pass: Option<&Pass>, failure: Failure) -> Failure {
         let Some(pass) = pass else { return failure };
         let Failure::Upstream(error) = failure else { return failure };
@@ -75,7 +75,7 @@ impl Gate {
         refusal(arrived, refused, error)
     }
 
-    /// Forgets every verdict: the upstreams have changed.
+    /// Forgets every verdict, because the upstreams have changed.
     pub(crate) fn forget(&self) {
         self.leases.forget();
     }
@@ -103,14 +103,14 @@ impl Gate {
         }
     }
 
-    /// The upstream showed a blob in this repository: that is its link.
+    /// Stores the link of a blob that the upstream showed in this repository.
     async fn earn(&self, arrived: &Arrived<'_>, content: &Subject, seen: &Seen) {
         if let (Subject::Blob(digest), Some(link)) = (content, seen.link()) {
             self.store.links().put(&arrived.scope(), store::Kind::Blob, digest, link).await;
         }
     }
 
-    /// True for a "not found" to a caller that may see the repository.
+    /// True if the error is a "not found" for a caller that may see the repository.
     fn is_absence(&self, pass: &Pass, error: &Error, now: Instant) -> bool {
         error.evidence.status == Some(404) && self.leases.is_allowed(&pass.holder, now)
     }

@@ -1,4 +1,4 @@
-//! The upstreams' verdicts on callers, and how long each verdict holds. No I/O; the time is an argument.
+//! The upstreams' verdicts on callers, and how long each verdict is valid. No I/O; the time is an argument.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::subject::{AccessCheck, Era, Holder};
 /// The upstream's verdict on a caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    /// It showed this identity something in this repository.
+    /// The upstream showed content of this repository to this identity.
     Allowed,
     /// The upstream refused, with this error.
     Refused(Refused, Error),
@@ -25,20 +25,20 @@ pub(crate) enum Verdict {
 /// The kind of a refusal, for the refused caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// An anonymous request may not see the content; a request with a token might.
+    /// A request without a token may not see the content. A request with a token might.
     Anonymous,
-    /// The token is not good, or no longer.
+    /// The token is not valid, or no longer valid.
     Token,
     /// The token is valid, but does not permit this content.
     Right,
 }
 
-/// The verdicts that hold. If there are too many, the least used ones are dropped first.
+/// The verdicts that are still valid. If there are too many, the least used are dropped first.
 pub(super) struct Leases {
     era: AtomicU64,
-    /// Verdicts that hold for everything the holder asks for.
+    /// Verdicts on all requests of a holder.
     holders: Cache<Holder, Arc<Lease>>,
-    /// Refusals of one content: a scanner's refusal of one image says nothing of the others.
+    /// Refusals of a single piece of content. A scanner that blocks one image does not block the others.
     contents: Cache<AccessCheck, Arc<Lease>>,
 }
 
@@ -49,9 +49,9 @@ struct Lease {
 }
 
 impl Refused {
-    /// The kind of refusal in `error`; `None` when it concerns the content or the upstream.
+    /// The kind of refusal in `error`. `None` if the error concerns the content or the upstream.
     ///
-    /// For an anonymous request, an unknown repository may be private.
+    /// If the upstream tells a request without a token that the repository is unknown, the repository may be private.
     pub(super) fn of(error: &Error, identity: Identity) -> Option<Self> {
         let absent = error.evidence.status == Some(404);
         match (identity, error.class) {
@@ -74,7 +74,7 @@ impl Leases {
         Era(self.era.load(Ordering::SeqCst))
     }
 
-    /// The verdict on `question`, while it holds.
+    /// The verdict on `question`, if it is still valid.
     pub(super) fn get(&self, question: &AccessCheck, now: Instant) -> Option<Verdict> {
         let of_holder = || self.holders.get(&question.holder).and_then(|lease| lease.verdict(now));
         of_holder().or_else(|| self.contents.get(question)?.verdict(now))
@@ -93,8 +93,8 @@ impl Leases {
         self.holders.insert(holder, Arc::new(lease));
     }
 
-    /// The upstream refused what `question` asks for. A 401 concerns the caller and replaces the caller's lease. A 404
-    /// is not recorded. Any other refusal concerns this content alone.
+    /// Records that the upstream refused what `question` asks for. A 401 concerns the caller and replaces the caller's
+    /// lease. A 404 is not recorded. Any other refusal concerns this content alone.
     pub(super) fn refuse(&self, question: &AccessCheck, refused: Refused, error: Error, now: Instant) {
         let status = error.evidence.status;
         let verdict = Verdict::Refused(refused, error);
@@ -106,7 +106,7 @@ impl Leases {
         }
     }
 
-    /// Notes that the upstreams have changed: late answers of the old ones are ignored.
+    /// Notes that the upstreams have changed, so that late answers of the old upstreams are ignored.
     pub(super) fn forget(&self) {
         self.era.fetch_add(1, Ordering::SeqCst);
         self.holders.invalidate_all();
@@ -133,14 +133,14 @@ fn term(expires: Option<SystemTime>, wall: SystemTime) -> Duration {
     }
 }
 
-/// Longest lease. Rights withdrawn at the registry last at most this long here.
+/// The longest lease. Rights that are withdrawn at the registry are still valid here for at most this time.
 const LEASE_MAX: Duration = Duration::from_secs(300);
 /// The lifetime for a token that does not state its end, and for an anonymous request.
 const LEASE_USUAL: Duration = Duration::from_secs(60);
-/// How long a refusal is repeated without asking: a node that is challenged comes back with a token, which is another
-/// holder.
+/// The time for which a refusal is repeated without asking the upstream. A challenged node comes back with a token. It
+/// is then another holder, so the refusal does not apply to it.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
-/// Verdicts of each kind held; some 300 bytes each.
+/// The most verdicts of each kind that are remembered, some 300 bytes each.
 const LEASES_MAX: u64 = 20_000;
 
 #[cfg(test)]
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_lease_a_403_is_repeated_for_what_it_refused_and_a_404_never() {
+    fn without_a_lease_a_403_is_repeated_for_the_same_content_and_a_404_never() {
         let (leases, now) = (Leases::new(), Instant::now());
         let ann = holder("team/a", caller("ann"));
         leases.refuse(&tag(&ann, "1"), Refused::Right, error(Class::ForbiddenPolicy, Some(403)), now);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_in_another_era_is_for_nobody() {
+    fn verdicts_of_another_era_are_not_valid() {
         let (leases, now) = (Leases::new(), Instant::now());
         let before = holder("team/a", caller("ann"));
         leases.forget();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_from_absence_and_outage() {
+    fn refusals_are_distinguished_from_absence_and_outage() {
         let ann = caller("ann");
         for (class, status, to_nobody, to_ann) in [
             (Class::AuthMissing, Some(401), Some(Refused::Anonymous), Some(Refused::Token)),

@@ -1,7 +1,7 @@
 //! Access of clients to content, by the upstream's `access` setting (design decisions 7, 8 and 19).
 //!
-//! `public` and `shared` upstreams check no client. With `per-client` each request needs the upstream's current consent
-//! that this caller may read this repository:
+//! `public` and `shared` upstreams check no client. With `per-client`, each request needs the upstream's current
+//! consent that this caller may read this repository:
 //!
 //! ```text
 //! Authorization ── none ───► anonymous: the upstream is asked without a token         ┐
@@ -10,9 +10,9 @@
 //!               ── else ───► 400                                                      ┘
 //! ```
 //!
-//! [`presented`] reads the token, [`subject`] names caller and content, [`verify`] asks the upstream, [`lease`] keeps its
-//! verdict for a while, [`challenge`] tells a client where to get a token, and [`gate`] joins them; a [`pass`] proves
-//! that a request was let in. Bytes are shared between callers, access never: a lease holds for one caller and one
+//! [`presented`] reads the token, [`subject`] names caller and content, [`verify`] asks the upstream, [`lease`] keeps
+//! its verdict for a while, [`challenge`] tells a client where to get a token, and [`gate`] joins them. A [`pass`]
+//! proves that a request was admitted. Callers share bytes, but never access: a lease is for one caller and one
 //! repository, and content fetched with a caller's token is linked to that repository only.
 
 pub(crate) mod challenge;

@@ -1,4 +1,4 @@
-//! The proof that a request may see the repository it asks for.
+//! The proof that a request may see its repository.
 
 use oci::{RegistryHost, Repository};
 use registry::{Caller, Client, Error};
@@ -9,11 +9,11 @@ use super::subject::{AccessCheck, Era, Holder, Subject};
 use crate::freshness::head::HeadAnswer;
 use crate::http::route::Request;
 
-/// The gate's consent to one request; only the gate makes one.
+/// The gate's consent to one request. Only the gate can make it.
 pub(crate) struct Admitted(Option<Pass>);
 
 impl Admitted {
-    /// Consent by `pass`, or `None` where access is the same for everybody.
+    /// Consent with `pass`, or with `None` if the upstream's access is the same for all clients.
     pub(super) fn by(pass: Option<Pass>) -> Self {
         Self(pass)
     }
@@ -24,10 +24,10 @@ impl Admitted {
     }
 }
 
-/// Leave to see a repository of a per-client upstream.
+/// Permission to see a repository of a per-client upstream.
 pub(crate) struct Pass {
     pub(super) holder: Holder,
-    /// The caller; `None` if anonymous.
+    /// The caller. `None` for a request without a token.
     pub(super) caller: Option<Caller>,
     /// The upstream's answer for the manifest, if the check just asked for it.
     pub(crate) told: Option<HeadAnswer>,
@@ -69,7 +69,7 @@ impl Pass {
         Refused::of(error, self.identity())
     }
 
-    /// The access check of the request; `None` where no verdict can be had and kept.
+    /// The access check of the request. `None` if the request is of a kind for which no verdict is kept.
     pub(super) fn question(&self, request: &Request) -> Option<AccessCheck> {
         Some(AccessCheck { holder: self.holder.clone(), content: Subject::of(request)? })
     }

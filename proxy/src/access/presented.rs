@@ -6,10 +6,11 @@ use registry::Caller;
 
 use crate::http::failure::{BadAuthorization, Failure};
 
-/// The caller that a request's `Authorization` makes known; none without it.
+/// The caller that a request's `Authorization` header identifies. `None` if there is no such header.
 ///
 /// # Errors
-/// The header cannot be read, or it is Basic, which is for the registry alone and is never accepted or passed on.
+/// The header cannot be read, or its scheme is Basic. Basic credentials are for the registry alone: they are never
+/// accepted or passed on.
 pub(crate) fn read(headers: &HeaderMap, registry: &RegistryHost) -> Result<Option<Caller>, Failure> {
     let mut lines = headers.get_all(header::AUTHORIZATION).iter();
     let Some(line) = lines.next() else { return Ok(None) };
@@ -44,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_makes_a_caller_and_nothing_makes_nobody() {
+    fn a_token_identifies_a_caller_and_no_header_means_no_caller() {
         assert!(shown(&[]).unwrap().is_none());
         let one = shown(&[b"Bearer abc"]).unwrap().unwrap();
         for same in [&b"bearer abc"[..], b"BEARER   abc "] {
@@ -54,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_by_name() {
+    fn a_header_without_a_token_is_refused_with_its_own_error() {
         let long = [b"Bearer ".to_vec(), vec![b'a'; 17 * 1024]].concat();
         for line in [
             &b""[..],
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_taken() {
+    fn a_password_is_not_accepted() {
         assert!(matches!(shown(&[b"Basic YTpi"]), Err(Failure::PerClient(_))));
         assert!(matches!(shown(&[b"basic ???"]), Err(Failure::PerClient(_))));
     }

@@ -5,14 +5,14 @@ use oci::{Digest, Reference, RegistryHost, Repository};
 use super::identity::Identity;
 use crate::http::route::Request;
 
-/// Between two changes of the upstreams.
+/// The number of the current configuration of upstreams. Each change of the upstreams increases it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Era(pub(super) u64);
 
 /// The identity and the repository that a lease is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
-    /// The configuration's era: verdicts of an earlier configuration do not hold.
+    /// The era of the configuration. Verdicts of an earlier era are not valid.
     pub(crate) era: Era,
     pub(crate) registry: RegistryHost,
     pub(crate) repository: Repository,
@@ -26,7 +26,7 @@ pub(crate) struct AccessCheck {
     pub(crate) content: Subject,
 }
 
-/// The content asked for, where HEAD can give a verdict on it.
+/// The requested content, if HEAD can give a verdict on it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     Manifest(Reference),
@@ -34,7 +34,8 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// `None` for lists: they are not kept, and each is the upstream's own answer to its caller.
+    /// The content of a request. `None` for a list: no verdict on a list is kept, because the upstream answers each
+    /// request for a list itself.
     pub(crate) fn of(request: &Request) -> Option<Self> {
         match request {
             Request::Manifest { reference, .. } => Some(Self::Manifest(reference.clone())),

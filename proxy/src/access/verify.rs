@@ -1,5 +1,4 @@
-//! Asks an upstream whether a caller may see some content: requests the headers of that content with the caller's own
-//! token.
+//! Asks an upstream whether a caller may see some content, by a HEAD request for it with the caller's own token.
 
 use std::time::SystemTime;
 
@@ -20,7 +19,7 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    /// The answer for a manifest, given at `now`.
+    /// The answer for a manifest that was asked for at `now`.
     pub(super) fn told(self, now: SystemTime) -> Option<HeadAnswer> {
         match self {
             Self::Manifest(head) => Some(HeadAnswer { head, at: now }),
@@ -28,7 +27,7 @@ impl Seen {
         }
     }
 
-    /// The link of a blob whose size it said.
+    /// The link of a blob whose size the upstream stated.
     pub(super) fn link(&self) -> Option<Link> {
         match self {
             Self::Blob(size) => size.map(|size| Link { media_type: None, size }),
@@ -37,7 +36,7 @@ impl Seen {
     }
 }
 
-/// Asks.
+/// Asks the upstream for the headers of the content.
 pub(super) async fn ask(client: Client, question: AccessCheck, deadline: Instant) -> Result<Seen, Error> {
     let repository = &question.holder.repository;
     match &question.content {
@@ -49,7 +48,7 @@ pub(super) async fn ask(client: Client, question: AccessCheck, deadline: Instant
     }
 }
 
-/// The check itself broke.
+/// The error if the check panicked.
 pub(super) fn broken(question: &AccessCheck) -> Error {
     let evidence = Evidence::host(question.holder.registry.as_str());
     let message = "the check of the caller's access broke inside this mirror";

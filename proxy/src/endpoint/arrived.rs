@@ -21,66 +21,66 @@ use crate::http::route::{Place, Request, Verb};
 pub(crate) struct Arrived<'a> {
     /// The upstream to ask.
     pub(crate) served: &'a Arc<Served>,
-    /// Asks it on behalf of this request, without a caller's token.
+    /// The upstream's client for this request, without a caller's token.
     pub(crate) client: Client,
     /// The request as routed.
     pub(crate) request: &'a Arc<Request>,
-    /// The same as the client wrote it: path and query.
+    /// Path and query as the client wrote them.
     pub(crate) target: &'a str,
     /// The repository.
     pub(crate) place: &'a Place,
-    /// With or without a body.
+    /// GET or HEAD.
     pub(crate) verb: Verb,
-    /// The part asked for.
+    /// The requested part.
     pub(crate) range: Asked,
-    /// The client's program, to know how it falls back.
+    /// The client's `User-Agent`, which tells how the client falls back.
     pub(crate) user_agent: &'a str,
-    /// The stage of a failure that only this mirror could see.
+    /// The stage of failures that this mirror itself detects.
     pub(crate) stage: Stage,
-    /// When headers must be out.
+    /// The time by which the headers must be sent.
     pub(crate) deadline: Instant,
-    /// Notes that the client had all of a blob; `None` when we ask ourselves.
+    /// The memory of whole blobs that clients received, and the client. `None` for a pull of the proxy itself.
     pub(crate) receipts: Option<(&'a Arc<Repeats>, IpAddr)>,
-    /// The party that reads the answer's bytes from the page cache.
+    /// The side that reads the bytes of the answer: the kernel alone, or this process too.
     pub(crate) touch: Touch,
-    /// The client; `None` when we pull for ourselves and nobody waits.
+    /// The client. `None` for a pull of the proxy itself, for which no client waits.
     pub(crate) peer: Option<IpAddr>,
-    /// How much of the upstream each client may have.
+    /// The limit on each client's upstream requests.
     pub(crate) fairness: &'a Fairness,
-    /// True once the client's turn was taken.
+    /// True once the request has waited for its turn (see [`Arrived::turn`]).
     pub(crate) has_turn: AtomicBool,
-    /// Wall time of the request, for ages of records.
+    /// The wall time of the request, for the age of records.
     pub(crate) now: SystemTime,
 }
 
 impl Arrived<'_> {
-    /// Where links are looked for and earned.
+    /// The scope in which links are looked up and earned.
     pub(crate) fn scope(&self) -> Scope {
         self.served.scope(&self.place.repository)
     }
 
-    /// How long this upstream's word on tags holds.
+    /// The times for which this upstream's answers about tags are valid.
     pub(crate) fn freshness(&self) -> Freshness {
         self.served.freshness()
     }
 
-    /// To be signed when all of `digest` has left for the client.
+    /// A receipt, to be signed when all of `digest` has left for the client.
     pub(crate) fn receipt(&self, digest: &Digest) -> Option<Receipt> {
         let (repeats, client) = self.receipts?;
         Some(repeats.receipt(client, digest))
     }
 
-    /// A failure of ours, or one only we could see.
+    /// An error that this mirror itself detected.
     pub(crate) fn error(&self, class: Class, message: &str) -> Error {
         let evidence = Evidence::host(self.place.registry.as_str()).saying(message);
         Error::new(class, self.stage, evidence)
     }
 
-    /// Waits until this client may have an upstream asked, or `is_asked` says that another request asks already. A
-    /// request waits once, however many upstream requests it takes.
+    /// Waits until this client may cause an upstream request, or until `is_asked` says that another request already
+    /// asks. A request waits only once, even if it needs several upstream requests.
     ///
     /// # Errors
-    /// `overloaded`: not before the deadline.
+    /// `overloaded` if the turn would come after the deadline.
     pub(crate) async fn turn(&self, is_asked: impl Fn() -> bool) -> Result<(), Error> {
         let Some(peer) = self.peer else { return Ok(()) };
         let begun = Instant::now();

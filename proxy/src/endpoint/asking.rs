@@ -1,4 +1,4 @@
-//! A request whose access is checked: the only form that endpoints answer.
+//! A request whose access is checked. Endpoints answer no other form of request.
 
 use std::ops::Deref;
 
@@ -7,17 +7,17 @@ use registry::{Client, Error};
 use super::arrived::Arrived;
 use crate::access::pass::{Admitted, Pass};
 
-/// A request on its way to an answer.
+/// A request that was admitted.
 pub(crate) struct Asking<'a> {
     arrived: Arrived<'a>,
     /// The caller's pass, if the upstream's access is per client.
     pub(crate) pass: Option<Pass>,
-    /// Asks the upstream on behalf of this request, as its caller where access is per client.
+    /// The upstream's client for this request. It uses the caller's token if access is per client.
     pub(crate) client: Client,
 }
 
 impl<'a> Asking<'a> {
-    /// The request, let in.
+    /// The request `arrived`, after it was admitted.
     pub(crate) fn new(arrived: Arrived<'a>, admitted: Admitted) -> Self {
         let pass = admitted.into_pass();
         let client = match &pass {
@@ -27,7 +27,7 @@ impl<'a> Asking<'a> {
         Self { arrived, pass, client }
     }
 
-    /// True if the error refuses this caller; then no stale answer excuses it.
+    /// True if the error refuses this caller. A stale answer must not replace such an error.
     pub(crate) fn is_refused(&self, error: &Error) -> bool {
         self.pass.as_ref().is_some_and(|pass| pass.is_refused(error))
     }

@@ -1,4 +1,4 @@
-//! Blobs: from the store, from the flight of their digest, or headers alone.
+//! Blobs: from the store, from the flight of their digest, or as headers alone.
 
 use oci::{Class, Digest, Reference};
 use store::Store;
@@ -17,8 +17,8 @@ use crate::http::outcome::Outcome;
 use crate::http::range::Part;
 use crate::http::route::{Place, Verb};
 
-/// Answers GET and HEAD of a blob. One that the upstream just said it lacks is not asked for again; who asks for such
-/// takes turns for others.
+/// Answers GET and HEAD of a blob. If the upstream lately said that it lacks the blob, it is not asked again. A client
+/// that asked for such a blob must wait for its turn when it asks for blobs that are not stored.
 pub(crate) async fn answer(
     store: &Store,
     flights: &Flights,
@@ -58,7 +58,7 @@ pub(crate) async fn answer(
         && is_absence(error)
     {
         asking.guessed();
-        // Where each is asked as themselves, a no is for one alone.
+        // If the upstream is asked with each caller's own token, a 404 concerns that caller only.
         if asking.pass.is_none() {
             absences.note::<()>(&key(), &Err(error.clone()), asking.now);
         }
@@ -79,7 +79,7 @@ async fn get(
     let length = opened.length;
     let part = asking.range.of(length, opened.reader.is_committed())?;
     opened.reader.probe(part.bytes(length)).await?;
-    // Asked again: what could not be read is not committed any more.
+    // The part is computed again: if the file could not be read, the reader now follows a fill, which is not committed.
     let part = asking.range.of(length, opened.reader.is_committed()).unwrap_or(part);
     let bytes = part.bytes(length);
     if matches!(part, Part::Slice(_)) {
@@ -99,10 +99,10 @@ async fn get(
     Ok(content(digest, length, part, outcome, ResponseBody::Reader(body)))
 }
 
-/// Never a fill: who asks for headers may not want the bytes.
+/// Answers HEAD of a blob. It never begins a fill, because the client may not want the bytes.
 async fn head(flights: &Flights, asking: &Asking<'_>, source: Source) -> Result<Answer, Failure> {
     let (size, found) = flights.look(&source, asking.deadline).await?;
-    // Servers leave the length out where there is nothing to count, and what is nothing has one digest.
+    // Servers may leave out the length of empty content. All empty content has the same digest.
     let is_nothing = || source.digest == Digest::of(source.digest.algorithm(), b"");
     let length = size.or_else(|| is_nothing().then_some(0)).ok_or_else(|| {
         asking.error(Class::ProtocolGarbage, "the registry announces no size for this blob")

@@ -30,16 +30,17 @@ use crate::http::answer::Answer;
 use crate::http::failure::{Failure, MIRRORS_MAX};
 use crate::http::outcome::Outcome;
 use crate::http::range::Asked;
+use crate::http::request_id::RequestIds;
 use crate::http::route::{Place, Request, Routed};
 use crate::pull::open::OpenPulls;
 use crate::telemetry::recorder::Telemetry;
 
-/// Everything an answer needs.
+/// The parts that answers are made with.
 pub(crate) struct Dispatch {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) store: Store,
     pub(crate) flights: Flights,
-    /// Blobs that upstreams just said they do not have.
+    /// Blobs that upstreams lately said they lack.
     pub(crate) absences: Absences,
     pub(crate) manifests: Manifests,
     pub(crate) gate: Gate,
@@ -49,9 +50,10 @@ pub(crate) struct Dispatch {
     pub(crate) header_deadline: Duration,
     pub(crate) fairness: Fairness,
     pub(crate) instance: Arc<str>,
-    /// The party that reads answered bytes from the page cache.
+    pub(crate) request_ids: RequestIds,
+    /// The side that reads the bytes of answers: the kernel alone, or this process too.
     pub(crate) touch: Touch,
-    /// Recent whole blobs by client.
+    /// The whole blobs that each client lately received.
     pub(crate) repeats: Arc<Repeats>,
 }
 
@@ -85,7 +87,7 @@ impl Dispatch {
             return ready.held.answer(routed.verb, arrived.range, Outcome::Hit, None);
         }
         let asking = Asking::new(arrived, admitted);
-        // Every call below keeps the deadline by itself; this one only keeps the promise when one does not.
+        // Every call below keeps the deadline by itself. This timeout ends a call that does not.
         match timeout_at(asking.deadline + OVERRUN, self.by_endpoint(&asking, &routed.request)).await {
             Ok(Err(failure)) => Err(self.gate.explained(&asking, asking.pass.as_ref(), failure)),
             Ok(result) => result,
@@ -93,7 +95,7 @@ impl Dispatch {
         }
     }
 
-    /// The mirrors the request passed, unless they are too many or this one is among them.
+    /// The mirrors that the request passed. An error if they are too many or if this mirror is among them.
     fn via(&self, headers: &HeaderMap, place: &Place) -> Result<String, Failure> {
         let via = via(headers);
         if passed(&via, &self.instance) || text(headers, header::USER_AGENT).contains(&*self.instance) {
@@ -137,7 +139,7 @@ impl Dispatch {
         }
     }
 
-    /// The answer of a moment ago, where everybody may have it and it still holds; then nothing is waited for.
+    /// The kept answer of a moment ago, if all clients may have it and it is still valid. It is sent without waiting.
     pub(crate) fn again(
         &self,
         routed: &Routed,
@@ -167,7 +169,7 @@ impl Dispatch {
     }
 }
 
-/// The mirrors this request passed, comma separated, nearest last.
+/// The mirrors that this request passed, separated by commas, the nearest last.
 fn via(headers: &HeaderMap) -> String {
     if !headers.contains_key(registry::client::VIA) {
         return String::new();
@@ -186,5 +188,5 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// How far an answer may overrun its deadline before it is given up.
+/// The time after its deadline at which an answer is given up.
 const OVERRUN: Duration = Duration::from_millis(500);

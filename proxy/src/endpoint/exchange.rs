@@ -1,7 +1,7 @@
 //! One request on a connection, from its head to its response.
 //!
-//! A kept answer is given again without waiting for anything: then there is no future to make, and
-//! a future that can ask upstreams is several KiB, moved three times on its way to the connection.
+//! A kept answer is sent without waiting for anything, so it is made without a future. A future that can ask upstreams
+//! has several KiB and is moved three times on its way to the connection.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready as AtOnce, ready as at_once};
@@ -18,15 +18,16 @@ use tokio::time::Instant;
 use super::dispatch::{Asker, Dispatch};
 use super::ready::Ready;
 use crate::http::answer::Answer;
-use crate::http::body::ResponseBody;
 use crate::http::failure::Failure;
 use crate::http::meter::Metered;
-use crate::http::respond::{respond, respond_again, wants_head_only};
+use crate::http::outcome::Outcome;
+use crate::http::request_id::RequestId;
+use crate::http::respond::{KnownHeaders, respond, respond_again, wants_head_only};
 use crate::http::route::{Refusal, Routed};
 use crate::pull::puller::Caller;
 use crate::pull::step::Step;
-use crate::telemetry::endpoint::Endpoint;
-use crate::telemetry::request::{Answered, RequestMeter};
+use crate::telemetry::request::{Answered, Asked, Named, RequestMeter, logs_hits};
+use crate::telemetry::shown::shown;
 
 /// A request whose head was read.
 pub(crate) struct Exchange {
@@ -34,19 +35,20 @@ pub(crate) struct Exchange {
     peer: SocketAddr,
     began: Instant,
     head: Parts,
+    id: RequestId,
     routed: Result<Routed, Refusal>,
     /// The kept answer to the same target.
     ready: Option<Arc<Ready>>,
-    /// Its part in a pull.
+    /// The request's step in a pull.
     step: Option<Step>,
 }
 
-/// As hyper wants it: failures are answers too.
+/// The result type that hyper expects. Failures are responses, too.
 type Response = Result<http::Response<Metered>, Infallible>;
 type Later = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 impl Exchange {
-    /// A request of `peer`. Its body, if there is one, is never read: requests that announce one are refused.
+    /// A request of `peer`. Its body is never read, because a request that announces a body is refused.
     pub(crate) fn new(dispatch: Arc<Dispatch>, request: Request<Incoming>, peer: SocketAddr) -> Self {
         let began = Instant::now();
         let (head, _) = request.into_parts();
@@ -55,17 +57,15 @@ impl Exchange {
             ready = dispatch.manifests.ready(target);
             ready.as_ref().map(|ready| Arc::clone(&ready.request))
         });
+        let id = dispatch.request_ids.of(&head.headers);
         let step = routed.as_ref().ok().and_then(|routed| step(&dispatch, routed, &head, peer, began));
-        Self { dispatch, peer, began, head, routed, ready, step }
+        Self { dispatch, peer, began, head, id, routed, ready, step }
     }
 
-    /// The response: now, where nothing is to be waited for.
+    /// The response. It is ready at once if there is a kept answer.
     pub(crate) fn answer(self) -> Either<AtOnce<Response>, Later> {
         match self.again() {
-            Some((result, ready)) => Either::Left(at_once(Ok(self
-                .finished(result, |routed, result, head_only| {
-                    respond_again(&ready.headers, routed, result, head_only)
-                })))),
+            Some((result, ready)) => Either::Left(at_once(Ok(self.finished(result, Some(&ready.headers))))),
             None => Either::Right(Box::pin(self.answer_later())),
         }
     }
@@ -84,38 +84,53 @@ impl Exchange {
             }
             Err(refusal) => Err(Failure::Request(*refusal)),
         };
-        Ok(self.finished(result, respond))
+        Ok(self.finished(result, None))
     }
 
-    /// The response to what was found, with its pull, its metrics and its line in the log.
+    /// Makes the response to `result`, and reports the request to its pull, the metrics and the log.
     fn finished(
         mut self,
         result: Result<Answer, Failure>,
-        respond: impl FnOnce(Option<&Routed>, Result<Answer, Failure>, bool) -> http::Response<ResponseBody>,
+        known: Option<&KnownHeaders>,
     ) -> http::Response<Metered> {
-        let routed = self.routed.ok();
         if let (Some(step), Ok(answer)) = (&mut self.step, &result) {
             step.answered(answer, self.ready.and_then(|ready| ready.names.clone()));
         }
-        let (outcome, class, stage) = match &result {
-            Ok(answer) => (answer.outcome(), answer.class(), None),
-            Err(failure) => (failure.outcome(), failure.class(), failure.stage()),
+        let named = named(self.id, &self.routed, &self.head, self.peer, &result);
+        let routed = self.routed.ok();
+        let mut answered = Answered::of(routed.as_ref().map(|routed| &*routed.request), &result);
+        let head_only = wants_head_only(routed.as_ref(), &self.head.method);
+        let response = match known {
+            Some(known) => respond_again(known, &named.id, routed.as_ref(), result, head_only),
+            None => respond(&named.id, routed.as_ref(), result, head_only),
         };
-        let response = respond(routed.as_ref(), result, wants_head_only(routed.as_ref(), &self.head.method));
-        let request = routed.as_ref().map(|routed| &*routed.request);
-        let answered = Answered {
-            endpoint: Endpoint::of(request),
-            outcome,
-            class,
-            stage,
-            code: response.status().as_u16(),
-            length: response.body().length(),
-        };
-        let place = request.and_then(|request| request.place());
+        (answered.code, answered.length) = (response.status().as_u16(), response.body().length());
+        let place = routed.as_ref().and_then(|routed| routed.request.place());
         let series = self.dispatch.telemetry.series(place.map(|place| &place.registry));
-        let meter = RequestMeter::new(series, answered, self.peer.ip(), self.began, self.step);
+        let meter = RequestMeter::new(series, answered, named, self.began, self.step);
         response.map(|body| Metered::new(body, meter))
     }
+}
+
+/// The names for the line in the log. The digest that a tag means is left out of a hit's, unless the line is written.
+fn named(
+    id: RequestId,
+    routed: &Result<Routed, Refusal>,
+    head: &Parts,
+    peer: SocketAddr,
+    result: &Result<Answer, Failure>,
+) -> Named {
+    let digest = match result {
+        Ok(Answer::Content(content)) if content.outcome != Outcome::Hit || logs_hits() => {
+            Some(content.digest.clone())
+        }
+        _ => None,
+    };
+    let asked = match routed {
+        Ok(routed) => Asked::Routed(Arc::clone(&routed.request)),
+        Err(_) => Asked::Unread { path: shown(head.uri.path()) },
+    };
+    Named { id, client: peer.ip(), asked, digest }
 }
 
 fn step(

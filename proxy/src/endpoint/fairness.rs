@@ -1,9 +1,9 @@
 //! A limit on each client's upstream requests, so that one busy client leaves room for the others.
 //!
-//! The limit counts requests for manifests and lists that would go upstream, and requests whose right of access the
-//! upstream must confirm. Hits and questions that another request is already asking do not count. Layers do not count,
-//! because manifests bound their number. A client that asks for blobs the upstream lacks does not follow manifests. For
-//! a while, each of its requests for an uncached blob counts too.
+//! The limit counts requests for manifests and lists that would go upstream, and requests for which the upstream must
+//! confirm the right of access. Hits do not count, and neither do requests that wait for another's upstream request.
+//! Layers do not count, because manifests bound their number. A client that asks for blobs that the upstream lacks does
+//! not follow manifests, so for a while each of its requests for an uncached blob counts, too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -18,14 +18,14 @@ use governor::{Quota, RateLimiter};
 use moka::sync::Cache;
 use tokio::time::{Instant, sleep};
 
-/// The clients of one server, and what each has asked lately.
+/// The clients of one server, and the number of upstream requests that each has caused lately.
 pub(crate) struct Fairness {
     limiter: Limiter,
     /// Clients that lately asked for a blob that an upstream lacks.
     guessing: Cache<Network, ()>,
 }
 
-/// A client asks for more than its rate allows before the deadline.
+/// The error for a client that asks for more than its rate allows before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this client asks for more than client_rate allows; raise it if many nodes share this address")]
 pub(super) struct OverRate;
@@ -50,11 +50,11 @@ impl Fairness {
         Self { limiter, guessing }
     }
 
-    /// Waits until `peer` may have an upstream asked, or `is_asked` says that another request asks already. `has_turn`
-    /// belongs to one request: the request waits only once, even if it needs several upstream requests.
+    /// Waits until `peer` may cause an upstream request, or until `is_asked` says that another request already asks.
+    /// `has_turn` belongs to one request: the request waits only once, even if it needs several upstream requests.
     ///
     /// # Errors
-    /// The wait would be longer than until `deadline`.
+    /// The turn would come after `deadline`.
     pub(super) async fn turn(
         &self,
         peer: IpAddr,
@@ -120,13 +120,14 @@ impl fmt::Debug for Fairness {
     }
 }
 
-/// A burst is what the rate allows in so many seconds: a node that comes up pulls all its images at once.
+/// A burst is the number of requests that the rate allows in this many seconds. A node that starts pulls all its images
+/// at once.
 const BURST_SECONDS: NonZeroU32 = NonZeroU32::new(10).expect("invariant: ten is not zero");
-/// The time for which a client's blobs count after it asked for a missing blob.
+/// The time for which a client's requests for blobs count after it asked for a missing blob.
 const GUESSING_FOR: Duration = Duration::from_secs(60);
-/// The most such clients remembered. Each takes about 100 bytes.
+/// The most clients remembered that asked for missing blobs. Each takes about 100 bytes.
 const GUESSING_MAX: u64 = 10_000;
-/// The prefix length of an IPv6 client, because one host owns a whole /64.
+/// The network mask for an IPv6 client, because one host owns a whole /64.
 const HOST_PREFIX: u128 = !0 << 64;
 
 #[cfg(test)]
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_then_the_rate_and_others_are_not_concerned() {
+    async fn a_client_may_send_a_burst_and_then_its_rate_and_other_clients_are_not_affected() {
         let fairness = Fairness::new(NonZeroU32::new(2).expect("two"));
         let (greedy, modest) = (network("192.0.2.1"), network("192.0.2.2"));
         let taken = (0..100).filter(|_| fairness.take(greedy).is_ok()).count();
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_64_and_a_mapped_address_is_its_own() {
+    fn a_client_is_a_64_network_or_an_ipv4_address() {
         assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));

@@ -3,7 +3,7 @@
 use oci::Platform;
 use oci::manifest::Child;
 
-/// The platforms that a command names; without one, the platform of this machine.
+/// The platforms that a command names, or the platform of this machine if it names none.
 pub(super) fn wanted(named: &[String]) -> Result<Vec<Platform>, String> {
     match named {
         [] => Ok(vec![Platform::of_this_machine()]),

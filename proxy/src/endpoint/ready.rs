@@ -1,8 +1,8 @@
-//! Manifests as they were answered a moment ago, by the request's target.
+//! Manifests that were answered a moment ago, by the target of the request.
 //!
-//! Nodes ask for the same few manifests in bursts. The answer to a target that was a hit is good for the next
-//! [`READY_FOR`]: no name to parse, no path to hash, no record to find. It holds only while what it was made of does: the
-//! upstream as it is configured, the tag's record still fresh, and nothing gone from the store meanwhile.
+//! Nodes ask for the same few manifests in bursts. A hit is kept for [`READY_FOR`] as the answer to its target. The
+//! next request then needs no parsing of names, no hashing of paths and no look-up of records. A kept answer is valid
+//! only while its upstream is configured as before, the tag's record is fresh, and no content has left the store.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,21 +21,21 @@ use crate::pull::named::Names;
 #[derive(Clone)]
 pub(crate) struct ReadyAnswers(Cache<String, Arc<Ready>>);
 
-/// One answer.
+/// One kept answer.
 pub(crate) struct Ready {
     /// The request of the target.
     pub(crate) request: Arc<Request>,
     /// The manifest.
     pub(crate) held: Held,
-    /// The upstream as it was configured.
+    /// The upstream as it was configured at that time.
     pub(crate) served: Arc<Served>,
     /// The tag's record, if the target names one.
     pub(crate) record: Option<TagRecord>,
-    /// What it names.
+    /// What the manifest names.
     pub(crate) names: Option<Names>,
-    /// How many things had left the store.
+    /// The store's count of content that left it (`Store::departures`), from when the answer was kept.
     pub(crate) departures: u64,
-    /// The headers it is answered with.
+    /// The headers of the answer.
     pub(crate) headers: KnownHeaders,
 }
 
@@ -44,13 +44,13 @@ impl ReadyAnswers {
         Self(Cache::builder().max_capacity(READY_MAX).time_to_live(READY_FOR).build())
     }
 
-    /// The answer to `target`, if there is one; [`Ready::holds`] says whether it may still be given.
+    /// The kept answer to `target`, if there is one. [`Ready::holds`] says whether it is still valid.
     pub(crate) fn get(&self, target: &str) -> Option<Arc<Ready>> {
         self.0.get(target)
     }
 
-    /// Remembers `held` as the answer, with the tag's record if a tag was asked for; `departures` as they were before
-    /// the store was asked.
+    /// Keeps `held` as the answer, with the tag's record if the request was for a tag. `departures` is the store's
+    /// count from before the store was read.
     pub(crate) fn keep(&self, asking: &Asking<'_>, held: &Held, record: Option<&TagRecord>, departures: u64) {
         if asking.target.len() > TARGET_MAX {
             return;
@@ -69,7 +69,7 @@ impl ReadyAnswers {
 }
 
 impl Ready {
-    /// True if it is still valid for an upstream configured as `served`, with `departures` from the store, at `now`.
+    /// True if the answer is still valid for the upstream `served`, the store's count `departures` and the time `now`.
     pub(crate) fn holds(&self, served: &Arc<Served>, departures: u64, now: SystemTime) -> bool {
         Arc::ptr_eq(&self.served, served)
             && self.departures == departures
@@ -77,10 +77,10 @@ impl Ready {
     }
 }
 
-/// How long the store's word is taken for what was asked a moment ago: also the longest that a file removed by hand,
-/// and not through us, is answered still.
+/// The time for which an answer is kept. If a manifest's file is removed by hand, and not through the store, the
+/// manifest may still be answered for this time.
 const READY_FOR: Duration = Duration::from_secs(1);
-/// Answers remembered; each holds a manifest that is in memory anyway.
+/// The most answers kept. Each holds a manifest that is in memory anyway.
 const READY_MAX: u64 = 1024;
-/// Longest target remembered, bytes.
+/// The longest target of a kept answer, bytes.
 const TARGET_MAX: usize = 1024;

@@ -1,4 +1,4 @@
-//! Referrers, relayed. An upstream without the API stays without it: clients then take the fallback tag.
+//! Relays referrers. If the upstream lacks the API, clients get a 404 and use the fallback tag.
 
 use oci::{Class, Digest};
 use registry::{Error, Evidence};
@@ -8,7 +8,7 @@ use super::asking::Asking;
 use crate::http::answer::{Answer, Document};
 use crate::http::failure::Failure;
 
-/// Answers what refers to `digest`; `query` holds filter and page as the client sent them.
+/// Answers with the manifests that refer to `digest`. `query` holds filter and page as the client sent them.
 pub(crate) async fn answer(
     asking: &Asking<'_>,
     digest: &Digest,
@@ -29,10 +29,10 @@ pub(crate) async fn answer(
     }))
 }
 
-/// The registry's own 404: clients then take the fallback tag.
+/// The error for a registry without the API. It is a 404, so that clients use the fallback tag.
 fn no_such_api(asking: &Asking<'_>) -> Error {
     let evidence = Evidence { status: Some(404), ..Evidence::host(asking.place.registry.as_str()) };
-    // Where access is per client, a client without a token may be told so because it may not see the repository.
+    // If access is per client, this answer may also mean that the caller may not see the repository.
     let class = if asking.pass.is_some() { Class::RepoUnknownOrPrivate } else { Class::ManifestUnknown };
     Error::new(class, asking.stage, evidence.saying("the registry has no referrers API"))
 }

@@ -1,6 +1,7 @@
-//! Tag lists, relayed page by page with links to ourselves.
+//! Relays tag lists page by page, with links to this mirror.
 //!
-//! The query of an upstream's link comes back to it unchanged: `last` need not be a tag, and there may be other keys.
+//! When a client follows the link of an upstream, its query is sent back to the upstream unchanged, because `last` need
+//! not be a tag and the link may have other keys.
 
 use oci::{Class, Tag};
 use oci_spec::distribution::TagListBuilder;
@@ -15,7 +16,7 @@ use crate::http::route::Pairs;
 /// Answers at most `n` tags of the page that the rest of the query names.
 pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) -> Result<Answer, Failure> {
     let repository = &asking.place.repository;
-    // Zero tags is a question about the repository; registries disagree about `n=0`, so one is asked for.
+    // A request for zero tags only asks about the repository. Registries disagree about `n=0`, so one tag is asked for.
     let asked = with_n(page.clone(), n.map(|n| n.max(1)));
     asking.turn(|| false).await?;
     let given = asking.client.tags(repository, &asked, asking.deadline).await?.value;
@@ -35,7 +36,7 @@ pub(crate) async fn answer(asking: &Asking<'_>, n: Option<u32>, page: &Pairs) ->
     }))
 }
 
-/// Applies `n` and `last` where the upstream ignored them: some send everything.
+/// Applies `n` and `last` if the upstream ignored them. Some upstreams send all tags.
 fn trim(mut given: TagsPage, n: Option<u32>, page: &Pairs) -> TagsPage {
     let last = page.iter().find(|(key, _)| key == LAST).and_then(|(_, last)| last.parse::<Tag>().ok());
     if given.next.is_none() {
@@ -69,7 +70,8 @@ fn is_same(one: &Pairs, other: &Pairs) -> bool {
     sorted(one) == sorted(other)
 }
 
-/// The upstream may have an `ns` of its own in its link, if it is a mirror: ours is the client's.
+/// The link to the next page. If the upstream is a mirror, its link may have an `ns` of its own, which the client's
+/// `ns` replaces.
 fn next_page(asking: &Asking<'_>, next: Pairs) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(next.iter().filter(|(key, _)| key != "ns"));
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_ignores_the_page_is_cut_to_it() {
+    fn a_full_list_from_an_upstream_that_ignores_the_page_is_cut_to_the_page() {
         let cut = page(&["b"], Some(after("b", Some(1))));
         assert_eq!(trim(page(&["c", "a", "b"], None), Some(1), &after("a", None)), cut);
         assert_eq!(trim(page(&["c", "a"], None), None, &Vec::new()), page(&["a", "c"], None));
@@ -102,25 +104,25 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_pages_is_believed() {
+    fn a_page_of_an_upstream_that_pages_is_not_changed() {
         let given = page(&["B", "a"], Some(after("a", None)));
         assert_eq!(trim(given.clone(), Some(2), &Vec::new()), given);
     }
 
     #[test]
-    fn a_last_that_is_no_tag_is_the_upstreams_affair() {
+    fn a_last_that_is_no_tag_is_left_to_the_upstream() {
         let given = page(&["a"], None);
         assert_eq!(trim(given.clone(), None, &after("zz/opaque+token==", None)), given);
     }
 
     #[test]
-    fn no_tags_is_no_tags() {
+    fn a_request_for_zero_tags_gets_none_and_no_link() {
         assert_eq!(trim(page(&["a"], Some(after("a", None))), Some(0), &Vec::new()), page(&[], None));
         assert_eq!(trim(page(&["a"], None), Some(0), &Vec::new()), page(&[], None));
     }
 
     #[test]
-    fn a_link_to_the_same_page_is_seen() {
+    fn a_link_to_the_same_page_is_recognized() {
         assert!(is_same(&after("a", Some(1)), &vec![("n".into(), "1".into()), ("last".into(), "a".into())]));
         assert!(!is_same(&after("b", Some(1)), &after("a", Some(1))));
     }

@@ -1,4 +1,5 @@
-//! Pulls an image into the store before a node asks for it: the requests of a pull, answered as a client's are.
+//! Pulls an image into the store before a node asks for it. The requests of this pull are answered like those of a
+//! client.
 
 use http::request::Parts;
 use http_body_util::BodyExt;
@@ -19,15 +20,15 @@ use crate::http::route::Routed;
 pub struct Warmed {
     /// Digest of the manifest.
     pub digest: String,
-    /// Manifests and blobs that were here.
+    /// The number of manifests and blobs that were in the store.
     pub hits: u64,
-    /// Those that came from the registry.
+    /// The number of manifests and blobs that came from the registry.
     pub fetched: u64,
-    /// Bytes of the latter.
+    /// The size of the content that came from the registry, bytes.
     pub fetched_bytes: u64,
 }
 
-/// Pulls `image` for `platforms`; for ours when none is named.
+/// Pulls `image` for `platforms`, or for the platform of this machine if none is named.
 pub(crate) async fn pull(
     dispatch: &Dispatch,
     image: &ImageName,
@@ -69,8 +70,8 @@ impl Pull<'_> {
         Ok((digest, manifest))
     }
 
-    /// The children that nodes of `platforms` pull, in their order. As in containerd, a child whose platform the index
-    /// does not name comes last, and its configuration says what it is.
+    /// The children that nodes of `platforms` pull, in the order of `platforms`. As in containerd, children without a
+    /// platform in the index come last, and the platform is read from their configuration.
     async fn children(
         &mut self,
         manifests: Vec<Child>,
@@ -151,7 +152,8 @@ fn head(uri: &str) -> Result<Parts, http::Error> {
     Ok(request.into_parts().0)
 }
 
-/// One who falls back blob by blob would be spared the rule of completeness; a warming pull is not.
+/// The `User-Agent` of warming pulls. It must not look like a client that falls back blob by blob, because the rule of
+/// completeness does not apply to such clients.
 const AGENT: &str = concat!("pullgate-warm/", env!("CARGO_PKG_VERSION"));
 /// The most children of one index whose configurations are read for their platform.
 const CONFIGS_READ: usize = 16;

@@ -4,39 +4,40 @@ use std::time::Duration;
 
 use oci::{Class, RegistryHost};
 
-/// Takes the events of fills, and those of the store. Called on the path of a byte: must not block.
+/// Takes the events of fills and those of the store. An implementation must not block, because the calls come from
+/// tasks that move bytes.
 pub trait Events: store::Events {
     /// A fill began for content of `registry`.
     fn fill_started(&self, _registry: &RegistryHost) {}
 
-    /// It ended; called once for each start.
+    /// A fill ended. Called once for each start.
     fn fill_ended(&self, _registry: &RegistryHost, _end: &FillEnd) {}
 
-    /// The upstream broke off with `class` and the fill asks for the rest.
+    /// The upstream broke off with `class`, and the fill asks for the remaining bytes.
     fn fill_resumed(&self, _registry: &RegistryHost, _class: Class) {}
 }
 
-/// How a fill ended and what it moved.
+/// The outcome of a fill, with the bytes and the time of its transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillEnd {
-    /// How it ended.
+    /// The outcome.
     pub outcome: FillOutcome,
-    /// Bytes taken from the upstream, bytes kept from an earlier fill not among them.
+    /// Bytes that came from the upstream. Bytes kept from an earlier fill are not counted.
     pub bytes: u64,
-    /// From the first answer's headers to the last byte; pauses of the upstream included.
+    /// The time from the headers of the first answer to the last byte. Pauses of the upstream are included.
     pub transfer: Duration,
 }
 
-/// How a fill ended.
+/// The outcome of a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FillOutcome {
     /// Verified and committed.
     Committed,
-    /// Verified and delivered; the disk would not keep it.
+    /// Verified and delivered, but not stored, because the disk did not take it.
     PassedThrough,
-    /// Nobody read and too much was missing; its bytes are kept for the next request.
+    /// No client read, and too many bytes were missing. The bytes that came are kept for the next request.
     Paused,
-    /// The upstream failed us, or its bytes did.
+    /// The upstream failed, or its bytes were wrong.
     Failed(Class),
 }
 

@@ -1,4 +1,4 @@
-//! One fetch per digest: the request that leads it, the requests that join it, and the answer to each.
+//! One fetch per digest. One request begins the fetch, others join it, and each gets an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use moka::future::Cache;
 use oci::{Class, Digest, RegistryHost, Stage};
 use registry::{Error, Evidence, Reason};
-use store::{Blob, Kind, Link, SMALL_MAX, Slow, Store, Verdict};
+use store::{Blob, Kind, Link, SMALL_MAX, Store, Verdict};
 use tokio::time::{Instant, timeout_at};
 
 use super::events::Events;
@@ -16,7 +16,7 @@ use super::futility::Futility;
 use super::origin::Origin;
 use super::reader::{Reader, Rescue};
 use super::source::Source;
-use super::state::{Boarded, FillFailure, Gate, Party, Progress, Seat, Table};
+use super::state::{Boarded, FillFailure, Flight, Gate, Party, Progress, Seat, Table};
 
 /// The flights of one store. Clones share them.
 #[derive(Clone)]
@@ -26,15 +26,15 @@ pub struct Flights {
     /// Blobs that are refused for now, because their fills keep failing.
     pub(super) futility: Futility,
     pub(super) table: Arc<Table>,
-    /// The sizes that upstreams stated within the last second: simultaneous requests share one HEAD. A cache and not
-    /// `Coalesce`, because the answer also counts for a second after it came.
+    /// The sizes that upstreams stated within the last second: simultaneous requests share one HEAD. This is a cache
+    /// and not a `Coalesce`, because an answer stays valid for a second.
     sizes: Cache<(Party, Digest), Option<u64>>,
 }
 
-/// A blob that may be answered: its status line can go out.
+/// A blob whose status line may be sent.
 #[derive(Debug)]
 pub struct Opened {
-    /// Where the bytes come from.
+    /// The source of the bytes.
     pub outcome: Origination,
     /// Size of the whole blob.
     pub length: u64,
@@ -43,33 +43,38 @@ pub struct Opened {
 }
 
 oci::labels! {
-    /// Where an answer's bytes come from.
+    /// The source of an answer's bytes.
     Origination {
         /// From the store.
         Hit = "hit";
-        /// From a fill that ran already.
+        /// From a fill that was already running.
         Joined = "joined";
-        /// From a fill this request began.
+        /// From a fill that this request began.
         Miss = "miss";
     }
 }
 
 impl Flights {
-    /// Flights into `store`.
+    /// Creates the flights of `store`.
     pub fn new(store: Store, events: Arc<dyn Events>) -> Self {
         let sizes = Cache::builder().max_capacity(SIZES_REMEMBERED).time_to_live(SIZES_FOR).build();
         Self { store, events, futility: Futility::new(), table: Arc::default(), sizes }
     }
 
-    /// Opens a blob from the store, a running fill, or a new one, if `source.scope` may see it.
+    /// The result of `describe` for each running flight.
+    pub(crate) fn map_running<T>(&self, describe: impl FnMut(&Arc<Flight>) -> T) -> Vec<T> {
+        self.table.map(describe)
+    }
+
+    /// Opens a blob from the store, from a running fill, or from a new fill, if `source.scope` may see it.
     ///
-    /// If the link is missing, the upstream's answer earns it (design decision 8). Returns when headers may be
-    /// sent: the upstream's are judged and the length is known; blobs up to 4 MiB are committed by then, unless the
-    /// deadline came first. Dropping the future or the reader never cancels a fill that others use.
+    /// If the link is missing, the upstream's answer earns it (design decision 8). Returns when the headers may be
+    /// sent: the upstream's headers are judged and the length is known. A blob up to 4 MiB is committed by then, unless
+    /// the deadline comes first. Dropping the future or the reader never cancels a fill that other requests use.
     ///
     /// # Errors
-    /// The upstream's failure for this scope; `Stalled` at `blob_first_byte` when the deadline passes, `DiskSlow` if
-    /// the disk was slow meanwhile; the last failure of the blob's fills while those keep failing.
+    /// The upstream's failure for this scope. `Stalled` at `blob_first_byte` if the deadline passes, or `DiskSlow` if
+    /// the disk was slow meanwhile. If the blob's fills keep failing, their last failure.
     pub async fn open<O: Origin>(&self, source: Source<O>, deadline: Instant) -> Result<Opened, Error> {
         let party = source.party();
         let (mut linked, mut spare) = (false, SECOND_TRIES);
@@ -95,7 +100,7 @@ impl Flights {
                 Ok(Gate::Failed(failure)) => failure,
             };
             match failure {
-                // Another party's failure says nothing about ours.
+                // A failure of another party's fill says nothing about this request.
                 FillFailure::Upstream(_) if seat.flight.party != party => {}
                 FillFailure::Upstream(error) if error.class != Class::Corrupt || spare == 0 => {
                     return Err(error);
@@ -106,8 +111,8 @@ impl Flights {
         Err(self.late(&source, "no fill came to an end within the deadline"))
     }
 
-    /// A blob's size, if `source.scope` may see it: from the store if linked, else from one upstream HEAD for all
-    /// who ask, which also earns the link.
+    /// The size of a blob, if `source.scope` may see it. It comes from the store if the scope has the link. Otherwise
+    /// one upstream HEAD answers all requests that ask at the same time, and earns the link.
     ///
     /// # Errors
     /// The upstream's failure for this scope.
@@ -133,7 +138,7 @@ impl Flights {
         Ok((self.ask_size(source, stored, deadline).await?, Origination::Miss))
     }
 
-    /// Asks the upstream, which earns the link.
+    /// Asks the upstream for the size. An answer with a size earns the link.
     async fn ask_size<O: Origin>(
         &self,
         source: &Source<O>,
@@ -151,7 +156,7 @@ impl Flights {
         Ok(size)
     }
 
-    /// The stored blob, unless a check says that it is wrong.
+    /// The stored blob, or `None` if a check found that it is wrong.
     async fn hit<O: Origin>(
         &self,
         source: &Source<O>,
@@ -205,7 +210,7 @@ impl Flights {
         })
     }
 
-    /// Refuses a blob whose fills keep failing; when it is time, begins the fill that tries again.
+    /// Refuses a blob whose fills keep failing. When the next try is due, this also begins the fill for it.
     async fn refuse<O: Origin>(&self, source: &Source<O>, party: &Party) -> Result<(), Error> {
         let Some(refusal) = self.futility.refusal(&source.digest, party, Instant::now()).await else {
             return Ok(());
@@ -242,18 +247,25 @@ impl Flights {
         }
     }
 
-    /// The failure when the deadline passes: of the disk if one of its operations was slow meanwhile, else of the
+    /// The error for a missed deadline. It names the disk if one of the disk's operations was slow meanwhile, else the
     /// upstream.
     fn late<O: Origin>(&self, source: &Source<O>, message: &str) -> Error {
-        let (class, message) = match self.store.slow_disk(SLOW_LATELY) {
-            Some(slow) => (Class::DiskSlow, format!("{}; {message}", describe(slow))),
-            None => (Class::Stalled, message.to_owned()),
+        let (class, evidence) = match self.store.slow_disk(SLOW_LATELY) {
+            // No host failed: the disk is ours.
+            Some(slow) => {
+                let evidence = Evidence::default().because(Reason::SlowDisk);
+                (Class::DiskSlow, evidence.saying(&format!("{slow}; {message}")))
+            }
+            None => {
+                let evidence = Evidence::host(source.origin.registry().as_str());
+                (Class::Stalled, evidence.because(Reason::HeaderTimeout).saying(message))
+            }
         };
-        let evidence = Evidence::host(source.origin.registry().as_str()).because(Reason::HeaderTimeout);
-        Error::new(class, Stage::BlobFirstByte, evidence.saying(&message))
+        Error::new(class, Stage::BlobFirstByte, evidence)
     }
 
-    /// Takes a seat on the blob's flight, beginning one if there is none. `None`: the link must be earned first.
+    /// Takes a seat on the blob's flight, and begins a flight if there is none. `None` if the request must earn the
+    /// link first.
     fn board<O: Origin>(
         &self,
         source: &Source<O>,
@@ -293,29 +305,24 @@ fn other_length(registry: &RegistryHost) -> Error {
     Error::new(Class::Corrupt, Stage::BlobTransfer, evidence)
 }
 
-/// The failure when the disk does not return content that may be right. Another request may get it.
+/// The error when the disk cannot read content that may be right. A later request may get the content.
 fn unreadable(registry: &RegistryHost) -> Error {
     let evidence =
         Evidence::host(registry.as_str()).saying("the cache's disk cannot be read just now; see the log");
     Error::new(Class::Overloaded, Stage::BlobTransfer, evidence)
 }
 
-fn describe(slow: Slow) -> String {
-    let state = if slow.ended { "took" } else { "has taken" };
-    format!("the operation `{}` of the cache's disk {state} {:.1} s", slow.operation, slow.took.as_secs_f64())
-}
-
 /// The number of further flights for a request whose flight brought wrong bytes before the request was answered.
 const SECOND_TRIES: u32 = 1;
 /// The time for which the size that an upstream stated is shared: long enough for simultaneous requests.
 const SIZES_FOR: Duration = Duration::from_secs(1);
-/// Sizes shared at a time.
+/// The most sizes remembered at a time.
 const SIZES_REMEMBERED: u64 = 1000;
 /// A slow operation of the disk explains a missed deadline for this time after its end.
 const SLOW_LATELY: Duration = Duration::from_secs(5);
-/// Bytes read again before a file is given up: a window of a reader.
+/// The number of bytes that are read again before a file is given up: one window of a reader.
 const REREAD: u64 = 256 << 10;
-/// How long the upstream's headers may take in a fill that tries whether the upstream has recovered.
+/// The longest wait for the upstream's headers in a fill that tries whether the upstream has recovered.
 const TRY_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a fill in place of an unreadable file may take to begin.
+/// The longest time until a fill that replaces an unreadable file has begun.
 const REOPEN_DEADLINE: Duration = Duration::from_secs(10);

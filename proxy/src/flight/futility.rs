@@ -1,7 +1,7 @@
 //! Blobs whose transfers keep failing: after two failures in a row, requests are refused for a while.
 //!
-//! A response that is cut after its 200 leaves a client with nothing but another try here. A refusal before the status
-//! line lets it go on to the registry itself. One fill a pause tries whether the upstream has healed.
+//! A client whose response is cut after its 200 can only ask here again. A refusal before the status line lets the
+//! client turn to the registry itself. Once in each pause, one fill tries whether the upstream has recovered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,11 +14,12 @@ use tokio::time::Instant;
 
 use super::state::Party;
 
-/// The blobs whose last fills failed without progress, of bounded number. Clones share them.
+/// The blobs whose last fills failed without progress. Their number is bounded. Clones share them.
 #[derive(Clone)]
 pub(super) struct Futility(Cache<Key, Arc<Mutex<Mark>>>);
 
-/// A blob, and where it is fetched. The identity is left out: wrong bytes are wrong for every caller.
+/// A blob and the place from which it is fetched. The caller's identity is not part of the key, because wrong bytes are
+/// wrong for every caller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     digest: Digest,
@@ -40,7 +41,7 @@ pub(super) struct Refusal {
 struct Mark {
     failures: u32,
     last: Option<Error>,
-    /// When the next fill may try.
+    /// The time from which the next fill may try.
     next_try: Option<Instant>,
     /// True if one of the failures was of wrong bytes.
     corrupt: bool,
@@ -57,21 +58,21 @@ impl Futility {
         lock(&mark).refuse(now)
     }
 
-    /// Notes that a fill failed with `error` and left no more bytes behind than it found.
+    /// Notes that a fill failed with `error` and made no progress: it kept no more bytes than there were before.
     pub(super) async fn note(&self, digest: &Digest, party: &Party, error: &Error, now: Instant) {
-        // Limits, refusals and pauses have answers of their own.
+        // Only failures of a body count here. Limits, refusals and pauses have their own rules.
         if error.class.rules().of_body {
             let mark = self.0.get_with(Key::new(digest, party), async { Arc::default() }).await;
             lock(&mark).fail(error.clone(), now);
         }
     }
 
-    /// Notes that a fill brought the blob, or more of it.
+    /// Notes that a fill brought the whole blob or more of its bytes.
     pub(super) async fn forget(&self, digest: &Digest, party: &Party) {
         self.0.invalidate(&Key::new(digest, party)).await;
     }
 
-    /// True if bytes of this upstream were found wrong lately: others from there may be wrong as well.
+    /// True if the upstream lately sent wrong bytes for this blob. Its other bytes may be wrong as well.
     pub(super) async fn is_doubtful(&self, digest: &Digest, party: &Party) -> bool {
         self.0.get(&Key::new(digest, party)).await.is_some_and(|mark| lock(&mark).corrupt)
     }
@@ -92,7 +93,7 @@ impl Mark {
         self.next_try = Some(now + self.pause());
     }
 
-    /// The refusal at `now`. A request that comes when the pause is over takes the try, and begins another pause.
+    /// The refusal at `now`. The first request after the pause makes the next try, and another pause begins.
     fn refuse(&mut self, now: Instant) -> Option<Refusal> {
         let mut error = self.last.clone().filter(|_| self.failures >= FAILURES_BORNE)?;
         let tries = self.next_try.is_none_or(|next_try| next_try <= now);
@@ -107,7 +108,7 @@ impl Mark {
         Some(Refusal { error, tries })
     }
 
-    /// Doubles with each failure beyond those that are borne.
+    /// The pause until the next try. It doubles with each failure beyond [`FAILURES_BORNE`], up to [`PAUSE_MAX`].
     fn pause(&self) -> Duration {
         let doublings = self.failures.saturating_sub(FAILURES_BORNE).min(8);
         PAUSE_MAX.min(FIRST_PAUSE * 2_u32.pow(doublings))
@@ -118,15 +119,15 @@ fn lock(mark: &Mutex<Mark>) -> MutexGuard<'_, Mark> {
     mark.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Failures in a row from which on requests are refused.
+/// The number of failures in a row from which requests are refused.
 const FAILURES_BORNE: u32 = 2;
-/// From the failure that brings refusals to the next try.
+/// The pause after the failure with which refusals begin.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
-/// A mark is forgotten after this time without a request.
+/// The time without a request after which the failures of a blob are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
-/// Blobs remembered at a time.
+/// The most blobs remembered at a time.
 const REMEMBERED: u64 = 4096;
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn two_failures_refuse_and_each_pause_has_one_try() {
+    fn after_two_failures_requests_are_refused_and_each_pause_has_one_try() {
         let (mut mark, now) = (Mark::default(), Instant::now());
         assert!(mark.refuse(now).is_none());
         mark.fail(failure(Class::Corrupt), now);
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mark_is_of_one_blob_in_one_repository_whoever_asks_and_a_commit_clears_it() {
+    async fn a_mark_is_for_one_blob_in_one_repository_and_all_callers_and_a_commit_clears_it() {
         let (futility, now) = (Futility::new(), Instant::now());
         let scope = Scope { registry: "registry.test".parse().unwrap(), repository: None };
         let party = Party { scope, repository: "org/app".parse().unwrap(), identity: None };

@@ -1,8 +1,9 @@
-//! `kill -9` at each file operation in turn: what lies in the folder is right, and what was done stays done.
+//! Kills a process at each file operation in turn. The files that it leaves must have the right content, and the result
+//! of each step that was reported as done must still be there.
 //!
-//! A process cannot watch its own death: the test runs its own executable again, which lives a short life on a disk
-//! that kills it at the n-th operation, and then looks at what that life left. Before each step that life notes what it
-//! has been told is done.
+//! A process cannot watch its own death. The test therefore runs its own executable again, on a disk that kills it at
+//! the n-th operation, and then examines the folder. The process that is killed notes each step as soon as the store
+//! reports it as done.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -40,16 +41,16 @@ fn killed_at_whichever_operation_what_is_kept_is_right_and_what_was_done_stays_d
     }
 }
 
-/// The deeds of one life, in this order.
+/// The steps of one process, in this order.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     /// Small content is committed.
     Put,
     /// A repository's link is written.
     Linked,
-    /// A fill that broke off has put its bytes away.
+    /// A fill that broke off has put its bytes aside.
     Paused,
-    /// Another went on from there and has committed the blob.
+    /// Another fill continued from there and committed the blob.
     Filled,
 }
 
@@ -67,7 +68,7 @@ impl Deed {
     }
 }
 
-/// Runs this executable again, to die at `operation`.
+/// Runs this executable again, on a disk that kills it at `operation`.
 fn one_life(folder: &Path, operation: i64) -> ExitStatus {
     let name =
         "flight::killed::killed_at_whichever_operation_what_is_kept_is_right_and_what_was_done_stays_done";
@@ -143,7 +144,7 @@ async fn read(flights: &Flights, upstream: &Scripted) -> Result<Bytes, String> {
     Ok(reader.body(0..length).collect().await.map_err(|cut| cut.to_string())?.to_bytes())
 }
 
-/// Waits until no fill runs, and no commit.
+/// Waits until no fill and no commit is running.
 async fn landed(flights: &Flights) {
     while !flights.table.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -168,7 +169,7 @@ fn scope() -> Scope {
     Scope { registry: "docker.io".parse().unwrap(), repository: None }
 }
 
-/// Just beyond what is held back until it is verified.
+/// One byte more than the largest blob that is held back until it is verified.
 fn content() -> Bytes {
     let block: Vec<u8> = (0..=250).collect();
     let mut bytes = block.repeat((4 << 20) / block.len() + 1);
@@ -189,5 +190,5 @@ const FOLDER: &str = "PULLGATE_TEST_FOLDER";
 const OPERATION: &str = "PULLGATE_TEST_KILLED_AT";
 const SIGKILL: i32 = 9;
 const SMALL: &[u8] = b"{}";
-/// Where the first fill breaks off.
+/// The offset at which the first fill breaks off.
 const HALF: u64 = 3 << 20;

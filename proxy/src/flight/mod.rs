@@ -1,9 +1,9 @@
-//! Blobs: from the store, or fetched once for all clients that ask for the same digest.
+//! Serves blobs from the store, or fetches each once for all clients that ask for the same digest.
 //!
-//! [`flights`] opens a blob for a request; a flight's [`state`] says how far its fetch is, and [`fill`] runs that fetch
-//! from an [`origin`]. A [`reader`] follows the file at its client's pace; [`tail`] keeps the last bytes in memory and
-//! [`pace`] measures their rate. [`repeats`] notices a client that fetches the same blob again, and
-//! [`futility`] blobs whose fetches keep failing.
+//! [`flights`] opens a blob for a request. A flight's [`state`] says how far its fetch is, and [`fill`] runs that fetch
+//! from an [`origin`]. A [`reader`] follows the file at its client's pace. [`tail`] keeps the last bytes in memory
+//! after the disk failed, and [`pace`] measures the speed of a fill. [`repeats`] notices a client that fetches the same
+//! blob again, and [`futility`] notices blobs whose fetches keep failing.
 
 pub mod events;
 mod fill;

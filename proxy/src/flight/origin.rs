@@ -1,4 +1,4 @@
-//! Where a fill's bytes come from, reduced to the two questions a fill asks.
+//! The upstream of a fill, reduced to the two requests that a fill makes.
 
 use std::future::Future;
 
@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 /// An upstream as fills see it. Clones share connections.
 pub trait Origin: Clone + Send + Sync + 'static {
-    /// The bytes of an answer; its errors carry the class the transfer failed with.
+    /// The body of an answer. Its errors carry the class of the failure.
     type Body: http_body::Body<Data = Bytes, Error = Error> + Send + Unpin + 'static;
 
-    /// The registry asked.
+    /// The registry that is asked.
     fn registry(&self) -> &RegistryHost;
 
-    /// True if a failed request may be sent again; takes one retry from the upstream's budget.
+    /// True if a failed request may be sent again. This takes one retry from the upstream's budget.
     fn may_retry(&self) -> bool;
 
     /// A transfer broke and is continued.
@@ -25,8 +25,8 @@ pub trait Origin: Clone + Send + Sync + 'static {
     /// The same upstream, asked with another caller's token.
     fn as_caller(&self, caller: &Caller) -> Self;
 
-    /// Opens a blob, whole or a range of it, perhaps the rest of a transfer that broke off; returns when the answer's
-    /// headers are judged.
+    /// Asks for a blob, or for a range of it, which may be the rest of a transfer that broke off. Returns when the
+    /// answer's headers are judged.
     fn blob(
         &self,
         repository: &Repository,
@@ -36,7 +36,7 @@ pub trait Origin: Clone + Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Result<Answered<Self::Body>, Error>> + Send;
 
-    /// A blob's size, if the upstream says.
+    /// The size of a blob, if the upstream states it.
     fn blob_size(
         &self,
         repository: &Repository,
@@ -52,18 +52,18 @@ pub struct Answered<B> {
     pub start: u64,
     /// Size of the whole blob, if announced.
     pub total: Option<u64>,
-    /// True for the range that was asked for (206).
+    /// True if the answer is the requested range (206).
     pub partial: bool,
     /// The host and entity tag of the answer.
     pub validator: Option<Validator>,
-    /// Which endpoint answered.
+    /// The index of the endpoint that answered.
     pub endpoint: usize,
     /// The bytes.
     pub body: B,
 }
 
 impl Origin for Client {
-    type Body = registry::body::Body;
+    type Body = registry::body::UpstreamBody;
 
     fn registry(&self) -> &RegistryHost {
         Self::registry(self)

@@ -1,10 +1,10 @@
-//! How fast a fill comes along, and whether a reader ahead of it should wait.
+//! The speed of a fill, and the decision whether a reader ahead of the fill should wait for it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Bytes of the last moments and the time they took.
+/// The bytes that came lately, and the time that they took.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pace {
     since: Option<Instant>,
@@ -13,7 +13,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// So many bytes came just now. Older ones count less.
+    /// Notes that `bytes` came just now. Older bytes count less.
     pub(crate) fn add(&mut self, bytes: u64) {
         let now = Instant::now();
         let since = *self.since.get_or_insert(now);
@@ -27,12 +27,18 @@ impl Pace {
         self.last = Some(now);
     }
 
-    /// True if nothing came for a moment, so that hardly anything is on its way.
+    /// The present speed, bytes a second; `None` before there is anything to measure, and while no bytes arrive.
+    pub(crate) fn rate(&self) -> Option<u64> {
+        let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING)?;
+        (!self.stands_still()).then(|| (self.bytes as f64 / elapsed.as_secs_f64()) as u64)
+    }
+
+    /// True if no bytes came for [`TELLING`]. Then hardly any bytes are on their way.
     pub(crate) fn stands_still(&self) -> bool {
         self.last.is_some_and(|last| last.elapsed() >= TELLING)
     }
 
-    /// Will `gap` bytes take longer than a reader should wait? A fill that stands still gets slower as time goes by.
+    /// True if `gap` bytes will take longer than a reader should wait. The measured speed falls while no bytes come.
     pub(crate) fn is_far(&self, gap: u64) -> bool {
         let elapsed = self.since.map(|since| since.elapsed()).filter(|elapsed| *elapsed >= TELLING);
         match elapsed {
@@ -41,9 +47,9 @@ impl Pace {
         }
     }
 
-    /// The same of bytes that the fill asked for at `asked` in a request of its own, and so may have been sent already:
-    /// another request would have them sent twice. They are far if nothing has come for a moment, or if they would
-    /// take really long.
+    /// Like [`Pace::is_far`], for bytes that the fill requested at `asked`. The upstream may have sent them already,
+    /// and another request would make it send them twice. They are far if no bytes came for [`PATIENCE`], or if they
+    /// would take longer than [`ANSWER_PATIENCE`].
     pub(crate) fn is_far_in_answer(&self, gap: u64, asked: Instant) -> bool {
         if gap <= NEAR || asked.elapsed() < PATIENCE {
             return false;
@@ -52,23 +58,23 @@ impl Pace {
         last.max(asked).elapsed() >= PATIENCE || !self.comes_within(ANSWER_PATIENCE, gap, since.elapsed())
     }
 
-    /// True if `gap` bytes come within `time`, as fast as the last ones, which took `elapsed`.
+    /// True if `gap` bytes come within `time` at the speed of the last bytes, which took `elapsed`.
     fn comes_within(&self, time: Duration, gap: u64, elapsed: Duration) -> bool {
         gap as f64 <= time.as_secs_f64() / elapsed.as_secs_f64() * self.bytes as f64
     }
 }
 
-/// How long a reader waits for the fill to come by.
+/// The longest wait of a reader for the fill to arrive at its offset.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The same for bytes that are asked for already.
+/// The longest wait of a reader for bytes that the fill has already requested.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// Over which the speed is taken.
+/// The time over which the speed is measured.
 const WINDOW: Duration = Duration::from_secs(2);
-/// After which a speed says something.
+/// The shortest time after which a measured speed, or an absence of bytes, is meaningful.
 const TELLING: Duration = Duration::from_millis(100);
 /// The largest gap, in bytes, for which a reader waits for a fill of unknown speed.
 const FAR_WHEN_UNKNOWN: u64 = 8 << 20;
-/// Up to this gap it is waited for however slow it is, bytes: a request of its own would hardly be sooner.
+/// The gap, in bytes, up to which a reader always waits: a request of its own would hardly be faster.
 const NEAR: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -78,7 +84,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_steady_fill_reaches_in_two_seconds_is_near() {
+    async fn an_offset_that_a_steady_fill_reaches_in_two_seconds_is_near() {
         let mut pace = Pace::default();
         assert!(pace.is_far(8 * MIB + 1) && !pace.is_far(8 * MIB));
         for _ in 0..100 {
@@ -89,9 +95,9 @@ mod tests {
         assert!(pace.is_far(23 * MIB));
     }
 
-    /// The first moments of a transfer, or of a busy machine, say little.
+    /// The speed in the first moments of a transfer, or on a busy machine, says little.
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_is_waited_for_while_it_comes() {
+    async fn a_reader_waits_for_requested_bytes_while_they_arrive() {
         let (mut pace, asked) = (Pace::default(), Instant::now());
         let mut came = 0;
         while came < 7 * MIB {
@@ -104,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_is_not_waited_for_if_it_stands_still_or_trickles() {
+    async fn a_reader_does_not_wait_for_requested_bytes_that_stand_still_or_trickle() {
         let (mut pace, asked) = (Pace::default(), Instant::now());
         pace.add(7 * MIB);
         tokio::time::advance(Duration::from_millis(1900)).await;
@@ -120,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fill_that_stands_still_is_left_by_readers_sooner_or_later() {
+    async fn readers_leave_a_fill_that_stands_still() {
         let mut pace = Pace::default();
         for _ in 0..10 {
             pace.add(10 * MIB);

@@ -1,4 +1,4 @@
-//! A client's view of a blob: committed, or growing while it is filled.
+//! A client's view of a blob that is committed, or that grows while it is filled.
 //!
 //! A committed file under check is read like any other file. Only the last piece of a whole body waits for the verdict.
 //! A committed file that cannot be read counts as a miss: a fill brings the remaining bytes.
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
+use oci::{Class, Stage};
 use store::{Blob, Check, Content, SMALL_WINDOW, Touch, Verdict};
 use tokio::time::{Instant, timeout};
 
@@ -19,19 +20,19 @@ use super::repeats::Receipt;
 use super::state::{FillFailure, HELD_BACK, Phase, Seat};
 use crate::http::portion::Portion;
 
-/// Reads one blob for one client. Other clients do not notice when it is dropped.
+/// Reads one blob for one client. Dropping it does not affect other clients.
 #[derive(Debug)]
 pub struct Reader {
     view: View,
     rescue: Option<Rescue>,
     /// The running check of a committed blob. The end of a whole body waits for it.
     check: Option<Check>,
-    /// The bytes that `probe` read as a test.
+    /// The bytes that `probe` read.
     first: Option<Bytes>,
     touch: Touch,
 }
 
-/// Opens the blob anew after its file could not be read at an offset.
+/// Opens the blob again after its file could not be read at an offset.
 pub(crate) struct Rescue(Box<dyn FnOnce(u64) -> BoxFuture<'static, Result<Reader, registry::Error>> + Send>);
 
 #[derive(Debug)]
@@ -40,28 +41,41 @@ enum View {
     Growing(Seat),
 }
 
-/// The bytes of a range of a blob, in windows, read off the workers at the client's own pace.
+/// A range of a blob, as a body. It is read in windows, outside the async workers, at the client's own pace.
 pub struct BlobBody {
     windows: Pin<Box<dyn Stream<Item = Result<Bytes, Cut>> + Send>>,
     remaining: u64,
     receipt: Option<Receipt>,
 }
 
-/// Why a body ends short of its length.
+/// The reason why a body ends before its announced length.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
     /// The fill failed.
     #[error("the fill failed: {0}")]
     Fill(registry::Error),
-    /// The file could not be read, or lost bytes.
+    /// The file could not be read, or it lost bytes.
     #[error("reading the store: {0}")]
     Disk(std::io::Error),
-    /// The committed file did not hash to its name.
+    /// The content of the committed file does not match its digest.
     #[error("the stored content is not what its digest says; it was taken out of reach")]
     Wrong,
-    /// The disk failed, the bytes pass through memory, and this reader fell behind.
+    /// The disk failed, so the bytes pass through memory, and this reader fell behind them.
     #[error("fell behind a fill that could not be stored")]
     Behind,
+}
+
+impl Cut {
+    /// The class of the failure, and its stage.
+    pub(crate) fn cause(&self) -> (Class, Stage) {
+        let class = match self {
+            Self::Fill(error) => return (error.class, error.stage),
+            Self::Disk(error) if error.kind() == std::io::ErrorKind::StorageFull => Class::DiskFull,
+            Self::Disk(_) | Self::Behind => Class::DiskSlow,
+            Self::Wrong => Class::Corrupt,
+        };
+        (class, Stage::BlobTransfer)
+    }
 }
 
 impl Reader {
@@ -74,7 +88,7 @@ impl Reader {
         Self { check, ..self }
     }
 
-    /// The check it waits for, if there is one.
+    /// The running check, if there is one.
     #[cfg(test)]
     pub(crate) fn check(&self) -> Option<Check> {
         self.check.clone()
@@ -89,13 +103,13 @@ impl Reader {
         Self { view: View::Growing(seat), rescue: None, check: None, first: None, touch: Touch::Process }
     }
 
-    /// Sets who will touch the bytes. The default is this process.
+    /// Sets the side that reads the bytes: the kernel alone, or this process too. The default is this process.
     #[must_use]
     pub fn touched_by(self, touch: Touch) -> Self {
         Self { touch, ..self }
     }
 
-    /// True if the blob is committed. (Design decision 13: decides 200 or 206 for `bytes=0-`.)
+    /// True if the blob is committed. This decides whether `bytes=0-` is answered with 200 or 206 (design decision 13).
     pub fn is_committed(&self) -> bool {
         match &self.view {
             View::Committed(_) => true,
@@ -128,13 +142,13 @@ impl Reader {
         Ok(())
     }
 
-    /// The body for `range` of the blob, end exclusive, which must lie within the blob.
+    /// The body for `range` of the blob. The end is exclusive. The range must lie within the blob.
     pub fn body(self, range: Range<u64>) -> BlobBody {
         self.windows(range, false)
     }
 
-    /// As [`Reader::body`], for a client that asked for just these bytes: if the range is less than half of the blob,
-    /// the end of a running fill is not held back. Such a range is never the whole blob, and the client checks the
+    /// Like [`Reader::body`], for a client that asked for this range only. If the range is less than half of the blob,
+    /// its end is not held back until the hash agrees: such a range is never the whole blob, and the client checks the
     /// whole blob itself.
     pub fn excerpt(self, range: Range<u64>, length: u64) -> BlobBody {
         let few = range.end - range.start < length / 2;
@@ -163,7 +177,7 @@ impl Reader {
 }
 
 impl BlobBody {
-    /// The same, with a receipt to sign when the last byte has left.
+    /// The same body, with a receipt that is signed when the last byte has left.
     pub(crate) fn receipted(self, receipt: Receipt) -> Self {
         Self { receipt: Some(receipt), ..self }
     }
@@ -220,7 +234,7 @@ impl fmt::Debug for BlobBody {
     }
 }
 
-/// A position in a view.
+/// A client's position in a view.
 struct Cursor {
     view: View,
     rescue: Option<Rescue>,
@@ -230,12 +244,12 @@ struct Cursor {
     start: u64,
     at: u64,
     end: u64,
-    /// True for less than half of the blob.
+    /// True if the client asked for less than half of the blob.
     few: bool,
     portion: Portion,
 }
 
-/// Where the next bytes are.
+/// The source of the next bytes.
 enum Next {
     File(Content, u64),
     Window(Blob),
@@ -245,7 +259,7 @@ enum Next {
 }
 
 impl Cursor {
-    /// The next window of bytes, none at the end.
+    /// The next window of bytes. `None` at the end.
     async fn window(&mut self) -> Result<Option<Bytes>, Cut> {
         if self.at >= self.end {
             return Ok(None);
@@ -324,8 +338,8 @@ impl Cursor {
         }
     }
 
-    /// Replaces the view, once, when its file cannot be read any more. Another source never continues the bytes of an
-    /// unchecked file.
+    /// Replaces the view, once, when its file cannot be read any more. Bytes of another source never follow bytes of a
+    /// file that is still under check.
     async fn go_on_elsewhere(&mut self, cut: Cut) -> Result<(), Cut> {
         let may = matches!(self.view, View::Committed(_)) && (self.check.is_none() || self.at == self.start);
         let Some(rescue) = self.rescue.take().filter(|_| may) else {
@@ -364,13 +378,13 @@ fn held_from(blob: &Blob, check: Option<&Check>, few: bool) -> Option<u64> {
     check.filter(|_| !few).map(|_| blob.length().saturating_sub(HELD_BACK))
 }
 
-/// Where a window of a committed blob ends at the latest. Only copies need portions: mapped pages use none of our
-/// memory while they wait for a client.
+/// The largest possible end of a window of a committed blob. Only copies are limited to portions, because mapped pages
+/// use none of our memory while they wait for a client.
 fn window_end(touch: Touch, free: u64, portion: u64) -> u64 {
     if touch == Touch::Kernel { free } else { free.min(portion) }
 }
 
-/// A window at the beginning of `range`.
+/// Reads a window at the beginning of `range`.
 async fn read(content: &Content, range: Range<u64>) -> Result<Bytes, Cut> {
     content.window(range.start, range.end.saturating_sub(range.start)).await.map_err(Cut::Disk)
 }
@@ -379,5 +393,5 @@ fn lost() -> Cut {
     Cut::Disk(std::io::Error::other("the disk lost bytes of this fill"))
 }
 
-/// How often a reader ahead of a fill looks at its speed.
+/// The time after which a reader ahead of a fill looks at the fill's speed again.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(250);

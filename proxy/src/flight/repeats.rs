@@ -1,4 +1,5 @@
-//! The clients that lately got a whole blob. A client that fetches the same blob again at once may have found it wrong.
+//! The clients that lately received a whole blob. A client that fetches the same blob again soon may have found that
+//! the blob is wrong.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -9,16 +10,16 @@ use std::time::Duration;
 use oci::Digest;
 use tokio::time::Instant;
 
-/// A lossy memory of bounded size, without a lock: a slot holds what came last. Forgetting, or taking one client for
-/// another, costs a hash too few or too many.
+/// A lossy memory of bounded size, without a lock. Each slot holds its latest entry. If an entry is lost, or two
+/// clients share a slot, there is one check too few or too many.
 pub(crate) struct Repeats {
-    /// Upper bits: the mark of client and blob. Lower [`SECONDS_BITS`]: seconds since `began`.
+    /// Upper bits: the hash of client and blob. Lower [`SECONDS_BITS`]: seconds since `began`.
     slots: Box<[AtomicU64]>,
     hasher: RandomState,
     began: Instant,
 }
 
-/// Notes, when the body has left, that the client had all of it.
+/// Notes that the client received the whole blob, once the body has left.
 #[derive(Clone)]
 pub(crate) struct Receipt {
     repeats: Arc<Repeats>,
@@ -26,13 +27,13 @@ pub(crate) struct Receipt {
 }
 
 impl Repeats {
-    /// Nobody had anything yet.
+    /// An empty memory.
     pub(crate) fn new() -> Arc<Self> {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self { slots, hasher: RandomState::new(), began: Instant::now() })
     }
 
-    /// For a body that is all of `digest`, on its way to `client`.
+    /// The receipt for a body that is all of `digest` and goes to `client`.
     pub(crate) fn receipt(self: &Arc<Self>, client: IpAddr, digest: &Digest) -> Receipt {
         Receipt { repeats: Arc::clone(self), mark: self.hasher.hash_one((client, digest)) }
     }
@@ -55,7 +56,7 @@ impl Receipt {
         noted != 0 && noted & !SECONDS_MASK == self.mark & !SECONDS_MASK && age <= AGAIN_WITHIN.as_secs()
     }
 
-    /// The last of it has left.
+    /// Notes that the last byte has left.
     pub(crate) fn sign(self) {
         let noted = self.mark & !SECONDS_MASK | self.repeats.seconds();
         self.repeats.slot(self.mark).store(noted, Ordering::Relaxed);
@@ -68,11 +69,11 @@ impl std::fmt::Debug for Receipt {
     }
 }
 
-/// Bodies remembered, 64 KiB of memory: more than leave within [`AGAIN_WITHIN`] in most clusters.
+/// The number of slots (64 KiB of memory). In most clusters fewer bodies leave within [`AGAIN_WITHIN`].
 const SLOTS: usize = 8192;
-/// A client that comes back within this time (design decision 6).
+/// The time within which a second fetch counts as a repeat (design decision 6).
 const AGAIN_WITHIN: Duration = Duration::from_secs(300);
-/// Bits of a slot for the time: half a year of seconds.
+/// Bits of a slot for the time: enough for half a year of seconds.
 const SECONDS_BITS: u32 = 24;
 const SECONDS_MASK: u64 = (1 << SECONDS_BITS) - 1;
 
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_known_again_for_five_minutes() {
+    async fn a_repeated_fetch_is_recognized_for_five_minutes() {
         let repeats = Repeats::new();
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let (layer, config) = (Digest::sha256(b"layer"), Digest::sha256(b"config"));

@@ -1,4 +1,4 @@
-//! An upstream in memory whose every answer is scripted, for tests.
+//! An upstream in memory for tests, with a script of its answers.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,19 +19,19 @@ use super::origin::{Answered, Origin};
 /// One piece of an answer's body.
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
-    /// So many bytes.
+    /// This number of bytes.
     Send(u64),
-    /// All that are left.
+    /// All remaining bytes.
     Rest,
-    /// All that are left, the first of them, if any, wrong.
+    /// All remaining bytes, of which the first is wrong.
     WrongRest,
     /// The transfer fails.
     Break(Class),
-    /// Nothing until a permit is there.
+    /// Nothing until the semaphore has a permit.
     Await(Arc<Semaphore>),
 }
 
-/// One answer. A refusal comes after what its parts await.
+/// One answer. A refusal is sent when its `Await` parts have their permits.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) refuse: Option<Class>,
@@ -50,7 +50,7 @@ impl Answer {
     }
 }
 
-/// The upstream. An exhausted script answers with all that was asked for.
+/// The upstream. After the end of the script it sends all bytes that are asked for.
 #[derive(Clone)]
 pub(crate) struct Scripted(pub(crate) Arc<State>);
 
@@ -58,14 +58,14 @@ pub(crate) struct State {
     registry: RegistryHost,
     content: Bytes,
     pub(crate) script: Mutex<VecDeque<Answer>>,
-    /// Answers to HEAD; exhausted, the size.
+    /// The answers to HEAD. After the last one, each answer is the size.
     pub(crate) sizes: Mutex<VecDeque<Result<Option<u64>, Class>>>,
-    /// First byte asked for, of each request.
+    /// The offset of the first requested byte, for each request.
     pub(crate) requests: Mutex<Vec<u64>>,
     pub(crate) heads: AtomicUsize,
-    /// The callers whose tokens it was asked with from then on.
+    /// The callers that [`Origin::as_caller`] was called with.
     pub(crate) callers: Mutex<Vec<CallerId>>,
-    /// Body bytes given out.
+    /// Body bytes sent.
     sent: AtomicUsize,
 }
 
@@ -184,5 +184,5 @@ fn failure(class: Class) -> Error {
     Error::new(class, Stage::BlobTransfer, Evidence::host("scripted"))
 }
 
-/// Bytes in a frame.
+/// Bytes per frame.
 const PIECE: usize = 100_000;

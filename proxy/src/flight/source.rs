@@ -1,4 +1,4 @@
-//! A blob, its upstream, and the permission to fetch it.
+//! The blob that a request asks for, and its upstream.
 
 use oci::{Digest, Repository};
 use registry::{Caller, Client};
@@ -7,26 +7,26 @@ use store::Scope;
 use super::state::Party;
 use crate::access::identity::Identity;
 
-/// A blob, the place to fetch it from, and the permission to do so.
+/// A blob, the upstream to fetch it from, and the scope and identity of the request.
 #[derive(Clone, Debug)]
 pub struct Source<O = Client> {
     /// The upstream to ask.
     pub origin: O,
-    /// The scope a link is looked for and earned in.
+    /// The scope in which a link is looked up and earned.
     pub scope: Scope,
-    /// The repository asked for.
+    /// The repository of the request.
     pub repository: Repository,
-    /// The content asked for.
+    /// The digest of the blob.
     pub digest: Digest,
-    /// Its size as a manifest's descriptor has it, for upstreams that announce none.
+    /// The size of the blob in a manifest's descriptor, for upstreams that state none. Bytes.
     pub size_hint: Option<u64>,
-    /// Connections a fill may use at a time, if the upstream answers ranges.
+    /// The most connections that a fill uses at a time, if the upstream answers ranges.
     pub parallel: usize,
-    /// True if only a part of it is asked for.
+    /// True if the client asks for only a part of the blob.
     pub in_part: bool,
-    /// True if the client received all of it a moment ago: then the stored blob is checked again.
+    /// True if the client received the whole blob a moment ago. The stored blob is then checked again.
     pub repeated: bool,
-    /// The identity the upstream is asked with, where it differs from request to request.
+    /// The identity that the upstream is asked with. `None` if the identity does not differ from request to request.
     pub(crate) identity: Option<Identity>,
     /// The caller whose token `origin` sends.
     pub(crate) caller: Option<Caller>,

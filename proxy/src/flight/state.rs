@@ -1,5 +1,5 @@
-//! The state of one flight: its progress, and the answer that its readers may get. No I/O. The only clocks are those of
-//! the pace and of the tail's patience.
+//! The state of one flight: its progress, and the answer that its readers may get. No I/O. Only the pace and the tail's
+//! patience read the clock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::tail::Tail;
 use crate::access::identity::Identity;
 
-/// The permission and the source of a fill. A failure before the headers concerns this party only.
+/// The scope, repository and identity that a fill is for. A failure before the headers concerns this party only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Party {
     pub(crate) scope: Scope,
@@ -25,7 +25,7 @@ pub(crate) struct Party {
     pub(crate) identity: Option<Identity>,
 }
 
-/// The requests that wait for one fill or read it.
+/// One fill and the requests that wait for it or read it.
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) digest: Digest,
@@ -33,13 +33,14 @@ pub(crate) struct Flight {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) tail: Tail,
     readers: watch::Sender<usize>,
-    /// The offsets of readers that would wait too long until the fill arrives there.
+    /// The offsets of readers that would wait too long for the fill to arrive.
     wanted: watch::Sender<BTreeSet<u64>>,
-    /// Other requests of this flight with access in the same repository. The fill may continue with their tokens.
+    /// Callers of other parties that joined this flight and have access in the same scope. The fill may continue with
+    /// their tokens.
     relief: Mutex<Vec<Caller>>,
 }
 
-/// How far a fill is.
+/// The progress of a fill.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     pub(crate) phase: Phase,
@@ -47,42 +48,42 @@ pub(crate) struct Progress {
     pub(crate) length: Option<u64>,
     /// The number of bytes that came and were hashed, without a gap from the start of the blob.
     pub(crate) written: u64,
-    /// The spans of bytes in the file beyond `written`.
+    /// The spans of bytes that are in the file beyond `written`.
     pub(crate) ahead: Spans,
-    /// How fast the bytes from the beginning on come.
+    /// The speed at which `written` grows.
     pub(crate) pace: Pace,
     /// The end (byte offset) of the bounded range that the front has asked the upstream for, and the time of that
     /// request. `None` while no such request is under way.
     pub(crate) asked: Option<(u64, Instant)>,
     /// The growing file.
     pub(crate) content: Option<Content>,
-    /// Where the file ends and the tail in memory begins, once the disk has failed.
+    /// The offset at which the file ends and the tail in memory begins, once the disk has failed.
     pub(crate) spilled_at: Option<u64>,
 }
 
-/// Where in its life a fill is.
+/// The phase of a fill.
 #[derive(Clone, Debug)]
 pub(crate) enum Phase {
-    /// The upstream's headers are not judged yet, so that no request may be answered.
+    /// The upstream's headers are not judged yet, so no request may be answered.
     Opening,
     /// Bytes are coming.
     Running,
-    /// All came and hash to the digest; being committed.
+    /// All bytes came and match the digest. The commit is under way.
     Verified,
     /// In the store.
     Committed(Blob),
-    /// Verified, but the disk would not keep it.
+    /// Verified, but not stored, because the disk did not take it.
     PassedThrough,
-    /// The fill ended without a verdict. Waiting requests ask again.
+    /// The fill ended without a verdict. Waiting requests try again.
     Dissolved,
     /// The fill failed. A fill that is dropped before its end has failed, too.
     Failed(FillFailure),
 }
 
-/// Why a flight failed.
+/// The cause of a flight's failure.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum FillFailure {
-    /// The upstream or its bytes.
+    /// The upstream failed, or its bytes were wrong.
     #[error("{0}")]
     Upstream(Error),
     /// Our disk lost bytes that readers may still need.
@@ -90,17 +91,24 @@ pub(crate) enum FillFailure {
     Disk,
 }
 
-/// Whether a status line may be sent.
+/// The decision whether a status line may be sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Gate {
-    /// Not yet. With a length, it may when the deadline comes.
+    /// Not yet. If the length is known, the status line may be sent when the deadline comes.
     Wait(Option<u64>),
     /// A status line may be sent, for this number of bytes.
     Go(u64),
-    /// Ask again.
+    /// The request must try again.
     Again,
-    /// No.
+    /// The request fails.
     Failed(FillFailure),
+}
+
+impl Flight {
+    /// The number of requests that read the flight or wait for it.
+    pub(crate) fn readers(&self) -> usize {
+        *self.readers.borrow()
+    }
 }
 
 impl Progress {
@@ -117,7 +125,7 @@ impl Progress {
         }
     }
 
-    /// Where the bytes end that a reader at `at` may have; `at` or less if there are none yet.
+    /// The end of the bytes that a reader at `at` may have. If there are none yet, it is `at` or less.
     ///
     /// Small blobs are held back until the hash agrees, and so is the last piece of a larger blob, unless the reader
     /// wants only a `few` bytes (less than half of the blob).
@@ -133,12 +141,12 @@ impl Progress {
         }
     }
 
-    /// `end`, or the end of the file if the file ends before it. The bytes from there on are in memory.
+    /// `end`, or the end of the file if that comes first. The bytes beyond it are in memory.
     pub(crate) fn stored(&self, end: u64) -> u64 {
         self.spilled_at.map_or(end, |spilled_at| spilled_at.min(end))
     }
 
-    /// True if a reader at `at` would wait too long for the fill to come by.
+    /// True if a reader at `at` would wait too long for the fill to arrive.
     pub(crate) fn is_far(&self, at: u64) -> bool {
         let running = matches!(self.phase, Phase::Running) && self.length.is_some_and(|it| it > SMALL_MAX);
         let gap = at.saturating_sub(self.written);
@@ -160,7 +168,7 @@ impl Progress {
         }
     }
 
-    /// True if the fill moves no more.
+    /// True if the fill has ended.
     pub(crate) fn is_over(&self) -> bool {
         use Phase::{Committed, Dissolved, Failed, PassedThrough};
         matches!(self.phase, Committed(_) | PassedThrough | Dissolved | Failed(_))
@@ -181,13 +189,13 @@ impl Flight {
         }
     }
 
-    /// Returns when no request reads or waits.
+    /// Returns when no request reads the flight or waits for it.
     pub(crate) async fn deserted(&self) {
         let mut readers = self.readers.subscribe();
         let _ = readers.wait_for(|readers| *readers == 0).await;
     }
 
-    /// A reader stands at `at`, far ahead of the fill.
+    /// Notes that a reader at `at` is far ahead of the fill.
     pub(crate) fn want(&self, at: u64) {
         self.wanted.send_if_modified(|wanted| wanted.len() < WANTED_MAX && wanted.insert(at));
     }
@@ -214,19 +222,19 @@ impl Flight {
         }
     }
 
-    /// The last follower that was not tried yet.
+    /// Takes the latest caller whose token was not tried yet.
     pub(crate) fn take_relief(&self) -> Option<Caller> {
         let mut relief = self.relief.lock().unwrap_or_else(PoisonError::into_inner);
         (!relief.is_empty()).then(|| relief.remove(0))
     }
 
-    /// Changes the progress and tells all.
+    /// Changes the progress and notifies all readers.
     pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
         self.progress.send_modify(change);
     }
 }
 
-/// A reader's place on a flight; given up when dropped.
+/// A reader's place on a flight. Dropping it gives the place up.
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) flight: Arc<Flight>,
@@ -240,7 +248,7 @@ impl Seat {
         Self { progress: flight.progress.subscribe(), cursor: flight.tail.enter(), flight }
     }
 
-    /// Waits until a status line may leave, or never will.
+    /// Waits until the gate has an answer other than [`Gate::Wait`].
     pub(crate) async fn gate(&mut self) -> Gate {
         match self.progress.wait_for(|progress| !matches!(progress.gate(), Gate::Wait(_))).await {
             Ok(progress) => progress.gate(),
@@ -256,23 +264,23 @@ impl Drop for Seat {
     }
 }
 
-/// The flights under way, one for a digest.
+/// The flights under way, one for each digest.
 #[derive(Debug, Default)]
 pub(crate) struct Table(Mutex<HashMap<Digest, Arc<Flight>>>);
 
 /// The result of boarding a flight.
 #[derive(Debug)]
 pub(crate) enum Boarded {
-    /// Nobody fetched it: lead the flight.
+    /// There was no flight. This request leads a new one.
     Leader(Lead, Seat),
-    /// Somebody does.
+    /// There is a flight, and this request joined it.
     Follower(Seat),
     /// A flight of another scope fetches the blob, and this request's scope has not earned the link.
     Unlinked,
 }
 
 impl Table {
-    /// Takes a seat on the flight of `digest`, beginning one if there is none.
+    /// Takes a seat on the flight of `digest`, and begins a flight if there is none.
     pub(crate) fn board(self: &Arc<Self>, digest: &Digest, party: &Party, linked: bool) -> Boarded {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(digest) {
@@ -287,6 +295,11 @@ impl Table {
         Boarded::Leader(Lead { flight, table: self.clone() }, seat)
     }
 
+    /// The result of `describe` for each flight.
+    pub(crate) fn map<T>(&self, describe: impl FnMut(&Arc<Flight>) -> T) -> Vec<T> {
+        self.flights().values().map(describe).collect()
+    }
+
     /// True if no fill is running.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
@@ -298,14 +311,14 @@ impl Table {
     }
 }
 
-/// Takes `flight` out of `flights`, unless another has its place there.
+/// Removes `flight` from `flights`, unless another flight has taken its place.
 fn retire(flights: &mut HashMap<Digest, Arc<Flight>>, flight: &Arc<Flight>) {
     if flights.get(&flight.digest).is_some_and(|present| Arc::ptr_eq(present, flight)) {
         flights.remove(&flight.digest);
     }
 }
 
-/// The right to move a flight on. Dropped before the end, the flight has failed.
+/// The right to change a flight. Dropping it before the end makes the flight fail.
 #[derive(Debug)]
 pub(crate) struct Lead {
     pub(crate) flight: Arc<Flight>,
@@ -313,13 +326,13 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    /// Ends the flight in `phase`. What lies on disk under the digest must be settled before.
+    /// Ends the flight in `phase`. The file of the digest must be in its final state before.
     pub(crate) fn end(&self, phase: Phase) {
         self.flight.update(|progress| progress.phase = phase);
         self.close();
     }
 
-    /// New requests begin another flight. Requests of this flight stay.
+    /// Lets new requests begin another flight. The requests of this flight stay.
     pub(crate) fn close(&self) {
         retire(&mut self.table.flights(), &self.flight);
     }
@@ -353,9 +366,9 @@ impl Drop for Lead {
     }
 }
 
-/// The end of a larger blob that is held back until the hash agrees, bytes.
+/// The number of bytes at the end of a larger blob that are held back until the hash agrees.
 pub(crate) const HELD_BACK: u64 = 64 << 10;
 /// The number of callers that a flight remembers to continue with. The latest caller is tried first.
 const RELIEF_MAX: usize = 8;
-/// Readers far ahead that are remembered at a time.
+/// The most offsets of readers far ahead that are remembered at a time.
 const WANTED_MAX: usize = 16;

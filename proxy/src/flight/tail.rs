@@ -1,4 +1,4 @@
-//! The last bytes of a fill whose disk failed: kept in memory while readers take them, within a bound.
+//! The last bytes of a fill whose disk failed. They stay in memory, up to a limit, until the readers have taken them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ struct Patience {
     renewed_at: u64,
 }
 
-/// A window over the newest bytes, and how far each reader is.
+/// A window over the newest bytes, and the position of each reader.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     window: Mutex<Window>,
@@ -25,11 +25,11 @@ pub(crate) struct Tail {
 
 #[derive(Debug, Default)]
 struct Window {
-    /// Offset of the first piece.
+    /// The offset of the first piece.
     start: u64,
     end: u64,
     pieces: VecDeque<Bytes>,
-    /// The patience left with slow readers, for as many bytes as the window holds.
+    /// The patience left with slow readers. It is restored after every [`CAPACITY`] bytes.
     patience: Patience,
     /// The next offset of each reader. The window does not wait for readers that were left behind.
     cursors: HashMap<u64, u64>,
@@ -37,7 +37,7 @@ struct Window {
 }
 
 impl Tail {
-    /// Registers a reader, at the beginning.
+    /// Registers a reader at the beginning of the blob and returns its cursor.
     pub(crate) fn enter(&self) -> u64 {
         let mut window = self.window();
         let cursor = window.next_cursor;
@@ -46,7 +46,7 @@ impl Tail {
         cursor
     }
 
-    /// The reader is at `position` now.
+    /// Notes that the reader is at `position` now.
     pub(crate) fn advance(&self, cursor: u64, position: u64) {
         if let Some(present) = self.window().cursors.get_mut(&cursor) {
             *present = position;
@@ -54,13 +54,13 @@ impl Tail {
         self.moved.notify_one();
     }
 
-    /// The reader left.
+    /// Removes a reader.
     pub(crate) fn leave(&self, cursor: u64) {
         self.window().cursors.remove(&cursor);
         self.moved.notify_one();
     }
 
-    /// The window begins at `offset`.
+    /// Empties the window and lets it begin at `offset`.
     pub(crate) fn begin(&self, offset: u64) {
         let mut window = self.window();
         (window.start, window.end) = (offset, offset);
@@ -68,8 +68,8 @@ impl Tail {
         window.patience = Patience::from(offset);
     }
 
-    /// Adds bytes at the end. When the window is full, waits for the slowest reader, but only so long for as many bytes
-    /// as it holds: after that, it drops bytes that this reader has not read. Returns whether any bytes were dropped.
+    /// Adds bytes at the end. If the window is full, waits for the slowest reader as long as the patience lasts, and
+    /// then drops bytes that this reader still needs. Returns whether any bytes were dropped.
     pub(crate) async fn push(&self, piece: Bytes) -> bool {
         let (left, began) = (self.window().patience.left, Instant::now());
         let room = timeout(left, async {
@@ -86,7 +86,7 @@ impl Tail {
         window.trim(impatient)
     }
 
-    /// At most `most` bytes at `offset`; `None` if they were dropped or have not arrived.
+    /// At most `most` bytes at `offset`. `None` if they were dropped or have not arrived.
     pub(crate) fn slice(&self, offset: u64, most: u64) -> Option<Bytes> {
         let window = self.window();
         let mut start = window.start;
@@ -112,7 +112,7 @@ impl Patience {
         Self { left: PATIENCE, renewed_at: offset + CAPACITY }
     }
 
-    /// Notes that all readers waited for this time while the window ended at `offset`.
+    /// Notes that the fill waited for this time while the window ended at `offset`.
     fn spend(&mut self, waited: Duration, offset: u64) {
         self.left = self.left.saturating_sub(waited);
         if offset >= self.renewed_at {
@@ -133,7 +133,7 @@ impl Window {
         self.end.saturating_sub(self.needed_from()) >= CAPACITY
     }
 
-    /// The first byte a reader still needs.
+    /// The offset of the first byte that a reader still needs.
     fn needed_from(&self) -> u64 {
         self.cursors.values().min().copied().unwrap_or(self.end).max(self.start)
     }
@@ -158,7 +158,7 @@ impl Window {
     }
 }
 
-/// Bytes kept for readers: a whole small blob, and room to flow for larger ones.
+/// Bytes kept for readers: enough for a whole small blob, and some room for larger ones.
 const CAPACITY: u64 = 5 << 20;
 /// The longest total wait for slow readers per window of bytes. A reader slower than 512 KiB a second is left behind.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_as_far_behind_as_may_be_loses_nothing() {
+    async fn a_reader_at_the_far_end_of_the_window_loses_nothing() {
         let tail = Tail::default();
         let cursor = tail.enter();
         tail.begin(0);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_stops_is_left_behind_after_a_while_and_costs_no_more() {
+    async fn a_reader_that_stops_is_left_behind_and_delays_the_fill_only_once() {
         let tail = Tail::default();
         let _stopped = tail.enter();
         tail.begin(0);
@@ -209,7 +209,7 @@ mod tests {
         assert!(tail.slice(11 << 20, 1).is_some());
     }
 
-    /// A reader that takes some of each piece, and never stops for long.
+    /// A reader that takes some bytes of each piece and never stops for long.
     async fn dawdle(tail: &Tail, every: Duration, until: u64) -> bool {
         let (cursor, mut at) = (tail.enter(), 0);
         while at < until {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_always_takes_a_little_does_not_set_everyones_pace() {
+    async fn a_reader_that_always_takes_a_little_does_not_slow_the_fill_down() {
         let (tail, length) = (Tail::default(), 20 << 20);
         let slow = dawdle(&tail, Duration::from_secs(9), length);
         let (kept_up, took) = tokio::join!(slow, pass(&tail, length));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_a_megabyte_a_second_is_waited_for_all_the_way() {
+    async fn the_fill_waits_to_the_end_for_a_reader_that_takes_a_megabyte_a_second() {
         let (tail, length) = (Tail::default(), 40 << 20);
         let steady = dawdle(&tail, Duration::from_millis(15), length);
         let (kept_up, took) = tokio::join!(steady, pass(&tail, length));

@@ -1,4 +1,4 @@
-//! The data path against a scripted upstream, under paused time, on real files.
+//! Tests of fills and readers against a scripted upstream, under paused time, on real files.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ mod parts;
 
 const MIB: usize = 1 << 20;
 
-/// Remembers what was told.
+/// Collects the events of fills and of the store.
 #[derive(Default)]
 struct Told {
     ends: Mutex<Vec<FillEnd>>,
@@ -101,7 +101,7 @@ impl World {
         Source { repository, ..source }
     }
 
-    /// Asked for with a token of one's own.
+    /// The blob in `repository`, asked for with the caller's own `token`.
     fn asked_by(&self, repository: &str, token: &str) -> Source<Scripted> {
         let caller = Caller::bearer(token).unwrap();
         let identity = Some(Identity::Caller(caller.id()));
@@ -116,7 +116,7 @@ impl World {
         self.flights.open(source, Instant::now() + Duration::from_secs(10)).await
     }
 
-    /// Opens and reads to the end.
+    /// Opens the blob and reads it to the end.
     async fn read(&self) -> Result<Bytes, Cut> {
         let opened = self.open().await.map_err(Cut::Fill)?;
         whole(opened).await
@@ -130,7 +130,7 @@ impl World {
         digest.verify(&bytes).is_ok()
     }
 
-    /// Waits until no fill runs, and no commit.
+    /// Waits until no fill and no commit is running.
     async fn landed(&self) {
         while !self.flights.table.is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -138,7 +138,7 @@ impl World {
         self.flights.store.flush().await;
     }
 
-    /// The process is gone, another starts on the same folder.
+    /// Ends the process and starts another on the same folder.
     async fn restart(&mut self) {
         self.landed().await;
         let elsewhere = TempDir::new().unwrap();
@@ -155,7 +155,7 @@ async fn flights(dir: &TempDir, trap: &Trap, told: &Arc<Told>) -> Flights {
     Flights::new(store, told.clone())
 }
 
-/// Bytes that differ from MiB to MiB.
+/// Content whose MiB blocks all differ.
 fn content(size: usize) -> Bytes {
     let mut block = vec![0; MIB];
     fastrand::Rng::with_seed(1).fill(&mut block);
@@ -192,7 +192,7 @@ async fn many_readers_cost_one_transfer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_flow_before_the_last_came_but_the_end_waits_for_the_verdict() {
+async fn clients_get_bytes_at_once_but_the_last_piece_only_after_the_hash_agrees() {
     let gate = Arc::new(Semaphore::new(0));
     let size = 8 * MIB;
     let parts = [Part::Send(size as u64 - 1), Part::Await(gate.clone()), Part::Rest];
@@ -211,7 +211,7 @@ async fn bytes_flow_before_the_last_came_but_the_end_waits_for_the_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_blob_with_wrong_bytes_gets_a_second_try_before_anyone_is_answered() {
+async fn a_small_blob_with_wrong_bytes_is_fetched_again_before_a_client_is_answered() {
     let world = World::new(MIB, [Answer::of([Part::WrongRest])]).await;
     assert!(world.read().await.unwrap() == world.content);
     assert_eq!(world.upstream.requests(), [0, 0]);
@@ -219,7 +219,7 @@ async fn a_small_blob_with_wrong_bytes_gets_a_second_try_before_anyone_is_answer
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_always_lies_is_an_error_not_a_body() {
+async fn an_upstream_that_always_sends_wrong_bytes_is_an_error_and_no_body() {
     let world = World::new(MIB, vec![Answer::of([Part::WrongRest]); 10]).await;
     assert_eq!(world.open().await.unwrap_err().class, Class::Corrupt);
     world.landed().await;
@@ -227,7 +227,7 @@ async fn an_upstream_that_always_lies_is_an_error_not_a_body() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_blob_with_a_wrong_byte_is_cut_for_all_and_fetched_anew_for_the_next() {
+async fn a_large_blob_with_a_wrong_byte_is_cut_for_all_readers_and_fetched_again() {
     let world = World::new(6 * MIB, [Answer::of([Part::WrongRest])]).await;
     let (first, second) = (world.open().await.unwrap(), world.open().await.unwrap());
     for read in [whole(first).await, whole(second).await] {
@@ -238,14 +238,14 @@ async fn a_large_blob_with_a_wrong_byte_is_cut_for_all_and_fetched_anew_for_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blob_that_is_always_bad_is_refused_until_a_fill_of_its_own_brings_it() {
+async fn a_blob_whose_fills_fail_is_refused_until_a_background_fill_succeeds() {
     let world = World::new(6 * MIB, vec![Answer::of([Part::WrongRest]); 3]).await;
     for _ in 0..2 {
         assert!(matches!(world.read().await, Err(Cut::Fill(error)) if error.class == Class::Corrupt));
     }
     let refused = async || world.open().await.unwrap_err().class;
     assert_eq!((refused().await, world.upstream.requests().len()), (Class::Corrupt, 2));
-    // The first try fails too, and the pause grows.
+    // The first new try fails too, and the pause grows.
     for (pause, requests) in [(30, 3), (59, 3), (2, 4)] {
         tokio::time::advance(Duration::from_secs(pause)).await;
         assert_eq!(refused().await, Class::Corrupt);
@@ -258,7 +258,7 @@ async fn a_blob_that_is_always_bad_is_refused_until_a_fill_of_its_own_brings_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_fill_that_tries_again_goes_on_though_nobody_reads() {
+async fn the_fill_that_tries_again_goes_on_without_readers() {
     let wrong = || Answer::of([Part::WrongRest]);
     let gate = Arc::new(Semaphore::new(0));
     let slow = Answer::of([Part::Send(MIB as u64), Part::Await(gate.clone()), Part::Rest]);
@@ -303,7 +303,7 @@ async fn a_transfer_without_progress_is_cut_and_its_bytes_serve_the_next_request
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_is_not_asked_again() {
+async fn a_fill_does_not_ask_again_after_a_rate_limit() {
     let script =
         [Answer::of([Part::Send(9), Part::Break(Class::Stalled)]), Answer::refusal(Class::RateBurst)];
     let world = World::new(9 * MIB, script).await;
@@ -324,7 +324,7 @@ async fn kept_bytes_survive_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kept_bytes_that_rotted_do_not_pass() {
+async fn kept_bytes_that_rotted_do_not_pass_the_hash() {
     let at = 5 * MIB as u64;
     let script =
         [Answer::of([Part::Send(at), Part::Break(Class::Stalled)]), Answer::refusal(Class::RateBurst)];
@@ -378,7 +378,7 @@ async fn an_unread_fill_keeps_nothing_from_an_upstream_that_sent_wrong_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_speaks_for_its_own_repository_only() {
+async fn a_refusal_concerns_its_own_repository_only() {
     for private in [false, true] {
         let gate = Arc::new(Semaphore::new(0));
         let parts = vec![Part::Await(gate.clone())];
@@ -407,7 +407,7 @@ async fn a_refusal_speaks_for_its_own_repository_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fill_whose_callers_token_died_goes_on_with_that_of_another_aboard() {
+async fn a_fill_whose_token_is_refused_goes_on_with_the_token_of_another_caller() {
     let (gate, at) = (Arc::new(Semaphore::new(0)), 5 * MIB as u64);
     let script = [
         Answer::of([Part::Send(at), Part::Await(gate.clone()), Part::Break(Class::Truncated)]),
@@ -430,7 +430,7 @@ async fn a_fill_whose_callers_token_died_goes_on_with_that_of_another_aboard() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_callers_dead_token_ends_the_fill_for_them_and_for_nobody_else() {
+async fn a_refused_token_fails_the_request_of_its_caller_only() {
     let gate = Arc::new(Semaphore::new(0));
     let parts = vec![Part::Await(gate.clone())];
     let world = World::new(MIB, [Answer { parts, ..Answer::refusal(Class::AuthRejected) }]).await;
@@ -440,7 +440,7 @@ async fn a_callers_dead_token_ends_the_fill_for_them_and_for_nobody_else() {
     };
     let ann = world.open_from(world.asked_by("team/a", "ann"));
     let bob = async {
-        // Hers is the fill.
+        // By now ann has begun the fill.
         tokio::time::sleep(Duration::from_millis(100)).await;
         world.open_from(world.asked_by("team/a", "bob")).await
     };
@@ -450,7 +450,7 @@ async fn a_callers_dead_token_ends_the_fill_for_them_and_for_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_joins_from_another_scope_earns_the_link_first() {
+async fn a_request_from_another_scope_earns_the_link_before_it_joins() {
     let gate = Arc::new(Semaphore::new(0));
     let world = World::new(8 * MIB, [Answer::of([Part::Await(gate.clone()), Part::Rest])]).await;
     world.upstream.0.sizes.lock().unwrap().push_back(Err(Class::RepoUnknownOrPrivate));
@@ -471,7 +471,7 @@ async fn who_joins_from_another_scope_earns_the_link_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_length_is_found_where_there_is_one() {
+async fn the_length_comes_from_the_answer_from_head_or_from_the_manifest() {
     let unannounced = || Answer { announce: false, ..Answer::of([Part::Rest]) };
     let large = 6 * MIB;
     let world = World::new(large, [unannounced()]).await;
@@ -489,7 +489,7 @@ async fn a_length_is_found_where_there_is_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_says_nothing_costs_the_deadline() {
+async fn a_request_waits_for_a_silent_upstream_until_the_deadline() {
     let world = World::new(MIB, [Answer::of([Part::Await(Arc::new(Semaphore::new(0)))])]).await;
     let opened = world.open().await.unwrap();
     assert_eq!(opened.length, MIB as u64, "headers were judged: the answer begins, its bytes held back");
@@ -513,7 +513,7 @@ async fn any_range_of_a_growing_blob_is_right() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn purging_everything_takes_what_paused_fills_left_too() {
+async fn purging_everything_also_removes_the_bytes_of_paused_fills() {
     let at = 5 * MIB as u64;
     let script =
         [Answer::of([Part::Send(at), Part::Break(Class::Stalled)]), Answer::refusal(Class::RateBurst)];

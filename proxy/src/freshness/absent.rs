@@ -1,7 +1,7 @@
-//! Recent 404 answers of upstreams: a node that retries is answered here, not by the registry.
+//! Recent 404 answers of upstreams. When a node asks again, it gets the remembered 404 and the registry is not asked.
 //!
-//! Only a 404 is remembered, never a refusal, and only one that was given to an identity we ask with for everybody: what
-//! one client may not see, another may.
+//! Only a 404 is remembered, never a refusal, because another client may have access to content that one client may not
+//! see. For the same reason, only a 404 to the identity that we use for all clients is remembered.
 
 use std::time::SystemTime;
 
@@ -14,8 +14,8 @@ use super::policy::{Freshness, is_absence};
 /// The name of a manifest or a blob at its upstream.
 pub(crate) type ContentKey = (RegistryHost, Repository, Reference);
 
-/// Absent manifests of all upstreams, by tag or digest, or absent blobs: not both, for a digest may be the one and not the
-/// other.
+/// Absent manifests of all upstreams, by tag or digest, or absent blobs. One value never holds both, because a digest
+/// may be absent as a manifest and present as a blob.
 #[derive(Clone)]
 pub(crate) struct Absences(Cache<ContentKey, (Error, SystemTime)>);
 
@@ -24,13 +24,13 @@ impl Absences {
         Self(Cache::new(ABSENCES_MAX))
     }
 
-    /// The upstream's "no" to `key`, if it is young enough.
+    /// The upstream's 404 for `key`, if it is young enough.
     pub(crate) fn get(&self, key: &ContentKey, freshness: Freshness, now: SystemTime) -> Option<Error> {
         let (error, at) = self.0.get(key)?;
         freshness.absence_holds(at, now).then_some(error)
     }
 
-    /// Remembers or forgets, by the answer of an upstream to a request sent at `at`.
+    /// Remembers or forgets an absence, according to the upstream's answer to a request sent at `at`.
     pub(crate) fn note<T>(&self, key: &ContentKey, answered: &Result<T, Error>, at: SystemTime) {
         match answered {
             Err(error) if is_absence(error) => self.0.insert(key.clone(), (error.clone(), at)),
@@ -40,5 +40,5 @@ impl Absences {
     }
 }
 
-/// Absences remembered: some 500 bytes each. One forgotten too early costs a request.
+/// The most absences remembered, some 500 bytes each. An absence that is forgotten too early costs one request.
 const ABSENCES_MAX: u64 = 10_000;

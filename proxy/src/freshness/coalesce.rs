@@ -1,5 +1,5 @@
-//! One run of a piece of work for all requests that need it at the same time. No request owns the run, so that no
-//! request can cancel it.
+//! Runs a piece of work once for all requests that need it at the same time. No request owns the run, so no request can
+//! cancel it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,12 +16,12 @@ pub(crate) struct Coalesce<K, V> {
 
 type Running<V> = Shared<BoxFuture<'static, Option<V>>>;
 
-/// A result, and whether this caller began the work.
+/// A result, and whether this caller began the work for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shareable<V> {
-    /// The result; `None` when the work panicked.
+    /// The result. `None` if the work panicked.
     pub(crate) value: Option<V>,
-    /// True if this caller began it.
+    /// True if this caller began the work.
     pub(crate) led: bool,
 }
 
@@ -39,7 +39,7 @@ where
         self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 
-    /// Joins the work for `key`, or begins it as a task of its own.
+    /// Joins the work for `key`, or begins the work as a task of its own.
     pub(crate) async fn run<F>(&self, key: K, work: impl FnOnce() -> F) -> Shareable<V>
     where
         F: Future<Output = V> + Send + 'static,
@@ -67,7 +67,8 @@ where
     }
 }
 
-/// Forgets the work when its task ends, by whatever way.
+/// Belongs to the task of one piece of work. It is dropped when the task ends, panics or is cancelled, and then removes
+/// the work from the running work.
 struct Ended<K: Eq + Hash, V: Clone> {
     running: Arc<Mutex<HashMap<K, Running<V>>>>,
     key: K,
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_ask_share_one_result() {
+    async fn callers_at_the_same_time_share_one_result() {
         let work = Coalesce::<&str, usize>::new();
         let (runs, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let ask = || {
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_does_not_cancel_it_and_what_ended_is_forgotten() {
+    async fn a_caller_that_leaves_does_not_cancel_the_work_and_ended_work_is_forgotten() {
         let work = Coalesce::<&str, &str>::new();
         let (gate, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let leader = work.run("key", || {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_reaches_those_who_wait_and_nobody_after() {
+    async fn a_panic_reaches_the_waiting_callers_and_no_later_caller() {
         let work = Coalesce::<&str, ()>::new();
         let broken = work.run("key", || async { panic!("on purpose") }).await;
         assert_eq!(broken.value, None);

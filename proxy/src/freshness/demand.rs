@@ -1,4 +1,5 @@
-//! The urgency of a request: whether its pull has begun, a stored answer will do, and a client waits.
+//! The urgency of an upstream request. It depends on whether the pull has begun, whether a stored answer could be sent
+//! in its place, and whether a client waits.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::endpoint::asking::Asking;
 use crate::http::answer::Content;
 use crate::http::body::ResponseBody;
 
-/// Manifests that pulls will ask for next: a client was told their digest by a tag or an index.
+/// Manifests that pulls will ask for next, because a tag or an index told a client their digests.
 pub(crate) struct Begun(Cache<(RegistryHost, Repository, Digest), ()>);
 
 impl Begun {
@@ -19,22 +20,22 @@ impl Begun {
         Self(Cache::builder().max_capacity(BEGUN_MAX).time_to_live(BEGUN_FOR).build())
     }
 
-    /// Remembers what a client will ask for next.
+    /// Remembers the digests that a client will ask for next.
     pub(crate) async fn note(&self, asking: &Asking<'_>, next: Vec<Digest>) {
         for digest in next {
             self.0.insert(key(asking, digest), ()).await;
         }
     }
 
-    /// The rank of a request for a manifest by digest that is not here.
+    /// The urgency of a request by digest for a manifest that is not in the store.
     pub(crate) async fn demand(&self, asking: &Asking<'_>, digest: &Digest) -> Demand {
         let key = key(asking, digest.clone());
         if self.0.get(&key).await.is_some() { Demand::InProgress } else { Demand::NewPull }
     }
 }
 
-/// The digests that a client asks for next that was given `content` for `reference`: the manifest a tag means, the children of an
-/// index.
+/// The digests that a client asks for after it got `content` for `reference`: the manifest of a tag, and the children
+/// of an index.
 pub(crate) fn next(reference: &Reference, content: &Content) -> Vec<Digest> {
     let told = matches!(reference, Reference::Tag(_)).then(|| content.digest.clone());
     let children = match &content.body {
@@ -53,7 +54,7 @@ pub(crate) fn next(reference: &Reference, content: &Content) -> Vec<Digest> {
 }
 
 impl Asking<'_> {
-    /// Asks the upstream with this much urgency; requests without a waiting client have the least.
+    /// The upstream's client, with this urgency. Requests for which no client waits have the lowest urgency.
     pub(crate) fn client_for(&self, demand: Demand) -> Client {
         self.client.for_demand(if self.peer.is_some() { demand } else { Demand::WarmUp })
     }
@@ -63,7 +64,7 @@ fn key(asking: &Asking<'_>, digest: Digest) -> (RegistryHost, Repository, Digest
     (asking.place.registry.clone(), asking.place.repository.clone(), digest)
 }
 
-/// How long a pull may take from one manifest to the next.
+/// The time for which a digest is remembered. A pull may take this long from one manifest to the next.
 const BEGUN_FOR: Duration = Duration::from_secs(3600);
-/// Digests remembered; a forgotten one is asked for as a new pull.
+/// The most digests remembered. A forgotten digest is asked for as a new pull.
 const BEGUN_MAX: u64 = 50_000;

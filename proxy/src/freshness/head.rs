@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use registry::client::ManifestHead;
 
-/// An upstream's answer to HEAD of a manifest, and when it was asked.
+/// An upstream's answer to HEAD of a manifest, and the time of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct HeadAnswer {
     /// The answer's headers.

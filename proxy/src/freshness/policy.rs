@@ -1,4 +1,4 @@
-//! Freshness of tags: pure decisions over what is known, what the upstream said, and the time.
+//! Freshness of tags: pure decisions based on the stored record, the upstream's answer, and the time.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,24 +12,25 @@ use super::staleness::{Stale, Staleness};
 /// The times for which an upstream's answer about a tag is valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
-    /// The age up to which a record is believed without a request.
+    /// The age up to which a record is valid without asking the upstream.
     pub(crate) tag_max_age: Duration,
-    /// The age up to which a record is believed when the request fails.
+    /// The age up to which a record may be answered when asking the upstream fails.
     pub(crate) stale_limit: Duration,
-    /// True if a record is believed for good when the upstream says that it no longer has the tag.
+    /// True if a record is answered, as stale, even if the upstream says that it no longer has the tag.
     pub(crate) keep_removed: bool,
-    /// The time for which an upstream's answer that it has no such manifest is believed without a request.
+    /// The time for which an upstream's "no such manifest" is valid without asking again.
     pub(crate) absent_max_age: Duration,
 }
 
 /// The meaning of an upstream's answer to HEAD by tag for the stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
-    /// The tag still means what we hold: the record may be renewed.
+    /// The tag still names the manifest of the record. The record may be renewed.
     Same,
-    /// The upstream is a mirror that could not ask either. Our record is as good as its answer, and is not renewed.
+    /// The upstream is a mirror that could not ask its own upstream. Our record is as good as its answer, and is not
+    /// renewed.
     NotNewer,
-    /// The tag means this digest now.
+    /// The tag names this digest now.
     Moved(Digest),
     /// The answer names no digest. Only a GET can find the digest.
     Unnamed,
@@ -41,21 +42,23 @@ impl Freshness {
         record.gone_at.is_none() && self.holds(record.checked_at, now)
     }
 
-    /// True if an answer of `at` is still valid without asking again.
+    /// True if an answer from the time `at` is still valid without asking again.
     pub(crate) fn holds(&self, at: SystemTime, now: SystemTime) -> bool {
         is_younger(at, self.tag_max_age, now)
     }
 
-    /// True if a "not found" of `at` is still valid without asking again.
+    /// True if a "not found" from the time `at` is still valid without asking again.
     pub(crate) fn absence_holds(&self, at: SystemTime, now: SystemTime) -> bool {
         is_younger(at, self.absent_max_age, now)
     }
 
-    /// How a record may be answered although the upstream said `error`; `None` when it may not.
+    /// The staleness with which a record may be answered although the upstream failed with `error`. `None` if the
+    /// record must not be answered.
     ///
-    /// We believe an upstream's own "not found", from now or from its last answer, unless the operator keeps removed
-    /// tags. We do not believe a refusal of our identity, because the client may have access. With `has_tag`, we do not
-    /// believe "not found" for the manifest either: the upstream just named it, and one of its replicas lags.
+    /// If the upstream itself says "not found", now or in its last answer, the record must not be answered, unless the
+    /// operator keeps removed tags. After a refusal of our identity the record may be answered, because the client may
+    /// have access. With `has_tag`, it may be answered after "not found" for the manifest too: the upstream has just
+    /// named the manifest, and one of its replicas lags.
     pub(crate) fn excuse(
         &self,
         record: &TagRecord,
@@ -71,8 +74,8 @@ impl Freshness {
         self.within_limit(record, Stale::Failing(error.class), now)
     }
 
-    /// How a record may be answered although the upstream, a mirror itself, could answer only with a stale copy: it knows
-    /// no more than we do. `None` when it may not.
+    /// The staleness with which a record may be answered if the upstream is a mirror that has only a stale copy: the
+    /// mirror knows no more than we do. `None` if the record must not be answered.
     pub(crate) fn second_hand(&self, record: Option<&TagRecord>, now: SystemTime) -> Option<Staleness> {
         match record {
             Some(record) => self.within_limit(record, Stale::SecondHand, now),
@@ -90,7 +93,7 @@ impl Freshness {
 }
 
 impl Checked {
-    /// Compares what the upstream says with what we hold.
+    /// Compares the upstream's answer with the stored record.
     pub(crate) fn of(record: Option<&TagRecord>, head: &ManifestHead) -> Self {
         match (record, &head.digest) {
             (Some(_), _) if head.stale => Self::NotNewer,
@@ -101,7 +104,8 @@ impl Checked {
     }
 }
 
-/// A time ahead of the clock by more than a step comes from a clock that was wrong, and may be of any age.
+/// True if `at` is less than `than` ago. A time that is ahead of `now` by more than [`CLOCK_STEP`] comes from a wrong
+/// clock and may be of any age, so it is not young.
 fn is_younger(at: SystemTime, than: Duration, now: SystemTime) -> bool {
     match now.duration_since(at) {
         Ok(age) => age < than,
@@ -114,7 +118,7 @@ fn age(record: &TagRecord, now: SystemTime) -> Duration {
     now.duration_since(record.checked_at).unwrap_or_default()
 }
 
-/// True if the upstream itself said, to an identity it did not refuse, that the content does not exist.
+/// True if the upstream itself said that the content does not exist, to an identity that it did not refuse.
 pub(crate) fn is_absence(error: &Error) -> bool {
     let class = matches!(
         error.class,
@@ -125,8 +129,9 @@ pub(crate) fn is_absence(error: &Error) -> bool {
     class && asked_for_content && error.evidence.status == Some(404)
 }
 
-/// True if a client with this `User-Agent` falls back to the registry blob by blob. Other clients fetch the blobs from
-/// the source of the manifest. They must not get a manifest whose layers are missing (design decision 14).
+/// True if a client with this `User-Agent` asks the registry itself for each blob that it cannot get here. Other
+/// clients fetch all blobs from the source of the manifest. They must not get a manifest whose layers are missing
+/// (design decision 14).
 pub(crate) fn falls_back_by_blob(user_agent: &str) -> bool {
     ["containerd/", "buildkit/"].iter().any(|client| user_agent.starts_with(client))
 }
@@ -183,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_from_a_clock_that_was_ahead_is_not_fresh_until_that_day() {
+    fn a_record_whose_time_is_far_in_the_future_is_not_fresh() {
         assert!(FRESHNESS.is_fresh(&record(1000), at(940)));
         assert!(!FRESHNESS.is_fresh(&record(1000), at(939)));
         let asking_each_time = Freshness { tag_max_age: Duration::ZERO, ..FRESHNESS };
@@ -191,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_true_absence_holds_for_seconds() {
+    fn an_absence_is_valid_for_absent_max_age() {
         assert!(FRESHNESS.absence_holds(at(1000), at(1004)) && !FRESHNESS.absence_holds(at(1000), at(1005)));
     }
 
     #[test]
-    fn a_failing_upstream_is_covered_up_to_stale_limit() {
+    fn while_an_upstream_fails_a_record_is_answered_up_to_stale_limit() {
         let failing = error(Class::Registry5xx, Some(500));
         let covered = staleness(3600, Stale::Failing(Class::Registry5xx));
         assert_eq!(FRESHNESS.excuse(&record(0), &failing, false, at(3600)), covered);
@@ -204,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_copy_of_the_upstream_is_covered_up_to_stale_limit_as_well() {
+    fn a_stale_copy_of_the_upstream_is_answered_up_to_stale_limit() {
         assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3600)), staleness(3600, Stale::SecondHand));
         assert_eq!(FRESHNESS.second_hand(Some(&record(0)), at(3601)), None);
         assert_eq!(FRESHNESS.second_hand(Some(&gone(0)), at(1)), None);
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_of_our_identity_is_covered_and_a_true_absence_is_not() {
+    fn a_record_is_answered_after_a_refusal_of_our_identity_and_not_after_an_absence() {
         for class in
             [Class::AuthMissing, Class::AuthRejected, Class::RatePullQuota, Class::TlsExpired, Class::Dns]
         {
@@ -238,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_does_not_bring_back_what_the_upstream_said_was_gone() {
+    fn an_outage_does_not_bring_back_a_removed_tag() {
         let failing = error(Class::Registry5xx, Some(500));
         assert_eq!(FRESHNESS.excuse(&gone(0), &failing, false, at(1)), None);
     }
 
     #[test]
-    fn what_was_removed_is_kept_for_good_if_the_operator_says_so() {
+    fn a_removed_tag_is_kept_for_good_if_the_operator_says_so() {
         let keeping = Freshness { keep_removed: true, ..FRESHNESS };
         let absent = error(Class::ManifestUnknown, Some(404));
         let kept = staleness(1_000_000, Stale::Removed(Class::ManifestUnknown));
@@ -255,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_compared_with_what_is_held() {
+    fn an_answer_is_compared_with_the_record() {
         let (held, other) = (Digest::sha256(b"held"), Digest::sha256(b"other"));
         let record = record(0);
         for (known, digest, stale, checked) in [
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_clients_are_spared_the_completeness_rule() {
+    fn only_known_clients_are_exempt_from_the_completeness_rule() {
         assert!(falls_back_by_blob("containerd/v2.1.9"));
         assert!(falls_back_by_blob("buildkit/v0.13"));
         assert!(!falls_back_by_blob("containers/5.36 (github.com/containers/image)"));

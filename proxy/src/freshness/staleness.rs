@@ -1,26 +1,27 @@
-//! Why and since when an answer is stale.
+//! The reason why an answer is stale, and its age.
 
 use std::time::Duration;
 
 use oci::Class;
 
-/// A stale answer's excuse.
+/// The reason for a stale answer, and its age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Staleness {
-    /// Since the upstream last said so; `None` when only a mirror above us could tell.
+    /// The time since the upstream last confirmed the answer. `None` if only a mirror above us knows it.
     pub(crate) age: Option<Duration>,
-    /// Why it could not be asked again.
+    /// The reason why the upstream did not confirm the answer again.
     pub(crate) why: Stale,
 }
 
-/// Why an answer is stale.
+/// The reason why an answer is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
-    /// The upstream fails.
+    /// The upstream fails with this class.
     Failing(Class),
-    /// The upstream no longer has the tag, and the operator wants it kept; this is what it said now.
+    /// The upstream no longer has the tag, and the operator wants to keep it. The class is that of the upstream's
+    /// present answer.
     Removed(Class),
-    /// The upstream answered, but with something stale itself.
+    /// The upstream is a mirror, and its answer was stale.
     SecondHand,
 }
 

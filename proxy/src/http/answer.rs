@@ -11,7 +11,7 @@ use crate::freshness::staleness::Staleness;
 /// The answer of an endpoint.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// This is a registry.
+    /// The answer to the version check.
     Pong,
     /// A manifest or a blob.
     Content(Content),
@@ -19,40 +19,40 @@ pub(crate) enum Answer {
     Document(Document),
 }
 
-/// A manifest or a blob, and where it came from.
+/// A manifest or a blob.
 #[derive(Debug)]
 pub(crate) struct Content {
-    /// Where it came from.
+    /// The origin of the bytes.
     pub(crate) outcome: Outcome,
     /// The digest of the whole content.
     pub(crate) digest: Digest,
-    /// Its `Content-Type`.
+    /// The `Content-Type`.
     pub(crate) media_type: String,
-    /// Its size, bytes.
+    /// The size of the whole content, bytes.
     pub(crate) length: u64,
-    /// The part asked for.
+    /// The part that is answered.
     pub(crate) part: Part,
-    /// The bytes of that part; nothing for HEAD.
+    /// The bytes of that part. Empty for HEAD.
     pub(crate) body: ResponseBody,
-    /// Why and how old, if it is stale.
+    /// The reason and the age, if the answer is stale.
     pub(crate) stale: Option<Staleness>,
 }
 
 /// A list of tags or referrers.
 #[derive(Debug)]
 pub(crate) struct Document {
-    /// Its `Content-Type`.
+    /// The `Content-Type`.
     pub(crate) media_type: &'static str,
     /// The JSON text.
     pub(crate) bytes: Bytes,
-    /// Path and query of the next page, of ourselves.
+    /// Path and query of the next page at this mirror.
     pub(crate) next: Option<String>,
-    /// `OCI-Filters-Applied`.
+    /// The value of `OCI-Filters-Applied`.
     pub(crate) filters_applied: Option<String>,
 }
 
 impl Answer {
-    /// How the request was answered.
+    /// The outcome of the request.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Content(content) => content.outcome,
@@ -61,7 +61,7 @@ impl Answer {
         }
     }
 
-    /// Why it is stale, if it is.
+    /// The class of the upstream's failure, if the answer is stale because of it.
     pub(crate) fn class(&self) -> Option<Class> {
         match self {
             Self::Content(content) => content.stale.as_ref().and_then(Staleness::class),
@@ -71,7 +71,7 @@ impl Answer {
 }
 
 impl Content {
-    /// True if other answers to the same target differ from it by their body at most.
+    /// True for a hit that is the whole content and is not stale. All such answers to one target have the same headers.
     pub(super) fn is_whole_hit(&self) -> bool {
         self.outcome == Outcome::Hit && self.part == Part::Whole && self.stale.is_none()
     }

@@ -8,16 +8,16 @@ use crate::flight::reader;
 /// The bytes of a response.
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
-    /// None.
+    /// No bytes.
     Empty,
-    /// From memory.
+    /// Bytes in memory.
     Memory(Bytes),
-    /// From the store, or from a fill.
+    /// Bytes from the store or from a fill.
     Reader(reader::BlobBody),
 }
 
 impl ResponseBody {
-    /// Bytes it will hold.
+    /// The number of bytes.
     pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,

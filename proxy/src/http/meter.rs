@@ -1,4 +1,4 @@
-//! The bytes of a response, counted as they leave.
+//! Counts the bytes of a response as they leave.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

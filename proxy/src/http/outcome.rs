@@ -1,19 +1,19 @@
-//! How a request was answered: the label of metrics, log lines and the response header.
+//! The outcome of a request: the label of metrics and log lines, and the value of the response header.
 
 oci::labels! {
-    /// How a request was answered.
+    /// The outcome of a request.
     Outcome {
         /// From the store.
         Hit = "hit";
-        /// From an upstream transfer another client began.
+        /// From an upstream transfer that another client began.
         Joined = "joined";
         /// From the upstream.
         Miss = "miss";
         /// From the store, because the upstream could not be asked.
         Stale = "stale";
-        /// Refused because of the request itself.
+        /// Refused for a reason in the request itself.
         Refused = "refused";
-        /// Not answered, because the upstream or we could not.
+        /// Not answered, because the upstream or this mirror failed.
         Failed = "failed";
     }
 }

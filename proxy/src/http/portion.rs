@@ -1,23 +1,23 @@
-//! How much of a body a client is handed at a time: little until it has shown that it takes much.
+//! The portions in which a client gets a body: small ones, until the client has shown that it takes bytes fast.
 //!
-//! Bytes handed over wait in memory until the client takes them. A slow client is handed little at a time, so that a
-//! thousand of them neither fill the memory nor take the large windows from fast clients.
+//! Bytes that were handed over wait in memory until the client takes them. A slow client gets small portions, so that a
+//! thousand slow clients neither fill the memory nor take the large windows from fast clients.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One client's portions of one body.
+/// The portions of one body for one client.
 #[derive(Debug, Default)]
 pub(crate) struct Portion {
-    /// Bytes taken since the client last made us wait.
+    /// The bytes that the client took since it was last slow (see [`SLOW`]).
     taken: u64,
-    /// When the last portion was handed over.
+    /// The time at which the last portion was handed over.
     handed: Option<Instant>,
 }
 
 impl Portion {
-    /// The client took its last portion and wants more. True if the next may be large.
+    /// Notes that the client took its last portion and wants more. True if the next portion may be large.
     pub(crate) fn is_large(&mut self, now: Instant) -> bool {
         if self.handed.is_some_and(|handed| now.saturating_duration_since(handed) > SLOW) {
             self.taken = 0;
@@ -25,16 +25,17 @@ impl Portion {
         self.taken >= PROVEN
     }
 
-    /// So many bytes are handed over.
+    /// Notes that `bytes` bytes are handed over.
     pub(crate) fn hand(&mut self, bytes: u64, now: Instant) {
         self.taken += bytes;
         self.handed = Some(now);
     }
 }
 
-/// A portion that takes longer to be taken makes a client slow.
+/// A client is slow if it needs longer than this for a portion.
 const SLOW: Duration = Duration::from_millis(100);
-/// Bytes taken without a pause that make it fast again: more than the kernel takes for a client that reads nothing.
+/// A client is fast once it took this many bytes and was never slow meanwhile. The kernel buffers less than this for a
+/// client that reads nothing.
 const PROVEN: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_handed_much_once_it_has_taken_a_mebibyte_and_little_after_a_pause() {
+    fn portions_are_large_once_the_client_took_a_mebibyte_and_small_after_a_pause() {
         let (mut portion, mut now) = (Portion::default(), Instant::now());
         let mut take = |pause: Duration| {
             now += pause;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
-/// Which part of some content is asked for.
+/// The part of the content that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// All of it: no `Range`, or one in a unit we do not know.
+    /// All of the content: there is no `Range`, or its unit is unknown.
     Whole,
     /// `bytes=N-`.
     From(u64),
@@ -18,7 +18,7 @@ pub(crate) enum Asked {
     Last(u64),
     /// More than one range.
     Many,
-    /// `bytes=` and nothing that can be read.
+    /// `bytes=` with a range that cannot be read.
     Invalid,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// Its bytes, of content of this length.
+    /// The bytes of this part, in content of `length` bytes.
     pub(crate) fn bytes(&self, length: u64) -> Range<u64> {
         match self {
             Self::Whole => 0..length,
@@ -40,7 +40,7 @@ impl Part {
         }
     }
 
-    /// This part of content that is in memory.
+    /// This part of `bytes`, which is the whole content.
     pub(crate) fn of(&self, bytes: &Bytes) -> Bytes {
         match self {
             Self::Whole => bytes.clone(),
@@ -50,7 +50,7 @@ impl Part {
     }
 }
 
-/// Why no part is answered.
+/// The reason why no part is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RangeError {
     /// 416: the range lies outside the content.
@@ -59,13 +59,13 @@ pub(crate) enum RangeError {
         /// Size of the content, bytes.
         length: u64,
     },
-    /// 400: clients that ask so fall back to single ranges.
+    /// 400, because clients that ask for several ranges then fall back to single ranges.
     #[error("more than one range in a request is not answered: ask for them one by one")]
     Many,
 }
 
 impl Asked {
-    /// Reads the header. `If-Range` is not looked at: what a digest names cannot have changed.
+    /// Reads the `Range` header. `If-Range` is ignored, because content that a digest names cannot change.
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(header::RANGE).iter();
         match (lines.next(), lines.next()) {
@@ -75,8 +75,8 @@ impl Asked {
         }
     }
 
-    /// The part of `length` bytes. Content still on its way answers an open range from 0 as a whole, so that
-    /// containerd does not begin to fetch it in parallel.
+    /// The part of `length` bytes that is answered. If the content is not committed yet, an open range from 0 is
+    /// answered as a whole, so that containerd does not begin to fetch it in parallel.
     pub(crate) fn of(self, length: u64, committed: bool) -> Result<Part, RangeError> {
         let range = match self {
             Self::Whole => return Ok(Part::Whole),
@@ -95,7 +95,7 @@ impl Asked {
         !matches!(self, Self::Whole | Self::From(0))
     }
 
-    /// True for everything from an offset on, as a client asks that continues a broken pull.
+    /// True for all bytes from an offset on. A client asks for such a range to continue a broken pull.
     pub(crate) fn is_open(self) -> bool {
         matches!(self, Self::Whole | Self::From(_))
     }
@@ -118,7 +118,8 @@ impl Asked {
     }
 }
 
-/// Digits only: `parse` alone would take a sign. More digits than a length can have mean "beyond the end".
+/// Parses digits only, because `parse` alone would accept a sign. A number that is too large stands for an offset
+/// beyond the end.
 fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_unsatisfiable() {
+    fn a_range_outside_the_content_is_unsatisfiable() {
         for line in [
             "bytes=10-",
             "bytes=10-12",
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_open_range_from_zero_of_content_on_its_way_is_a_whole() {
+    fn an_open_range_from_zero_of_uncommitted_content_is_answered_whole() {
         assert_eq!(part("bytes=0-", 10, false), Ok(Part::Whole));
         assert_eq!(part("bytes=1-", 10, false), Ok(Part::Slice(1..10)));
         assert_eq!(part("bytes=0-9", 10, false), Ok(Part::Slice(0..10)));

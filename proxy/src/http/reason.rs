@@ -1,16 +1,18 @@
 //! The cause of a failure in the reason phrase of HTTP/1.1 (RFC 9112, section 4).
 //!
-//! containerd and skopeo print the status line of a failed HEAD and no body, so that the phrase is what `kubectl describe
-//! pod` shows (design decision 27). It is ASCII of a closed vocabulary and the host that failed; it holds no text from the
-//! upstream and no secret.
+//! containerd and skopeo print the status line of a failed HEAD and no body, so `kubectl describe pod` shows this
+//! phrase (design decision 27). The phrase is ASCII. It contains words of closed lists and the host that failed, but no
+//! text from the upstream and no secret.
 
 use hyper::ext::ReasonPhrase;
 
 use super::failure::Failure;
 
-/// `pullgate: connect_refused at connect to registry-1.docker.io`. A pause names the failure that began it in place of
-/// its own stage: `pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io`. `None` for a
-/// failure without a class, and for a challenge, which is no failure yet.
+/// The reason phrase, for example `pullgate: connect_refused at connect to registry-1.docker.io`.
+///
+/// For a pause, the phrase names the failure that began the pause, and not the stage:
+/// `pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io`. `None` for a failure without
+/// a class, and for a challenge, which is no failure yet.
 pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
     if matches!(failure, Failure::Challenge(_)) {
         return None;
@@ -29,13 +31,14 @@ pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
     ReasonPhrase::try_from(text.into_bytes()).ok()
 }
 
-/// The characters of a host and port, as far as a status line should be long.
+/// The characters of `host` that may stand in a host and port, limited to [`HOST_SHOWN`].
 fn clean(host: &str) -> String {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     host.chars().filter(allowed).take(HOST_SHOWN).collect()
 }
 
-/// Characters of a host that are shown: a DNS name has at most 253 (RFC 1035, section 2.3.4), and few have half of it.
+/// The most characters of a host that are shown. A DNS name has at most 253 (RFC 1035, section 2.3.4), and few have
+/// half as many.
 const HOST_SHOWN: usize = 128;
 
 #[cfg(test)]

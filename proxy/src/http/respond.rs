@@ -1,9 +1,10 @@
 //! The one place that knows status codes, OCI error bodies and response headers.
 //!
-//! A failure here is either final and true (404 for content the upstream says it lacks, 403 for what it refuses us) or
-//! 503 without `Retry-After`. After a 503, every client goes on to the registry itself at once. 429, 408 or 500 would
-//! make the client hammer, stall or give up. No answer carries a challenge of ours: it would be answered with the pull
-//! secrets of whoever asks. The one `WWW-Authenticate` there is relays that of a `per-client` upstream.
+//! A failure of an upstream is answered with 404 if the upstream says that it lacks the content, with 403 if it refuses
+//! us, and else with 503 without `Retry-After`. After a 503, every client asks the registry itself at once. After a
+//! 429, 408 or 500, some clients repeat the request many times, wait, or give up. This mirror sends no challenge of
+//! its own, because clients would answer it with their pull secrets. The only `WWW-Authenticate` header relays the
+//! challenge of a `per-client` upstream.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ use super::failure::Failure;
 use super::outcome::Outcome;
 use super::range::{Part, RangeError};
 use super::reason;
+use super::request_id::{REQUEST_ID, RequestId};
 use super::route::{Refusal, Request, Routed, Verb};
 use crate::freshness::policy::is_absence;
 use crate::freshness::staleness::{Stale, Staleness};
@@ -77,16 +79,21 @@ impl Failure {
         }
     }
 
-    /// After these refusals the connection is closed, because its further bytes cannot be trusted. A doubled slash is a
-    /// client's slip in joining paths, so that its connection is kept.
+    /// True for refusals after which the connection is closed, because its further bytes cannot be trusted. After a
+    /// doubled slash the connection is kept, because some clients make this mistake when they join paths.
     fn closes(&self) -> bool {
         let slip = matches!(self, Self::Request(Refusal::EmptySegment));
         !slip && matches!(self, Self::Request(_) | Self::NotConfigured(_) | Self::Authorization(_))
     }
 }
 
-/// The response to a request; `routed` is `None` when it could not be read.
-pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, head_only: bool) -> Response {
+/// The response to the request `id`; `routed` is `None` when it could not be read.
+pub(crate) fn respond(
+    id: &RequestId,
+    routed: Option<&Routed>,
+    result: Result<Answer, Failure>,
+    head_only: bool,
+) -> Response {
     let request = routed.map(|routed| &*routed.request);
     let configured = !matches!(result, Err(Failure::NotConfigured(_)));
     let mut response = match result {
@@ -102,6 +109,7 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
     }
     fix(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fix(&mut response, API_VERSION, "registry/2.0");
+    response.headers_mut().insert(REQUEST_ID, id.header().clone());
     if head_only {
         *response.body_mut() = ResponseBody::Empty;
     }
@@ -111,6 +119,7 @@ pub(crate) fn respond(routed: Option<&Routed>, result: Result<Answer, Failure>, 
 /// Like [`respond`], for a target that was answered before. A whole hit gets the headers of its first answer.
 pub(crate) fn respond_again(
     known: &KnownHeaders,
+    id: &RequestId,
     routed: Option<&Routed>,
     result: Result<Answer, Failure>,
     head_only: bool,
@@ -120,15 +129,17 @@ pub(crate) fn respond_again(
             Some(headers) => {
                 let mut response = Response::new(content.body);
                 *response.headers_mut() = headers.clone();
+                // In the place of an earlier request's id, so that the table does not grow.
+                response.headers_mut().insert(REQUEST_ID, id.header().clone());
                 response
             }
             None => {
-                let response = respond(routed, Ok(Answer::Content(content)), head_only);
+                let response = respond(id, routed, Ok(Answer::Content(content)), head_only);
                 known.0.get_or_init(|| response.headers().clone());
                 response
             }
         },
-        result => respond(routed, result, head_only),
+        result => respond(id, routed, result, head_only),
     }
 }
 
@@ -244,7 +255,7 @@ fn of_refusal(refusal: Refusal) -> (StatusCode, &'static str) {
         Refusal::Path | Refusal::EmptySegment => (StatusCode::NOT_FOUND, "UNSUPPORTED"),
         Refusal::Name(NameError::Digest) => (StatusCode::BAD_REQUEST, "DIGEST_INVALID"),
         Refusal::Name(NameError::Tag) => (StatusCode::BAD_REQUEST, "TAG_INVALID"),
-        // A text in `ns` or before the repository that is no registry name cannot name a configured registry.
+        // The text in `ns`, or the text before the repository, is no registry name. So it names no configured registry.
         Refusal::Name(NameError::Registry) => (StatusCode::NOT_FOUND, "NAME_UNKNOWN"),
         Refusal::Name(NameError::Repository) => (StatusCode::BAD_REQUEST, "NAME_INVALID"),
         Refusal::PageSize => (StatusCode::BAD_REQUEST, "PAGINATION_NUMBER_INVALID"),
@@ -306,14 +317,14 @@ fn fix(response: &mut Response, name: HeaderName, value: &'static str) {
     response.headers_mut().insert(name, HeaderValue::from_static(value));
 }
 
-/// A value that is no header text (it came from an upstream) is left out rather than sent broken.
+/// Sets a header, unless the value is no header text. Such a value comes from an upstream and is left out.
 fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
 }
 
-/// Headers of a usual answer, so that their table grows once.
+/// The number of headers of a usual answer. The header table is made for this number, so that it need not grow again.
 const HEADERS_USUAL: usize = 12;
 const OUTCOME: HeaderName = HeaderName::from_static(oci::mark::OUTCOME);
 const CLASS: HeaderName = HeaderName::from_static(oci::mark::CLASS);
@@ -329,13 +340,18 @@ mod tests {
     use registry::{Error, Evidence};
 
     use super::*;
+    use crate::http::request_id::RequestIds;
 
     fn error(class: Class, stage: Stage, status: Option<u16>) -> Failure {
         Error::new(class, stage, Evidence { status, ..Evidence::host("registry.test") }).into()
     }
 
+    fn answer(result: Result<Answer, Failure>, head_only: bool) -> Response {
+        respond(&RequestIds::new().of(&HeaderMap::new()), None, result, head_only)
+    }
+
     fn status(failure: Failure) -> u16 {
-        respond(None, Err(failure), false).status().as_u16()
+        answer(Err(failure), false).status().as_u16()
     }
 
     #[test]
@@ -343,7 +359,7 @@ mod tests {
         for class in Class::ALL {
             for stage in Stage::ALL {
                 for upstream in [None, Some(401), Some(404), Some(429), Some(500)] {
-                    let response = respond(None, Err(error(*class, *stage, upstream)), false);
+                    let response = answer(Err(error(*class, *stage, upstream)), false);
                     let code = response.status().as_u16();
                     assert!([403, 404, 503].contains(&code), "{class} {stage} {upstream:?}: {code}");
                     assert!(code != 404 || upstream == Some(404), "{class} {stage} {upstream:?}");
@@ -364,8 +380,8 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_requests_close_and_failures_of_upstreams_do_not() {
-        let closes = |failure| respond(None, Err(failure), false).headers().contains_key(header::CONNECTION);
+    fn a_refused_request_closes_the_connection_and_an_upstream_failure_does_not() {
+        let closes = |failure| answer(Err(failure), false).headers().contains_key(header::CONNECTION);
         assert!(closes(Failure::Request(Refusal::Body)));
         assert!(!closes(Failure::Request(Refusal::EmptySegment)));
         assert!(closes(Failure::NotConfigured("unknown.test".parse().unwrap())));
@@ -373,8 +389,8 @@ mod tests {
     }
 
     #[test]
-    fn a_head_keeps_the_length_of_what_it_leaves_out() {
-        let response = respond(None, Err(Failure::Request(Refusal::Path)), true);
+    fn an_answer_to_head_keeps_the_length_of_the_body_that_it_leaves_out() {
+        let response = answer(Err(Failure::Request(Refusal::Path)), true);
         assert_ne!(response.headers()[header::CONTENT_LENGTH], "0");
         assert_eq!(response.body().length(), 0);
     }

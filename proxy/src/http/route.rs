@@ -1,9 +1,9 @@
-//! A raw request becomes one typed [`Request`], or is refused here with a named [`Refusal`].
+//! Turns a raw request into one typed [`Request`], or refuses it with a named [`Refusal`].
 //!
-//! Which registry is meant (in this order): the query's `ns`; a first path segment that names a registry, as CRI-O,
-//! podman and skopeo write it, a port spelled `host_5000`; else Docker Hub. `ns` is a key into the configuration and
-//! never an address. Nothing but `ns` is percent-decoded: names of the distribution specification need no escapes, so
-//! an escape in a path is an attempt at something else.
+//! The query's `ns` names the registry of a request. Without `ns`, the first path segment may name it, as CRI-O, podman
+//! and skopeo write it (a port is spelled `host_5000`). Otherwise it is Docker Hub. `ns` is a key into the configuration
+//! and never an address. Paths are not percent-decoded. The names of the distribution specification need no escapes, so
+//! a path with an escape is refused.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use url::form_urlencoded;
 /// A request that can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Routed {
-    /// With or without a body.
+    /// GET or HEAD.
     pub(crate) verb: Verb,
     /// The endpoint and its arguments.
     pub(crate) request: Arc<Request>,
 }
 
-/// The two methods of a mirror.
+/// The two methods that a mirror answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Headers and body.
@@ -39,55 +39,55 @@ pub(crate) enum Request {
     Ping,
     /// A manifest by tag or digest (end-3).
     Manifest {
-        /// Of which repository.
+        /// The repository.
         place: Place,
-        /// By which name.
+        /// The tag or digest.
         reference: Reference,
     },
     /// A blob (end-2).
     Blob {
-        /// Of which repository.
+        /// The repository.
         place: Place,
-        /// Its digest.
+        /// The digest of the blob.
         digest: Digest,
     },
     /// A page of tags (end-8a, end-8b).
     Tags {
-        /// Of which repository.
+        /// The repository.
         place: Place,
-        /// At most so many.
+        /// The most tags that the client wants.
         n: Option<u32>,
-        /// The rest of the query, `ns` removed: `last`, and whatever else the upstream's own link held.
+        /// The query without `ns` and `n`: `last`, and other keys that the upstream's own link had.
         page: Pairs,
     },
     /// The referrers of a digest (end-12a, end-12b).
     Referrers {
-        /// Of which repository.
+        /// The repository.
         place: Place,
-        /// The subject.
+        /// The digest of the subject.
         digest: Digest,
-        /// The rest of the query, `ns` removed: filter and page.
+        /// The query without `ns`, as it was sent: filter and page.
         query: Option<String>,
     },
 }
 
-/// The pairs of a query, decoded, in order.
+/// The decoded pairs of a query, in order.
 pub(crate) type Pairs = Vec<(String, String)>;
 
-/// A repository, and how the client wrote it.
+/// A repository, and the client's spelling of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The registry meant; whether it is configured is not decided here.
+    /// The registry. It need not be configured.
     pub(crate) registry: RegistryHost,
     /// The repository inside it.
     pub(crate) repository: Repository,
-    /// `ns`, if that is what named the registry.
+    /// The value of `ns`, if it named the registry.
     pub(crate) namespace: Option<RegistryHost>,
-    /// The path as sent, to write links back to ourselves.
+    /// The path as it was sent, for links back to this mirror.
     pub(crate) path: String,
 }
 
-/// Why a request is not answered. Every refusal but that of `//` closes the connection.
+/// The reason why a request is refused. Every refusal except that of `//` closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A method other than GET and HEAD.
@@ -96,13 +96,13 @@ pub(crate) enum Refusal {
     /// A body, or framing that announces one.
     #[error("a GET or HEAD request must not carry a body")]
     Body,
-    /// A head beyond the limit; hyper looks at its size only while it is incomplete.
+    /// A head beyond the limit. hyper checks the size of a head only while it is incomplete.
     #[error("the request's head is too long")]
     Head,
     /// The target is not a path: absolute-form, authority-form or `*`.
     #[error("the request target must be a path; this is a mirror and no forward proxy")]
     TargetForm,
-    /// No endpoint of the distribution specification.
+    /// The path is not an endpoint of the distribution specification.
     #[error("no such endpoint: /v2/<name>/manifests, blobs, tags/list and referrers are answered")]
     Path,
     /// A path with `//`.
@@ -117,15 +117,33 @@ pub(crate) enum Refusal {
     /// `n` is not a number.
     #[error("`n` must be a whole number")]
     PageSize,
-    /// More query than any client needs.
+    /// A query that is longer than any client needs.
     #[error("the query is too long")]
     Query,
 }
 
+impl Refusal {
+    /// The part of the request that is wrong, for the log.
+    pub(crate) fn part(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Body => "body",
+            Self::Head => "head",
+            Self::TargetForm => "target_form",
+            Self::Path => "path",
+            Self::EmptySegment => "empty_segment",
+            Self::Name(_) => "name",
+            Self::Namespace => "namespace",
+            Self::PageSize => "page_size",
+            Self::Query => "query",
+        }
+    }
+}
+
 impl Routed {
-    /// Reads a request's head. Pure: opens nothing, looks nothing up.
+    /// Reads the head of a request. No I/O.
     ///
-    /// `known` may have the request of a target that was read before.
+    /// `known` may return the request of a target that was read before.
     pub(crate) fn read(
         head: &Parts,
         known: impl FnOnce(&str) -> Option<Arc<Request>>,
@@ -155,7 +173,7 @@ impl Routed {
 }
 
 impl Request {
-    /// The repository asked about; a ping asks about none.
+    /// The repository of the request. `None` for a ping.
     pub(crate) fn place(&self) -> Option<&Place> {
         match self {
             Self::Ping => None,
@@ -163,6 +181,16 @@ impl Request {
             | Self::Blob { place, .. }
             | Self::Tags { place, .. }
             | Self::Referrers { place, .. } => Some(place),
+        }
+    }
+
+    /// The digest asked for; a tag and a list name none.
+    pub(crate) fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Manifest { reference: Reference::Digest(digest), .. }
+            | Self::Blob { digest, .. }
+            | Self::Referrers { digest, .. } => Some(digest),
+            Self::Ping | Self::Manifest { .. } | Self::Tags { .. } => None,
         }
     }
 }
@@ -180,7 +208,7 @@ impl Place {
     }
 }
 
-/// A query, with the one part every endpoint may carry read.
+/// A query whose `ns`, which every endpoint may carry, was read.
 struct Query<'a> {
     raw: &'a str,
     namespace: Option<RegistryHost>,
@@ -212,7 +240,7 @@ impl<'a> Query<'a> {
         Ok((n, page))
     }
 
-    /// Everything but `ns`, as it was sent.
+    /// The query without `ns`, otherwise as it was sent.
     fn without_namespace(&self) -> Option<String> {
         let names_registry =
             |pair: &&str| form_urlencoded::parse(pair.as_bytes()).any(|(key, _)| key == "ns");
@@ -222,7 +250,7 @@ impl<'a> Query<'a> {
     }
 }
 
-/// `rest` follows `/v2/`: a repository name, the kind of the object, and its reference.
+/// Reads `rest`, which follows `/v2/`: a repository name, the kind of the object, and its reference.
 fn endpoint(rest: &str, path: &str, query: Query<'_>) -> Result<Request, Refusal> {
     let (before, last) = rest.rsplit_once('/').ok_or(Refusal::Path)?;
     let (name, kind) = before.rsplit_once('/').ok_or(Refusal::Path)?;
@@ -250,7 +278,7 @@ fn refuse_size(head: &Parts) -> Result<(), Refusal> {
     if line + fields > HEAD_MAX { Err(Refusal::Head) } else { Ok(()) }
 }
 
-/// A body on a request that has none by definition is how requests are smuggled past a cache.
+/// Refuses a GET or HEAD that announces a body. Such a body is a way to smuggle a request past a cache.
 fn refuse_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     let announces_body = headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0");
     if announces_body || headers.contains_key(header::TRANSFER_ENCODING) {
@@ -266,7 +294,7 @@ fn origin_path(uri: &Uri) -> Result<&str, Refusal> {
     Ok(uri.path())
 }
 
-/// Strips the registry that `ns` already named, once, in any of its spellings.
+/// Removes from the start of `name` the registry that `ns` already named, once, in any of its spellings.
 fn without_prefix<'a>(name: &'a str, registry: &RegistryHost) -> &'a str {
     match name.split_once('/') {
         Some((first, rest)) if as_registry(first).is_some_and(|read| read.as_ref() == Ok(registry)) => rest,
@@ -282,7 +310,7 @@ fn by_first_segment(name: &str) -> Result<(RegistryHost, &str), Refusal> {
     }
 }
 
-/// The registry a path segment names, if it has the looks of one: a dot, a port, or `localhost`.
+/// The registry that a path segment names. `None` if the segment has neither a dot nor a port and is not `localhost`.
 fn as_registry(segment: &str) -> Option<Result<RegistryHost, NameError>> {
     let port = segment.trim_end_matches('_').rsplit_once('_').filter(|(host, port)| {
         !host.is_empty() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
@@ -300,11 +328,11 @@ fn page_size(text: &str) -> Result<u32, Refusal> {
     Ok(text.parse().unwrap_or(PAGE_MAX).min(PAGE_MAX))
 }
 
-/// Longest request head, bytes.
+/// The longest request head, bytes.
 pub(crate) const HEAD_MAX: usize = 32 * 1024;
-/// Longest query read, in bytes; a referrers page of the longest known registry stays below half of it.
+/// The longest query, bytes. The longest known query, for a registry's page of referrers, is less than half as long.
 const QUERY_MAX: usize = 4096;
-/// Most tags asked for at once: what an upstream is asked to build for one request has a bound.
+/// The most tags that are asked for at a time. This bounds the list that an upstream must make for one request.
 const PAGE_MAX: u32 = 10_000;
 
 #[cfg(test)]
@@ -359,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn every_endpoint_is_told_apart() {
+    fn each_endpoint_is_recognized() {
         assert_eq!(get("/v2/"), Ok(Request::Ping));
         assert_eq!(get("/v2"), Ok(Request::Ping));
         assert_eq!(get("/v2/?ns=ghcr.io"), Ok(Request::Ping));
@@ -439,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_smuggles_is_refused() {
+    fn a_request_that_announces_a_body_is_refused() {
         for (name, value, refusal) in [
             ("content-length", "5", Refusal::Body),
             ("content-length", "00", Refusal::Body),

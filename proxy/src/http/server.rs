@@ -1,9 +1,10 @@
-//! Accepts clients, limits the cost of each, and closes their connections cleanly.
+//! Accepts clients, limits the cost of each, and closes connections cleanly.
 //!
-//! A connection always ends by FIN: even where a body broke or a request was refused unread, the write side is closed
-//! first and what the client still sends is read for a moment, because closing a socket with unread bytes sends a
-//! reset, and a reset makes containerd fail the pull instead of going on to the registry.
+//! A connection always ends with FIN, even if a body broke off or a request was refused unread. The write side is
+//! closed first, and the client's further bytes are read for a moment. Closing a socket with unread bytes would send a
+//! reset, and a reset makes containerd fail the pull instead of turning to the registry.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -28,7 +29,7 @@ use super::wire::{Heads, Wire};
 use crate::endpoint::dispatch::Dispatch;
 use crate::endpoint::exchange::Exchange;
 
-/// A socket that accepts, and what will answer on it.
+/// A listening socket and its server.
 pub struct Bound {
     listener: TcpListener,
     server: Arc<Server>,
@@ -41,14 +42,14 @@ pub(crate) struct Server {
     pub(crate) drain: Duration,
 }
 
-/// How far the server's end has come.
+/// The phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Serving.
     Open,
-    /// No new requests; bodies run on.
+    /// No new requests are accepted. Running bodies continue.
     Draining,
-    /// The grace time is over: bodies end short.
+    /// The grace time is over. Running bodies are cut short.
     Closing,
 }
 
@@ -56,22 +57,22 @@ impl Bound {
     #[expect(clippy::disallowed_methods, reason = "one of the two places that accept")]
     pub(crate) async fn new(server: Arc<Server>, address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        // Accepted sockets inherit it.
+        // Accepted sockets inherit this option.
         if let Err(error) = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT_MAX) {
             tracing::warn!(%error, "no TCP_NOTSENT_LOWAT: slow clients can fill the kernel's send buffers");
         }
         Ok(Self { listener, server })
     }
 
-    /// Where clients connect to.
+    /// The address that the socket listens on.
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown` completes, then stops accepting and lets running bodies finish within the grace time.
+    /// Serves until `shutdown` completes. Then stops accepting and lets running bodies finish within the grace time.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
         let Self { listener, server } = self;
         let (phase, watched) = watch::channel(Phase::Open);
@@ -89,6 +90,7 @@ impl Bound {
                     server.dispatch.pulls.end_quiet();
                     server.dispatch.store.tidy();
                     server.dispatch.fairness.tidy();
+                    server.dispatch.telemetry.lines.turn();
                 }
                 (stream, peer, slot) = accept(&listener, &slots) => {
                     connections.spawn(connection(Arc::clone(&server), stream, peer, slot, watched.clone()));
@@ -97,10 +99,12 @@ impl Bound {
         }
         drop(listener);
         end(connections, &phase, server.drain).await;
+        server.dispatch.telemetry.lines.turn();
     }
 }
 
-/// Waits for a free slot before it accepts: what we cannot serve stays in the kernel's queue.
+/// Waits for a free slot before it accepts a connection. Connections that cannot be served yet stay in the kernel's
+/// queue.
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
@@ -111,7 +115,8 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer, slot),
             Err(error) => {
-                // Out of descriptors, or a client that was gone before we came: neither passes faster by asking again.
+                // The process has no free file descriptor, or the client has left already. An immediate retry helps
+                // in neither case.
                 tracing::warn!(%error, "cannot accept");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -147,13 +152,15 @@ async fn connection(
     let Some(tls) = &server.tls else {
         return converse(&server, stream, peer, phase).await;
     };
+    let failed =
+        |step, error: &dyn Display| server.dispatch.telemetry.connection_failed(step, peer.ip(), error);
     match timeout(HANDSHAKE_MAX, TlsAcceptor::from(tls.current()).accept(stream)).await {
         Ok(Ok(mut stream)) => {
             stream.get_mut().1.set_buffer_limit(Some(TLS_UNSENT_MAX));
             converse(&server, stream, peer, phase).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, client = %peer.ip(), "TLS handshake failed"),
-        Err(_) => tracing::debug!(client = %peer.ip(), "TLS handshake took too long"),
+        Ok(Err(error)) => failed("handshake", &error),
+        Err(_) => failed("handshake", &"it took too long"),
     }
 }
 
@@ -175,7 +182,7 @@ where
             biased;
             ended = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)) => {
                 if let Err(error) = ended {
-                    tracing::debug!(%error, client = %peer.ip(), "connection ended early");
+                    server.dispatch.telemetry.connection_failed("exchange", peer.ip(), &error);
                 }
                 None
             }
@@ -190,7 +197,8 @@ where
     part(connection.into_parts().io.into_inner().into_inner()).await;
 }
 
-/// FIN first, then a moment for what the client still sends: unread bytes would turn the close into a reset.
+/// Closes the connection. It sends FIN first, and then reads the client's further bytes for a moment, because unread
+/// bytes would turn the close into a reset.
 async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
     let farewell = async {
         stream.shutdown().await?;
@@ -204,7 +212,7 @@ async fn part<T: AsyncRead + AsyncWrite + Unpin>(mut stream: T) {
 
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
-    // The buffer also bounds what waits unsent before a body is asked for more.
+    // The buffer also bounds the unsent bytes, because a full buffer takes no more of a body.
     http.timer(TokioTimer::new())
         .header_read_timeout(IDLE_MAX)
         .max_headers(HEADERS_MAX)
@@ -213,23 +221,24 @@ fn http() -> http1::Builder {
     http
 }
 
-/// Longest idle time of a connection: containerd keeps its own for 30 s, and ours must outlast that.
+/// The longest idle time of a connection. It must be longer than the 30 s for which containerd keeps idle connections.
 const IDLE_MAX: Duration = Duration::from_secs(75);
-/// Longest TLS handshake.
+/// The longest time of a TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Bytes the kernel takes for a client beyond those on their way, `tcp(7)`. By itself it takes 2 MB for each of a
-/// thousand slow ones, and is then out of memory for every other. What is on its way is not bounded, so a path with a
-/// long delay is as fast as ever.
+/// The most unsent bytes that the kernel takes for a client, see `TCP_NOTSENT_LOWAT` in `tcp(7)`. Without this limit it
+/// takes 2 MB for each of a thousand slow clients, and then has no memory for the others. Bytes that are sent and not
+/// yet acknowledged are not limited, so paths with a long delay stay as fast as before.
 const UNSENT_MAX: u32 = 256 * 1024;
-/// Encrypted bytes that wait for a client, two records: a thousand slow ones each hold so many.
+/// The most encrypted bytes that wait for one client: two TLS records. The limit is small, because there may be a
+/// thousand slow clients.
 const TLS_UNSENT_MAX: usize = 32 * 1024;
-/// Most header lines of a request.
+/// The most header lines of a request.
 const HEADERS_MAX: usize = 64;
-/// How long a closed connection is still read from.
+/// The time for which bytes of a closed connection are still read.
 const LINGER: Duration = Duration::from_secs(1);
-/// How much is read from it, bytes.
+/// The most bytes of a closed connection that are still read.
 const LINGER_BYTES: u64 = 256 * 1024;
-/// How often pulls whose clients went quiet are looked for.
+/// The time between two rounds in which the server ends quiet pulls and tidies up.
 const PULLS_TICK: Duration = Duration::from_secs(1);
-/// Pause after a failed accept.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a failed accept. It also bounds the log lines of such failures to ten a second.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -16,33 +16,34 @@ pub struct ServerTls {
     current: Arc<ArcSwap<ServerConfig>>,
 }
 
-/// The pair cannot be served.
+/// The reason why a certificate and its key cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read as PEM.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
         /// The reason.
         source: pem::Error,
     },
-    /// Certificate and key do not belong together, or are of no use.
+    /// Certificate and key do not belong together, or cannot be used.
     #[error("certificate and key: {0}")]
     Pair(#[from] rustls::Error),
 }
 
 impl ServerTls {
-    /// Reads a certificate chain and its key, PEM.
+    /// Reads a certificate chain and its key from PEM files.
     ///
     /// # Errors
-    /// A file cannot be read as PEM, or certificate and key do not fit.
+    /// A file cannot be read as PEM, or certificate and key do not belong together.
     pub fn load(cert: PathBuf, key: PathBuf) -> Result<Self, TlsError> {
         let config = read(&cert, &key)?;
         Ok(Self { cert, key, current: Arc::new(ArcSwap::from_pointee(config)) })
     }
 
-    /// Reads the files again. Connections accepted from now on get the new pair; on an error the old one stays.
+    /// Reads the files again. Connections accepted from now on get the new pair. After an error the old pair stays in
+    /// use.
     ///
     /// # Errors
     /// As [`ServerTls::load`].

@@ -1,8 +1,9 @@
-//! The connection below hyper: a deadline for request heads, one for clients that take nothing, and a turn for everybody.
+//! The connection below hyper. It limits the time for a request head and the time for which a client takes no bytes. It
+//! also yields to other connections.
 //!
-//! hyper's own header timeout also runs while a connection is idle, so it is our idle limit; the time one head may
-//! take is kept here, from its first byte on. hyper writes until the socket is full, and one fast reader of a large
-//! blob would starve small requests on its worker: after [`TURN`] bytes a connection yields.
+//! hyper's own header timeout also runs while a connection is idle, so it serves as the idle limit. The time for one
+//! head is limited here, from its first byte on. hyper writes until the socket is full, so a fast reader of a large
+//! blob would starve small requests on its worker. A connection therefore yields after [`TURN`] bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -14,12 +15,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How many request heads of a connection were read to their end.
+/// The number of request heads of a connection that were read to their end.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heads(Arc<AtomicU64>);
 
 impl Heads {
-    /// One more head was read.
+    /// Notes that one more head was read.
     pub(crate) fn completed(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -29,7 +30,7 @@ impl Heads {
     }
 }
 
-/// A connection with both limits.
+/// A connection with these limits.
 #[derive(Debug)]
 pub(crate) struct Wire<T> {
     inner: T,
@@ -39,11 +40,11 @@ pub(crate) struct Wire<T> {
     stall: Stall,
 }
 
-/// A client that takes nothing.
+/// The time for which a client has taken no bytes.
 #[derive(Debug, Default)]
 struct Stall {
     since: Option<Instant>,
-    /// Kept over many stalls, so that the short ones between two windows cost no timer.
+    /// The timer. It is kept over many stalls, so that the short stalls between two windows cost no timer.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -51,7 +52,7 @@ struct Stall {
 struct PendingHead {
     heads_before: u64,
     until: Instant,
-    /// Made when the rest of a head is waited for: most come whole.
+    /// The timer. It is made only when the server must wait for the rest of a head, because most heads come whole.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -60,7 +61,7 @@ impl<T> Wire<T> {
         Self { inner, heads, pending_head: None, written: 0, stall: Stall::default() }
     }
 
-    /// The connection alone.
+    /// The connection without the limits.
     pub(crate) fn into_inner(self) -> T {
         self.inner
     }
@@ -166,7 +167,7 @@ impl<T> Wire<T> {
 }
 
 impl Stall {
-    /// Passes a write's result on, or an error when nothing was taken for [`STALL_MAX`].
+    /// Passes the result of a write on, or returns an error if the client took no bytes for [`STALL_MAX`].
     fn poll<R>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if result.is_ready() {
             self.since = None;
@@ -184,11 +185,11 @@ impl Stall {
     }
 }
 
-/// Longest time a client may take nothing of what it asked for. Pauses of minutes are normal while a node's disk is busy.
+/// The longest time for which a client may take no bytes. Pauses of minutes are normal while a node's disk is busy.
 const STALL_MAX: Duration = Duration::from_secs(300);
-/// Longest time from a request head's first byte to its last.
+/// The longest time from the first byte of a request head to its last.
 const HEAD_MAX: Duration = Duration::from_secs(10);
-/// Bytes a connection writes before others have their turn.
+/// The number of bytes that a connection writes before it yields to other connections.
 const TURN: usize = 256 * 1024;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Pulls of images, stitched from requests: one record for each pull.
+//! Pulls of images. The requests of one pull are collected into one record.
 //!
-//! [`pulls`] is the pure stitching of requests to pulls ([`pulling`]), by [`puller`] and by what their manifests named
-//! ([`named`]); [`open`] holds the pulls of this process. A [`step`] is one request of a pull, and its part of one
-//! [`object`]. A pull that ends becomes a [`record`], which a sink takes.
+//! [`pulls`] is the pure logic that assigns requests to pulls ([`pulling`]), by [`puller`] and by what its manifests
+//! named ([`named`]), and [`open`] holds the pulls of this process that have not ended. A [`step`] is one request of a
+//! pull, and its part of one [`object`]. A pull that ends becomes a [`record`], which is given to a sink.
 
 pub(crate) mod kinds;
 pub(crate) mod named;

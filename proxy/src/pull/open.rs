@@ -10,24 +10,24 @@ use super::pulling::End;
 use super::pulls::Pulls;
 use super::record::{PullRecord, Records};
 
-/// The open pulls; each record goes to the sink once.
+/// The open pulls. Each record is given to the sink once.
 pub(crate) struct OpenPulls {
     pulls: Mutex<Pulls>,
     records: Arc<dyn Records>,
 }
 
 impl OpenPulls {
-    /// No pull is open; records go to `records`.
+    /// No open pulls, and a sink for the records.
     pub(crate) fn new(records: Arc<dyn Records>) -> Arc<Self> {
         Arc::new(Self { pulls: Mutex::default(), records })
     }
 
-    /// Notes the begin of a request, as [`Pulls::began`].
+    /// Notes that a request began, as [`Pulls::began`].
     pub(super) fn began(&self, puller: &Puller, caller: &Caller<'_>, wanted: Wanted<'_>) -> Option<u64> {
         self.pulls().began(puller, caller, wanted, Instant::now())
     }
 
-    /// Notes the end of a request, and hands the record on if the pull ends with it.
+    /// Notes that a request ended. If the pull ends with it, its record is given to the sink.
     pub(super) fn ended(&self, puller: &Puller, number: u64, end: End) {
         let record = self.pulls().ended(puller, number, end, Instant::now());
         self.hand_on(record.as_slice());

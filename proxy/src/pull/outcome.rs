@@ -1,33 +1,33 @@
-//! How a pull ended.
+//! The outcome of a pull.
 
 use crate::http::outcome::Outcome;
 
 oci::labels! {
-    /// How a pull ended: the worst that any of its requests met, in rising order.
+    /// The outcome of a pull: the worst outcome of its requests. The variants are in rising order.
     PullOutcome {
-        /// Asked for a token, which the client did not bring.
+        /// The client was asked for a token and did not bring one.
         Challenged = "challenged";
-        /// All of it came from the store.
+        /// The whole pull came from the store.
         Hit = "hit";
-        /// Some of it came from an upstream transfer that another client began.
+        /// Parts came from an upstream transfer that another client began.
         Joined = "joined";
-        /// Some of it came from the upstream.
+        /// Parts came from the upstream.
         Miss = "miss";
-        /// The tag was answered as last known.
+        /// The tag was answered from its last record, because the upstream could not confirm it.
         Stale = "stale";
-        /// The upstream says there is no such thing.
+        /// The upstream says that the content does not exist.
         Absent = "absent";
         /// The client left before it had everything it asked for.
         Abandoned = "abandoned";
-        /// Refused because of the request itself.
+        /// A request was refused for a reason in the request itself.
         Refused = "refused";
-        /// The upstream or we could not answer, or a body broke.
+        /// The upstream or this mirror could not answer, or a body broke off.
         Failed = "failed";
     }
 }
 
 impl PullOutcome {
-    /// The outcome for a pull of an answer with this outcome and status code.
+    /// The outcome of a pull for one answer with this outcome and status code.
     pub(crate) fn of(outcome: Outcome, code: u16) -> Self {
         match outcome {
             Outcome::Miss if code == NOT_FOUND => Self::Absent,
@@ -42,7 +42,7 @@ impl PullOutcome {
     }
 }
 
-/// The status code of an upstream's own "no".
+/// The status code of an upstream's own "not found".
 const NOT_FOUND: u16 = 404;
-/// The outcome of a challenge. A client that can meet it comes back, and the pull continues.
+/// The status code of a challenge. A client that has a token comes back with it, and the pull continues.
 const UNAUTHORIZED: u16 = 401;

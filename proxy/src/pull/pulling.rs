@@ -13,6 +13,7 @@ use super::object::{Piece, PulledObject};
 use super::outcome::PullOutcome;
 use super::puller::{Caller, Puller};
 use super::record::PullRecord;
+use crate::http::request_id::RequestId;
 
 /// The end of one request of a pull.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct End {
     pub(crate) class: Option<Class>,
     /// Stage of its failure.
     pub(crate) stage: Option<Stage>,
+    /// Id of the request; `None` if the client left before the answer.
+    pub(crate) id: Option<RequestId>,
     /// The status codes of the upstream's answers to it.
     pub(crate) codes: Vec<(u16, u32)>,
     /// Its part in an object; `None` for a challenge.
@@ -59,6 +62,8 @@ pub(super) struct Pull {
     /// Class and stage of the first failure.
     class: Option<Class>,
     stage: Option<Stage>,
+    /// Id of the first request that failed, else of the first that was answered.
+    request_id: Option<RequestId>,
     codes: Vec<(u16, u32)>,
     bytes: u64,
     began: Instant,
@@ -94,6 +99,7 @@ impl Pull {
             digest: None,
             class: None,
             stage: None,
+            request_id: None,
             codes: Vec::new(),
             bytes: 0,
             began: now,
@@ -156,13 +162,17 @@ impl Pull {
 
     /// A request of it ended; it may hold `room` more objects and names.
     pub(super) fn ended(&mut self, end: End, room: usize, now: Instant) {
-        let End { outcome, got, class, stage, codes, piece } = end;
+        let End { outcome, got, class, stage, id, codes, piece } = end;
         self.running = self.running.saturating_sub(1);
         self.requests += 1;
         self.last = now;
         self.worst = self.worst.max(outcome);
-        if self.class.is_none() {
+        let is_first_failure = self.class.is_none() && class.is_some();
+        if is_first_failure {
             (self.class, self.stage) = (class, stage);
+        }
+        if self.request_id.is_none() || is_first_failure {
+            self.request_id = id.or(self.request_id.take());
         }
         self.take(got, room);
         codes.into_iter().for_each(|code| self.count(code));
@@ -230,6 +240,7 @@ impl Pull {
         PullRecord {
             image: self.image,
             digest: self.digest,
+            request_id: self.request_id,
             registry: puller.registry.clone(),
             client: puller.client,
             user_agent: self.user_agent,

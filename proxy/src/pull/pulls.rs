@@ -1,4 +1,4 @@
-//! Stitches the requests of one pull into one record; pure: the time is an argument.
+//! Collects the requests of one pull into one record. No I/O; the time is an argument.
 //!
 //! A pull begins with a request for a manifest, by one client in one repository. The client's later requests for that
 //! repository belong to the pull that expects them: the tag or digest that it began with, a manifest that its tag or its
@@ -79,7 +79,7 @@ impl Pulls {
         Some(pull.record(puller))
     }
 
-    /// The pulls whose clients went quiet.
+    /// Ends the pulls whose clients have sent no request for [`QUIET`], and returns their records.
     pub(crate) fn quiet(&mut self, now: Instant) -> Vec<PullRecord> {
         self.take(|pull| pull.is_quiet(now))
     }

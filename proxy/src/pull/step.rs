@@ -1,4 +1,4 @@
-//! One request's part in its pull, from its head to its last byte.
+//! One request of a pull, from its head to its last byte.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,9 +18,10 @@ use super::pulling::{End, Got};
 use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::range::Part;
+use crate::http::request_id::RequestId;
 use crate::http::route::{Place, Request};
 
-/// Held while a request of a pull runs. Dropping it is the request's end.
+/// Held while a request of a pull runs. Dropping it ends the request.
 #[derive(Debug)]
 pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
@@ -37,14 +38,14 @@ pub(crate) struct Step {
     end: Option<StepEnd>,
 }
 
-/// How a request ended, as far as its pull is concerned.
+/// The end of a request, with the facts that matter to its pull.
 #[derive(Debug)]
 pub(crate) struct StepEnd {
-    /// The outcome it has for the pull.
+    /// The outcome of the request for the pull.
     pub(crate) outcome: PullOutcome,
-    /// True if every byte announced was handed over.
+    /// True if all announced bytes were sent.
     pub(crate) whole: bool,
-    /// Body bytes handed over.
+    /// Body bytes sent.
     pub(crate) bytes: u64,
     /// From the head to the first byte of the body, or to the answer's head.
     pub(crate) first_byte: Duration,
@@ -52,14 +53,16 @@ pub(crate) struct StepEnd {
     pub(crate) total: Duration,
     /// The part of the time after the answer's head in which the client waited for bytes of ours.
     pub(crate) starved: Duration,
-    /// Class of its failure, or of the reason to answer stale.
+    /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
-    /// Stage of its failure.
+    /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
+    /// Id of the request; `None` if the client left before the answer.
+    pub(crate) id: Option<RequestId>,
 }
 
 impl Step {
-    /// The request is of a pull, or begins one; `None` for every other.
+    /// Begins a step for a request that belongs to a pull or begins one. `None` for any other request.
     pub(crate) fn begin(
         pulls: &Arc<OpenPulls>,
         request: &Request,
@@ -90,7 +93,7 @@ impl Step {
         self.trail.get_or_insert_default().clone()
     }
 
-    /// The client is about to get this; `known` is what the manifest names, where it is known.
+    /// Notes the answer that is about to be sent. `known` is what the manifest names, if that is known.
     pub(crate) fn answered(&mut self, answer: &Answer, known: Option<Names>) {
         let Answer::Content(content) = answer else { return };
         self.size = Some(content.length);
@@ -143,9 +146,9 @@ impl Drop for Step {
         let mut steps = self.trail.as_ref().map(Trail::steps).unwrap_or_default();
         let codes = std::mem::take(&mut steps.codes);
         let piece = self.piece(&end, steps);
-        let StepEnd { outcome, class, stage, .. } = end;
+        let StepEnd { outcome, class, stage, id, .. } = end;
         let got = std::mem::take(&mut self.got);
-        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, codes, piece });
+        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, id, codes, piece });
     }
 }
 
@@ -160,6 +163,7 @@ impl StepEnd {
             starved: Duration::ZERO,
             class: None,
             stage: None,
+            id: None,
         }
     }
 }

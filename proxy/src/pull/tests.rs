@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use oci::{Digest, Reference, Stage};
+use http::HeaderMap;
+use oci::{Class, Digest, Reference, Stage};
 use registry::Steps;
 use tokio::time::Instant;
 
@@ -17,6 +18,7 @@ use super::pulling::{End, Got, QUIET, QUIET_AFTER_FAILURE};
 use super::pulls::Pulls;
 use super::record::PullRecord;
 use crate::http::outcome::Outcome;
+use crate::http::request_id::{REQUEST_ID, RequestIds};
 
 /// A client under a clock, and its pulls.
 struct Client<'a> {
@@ -140,7 +142,7 @@ fn piece(name: u8, from: PulledFrom, began: Instant) -> Piece {
 }
 
 fn end(outcome: PullOutcome, got: Got) -> End {
-    End { outcome, got, class: None, stage: None, codes: Vec::new(), piece: None }
+    End { outcome, got, class: None, stage: None, id: None, codes: Vec::new(), piece: None }
 }
 
 fn failed() -> End {
@@ -160,6 +162,21 @@ fn a_pull_ends_with_the_last_byte_of_the_last_blob_its_manifest_names() {
     assert_eq!(kinds, [PulledKind::Manifest, PulledKind::Config, PulledKind::Layer]);
     assert_eq!(record.digest, Some(digest(100)));
     assert_eq!(client.quiet(1000), []);
+}
+
+#[test]
+fn a_record_has_the_id_of_the_request_that_failed_first() {
+    let ids = RequestIds::new();
+    let id = |text: &str| Some(ids.of(&HeaderMap::from_iter([(REQUEST_ID, text.parse().unwrap())])));
+    let failed = |text| End { class: Some(Class::Dns), id: id(text), ..failed() };
+    let mut pulls = Pulls::default();
+    let mut client = Client::new(&mut pulls);
+    let steps =
+        [End { id: id("first"), ..end(PullOutcome::Miss, Got::Nothing) }, failed("second"), failed("third")];
+    for (at, end) in steps.into_iter().enumerate() {
+        assert_eq!(client.asks(tag("3"), end, at as u64), None);
+    }
+    assert_eq!(client.quiet(1000)[0].request_id, id("second"));
 }
 
 #[test]

@@ -1,13 +1,18 @@
 //! Metrics and log lines of the proxy; no other room names a metric.
 //!
 //! [`recorder`] is the shared object, [`series`] the metrics of one registry, [`request`] measures one request,
-//! [`events`] takes what store and fills report, [`names`] lists the metrics and [`endpoint`] the label of endpoints.
+//! [`events`] takes what store and fills report, and [`trouble`] has the series of a cache in trouble. [`shown`] is what
+//! a line of the log may show and [`limit`] how many lines clients may cause. [`names`] lists the metrics and
+//! [`endpoint`] the label of endpoints.
 
 pub(crate) mod endpoint;
 mod events;
+pub(crate) mod limit;
 mod names;
 pub(crate) mod recorder;
 pub(crate) mod request;
 pub(crate) mod series;
+pub(crate) mod shown;
+mod trouble;
 
 pub use recorder::Telemetry;

@@ -33,6 +33,16 @@ pub(super) fn describe() {
     describe_gauge!(SCRUB_PROGRESS, "How much of the present round of the scrub is done, from 0 to 1");
     describe_counter!(SCRUB_ROUNDS, "Rounds of the scrub: everything in the store was read and hashed again");
     describe_counter!(CACHE_ERRORS, "Failed file operations of the store");
+    describe_gauge!(
+        STORING_STOPPED,
+        "1 while content cannot be stored for this reason, and until it could be stored again for 30 seconds"
+    );
+    describe_gauge!(
+        DISK_SLOW,
+        "1 while operations of the cache's disk take longer than a second, and for 30 seconds after"
+    );
+    describe_counter!(SLOW_OPERATIONS, "Operations of the cache's disk that took longer than a second");
+    describe_gauge!(FILE_SYSTEM, Unit::Bytes, "Size of the file system that holds the cache");
 }
 
 pub(super) const REQUESTS: &str = "pullgate_proxy_requests_total";
@@ -55,3 +65,7 @@ pub(super) const CHECKS: &str = "pullgate_cache_checks_total";
 pub(super) const SCRUB_PROGRESS: &str = "pullgate_cache_scrub_progress_ratio";
 pub(super) const SCRUB_ROUNDS: &str = "pullgate_cache_scrub_rounds_total";
 pub(super) const CACHE_ERRORS: &str = "pullgate_cache_errors_total";
+pub(super) const STORING_STOPPED: &str = "pullgate_cache_storing_stopped";
+pub(super) const DISK_SLOW: &str = "pullgate_cache_disk_slow";
+pub(super) const SLOW_OPERATIONS: &str = "pullgate_cache_slow_operations_total";
+pub(super) const FILE_SYSTEM: &str = "pullgate_cache_file_system_bytes";

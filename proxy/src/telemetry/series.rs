@@ -1,12 +1,13 @@
 //! The series of one registry: handles made on first use and held.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
 
 use super::endpoint::Endpoint;
+use super::limit::LineLimit;
 use super::names::{
     FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, TAG_MOVES, THROUGHPUT,
 };
@@ -17,6 +18,8 @@ use crate::pull::outcome::PullOutcome;
 #[derive(Debug)]
 pub(crate) struct Series {
     pub(super) registry: String,
+    /// Shared by all registries.
+    pub(super) lines: Arc<LineLimit>,
     requests: Grid<Counter, { ENDPOINTS * OUTCOMES * CODES.len() }>,
     first_byte: Grid<Histogram, { ENDPOINTS * OUTCOMES }>,
     sent: Grid<Counter, OUTCOMES>,
@@ -27,6 +30,8 @@ pub(crate) struct Series {
     fills: OnceLock<Gauge>,
     resumes: OnceLock<Counter>,
     tag_moves: OnceLock<Counter>,
+    /// True while the registry is not configured; fills that began before may still run.
+    retired: AtomicBool,
     pub(crate) counts: Counts,
 }
 
@@ -40,9 +45,10 @@ pub(crate) struct Counts {
 }
 
 impl Series {
-    pub(super) fn new(registry: &str) -> Self {
+    pub(super) fn new(registry: &str, lines: Arc<LineLimit>) -> Self {
         Self {
             registry: registry.to_owned(),
+            lines,
             requests: Grid::default(),
             first_byte: Grid::default(),
             sent: Grid::default(),
@@ -53,6 +59,7 @@ impl Series {
             fills: OnceLock::new(),
             resumes: OnceLock::new(),
             tag_moves: OnceLock::new(),
+            retired: AtomicBool::new(false),
             counts: Counts::default(),
         }
     }
@@ -139,15 +146,17 @@ impl Series {
 
     pub(super) fn fills(&self, running: u64) {
         let gauge = || metrics::gauge!(FILLS, "registry" => self.registry.clone());
-        self.fills.get_or_init(gauge).set(running as f64);
+        let shown = if self.retired.load(Ordering::Relaxed) { f64::NAN } else { running as f64 };
+        self.fills.get_or_init(gauge).set(shown);
+    }
+
+    /// Shows the gauge of a registry that is configured, and removes that of one that is not.
+    pub(super) fn retire(&self, retired: bool) {
+        self.retired.store(retired, Ordering::Relaxed);
+        self.fills(self.counts.fills.load(Ordering::Relaxed));
     }
 }
 
-impl Default for Series {
-    fn default() -> Self {
-        Self::new("other")
-    }
-}
 oci::labels! {
     /// On which side of us bytes moved.
     Side {

@@ -1,4 +1,5 @@
-//! Layers that go wrong on their way from the registry: the client sees a pause, or a visible end, never a lie.
+//! Layers that break or are wrong on their way from the registry. The client sees a pause or a visible end, never wrong
+//! bytes.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use registry::upstream::Limits;
 
 use crate::rig::{Heard, Plan, Rig};
 
-/// Something to do to an answer, under a name for the failing test; what it needs to know beside the rule.
+/// The name of a fault, for the message of a failing test, and a function that adds the fault to a rule.
 type Fault<With> = (&'static str, fn(Rule, With) -> Rule);
 
 const BREAKS: &[Fault<At>] =
@@ -27,7 +28,7 @@ async fn a_layer_that_breaks_anywhere_is_finished_for_its_client() {
         assert!(is_right(&heard, &layer), "{name} {at:?}: {} {}", heard.status, heard.class());
         let log = rig.upstream.log();
         assert_eq!(log.blob_gets(&layer.digest), 2, "{name} {at:?}");
-        // What a reset takes back is fetched again.
+        // The bytes that a reset discards are fetched again.
         let sent = log.bytes_sent(&layer.digest);
         assert!(*name == "is reset" || sent == layer.bytes.len() as u64, "{name} {at:?}: {sent}");
     });
@@ -152,7 +153,7 @@ async fn a_part_where_the_whole_was_asked_for_is_no_layer() {
     }
 }
 
-/// The registry's answers when the rest of a broken layer is asked for.
+/// The answers of the registry to requests for the rest of a broken layer.
 #[tokio::test]
 async fn the_rest_of_a_layer_is_had_whatever_the_registry_thinks_of_ranges() {
     let faults: [Fault<()>; 4] = [
@@ -244,7 +245,7 @@ async fn a_layer_that_is_always_bad_is_refused_so_that_clients_go_elsewhere() {
     join_all(pulls).await;
 }
 
-/// An image's only layer, beyond what is held back until it is verified, and the path to it.
+/// The only layer of an image, and its path. The layer is larger than a blob that is held back until it is verified.
 fn add_layer(rig: &Rig, seed: u64) -> (Blob, String) {
     let image = Image::builder(seed).plain_layer_of(6 << 20).finish();
     let repository = format!("org/app-{seed}");
@@ -258,7 +259,7 @@ fn is_right(heard: &Heard, layer: &Blob) -> bool {
     heard.status == 200 && heard.clean && heard.is_whole() && heard.body == layer.bytes
 }
 
-/// Either right, or visibly not whole.
+/// Asserts that the body is right, or that its failure is visible to the client.
 fn assert_no_lie(heard: &Heard, layer: &Blob, name: &str) {
     let visible = heard.status == 503 || heard.clean && !heard.is_whole();
     assert!(visible || is_right(heard, layer), "{name}: {} {}", heard.status, heard.body.len());

@@ -1,4 +1,5 @@
-//! An outage costs the upstream next to nothing, what is cached costs it nothing, and its end is noticed at once.
+//! An outage costs the upstream hardly any requests, cached content costs none, and the end of an outage is noticed at
+//! once.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ async fn twenty_clients_in_an_outage_cost_five_requests_an_object_and_cached_dig
         let manifest = rig.get(&format!("org/app/manifests/{}", image.digest())).await;
         assert_eq!((manifest.status, manifest.outcome()), (200, "hit"));
     }
-    // A second object that fails shows that the endpoint does: nothing is asked for any more.
+    // The failure of a second object shows that the endpoint fails, so nothing more is asked for.
     let second = rig.get("org/app/manifests/2").await;
     assert_eq!((second.status, second.class()), (503, "registry_5xx"));
     let missing = rig.get("org/app/manifests/3").await;
@@ -66,7 +67,7 @@ async fn the_first_probe_after_an_outage_brings_everybody_back() {
 
 #[tokio::test]
 async fn a_layer_that_breaks_off_waits_for_an_endpoint_that_is_left_alone() {
-    // At least a second, while the fill would ask again after three quarters of one.
+    // The pause is at least a second, and the fill would ask again after at most three quarters of one.
     let pauses = Pauses { failures: 1, first: Duration::from_secs(2), longest: Duration::from_secs(2) };
     let rig = rig(pauses, Limits::default().blob_connections).await;
     let image = Image::with_layers(1, &[6 << 20]);
@@ -114,7 +115,7 @@ async fn rig(pauses: Pauses, blob_connections: usize) -> Rig {
     Rig::with(Plan { limits, ..Plan::default() }).await
 }
 
-/// A proxy with an image that was pulled once, and whose tag is asked about each time.
+/// A proxy with an image that was pulled once. Each request for its tag asks the upstream.
 async fn pulled(pauses: Pauses) -> (Rig, Image) {
     let rig = rig(pauses, Limits::default().blob_connections).await;
     let image = Image::with_layers(1, &[100_000, 5 << 20]);

@@ -1,4 +1,4 @@
-//! Clients that leave, dawdle or say nothing: they cost the others nothing.
+//! Clients that leave, read slowly or send nothing. They cost the other clients nothing.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn a_client_that_leaves_in_the_middle_does_not_end_the_fill() {
 
 #[tokio::test]
 async fn a_client_that_stops_reading_holds_nobody_up_and_gets_it_all_in_the_end() {
-    // Beyond what sockets hold for a client that does not read.
+    // The layer is larger than what sockets hold for a client that does not read.
     let (rig, layer) = rig_with_layer(40 << 20).await;
     let mut slow = begin(&rig, &layer).await;
     for _ in 0..2 {
@@ -57,7 +57,7 @@ async fn a_client_that_stops_reading_leaves_little_in_the_kernel() {
     assert!((1..=512 << 10).contains(&unsent), "{unsent} bytes wait for a client that takes nothing");
 }
 
-/// Its manifest is here, but whether each of its repositories has it takes a HEAD, and then a GET where that says too little.
+/// The manifest is stored. Whether each repository has it takes a HEAD, and also a GET if the HEAD says too little.
 #[tokio::test]
 async fn a_request_that_takes_two_questions_has_one_turn() {
     let plan = Plan { access: Access::Shared, client_rate: NonZeroU32::MIN, ..Plan::default() };
@@ -78,7 +78,7 @@ async fn a_request_that_takes_two_questions_has_one_turn() {
     assert_eq!((log.manifest_heads(), log.manifest_gets()), (BURST - 1, BURST), "two questions each");
 }
 
-/// A pull asks for nothing that the registry lacks; who guesses digests waits for turns, as for manifests.
+/// A pull asks for no blob that the registry lacks. A client that guesses digests waits for turns, as for manifests.
 #[tokio::test]
 async fn guessed_blobs_take_turns_and_the_layers_of_a_pull_do_not() {
     let plan =
@@ -97,7 +97,7 @@ async fn guessed_blobs_take_turns_and_the_layers_of_a_pull_do_not() {
     let others = join_all(paths.iter().map(|path| rig.get(path))).await;
     assert!(others.iter().all(|heard| matches!(heard.status, 404 | 503)));
     let asked = rig.upstream.log().of(Kind::Blob, &Method::GET) - 101;
-    // The burst, and what a second or two add to it.
+    // The burst, and the requests that a second or two add to it.
     assert!((BURST..4 * BURST).contains(&asked), "{asked} of {}", paths.len());
     assert!(rig.get(&path(&image.layers[0])).await.is_whole(), "what is here costs no turn");
 }
@@ -145,7 +145,7 @@ fn path(layer: &Blob) -> String {
     format!("org/app/blobs/{}", layer.digest)
 }
 
-/// Asks for the layer, and waits for the first bytes of the answer without taking them.
+/// Asks for the layer and waits for the first bytes of the answer, but does not take them.
 async fn begin(rig: &Rig, layer: &Blob) -> TcpStream {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     let path = path(layer);
@@ -156,7 +156,7 @@ async fn begin(rig: &Rig, layer: &Blob) -> TcpStream {
     stream
 }
 
-/// Bytes the kernel holds on the other side of this connection: the column `tx_queue` of `proc_net_tcp`.
+/// The bytes that the kernel holds on the server's side of this connection: the column `tx_queue` of `proc_net_tcp`.
 fn unsent(client: &TcpStream) -> u64 {
     let port = |address: &str| u16::from_str_radix(address.rsplit_once(':').unwrap().1, 16).unwrap();
     let (server, client) = (client.peer_addr().unwrap().port(), client.local_addr().unwrap().port());
@@ -168,5 +168,5 @@ fn unsent(client: &TcpStream) -> u64 {
 }
 
 const LONG: Duration = Duration::from_secs(60);
-/// Requests a client may send at once at a rate of one a second.
+/// The number of requests that a client may send at once if its rate is one a second.
 const BURST: usize = 10;

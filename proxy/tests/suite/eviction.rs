@@ -1,5 +1,5 @@
-//! A cache smaller than what is asked of it, before a real upstream: everything is served, what is read stays, and what
-//! does not fit passes through.
+//! A cache that is smaller than the requested content, with a real upstream. All content is served, files under read
+//! stay, and content that does not fit passes through.
 
 use loadtest::image::Image;
 use serde_json::Value;
@@ -56,7 +56,7 @@ async fn what_is_being_served_is_not_evicted() {
     let path = format!("org/app/blobs/{}", layer.digest);
     assert!(rig.get(&path).await.is_whole());
 
-    // A reader that has its head and goes no further: 20 MiB do not fit into socket buffers.
+    // A reader that takes the beginning of its answer and nothing more. Socket buffers do not hold 20 MiB.
     let mut slow = TcpStream::connect(rig.address).await.unwrap();
     let asked = format!("GET /v2/{path}?ns={REGISTRY} HTTP/1.1\r\nHost: mirror\r\nConnection: close\r\n\r\n");
     slow.write_all(asked.as_bytes()).await.unwrap();
@@ -85,7 +85,7 @@ async fn what_is_larger_than_the_cache_passes_through() {
         for blob in image.blobs() {
             let heard = rig.get(&format!("org/app/blobs/{}", blob.digest)).await;
             assert!(heard.status == 200 && heard.body == blob.bytes && heard.is_whole());
-            // A commit that ends later would clear the warning.
+            // A later commit would clear the warning.
             rig.proxy.store().flush().await;
         }
     }

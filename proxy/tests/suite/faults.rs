@@ -1,4 +1,4 @@
-//! Answers to clients when the registry misbehaves: each costs one request and none is wrong.
+//! Answers to clients while the registry misbehaves. Each costs one request, and none is wrong.
 
 use std::time::Duration;
 
@@ -173,7 +173,7 @@ async fn a_manifest_of_schema_1_is_refused_and_never_called_corrupt() {
     let signed = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let document = r#"{"schemaVersion":1,"name":"org/app","tag":"1","fsLayers":[],"signatures":[{}]}"#;
     let mut old = Blob::new(signed, document.as_bytes().to_vec(), Algorithm::Sha256);
-    // As registries do: the digest covers the payload without the signatures.
+    // The digest covers the payload without the signatures, as registries compute it.
     old.digest = format!("sha256:{}", "5".repeat(64));
     rig.upstream.add_manifest("org/app", &old);
     rig.upstream.set_tag("org/app", "1", &old.digest);

@@ -15,7 +15,7 @@ fn image(seed: u64) -> Image {
     Image::with_layers(seed, &[1000])
 }
 
-/// The `Warning` of a mirror above us that could not ask the registry.
+/// Marks an answer as a mirror does that could not ask the registry.
 fn marked_stale(rule: Rule) -> Rule {
     rule.header("X-Pullgate-Outcome", "stale")
 }
@@ -89,7 +89,7 @@ async fn what_the_registry_lacks_is_asked_for_once_and_found_soon_after_it_was_p
             assert_eq!((head.status, get.status), (404, 404));
             assert_eq!(get.oci_error().0, "MANIFEST_UNKNOWN");
         }
-        // One, unless the test was so slow that a second has passed.
+        // There is one request, or a few more if the test takes longer than a second.
         assert!(rig.upstream.log().iter().count() <= 3, "{:?}", rig.upstream.log());
     }
     rig.upstream.add_image("org/app", "1", &pushed);
@@ -136,7 +136,7 @@ async fn an_outage_does_not_bring_back_what_was_removed_before_it() {
     assert_eq!(rig.get(TAG).await.outcome(), "stale");
 }
 
-/// Its replicas disagree: one has the tag's new meaning, the other not yet the manifest.
+/// The replicas of the registry disagree: one has the tag's new digest, and the other does not have the manifest yet.
 #[tokio::test]
 async fn a_tag_whose_new_manifest_is_not_everywhere_yet_keeps_its_old_meaning_as_stale() {
     for (stale_limit, status) in [(Duration::from_secs(3600), 200), (Duration::ZERO, 404)] {

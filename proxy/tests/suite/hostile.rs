@@ -1,4 +1,4 @@
-//! Clients that mean no good, or leave: refused and closed, at no cost to the registry or the disk.
+//! Hostile clients, and clients that leave. They are refused and closed, at no cost to the registry or the disk.
 
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn hostile_requests_are_refused_closed_and_cost_nothing() {
         ("GET /v2/_catalog HTTP/1.1\r\n".to_owned(), 404),
         ("GET / HTTP/1.1\r\n".to_owned(), 404),
     ] {
-        // A second request behind the first must not be answered: the connection is closed.
+        // A second request after the first must not be answered, because the connection is closed.
         let second = "GET /v2/ HTTP/1.1\r\nHost: mirror\r\n\r\n";
         let heard = rig.raw(&format!("{request}Host: mirror\r\n\r\n{second}")).await;
         assert_eq!(heard.status, status, "{request:.100}");
@@ -50,7 +50,7 @@ async fn hostile_requests_are_refused_closed_and_cost_nothing() {
         assert!(!code.is_empty() && message.starts_with("pullgate: "), "{request:.100}");
         assert_eq!(heard.outcome(), "refused", "{request:.100}");
     }
-    // hyper answers too many headers itself, without a body; that the connection closes is what matters.
+    // hyper itself answers a request with too many headers, without a body. The connection must close.
     let many = rig.raw(&format!("GET /v2/ HTTP/1.1\r\nHost: mirror\r\n{headers}\r\n")).await;
     assert_eq!((many.status, many.clean), (431, true));
     let huge = "y".repeat(40_000);
@@ -96,7 +96,7 @@ async fn a_body_beyond_the_grace_time_ends_by_fin() {
     rig.ended().await;
 }
 
-/// A client that got the first half of a layer whose other half waits upstream.
+/// A client that got the first half of a layer, while the other half waits upstream.
 async fn half_sent(drain: Duration) -> (Rig, Gate, Image, TcpStream) {
     let rig = Rig::with(Plan { drain, ..Plan::default() }).await;
     let image = Image::with_layers(1, &[12 << 20]);

@@ -1,4 +1,4 @@
-//! The way to the registry is gone: what is cached is served all the same, the rest is 503 with the cause, in time.
+//! The registry cannot be reached. Cached content is still served, and other requests get 503 with the cause, in time.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn a_token_server_that_is_down() {
     cached.serves_on_and_names("registry_5xx").await;
 }
 
-/// A proxy with an image that was pulled once, layers and all, from an upstream that is about to fail.
+/// A proxy with an image whose blobs were all pulled once, from an upstream that is about to fail.
 struct Cached {
     rig: Rig,
     image: Image,
@@ -91,7 +91,7 @@ impl Cached {
     async fn serves_on_and_names(&self, class: &str) {
         for blob in self.image.blobs() {
             let heard = self.rig.get(&format!("org/app/blobs/{}", blob.digest)).await;
-            // Its last byte is out before its file has its name: it may be joined still.
+            // The last byte of a blob leaves before its file has its name, so a request may still join the fill.
             assert!(matches!(heard.outcome(), "hit" | "joined"), "{} {}", heard.status, heard.class());
             assert!(heard.is_whole() && heard.body == blob.bytes);
         }
@@ -109,5 +109,5 @@ impl Cached {
     }
 }
 
-/// Time enough for a deadline of 2 s on a busy machine.
+/// Enough time for a deadline of 2 s on a busy machine.
 const IN_TIME: Duration = Duration::from_secs(8);

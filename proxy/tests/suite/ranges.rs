@@ -1,4 +1,5 @@
-//! Parts of layers that nobody has fetched, that somebody is fetching, and layers fetched in parts.
+//! Ranges of layers that are not fetched yet, ranges of layers that are being fetched, and layers that are fetched in
+//! ranges.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::rig::{Heard, Plan, REGISTRY, Rig};
 
 const MIB: usize = 1 << 20;
 
-/// A proxy and an image whose one layer has `size` bytes, at this path.
+/// A proxy, an image whose one layer has `size` bytes, and the path of the layer.
 async fn rig_with(plan: Plan, size: usize) -> (Rig, Image, String) {
     let rig = Rig::with(plan).await;
     let image = Image::with_layers(1, &[size]);
@@ -25,7 +26,7 @@ async fn part(rig: &Rig, path: &str, range: &str) -> Heard {
     rig.ask("GET", path, &format!("Range: bytes={range}\r\n")).await
 }
 
-/// A client that may pause for long before it is cut off.
+/// A setup in which an upstream transfer may pause for long before it is cut off.
 fn patient() -> Plan {
     Plan { limits: Limits { progress: Duration::from_secs(60), ..Limits::default() }, ..Plan::default() }
 }
@@ -37,7 +38,7 @@ fn assert_part(heard: &Heard, image: &Image, start: usize, end: usize) {
     assert!(heard.is_whole() && heard.body == bytes[start..end], "{span}");
 }
 
-/// Body bytes the upstream sent for the layer, over those it has.
+/// Asserts that the upstream sent each byte of the layer once.
 fn assert_sent_once(rig: &Rig, image: &Image) {
     let layer = &image.layers[0];
     assert_eq!(rig.upstream.log().bytes_sent(&layer.digest), layer.bytes.len() as u64);
@@ -60,7 +61,7 @@ async fn a_range_far_ahead_is_served_while_the_fill_is_held() {
     assert_part(&middle, &image, 20_000_000, 20_000_100);
     let total = image.layers[0].bytes.len();
     assert_part(&last, &image, total - 51, total);
-    // The gate never opened: the fill gave up the request that stood still.
+    // The gate never opened, so the fill gave up the request that brought no bytes.
     assert!(whole.status == 200 && whole.body == image.layers[0].bytes);
     assert_sent_once(&rig, &image);
 }
@@ -93,7 +94,7 @@ async fn containerds_parallel_chunks_of_an_absent_layer_cost_one_transfer() {
     assert_sent_once(&rig, &image);
 }
 
-/// The first buffer of 1 MiB of an open-ended range; then the client leaves.
+/// Reads the first 1 MiB of an open-ended range. Then the client leaves.
 async fn first_buffer(rig: &Rig, path: &str, start: usize) -> Vec<u8> {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     let request =

@@ -1,4 +1,4 @@
-//! A proxy on its own folder, the registry behind it, and a client that shows every byte.
+//! A proxy with its own folder, the registry behind it, and a client that shows every byte.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use oci::zone::{Addresses, Zone};
 use oci::{OnExhausted, Reserve};
 use proxy::{Proxy, Served, ServerTls, Settings, Telemetry};
 use registry::client::Connections;
-use registry::observe::Deaf;
+use registry::observe::NoObserver;
 use registry::upstream::Limits;
 use registry::{Client, Endpoint, Outbound, Upstream};
 use store::{Store, StoreConfig};
@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) tag_max_age: Duration,
     pub(crate) stale_limit: Duration,
     pub(crate) keep_removed: bool,
+    pub(crate) complete: bool,
     pub(crate) absent_max_age: Duration,
     pub(crate) drain: Duration,
     pub(crate) header_deadline: Duration,
@@ -53,6 +54,7 @@ impl Default for Plan {
             tag_max_age: Duration::ZERO,
             stale_limit: Duration::from_secs(3600),
             keep_removed: false,
+            complete: false,
             absent_max_age: Duration::ZERO,
             drain: Duration::from_secs(10),
             header_deadline: Duration::from_secs(5),
@@ -102,6 +104,7 @@ impl Rig {
             max_connections: plan.max_connections,
             tls: plan.tls.clone(),
             instance: INSTANCE.into(),
+            complete_after: Duration::ZERO,
         };
         let served = served(&plan, &upstream.url(), None);
         let proxy = Proxy::new(settings, vec![served], store, telemetry.clone(), telemetry);
@@ -114,12 +117,12 @@ impl Rig {
         Self { upstream, proxy, address, cache, plan, stop: Some(stop), serving }
     }
 
-    /// From now on the upstream is to be found here, over connections of its own.
+    /// Changes the address of the upstream. The proxy makes new connections to it.
     pub(crate) fn move_upstream(&self, url: &str, ca_file: Option<&Path>) {
         self.proxy.replace_upstreams(vec![served(&self.plan, url, ca_file)]);
     }
 
-    /// GET as containerd asks: `ns` in the query.
+    /// Sends a GET as containerd does, with `ns` in the query.
     pub(crate) async fn get(&self, path: &str) -> Heard {
         self.ask("GET", path, "User-Agent: containerd/v2.1.9\r\n").await
     }
@@ -128,7 +131,7 @@ impl Rig {
         self.ask("HEAD", path, "User-Agent: containerd/v2.1.9\r\n").await
     }
 
-    /// `path` is what follows `/v2/`; `headers` are whole lines.
+    /// Sends a request. `path` follows `/v2/`, and `headers` are whole lines.
     pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str) -> Heard {
         let joint = if path.contains('?') { '&' } else { '?' };
         let request = format!(
@@ -137,7 +140,7 @@ impl Rig {
         self.raw(&request).await
     }
 
-    /// Sends bytes as they are, and hears until the connection ends.
+    /// Sends `request` unchanged, and reads until the connection ends.
     pub(crate) async fn raw(&self, request: &str) -> Heard {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -149,20 +152,20 @@ impl Rig {
         let _ = self.stop.take().expect("stopped once").send(());
     }
 
-    /// Waits for the server's end.
+    /// Waits until the server has ended.
     pub(crate) async fn ended(&mut self) {
         let ended = tokio::time::timeout(Duration::from_secs(30), &mut self.serving).await;
         ended.expect("the server never ended").unwrap();
     }
 }
 
-/// The response a client read from a connection.
+/// The response that a client read from a connection.
 #[derive(Debug)]
 pub(crate) struct Heard {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// True if the connection ended by FIN.
+    /// True if the connection ended with FIN.
     pub(crate) clean: bool,
 }
 
@@ -195,14 +198,14 @@ impl Heard {
         self.header("x-pullgate-class").unwrap_or("none")
     }
 
-    /// Code and message of an OCI error.
+    /// The code and message of an OCI error.
     pub(crate) fn oci_error(&self) -> (String, String) {
         let document: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
         let error = &document["errors"][0];
         (error["code"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned())
     }
 
-    /// True if it has as many bytes as it announced.
+    /// True if the body has as many bytes as the headers announced.
     pub(crate) fn is_whole(&self) -> bool {
         self.header("content-length").is_some_and(|length| length.parse() == Ok(self.body.len()))
     }
@@ -216,6 +219,7 @@ fn served(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Served {
         tag_max_age: plan.tag_max_age,
         stale_limit: plan.stale_limit,
         keep_removed: plan.keep_removed,
+        complete: plan.complete,
         absent_max_age: plan.absent_max_age,
         parallel: plan.parallel,
         client: client(plan, url, ca_file),
@@ -243,5 +247,5 @@ fn client(plan: &Plan, url: &str, ca_file: Option<&Path>) -> Client {
         quota_reserve: plan.quota_reserve,
         on_exhausted: plan.on_exhausted,
     };
-    Client::new(upstream, Outbound::from_env(Arc::new(Deaf), INSTANCE), Connections::Pooled).unwrap()
+    Client::new(upstream, Outbound::from_env(Arc::new(NoObserver), INSTANCE), Connections::Pooled).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Callers of a per-client upstream, each with a token of their own: what one meets is not the other's.
+//! Callers of a per-client upstream, each with its own token. The answers to one caller must not affect another.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn a_tenant_whose_quota_is_spent_spends_nobody_elses() {
     let others: Vec<_> = (0..OTHERS).map(|n| format!("bob{n}")).collect();
     let others = async {
         wait(&rig, |log| log.manifest_gets() == 1).await;
-        // They join the request that ann began, once they were let in.
+        // The others join ann's request after the upstream has admitted them.
         let opened = async {
             wait(&rig, |log| log.iter().filter(|asked| asked.status == Some(200)).count() == 1 + OTHERS)
                 .await;
@@ -44,7 +44,7 @@ async fn a_tenant_whose_quota_is_spent_spends_nobody_elses() {
     }
 }
 
-/// Not all registries have the referrers API, and anybody may ask for it.
+/// Not all registries have the referrers API, and any client may ask for it.
 #[tokio::test]
 async fn a_list_that_is_not_there_closes_no_public_repository() {
     for door in [Door::Open, Door::Tokens(Tokens::new())] {
@@ -170,7 +170,7 @@ async fn who_had_a_turn_to_be_let_in_needs_none_to_be_answered() {
     assert_eq!((log.manifest_heads(), log.manifest_gets()), (images.len(), images.len()));
 }
 
-/// The image's manifest, by tag and digest, its config and layers.
+/// The paths of the image's parts: its manifest by tag and by digest, its config and its layers.
 fn parts(image: &Image) -> Vec<String> {
     let manifests = ["1", image.digest()].map(|reference| format!("org/app/manifests/{reference}"));
     let blobs = image.blobs().map(|blob| format!("org/app/blobs/{}", blob.digest));
@@ -190,9 +190,9 @@ async fn wait(rig: &Rig, is_so: impl Fn(&loadtest::registry::Log) -> bool) {
     timeout(Duration::from_secs(60), rig.upstream.wait_for(is_so)).await.expect("the registry to be asked");
 }
 
-/// So many that some have joined by the time the last was let in.
+/// With this many callers, some have joined by the time the last is admitted.
 const OTHERS: usize = 20;
-/// Far more than a client has in a minute.
+/// Far more requests than a client may send in a minute.
 const MADE_UP: usize = 100;
-/// Requests a client may send at once at a rate of one a second.
+/// The number of requests that a client may send at once if its rate is one a second.
 const BURST: u64 = 10;

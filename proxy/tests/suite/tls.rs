@@ -1,4 +1,4 @@
-//! TLS towards clients: the same answers over it, one protocol, and a renewed certificate without a restart.
+//! TLS towards clients: the same answers as without TLS, one protocol, and a renewed certificate without a restart.
 
 use std::io;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Secured {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    /// The certificate a new connection is shown.
+    /// The certificate that a new connection gets.
     async fn shown(&self) -> CertificateDer<'static> {
         let stream = self.connect("http/1.1").await.unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()

@@ -1,5 +1,5 @@
-//! Upstreams and clients that deviate from the specification in ways that other clients put up with: a pull that works
-//! without the mirror works with it.
+//! Upstreams and clients that deviate from the specification in ways that other programs tolerate. A pull that works
+//! without the mirror must work with it.
 
 use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image};
@@ -83,7 +83,8 @@ async fn a_registry_without_referrers_fails_nobody() {
     assert_eq!(rig.get(&path).await.oci_error().0, "NAME_UNKNOWN", "the upstream's own code");
 }
 
-/// A build cache is an index whose children are blobs. It is complete when they are here, for clients of every kind.
+/// A build cache is an index whose children are blobs. It is complete if all these blobs are stored, whichever client
+/// asks.
 #[tokio::test]
 async fn a_build_cache_whose_blobs_are_here_survives_the_registry() {
     let rig = Rig::start().await;

@@ -1,5 +1,5 @@
-//! One login at a registry that has credentials and no target: a repository that need not exist is asked for, so that
-//! the registry must judge the credential before it can say that there is no such repository.
+//! One login at a registry that has credentials and no target. The login requests a repository that probably does not
+//! exist: the registry must verify the credential before it can answer that there is no such repository.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use crate::run::upstream::Origins;
 /// The result of a login.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Login {
-    /// The registry as in image names.
+    /// The registry's host as in image names.
     pub(super) registry: String,
     /// True if the registry accepted the credential.
     pub(super) accepted: bool,
     /// The failure class; absent if the credential was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) class: Option<&'static str>,
-    /// The repository that was asked for, with the answer.
+    /// The requested repository, with the registry's answer.
     pub(super) evidence: String,
     /// The next step for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fix: Option<&'static str>,
 }
 
-/// Logs in at `upstream`, if it has credentials; one connection of its own.
+/// Logs in at `upstream` on a new connection, if it has credentials.
 pub(super) async fn login(upstream: &Upstream, origins: &Origins, outbound: &Outbound) -> Option<Login> {
     let credentials = upstream.credentials.is_some()
         || upstream.endpoints.first().is_some_and(|endpoint| endpoint.credentials.is_some());
@@ -63,7 +63,8 @@ fn follows_login(class: Class) -> bool {
     matches!(class, Class::ManifestUnknown | Class::RepoUnknownOrPrivate | Class::ForbiddenPolicy)
 }
 
-/// A repository for which the credentials are used: the first that is named, or one below the first pattern.
+/// A repository for which the credentials are used: the first configured name, or a name that matches the first
+/// pattern.
 fn asked_for(upstream: &Upstream) -> Option<Repository> {
     let pattern = upstream.repositories.first()?.0.as_str();
     match pattern.strip_suffix('*') {
@@ -73,16 +74,16 @@ fn asked_for(upstream: &Upstream) -> Option<Repository> {
     }
 }
 
-/// The login's deadline, connection included.
+/// The time limit for the login, with the connection.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// A repository that hardly exists anywhere.
+/// A repository that probably exists nowhere.
 const UNLIKELY: &str = "pullgate/login-check";
-/// The same, below a folder.
+/// The last part of such a repository's name, below the prefix of a pattern.
 const UNLIKELY_BELOW: &str = "pullgate-login-check";
 
-/// The observer of a check: it counts nothing.
+/// The client settings of a check, with an observer that counts nothing.
 pub(super) fn outbound() -> Outbound {
-    Outbound::from_env(Arc::new(registry::observe::Deaf), crate::run::instance::instance())
+    Outbound::from_env(Arc::new(registry::observe::NoObserver), crate::run::instance::instance())
 }
 
 #[cfg(test)]
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_good_password_is_accepted_and_a_bad_one_is_named() {
+    async fn a_good_password_is_accepted_and_a_bad_password_gives_its_class() {
         let registry = Registry::start().await.unwrap();
         for access in [
             Access::Tokens(Tokens::new().user("me", "right")),

@@ -1,4 +1,4 @@
-//! `pullgate check`: one look, a verdict, and what to do next.
+//! `pullgate check`: checks the configuration or the upstreams once, and prints the result and the next step.
 
 mod config;
 mod login;

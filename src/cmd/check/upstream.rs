@@ -1,4 +1,4 @@
-//! `pullgate check upstream`: walks to each registry once and prints the time of each stage, or the cause of failure.
+//! `pullgate check upstream`: probes each registry once and prints the time of each stage, or the cause of failure.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
     prober.round().await;
     let mut logins = Vec::new();
     for upstream in config.upstreams.iter().filter(|upstream| chosen.contains(&upstream.registry)) {
-        // A target is pulled with the same credentials: it has tried the login. A registry that is not reached is not
-        // asked.
+        // The probe of a target uses the same credentials, so it has tested the login already. No login is tried at an
+        // unreachable registry.
         let reached = board.verdicts(&upstream.registry).contains(&prober::verdict::OK);
         if reached && !has_target(config, upstream) {
             logins.extend(login::login(upstream, &origins, &outbound).await);
@@ -69,7 +69,7 @@ fn configured(config: &config::Config, name: &str) -> Result<RegistryHost, Strin
     }
 }
 
-/// The document for programs: a verdict of the prober with the steps that it did not try, or a login.
+/// The JSON document: a verdict of the prober with the steps that it did not try, or the result of a login.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Line<'a> {
@@ -148,8 +148,8 @@ fn probed(entry: &Entry, not_tried: Option<&str>) -> String {
     }
 }
 
-/// The TLS library's words for an answer that does not begin as TLS does.
+/// The TLS library's error for an answer that is not TLS.
 const NOT_TLS: &str = "InvalidContentType";
-/// The next step where plain HTTP answers at an `https://` address.
+/// The next step if plain HTTP answers at an `https://` address.
 const WRITE_HTTP: &str =
     "the port does not speak TLS: if it speaks plain HTTP, write `http://` in `endpoints`";

@@ -1,4 +1,4 @@
-//! Plays the scenes of the demo, once or again and again.
+//! Plays the scenes of the demo, once or repeatedly.
 
 use super::report::{Event, Reporter, Totals};
 use super::scene;
@@ -7,7 +7,7 @@ use crate::cli::Output;
 use crate::process::exit::Exit;
 use crate::process::{log, signal};
 
-/// Plays the scenes: once, or again and again until stopped.
+/// Plays the scenes once, or repeatedly until stopped.
 pub(crate) async fn run(once: bool, output: Output) -> Exit {
     let (reporter, mut totals) = (Reporter::new(output), Totals::default());
     let played = tokio::select! {

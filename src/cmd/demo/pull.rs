@@ -1,4 +1,4 @@
-//! One pull as containerd makes it: HEAD by tag, manifest by digest, config and layers, every byte checked.
+//! One pull with containerd's steps: HEAD by tag, manifest by digest, config and layers. Every digest is verified.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 /// The result of a pull.
 #[derive(Serialize)]
 pub(crate) struct Pulled {
-    /// Successful responses by the mirror's outcome (`hit`, `miss`, `stale`); `none` for a registry's own.
+    /// Successful responses by the mirror's outcome (`hit`, `miss`, `stale`); `none` if the registry answered directly.
     outcomes: BTreeMap<String, u64>,
     /// Body bytes received.
     pub(crate) bytes: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Pulled {
     pub(crate) saved_bytes: u64,
     #[serde(rename = "seconds", serialize_with = "seconds")]
     time: Duration,
-    /// The first step that failed, with its answer.
+    /// The first failed step, with its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
     /// The failure class that the mirror named.
@@ -38,17 +38,17 @@ pub(crate) struct Pulled {
 }
 
 impl Pulled {
-    /// Every object arrived and hashed to its digest.
+    /// True if every object arrived with the right digest.
     pub(crate) fn is_complete(&self) -> bool {
         self.failure.is_none()
     }
 
-    /// It is complete, and its tag was answered as stale.
+    /// True if the pull is complete and its tag was answered as stale.
     pub(crate) fn is_stale(&self) -> bool {
         self.is_complete() && self.outcomes.contains_key("stale")
     }
 
-    /// True if it failed for `class`; or if the mirror leaves the registry alone after repeated failures.
+    /// True if the pull failed with `class`, or because the mirror's breaker is open after repeated failures.
     pub(crate) fn failed_with(&self, class: &str) -> bool {
         self.failure.is_some() && (self.class == class || self.class == PAUSED)
     }
@@ -172,5 +172,5 @@ fn header<'a>(answer: &'a Response<Incoming>, name: &str) -> Option<&'a str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
-/// The class of a request that the breaker kept from going out.
+/// The class of a request that the breaker did not let out.
 const PAUSED: &str = "upstream_paused";

@@ -1,4 +1,4 @@
-//! The demo's account of itself: lines for people, in colour on a terminal, or one JSON object an event.
+//! The output of the demo: lines for people, coloured on a terminal, or one JSON object per event.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
@@ -9,15 +9,15 @@ use serde::Serialize;
 use super::pull::Pulled;
 use crate::cli::Output;
 
-/// Something that happened.
+/// An event of the demo.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Event<'a> {
-    /// Everything runs.
+    /// The mirror, the prober and the registries run.
     Start { mirror: SocketAddr, admin: SocketAddr },
     /// A scene begins.
     Scene { title: &'a str },
-    /// The prober came to a verdict, or did not come to the expected one.
+    /// The prober reached a verdict, or did not reach the expected one.
     Verdict {
         good: bool,
         registry: &'a str,
@@ -25,7 +25,7 @@ pub(super) enum Event<'a> {
         evidence: Option<&'a str>,
         fix: Option<&'a str>,
     },
-    /// A pull through the mirror, beside the pull of a node without the mirror.
+    /// A pull through the mirror, compared with that of a node without the mirror.
     Pull { good: bool, image: &'a str, mirror: &'a Pulled, without_mirror: &'a Alone },
     /// All scenes were played.
     End { once: bool, as_expected: bool },
@@ -37,9 +37,9 @@ pub(super) enum Event<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Alone {
-    /// It was tried at the registry itself.
+    /// The pull was tried at the registry itself.
     Tried(Pulled),
-    /// It is known without a try.
+    /// The result is known without a try.
     Known {
         /// The error that containerd reports.
         failure: &'static str,
@@ -154,7 +154,7 @@ impl Reporter {
         if !good {
             return format!("  {mark} prober {registry}  did not conclude {verdict}\n");
         }
-        // Evidence begins with the class.
+        // The evidence of a failure begins with its class, so that the class need not be printed too.
         let told = evidence.filter(|evidence| evidence.starts_with(verdict)).unwrap_or(verdict);
         let mut text = format!("  {mark} prober {registry}  {told}\n");
         if let Some(fix) = fix {
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_class_is_told_once_and_colour_only_where_it_is_wanted() {
+    fn a_class_is_printed_once_and_colour_only_on_request() {
         let event = Event::Verdict {
             good: true,
             registry: "r",

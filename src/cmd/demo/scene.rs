@@ -1,4 +1,4 @@
-//! The schedule of the demo: health, a 429 spell, an outage, an expired certificate, health again.
+//! The schedule of the demo: normal pulls, a spent quota (429), an outage, an expired certificate, normal pulls again.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::pull::{Pulled, pull};
 use super::report::{Alone, Event, Reporter, Totals};
 use super::stage::{DEMO, DemoError, EXPIRED, Stage};
 
-/// Plays all scenes; false if a pull or a verdict was not as it should be.
+/// Plays all scenes; returns false if a pull or a verdict was not as expected.
 pub(crate) async fn cycle(
     stage: &mut Stage,
     reporter: &Reporter,
@@ -70,7 +70,7 @@ impl Scenes<'_> {
         self.pull_beside(&name, alone, |pulled| pulled.failed_with("tls_expired")).await
     }
 
-    /// Lets the tag's record grow older than `tag_max_age`, so that the mirror must ask again.
+    /// Waits until the tag's record is older than `tag_max_age`, so that the mirror must ask the registry again.
     async fn tags_grow_old(&self) {
         tokio::time::sleep(TAG_MAX_AGE).await;
     }

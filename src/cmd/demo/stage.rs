@@ -1,4 +1,4 @@
-//! The setting of the demo: two misbehaving registries, and a whole pullgate in front of them.
+//! The setup of the demo: two misbehaving registries, and a complete pullgate in front of them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use crate::run::error::StartError;
 use crate::run::{Process, Roles, telemetry};
 
-/// Everything the scenes use.
+/// The parts that the scenes use.
 pub(crate) struct Stage {
-    /// Plain, limited, and gone at times.
+    /// The registry on plain HTTP whose quota is spent and whose outage is played.
     pub(crate) registry: Registry,
-    /// Its certificate expired in 2001.
+    /// The registry whose certificate expired in 2001.
     _expired: Registry,
     /// The prober's latest verdicts.
     pub(crate) board: Arc<Board>,
@@ -32,16 +32,16 @@ pub(crate) struct Stage {
 /// The demo could not be set up or played.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
-    /// A listener or the scratch folder.
+    /// A listener or the scratch folder could not be made.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// The process under demonstration.
+    /// pullgate could not start.
     #[error("{0}")]
     Start(#[from] StartError),
-    /// The demo's own configuration.
+    /// The demo's own configuration has an error.
     #[error("{0}")]
     Config(String),
-    /// The recorder.
+    /// The metrics recorder could not be built.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
@@ -112,21 +112,22 @@ image = "{DEMO}/library/app:1"
     );
     let mut loaded = config::parse(&text, std::path::Path::new("the demo's configuration"))
         .map_err(|report| DemoError::Config(report.to_string()))?;
-    // Faster than a file may ask for: these registries are our own.
+    // This is shorter than a configuration file may set, which is harmless for the demo's own registries.
     loaded.config.prober.interval = PROBE_INTERVAL;
     loaded.path = None;
     Ok(loaded)
 }
 
-/// The registry that limits and disappears.
+/// The registry whose quota is spent and whose outage is played.
 pub(crate) const DEMO: &str = "registry.demo";
-/// The registry with the old certificate.
+/// The registry with the expired certificate.
 pub(crate) const EXPIRED: &str = "expired.demo";
-/// The authority of the second registry: known, so that its certificate's only fault is its age.
+/// The file with the CA of the second registry. The CA is trusted, so the only fault of the certificate is that it has
+/// expired.
 const CA_FILE: &str = "ca.pem";
-/// Between two probes.
+/// The time between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest wait of a scene for the prober's verdict.
 const VERDICT_WAIT: Duration = Duration::from_secs(10);
-/// The time between two looks at the board meanwhile.
+/// The time between two looks at the board during that wait.
 const GLANCE: Duration = Duration::from_millis(50);

@@ -8,9 +8,10 @@ use std::time::Duration;
 use records::query::QueryError;
 use records::{Cursor, Filter, Order, PullSummary, Reader};
 
+use super::list;
 use super::output::{Failure, print};
-use super::{json, list};
 use crate::cli::Output;
+use crate::pulls::document::{Pull, line};
 
 /// Prints until the process is ended, or its output is closed.
 pub(super) async fn run(file: &Path, filter: Filter, output: Output) -> Result<(), Failure> {
@@ -60,7 +61,7 @@ fn look(
 
 fn say(pulls: &[PullSummary], output: Output) -> Result<(), Failure> {
     pulls.iter().try_for_each(|pull| match output {
-        Output::Json => print(&json::line(pull)),
+        Output::Json => print(&line(&Pull::of(pull, true))),
         Output::Text => print(&list::line(&list::row(pull), &WIDTHS)),
     })
 }

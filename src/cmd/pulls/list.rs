@@ -5,15 +5,16 @@ use std::path::Path;
 use records::{Filter, PullSummary, Reader};
 
 use super::output::{Failure, print};
-use super::{json, words};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
+use crate::pulls::document::{self, Pull};
+use crate::pulls::words;
 
 /// Prints the page.
 pub(super) fn run(file: &Path, filter: &Filter, output: Output) -> Result<(), Failure> {
     let page = Reader::open(file)?.pulls(filter)?;
     match output {
-        Output::Json => page.pulls.iter().try_for_each(|pull| print(&json::line(pull))),
+        Output::Json => page.pulls.iter().try_for_each(|pull| print(&document::line(&Pull::of(pull, true)))),
         Output::Text if page.pulls.is_empty() => print("no pulls\n"),
         Output::Text => {
             let more = if page.next.is_some() { ", and more: --limit lists up to 1000" } else { "" };

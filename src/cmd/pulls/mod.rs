@@ -1,14 +1,11 @@
 //! `pullgate pulls`: reads the record file itself, while an instance writes it and when none does.
 //!
-//! [`list`] prints a page of pulls, [`follow`] each further pull, [`show`] one pull. [`json`] is their form for programs,
-//! [`words`] and `output` are what they share.
+//! [`list`] prints a page of pulls, [`follow`] each further pull, [`show`] one pull. `output` is what they share.
 
 mod follow;
-mod json;
 mod list;
 mod output;
 mod show;
-mod words;
 
 use config::Loaded;
 use records::query::QueryError;

@@ -7,9 +7,10 @@ use records::record::ObjectOutcome;
 use records::{ObjectRecord, PullRecord, Reader, Timestamp, bottleneck};
 
 use super::output::{Failure, print};
-use super::{json, words};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
+use crate::pulls::document::{self, WholePull};
+use crate::pulls::words;
 
 /// Prints the pull whose id begins with `id`.
 pub(super) fn run(file: &Path, id: &str, output: Output) -> Result<(), Failure> {
@@ -17,11 +18,12 @@ pub(super) fn run(file: &Path, id: &str, output: Output) -> Result<(), Failure> 
     let pull = reader.pull(id)?;
     let since = Timestamp::from(SystemTime::now()).earlier(MEDIAN_OF);
     let median = reader.median_throughput(pull.image.registry.as_str(), since)?;
-    let finding = bottleneck::rule::find(&pull);
-    let sentence = finding.sentence(&pull, median);
     match output {
-        Output::Json => print(&json::whole(&pull, finding.bottleneck, finding.held.as_secs_f64(), sentence)),
-        Output::Text => print(&format!("{}\n{}\n{sentence}\n", facts(&pull), waterfall(&pull))),
+        Output::Json => print(&document::line(&WholePull::of(&pull, median, true))),
+        Output::Text => {
+            let sentence = bottleneck::rule::find(&pull).sentence(&pull, median);
+            print(&format!("{}\n{}\n{sentence}\n", facts(&pull), waterfall(&pull)))
+        }
     }
 }
 

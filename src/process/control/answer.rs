@@ -1,4 +1,4 @@
-//! Answers to requests of commands, from the store and the proxy.
+//! Answers the requests of commands from the store and the proxy.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use store::inventory::Purge;
 
 use super::protocol::{Reply, Request};
 
-/// Answers what needs no upstream, from the store alone.
+/// Answers the requests that need only the store, and no upstream.
 pub(crate) async fn look(store: &Store, request: &Request) -> Reply {
     let reply: io::Result<Reply> = match request {
         Request::Ls => store.images().await.map(document),
@@ -38,7 +38,7 @@ pub(crate) async fn look(store: &Store, request: &Request) -> Reply {
 
 pub(super) async fn answer(proxy: &Proxy, text: &str) -> Reply {
     match serde_json::from_str::<Request>(text) {
-        Err(error) => Reply::Usage(format!("not a question this version knows: {error}")),
+        Err(error) => Reply::Usage(format!("this version does not know the request: {error}")),
         Ok(Request::Warm { image, platforms }) => match image.parse::<ImageName>() {
             Err(error) => Reply::Usage(format!("{image}: {error}")),
             Ok(name) => match proxy.warm(&name, &platforms).await {

@@ -1,4 +1,4 @@
-//! Asks a running instance.
+//! The client of the control socket.
 
 use std::io;
 use std::path::Path;
@@ -8,10 +8,10 @@ use tokio::net::UnixStream;
 
 use super::protocol::{Reply, Request, line, socket};
 
-/// Asks the instance that holds `dir`; `None` when there is none to ask.
+/// Sends a request to the instance that uses the cache folder `dir`; `None` if no instance runs there.
 ///
 /// # Errors
-/// The socket's.
+/// If the socket cannot be read or written.
 pub(crate) async fn ask(dir: &Path, request: &Request) -> io::Result<Option<Reply>> {
     let stream = match UnixStream::connect(socket(dir)).await {
         Ok(stream) => stream,

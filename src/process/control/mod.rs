@@ -1,5 +1,5 @@
-//! The way commands reach a running instance: a unix socket in the cache folder, for this user alone. Nothing of this
-//! is reachable over TCP.
+//! The control socket, by which commands reach a running instance: a unix socket in the cache folder that only this user
+//! can open. It is not reachable over TCP.
 
 mod answer;
 mod client;

@@ -1,4 +1,4 @@
-//! The protocol of the control socket: one line of JSON asks, one line answers, and the connection ends.
+//! The protocol of the control socket: one line of JSON is the request, one line the reply; then the connection ends.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// Every image.
+    /// List every image.
     Ls,
-    /// Everything known of an image or a digest.
+    /// Explain an image or a digest.
     Explain(String),
     /// Pull an image.
     Warm { image: String, platforms: Vec<String> },
-    /// Take out an image or a digest.
+    /// Remove an image or a digest.
     Purge { subject: String, dry_run: bool },
-    /// Take out a registry.
+    /// Remove all content of a registry.
     PurgeRegistry { registry: String, dry_run: bool },
-    /// Take out everything.
+    /// Remove all content.
     PurgeAll { dry_run: bool },
 }
 
@@ -28,17 +28,17 @@ pub(crate) enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
-    /// The document asked for.
+    /// The requested document.
     Fine(Value),
-    /// The question is wrong.
+    /// The request is wrong.
     Usage(String),
-    /// A failure of the registry, or of the way to it.
+    /// A failure of the registry, or of the network to it.
     Upstream(String),
     /// A failure of the instance itself.
     Failed(String),
 }
 
-/// The path of the socket of the instance that holds `dir`.
+/// The path of the control socket in the cache folder `dir`.
 pub(crate) fn socket(dir: &Path) -> PathBuf {
     dir.join("control.sock")
 }

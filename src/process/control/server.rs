@@ -1,6 +1,6 @@
 //! The server of the control socket, in the cache folder.
 //!
-//! One line of JSON asks, one line answers, and the connection ends. Nothing of this is reachable over TCP.
+//! The protocol is in [`super::protocol`]. The socket is not reachable over TCP.
 
 use std::fs::Permissions;
 use std::io;
@@ -19,23 +19,23 @@ use super::answer::answer;
 use super::protocol::{Reply, line, socket};
 use crate::process::accept::accept;
 
-/// The socket, bound and not yet answering.
+/// The control socket: bound, but not answering yet.
 pub(crate) struct Control {
     path: PathBuf,
     named: Named,
 }
 
-/// A listener with a name in a folder, which goes with it if it still is its own.
+/// A listener with the path of its socket file. Dropping it removes the file, if the file at the path is still its own.
 struct Named {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and number of the name's file.
+    /// Device and inode number of the socket file.
     file: Option<(u64, u64)>,
 }
 
 impl Control {
-    /// Binds in `dir`, whose lock this process holds: a socket there belongs to a process that has ended. Without the
-    /// socket everything but the commands works, so a failure is only logged.
+    /// Binds the socket in `dir`. This process holds the lock of `dir`, so an existing socket belongs to a process that
+    /// has ended. A failure is only logged, because everything except the commands works without the socket.
     pub(crate) fn bind(dir: &Path) -> Option<Self> {
         let path = socket(dir);
         let named = Named::bind(&path).inspect_err(|error| {
@@ -44,8 +44,8 @@ impl Control {
         Some(Self { named: named.ok()?, path })
     }
 
-    /// Answers until dropped. A name that is gone, with a folder that was wiped, is made anew as soon as the
-    /// folder's lock is.
+    /// Answers until the future is dropped. If the folder is wiped, the socket file is made again as soon as this instance
+    /// has the folder's new lock.
     pub(crate) async fn serve(mut self, proxy: Proxy) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
@@ -59,15 +59,15 @@ impl Control {
                     async move { converse(stream, &proxy).await }
                 },
             );
-            // Unlike the admin endpoint's, this listener has a name in a folder, which may vanish.
+            // The time limit interrupts the loop, because the socket file may have been removed.
             let _looking = timeout(LOOK, accepting).await;
             self.look_after_name(&proxy).await;
         }
     }
 
-    /// A name that cannot be bound is tried again at the next look.
+    /// Binds the socket again if its file was removed. A failed bind is tried again after [`LOOK`].
     async fn look_after_name(&mut self, proxy: &Proxy) {
-        // Asked in this order: in a folder that another instance holds, the name is another's.
+        // In a folder that another instance holds, the socket file belongs to that instance.
         if self.named.is_there() || !proxy.store().holds_folder().await {
             return;
         }
@@ -119,9 +119,9 @@ async fn converse(stream: UnixStream, proxy: &Proxy) -> io::Result<()> {
 
 /// Commands served at once.
 const CONNECTIONS_MAX: usize = 8;
-/// Longest question, bytes.
+/// Longest request, bytes.
 const ASK_MAX: u64 = 8192;
-/// The time limit for the question; the answer may take as long as a pull.
+/// The time limit for reading the request; the answer may take as long as a pull.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The time between two looks at the socket's name.
+/// The time between two checks of the socket file.
 const LOOK: Duration = Duration::from_secs(1);

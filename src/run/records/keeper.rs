@@ -155,6 +155,11 @@ impl Keeper {
         Some(format!("pull records were lost: {}: {why}", settings.file.display()))
     }
 
+    /// The path of the file; `None` if records are off.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.0.settings.as_ref().map(|settings| settings.file.clone())
+    }
+
     /// The file for `/status.json`; none if records are off.
     pub(crate) fn status(&self) -> Option<RecordsStatus> {
         let settings = self.0.settings.as_ref()?;

@@ -1,7 +1,7 @@
-//! Real containerds that log in with a tenant's secret: right images, few requests, and no content for a tenant
+//! Real containerds that log in with a tenant's secret. They get right images with few requests, and no content
 //! without access.
 //!
-//! With `ctr --user`, and by CRI as the kubelet pulls with a pod's `imagePullSecrets`.
+//! They log in by `ctr --user`, and by CRI, as the kubelet does with a pod's `imagePullSecrets`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,32 +13,32 @@ use super::*;
 use crate::setup::Answers;
 
 #[tokio::test]
-async fn the_system_containerd_pulls_what_its_tenant_may_see() {
+async fn the_system_containerd_pulls_only_images_that_its_tenant_may_see() {
     pulls_what_its_tenant_may_see(Release::System, Client::Ctr).await;
 }
 
 #[tokio::test]
-async fn containerd_1_7_pulls_what_its_tenant_may_see() {
+async fn containerd_1_7_pulls_only_images_that_its_tenant_may_see() {
     pulls_what_its_tenant_may_see(Release::V1_7, Client::Ctr).await;
 }
 
 #[tokio::test]
-async fn containerd_2_pulls_what_its_tenant_may_see() {
+async fn containerd_2_pulls_only_images_that_its_tenant_may_see() {
     pulls_what_its_tenant_may_see(Release::V2, Client::Ctr).await;
 }
 
 #[tokio::test]
-async fn the_system_containerd_pulls_by_cri_what_the_pods_secret_may_see() {
+async fn the_system_containerd_pulls_by_cri_only_images_that_the_pods_secret_allows() {
     pulls_what_its_tenant_may_see(Release::System, Client::Cri).await;
 }
 
 #[tokio::test]
-async fn containerd_1_7_pulls_by_cri_what_the_pods_secret_may_see() {
+async fn containerd_1_7_pulls_by_cri_only_images_that_the_pods_secret_allows() {
     pulls_what_its_tenant_may_see(Release::V1_7, Client::Cri).await;
 }
 
 #[tokio::test]
-async fn containerd_2_pulls_by_cri_what_the_pods_secret_may_see() {
+async fn containerd_2_pulls_by_cri_only_images_that_the_pods_secret_allows() {
     pulls_what_its_tenant_may_see(Release::V2, Client::Cri).await;
 }
 
@@ -50,7 +50,7 @@ async fn pulls_what_its_tenant_may_see(release: Release, client: Client) {
             if cached {
                 node.house.warm().await;
             }
-            // The refused tenant is first: anything that its pull left in the store or in a lease would show.
+            // The refused tenant pulls first, so that traces of its pull in the store or in a lease would be noticed.
             for of in if asks == Tenant::Ann { [Tenant::Bob, Tenant::Ann] } else { Tenant::ALL } {
                 node.house.registry.clear_log();
                 let before = Answers::of(&node.house.pullgate).await;
@@ -76,7 +76,7 @@ async fn pulls_what_its_tenant_may_see(release: Release, client: Client) {
 }
 
 #[tokio::test]
-async fn a_pod_without_a_secret_pulls_by_cri_what_is_public() {
+async fn a_pod_without_a_secret_pulls_a_public_image_by_cri() {
     for release in RELEASES {
         let node = Node::start(release, Client::Cri).await;
         let name = format!("{REGISTRY}/{OPEN}:1");
@@ -89,7 +89,7 @@ async fn a_pod_without_a_secret_pulls_by_cri_what_is_public() {
 
 /// The kubelet passes name and password; the CRI has two more fields that containerd reads.
 #[tokio::test]
-async fn a_secret_in_another_spelling_opens_by_cri_what_it_opens_at_the_registry() {
+async fn a_secret_in_another_field_gives_the_same_access_by_cri_as_at_the_registry() {
     for release in RELEASES {
         let mut node = Node::start(release, Client::Cri).await;
         let encoded = Auth { auth: STANDARD.encode(Tenant::Ann.user()), ..Auth::default() };
@@ -117,7 +117,7 @@ async fn a_secret_in_another_spelling_opens_by_cri_what_it_opens_at_the_registry
 }
 
 #[tokio::test]
-async fn a_secret_that_is_worth_nothing_gets_nothing_by_cri_be_it_cached_or_not() {
+async fn a_useless_secret_gets_no_image_by_cri_cached_or_not() {
     for release in RELEASES {
         let mut node = Node::start(release, Client::Cri).await;
         let token = node.house.token(Tenant::Ann, Tenant::Ann.repository());

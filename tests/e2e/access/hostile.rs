@@ -8,7 +8,7 @@ use support::{Pullgate, Scratch};
 use super::*;
 
 #[tokio::test]
-async fn what_is_no_token_is_refused_and_never_passed_on() {
+async fn a_header_without_a_token_is_refused_and_not_passed_on() {
     let house = House::start().await;
     let long = format!("Bearer {}", "a".repeat(20 * 1024));
     let cases: [(&str, &[&str], u16); 9] = [
@@ -38,7 +38,7 @@ async fn what_is_no_token_is_refused_and_never_passed_on() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_and_heads_beyond_measure_end_the_connection() {
+async fn invalid_bytes_and_too_long_heads_end_the_connection() {
     let house = House::start().await;
     let address = house.pullgate.proxy();
     let path = format!("/v2/{OPEN}/manifests/1?ns={REGISTRY}");
@@ -58,7 +58,7 @@ async fn bytes_that_are_no_text_and_heads_beyond_measure_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_token_made_up_is_asked_about_once_and_refused() {
+async fn a_made_up_token_is_checked_once_and_refused() {
     let house = House::start().await;
     for _ in 0..5 {
         let got = house.get("team/a", "manifests/1", Some("made-up")).await;
@@ -110,7 +110,7 @@ async fn a_realm_outside_the_trust_zone_is_never_relayed() {
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_without_a_challenge_or_wants_a_password_sends_the_node_to_itself() {
+async fn if_a_registry_refuses_without_a_challenge_or_wants_a_password_the_node_is_sent_to_the_registry() {
     for rule in [Some(Rule::manifest().denied()), None] {
         let house = House::start().await;
         match rule {

@@ -1,4 +1,4 @@
-//! Requests by hand: the answer that each caller gets, and the requests that it costs the registry.
+//! Single requests: the answer to each client, and the number of requests to the registry that it causes.
 
 use http::Method;
 use loadtest::image::Image;
@@ -8,7 +8,7 @@ use support::{Pullgate, Scratch};
 use super::*;
 
 #[tokio::test]
-async fn two_tenants_share_the_bytes_of_one_digest_and_see_their_own_repository_alone() {
+async fn two_tenants_share_the_bytes_of_one_digest_and_each_sees_only_its_own_repository() {
     for cached in [false, true] {
         for asks in Tenant::ALL {
             for of in Tenant::ALL {
@@ -45,8 +45,8 @@ async fn is_served(house: &House, tenant: Tenant, cached: bool) {
 }
 
 async fn is_refused(house: &House, asks: Tenant, of: Tenant) {
-    // A token for their own repository, and one that the token server issued for the other repository, without the
-    // right.
+    // One token is for the tenant's own repository. The other names the other tenant's repository, but the token
+    // server issued it without the right to pull.
     for token in [house.token(asks, asks.repository()), house.token(asks, of.repository())] {
         for (what, bytes) in house.parts() {
             for method in ["GET", "HEAD"] {
@@ -69,7 +69,7 @@ async fn is_refused(house: &House, asks: Tenant, of: Tenant) {
 }
 
 #[tokio::test]
-async fn nobody_is_told_where_to_get_a_token_and_the_registry_is_asked_once() {
+async fn a_client_without_a_token_is_challenged_and_the_registry_is_asked_once() {
     let house = House::start().await;
     house.warm().await;
     house.registry.clear_log();
@@ -105,7 +105,7 @@ async fn nobody_is_told_where_to_get_a_token_and_the_registry_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_is_public_is_served_without_a_question() {
+async fn a_public_repository_is_served_without_a_token() {
     let house = House::start().await;
     for round in 0..2 {
         for (what, bytes) in house.parts() {
@@ -121,7 +121,7 @@ async fn what_is_public_is_served_without_a_question() {
 }
 
 #[tokio::test]
-async fn a_token_that_died_is_told_so_with_an_error_in_the_challenge() {
+async fn a_revoked_token_gets_a_challenge_that_names_an_error() {
     let house = House::start().await;
     let token = house.token(Tenant::Ann, "team/a");
     house.registry.revoke_tokens();
@@ -143,7 +143,7 @@ async fn a_token_that_died_is_told_so_with_an_error_in_the_challenge() {
 }
 
 #[tokio::test]
-async fn lists_are_the_registrys_own_answer_to_each_caller() {
+async fn each_caller_gets_the_registrys_own_answer_to_a_list() {
     let house = House::start().await;
     let token = house.token(Tenant::Ann, "team/a");
     let got = house.get("team/a", "tags/list", Some(&token)).await;
@@ -156,7 +156,7 @@ async fn lists_are_the_registrys_own_answer_to_each_caller() {
 }
 
 #[tokio::test]
-async fn a_lease_outlives_the_registry_and_no_new_one_is_given_without_it() {
+async fn a_lease_stays_valid_during_an_outage_and_no_new_lease_is_given() {
     let house = House::start().await;
     house.warm().await;
     let (known, new) = (house.token(Tenant::Ann, "team/a"), house.token(Tenant::Ann, "team/a"));
@@ -167,7 +167,7 @@ async fn a_lease_outlives_the_registry_and_no_new_one_is_given_without_it() {
         assert!(got.is_whole() && got.body == *bytes, "{what}: {}", got.status);
         for token in [Some(&*new), None] {
             let got = house.get("team/a", &what, token).await;
-            // The registry's own failure, and soon the class of the open breaker.
+            // First the class is the registry's failure, later that of the open breaker.
             let class = got.header("x-pullgate-class").unwrap();
             assert!(matches!(class, "registry_5xx" | "upstream_paused"), "{what}: {class}");
             assert_eq!(got.status.as_u16(), 503, "{what}");
@@ -177,7 +177,7 @@ async fn a_lease_outlives_the_registry_and_no_new_one_is_given_without_it() {
 }
 
 #[tokio::test]
-async fn a_leader_without_the_right_takes_nobody_down_who_has_it() {
+async fn a_refused_request_does_not_fail_the_requests_of_clients_with_access() {
     let house = House::start().await;
     let layer = format!("blobs/{}", house.image.layers[1].digest);
     let (ann, bob) = (house.token(Tenant::Ann, "team/a"), house.token(Tenant::Bob, "team/b"));
@@ -191,7 +191,7 @@ async fn a_leader_without_the_right_takes_nobody_down_who_has_it() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_refused_is_not_excused_by_what_is_cached() {
+async fn a_refused_tag_is_not_answered_from_the_cache() {
     let house = House::start().await;
     let token = house.token(Tenant::Ann, "team/a");
     assert_eq!(house.get("team/a", "manifests/1", Some(&token)).await.status.as_u16(), 200);
@@ -212,7 +212,7 @@ async fn a_tag_that_is_refused_is_not_excused_by_what_is_cached() {
 }
 
 #[tokio::test]
-async fn shared_access_shows_what_our_credentials_see_in_the_repository_that_showed_it() {
+async fn shared_access_serves_content_only_in_repositories_where_our_credentials_saw_it() {
     let scratch = Scratch::new();
     let registry = Registry::start().await.unwrap();
     let (image, other) = (Image::with_layers(19, &[1000]), Image::with_layers(20, &[1000]));
@@ -244,7 +244,7 @@ async fn shared_access_shows_what_our_credentials_see_in_the_repository_that_sho
 }
 
 #[tokio::test]
-async fn a_callers_token_is_seen_by_the_registry_alone() {
+async fn a_callers_token_is_sent_to_the_registry_only() {
     let house = House::with("blob_hosts = [\"127.0.0.2\"]\n").await;
     let greeting = loadtest::registry::Greeting::Http;
     house.registry.start_cdn("127.0.0.2", greeting, std::time::Duration::from_secs(60)).await.unwrap();

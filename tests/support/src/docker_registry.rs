@@ -43,20 +43,20 @@ impl DockerRegistry {
         format!("{}/{name}", self.address())
     }
 
-    /// Stops it; connections are refused afterwards.
+    /// Stops the registry; connections are refused afterwards.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.stop().await;
         }
     }
 
-    /// Starts it again on the same address with the same content.
+    /// Starts the registry again on the same address with the same content.
     pub async fn start_again(&mut self) {
         self.stop().await;
         self.launch().await;
     }
 
-    /// Every request it answered since the first start.
+    /// Every request that the registry has answered since its first start.
     pub fn requests(&self) -> Vec<Answered> {
         let log = fs::read_to_string(self.folder.join("docker-registry.log")).unwrap_or_default();
         log.lines().filter_map(Answered::parse).collect()

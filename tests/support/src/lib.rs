@@ -13,10 +13,10 @@
 //!   process takes.
 //! - [`parts`]: the paths of the programs; a missing program fails the test with the advice to run `make setup`.
 //! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
-//! - [`prometheus`], [`alertmanager`]: what operators see, and the notifications they get.
+//! - [`prometheus`], [`alertmanager`]: the monitoring of operators, and its notifications.
 //! - [`pullgate`], [`metrics`]: the binary under test and the metrics it serves.
-//! - [`leaks`]: after each run, everything that pullgate showed and stored is searched for the test's secrets.
-//! - [`http`]: a small client that sees raw bytes and how a connection ended.
+//! - [`leaks`]: after each run, a search for the test's secrets in everything that pullgate showed and stored.
+//! - [`http`]: a small client that returns raw bytes and the way in which a connection ended.
 //!
 //! Everything here panics with a readable cause instead of returning errors: a harness failure is a test failure.
 //! Values are dropped in reverse order of declaration, so a test declares its scratch folder first.

@@ -13,7 +13,7 @@ oci::labels! {
         Tls = "tls";
         /// A token is exchanged, by this pull or by another that this pull waits for.
         Token = "token";
-        /// The upstream has the request and has not sent a byte of the body.
+        /// The upstream has received the request and has not sent a byte of the body.
         FirstByte = "first_byte";
         /// The upstream sends the body.
         Transfer = "transfer";
@@ -25,17 +25,17 @@ oci::labels! {
 pub enum Bottleneck {
     /// A stage of the upstream.
     Upstream(UpstreamStage),
-    /// A transfer that another client began, or transfers that hold all slots of the mirror.
+    /// The pull waits for a transfer that another client began, or for a free slot for transfers.
     WaitingForFill,
-    /// A spent quota or budget held requests back.
+    /// A spent quota or budget delayed requests.
     QuotaHold,
-    /// The client, or the network towards it, takes bytes slowly.
+    /// The client, or the network towards it, receives bytes slowly.
     ClientSlow,
     /// The disk of the mirror.
     Disk,
     /// The hash over the content.
     Verify,
-    /// No single cause took a share of the time that is worth naming.
+    /// No single cause took a large share of the time.
     None,
 }
 

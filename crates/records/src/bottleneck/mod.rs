@@ -1,9 +1,9 @@
-//! The bottleneck of a pull: one pure rule names it, and one sentence says it with its numbers.
+//! The bottleneck of a pull: a pure rule finds it, and a sentence describes it with its numbers.
 //!
 //! - [`cause`]: the closed list of bottlenecks.
 //! - [`part`]: one object's time, laid out as parts with causes.
 //! - [`rule`]: the rule over all objects of a pull.
-//! - [`sentence`]: the finding in words.
+//! - [`sentence`]: the finding as text.
 
 pub mod cause;
 mod part;

@@ -1,15 +1,15 @@
 //! One object's time, laid out as parts with causes.
 //!
-//! A record holds how long each part of an object took, and not when. The parts follow each other in the one order that
-//! a request goes through: slot, quota, another's transfer, token, then the upstream's stages, then disk and hash. What
-//! the client still takes after all of these is the client's own time.
+//! A record holds how long each part of an object took, but not when it began. The parts are laid out in the order of a
+//! request: slot, quota, another client's transfer, token, the upstream's stages, disk, hash. The rest of the object's
+//! time is the client's own time.
 
 use std::time::Duration;
 
 use super::cause::{Bottleneck, UpstreamStage};
 use crate::record::object::ObjectRecord;
 
-/// The slowest throughput towards a client that counts as line rate, in bytes per second: 200 Mbit/s.
+/// The lowest throughput towards a client that counts as line rate, in bytes per second: 200 Mbit/s.
 ///
 /// A client's time at this rate or above is never the bottleneck: without the mirror it would take as long.
 pub const LINE_RATE_FLOOR: u64 = 25_000_000;
@@ -22,7 +22,7 @@ pub(super) struct Part {
     pub(super) to: u64,
 }
 
-/// The parts of one object's time, those of no length left out.
+/// The parts of one object's time, without those of length zero.
 pub(super) fn parts(object: &ObjectRecord) -> Vec<Part> {
     let mut end = micros(object.began);
     let mut parts = Vec::new();
@@ -55,7 +55,8 @@ fn in_order(object: &ObjectRecord) -> [(Bottleneck, Duration); 12] {
     ]
 }
 
-/// The time in which only the client was left to wait for: none if it took its bytes at line rate.
+/// The time in which the pull waited only for the client. Its length is zero if the client received its bytes at line
+/// rate.
 fn client_part(object: &ObjectRecord, after: u64) -> Part {
     let first_byte = micros(object.began).saturating_add(micros(object.first_byte));
     let last_byte = first_byte.saturating_add(micros(object.transfer));

@@ -1,9 +1,9 @@
 //! The rule that names the bottleneck of a pull.
 //!
-//! For each cause, take the wall time in which at least one object of the pull was held by it: objects that are held at
-//! the same time count once. The bottleneck is the cause with the most such time. It is named only if that time is at
-//! least [`TIME_MIN`] and at least [`SHARE_MIN_PERCENT`] of the pull's duration; otherwise nothing is worth naming. A tie
-//! goes to the cause that stands first in [`Bottleneck::ALL`].
+//! For each cause, take the wall time in which it held at least one object of the pull: objects that are held at the
+//! same time count once. The bottleneck is the cause with the most such time. It is named only if that time is at least
+//! [`TIME_MIN`] and at least [`SHARE_MIN_PERCENT`] of the pull's duration; otherwise the finding is
+//! [`Bottleneck::None`]. In a tie, the cause that comes first in [`Bottleneck::ALL`] is chosen.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::cause::Bottleneck;
 use super::part::{Part, parts};
 use crate::record::pull::PullRecord;
 
-/// A cause that held a pull for less than this is not named.
+/// A cause that held the objects of a pull for less time than this is not named.
 pub const TIME_MIN: Duration = Duration::from_millis(50);
 /// A cause that held a pull for a smaller share of its duration, in percent, is not named.
 pub const SHARE_MIN_PERCENT: u32 = 20;
@@ -24,7 +24,7 @@ const HELD_TOO: u64 = 10;
 pub struct Finding {
     /// The bottleneck.
     pub bottleneck: Bottleneck,
-    /// The wall time in which the bottleneck held at least one object; zero if nothing is worth naming.
+    /// The wall time in which the bottleneck held at least one object; zero if no bottleneck is named.
     pub held: Duration,
     /// The number of objects that the bottleneck held for at least a tenth of the time of the one that it held longest.
     pub objects: usize,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_side_by_side_counts_once() {
+    fn objects_held_at_the_same_time_count_once() {
         let two_transfers = [0, 100].map(|began| layer(began, |o| o.stages.transfer = ms(400)));
         let hold = layer(0, |o| o.waits.quota = ms(450));
         let objects = two_transfers.into_iter().chain([hold]).collect();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_each_other_adds_up() {
+    fn objects_held_one_after_another_add_up() {
         let tokens = [0, 200, 400].map(|began| layer(began, |o| o.stages.token = ms(150)));
         let transfer = layer(0, |o| o.stages.transfer = ms(400));
         let named = find(&pull(1000, tokens.into_iter().chain([transfer]).collect()));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_object_held_longest_is_pointed_at() {
+    fn the_finding_names_the_object_held_longest() {
         let objects = [100, 700, 300].map(|time| layer(0, |o| o.stages.transfer = ms(time)));
         assert_eq!(find(&pull(800, objects.into())).longest, Some(1));
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_times_are_no_panic() {
+    fn absurd_times_cause_no_panic() {
         let object = layer(u64::MAX, |o| {
             o.stages.transfer = Duration::MAX;
             (o.first_byte, o.transfer, o.sent) = (Duration::MAX, Duration::MAX, u64::MAX);

@@ -1,4 +1,4 @@
-//! The finding in words, with its numbers.
+//! The finding as a sentence, with its numbers.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ fn short(digest: &Digest) -> String {
     format!("{algorithm}:{digits}\u{2026}")
 }
 
-/// A time as people read it: `7.9 s`, `120 ms`.
+/// A time for display: `7.9 s`, `120 ms`.
 fn seconds(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         return format!("{} ms", time.as_millis());
@@ -100,7 +100,7 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// A throughput as people read it, in decimal units: `3.1 MB/s`, `41 MB/s`.
+/// A throughput for display, in decimal units: `3.1 MB/s`, `41 MB/s`.
 fn throughput(bytes_per_second: u64) -> String {
     let rate = bytes_per_second as f64;
     let (value, unit) = match bytes_per_second {
@@ -172,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_worth_naming_is_said_too() {
+    fn a_pull_without_a_bottleneck_has_a_sentence_too() {
         let pull = pull(30, Vec::new());
         assert_eq!(find(&pull).sentence(&pull, None), "no single cause took a large part of 30 ms");
     }
 
     #[test]
-    fn a_finding_of_another_pull_is_no_panic() {
+    fn a_finding_of_another_pull_causes_no_panic() {
         let long = pull(1_000, vec![layer(10, 1), layer(900, 1)]);
         let short = pull(1, Vec::new());
         find(&long).sentence(&short, None);

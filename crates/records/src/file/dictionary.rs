@@ -1,4 +1,4 @@
-//! Texts that repeat, each kept once with the number of rows that refer to it.
+//! Repeated texts: each is stored once, with the number of rows that refer to it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -26,7 +26,7 @@ impl Dictionary {
         }
     }
 
-    /// The id of a text, one use more.
+    /// The id of a text; adds one to its uses.
     pub(super) fn take(self, connection: &Connection, text: &str) -> rusqlite::Result<i64> {
         let table = self.table();
         let sql = format!(
@@ -36,7 +36,7 @@ impl Dictionary {
         connection.prepare_cached(&sql)?.query_row([text], |row| row.get(0))
     }
 
-    /// Takes one use away, and the text with the last.
+    /// Subtracts one from a text's uses, and removes the text with its last use.
     pub(super) fn release(self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
         let table = self.table();
         let sql = format!("UPDATE {table} SET uses = uses - 1 WHERE id = ?1 RETURNING uses");
@@ -49,7 +49,7 @@ impl Dictionary {
     }
 }
 
-/// The id of a registry; registries are as few as the configuration names, and stay.
+/// The id of a registry. Registries are never removed, because there are only as many as the configuration names.
 pub(super) fn registry(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     let known = connection
         .prepare_cached("SELECT id FROM registries WHERE name = ?1")?
@@ -61,7 +61,7 @@ pub(super) fn registry(connection: &Connection, name: &str) -> rusqlite::Result<
     connection.prepare_cached("INSERT INTO registries (name) VALUES (?1)")?.insert([name])
 }
 
-/// The id of an image, one use more.
+/// The id of an image; adds one to its uses.
 pub(super) fn image(connection: &Connection, registry: i64, image: &Image) -> rusqlite::Result<i64> {
     let tag = image.tag.as_ref().map(|tag| tag.as_str()).unwrap_or_default();
     let digest = image.digest.as_ref().map(digest_bytes::of_digest).unwrap_or_default();

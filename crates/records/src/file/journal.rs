@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 oci::labels! {
-    /// The journal by which SQLite keeps a write whole.
+    /// The journal that makes SQLite's writes atomic.
     JournalMode {
         /// A write-ahead log: readers never wait for the writer.
         Wal = "wal";

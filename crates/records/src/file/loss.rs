@@ -1,4 +1,4 @@
-//! The reasons why records are lost, and the counts.
+//! The reasons why records are lost, and the counts of a recorder.
 
 use std::path::PathBuf;
 use std::sync::Mutex;

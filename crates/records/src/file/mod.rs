@@ -1,7 +1,7 @@
 //! The record file: one embedded SQLite database with one writer.
 //!
 //! - [`settings`]: the place of the file and the bounds of its contents.
-//! - [`schema`]: the tables, their version, and the way from older versions.
+//! - [`schema`]: the tables, their version, and the migration from older versions.
 //! - [`journal`]: write-ahead log or rollback journal.
 //! - [`store`]: the open file; a corrupt one is moved aside.
 //! - [`rows`], [`dictionary`], [`quarters`]: turn a record into rows.

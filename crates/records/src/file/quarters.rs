@@ -9,7 +9,7 @@ use crate::record::object::ObjectRecord;
 use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
 use crate::record::pull::PullRecord;
 
-/// Transfers of fewer bytes say nothing of throughput.
+/// Transfers of fewer bytes than this are too short to measure throughput.
 const RATE_BYTES_MIN: u64 = 1_000_000;
 
 /// The histograms of one registry in one quarter of an hour: the columns that are read, changed and written back.
@@ -97,14 +97,14 @@ fn write(
     Ok(())
 }
 
-/// The most bytes that one quarter sums up: a pebibyte, more than any link carries in that time.
+/// Largest byte sum of one quarter: a pebibyte, more than any link transfers in that time.
 const SUM_MAX: i64 = 1 << 50;
 
 fn capped(bytes: u64) -> i64 {
     number(bytes).min(SUM_MAX)
 }
 
-/// True if a registry with a quota would have counted this pull, and did not see it.
+/// True if a registry with a quota would have counted this pull, but the pull's manifest requests never reached it.
 fn saves_counted_pull(pull: &PullRecord) -> bool {
     let is_manifest = |object: &&ObjectRecord| {
         matches!(object.kind, ObjectKind::Index | ObjectKind::Manifest)

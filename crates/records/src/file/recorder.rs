@@ -1,4 +1,4 @@
-//! The handle that the path of a pull holds: it never blocks.
+//! The handle through which pulls are recorded; recording never blocks.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +16,11 @@ use crate::record::pull::PullRecord;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
 
-/// The most objects of all pulls in the queue together: bounds its memory, whatever images are pulled.
+/// Maximum number of objects of all pulls in the queue. It bounds the memory of the queue, because pulls differ in
+/// their number of objects.
 const QUEUED_OBJECTS_MAX: usize = 65_536;
 
-/// Hands records to the one thread that writes them. Dropping it waits for the queue, at most
+/// Sends records to the thread that writes them. Dropping it waits for the queue, for at most
 /// [`Settings::flush_timeout`].
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -31,7 +32,7 @@ pub struct Recorder {
 pub struct Opened {
     /// The journal in use.
     pub journal: JournalMode,
-    /// The corrupt file that stood in the way, by its new name; a new file was begun.
+    /// The new name of a corrupt file that was moved aside, so that a new file could be created.
     pub moved_aside: Option<PathBuf>,
 }
 
@@ -47,7 +48,7 @@ impl Recorder {
     ///
     /// # Errors
     ///
-    /// If the file cannot be written or must not be: see [`OpenError`]. The caller goes on with [`Self::off`].
+    /// If the file cannot or must not be written: see [`OpenError`]. The caller continues with [`Self::off`].
     pub fn open(settings: Settings, now: Timestamp) -> Result<(Self, Opened), OpenError> {
         let store = Store::open(&settings, now)?;
         let opened = Opened { journal: store.journal, moved_aside: store.moved_aside.clone() };
@@ -56,7 +57,7 @@ impl Recorder {
         started.map(|recorder| (recorder, opened)).map_err(|source| OpenError::Io { path: file, source })
     }
 
-    /// A recorder that keeps nothing, and counts it.
+    /// A recorder that keeps no record. It counts each record as lost.
     pub fn off() -> Self {
         let shared = Shared { counts: Counts::default(), queued_objects: AtomicUsize::new(0) };
         Self { shared: Arc::new(shared), running: None }
@@ -78,18 +79,18 @@ impl Recorder {
         Ok(Self { shared, running: Some(Running { jobs, ended: Mutex::new(ended), flush_timeout }) })
     }
 
-    /// Hands over the record of a pull. Never blocks: a record that finds no room is lost and counted.
+    /// Queues the record of a pull. Never blocks: if the queue is full, the record is lost and counted.
     pub fn record(&self, pull: PullRecord) {
         self.send(Job::Pull(Box::new(pull)));
     }
 
-    /// Hands over the verdict of a probe. Never blocks: a verdict that finds no room is lost and counted.
+    /// Queues the verdict of a probe. Never blocks: if the queue is full, the verdict is lost and counted.
     pub fn verdict(&self, verdict: Verdict) {
         self.send(Job::Verdict(Box::new(verdict)));
     }
 
-    /// Waits until everything handed over before was written or lost. False if that took longer than `timeout`.
-    /// Blocks the thread: for shutdown and tests, never for the path of a pull.
+    /// Waits until everything that was queued before is written or lost. False if that takes longer than `timeout`.
+    /// Blocks the thread: use it only at shutdown and in tests, never during a pull.
     pub fn flush(&self, timeout: Duration) -> bool {
         let Some(running) = &self.running else { return true };
         let (done, wait) = sync_channel(1);
@@ -136,7 +137,7 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         if let Some(Running { jobs, ended, flush_timeout }) = self.running.take() {
             drop(jobs);
-            // Ends early when the writer has: it closes its end of this channel.
+            // Returns early if the writer ends, which closes the channel.
             let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
             let _ = ended.recv_timeout(flush_timeout);
         }

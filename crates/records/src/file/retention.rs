@@ -1,8 +1,8 @@
 //! Removes records that are too old or too many, a bounded step at a time.
 //!
-//! A step removes at most [`ROWS_A_STEP`] pulls and as many verdicts, and gives at most [`PAGES_A_STEP`] pages back to the
-//! file system. A clock that jumps forward therefore costs only as much history as steps run before it is set right.
-//! Records of the future, written while the clock was ahead, go when the size asks for it.
+//! A step removes at most [`ROWS_A_STEP`] pulls and as many verdicts, and returns at most [`PAGES_A_STEP`] pages to the
+//! file system. So if the clock jumps forward, only the steps before its correction remove too much history. Records
+//! with a start in the future, written while the clock was ahead, are removed only by the size limit.
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
@@ -10,13 +10,13 @@ use super::dictionary::Dictionary;
 use super::schema::{OBJECT_IDS, QUARTER_MILLIS, pragma};
 use crate::time::Timestamp;
 
-/// The most pulls, and the most verdicts, that one step removes: more than one batch of the writer adds.
+/// Maximum number of pulls, and of verdicts, that one step removes: more than one batch of the writer adds.
 pub(super) const ROWS_A_STEP: i64 = 256;
-/// The most pages that one step gives back to the file system.
+/// Maximum number of pages that one step returns to the file system.
 const PAGES_A_STEP: i64 = 1024;
 
-/// Removes a bounded part of what began before `oldest`, or of the oldest while the file holds more than `max_size`
-/// bytes. True if it removed anything.
+/// Removes a limited number of records that began before `oldest`, and of the oldest records while the file holds more
+/// than `max_size` bytes. True if it removed any.
 pub(super) fn step(connection: &mut Connection, oldest: Timestamp, max_size: u64) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut removed = remove_older(&transaction, oldest)?;
@@ -30,7 +30,7 @@ pub(super) fn step(connection: &mut Connection, oldest: Timestamp, max_size: u64
     Ok(removed > 0)
 }
 
-/// The bytes of the pages that hold something.
+/// The bytes of the pages in use.
 pub(super) fn live_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let pages = pragma(connection, "page_count")?.saturating_sub(pragma(connection, "freelist_count")?);
     Ok(u64::try_from(pages.saturating_mul(pragma(connection, "page_size")?)).unwrap_or(0))
@@ -102,7 +102,7 @@ fn remove_verdicts(connection: &Connection, verdicts: &[i64]) -> rusqlite::Resul
     Ok(())
 }
 
-/// Cuts free pages off the end of the file.
+/// Truncates free pages at the end of the file.
 fn give_back(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_A_STEP})"))?;
     let mut rows = statement.query([])?;

@@ -106,12 +106,12 @@ fn insert_object(connection: &Connection, id: i64, object: &ObjectRecord) -> rus
     Ok(())
 }
 
-/// A number of bytes; nothing if it is the size of the object, as it mostly is.
+/// A number of bytes for the file; `None` if it equals the size of the object, which is the usual case.
 fn bytes(value: u64, size: Option<u64>) -> Option<i64> {
     (size != Some(value)).then(|| number(value))
 }
 
-/// A media type as the position in the list of known ones, or as its text.
+/// A media type for the file: its position in the list of known types, or its text.
 struct KeptMediaType<'a>(&'a MediaType);
 
 impl ToSql for KeptMediaType<'_> {

@@ -1,14 +1,14 @@
-//! The tables of the record file, their version, and the way from older versions.
+//! The tables of the record file, their version, and the migration from older versions.
 //!
-//! `user_version` holds the schema version. Version `n` is reached from `n - 1` by the `n`-th step of [`STEPS`], each in a
-//! transaction of its own; a step that has been released never changes. Times are milliseconds since 1970, durations
-//! microseconds, sizes bytes. Closed lists are kept as positions in their lists; classes and stages as their labels.
+//! `user_version` holds the schema version. The `n`-th step of [`STEPS`] migrates version `n - 1` to `n`, in its own
+//! transaction; a released step never changes. Times are milliseconds since 1970, durations microseconds, sizes bytes.
+//! Closed lists are kept as positions in their lists; classes and stages as their labels.
 
 use rusqlite::Connection;
 
-/// "pgrc": tells the file from databases of other programs.
+/// "pgrc": distinguishes the file from databases of other programs.
 pub(crate) const APPLICATION_ID: i64 = 0x7067_7263;
-/// The room for objects in the ids of one pull: the id of an object is `seq * OBJECT_IDS + position`.
+/// The number of object ids that each pull has: the id of an object is `seq * OBJECT_IDS + position`.
 pub(crate) const OBJECT_IDS: i64 = 1024;
 /// The length of a quarter of an hour, in milliseconds: the unit of `quarters.quarter`.
 pub(crate) const QUARTER_MILLIS: i64 = 900_000;
@@ -16,7 +16,7 @@ pub(crate) const QUARTER_MILLIS: i64 = 900_000;
 /// The steps from an empty file to the newest schema.
 const STEPS: &[&str] = &[include_str!("schema_1.sql")];
 
-/// An error of looking at or changing the schema.
+/// An error while reading or migrating the schema.
 #[derive(Debug)]
 pub(crate) enum SchemaError {
     /// The file has this newer version.
@@ -53,7 +53,7 @@ pub(crate) fn version(connection: &Connection) -> Result<i64, SchemaError> {
     if version > known() { Err(SchemaError::Newer(version)) } else { Ok(version) }
 }
 
-/// Brings the file to the newest schema.
+/// Migrates the file to the newest schema.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
     migrate_by(connection, STEPS)
 }

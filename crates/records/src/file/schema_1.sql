@@ -1,4 +1,4 @@
--- Texts that repeat. `uses` counts the rows that refer to a text, so that retention can remove it with the last of them.
+-- Repeated texts. `uses` counts the rows that refer to a text, so that retention can remove it with the last of them.
 CREATE TABLE registries (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uses INTEGER NOT NULL);
 CREATE TABLE clients (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uses INTEGER NOT NULL);
@@ -36,8 +36,8 @@ CREATE TABLE pulls (
     held INTEGER NOT NULL,              -- us that the bottleneck took
     left_out INTEGER NOT NULL           -- objects beyond the bound of one record
 );
--- Every filter is answered from one of the first two alone, in the order of the answer; the third finds the pulls of
--- an image that is pulled rarely.
+-- Each of the first two indexes has every column of a filter and the order of an answer; the third finds the pulls of
+-- rarely pulled images.
 CREATE INDEX pulls_by_start ON pulls (start, seq, image, registry, node, outcome);
 CREATE INDEX pulls_by_duration ON pulls (duration, seq, start, image, registry, node, outcome);
 CREATE INDEX pulls_by_image ON pulls (image, start);
@@ -69,8 +69,8 @@ CREATE TABLE objects (
     resumes INTEGER NOT NULL
 );
 
--- Sums by quarter of an hour (quarter = start / 900000), so that history and savings cost the same however many pulls
--- there are. They stay for max_age, also when max_size has removed the pulls.
+-- Sums by quarter of an hour (quarter = start / 900000), so that the cost of history and savings does not grow with the
+-- number of pulls. They stay for max_age, even if max_size has removed the pulls.
 CREATE TABLE quarters (
     quarter INTEGER NOT NULL,
     registry INTEGER NOT NULL,          -- registries.id
@@ -106,7 +106,7 @@ CREATE TABLE verdicts (
 );
 CREATE INDEX verdicts_by_time ON verdicts (at, seq, registry, class);
 
--- One row for each failure of a registry that lasts or lasted; nothing writes it yet.
+-- One row for each outage of a registry, current or past. No code writes this table yet.
 CREATE TABLE incidents (
     id INTEGER PRIMARY KEY,
     registry INTEGER NOT NULL,          -- registries.id
@@ -121,7 +121,7 @@ CREATE TABLE incidents (
 CREATE INDEX incidents_by_time ON incidents (began);
 CREATE INDEX incidents_open ON incidents (registry, class) WHERE ended IS NULL;
 
--- For people who ask with SQL.
+-- A readable list of pulls, for manual SQL queries.
 CREATE VIEW pull_list AS
 SELECT p.seq, lower(hex(p.id)) AS id, datetime(p.start / 1000.0, 'unixepoch') AS start, p.duration / 1e6 AS seconds,
     r.name || '/' || i.repository || iif(i.tag = '', '', ':' || i.tag) AS image, c.name AS client, n.name AS node,

@@ -6,15 +6,15 @@ use std::time::Duration;
 /// The settings of a record file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The path of the file. SQLite puts `-wal`, `-shm` or `-journal` beside it, and this crate a `.lock`.
+    /// The path of the file. SQLite creates `-wal`, `-shm` or `-journal` beside it, and this crate a `.lock`.
     pub file: PathBuf,
     /// Records that began longer ago are removed.
     pub max_age: Duration,
     /// Oldest records are removed while the file holds more bytes than this.
     pub max_size: u64,
-    /// The most records and verdicts that wait to be written; further ones are lost and counted.
+    /// Maximum number of records and verdicts that wait to be written; further ones are lost and counted.
     pub queue: usize,
-    /// True if the rollback journal is used even where a write-ahead log can work, as on network file systems.
+    /// True if the rollback journal is used even where a write-ahead log could be used. For network file systems.
     pub rollback_journal: bool,
     /// The time for which a write waits for another process that holds the database.
     pub busy_timeout: Duration,

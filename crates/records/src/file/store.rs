@@ -14,7 +14,7 @@ use super::schema::{self, SchemaError};
 use super::settings::Settings;
 use crate::time::Timestamp;
 
-/// The ends of the names of a database and of the files that SQLite puts beside it.
+/// The suffixes of a database and of the files that SQLite creates beside it.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// The mode of the files: they name images, nodes and clients.
@@ -27,17 +27,17 @@ const PAGE_SIZE: u64 = 4096;
 pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) journal: JournalMode,
-    /// The corrupt file that stood in the way, by its new name.
+    /// The new name of a corrupt file that was moved aside.
     pub(super) moved_aside: Option<PathBuf>,
     settings: Settings,
-    /// The device and number of the file, to notice that it was removed or replaced.
+    /// The device and inode number of the file, to notice that it was removed or replaced.
     identity: Option<(u64, u64)>,
-    /// Holds the lock while it is open.
+    /// The lock file; the lock is held while it is open.
     _lock: File,
 }
 
 impl Store {
-    /// Opens the file, or begins a new one. A corrupt file is moved aside.
+    /// Opens the file, or creates it. A corrupt file is moved aside.
     pub(super) fn open(settings: &Settings, now: Timestamp) -> Result<Self, OpenError> {
         let file = &settings.file;
         if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -56,14 +56,14 @@ impl Store {
         Ok(Self { connection, journal, moved_aside, settings: settings.clone(), identity, _lock: lock })
     }
 
-    /// Moves the corrupt file aside and begins a new one. The lock is kept.
+    /// Moves the corrupt file aside and creates a new one. The lock is kept.
     pub(super) fn replace(&mut self, now: Timestamp) -> Result<(), OpenError> {
         self.disconnect();
         self.moved_aside = Some(move_aside(&self.settings.file, now)?);
         self.reconnect()
     }
 
-    /// Begins a new file if somebody removed or replaced this one. True if it did.
+    /// Opens the file at the path again if this one was removed or replaced. True if it did.
     pub(super) fn follow_path(&mut self) -> Result<bool, OpenError> {
         let at_path = identity(&self.settings.file);
         if self.identity.is_some() && self.identity == at_path {
@@ -74,7 +74,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Closes the database. An empty one in memory stands for it until the file is opened again.
+    /// Closes the database. An empty database in memory replaces it until the file is opened again.
     fn disconnect(&mut self) {
         if let Ok(nothing) = Connection::open_in_memory() {
             drop(std::mem::replace(&mut self.connection, nothing));
@@ -122,7 +122,7 @@ fn connect(settings: &Settings) -> Result<(Connection, JournalMode), SchemaError
     let mut connection = Connection::open_with_flags(&settings.file, flags)?;
     connection.busy_timeout(settings.busy_timeout)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Asked before anything changes the file: a database of another program is not touched.
+    // Checked before anything changes the file, so that a database of another program is not modified.
     match schema::version(&connection)? {
         0 => connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?,
         _ if was_cut => return Err(SchemaError::Cut),
@@ -138,7 +138,7 @@ fn connect(settings: &Settings) -> Result<(Connection, JournalMode), SchemaError
     Ok((connection, journal))
 }
 
-/// Reads the end of each large table: a file that was cut short has lost it.
+/// Reads the last row of each large table, which a truncated file has lost.
 fn look_at_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "SELECT * FROM pulls ORDER BY seq DESC LIMIT 1; SELECT * FROM objects ORDER BY id DESC LIMIT 1;
@@ -146,7 +146,8 @@ fn look_at_tables(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-/// True if the file ends within a page and no journal mends it: SQLite reads the rest of that page as zeros.
+/// True if the file ends within a page and has no journal to repair it: SQLite would read the rest of that page as
+/// zeros.
 fn ends_within_a_page(file: &Path) -> bool {
     let length = |path: PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
     let has_journal = ["-wal", "-journal"].iter().any(|end| length(beside(file, end)) > 0);
@@ -159,7 +160,8 @@ fn is_corrupt(error: &SchemaError) -> bool {
         SchemaError::Sqlite(error) => error,
         SchemaError::Newer(_) | SchemaError::Foreign | SchemaError::ReadOnly => return false,
     };
-    // A missing table in a file with our version is damage too: the step that makes it was committed whole.
+    // A missing table in a file with our schema version is damage, too, because the step that creates it is one
+    // transaction.
     let missing = error.to_string().contains("no such table");
     let code = error.sqlite_error_code();
     missing || matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
@@ -182,7 +184,7 @@ fn open_error(file: &Path, error: SchemaError) -> OpenError {
     }
 }
 
-/// Gives the file and its companions a new name that is free: `<file>.corrupt-<unix time>`.
+/// Renames the file and its companions to a free name: `<file>.corrupt-<unix time>`.
 fn move_aside(file: &Path, now: Timestamp) -> Result<PathBuf, OpenError> {
     let second = now.unix_millis().div_euclid(1000);
     let names = (0..).map(|more| beside(file, &format!(".corrupt-{}", second.saturating_add(more))));

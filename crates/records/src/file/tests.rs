@@ -88,7 +88,7 @@ fn a_record_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn the_journal_is_a_log_or_what_was_asked_for() {
+fn the_journal_is_a_write_ahead_log_unless_the_settings_ask_for_a_rollback_journal() {
     for (rollback_journal, mode) in [(false, JournalMode::Wal), (true, JournalMode::Rollback)] {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { rollback_journal, ..settings(&folder) };
@@ -111,7 +111,7 @@ fn dropping_the_recorder_writes_the_queue() {
 }
 
 #[test]
-fn a_second_writer_is_told_to_go_elsewhere() {
+fn a_second_writer_gets_an_error_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let first = open(&settings);
@@ -123,7 +123,7 @@ fn a_second_writer_is_told_to_go_elsewhere() {
 }
 
 #[test]
-fn a_newer_schema_is_refused_and_left_alone() {
+fn a_file_with_a_newer_schema_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     write(&settings, [pull(0)]);
@@ -140,7 +140,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_of_another_program_is_refused_and_left_alone() {
+fn a_database_of_another_program_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     Connection::open(&settings.file).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
@@ -151,7 +151,7 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_corrupt_file_is_moved_aside_and_told() {
+fn a_corrupt_file_is_moved_aside_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     for _ in 0..2 {
@@ -181,7 +181,7 @@ fn a_file_cut_at_any_length_is_read_or_replaced() {
     let whole = settings(&folder);
     write(&whole, (0..30).map(wide_pull));
     let bytes = fs::read(&whole.file).unwrap();
-    // SQLite takes a file of one byte for an empty one.
+    // SQLite treats a file of one byte as an empty one.
     let steps = (0..200)
         .step_by(7)
         .chain([1, 99, 100])
@@ -277,7 +277,7 @@ fn the_queue_is_bounded_by_objects_too() {
 }
 
 #[test]
-fn a_database_held_by_another_process_costs_records_and_no_more() {
+fn a_database_held_by_another_process_only_loses_records() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { busy_timeout: Duration::from_millis(1), ..settings(&folder) };
     let recorder = open(&settings);
@@ -294,7 +294,7 @@ fn a_database_held_by_another_process_costs_records_and_no_more() {
 }
 
 #[test]
-fn a_full_disk_costs_records_until_there_is_room() {
+fn a_full_disk_loses_records_until_there_is_space() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let store = Store::open(&settings, noon()).unwrap();
@@ -312,7 +312,7 @@ fn a_full_disk_costs_records_until_there_is_room() {
 }
 
 #[test]
-fn a_file_that_became_read_only_costs_records() {
+fn a_file_that_became_read_only_loses_records() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let store = Store::open(&settings, noon()).unwrap();
@@ -324,7 +324,7 @@ fn a_file_that_became_read_only_costs_records() {
 }
 
 #[test]
-fn a_file_that_was_removed_is_begun_anew() {
+fn a_file_that_was_removed_is_created_again() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let recorder = open(&settings);
@@ -339,7 +339,7 @@ fn a_file_that_was_removed_is_begun_anew() {
 }
 
 #[test]
-fn a_folder_that_vanished_costs_records_until_it_is_back() {
+fn a_folder_that_vanished_loses_records_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     let settings = Settings { file: disk.join("records.db"), ..settings(&folder) };
@@ -357,7 +357,7 @@ fn a_folder_that_vanished_costs_records_until_it_is_back() {
 }
 
 #[test]
-fn a_path_that_cannot_be_a_file_is_an_error_with_a_way_out() {
+fn a_path_that_cannot_be_a_file_is_an_error_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("taken")).unwrap();
     fs::write(folder.path().join("plain"), "").unwrap();
@@ -382,7 +382,7 @@ fn a_record_is_written_once() {
 }
 
 #[test]
-fn a_recorder_that_is_off_counts() {
+fn a_recorder_that_is_off_counts_lost_records() {
     let recorder = Recorder::off();
     recorder.record(pull(0));
     assert!(recorder.flush(LONG));
@@ -466,7 +466,7 @@ const TABLES: [&str; 9] =
     ["pulls", "objects", "images", "nodes", "clients", "agents", "targets", "verdicts", "quarters"];
 
 #[test]
-fn retention_by_age_goes_in_bounded_steps_and_leaves_nothing_behind() {
+fn retention_by_age_removes_all_old_rows_in_bounded_steps() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let recorder = open(&settings);
@@ -507,7 +507,7 @@ fn retention_by_size_shrinks_the_file() {
 }
 
 #[test]
-fn a_size_of_nothing_removes_all_pulls_and_ends() {
+fn a_size_limit_of_zero_removes_all_pulls_and_ends() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     write(&settings, (0..20).map(wide_pull));
@@ -517,7 +517,7 @@ fn a_size_of_nothing_removes_all_pulls_and_ends() {
 }
 
 #[test]
-fn a_clock_that_jumps_costs_a_bounded_part_of_history() {
+fn a_clock_that_jumps_loses_a_bounded_part_of_history() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder);
     let recorder = open(&settings);
@@ -543,7 +543,7 @@ fn the_writer_keeps_to_the_limits_by_itself() {
     let recorder = open(&settings);
     recorder.record(PullRecord { start: Timestamp::default(), ..pull(0) });
     assert!(recorder.flush(LONG));
-    // The step of retention runs after the batch that the flush waited for, and before the next one.
+    // A retention step runs after the batch that a flush waits for and before the next batch.
     assert!(recorder.flush(LONG));
     drop(recorder);
     assert_eq!(count(&settings), 0);

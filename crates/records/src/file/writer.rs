@@ -1,8 +1,8 @@
-//! The one thread that writes.
+//! The thread that writes all records.
 //!
-//! It takes what waits in the queue, up to a batch, and writes it in one transaction; then it runs one step of retention.
-//! A transaction that fails loses its batch, counted by reason. A file that turns out to be corrupt is moved aside, and
-//! the batch goes to the new one.
+//! It takes at most one batch from the queue, writes it in one transaction, and then runs one retention step. If a
+//! transaction fails, its batch is lost and counted by reason. If the file is found to be corrupt, it is moved aside,
+//! and the batch is written to a new file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,9 +21,9 @@ use crate::record::pull::PullRecord;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
 
-/// The most records of one transaction.
+/// Maximum number of records in one transaction.
 const BATCH_MAX: usize = 64;
-/// The time after which retention runs while nothing is written.
+/// The time after which retention runs if nothing is written.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// An entry of the queue.
@@ -34,10 +34,10 @@ pub(super) enum Job {
     Flush(SyncSender<()>),
 }
 
-/// The writer's half of the state that it shares with the handle.
+/// The state that the writer shares with the handle.
 pub(super) struct Shared {
     pub(super) counts: Counts,
-    /// Objects of the pulls that wait in the queue.
+    /// Number of objects of all pulls in the queue.
     pub(super) queued_objects: AtomicUsize,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Writes until every handle is gone.
+    /// Writes until every handle is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             match jobs.recv_timeout(IDLE) {
@@ -71,7 +71,7 @@ impl Writer {
         }
         self.write(&batch);
         for done in flushes {
-            // The asker may have stopped waiting.
+            // An error is ignored: the caller may have stopped waiting.
             let _ = done.try_send(());
         }
     }
@@ -98,7 +98,7 @@ impl Writer {
         }
     }
 
-    /// True if the database is the file at its path: one that was removed is begun anew.
+    /// True if the open database is the file at its path. A file that was removed is created again first.
     fn path_is_ours(&mut self, waiting: usize) -> bool {
         let followed = self.store.follow_path();
         let counts = &self.shared.counts;
@@ -159,7 +159,7 @@ struct Written {
     duplicates: u64,
 }
 
-/// The objects that a job adds to the bound of the queue.
+/// The number of objects that a job adds to [`Shared::queued_objects`].
 pub(super) fn queued_objects(job: &Job) -> usize {
     match job {
         Job::Pull(pull) => pull.objects.len(),

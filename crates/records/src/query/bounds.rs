@@ -1,6 +1,6 @@
-//! The bounds of questions.
+//! The limits of queries.
 
-/// The most pulls or verdicts of one page.
+/// Maximum number of pulls or verdicts of one page.
 pub const LIMIT_MAX: i64 = 1000;
-/// The fewest hexadecimal digits that the id of a pull may be shortened to.
+/// Minimum number of hexadecimal digits of a shortened pull id.
 pub const PREFIX_MIN: usize = 4;

@@ -1,7 +1,8 @@
 //! The end of a page, as an opaque text.
 //!
-//! The text holds the place of the last pull in the order of the answer, and a check over the filters: pulls that are
-//! written or removed meanwhile move nothing, and a cursor of another question is refused.
+//! The text holds the place of the last pull in the order of the answer, so that pulls that are written or removed
+//! later do not shift the next page. It also holds a checksum of the filters, so that the cursor of another query is
+//! refused.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use super::error::QueryError;
 
 /// The version of the cursor's form.
 const VERSION: u8 = 1;
-/// Version, key, sequence number, check.
+/// Length of a cursor in bytes: version, key, sequence number, checksum.
 const LENGTH: usize = 1 + 8 + 8 + 4;
 
 /// The end of a page.
@@ -22,20 +23,20 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place after the pull with this key in the order, and this sequence number.
+    /// The place after the pull with this sort key and this sequence number.
     pub(super) fn after(key: i64, seq: i64, fingerprint: &str) -> Self {
         Self { key, seq, check: check(key, seq, fingerprint) }
     }
 
-    /// The place, if the cursor belongs to this question.
+    /// The place, if the cursor belongs to this query.
     pub(super) fn place(self, fingerprint: &str) -> Result<(i64, i64), QueryError> {
         let belongs = self.check == check(self.key, self.seq, fingerprint);
         if belongs { Ok((self.key, self.seq)) } else { Err(QueryError::Cursor) }
     }
 }
 
-/// FNV-1a over the place and the filters: it finds mistakes. It does not protect against forgery, because a cursor
-/// grants nothing.
+/// FNV-1a over the place and the filters, to detect mistakes. It does not protect against forgery, because a cursor
+/// grants no access.
 fn check(key: i64, seq: i64, fingerprint: &str) -> u32 {
     let bytes = key.to_be_bytes().into_iter().chain(seq.to_be_bytes()).chain(fingerprint.bytes());
     bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_survive_as_text_and_know_their_question() {
+    fn cursors_are_read_back_from_text_and_belong_to_their_query() {
         let cursor = Cursor::after(-5, i64::MAX, "newest");
         let read: Cursor = cursor.to_string().parse().unwrap();
         assert_eq!(read.place("newest").unwrap(), (-5, i64::MAX));

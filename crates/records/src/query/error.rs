@@ -1,10 +1,10 @@
-//! Errors of questions.
+//! Errors of queries.
 
 use std::path::PathBuf;
 
 use super::bounds::{LIMIT_MAX, PREFIX_MIN};
 
-/// The question cannot be answered.
+/// The query cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// There is no record file.
@@ -45,7 +45,7 @@ pub enum QueryError {
         /// The file.
         file: PathBuf,
     },
-    /// The file is no database, is cut short, or holds values that no version wrote.
+    /// The file is not a database, is truncated, or holds values that no version writes.
     #[error("{} is damaged ({what}): the next start moves it aside and begins a new one", file.display())]
     Damaged {
         /// The record file.
@@ -64,7 +64,7 @@ pub enum QueryError {
     /// The limit is out of range.
     #[error("a limit of {0} is out of range: give a number from 1 to {LIMIT_MAX}")]
     Limit(i64),
-    /// The cursor was not given by an answer to this question.
+    /// The cursor does not come from an answer to this query.
     #[error(
         "the cursor does not belong to this question: ask again without it, with the same filters from page to page"
     )]

@@ -8,7 +8,8 @@ use super::error::QueryError;
 use crate::record::outcome::PullOutcome;
 use crate::time::Timestamp;
 
-/// The conditions, the order and the size of a page of pulls. Every part that is set narrows the answer; the default holds the newest pulls of all.
+/// The conditions, the order and the size of a page of pulls. A pull must meet all conditions that are set. The default
+/// finds the newest pulls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only pulls that began at this time or later.
@@ -27,7 +28,7 @@ pub struct Filter {
     pub failed: bool,
     /// The order of the answer.
     pub order: Order,
-    /// The most pulls of the page.
+    /// Maximum number of pulls on the page.
     pub limit: Limit,
     /// The end of the last page; none for the first page.
     pub cursor: Option<Cursor>,
@@ -36,22 +37,22 @@ pub struct Filter {
 /// The order of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Those that began last come first.
+    /// Pulls that began last come first.
     #[default]
     Newest,
-    /// Those that took longest come first.
+    /// Pulls that took longest come first.
     Slowest,
-    /// The oldest written records come first. With the cursor of the last answer, a query returns the records written
-    /// since.
+    /// Records that were written first come first. With the cursor of the last answer, a query returns the records
+    /// written since then.
     Written,
 }
 
-/// The most pulls of one page: 1 to [`LIMIT_MAX`].
+/// Maximum number of pulls on one page: 1 to [`LIMIT_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(i64);
 
 impl Limit {
-    /// A limit of this many.
+    /// A limit of `limit` pulls.
     ///
     /// # Errors
     ///
@@ -72,7 +73,7 @@ impl Default for Limit {
     }
 }
 
-/// A day before now.
+/// The time span of [`Filter::slowest_of_day`] and [`Filter::failed_of_day`].
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Filter {
@@ -86,7 +87,7 @@ impl Filter {
         Self { since: Some(now.earlier(DAY)), failed: true, ..Self::default() }
     }
 
-    /// The outcomes that the filter lets through; none if all.
+    /// The outcomes that the filter accepts; `None` if it accepts all.
     pub(super) fn outcomes(&self) -> Option<Vec<PullOutcome>> {
         let wanted = |outcome: &PullOutcome| {
             self.outcome.is_none_or(|only| only == *outcome) && (!self.failed || outcome.is_failure())
@@ -95,7 +96,7 @@ impl Filter {
         narrows.then(|| PullOutcome::ALL.iter().copied().filter(wanted).collect())
     }
 
-    /// The parts that must stay the same from page to page, as a text.
+    /// The parts that must be the same for every page of a query, as text.
     pub(super) fn fingerprint(&self) -> String {
         let Self { since, until, registry, image, node, outcome, failed, order, limit: _, cursor: _ } = self;
         format!("{since:?} {until:?} {registry:?} {image:?} {node:?} {outcome:?} {failed} {order:?}")

@@ -1,4 +1,4 @@
-//! A registry by quarter of an hour.
+//! The history of a registry by quarter of an hour.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::time::Timestamp;
 /// The sums of one registry in one quarter of an hour. Percentiles are within an eighth: see [`Histogram`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarter {
-    /// The begin of the quarter.
+    /// The start of the quarter.
     pub start: Timestamp,
-    /// The number of pulls that began in it.
+    /// The number of pulls that began in the quarter.
     pub pulls: u64,
-    /// The same pulls, by outcome and class of the first failure.
+    /// The number of these pulls with each outcome and class of the first failure.
     pub outcomes: Vec<OutcomeCount>,
     /// The time within which half of all objects sent their first byte to the client; none if none was sent.
     pub first_byte_p50: Option<Duration>,
@@ -63,7 +63,7 @@ impl Reader {
         names().map_err(|error| self.explain(error))
     }
 
-    /// The quarters of an hour that overlap this time and in which a pull of this registry began, in order.
+    /// The quarters of an hour that overlap this time span and in which a pull of this registry began, in order.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl Reader {
         self.read_history(registry, span(since, until)).map_err(|error| self.explain(error))
     }
 
-    /// The median throughput of a registry since this time, in bytes per second: what the sentence of a bottleneck
-    /// compares with. None if no object of a megabyte or more was fetched.
+    /// The median throughput of a registry since this time, in bytes per second, for the comparison in the sentence of
+    /// a bottleneck. `None` if no object of a megabyte or more was fetched.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl Reader {
     }
 }
 
-/// The first and the last quarter that overlap this time.
+/// The first and the last quarter that overlap this time span.
 pub(super) fn span(since: Timestamp, until: Timestamp) -> (i64, i64) {
     let quarter = |millis: i64| millis.div_euclid(QUARTER_MILLIS);
     (quarter(since.unix_millis()), quarter(until.unix_millis().saturating_sub(1)))

@@ -1,4 +1,4 @@
-//! A set of ids, a bit each.
+//! A set of ids as a bit set.
 
 /// The largest id that a set holds: 64 million images take 8 MiB.
 const ID_MAX: i64 = 64 << 20;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_what_was_put_in() {
+    fn a_set_contains_the_ids_that_were_added() {
         let mut set = IdSet::default();
         for id in [0, 1, 63, 64, 100_000, ID_MAX, ID_MAX + 1, -1, i64::MAX, i64::MIN] {
             set.insert(id);

@@ -1,7 +1,8 @@
 //! Pages of pulls.
 //!
-//! The page is found in one index alone, which holds every column that a filter asks for; only the pulls of the page are
-//! read from their tables. The pulls of images that are pulled rarely are found by image. A filter that hardly any pull passes costs one walk through that index.
+//! The page is found in a single index that holds every column of a filter; only the pulls of the page are read from
+//! their tables. Pulls of rarely pulled images are found by image. A filter that matches few pulls costs one scan of
+//! the index.
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
@@ -18,14 +19,14 @@ use crate::record::outcome::PullOutcome;
 /// A page of pulls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The pulls, in the order that was asked for.
+    /// The pulls, in the requested order.
     pub pulls: Vec<PullSummary>,
-    /// The begin of the next page; none if this is the last. In [`Order::Written`] there is always a next page, which
-    /// holds what will have been written.
+    /// The start of the next page; `None` if this is the last. With [`Order::Written`] there is always a next page, for
+    /// the pulls that will be written.
     pub next: Option<Cursor>,
 }
 
-/// The conditions of a question, with the values for its parameters.
+/// The SQL conditions of a query, with the values of their parameters.
 #[derive(Default)]
 struct Conditions {
     sql: Vec<String>,
@@ -50,7 +51,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`QueryError::Cursor`] if the cursor is of another question; otherwise if the file cannot be read.
+    /// [`QueryError::Cursor`] if the cursor belongs to another query; another error if the file cannot be read.
     pub fn pulls(&self, filter: &Filter) -> Result<Page, QueryError> {
         let fingerprint = filter.fingerprint();
         let place = filter.cursor.map(|cursor| cursor.place(&fingerprint)).transpose()?;
@@ -58,7 +59,7 @@ impl Reader {
         Ok(page(filter, rows, &fingerprint))
     }
 
-    /// The cursor of the records written from now on, for [`Order::Written`] with these filters.
+    /// The cursor that finds only records written from now on, for [`Order::Written`] with these filters.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Reader {
         rows.collect()
     }
 
-    /// The conditions of a filter; none if no pull can pass it.
+    /// The conditions of a filter; `None` if no pull can match it.
     fn conditions(&self, filter: &Filter) -> rusqlite::Result<Option<Conditions>> {
         let mut conditions = Conditions::default();
         if let Some(since) = filter.since {
@@ -128,7 +129,7 @@ impl Reader {
         self.connection.query_row(&sql, [name], |row| row.get(0)).optional()
     }
 
-    /// The index that holds the page in its order, or few pulls enough to be sorted.
+    /// The index that has the order of the page, or that finds few enough pulls to sort them.
     fn index(&self, filter: &Filter, conditions: &Conditions) -> rusqlite::Result<&'static str> {
         Ok(match filter.order {
             Order::Newest | Order::Slowest if conditions.images_are_few => "INDEXED BY pulls_by_image",
@@ -139,7 +140,7 @@ impl Reader {
         })
     }
 
-    /// True if the filter's time holds few of all pulls, so that sorting them is quicker than looking for them.
+    /// True if the time span of the filter has so few pulls that sorting them is faster than scanning by duration.
     fn is_short_time(&self, filter: &Filter) -> rusqlite::Result<bool> {
         if filter.since.is_none() && filter.until.is_none() {
             return Ok(false);
@@ -153,7 +154,7 @@ impl Reader {
     }
 }
 
-/// The most pulls that are sorted by duration to find the slowest.
+/// Maximum number of pulls that are sorted by duration to find the slowest.
 const SORTED_MAX: i64 = 100_000;
 
 fn page(filter: &Filter, mut rows: Vec<(i64, PullSummary)>, fingerprint: &str) -> Page {

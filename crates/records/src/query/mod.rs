@@ -1,11 +1,13 @@
-//! Read-only questions to the record file, also while a writer runs and when none does.
+//! Read-only queries of the record file, with or without a running writer.
 //!
-//! - [`bounds`]: the bounds of questions.
-//! - [`error`]: errors of questions.
+//! - [`bounds`]: the limits of queries.
+//! - [`error`]: errors of queries.
 //! - [`reader`]: the open file.
 //! - [`filter`] and [`cursor`]: conditions, order and place of a page.
-//! - [`list`]: pages of pulls. - [`one`]: one pull with its objects.
-//! - [`history`]: a registry by quarter of an hour. - [`savings`]: savings through the cache.
+//! - [`list`]: pages of pulls.
+//! - [`one`]: one pull with its objects.
+//! - [`history`]: a registry by quarter of an hour.
+//! - [`savings`]: savings through the cache.
 //! - [`verdicts`]: verdicts of probes.
 
 pub mod bounds;

@@ -12,8 +12,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`QueryError::Id`] if the text is no part of an id, [`QueryError::NotFound`] or [`QueryError::Ambiguous`] if no
-    /// pull or more than one has such an id; otherwise if the file cannot be read.
+    /// [`QueryError::Id`] if the text cannot be the beginning of an id, [`QueryError::NotFound`] if no pull has such an
+    /// id, [`QueryError::Ambiguous`] if more than one has; another error if the file cannot be read.
     pub fn pull(&self, id: &str) -> Result<PullRecord, QueryError> {
         let (low, high) = bounds(id).ok_or_else(|| QueryError::Id(shortened(id)))?;
         let mut found = self.between(low, high).map_err(|error| self.explain(error))?;
@@ -60,7 +60,7 @@ fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
     Some((filled(0), filled(15)))
 }
 
-/// The text for a message, bounded and clean.
+/// The text for an error message, shortened and without control characters.
 fn shortened(id: &str) -> String {
     id.chars().take(40).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

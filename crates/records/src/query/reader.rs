@@ -1,4 +1,4 @@
-//! The open file of a reader.
+//! A record file that is open for reading.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::QueryError;
 use crate::file::schema::{self, SchemaError};
 
-/// The time for which a question waits for a writer that uses a rollback journal.
+/// The time for which a query waits for a writer that uses a rollback journal.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The record file, open for questions only.
+/// The record file, open for reading only.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) connection: Connection,
@@ -22,12 +22,12 @@ pub struct Reader {
 impl Reader {
     /// Opens the file for reading. A writer may have it open, in this process or another.
     ///
-    /// Opening takes about a millisecond. A reader that is kept goes on reading its file also after the writer has moved
-    /// it aside and begun a new one: open one for each page or command.
+    /// Opening takes about a millisecond. Open a new reader for each page or command: a reader continues to read the
+    /// old file after the writer has moved it aside and created a new one.
     ///
     /// # Errors
     ///
-    /// If there is no file, it cannot be read, or another version or program wrote it: see [`QueryError`].
+    /// If the file does not exist, cannot be read, or was written by another version or program: see [`QueryError`].
     pub fn open(file: impl Into<PathBuf>) -> Result<Self, QueryError> {
         let file = file.into();
         match std::fs::metadata(&file) {
@@ -48,7 +48,7 @@ impl Reader {
         }
     }
 
-    /// The error of this file behind an error of SQLite.
+    /// Turns an error of SQLite into the query error for this file.
     pub(super) fn explain(&self, error: rusqlite::Error) -> QueryError {
         explain(self.file.clone(), error)
     }
@@ -63,8 +63,8 @@ fn connect(file: &Path) -> Result<Connection, SchemaError> {
         _ => false,
     };
     match plain {
-        // A write-ahead log needs a file beside the database, which a reader may not be allowed to make. With no
-        // writer and no log, the database alone is all there is, and cannot change.
+        // A write-ahead log needs a file beside the database, which a reader may not be allowed to create. Without a
+        // writer and without a log, the database file is complete and does not change.
         Err(error) if cannot(&error) && !has_log(file) => {
             open(file, OpenFlags::SQLITE_OPEN_URI, "immutable=1")
         }
@@ -81,12 +81,12 @@ fn open(file: &Path, more: OpenFlags, parameters: &str) -> Result<Connection, Sc
     };
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch("PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")?;
-    // Reads the file for the first time.
+    // This is the first read of the file, so it reports a file that cannot be read.
     schema::version(&connection)?;
     Ok(connection)
 }
 
-/// The path as SQLite's URI: <https://sqlite.org/uri.html>, with every byte but plain ones escaped.
+/// The path as a URI for SQLite (<https://sqlite.org/uri.html>); all special bytes are escaped.
 fn uri(file: &Path, parameters: &str) -> String {
     let escape = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),

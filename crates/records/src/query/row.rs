@@ -1,4 +1,4 @@
-//! Rows read back as records.
+//! Converts rows into records.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::record::status::StatusCodes;
 use crate::record::text::Text;
 use crate::time::Timestamp;
 
-/// A pull without its objects, as a list shows it.
+/// A pull without its objects, for lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PullSummary {
     /// The record; its objects are not read.
     pub pull: PullRecord,
-    /// The bottleneck, found when the record was written.
+    /// The bottleneck, which was found when the record was written.
     pub bottleneck: Bottleneck,
     /// The wall time that the bottleneck took.
     pub held: Duration,
@@ -127,7 +127,7 @@ fn media_type<const MAX: usize>(kept: Value) -> Option<Text<MAX>> {
     }
 }
 
-/// The failure in two columns; labels that only a newer version knows read as unknown.
+/// The failure in the columns `class` and `stage`; labels of a newer version are read as unknown.
 pub(super) fn failure(row: &Row<'_>, class: usize, stage: usize) -> rusqlite::Result<Option<Failure>> {
     let class: Option<String> = row.get(class)?;
     let stage: Option<String> = row.get(stage)?;

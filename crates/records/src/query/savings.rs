@@ -7,26 +7,26 @@ use super::history::span;
 use super::reader::Reader;
 use crate::time::Timestamp;
 
-/// The content of one registry that clients got and its upstream was not asked for.
+/// The content of one registry that clients received without a request to its upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Savings {
     /// The registry, as in the image name.
     pub registry: String,
     /// Bytes sent to clients from the store, or from a transfer that another client began.
     pub bytes: u64,
-    /// The objects that these bytes were of: requests that the upstream did not see.
+    /// The number of objects of these bytes: requests that the upstream did not receive.
     pub requests: u64,
-    /// Pulls whose every manifest came from the store: pulls that did not count against a quota.
+    /// Pulls whose manifests all came from the store: they did not count against a quota.
     pub counted_pulls: u64,
     /// Pulls that ended well while the registry was failing.
     pub rescued: u64,
-    /// The time that the upstream would have taken for `bytes` at its own median throughput in the same span of time;
-    /// none if that is not known.
+    /// The time that the upstream would have needed for `bytes` at its median throughput in the same time span; `None`
+    /// if the median is not known.
     pub upstream_time: Option<Duration>,
 }
 
 impl Reader {
-    /// The savings in the quarters of an hour that overlap this time, by registry in alphabetical order.
+    /// The savings in the quarters of an hour that overlap this time span, by registry in alphabetical order.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Questions to real files, while a writer runs and when none does.
+//! Queries of real files, with and without a running writer.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn after(millis: i64) -> Timestamp {
     Timestamp::from_unix_millis(NOON + millis)
 }
 
-/// Ten pulls that differ in everything that a filter asks for; the slowest began first.
+/// Ten pulls that differ in every property that a filter can test; the slowest began first.
 fn ten() -> Vec<PullRecord> {
     let outcomes = [PullOutcome::Hit, PullOutcome::Failed, PullOutcome::Absent, PullOutcome::Abandoned];
     let make = |n: i64| {
@@ -119,7 +119,7 @@ fn each_filter_narrows_the_answer() {
 }
 
 #[test]
-fn many_images_and_few_are_found_alike() {
+fn a_text_filter_finds_many_images_as_well_as_few() {
     let named = |n: i64| {
         let mut record = pull(n);
         record.image.repository = format!("many/app-{n}").parse().unwrap();
@@ -169,7 +169,7 @@ fn pages_hold_every_pull_once_while_more_are_written() {
 }
 
 #[test]
-fn what_is_written_later_can_be_followed() {
+fn a_cursor_returns_the_records_written_later() {
     let file = Closed::with(ten());
     let reader = file.reader();
     let mut filter =
@@ -185,7 +185,7 @@ fn what_is_written_later_can_be_followed() {
 }
 
 #[test]
-fn a_cursor_of_another_question_is_refused() {
+fn a_cursor_of_another_query_is_refused() {
     let file = Closed::with(ten());
     let reader = file.reader();
     let filter = Filter { limit: Limit::new(2).unwrap(), ..Filter::default() };
@@ -212,7 +212,7 @@ fn limits_out_of_range_are_refused() {
 }
 
 #[test]
-fn a_million_years_are_all_of_history() {
+fn a_span_of_a_million_years_returns_the_whole_history() {
     let file = Closed::with(ten());
     let million_years = Duration::from_secs(31_556_952 * 1_000_000);
     for since in [noon().earlier(million_years), Timestamp::from_unix_millis(i64::MIN)] {
@@ -229,7 +229,7 @@ fn a_million_years_are_all_of_history() {
 }
 
 #[test]
-fn a_pull_is_found_by_its_id_or_the_begin_of_it() {
+fn a_pull_is_found_by_its_id_or_its_beginning() {
     let file = Closed::with([wide_pull(0), wide_pull(1), wide_pull(1 << 30)]);
     let reader = file.reader();
     let newest = reader.pulls(&Filter::default()).unwrap().pulls.swap_remove(0).pull;
@@ -249,7 +249,7 @@ fn a_pull_is_found_by_its_id_or_the_begin_of_it() {
 }
 
 #[test]
-fn a_list_says_the_bottleneck() {
+fn a_list_includes_the_bottleneck_of_each_pull() {
     let mut slow = pull(0);
     let mut layer = object(5);
     layer.stages.transfer = ms(900);
@@ -375,7 +375,7 @@ fn the_writer_never_waits_for_a_reader() {
 }
 
 #[test]
-fn a_missing_or_empty_file_is_said_to_be_missing() {
+fn a_missing_or_empty_file_is_reported_as_missing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("records.db");
     assert!(matches!(Reader::open(&file), Err(QueryError::Missing { .. })));
@@ -397,12 +397,12 @@ fn a_reader_changes_nothing() {
 }
 
 #[test]
-fn a_file_that_cannot_get_companions_is_read_all_the_same() {
+fn a_file_in_a_folder_without_write_access_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = Closed::with(ten());
     let odd = folder.path().join("r%?#\u{e9} .db");
     std::fs::copy(&file.settings.file, &odd).unwrap();
-    // A folder where SQLite would put its shared memory stands for a folder that must not be written.
+    // A folder at the path of SQLite's shared memory file simulates a folder that must not be written.
     let mut companion = odd.clone().into_os_string();
     companion.push("-shm");
     std::fs::create_dir(companion).unwrap();

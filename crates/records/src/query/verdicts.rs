@@ -10,7 +10,7 @@ use super::row;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
 
-/// The conditions of a list of verdicts, newest first. Every part that is set narrows the answer.
+/// The conditions of a list of verdicts, newest first. A verdict must meet all conditions that are set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerdictFilter {
     /// Only verdicts of this time or later.
@@ -21,7 +21,7 @@ pub struct VerdictFilter {
     pub registry: Option<String>,
     /// True if only failures are wanted.
     pub failed: bool,
-    /// The most verdicts of the answer.
+    /// Maximum number of verdicts in the answer.
     pub limit: Limit,
 }
 

@@ -11,13 +11,13 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PullId(Uuid);
 
-/// The text is no UUID.
+/// The text is not a UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the id of a pull: expected a UUID, as `pulls` prints it")]
 pub struct ParsePullIdError;
 
 impl PullId {
-    /// A new id of a pull that began at `start`; times before 1970 count as 1970.
+    /// A new id for a pull that began at `start`; times before 1970 count as 1970.
     pub fn new(start: Timestamp) -> Self {
         let millis = u64::try_from(start.unix_millis()).unwrap_or(0);
         let nanos = (millis % 1000) as u32 * 1_000_000;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_sort_by_time_and_survive_as_text() {
+    fn ids_sort_by_time_and_are_read_back_from_text() {
         let earlier = PullId::new(Timestamp::from_unix_millis(1_700_000_000_000));
         let later = PullId::new(Timestamp::from_unix_millis(1_700_000_000_001));
         assert!(earlier < later);

@@ -13,7 +13,7 @@ pub struct Image {
     pub repository: Repository,
     /// The tag; none if the client asked by digest only.
     pub tag: Option<Tag>,
-    /// The digest that the client asked for, or that the tag led to; none if neither was known.
+    /// The digest that the client asked for, or that the tag resolved to; `None` if neither is known.
     pub digest: Option<Digest>,
 }
 

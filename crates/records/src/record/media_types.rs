@@ -1,4 +1,4 @@
-//! The media types that nearly every object has, so that the file keeps a number in place of a text.
+//! The most common media types, which the file stores as numbers instead of texts.
 
 /// Known media types. The position in this list is part of the file format: add only at the end.
 pub(crate) const KNOWN: &[&str] = &[

@@ -1,7 +1,7 @@
 //! The record of one pull, and the verdict of one probe.
 //!
 //! - [`id`]: the id of a pull, which sorts by time.
-//! - [`text`]: foreign texts, bounded and cleaned.
+//! - [`text`]: untrusted texts, shortened and cleaned.
 //! - [`image`]: the image as the client asked for it.
 //! - [`outcome`]: the closed lists of outcomes and kinds.
 //! - [`object`]: one manifest, configuration or layer of a pull.

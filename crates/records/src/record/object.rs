@@ -12,13 +12,13 @@ use super::text::MediaType;
 pub struct ObjectRecord {
     /// The kind of the object.
     pub kind: ObjectKind,
-    /// The digest; none if a tag was asked for and nothing answered.
+    /// The digest; `None` if the client asked for a tag and got no answer.
     pub digest: Option<Digest>,
     /// The media type; none if not known.
     pub media_type: Option<MediaType>,
     /// The size of the whole object in bytes; none if not known.
     pub size: Option<u64>,
-    /// The outcome: the place that the object came from, or the failure to get it.
+    /// The outcome: the origin of the object, or a failure.
     pub outcome: ObjectOutcome,
     /// The time from the start of the pull to the first request for this object.
     pub began: Duration,
@@ -28,21 +28,22 @@ pub struct ObjectRecord {
     pub transfer: Duration,
     /// Bytes of the body sent to the client.
     pub sent: u64,
-    /// Bytes of the body fetched from the upstream for this client; zero for a follower of another's transfer.
+    /// Bytes of the body fetched from the upstream for this client; zero if it joined a transfer that another client
+    /// began.
     pub fetched: u64,
-    /// Times in which the request stood still within the mirror.
+    /// Times for which the request waited within the mirror.
     pub waits: Waits,
     /// Times of the upstream's stages.
     pub stages: StageTimes,
     /// The time in which the client waited for the disk.
     pub disk: Duration,
-    /// The time in which the client waited for the hash to agree, after the last byte came from the upstream.
+    /// The time for which the client waited for the hash to be verified, after the upstream's last byte arrived.
     pub verify: Duration,
     /// The number of times the upstream's transfer broke and was continued.
     pub resumes: u32,
 }
 
-/// Times in which a request stood still within the mirror.
+/// Times for which a request waited within the mirror.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
     /// The time waited for a transfer that another client began.
@@ -55,7 +56,7 @@ pub struct Waits {
     pub token: Duration,
 }
 
-/// Times of the upstream's stages, in their order; zero where a stage was not needed.
+/// Times of the upstream's stages, in their order; zero if a stage was not needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StageTimes {
     /// The time to resolve the host name.
@@ -73,7 +74,7 @@ pub struct StageTimes {
 }
 
 impl ObjectRecord {
-    /// An object of this kind and outcome of which nothing else is known.
+    /// An object of this kind and outcome; all other fields are empty.
     pub fn new(kind: ObjectKind, outcome: ObjectOutcome) -> Self {
         Self {
             kind,

@@ -3,7 +3,7 @@
 //! The file keeps a value as its position in the list: add values only at the end.
 
 oci::labels! {
-    /// The outcome of a whole pull: the worst that any of its requests met.
+    /// The outcome of a whole pull: the worst outcome of its requests.
     PullOutcome {
         /// Everything came from the store.
         Hit = "hit";
@@ -11,17 +11,17 @@ oci::labels! {
         Joined = "joined";
         /// A part came from the upstream.
         Miss = "miss";
-        /// The tag was answered as last known.
+        /// The tag was answered from its last known record.
         Stale = "stale";
-        /// The client was asked for a token, and did not come back with one.
+        /// The client was challenged for a token, and did not return with one.
         Challenged = "challenged";
         /// The upstream says that the image does not exist.
         Absent = "absent";
-        /// The client left before it had everything that it asked for.
+        /// The client left before it had received everything that it asked for.
         Abandoned = "abandoned";
-        /// The mirror refused, for what the client asked.
+        /// The mirror refused the client's request.
         Refused = "refused";
-        /// The upstream or the mirror could not answer, or a body broke.
+        /// The upstream or the mirror could not answer, or a body ended early.
         Failed = "failed";
     }
 }
@@ -51,11 +51,11 @@ oci::labels! {
         Joined = "joined";
         /// The object came from the upstream.
         Miss = "miss";
-        /// The object is a tag's answer as last known.
+        /// The object is a tag's manifest, answered from the last known record.
         Stale = "stale";
-        /// The manifest names the object, and the client never asked for it: the client had it already.
+        /// The manifest names the object, but the client never asked for it because it already had it.
         NotAsked = "not_asked";
-        /// The object did not reach the client whole.
+        /// The client did not receive the whole object.
         Failed = "failed";
     }
 }
@@ -64,14 +64,14 @@ impl PullOutcome {
     /// The outcomes of pulls that failed: those that `--failed` lists.
     pub const FAILURES: &[Self] = &[Self::Absent, Self::Refused, Self::Failed];
 
-    /// True if the client did not get an answer that it can use, through no choice of its own.
+    /// True if the client did not get a usable answer, unless the client left by itself.
     pub fn is_failure(self) -> bool {
         Self::FAILURES.contains(&self)
     }
 }
 
 impl ObjectOutcome {
-    /// True if the object reached the client without an upstream transfer of its own.
+    /// True if the object needed no upstream transfer of its own.
     pub fn is_saved(self) -> bool {
         matches!(self, Self::Hit | Self::Joined | Self::Stale)
     }

@@ -13,7 +13,7 @@ use super::status::StatusCodes;
 use super::text::{NodeName, UserAgent};
 use crate::time::Timestamp;
 
-/// The most objects that one record lists; [`PullRecord::push`] counts the others.
+/// Maximum number of objects that one record lists; [`PullRecord::push`] only counts the others.
 pub const OBJECTS_MAX: usize = 1000;
 
 /// One client's pull of one image, from the first request for its manifest to the last byte of its last layer.
@@ -35,7 +35,7 @@ pub struct PullRecord {
     pub duration: Duration,
     /// The outcome of the whole pull.
     pub outcome: PullOutcome,
-    /// The first failure that the pull met, even if it ended well; none if it met none.
+    /// The first failure of the pull, even if the pull succeeded; `None` if there was no failure.
     pub failure: Option<Failure>,
     /// The status codes of the upstream's answers.
     pub status_codes: StatusCodes,
@@ -47,23 +47,23 @@ pub struct PullRecord {
     pub sent: u64,
     /// Bytes of bodies fetched from the upstream for this pull.
     pub fetched: u64,
-    /// The objects, in the order of their first request; those not asked for at the end. At most [`OBJECTS_MAX`].
+    /// The objects, in the order of their first request; objects without a request come last. At most [`OBJECTS_MAX`].
     pub objects: Vec<ObjectRecord>,
-    /// The number of objects that [`OBJECTS_MAX`] left no room for.
+    /// The number of objects that are not listed because of [`OBJECTS_MAX`].
     pub objects_left_out: u32,
 }
 
-/// A failure that a pull met.
+/// A failure during a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
     /// The class of the failure.
     pub class: Class,
-    /// The stage at which it happened; none if it belongs to none.
+    /// The stage in which the failure happened; `None` if it belongs to no stage.
     pub stage: Option<Stage>,
 }
 
 impl PullRecord {
-    /// A record of a pull that began at `start`, with a new id and nothing else known.
+    /// A record of a pull that began at `start`, with a new id; all other fields are empty.
     pub fn new(image: Image, client: IpAddr, start: Timestamp, outcome: PullOutcome) -> Self {
         Self {
             id: PullId::new(start),
@@ -85,7 +85,8 @@ impl PullRecord {
         }
     }
 
-    /// Lists an object and adds its bytes to the sums; beyond [`OBJECTS_MAX`] only the bytes and the number count.
+    /// Adds an object to the list and its bytes to the sums. Beyond [`OBJECTS_MAX`] objects, it only adds the bytes and
+    /// counts the object.
     pub fn push(&mut self, object: ObjectRecord) {
         self.sent = self.sent.saturating_add(object.sent);
         self.fetched = self.fetched.saturating_add(object.fetched);

@@ -1,11 +1,11 @@
-//! The upstream's status codes, counted.
+//! Counts of the upstream's status codes.
 
 use std::collections::BTreeMap;
 
-/// The most different status codes that one record counts apart.
+/// Maximum number of different status codes that one record counts separately.
 pub const STATUS_CODES_MAX: usize = 16;
 
-/// The number of times each status code was met upstream; codes beyond [`STATUS_CODES_MAX`] count as code 0.
+/// The number of upstream answers with each status code; codes beyond [`STATUS_CODES_MAX`] are counted as code 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusCodes(BTreeMap<u16, u32>);
 
@@ -28,7 +28,7 @@ impl StatusCodes {
         codes.join(" ")
     }
 
-    /// Reads [`Self::encode`]; what cannot be read is left out.
+    /// Reads the form of [`Self::encode`]; unreadable parts are left out.
     pub(crate) fn decode(text: &str) -> Self {
         let mut codes = Self::default();
         for (code, count) in text.split(' ').filter_map(|pair| pair.split_once('x')) {

@@ -1,27 +1,28 @@
-//! Foreign texts, bounded and cleaned.
+//! Untrusted texts, shortened and cleaned.
 //!
-//! Node headers, user agents and media types are written by strangers. The constructors here read at most the bytes
-//! that they keep, so that a header of 10 MB costs no more than one of 300 bytes, and replace every character that could
-//! move a cursor, end a line or reverse the order of a terminal's text. HTML is left as it is: the page escapes it.
+//! Node headers, user agents and media types come from untrusted clients and registries. The constructors here read at
+//! most the bytes that they keep, so that a header of 10 MB costs no more than one of 300 bytes. They replace every
+//! character that could move a cursor, end a line or reverse the order of a terminal's text. HTML is not changed; the
+//! page escapes it.
 
 use std::fmt;
 
-/// The longest node name kept, in bytes: the length of a DNS name (RFC 1035), which node names are.
+/// The longest node name kept, in bytes. Node names are DNS names, which have at most this length (RFC 1035).
 pub const NODE_NAME_MAX: usize = 253;
 /// The longest user agent kept, in bytes.
 pub const USER_AGENT_MAX: usize = 256;
 /// The longest media type kept, in bytes: type, slash and subtype of 127 characters each (RFC 6838).
 pub const MEDIA_TYPE_MAX: usize = 255;
-/// The longest name of a probe's target kept, in bytes.
+/// The longest target name of a probe kept, in bytes.
 pub const TARGET_NAME_MAX: usize = 512;
 
-/// The name by which a node calls itself, from a request header: a hint, never an identity.
+/// The node name in a request header: a hint, never an identity.
 pub type NodeName = Text<NODE_NAME_MAX>;
 /// The user agent of a client.
 pub type UserAgent = Text<USER_AGENT_MAX>;
 /// The media type of an object.
 pub type MediaType = Text<MEDIA_TYPE_MAX>;
-/// The image that a probe tries, as the configuration or the cluster writes it.
+/// The image that a probe pulls, as written in the configuration or the cluster.
 pub type TargetName = Text<TARGET_NAME_MAX>;
 
 /// A text from outside, of at most `MAX` bytes and without control characters.
@@ -29,8 +30,8 @@ pub type TargetName = Text<TARGET_NAME_MAX>;
 pub struct Text<const MAX: usize>(Box<str>);
 
 impl<const MAX: usize> Text<MAX> {
-    /// The clean beginning of `raw`: bytes that are no UTF-8, control characters, and characters that change the
-    /// direction of text or have no width become U+FFFD; none if only white space is left.
+    /// The cleaned beginning of `raw`. Bytes that are not UTF-8, control characters, and characters that change the
+    /// direction of text or have no width become U+FFFD. `None` if only white space is left.
     pub fn clean(raw: &[u8]) -> Option<Self> {
         let read = String::from_utf8_lossy(&raw[..raw.len().min(MAX)]);
         let mut text = String::with_capacity(read.len());

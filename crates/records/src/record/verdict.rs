@@ -12,9 +12,9 @@ use crate::time::Timestamp;
 pub struct Verdict {
     /// The registry that was probed.
     pub registry: RegistryHost,
-    /// The image that was probed; none for a probe of the registry's reach alone.
+    /// The image that was probed; `None` for a probe that only tests whether the registry is reachable.
     pub target: Option<TargetName>,
-    /// The class of the failure; none if the probe went well.
+    /// The class of the failure; `None` if the probe succeeded.
     pub class: Option<Class>,
     /// The last stage that the probe reached; for a failure, the stage that failed.
     pub stage: Option<Stage>,

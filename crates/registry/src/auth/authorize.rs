@@ -1,4 +1,5 @@
-//! The identity shown to an endpoint: credentials for the repositories they are meant for, tokens, and Basic where wanted.
+//! The authorization of a request to an endpoint: a token, Basic, or a caller's token. Credentials are used only for
+//! the repositories that they are configured for.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{MutexGuard, PoisonError};
@@ -25,26 +26,26 @@ use crate::timings::Timings;
 use crate::trust::Follow;
 use crate::wire::read::limited;
 use crate::wire::target::Target;
-use crate::wire::transport::Ask;
+use crate::wire::transport::HttpRequest;
 
 /// The value of an `Authorization` header.
 pub(crate) enum Authorization {
-    /// A token; `fresh` ones were exchanged for this very challenge.
+    /// A token; `fresh` if it was exchanged for this challenge.
     Bearer { header: HeaderValue, key: TokenKey, token: Token, fresh: bool },
     /// User name and password.
     Basic(HeaderValue, Credential),
-    /// The token of the identity that the request is made for.
+    /// The token of the caller that the request is made for.
     Caller(HeaderValue),
 }
 
-/// Asks token endpoints over the walk's own connections, and notes whether it was needed.
+/// Sends requests to token endpoints over the walk's connections.
 struct Fetch<'a> {
     walk: &'a Walk<'a>,
     used: AtomicBool,
 }
 
 impl Authorization {
-    /// `None` unless it is a user name and a password.
+    /// `None` unless the credential is a user name and a password.
     fn basic(credential: Credential) -> Option<Self> {
         let Credential::Basic { username, password } = &credential else { return None };
         Some(Self::Basic(basic_header(username, password), credential))
@@ -56,7 +57,7 @@ impl Authorization {
         }
     }
 
-    /// The secrets in it, which no message may repeat.
+    /// The secrets of the authorization, which no message may contain.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Bearer { token, .. } => vec![Secret::new(token.expose())],
@@ -68,7 +69,8 @@ impl Authorization {
         }
     }
 
-    /// A token that no challenge asked for: the registry may want one from elsewhere by now, so a 401 is not final.
+    /// The same token, marked as sent without a challenge. A 401 to it is not final, because the registry may use
+    /// another token endpoint by now.
     fn unasked(mut self) -> Self {
         if let Self::Bearer { fresh, .. } = &mut self {
             *fresh = false;
@@ -76,7 +78,8 @@ impl Authorization {
         self
     }
 
-    /// True if a 401 to it is final. A 401 to a cached token is not: the token may just have expired.
+    /// True if a 401 to this authorization is final. A 401 to a cached token is not final, because the token may just
+    /// have expired.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Bearer { fresh, .. } => *fresh,
@@ -86,8 +89,8 @@ impl Authorization {
 }
 
 impl Walk<'_> {
-    /// The authorization to send before any challenge: a cached token, the next one where it was only too old, or Basic where
-    /// the endpoint wanted it before.
+    /// The authorization to send before any challenge: a cached token, a new token if the cached one expired, or Basic
+    /// if the endpoint asked for Basic before.
     pub(crate) async fn upfront(&self, account: &mut Account) -> Result<Option<Authorization>, Error> {
         if let Some(caller) = self.caller() {
             return Ok(Some(Authorization::Caller(caller.header())));
@@ -107,14 +110,15 @@ impl Walk<'_> {
         Ok(self.token(&wanted, account).await?.map(Authorization::unasked))
     }
 
-    /// The challenge of an answer, if it is one we can meet or at least refuse by name.
+    /// The challenge of an answer. `None` if it cannot be read. Also `None` if it is Basic and we have no credentials,
+    /// unless the request is a ping.
     pub(crate) fn challenge(&self, headers: &HeaderMap) -> Option<Challenge> {
         let challenge = Challenge::from_headers(headers).ok()?;
         let meets = !matches!(challenge, Challenge::Basic { .. }) || self.credentials().is_some();
-        (meets || self.question.kind == RequestKind::Ping).then_some(challenge)
+        (meets || self.request.kind == RequestKind::Ping).then_some(challenge)
     }
 
-    /// Remembers what the endpoint of callers asks them for.
+    /// Stores the challenge, if this is the endpoint that sees the tokens of callers.
     pub(crate) fn note_challenge(&self, headers: &HeaderMap) {
         if self.endpoint == CALLERS_ENDPOINT
             && let Ok(challenge) = Challenge::from_headers(headers)
@@ -123,7 +127,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The authorization that the challenge asks for, after `refused` was refused.
+    /// The authorization that the challenge asks for. `refused` is the authorization that the registry has just
+    /// refused.
     pub(crate) async fn meet(
         &self,
         challenge: Challenge,
@@ -141,7 +146,7 @@ impl Walk<'_> {
             }
         };
         wanted.ok_or_else(|| {
-            let message = "the registry wants user name and password, which are not configured";
+            let message = "the registry requires user name and password, which are not configured";
             let evidence = Evidence { status: Some(401), ..Evidence::host(self.origin()) }.saying(message);
             Error::new(Class::AuthMissing, Stage::Challenge, evidence)
         })
@@ -149,7 +154,7 @@ impl Walk<'_> {
 
     async fn basic(&self) -> Result<Option<Authorization>, Error> {
         let Some(source) = self.credentials() else { return Ok(None) };
-        let credential = source.credential(self.question.repository).await.map_err(|error| {
+        let credential = source.credential(self.request.repository).await.map_err(|error| {
             let evidence = Evidence::host(self.origin()).because(Reason::CredentialUnreadable);
             Error::new(Class::AuthRejected, Stage::Challenge, evidence.saying(&error.to_string()))
         })?;
@@ -166,7 +171,7 @@ impl Walk<'_> {
             realm: &realm,
             service: wanted.service.as_deref(),
             credentials: self.credentials(),
-            repository: self.question.repository,
+            repository: self.request.repository,
         };
         let mut request = self.account(RequestKind::Token);
         let begun = Instant::now();
@@ -182,12 +187,12 @@ impl Walk<'_> {
         }
         if used {
             self.exchanged(granted.as_ref().err());
-            request.tell(granted.as_ref().err().map(|error| error.class));
+            request.report(granted.as_ref().err().map(|error| error.class));
         }
         Ok(bearer(key, granted?))
     }
 
-    /// A token for `url`, a registry that a redirect led to. We have no credential for it, so the request is anonymous.
+    /// An anonymous token for `url`, a registry that a redirect led to. We have no credential for it.
     pub(crate) async fn foreign_token(
         &self,
         url: &Url,
@@ -223,7 +228,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The scope to ask for: our own when the challenge names it, else what the challenge says.
+    /// The scope of the token to request: our own scope, or the challenge's scope if that does not cover
+    /// our own or if we have none.
     fn scope(&self, wanted: &Bearer) -> String {
         let own = self.own_scope();
         match (&wanted.scope, own) {
@@ -256,13 +262,13 @@ impl Inner {
         Ok(Some(Wanted::Token { realm, service: bearer.service, scope }))
     }
 
-    /// The token endpoint that a challenge of this endpoint names, if it may be followed.
+    /// The token endpoint that a challenge of this endpoint names, if the zone allows it.
     fn realm(&self, endpoint: usize, wanted: &Bearer) -> Result<Url, Error> {
         let upstream = &self.upstream;
         self.realm_at(&upstream.endpoints[endpoint].url, wanted)
     }
 
-    /// The token endpoint that a challenge of the host at `endpoint` names, if it may be followed.
+    /// The token endpoint that a challenge of the host at `endpoint` names, if the zone allows it.
     fn realm_at(&self, endpoint: &Url, wanted: &Bearer) -> Result<Url, Error> {
         let upstream = &self.upstream;
         upstream.zone.check_realm(&upstream.registry, endpoint, &wanted.realm).map_err(|refusal| {
@@ -286,7 +292,7 @@ impl TokenFetch for Fetch<'_> {
         self.used.store(true, Ordering::Relaxed);
         let mut headers = walk.own_headers();
         headers.extend(request.headers);
-        let ask = Ask {
+        let outgoing = HttpRequest {
             endpoint: walk.endpoint,
             method: request.method,
             url: request.url,
@@ -297,8 +303,8 @@ impl TokenFetch for Fetch<'_> {
         };
         let mut way = Timings::default();
         let begun = Instant::now();
-        let sent = walk.inner.transport.send(&ask, &walk.pool, &mut way).await;
-        // The way to the token endpoint is part of the exchange, whatever stage of it failed.
+        let sent = walk.inner.transport.send(&outgoing, &walk.pool, &mut way).await;
+        // Connecting to the token endpoint is part of the exchange, so any failure has the stage `token`.
         let reply = sent.map_err(|error| Error::new(error.class, Stage::Token, error.evidence.clone()))?;
         let (parts, incoming) = reply.response.into_parts();
         let (body, too_large) = limited(incoming, TOKEN_BODY_MAX, walk.deadline).await;

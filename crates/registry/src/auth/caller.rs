@@ -1,4 +1,4 @@
-//! A client's own bearer token: shown to the upstream's endpoint on its behalf, and to nobody else.
+//! A client's own bearer token. It is sent only to the first endpoint of the upstream.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use serde::Deserialize;
 
-/// A client that asks through this process, known by its token. A clone is the same caller; the token cannot be printed.
+/// A client that pulls with its own token. Clones share the token, and `Debug` hides it.
 #[derive(Clone)]
 pub struct Caller(Arc<Inner>);
 
@@ -20,18 +20,18 @@ struct Inner {
     expires: Option<SystemTime>,
 }
 
-/// The sha256 of a token. It tells callers apart and does not reveal their tokens.
+/// The sha256 of a token. It identifies a caller without its token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallerId([u8; 32]);
 
-/// Text that no token endpoint gives out.
+/// The text is not a usable bearer token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no bearer token: 1 to {TOKEN_MAX} visible ASCII characters, without quotes and commas")]
 pub struct NoToken;
 
 impl Caller {
-    /// Takes what followed `Bearer ` (RFC 6750, 2.1). Its end of life is read where it is a JWT that states one, and not
-    /// verified: only the upstream can say whether the token is good.
+    /// Takes the text after `Bearer ` (RFC 6750, 2.1). If it is a JWT with an expiry, the expiry is read but not
+    /// verified: only the upstream can verify the token.
     pub fn bearer(token: &str) -> Result<Self, NoToken> {
         let sendable = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b'\\');
         if token.is_empty() || token.len() > TOKEN_MAX || !token.bytes().all(sendable) {
@@ -44,12 +44,12 @@ impl Caller {
         Ok(Self(Arc::new(Inner { header, id: CallerId(id), expires: expiry(token) })))
     }
 
-    /// Tells callers apart.
+    /// The identifier of the caller.
     pub fn id(&self) -> CallerId {
         self.0.id
     }
 
-    /// When the token says that it ends.
+    /// The expiry that the token states.
     pub fn expires(&self) -> Option<SystemTime> {
         self.0.expires
     }
@@ -71,7 +71,7 @@ impl fmt::Debug for CallerId {
     }
 }
 
-/// `exp` of a JWT (RFC 7519, 4.1.4), whatever its signature is worth.
+/// `exp` of a JWT (RFC 7519, 4.1.4). The signature is not checked.
 fn expiry(token: &str) -> Option<SystemTime> {
     #[derive(Deserialize)]
     struct Claims {
@@ -84,7 +84,7 @@ fn expiry(token: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)
 }
 
-/// Longest token taken, bytes: Docker Hub's have 3 KiB, and a request's head no more than 32 KiB.
+/// Longest token accepted, in bytes: Docker Hub's have 3 KiB, and a request's head has at most 32 KiB.
 const TOKEN_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -102,13 +102,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_token_is_what_its_claims_state() {
+    fn the_expiry_is_read_from_the_claims() {
         assert_eq!(expires(&jwt(r#"{"sub":"a","exp":1700000000}"#)), Some(1_700_000_000));
         assert_eq!(expires(&jwt(r#"{"exp":1.7e9}"#)), Some(1_700_000_000));
     }
 
     #[test]
-    fn what_states_no_end_has_none() {
+    fn a_token_without_a_readable_expiry_has_none() {
         let odd = [
             r#"{"exp":-1}"#,
             r#"{"exp":1e300}"#,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_token_is_refused() {
+    fn text_that_is_not_a_token_is_refused() {
         let longest = "a".repeat(TOKEN_MAX);
         assert!(Caller::bearer(&longest).is_ok());
         for text in ["", " ", "a b", "a\tb", "a\"b", "a,b", "a\\b", "tökén", "a\r\nHost: b", &(longest + "a")]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_told_apart_and_not_told_about() {
+    fn callers_are_distinguished_and_their_tokens_are_not_printed() {
         let (one, same, other) =
             ["t0k3n", "t0k3n", "0th3r"].map(|token| Caller::bearer(token).unwrap()).into();
         assert!(one.id() == same.id() && one.id() != other.id());

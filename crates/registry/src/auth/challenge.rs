@@ -6,54 +6,54 @@ use http_auth::ChallengeRef;
 use http_auth::parser::ChallengeParser;
 use url::Url;
 
-/// The challenge of a registry. Bearer is preferred when both are offered, as clients do.
+/// The challenge of a registry. If it offers both Bearer and Basic, Bearer is used, as other clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Challenge {
     /// A token from a token endpoint.
     Bearer(Bearer),
     /// User name and password on every request (Amazon ECR).
     Basic {
-        /// The protection space; says nothing to us.
+        /// The protection space. It is not used.
         realm: String,
     },
 }
 
-/// The parameters of a Bearer challenge, as sent: the realm is not judged yet (see [`crate::trust`]).
+/// The parameters of a Bearer challenge, as sent. The realm is not checked yet (see [`crate::trust`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bearer {
-    /// Address of the token endpoint; may be relative.
+    /// URL of the token endpoint; may be relative.
     pub realm: String,
     /// Name of the service the token is for.
     pub service: Option<String>,
     /// Scopes separated by blanks, such as `repository:library/alpine:pull`.
     pub scope: Option<String>,
-    /// Why a presented token was refused, such as `insufficient_scope`.
+    /// The reason why the sent token was refused, such as `insufficient_scope`.
     pub error: Option<String>,
 }
 
-/// The challenge that is passed on to a client: its realm has been checked.
+/// A challenge that can be passed on to a client, because its realm has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// A token.
     Token {
-        /// Where it is to be had; within the upstream's trust zone.
+        /// URL of the token endpoint, within the upstream's zone.
         realm: Url,
-        /// The service it is for.
+        /// Name of the service the token is for.
         service: Option<String>,
-        /// For pulling from the repository asked for, as the endpoint names it.
+        /// The scope for pulling from the requested repository, as the endpoint names it.
         scope: String,
     },
     /// User name and password with every request.
     Basic,
 }
 
-/// A 401 came without a challenge we can meet.
+/// A 401 came without a usable challenge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadChallenge {
-    /// No `WWW-Authenticate` at all.
+    /// The answer has no `WWW-Authenticate`.
     #[error("a 401 without WWW-Authenticate")]
     Absent,
-    /// None that can be read and is Bearer or Basic.
+    /// The answer has no readable Bearer or Basic challenge.
     #[error("WWW-Authenticate names no readable Bearer or Basic challenge")]
     Unreadable,
 }
@@ -92,7 +92,7 @@ impl Challenge {
     }
 }
 
-/// A parameter came twice: which one is meant is anybody's guess, so the challenge does not count.
+/// A parameter came twice. The challenge is ignored, because it is ambiguous.
 struct Twice;
 
 fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Result<Option<String>, Twice> {
@@ -101,7 +101,7 @@ fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Result<Option<String>,
     if found.next().is_some() { Err(Twice) } else { Ok(first) }
 }
 
-/// Lines read; servers send one or two.
+/// Most header lines read; servers send one or two.
 const LINES_MAX: usize = 8;
 /// Longest line read, in bytes.
 const LINE_MAX: usize = 8 * 1024;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn bearer_is_preferred_wherever_it_stands() {
+    fn bearer_is_preferred_at_any_position() {
         let wanted = Ok(bearer("https://a/t", None, None, None));
         for lines in [
             &[r#"Basic realm="x", Bearer realm="https://a/t""#][..],
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_met_is_refused() {
+    fn unusable_challenges_are_refused() {
         assert_eq!(read(&[]), Err(BadChallenge::Absent));
         let long = format!("Bearer realm=\"{}\"", "a".repeat(LINE_MAX));
         for line in [

@@ -1,11 +1,11 @@
-//! Keeping secrets out of texts, and the one header that carries a password.
+//! Removes secrets from texts, and writes the one header that carries a password.
 
 use bytes::Bytes;
 use http::HeaderValue;
 use oci::Secret;
 use oci::credential::pair;
 
-/// `Authorization: Basic`, marked sensitive (RFC 7617, UTF-8): for a registry and for its token host alike.
+/// `Authorization: Basic`, marked sensitive (RFC 7617, UTF-8), for registries and token hosts.
 pub(crate) fn basic_header(username: &str, password: &Secret) -> HeaderValue {
     let header = format!("Basic {}", pair(username, password));
     let mut value = HeaderValue::try_from(header).expect("invariant: base64 is visible ASCII");
@@ -13,7 +13,8 @@ pub(crate) fn basic_header(username: &str, password: &Secret) -> HeaderValue {
     value
 }
 
-/// The body of an answer with stars for the secrets of the request: some servers repeat a request's headers in their errors.
+/// The body of an answer with `***` for the secrets of the request: some servers repeat a request's headers in their
+/// errors.
 pub(crate) fn scrubbed(body: Bytes, secrets: &[Secret]) -> Bytes {
     let text = String::from_utf8_lossy(&body);
     match without(&text, secrets) {
@@ -22,12 +23,13 @@ pub(crate) fn scrubbed(body: Bytes, secrets: &[Secret]) -> Bytes {
     }
 }
 
-/// The text with stars for each secret in it; `None` when there is none in it.
+/// The text with `***` for each secret in it; `None` if it contains none.
 pub(crate) fn without(text: &str, secrets: &[Secret]) -> Option<String> {
-    let told = secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SCRUBBED_MIN);
-    let told: Vec<&str> = told.filter(|secret| text.contains(secret)).collect();
-    (!told.is_empty()).then(|| told.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***")))
+    let present = secrets.iter().map(Secret::expose).filter(|secret| secret.len() >= SCRUBBED_MIN);
+    let present: Vec<&str> = present.filter(|secret| text.contains(secret)).collect();
+    (!present.is_empty())
+        .then(|| present.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***")))
 }
 
-/// Shorter secrets are not looked for in texts: they are in every one.
+/// Shortest secret that is replaced, in bytes. A shorter one would match ordinary text.
 const SCRUBBED_MIN: usize = 4;

@@ -1,7 +1,8 @@
-//! The identity a request is made with: what a registry asks for, and what we show it.
+//! The authentication of requests: the challenges of registries, and the credentials and tokens that we send.
 //!
-//! - `challenge` reads what a registry asks for; `token` exchanges and caches bearer tokens for it; `credential`
-//!   writes Basic headers and hides secrets; `caller` is a client's own token; `authorize` chooses among them.
+//! - `challenge` reads the challenge of a registry; `token` exchanges and caches bearer tokens; `credential` writes
+//!   Basic headers and removes secrets from texts; `caller` is a client's own token; `authorize` chooses the
+//!   authorization of a request.
 
 pub(crate) mod authorize;
 pub mod caller;

@@ -1,4 +1,5 @@
-//! Token exchange: cached per registry, identity and scope, one exchange at a time.
+//! Token exchange. Tokens are cached per registry, endpoint, identity and scope, and each key has one exchange at a
+//! time.
 
 use std::fmt;
 use std::future::Future;
@@ -25,21 +26,22 @@ use crate::error::{Error, Evidence, Reason};
 use crate::timings::{Peer, Timings};
 use crate::trust;
 
-/// The tokens of all upstreams, cached; one per process. Holds at most [`TOKENS_MAX`], the least used leave first.
+/// The cached tokens of all upstreams; one cache per process. It holds at most [`TOKENS_MAX`] and evicts the least
+/// recently used.
 pub struct Tokens {
     slots: Cache<TokenKey, Arc<Slot>>,
 }
 
-/// A bearer token. It cannot be printed; a clone is the same token.
+/// A bearer token. Its `Debug` hides it; clones share it.
 #[derive(Clone)]
 pub struct Token(Arc<Secret>);
 
-/// The registry, identity and scope a token is for.
+/// The registry, endpoint, identity and scope of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenKey {
     /// The registry as configured.
     pub registry: RegistryHost,
-    /// Host and port of the endpoint that asked for it: a token goes to no other host.
+    /// Host and port of the endpoint that asked for the token, which is sent to no other host.
     pub endpoint: String,
     /// `anonymous`, or the upstream's short id.
     pub identity: String,
@@ -47,20 +49,21 @@ pub struct TokenKey {
     pub scope: String,
 }
 
-/// How to get a token that is not cached.
+/// The parameters of a token exchange.
 pub struct Exchange<'a> {
-    /// Token endpoint, already judged by [`crate::trust`].
+    /// URL of the token endpoint, already checked by [`crate::trust`].
     pub realm: &'a Url,
-    /// `service` of the challenge.
+    /// The `service` of the challenge.
     pub service: Option<&'a str>,
-    /// The source of the credential, read only by the call that makes the exchange. `None` is anonymous.
+    /// The source of the credential; `None` for an anonymous exchange. Only the call that makes the exchange
+    /// reads the credential.
     pub credentials: Option<&'a dyn CredentialSource>,
-    /// For which repository, as in image names.
+    /// The repository that the credential is for, as in image names.
     pub repository: Option<&'a Repository>,
 }
 
 impl Exchange<'_> {
-    /// The challenge that leads here.
+    /// The challenge that this exchange answers.
     fn origin(&self, key: &TokenKey) -> Bearer {
         Bearer {
             realm: self.realm.to_string(),
@@ -71,19 +74,19 @@ impl Exchange<'_> {
     }
 }
 
-/// A token, and the time that its exchange took.
+/// A token, and the time of its exchange.
 pub struct Grant {
     /// The token.
     pub token: Token,
-    /// True if it was exchanged for this call, or by a call that this one waited for. A 401 to a fresh token is final.
+    /// True if this call, or a call that this one waited for, exchanged the token. A 401 to a fresh token is final.
     pub fresh: bool,
-    /// Stage times of the exchange; empty when it was another call's.
+    /// Stage times of the exchange; empty if another call made it.
     pub timings: Timings,
 }
 
-/// Sends one request to a token endpoint: one try, no redirects, addresses judged at dial.
+/// Sends one request to a token endpoint: one try, no redirects, and an address check when it connects.
 pub trait TokenFetch: Send + Sync {
-    /// The answer whatever its status, or the transport's failure.
+    /// Returns the answer, whatever its status, or the failure of the transport.
     fn fetch(&self, request: TokenRequest) -> impl Future<Output = Result<TokenAnswer, Error>> + Send;
 }
 
@@ -91,11 +94,11 @@ pub trait TokenFetch: Send + Sync {
 pub struct TokenRequest {
     /// GET, or POST for a refresh token.
     pub method: Method,
-    /// With its query.
+    /// The URL with its query.
     pub url: Url,
     /// `Authorization` (marked sensitive), `Accept` and `Content-Type`, as needed.
     pub headers: HeaderMap,
-    /// The form of a POST, else empty.
+    /// The form of a POST; empty for a GET.
     pub body: Bytes,
 }
 
@@ -116,7 +119,7 @@ pub struct TokenAnswer {
 }
 
 impl Tokens {
-    /// No tokens yet.
+    /// An empty cache.
     pub fn new() -> Self {
         let slots = Cache::builder()
             .max_capacity(TOKENS_MAX)
@@ -126,28 +129,28 @@ impl Tokens {
         Self { slots }
     }
 
-    /// The cached token of `key`, if it still lives: worth sending before any challenge.
+    /// The cached token of `key`, if it has not expired. It can be sent without a challenge.
     pub async fn cached(&self, key: &TokenKey) -> Option<Token> {
         self.slots.get(key).await?.state().live(Instant::now())
     }
 
-    /// Where the last token of `key` came from, if only its age ended it: the next one can be had there, without a 401
-    /// of the registry first.
+    /// The challenge that led to the last token of `key`, if that token was never refused. The next token can be
+    /// fetched with it, which saves a 401 of the registry.
     pub(crate) async fn renewal(&self, key: &TokenKey) -> Option<Bearer> {
         self.slots.get(key).await?.state().origin.clone()
     }
 
-    /// The token of `key`: cached, awaited from an exchange under way, or exchanged now.
+    /// The token of `key`: from the cache, from an exchange in progress, or from a new exchange.
     ///
-    /// Failures are not cached, but all who waited for the failing exchange share its error (stage `token`).
-    /// A call that is dropped during its exchange leaves the exchange to the next call that waits.
+    /// Failures are not cached, but all calls that waited for the failing exchange share its error (stage `token`). If
+    /// a call is dropped during its exchange, the next waiting call makes a new one.
     pub async fn token(
         &self,
         key: &TokenKey,
         exchange: &Exchange<'_>,
         fetch: &impl TokenFetch,
     ) -> Result<Grant, Error> {
-        // The cache only finds or adds the slot; the single flight of exchanges is the turn in it.
+        // The cache only finds or adds the slot; the lock `turn` in the slot allows one exchange at a time.
         let slot = self.slots.entry_by_ref(key).or_default().await.into_value();
         let failures_seen = {
             let state = slot.state();
@@ -165,7 +168,7 @@ impl Tokens {
         result.map(|(grant, _)| grant)
     }
 
-    /// Forgets `token`, unless a newer one took its place.
+    /// Removes `token` from the cache, unless a newer one has replaced it.
     pub async fn invalidate(&self, key: &TokenKey, token: &Token) {
         if let Some(slot) = self.slots.get(key).await {
             slot.state().forget(token);
@@ -179,7 +182,7 @@ impl Default for Tokens {
     }
 }
 
-/// One exchange past the cache: for a prober that walks the whole way each time.
+/// One exchange without the cache, for a prober that tests each step every time.
 pub async fn exchange(
     key: &TokenKey,
     exchange: &Exchange<'_>,
@@ -189,7 +192,7 @@ pub async fn exchange(
 }
 
 impl Token {
-    /// The token itself, for `Authorization: Bearer` to the endpoint of its key and nowhere else.
+    /// The text of the token, for `Authorization: Bearer` to the endpoint of its key and to no other host.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
@@ -211,9 +214,10 @@ struct Slot {
 #[derive(Default)]
 struct State {
     token: Option<(Token, Instant)>,
-    /// Where it came from. Forgotten with the first failure there: the registry may name another place by now.
+    /// The challenge that led to the token. It is dropped when an exchange fails or the token is refused, because the
+    /// registry may name another token endpoint by now.
     origin: Option<Bearer>,
-    /// The number of failed exchanges. A waiting request reads it to notice that an exchange failed meanwhile.
+    /// The number of failed exchanges. A waiting request compares it to notice that an exchange failed meanwhile.
     failures: u64,
     last_failure: Option<Error>,
 }
@@ -257,7 +261,7 @@ impl State {
     }
 }
 
-/// The exchange itself: credential, request, answer, judgement.
+/// Makes one exchange: reads the credential, sends the request, and reads the token from the answer.
 async fn run(
     scope: &str,
     exchange: &Exchange<'_>,
@@ -295,8 +299,8 @@ async fn run(
     Ok((Grant { token, fresh: true, timings }, life))
 }
 
-/// The other way to ask, for an endpoint that does not know the first: some have no POST for refresh tokens and take
-/// them as a password without a user (GCR answers 404), some have no GET.
+/// The request in the other form, for an endpoint that does not support the first form. Some endpoints have no POST for
+/// refresh tokens (GCR answers 404) and take the token as a password without a user name; some have no GET.
 fn other_form(
     status: StatusCode,
     scope: &str,
@@ -318,8 +322,9 @@ fn other_form(
     }
 }
 
-/// Distribution token specification: GET with `service` and one `scope` each, Basic if we are somebody. A refresh
-/// token cannot go into a GET; it is posted as a form (distribution OAuth2 specification).
+/// The request of the distribution token specification: a GET with `service`, one `scope` parameter for each scope, and
+/// Basic authentication if there is a user name and password. A refresh token cannot be sent by GET, so it is posted as
+/// a form (distribution OAuth2 specification).
 fn request(scope: &str, exchange: &Exchange<'_>, credential: Option<&Credential>) -> TokenRequest {
     if let Some(Credential::IdentityToken(refresh_token)) = credential {
         let grant = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
@@ -349,7 +354,7 @@ fn post(exchange: &Exchange<'_>, body: Bytes) -> TokenRequest {
     TokenRequest { method: Method::POST, url: exchange.realm.clone(), headers, body }
 }
 
-/// Distribution OAuth2 specification, "Getting a token".
+/// The form of a POST (distribution OAuth2 specification, "Getting a token").
 fn form(scope: &str, exchange: &Exchange<'_>, grant: &[(&str, &str)]) -> Bytes {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.extend_pairs(grant).append_pair("client_id", "pullgate").append_pair("scope", scope);
@@ -359,7 +364,7 @@ fn form(scope: &str, exchange: &Exchange<'_>, grant: &[(&str, &str)]) -> Bytes {
     form.finish().into()
 }
 
-/// The token in an answer with the time for which we use it, or the class of another answer.
+/// The token in an answer and the time for which we use it, or the failure that the answer means.
 fn read(answer: &TokenAnswer, host: &str, identified: bool) -> Result<(Token, Duration), Error> {
     let context = classify::Context {
         stage: Stage::Token,
@@ -368,7 +373,7 @@ fn read(answer: &TokenAnswer, host: &str, identified: bool) -> Result<(Token, Du
         address: answer.peer,
         identified,
         redirected: false,
-        // Only for a Retry-After date in an answer without Date, of which nothing but a shown wait depends.
+        // Used only for a Retry-After date in an answer without Date.
         now: SystemTime::now(),
     };
     if let Some(error) = classify::answer(&context, answer.status, &answer.headers, &answer.body) {
@@ -386,15 +391,15 @@ fn read(answer: &TokenAnswer, host: &str, identified: bool) -> Result<(Token, Du
         let message = format!("the token endpoint's answer is larger than {} KiB", TOKEN_BODY_MAX / 1024);
         return Err(garbage(Reason::TooLarge, &message));
     }
-    // serde's own message could repeat a piece of the token, so it is not passed on.
+    // serde's error message could contain a part of the token, so it is not passed on.
     let body: TokenBody = serde_json::from_slice(&answer.body)
-        .map_err(|_| garbage(Reason::BadJson, "the token endpoint's answer is not the JSON it should be"))?;
+        .map_err(|_| garbage(Reason::BadJson, "the token endpoint's answer is not valid token JSON"))?;
     let life = body.life(&answer.headers);
     let token = body.token().ok_or_else(|| garbage(Reason::BadJson, "no usable token in the answer"))?;
     Ok((token, life))
 }
 
-/// Distribution token specification, "Token response fields"; everything in it may be absent or odd.
+/// The answer's body (distribution token specification, "Token response fields"). Any field may be absent or malformed.
 #[derive(Deserialize)]
 struct TokenBody {
     token: Option<String>,
@@ -404,7 +409,7 @@ struct TokenBody {
 }
 
 impl TokenBody {
-    /// `token`, else OAuth2's `access_token`; only what may stand in a header.
+    /// `token`, else OAuth2's `access_token`; only if it is valid in a header.
     fn token(self) -> Option<Token> {
         [self.token, self.access_token]
             .into_iter()
@@ -413,9 +418,10 @@ impl TokenBody {
             .map(|token| Token(Arc::new(Secret::new(token))))
     }
 
-    /// A tenth less than promised, within [`LIFE_MIN`] and [`LIFE_MAX`].
+    /// The time for which the token is used: a tenth less than `expires_in`, between [`LIFE_MIN`] and [`LIFE_MAX`].
     ///
-    /// `issued_at` shortens it by the age the token has by the server's own `Date`: our clock has no part in it.
+    /// `issued_at` shortens it by the age of the token, measured by the server's own `Date`, so that our clock does not
+    /// matter.
     fn life(&self, headers: &HeaderMap) -> Duration {
         let promised = match &self.expires_in {
             Some(serde_json::Value::Number(number)) => number.as_f64(),
@@ -437,15 +443,15 @@ impl TokenBody {
 
 /// Largest body taken from a token endpoint, in bytes.
 pub const TOKEN_BODY_MAX: usize = 64 * 1024;
-/// Tokens held at once: one for each repository pulled within an hour, with room to spare.
+/// The largest number of tokens held: more than the repositories that are pulled within an hour.
 pub const TOKENS_MAX: u64 = 10_000;
-/// Longest use of a token, whatever was promised: revoked rights should count some day.
+/// Longest use of a token, whatever its `expires_in`, so that revoked rights take effect.
 const LIFE_MAX: Duration = Duration::from_secs(60 * 60);
-/// Shortest use of a token: below it every request would mean two.
+/// Shortest use of a token. With a shorter one, every request would need a token exchange.
 const LIFE_MIN: Duration = Duration::from_secs(5);
 /// The lifetime of a token without `expires_in`, in seconds (distribution token specification).
 const EXPIRES_IN_DEFAULT: f64 = 60.0;
-/// Longest promise read, in seconds: a year.
+/// Longest `expires_in` accepted, in seconds: a year.
 const EXPIRES_IN_MAX: f64 = 366.0 * 24.0 * 3600.0;
 
 #[cfg(test)]
@@ -456,7 +462,7 @@ mod tests {
     use super::*;
     use oci::credential::{CredentialError, CredentialFuture};
 
-    /// A token endpoint that counts, waits a second, and answers from a function of the request's number.
+    /// A token endpoint that counts its requests, waits a second, and answers by a function of the request's number.
     struct Endpoint<F> {
         asked: AtomicUsize,
         answer: F,
@@ -522,7 +528,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_is_exchanged_once_for_all_who_ask_and_then_cached() {
+    async fn concurrent_calls_share_one_exchange_and_the_token_is_cached() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         let key = key("a");
         let asks =
@@ -548,7 +554,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_ends_a_tenth_early() {
+    async fn a_token_expires_a_tenth_early() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         tokens.token(&key("a"), &anonymous(&realm), &endpoint).await.unwrap();
         tokio::time::advance(Duration::from_secs(269)).await;
@@ -560,7 +566,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_next_token_is_looked_for_where_a_good_one_came_from() {
+    async fn a_renewal_uses_the_challenge_of_the_last_good_token() {
         let (tokens, realm) = (Tokens::new(), realm());
         let endpoint = endpoint(|number| if number == 1 { says(503, "") } else { issues(number) });
         let key = key("a");
@@ -571,10 +577,10 @@ mod tests {
         let origin = tokens.renewal(&key).await.unwrap();
         assert_eq!((&*origin.realm, origin.service.as_deref()), (realm.as_str(), Some("s")));
         tokens.token(&key, &exchange, &endpoint).await.map(drop).unwrap_err();
-        assert_eq!(tokens.renewal(&key).await, None, "it failed there");
+        assert_eq!(tokens.renewal(&key).await, None, "the exchange failed");
         let token = tokens.token(&key, &exchange, &endpoint).await.unwrap().token;
         tokens.invalidate(&key, &token).await;
-        assert_eq!(tokens.renewal(&key).await, None, "the registry refused what came from there");
+        assert_eq!(tokens.renewal(&key).await, None, "the registry refused the token");
     }
 
     #[tokio::test(start_paused = true)]
@@ -592,7 +598,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_gives_up_leaves_the_exchange_to_the_next() {
+    async fn when_a_call_gives_up_the_next_one_makes_the_exchange() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         let key = key("a");
         let exchange = anonymous(&realm);
@@ -604,7 +610,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_refused_token_is_forgotten() {
+    async fn only_the_refused_token_is_removed() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         let key = key("a");
         let exchange = anonymous(&realm);
@@ -618,7 +624,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_are_as_the_specification_writes_them() {
+    async fn requests_follow_the_specification() {
         let (realm, endpoint) = (realm(), endpoint(issues));
         let basic = Credential::Basic { username: "ü".into(), password: Secret::new("p:w") };
         let sources = [
@@ -643,7 +649,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_endpoint_that_does_not_know_one_form_is_asked_in_the_other() {
+    async fn an_endpoint_that_lacks_one_form_gets_the_other() {
         let realm = Url::parse("https://auth.docker.io/token").unwrap();
         let basic = || Credential::Basic { username: "u".into(), password: Secret::new("p&w") };
         let identity = || Credential::IdentityToken(Secret::new("r"));
@@ -672,7 +678,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_registry_token_is_used_as_it_is_and_not_for_long() {
+    async fn a_registry_token_is_used_unchanged_and_briefly() {
         let (tokens, realm, endpoint) = (Tokens::new(), realm(), endpoint(issues));
         let source = Known(Ok(Some(Credential::RegistryToken(Secret::new("own")))));
         let ask = Exchange { credentials: Some(&source), ..anonymous(&realm) };
@@ -680,11 +686,11 @@ mod tests {
         assert_eq!((grant.token.expose(), grant.fresh), ("own", true));
         assert_eq!(endpoint.asked.load(Ordering::SeqCst), 0);
         tokio::time::advance(LIFE_MIN).await;
-        assert!(tokens.cached(&key("a")).await.is_none(), "a changed file counts");
+        assert!(tokens.cached(&key("a")).await.is_none(), "a changed file is read again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_secret_that_the_endpoint_echoes_is_not_told() {
+    async fn a_secret_that_the_endpoint_echoes_is_not_in_the_error() {
         let realm = realm();
         for body in
             ["you said user:canary-5", "{\"errors\":[{\"message\":\"dXNlcjpjYW5hcnktNQ== is canary-5\"}]}"]
@@ -702,7 +708,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unreadable_credential_asks_nobody() {
+    async fn an_unreadable_credential_sends_no_request() {
         let (realm, endpoint) = (realm(), endpoint(issues));
         let source = Known(Err(CredentialError("cannot read /x".into())));
         let ask = Exchange { credentials: Some(&source), ..anonymous(&realm) };
@@ -733,7 +739,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_bodies_are_no_tokens() {
+    fn hostile_bodies_are_refused() {
         for (body, reason) in [
             ("", Reason::BadJson),
             ("null", Reason::BadJson),

@@ -1,4 +1,5 @@
-//! One request's observation, reported at most once: when it failed, when its last byte came, or when its reader left.
+//! The observation of one request. It is reported at most once: when the request fails, when its last byte comes, or
+//! when the reader of its body leaves.
 
 use std::sync::Arc;
 
@@ -17,18 +18,18 @@ pub(crate) struct Account {
     identity: String,
     kind: RequestKind,
     pub(crate) timings: Timings,
-    /// The quota that the endpoint itself stated.
+    /// The quota that the endpoint stated, not a host that it redirected to.
     pub(crate) quota: Option<Quota>,
-    /// True if another host than the endpoint's gave the answer, after a redirect.
+    /// True if the answer came from another host than the endpoint's, after a redirect.
     pub(crate) redirected: bool,
-    /// True if the request itself went out, so that the registry may have counted it. One that failed on the way there, or was answered with
-    /// a challenge, has not.
+    /// True if the request reached the endpoint, so that the registry may have counted it. False if the connection
+    /// failed or the answer was a challenge.
     pub(crate) sent: bool,
-    /// True if the answer is good, so that dropping the rest of its body is not a failure.
+    /// True if the answer is good. Dropping the rest of its body is then not a failure.
     pub(crate) good: bool,
-    /// The trail of the caller, if it has one.
+    /// The trail of the caller, if there is one.
     trail: Option<Trail>,
-    told: bool,
+    reported: bool,
 }
 
 impl Account {
@@ -51,7 +52,7 @@ impl Account {
             sent: false,
             good: false,
             trail,
-            told: false,
+            reported: false,
         }
     }
 
@@ -76,9 +77,9 @@ impl Account {
         }
     }
 
-    /// Tells the observer how it ended; only the first call counts.
-    pub(crate) fn tell(&mut self, class: Option<Class>) {
-        if std::mem::replace(&mut self.told, true) {
+    /// Reports the end of the request to the observer. Only the first call has an effect.
+    pub(crate) fn report(&mut self, class: Option<Class>) {
+        if std::mem::replace(&mut self.reported, true) {
             return;
         }
         // The time of a token is part of the request that needed it.
@@ -97,10 +98,10 @@ impl Account {
 }
 
 impl Drop for Account {
-    /// A call given up before its answer learnt nothing and tells nothing.
+    /// A request dropped before a good answer is not reported, because nothing is known about the upstream.
     fn drop(&mut self) {
         if self.good {
-            self.tell(None);
+            self.report(None);
         }
     }
 }

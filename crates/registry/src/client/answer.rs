@@ -1,4 +1,5 @@
-//! Good answers to values: headers checked against each other, bytes against their digest, lists against their grammar.
+//! Turns good answers into values. Checks headers against each other, bytes against their digest, and lists against
+//! their format.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -14,10 +15,10 @@ use crate::classify::is_html;
 use crate::client::values::{BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, TagsPage};
 use crate::client::walk::Given;
 use crate::error::{Error, Evidence, Reason};
-use crate::wire::body::Body;
+use crate::wire::body::UpstreamBody;
 use crate::wire::read::{content_length, is_encoded};
 
-/// The promises in the head of a blob's answer.
+/// The head of a blob's answer.
 pub(crate) struct BlobHead {
     start: u64,
     pub(crate) length: Option<u64>,
@@ -26,7 +27,7 @@ pub(crate) struct BlobHead {
     etag: Option<String>,
 }
 
-/// A manifest's headers.
+/// The description of a manifest in the headers of an answer.
 pub(crate) fn manifest_head(given: &Given, reference: &Reference) -> Result<ManifestHead, Error> {
     let stated = stated_digest(given, reference)?;
     let digest = match reference {
@@ -41,7 +42,7 @@ pub(crate) fn manifest_head(given: &Given, reference: &Reference) -> Result<Mani
     })
 }
 
-/// A manifest's bytes, verified.
+/// The manifest in the body of an answer, verified.
 pub(crate) fn manifest(given: &Given, reference: &Reference) -> Result<RawManifest, Error> {
     let stated = stated_digest(given, reference)?;
     let bytes = given.body.clone();
@@ -60,8 +61,8 @@ pub(crate) fn manifest(given: &Given, reference: &Reference) -> Result<RawManife
     Ok(RawManifest { digest, media_type, bytes, stale: is_stale(&given.headers) })
 }
 
-/// The media type of a manifest: the document's own, since registries send generic ones in the header. A document that
-/// cannot be read keeps the header's.
+/// The media type of a manifest: the one in the document, because some registries send a generic one in the header. If
+/// the document cannot be parsed, the header counts.
 fn document_type(given: &Given, bytes: &[u8]) -> Result<String, Error> {
     let header = media_type(&given.headers);
     match Manifest::parse(header.as_deref().unwrap_or_default(), bytes) {
@@ -70,7 +71,7 @@ fn document_type(given: &Given, bytes: &[u8]) -> Result<String, Error> {
     }
 }
 
-/// The headers a GET gave, when HEAD was refused.
+/// The description of a manifest that was fetched by GET after a failed HEAD.
 pub(crate) fn head_of(manifest: RawManifest) -> ManifestHead {
     ManifestHead {
         digest: Some(manifest.digest),
@@ -80,7 +81,7 @@ pub(crate) fn head_of(manifest: RawManifest) -> ManifestHead {
     }
 }
 
-/// The head of a blob's answer, with the body that is still on the wire.
+/// The head of a blob's answer, and its body, which is still on the wire.
 pub(crate) fn blob_head(
     mut given: Given,
     range: Option<ByteRange>,
@@ -92,11 +93,7 @@ pub(crate) fn blob_head(
             BlobHead { start: 0, length: announced, total: announced, partial: false, etag: None }
         }
         (status, _) => {
-            return Err(garbage(
-                &given,
-                Some(Reason::RangeIgnored),
-                &format!("{status} where a blob belongs"),
-            ));
+            return Err(garbage(&given, Some(Reason::RangeIgnored), &format!("{status} instead of a blob")));
         }
     };
     let etag = strong_etag(&given.headers);
@@ -108,7 +105,7 @@ pub(crate) fn blob_head(
 }
 
 impl BlobHead {
-    pub(crate) fn streaming(self, body: Body) -> BlobStream {
+    pub(crate) fn streaming(self, body: UpstreamBody) -> BlobStream {
         let Self { start, length, total, partial, etag } = self;
         BlobStream { start, length, total, partial, etag, body }
     }
@@ -130,15 +127,15 @@ pub(crate) fn tags(given: &Given) -> Result<TagsPage, Error> {
     Ok(TagsPage { tags, next })
 }
 
-/// One page of referrers: an index, verbatim. `None` if the registry has no such API, which it says by a 404 or by sending
-/// the request to a page for people.
+/// One page of referrers: an image index, unchanged. `None` if the registry has no such API: it answers with an error
+/// such as 404, or with an HTML page.
 pub(crate) fn referrers(given: &Given) -> Result<Option<ReferrersPage>, Error> {
     if !given.status.is_success() || is_html(&given.headers, &given.body) {
         return Ok(None);
     }
     #[derive(Deserialize)]
     struct Index {
-        /// Some registries answer `null` where nothing refers.
+        /// Some registries answer `null` if there are no referrers.
         #[serde(rename = "manifests")]
         _manifests: Option<Vec<serde::de::IgnoredAny>>,
     }
@@ -149,7 +146,8 @@ pub(crate) fn referrers(given: &Given) -> Result<Option<ReferrersPage>, Error> {
     Ok(Some(ReferrersPage { bytes: Bytes::clone(&given.body), filters_applied, next }))
 }
 
-/// Bytes that hash to another digest are corrupt, unless they are of schema 1: there the digest never covered them.
+/// The failure when bytes hash to another digest. They are corrupt, unless the manifest is of schema 1, whose digest
+/// does not cover all bytes, or is encoded.
 fn mismatch(given: &Given, wrong: &Mismatch) -> Error {
     let media_type = media_type(&given.headers).unwrap_or_default();
     match Manifest::parse(&media_type, &given.body) {
@@ -166,7 +164,7 @@ fn mismatch(given: &Given, wrong: &Mismatch) -> Error {
     }
 }
 
-/// The range a 206 holds; one that was not asked for is refused, since its bytes would land in the wrong place.
+/// The head of a 206. A range that was not asked for is refused, because its bytes would be stored at the wrong offset.
 fn partial(given: &Given, asked: ByteRange, announced: Option<u64>) -> Result<BlobHead, Error> {
     let Some((start, end, total)) = content_range(&given.headers) else {
         return Err(garbage(given, Some(Reason::RangeIgnored), "206 without a readable Content-Range"));
@@ -193,16 +191,16 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64, Option<u64>)> {
     sound.then_some((first, last, total))
 }
 
-/// `Docker-Content-Digest`; an error when it is unreadable or names another digest than was asked for.
+/// `Docker-Content-Digest`; an error if it is unreadable or differs from the requested digest.
 fn stated_digest(given: &Given, reference: &Reference) -> Result<Option<Digest>, Error> {
     let Some(stated) = text(&given.headers, "docker-content-digest") else { return Ok(None) };
     let Ok(stated) = stated.parse::<Digest>() else {
         return Err(corrupt(given, Reason::DigestHeader, "Docker-Content-Digest cannot be read"));
     };
     match reference {
-        // Another algorithm says nothing about the digest that was asked for.
+        // Digests of different algorithms cannot be compared.
         Reference::Digest(asked) if asked.algorithm() == stated.algorithm() && *asked != stated => {
-            let message = format!("{stated} came where {asked} was asked for");
+            let message = format!("the answer names {stated}, but {asked} was asked for");
             Err(corrupt(given, Reason::DigestHeader, &message))
         }
         _ => Ok(Some(stated)),
@@ -219,13 +217,13 @@ fn strong_etag(headers: &HeaderMap) -> Option<String> {
     text(headers, header::ETAG).filter(|tag| tag.starts_with('"')).map(str::to_owned)
 }
 
-/// True if a mirror before us marked its answer as stale.
+/// True if a mirror between us and the registry marked its answer as stale.
 fn is_stale(headers: &HeaderMap) -> bool {
     let mut warnings = headers.get_all(header::WARNING).iter().filter_map(|value| value.to_str().ok());
     text(headers, mark::OUTCOME) == Some(mark::STALE) || warnings.any(mark::is_stale_warning)
 }
 
-/// The query of the `Link` with `rel="next"` (RFC 8288); its host is not followed.
+/// The query of the `Link` with `rel="next"` (RFC 8288). Its host is ignored.
 fn next_query(headers: &HeaderMap) -> Option<String> {
     let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
     let next = links
@@ -236,7 +234,7 @@ fn next_query(headers: &HeaderMap) -> Option<String> {
     target.split_once('?').map(|(_, query)| query.to_owned())
 }
 
-/// True for `rel=next` in the spellings of RFC 8288: any case, with or without quotes, among other relations.
+/// True for `rel=next` as RFC 8288 allows it: in any case, with or without quotes, and among other relations.
 fn is_next(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     let relations = value.trim().trim_matches('"').split_ascii_whitespace();
@@ -270,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn content_ranges() {
+    fn content_ranges_are_read_if_they_are_sound() {
         for (value, read) in [
             ("bytes 0-9/10", Some((0, 9, Some(10)))),
             ("bytes 5-9/*", Some((5, 9, None))),
@@ -303,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn stale_marks() {
+    fn marks_of_stale_answers_are_recognised() {
         assert!(is_stale(&headers(header::WARNING, "110 - \"Response is Stale\"")));
         assert!(is_stale(&headers(header::HeaderName::from_static("x-pullgate-outcome"), "stale")));
         assert!(is_stale(&headers(header::WARNING, "299 - \"pullgate: stale: a.test 5 s ago, now: dns\"")));

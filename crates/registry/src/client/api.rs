@@ -1,4 +1,4 @@
-//! The one client that leaves the cluster: typed questions to one upstream, each answered with stage times or one class.
+//! The client of one upstream. Each method returns a typed answer with stage times, or a failure with one class.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::classify::Asked;
 use crate::client::answer;
 use crate::client::connections::Connections;
 use crate::client::inner::{Behalf, Inner};
-use crate::client::request::{UpstreamRequest, blob_question, list_question, manifest_question};
+use crate::client::request::{UpstreamRequest, blob_request, list_request, manifest_request};
 use crate::client::values::{
     Answer, BlobStream, ByteRange, ManifestHead, RawManifest, ReferrersPage, Rest, TagsPage,
 };
@@ -29,14 +29,14 @@ use crate::observe::RequestKind;
 use crate::trail::Trail;
 use crate::upstream::{Endpoint, Outbound, Upstream};
 use crate::wire::authorities::Authorities;
-use crate::wire::body::{Body, Promise};
+use crate::wire::body::{Promise, UpstreamBody};
 use crate::wire::build::BuildError;
 use crate::wire::dial::Dialer;
 use crate::wire::read::content_length;
 use crate::wire::tls::Tls;
 use crate::wire::transport::Transport;
 
-/// Asks one upstream. Clone freely: clones share connections.
+/// The client of one upstream. Clones share connections.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -44,7 +44,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for `upstream`. Opens no socket; fails when a CA file cannot be read.
+    /// A client for `upstream`. Opens no socket; fails if a CA file cannot be read.
     pub fn new(upstream: Upstream, outbound: Outbound, connections: Connections) -> Result<Self, BuildError> {
         let trusting = |endpoint: &Endpoint| {
             let files = [upstream.ca_file.as_deref(), endpoint.ca_file.as_deref()];
@@ -74,13 +74,14 @@ impl Client {
         })
     }
 
-    /// The same client, on behalf of a request that came with this [`oci::mark::VIA`] header.
+    /// The same client, for requests on behalf of a pulling client whose own request had this [`oci::mark::VIA`]
+    /// header.
     #[must_use]
     pub fn on_behalf(&self, via: &str) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { via: via.into(), ..self.behalf.clone() } }
     }
 
-    /// The same client, for requests that matter this much. A new client asks as for a new pull.
+    /// The same client, for requests of this demand. The demand of a new client is [`Demand::NewPull`].
     #[must_use]
     pub fn for_demand(&self, demand: Demand) -> Self {
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { demand, ..self.behalf.clone() } }
@@ -98,37 +99,38 @@ impl Client {
         self.behalf.trail.as_ref()
     }
 
-    /// The same client, asking with a caller's own token in place of any identity of ours.
+    /// The same client, with a caller's own token in place of our identity.
     ///
-    /// The token goes to the first endpoint and nowhere else: not to the others, which are asked as nobody, and not
-    /// along redirects. What we hold ourselves, credentials and cached tokens, is not used.
+    /// The token is sent only to the first endpoint. The other endpoints are asked anonymously, and redirects are
+    /// followed without the token. Our own credentials and cached tokens are not used.
     #[must_use]
     pub fn as_caller(&self, caller: &Caller) -> Self {
         let caller = Some(caller.clone());
         Self { inner: Arc::clone(&self.inner), behalf: Behalf { caller, ..self.behalf.clone() } }
     }
 
-    /// The challenge of the first endpoint for `repository`, as of its last 401; `None` before there was one.
+    /// The challenge of the first endpoint's last 401, for `repository`; `None` if there was none yet.
     ///
     /// # Errors
-    /// `trust_refused`: it names a realm that this upstream's zone does not allow.
+    /// `trust_refused` if the challenge names a realm that this upstream's zone does not allow.
     pub fn wanted(&self, repository: &Repository) -> Result<Option<Wanted>, Error> {
         self.inner.wanted(repository)
     }
 
-    /// The registry it asks.
+    /// The registry of the upstream.
     pub fn registry(&self) -> &RegistryHost {
         &self.inner.upstream.registry
     }
 
-    /// True if a request that failed may be sent once more. Takes it out of the upstream's retry budget.
+    /// True if a failed request may be sent once more. Takes one retry out of the upstream's budget.
     pub fn may_retry(&self) -> bool {
         self.inner.may_retry()
     }
 
-    /// `GET /v2/`: 200 and 401 with a readable challenge both mean reachable. Walks resolve to challenge, no token.
+    /// `GET /v2/`. Both 200 and 401 with a readable challenge mean that the registry is reachable. Goes through the
+    /// stages from resolve to challenge, without a token.
     pub async fn reach(&self, deadline: Instant) -> Result<Answer<()>, Error> {
-        let question = UpstreamRequest {
+        let request = UpstreamRequest {
             kind: RequestKind::Ping,
             stage: Stage::Challenge,
             asked: Asked::Ping,
@@ -141,23 +143,24 @@ impl Client {
             read: Some(PING_MAX),
             deadline,
         };
-        Ok(self.inner.walk(&self.behalf, &question, |_| Ok(())).await?.close())
+        Ok(self.inner.walk(&self.behalf, &request, |_| Ok(())).await?.close())
     }
 
-    /// Headers of a manifest. Free of quota where registries count GETs.
+    /// The headers of a manifest, requested by HEAD. HEAD spends no quota at registries that count only GETs.
     ///
-    /// A failure that HEAD alone may have is confirmed by GET (some registries refuse HEAD or answer it wrongly), and so is a
-    /// manifest whose headers name no media type of a manifest.
+    /// Some registries refuse HEAD or answer it wrongly. So after a failure that may concern only HEAD, the manifest is
+    /// requested by GET, and the result of the GET counts. GET is also used if the headers name no media type of a
+    /// manifest.
     pub async fn manifest_head(
         &self,
         repository: &Repository,
         reference: &Reference,
         deadline: Instant,
     ) -> Result<Answer<ManifestHead>, Error> {
-        let question =
-            manifest_question(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
+        let request =
+            manifest_request(RequestKind::ManifestHead, Method::HEAD, repository, reference, deadline);
         let walked =
-            self.inner.walk(&self.behalf, &question, |given| answer::manifest_head(&given, reference)).await;
+            self.inner.walk(&self.behalf, &request, |given| answer::manifest_head(&given, reference)).await;
         match walked {
             Err(error) if is_doubtful(&error) => match self.manifest(repository, reference, deadline).await {
                 Ok(answer) => Ok(answer.map(answer::head_of)),
@@ -180,15 +183,16 @@ impl Client {
         reference: &Reference,
         deadline: Instant,
     ) -> Result<Answer<RawManifest>, Error> {
-        let mut question =
-            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
-        question.read = Some(MANIFEST_MAX);
+        let mut request =
+            manifest_request(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        request.read = Some(MANIFEST_MAX);
         let walked =
-            self.inner.walk(&self.behalf, &question, |given| answer::manifest(&given, reference)).await;
+            self.inner.walk(&self.behalf, &request, |given| answer::manifest(&given, reference)).await;
         Ok(walked?.close())
     }
 
-    /// Checks that a manifest GET of this rank would go out now. Spends nothing; waits as the GET would, where the policy is to hold.
+    /// Checks that a manifest GET of this demand would be sent now. Spends nothing; waits as the GET would if the
+    /// policy is to hold.
     ///
     /// # Errors
     /// The failure of such a GET, with reason `own_budget`.
@@ -198,23 +202,24 @@ impl Client {
         reference: &Reference,
         deadline: Instant,
     ) -> Result<(), Error> {
-        let question =
-            manifest_question(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
-        self.inner.afford(&self.behalf, &question).await
+        let request =
+            manifest_request(RequestKind::ManifestGet, Method::GET, repository, reference, deadline);
+        self.inner.afford(&self.behalf, &request).await
     }
 
-    /// Size of a blob, if the upstream says; fails with 404's class when it is not there.
+    /// The size of a blob, if the upstream states it. Fails with the class of a 404 if the blob is missing.
     ///
-    /// A failure that HEAD alone may have is confirmed by a GET of the first byte.
+    /// After a failure that may concern only HEAD, the first byte is requested by GET, and the result of the GET
+    /// counts.
     pub async fn blob_head(
         &self,
         repository: &Repository,
         digest: &Digest,
         deadline: Instant,
     ) -> Result<Answer<Option<u64>>, Error> {
-        let question = blob_question(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
+        let request = blob_request(RequestKind::BlobHead, Method::HEAD, repository, digest, deadline);
         let walked =
-            self.inner.walk(&self.behalf, &question, |given| Ok(content_length(&given.headers))).await;
+            self.inner.walk(&self.behalf, &request, |given| Ok(content_length(&given.headers))).await;
         match walked {
             Err(error) if is_doubtful(&error) => {
                 let first = Some(ByteRange { start: 0, end: Some(0) });
@@ -224,7 +229,7 @@ impl Client {
         }
     }
 
-    /// A blob or a range of it. Returns when headers are judged; the deadline does not bind the body.
+    /// A blob or a range of it. Returns when the headers are checked; the deadline does not apply to the body.
     pub async fn blob(
         &self,
         repository: &Repository,
@@ -235,7 +240,8 @@ impl Client {
         self.blob_rest(repository, digest, range, &Rest::default(), deadline).await
     }
 
-    /// As [`Client::blob`], after a transfer that broke off: content that changed meanwhile comes whole.
+    /// Like [`Client::blob`], after a broken transfer. If the content has changed meanwhile, the answer is
+    /// the whole blob.
     pub async fn blob_rest(
         &self,
         repository: &Repository,
@@ -244,14 +250,13 @@ impl Client {
         rest: &Rest,
         deadline: Instant,
     ) -> Result<Answer<BlobStream>, Error> {
-        let mut question = blob_question(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
-        question.rest = Some(rest).filter(|_| range.is_some());
+        let mut request = blob_request(RequestKind::BlobGet, Method::GET, repository, digest, deadline);
+        request.rest = Some(rest).filter(|_| range.is_some());
         if let Some(range) = range {
-            question.headers.insert(header::RANGE, range.header());
+            request.headers.insert(header::RANGE, range.header());
         }
         let slot = self.blob_slot(deadline).await?;
-        let walked =
-            self.inner.walk(&self.behalf, &question, |given| answer::blob_head(given, range)).await?;
+        let walked = self.inner.walk(&self.behalf, &request, |given| answer::blob_head(given, range)).await?;
         let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
         let (timings, quota) = (account.timings, account.quota.clone());
         let promise = Promise {
@@ -264,7 +269,7 @@ impl Client {
             evidence,
             stage: Stage::BlobTransfer,
         };
-        let value = head.streaming(Body::new(incoming, promise));
+        let value = head.streaming(UpstreamBody::new(incoming, promise));
         Ok(Answer { value, timings, quota, endpoint, host, peer })
     }
 
@@ -278,34 +283,34 @@ impl Client {
         slot
     }
 
-    /// One page of tags; `query` as in the distribution specification (`n`, `last`), or what the page before gave as
-    /// [`TagsPage::next`].
+    /// One page of tags. `query` is as in the distribution specification (`n`, `last`), or [`TagsPage::next`] of the
+    /// previous page.
     pub async fn tags(
         &self,
         repository: &Repository,
         query: &[(String, String)],
         deadline: Instant,
     ) -> Result<Answer<TagsPage>, Error> {
-        let mut question = list_question(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
-        question.query.extend_from_slice(query);
-        let walked = self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await;
+        let mut request = list_request(RequestKind::Tags, repository, "tags/list".to_owned(), deadline);
+        request.query.extend_from_slice(query);
+        let walked = self.inner.walk(&self.behalf, &request, |given| answer::tags(&given)).await;
         let sized = |(name, _): &(String, String)| name == "n";
         match walked {
-            // A page that is too long for this registry: its own length serves as well.
+            // The page may be too long for this registry, so ask for its default length.
             Err(error)
                 if matches!(error.evidence.status, Some(400 | 413 | 414 | 422))
-                    && question.query.iter().any(sized) =>
+                    && request.query.iter().any(sized) =>
             {
-                question.query.retain(|pair| !sized(pair));
-                Ok(self.inner.walk(&self.behalf, &question, |given| answer::tags(&given)).await?.close())
+                request.query.retain(|pair| !sized(pair));
+                Ok(self.inner.walk(&self.behalf, &request, |given| answer::tags(&given)).await?.close())
             }
             walked => Ok(walked?.close()),
         }
     }
 
-    /// Referrers of a digest; `None` if the upstream has no such API.
+    /// The referrers of a digest; `None` if the upstream has no such API.
     ///
-    /// `query` is what the page before gave as [`ReferrersPage::next`], or a filter such as `artifactType=...`.
+    /// `query` is [`ReferrersPage::next`] of the previous page, or a filter such as `artifactType=...`.
     pub async fn referrers(
         &self,
         repository: &Repository,
@@ -314,33 +319,34 @@ impl Client {
         deadline: Instant,
     ) -> Result<Answer<Option<ReferrersPage>>, Error> {
         let path = format!("referrers/{digest}");
-        let mut question = list_question(RequestKind::Referrers, repository, path, deadline);
+        let mut request = list_request(RequestKind::Referrers, repository, path, deadline);
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        question.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
-        Ok(self.inner.walk(&self.behalf, &question, |given| answer::referrers(&given)).await?.close())
+        request.query.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));
+        Ok(self.inner.walk(&self.behalf, &request, |given| answer::referrers(&given)).await?.close())
     }
 }
 
 impl<T> Walked<T> {
-    /// Nothing more comes: tells the observer.
+    /// Ends a request whose body is read: reports it to the observer.
     fn close(mut self) -> Answer<T> {
-        self.account.tell(None);
+        self.account.report(None);
         let Self { value, endpoint, host, peer, account } = self;
         Answer { value, timings: account.timings, quota: account.quota.clone(), endpoint, host, peer }
     }
 }
 
-/// True for a failure that HEAD may have where GET has none. A rate limit or an outage is none: both speak of GET too.
+/// True for a failure that may concern only HEAD, so that a GET may succeed. Rate limits and outages affect GET as
+/// well.
 fn is_doubtful(error: &Error) -> bool {
     let head = matches!(error.stage, Stage::ManifestHead | Stage::BlobFirstByte);
     head && matches!(error.evidence.status, Some(400 | 403 | 404 | 405 | 410 | 501))
         && error.class != Class::GeoOrWafBlock
 }
 
-/// True if the headers name the kind of manifest; else only the document does.
+/// True if the media type in the headers names the kind of manifest. If not, only the document tells it.
 fn names_a_kind(head: &ManifestHead) -> bool {
     head.media_type.as_deref().is_some_and(|media_type| !oci::media_type::is_generic(media_type))
 }
 
-/// Largest body of an answer to `GET /v2/`, bytes.
+/// Largest body of an answer to `GET /v2/`, in bytes.
 const PING_MAX: usize = 64 * 1024;

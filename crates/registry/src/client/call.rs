@@ -1,4 +1,4 @@
-//! The walk of one question to one endpoint: challenge and token, redirects by hand, one judgement at the end.
+//! One request to one endpoint: the answer to a challenge, the redirects, and the verdict on the final answer.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ use crate::wire::transport::Reply;
 use oci::mark::VIA;
 
 impl Walk<'_> {
-    /// Asks, having been let out.
+    /// Sends the admitted request, and settles its admission.
     pub(crate) async fn run<T>(
         &self,
         admitted: Admitted<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
-        let mut account = self.account(self.question.kind);
+        let mut account = self.account(self.request.kind);
         let ended = match self.ask(&mut account).await {
             Ok(given) => {
                 let (host, peer) = (given.evidence.host.clone(), given.peer);
@@ -49,13 +49,14 @@ impl Walk<'_> {
                 Ok(Walked { value, endpoint: self.endpoint, host, peer, account })
             }
             Err(error) => {
-                account.tell(Some(error.class));
+                account.report(Some(error.class));
                 Err(error.with_timings(account.timings))
             }
         }
     }
 
-    /// The question, with as many answers to challenges as decision allows: one for a cached token, one for none.
+    /// Sends the request, and repeats it after each challenge that may be answered: a 401 to a request without a token,
+    /// or with a cached token. A 401 to a fresh token is final.
     async fn ask(&self, account: &mut Account) -> Result<Given, Error> {
         let mut authorization = self.upfront(account).await?;
         let mut renewed = false;
@@ -71,30 +72,32 @@ impl Walk<'_> {
                 self.note_challenge(landed.reply.response.headers());
             }
             let is_final = authorization.as_ref().is_some_and(Authorization::is_final);
-            if !refused || is_final || self.question.kind == RequestKind::Ping {
-                account.timings.add(self.question.stage, waited);
+            if !refused || is_final || self.request.kind == RequestKind::Ping {
+                account.timings.add(self.request.stage, waited);
                 return self.verdict(landed, authorization.as_ref(), account).await;
             }
             let Some(challenge) = self.challenge(landed.reply.response.headers()) else {
-                account.timings.add(self.question.stage, waited);
+                account.timings.add(self.request.stage, waited);
                 return self.verdict(landed, authorization.as_ref(), account).await;
             };
             account.timings.add(Stage::Challenge, waited);
             account.sent = false;
-            // Read to its end, so that the connection can carry the next try.
+            // The answer is read to its end, so that its connection can be reused.
             drain(landed.reply.response.into_body(), self.deadline).await;
             authorization = Some(self.meet(challenge, authorization, account).await?);
         }
     }
 
-    /// True if a blob host refuses a signed URL: the registry may sign a better one (design decision 18).
+    /// True if a blob host refuses a signed URL, which may have expired: the registry can sign a new one (design
+    /// decision 18).
     fn is_expired(&self, landed: &Landed) -> bool {
         let status = landed.reply.response.status();
-        landed.redirected && status == StatusCode::FORBIDDEN && self.question.asked == Asked::Blob
+        landed.redirected && status == StatusCode::FORBIDDEN && self.request.asked == Asked::Blob
     }
 
-    /// Sends the question and follows its redirects: a few, judged, and without credentials to another host. Another
-    /// host may be a registry of its own (registry.k8s.io leads to regional ones): we get an anonymous token for it.
+    /// Sends the request and follows its redirects, at most [`REDIRECTS_MAX`]. Each redirect is checked, and
+    /// credentials are not sent to another host. If another host is a registry of its own (registry.k8s.io redirects to
+    /// regional ones) and answers with a challenge, we get an anonymous token for it.
     async fn follow(
         &self,
         authorization: Option<&Authorization>,
@@ -132,8 +135,8 @@ impl Walk<'_> {
         }
     }
 
-    /// One request of the question. What happens at another host is part of waiting for the answer, not of the way
-    /// to the registry.
+    /// Sends one HTTP request. For a host that a redirect led to, all time counts as waiting for the answer, not as
+    /// stages of the connection to the registry.
     async fn hop(
         &self,
         url: &Url,
@@ -147,11 +150,11 @@ impl Walk<'_> {
             headers.insert(header::AUTHORIZATION, authorization.header());
         }
         headers.extend(self.if_range(url).map(|tag| (header::IF_RANGE, tag)));
-        let ask = self.request(url.clone(), headers);
+        let outgoing = self.request(url.clone(), headers);
         let transport = &self.inner.transport;
         if !redirected {
-            let sent = transport.send(&ask, &self.pool, &mut account.timings).await;
-            account.sent |= sent.as_ref().err().is_none_or(|error| error.stage == ask.stage);
+            let sent = transport.send(&outgoing, &self.pool, &mut account.timings).await;
+            account.sent |= sent.as_ref().err().is_none_or(|error| error.stage == outgoing.stage);
             let reply = sent?;
             account.answered(reply.response.status().as_u16());
             *waited += reply.waited;
@@ -159,31 +162,31 @@ impl Walk<'_> {
         }
         self.check_host(url)?;
         let begun = Instant::now();
-        let sent = transport.send(&ask, &self.pool, &mut Timings::default()).await;
+        let sent = transport.send(&outgoing, &self.pool, &mut Timings::default()).await;
         *waited += begun.elapsed();
         if let Ok(reply) = &sent {
             account.answered(reply.response.status().as_u16());
         }
         sent.map_err(|error| {
-            account.timings.add(self.question.stage, *waited);
+            account.timings.add(self.request.stage, *waited);
             self.elsewhere(error)
         })
     }
 
-    /// Refuses to ask a host beyond the endpoint before the end of the pause it asked for.
+    /// Fails if the redirect target `url` is on a host that is still paused.
     fn check_host(&self, url: &Url) -> Result<(), Error> {
         let Some(host) = Target::of(url).map(|target| target.authority()) else { return Ok(()) };
         let Some(left) = self.inner.outbound.breakers.hosts.left(&host, Instant::now()) else {
             return Ok(());
         };
         let evidence = Evidence { retry_after: Some(left), ..Evidence::host(host) };
-        let evidence = evidence.because(Reason::OwnBudget).saying("the host asked us to stay away");
-        Err(self.elsewhere(Error::new(Class::RateBurst, self.question.stage, evidence)))
+        let evidence = evidence.because(Reason::OwnBudget).saying("the host asked us to wait");
+        Err(self.elsewhere(Error::new(Class::RateBurst, self.request.stage, evidence)))
     }
 
-    /// The tag of the transfer that broke off, if this is the host that gave it.
+    /// The entity tag of the broken transfer, if the host of `url` sent it.
     fn if_range(&self, url: &Url) -> Option<HeaderValue> {
-        let validator = self.question.rest?.validator.as_ref()?;
+        let validator = self.request.rest?.validator.as_ref()?;
         let same = Target::of(url)?.authority() == validator.host;
         HeaderValue::from_str(&validator.etag).ok().filter(|_| same)
     }
@@ -192,7 +195,7 @@ impl Walk<'_> {
         let evidence = self.evidence(reply);
         let garbage = |reason, message: &str| {
             let evidence = evidence.clone().because(reason).saying(message);
-            Err(Error::new(Class::ProtocolGarbage, self.question.stage, evidence))
+            Err(Error::new(Class::ProtocolGarbage, self.request.stage, evidence))
         };
         if hop == REDIRECTS_MAX {
             return garbage(Reason::RedirectLimit, &format!("more than {REDIRECTS_MAX} redirects"));
@@ -207,25 +210,26 @@ impl Walk<'_> {
             let evidence =
                 Evidence { status: evidence.status, ..Evidence::host(host.unwrap_or(evidence.host)) };
             let evidence = evidence.because(refusal.reason).saying(&refusal.message);
-            Error::new(Class::TrustRefused, self.question.stage, evidence)
+            Error::new(Class::TrustRefused, self.request.stage, evidence)
         })
     }
 
-    /// A failure of a host the registry sent us to: for blobs that is a class of its own, the cause stays readable.
+    /// The failure of a host that a redirect led to. For blobs it has the class `blob_host`, and the message names the
+    /// cause.
     fn elsewhere(&self, error: Error) -> Error {
-        let blob = matches!(self.question.kind, RequestKind::BlobGet | RequestKind::BlobHead);
+        let blob = matches!(self.request.kind, RequestKind::BlobGet | RequestKind::BlobHead);
         if !blob || error.class == Class::TrustRefused {
             let evidence = error.evidence.clone();
-            return Error::new(error.class, self.question.stage, evidence);
+            return Error::new(error.class, self.request.stage, evidence);
         }
         let message = error.evidence.message.as_deref().unwrap_or_default();
         let evidence = error.evidence.clone().saying(&format!("{}: {message}", error.class));
-        Error::new(Class::BlobHost, self.question.stage, evidence)
+        Error::new(Class::BlobHost, self.request.stage, evidence)
     }
 
     fn headers(&self) -> HeaderMap {
         let mut headers = self.own_headers();
-        headers.extend(self.question.headers.clone());
+        headers.extend(self.request.headers.clone());
         let instance = &self.inner.outbound.instance;
         let via = match &*self.behalf.via {
             "" => instance.to_string(),
@@ -241,10 +245,10 @@ impl Walk<'_> {
         let mut url = bare(self.endpoint().url.clone());
         let base = url.path().trim_end_matches('/').to_owned();
         url.set_path(&match self.repository() {
-            Some(repository) => format!("{base}/v2/{repository}/{}", self.question.path),
+            Some(repository) => format!("{base}/v2/{repository}/{}", self.request.path),
             None => format!("{base}/v2/"),
         });
-        for (name, value) in &self.question.query {
+        for (name, value) in &self.request.query {
             url.query_pairs_mut().append_pair(name, value);
         }
         if self.endpoint().send_ns {
@@ -254,20 +258,21 @@ impl Walk<'_> {
     }
 }
 
-/// The URL without user name and password, which are configured elsewhere.
+/// The URL without user name and password. Credentials are configured elsewhere.
 fn bare(mut url: Url) -> Url {
-    // Fails only for URLs that cannot have them.
+    // This fails only for URLs that cannot have a user name.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
     url
 }
 
-/// The signatures in a URL. They allow a fetch, so no error may repeat them, though blob hosts repeat them in refusals.
+/// The query values of a signed URL, which may be signatures. They allow access, so no error may contain them, and some
+/// blob hosts repeat them in refusals.
 fn signatures(url: &Url) -> Vec<Secret> {
     let values = url.query_pairs().map(|(_, value)| value.into_owned());
     values.filter(|value| value.len() >= SIGNATURE_MIN).map(Secret::new).collect()
 }
 
-/// The challenge of a host that a redirect led to.
+/// The Bearer challenge in the 401 of a host that a redirect led to.
 fn foreign_challenge(reply: &Reply) -> Option<Bearer> {
     let refused = reply.response.status() == StatusCode::UNAUTHORIZED;
     match refused.then(|| Challenge::from_headers(reply.response.headers()).ok()).flatten()? {
@@ -280,7 +285,7 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Shorter values of a query sign nothing.
+/// Shortest query value that may be a signature, in bytes.
 const SIGNATURE_MIN: usize = 12;
-/// Most redirects followed for one question.
+/// Most redirects followed for one request.
 const REDIRECTS_MAX: usize = 10;

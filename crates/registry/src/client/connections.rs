@@ -1,10 +1,10 @@
-//! Whether the calls of a client share connections.
+//! The two modes of connections of a client.
 
-/// Whether calls share connections, or each walks the whole way as a node would.
+/// The use of connections: the calls of a client share them, or each call opens a new one, as a new node would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connections {
-    /// Keep and reuse idle connections (the proxy).
+    /// Idle connections are kept and reused (for the proxy).
     Pooled,
-    /// A new connection and, where needed, a new token for each call (the prober).
+    /// Each call opens a new connection and, if needed, gets a new token (for the prober).
     Fresh,
 }

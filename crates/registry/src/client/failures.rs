@@ -1,4 +1,5 @@
-//! Which of several endpoints' failures is told, and which of them ends the question at once.
+//! Chooses the failure that is reported when several endpoints fail, and the failures after which no other endpoint is
+//! asked.
 
 use http::StatusCode;
 use oci::class::Class;
@@ -6,22 +7,22 @@ use oci::class::Class;
 use crate::error::Error;
 use crate::upstream::{Endpoint, Upstream};
 
-/// The failures of the endpoints that one question was put to. The registry's own endpoint knows more than its mirrors:
-/// its failure is told rather than theirs, and nobody else is asked once it says no.
+/// The failures of the endpoints that one request was sent to. The registry's own endpoint is more authoritative than
+/// its mirrors: its failure is reported rather than theirs, and no other endpoint is asked after its refusal.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    /// The registry's own endpoint.
+    /// The registry's own endpoint, as an index into the upstream's endpoints.
     own: usize,
-    told: Option<Error>,
+    reported: Option<Error>,
 }
 
 impl Failures {
-    /// None yet.
+    /// No failures yet.
     pub(crate) fn of(upstream: &Upstream) -> Self {
-        Self { own: own_endpoint(upstream), told: None }
+        Self { own: own_endpoint(upstream), reported: None }
     }
 
-    /// Takes note of a failure.
+    /// Adds the failure of an endpoint.
     ///
     /// # Errors
     /// The failure itself, if no other endpoint can change it.
@@ -30,19 +31,19 @@ impl Failures {
         if own && is_final(&error) {
             return Err(error);
         }
-        if own || self.told.is_none() {
-            self.told = Some(error);
+        if own || self.reported.is_none() {
+            self.reported = Some(error);
         }
         Ok(())
     }
 
-    /// The one to tell, if any endpoint failed.
-    pub(crate) fn into_told(self) -> Option<Error> {
-        self.told
+    /// The failure to report; `None` if no endpoint failed.
+    pub(crate) fn into_reported(self) -> Option<Error> {
+        self.reported
     }
 }
 
-/// The first endpoint within the registry's own domain, else the last.
+/// The index of the first endpoint within the registry's own domain, else of the last endpoint.
 fn own_endpoint(upstream: &Upstream) -> usize {
     let registry = psl::domain_str(upstream.registry.host());
     let is_own = |endpoint: &Endpoint| {
@@ -54,7 +55,7 @@ fn own_endpoint(upstream: &Upstream) -> usize {
     endpoints.iter().position(is_own).unwrap_or(endpoints.len().saturating_sub(1))
 }
 
-/// True if the registry itself refuses us or lacks the object. An answer of its blob host does not count.
+/// True if the registry itself refuses the request or lacks the object. A refusal of its blob host does not count.
 fn is_final(error: &Error) -> bool {
     let too_busy = [StatusCode::REQUEST_TIMEOUT.as_u16(), StatusCode::TOO_MANY_REQUESTS.as_u16()];
     let refused = |status: u16| (400..500).contains(&status) && !too_busy.contains(&status);

@@ -1,4 +1,4 @@
-//! The state that all clones of a client share, and the party that one of them asks for.
+//! The state that all clones of a client share, and the origin of the requests of one clone.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,14 +19,14 @@ use crate::upstream::{Outbound, Upstream};
 use crate::wire::pool::Pool;
 use crate::wire::transport::Transport;
 
-/// The identity that a request is made for.
+/// The origin of a request: the client that it is made for, and its demand.
 #[derive(Clone)]
 pub(crate) struct Behalf {
-    /// Mirrors the request passed before us.
+    /// The `VIA` header of the client's request: the mirrors that the request has passed.
     pub(crate) via: Arc<str>,
-    /// The caller whose own token is shown; `None`: the client shows its own identity.
+    /// The caller whose token is sent; `None` if our own identity is used.
     pub(crate) caller: Option<Caller>,
-    /// How much it matters.
+    /// The importance of the request.
     pub(crate) demand: Demand,
     /// What it causes is added up here.
     pub(crate) trail: Option<Trail>,
@@ -37,34 +37,35 @@ pub(crate) struct Inner {
     pub(crate) outbound: Outbound,
     pub(crate) connections: Connections,
     pub(crate) transport: Transport,
-    /// Idle connections of all calls; unused when connections are fresh.
+    /// Idle connections of all calls; unused with [`Connections::Fresh`].
     pub(crate) pool: Arc<Pool>,
-    /// By endpoint: did it ask for Basic?
+    /// For each endpoint: true once it has asked for Basic.
     pub(crate) wants_basic: Vec<AtomicBool>,
     /// The last challenge of the first endpoint.
     pub(crate) challenged: Mutex<Option<Challenge>>,
-    /// By endpoint: is it asked now?
+    /// The breaker of each endpoint.
     pub(crate) guards: Vec<Guard>,
     pub(crate) retries: Mutex<RetryBudget>,
-    /// Connections that blobs may come by.
+    /// The free connections for blobs (`blob_connections`).
     pub(crate) blob_slots: Arc<Semaphore>,
 }
 
 impl Inner {
-    /// Takes a retry out of the upstream's budget; false when it is spent.
+    /// Takes a retry out of the upstream's budget; false if the budget is spent.
     pub(crate) fn may_retry(&self) -> bool {
         self.retries.lock().unwrap_or_else(PoisonError::into_inner).spend(Instant::now())
     }
 
-    /// A connection for a blob. Waiting for one is part of the deadline.
+    /// The permit for one blob connection. The wait for it ends at `deadline`.
     ///
     /// # Errors
-    /// `overloaded` when none came free.
+    /// `overloaded` if no permit became free in time.
     pub(crate) async fn blob_slot(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let acquired = timeout_at(deadline, Arc::clone(&self.blob_slots).acquire_owned()).await;
         acquired.ok().and_then(Result::ok).ok_or_else(|| {
             let most = self.upstream.limits.blob_connections;
-            let message = format!("{most} blobs are under way (blob_connections) and none ended in time");
+            let message =
+                format!("{most} blobs are being fetched (blob_connections), and none ended in time");
             let evidence = Evidence::host(self.upstream.registry.as_str()).saying(&message);
             Error::new(Class::Overloaded, Stage::BlobFirstByte, evidence)
         })

@@ -1,10 +1,10 @@
-//! The client of one upstream: a question, its walk over the endpoints, and what the answer means.
+//! The client of one upstream: its methods, the requests to the endpoints in turn, and the reading of answers.
 //!
-//! - `api`: the methods that other crates call; `values`: the values that they return.
-//! - `request` describes a request; `turns` asks the endpoints in order; `call` asks one of them; `walk` is
-//!   what such a call needs to know; `inner` and `connections` are what clones of a client share.
-//! - `verdict` tells a failure from a good answer; `answer` turns a good answer into a value; `failures` chooses
-//!   which endpoint's failure is reported; `account` reports one request to the observer.
+//! - `api` has the methods that other crates call; `values` has their parameters and results.
+//! - `request` describes a request; `turns` asks the endpoints in order; `call` asks one of them; `walk` holds the
+//!   inputs of such a call; `inner` and `connections` hold what the clones of a client share.
+//! - `verdict` decides whether an answer is a failure; `answer` turns a good answer into a value; `failures` chooses
+//!   the failure that is reported when several endpoints fail; `account` reports one request to the observer.
 
 pub(crate) mod account;
 mod answer;

@@ -1,4 +1,4 @@
-//! One request to an upstream: its object and its manner.
+//! The description of one request to an upstream.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -13,27 +13,27 @@ use crate::classify::Asked;
 use crate::client::values::Rest;
 use crate::observe::RequestKind;
 
-/// One question to an upstream.
+/// One request to an upstream, which each endpoint in turn may get.
 pub(crate) struct UpstreamRequest<'a> {
     pub(crate) kind: RequestKind,
     pub(crate) stage: Stage,
     pub(crate) asked: Asked,
     pub(crate) method: Method,
     pub(crate) repository: Option<&'a Repository>,
-    /// Beneath the repository, such as `manifests/latest`.
+    /// The path below the repository, such as `manifests/latest`.
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
-    /// `Accept`, `Range` and their like.
+    /// Headers such as `Accept` and `Range`.
     pub(crate) headers: HeaderMap,
-    /// The broken transfer whose rest the request asks for.
+    /// The broken transfer whose rest is asked for.
     pub(crate) rest: Option<&'a Rest>,
-    /// Read the body before answering, up to this many bytes.
+    /// The largest body that is read into memory, in bytes; `None` if the body is left on the wire.
     pub(crate) read: Option<usize>,
     pub(crate) deadline: Instant,
 }
 
 impl UpstreamRequest<'_> {
-    /// The hash of repository and path, by which a failing object is known; `None` for a ping.
+    /// The hash of repository and path, which identifies a failing object; `None` for a ping.
     pub(crate) fn object(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         (self.repository?.to_string(), &self.path).hash(&mut hasher);
@@ -41,8 +41,8 @@ impl UpstreamRequest<'_> {
     }
 }
 
-/// The question for a manifest.
-pub(crate) fn manifest_question<'a>(
+/// The request for a manifest.
+pub(crate) fn manifest_request<'a>(
     kind: RequestKind,
     method: Method,
     repository: &'a Repository,
@@ -69,8 +69,8 @@ pub(crate) fn manifest_question<'a>(
     }
 }
 
-/// The question for a blob.
-pub(crate) fn blob_question<'a>(
+/// The request for a blob.
+pub(crate) fn blob_request<'a>(
     kind: RequestKind,
     method: Method,
     repository: &'a Repository,
@@ -92,8 +92,8 @@ pub(crate) fn blob_question<'a>(
     }
 }
 
-/// The question for a page of tags or referrers.
-pub(crate) fn list_question(
+/// The request for a page of tags or referrers.
+pub(crate) fn list_request(
     kind: RequestKind,
     repository: &Repository,
     path: String,
@@ -114,5 +114,5 @@ pub(crate) fn list_question(
     }
 }
 
-/// Largest page of tags or referrers, bytes: as large as a manifest may be.
+/// Largest page of tags or referrers, in bytes: as large as a manifest may be.
 const LIST_MAX: usize = MANIFEST_MAX;

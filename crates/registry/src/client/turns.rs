@@ -1,9 +1,10 @@
-//! The turns of endpoints: they are asked in order, with one deadline over all, and a hedge beside the first.
+//! Asks the endpoints of an upstream in order, with one deadline for all, and sends hedges.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use oci::RegistryHost;
 use oci::class::{Class, Stage};
 use tokio::time::{Instant, sleep_until};
 
@@ -18,18 +19,18 @@ use crate::quota::admission::Look;
 use crate::wire::pool::Pool;
 
 impl Inner {
-    /// Asks the endpoints in turn until one gives what `make` accepts, or says no with authority.
+    /// Asks the endpoints in turn until one gives an answer that `make` accepts, or a failure that is final.
     pub(crate) async fn walk<T>(
         &self,
         behalf: &Behalf,
-        question: &UpstreamRequest<'_>,
+        request: &UpstreamRequest<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
         let mut failures = Failures::of(&self.upstream);
-        let mut left: Vec<usize> = self.order(question).rev().collect();
+        let mut left: Vec<usize> = self.order(request).rev().collect();
         let mut asked = FuturesUnordered::new();
-        let mut hedge = self.hedge_at(question);
-        let ask = |endpoint, left: &[usize]| self.turn(behalf, question, endpoint, left, &make);
+        let mut hedge = self.hedge_at(request);
+        let ask = |endpoint, left: &[usize]| self.turn(behalf, request, endpoint, left, &make);
         loop {
             if asked.is_empty() {
                 let Some(endpoint) = left.pop() else { break };
@@ -39,7 +40,7 @@ impl Inner {
                 Some((endpoint, ended)) = asked.next() => match ended {
                     Ok(walked) => return Ok(walked),
                     Err(error) => {
-                        tracing::debug!(registry = %self.upstream.registry, endpoint, %error, "endpoint failed");
+                        tell(&self.upstream.registry, endpoint, &error);
                         failures.add(endpoint, error)?;
                     }
                 },
@@ -50,21 +51,21 @@ impl Inner {
                 }
             }
         }
-        Err(failures.into_told().unwrap_or_else(|| {
+        Err(failures.into_reported().unwrap_or_else(|| {
             let host = self.upstream.registry.as_str();
             let evidence = Evidence::host(host).because(Reason::EndpointsExhausted).saying("no endpoint");
-            Error::new(Class::NotConfigured, question.stage, evidence)
+            Error::new(Class::NotConfigured, request.stage, evidence)
         }))
     }
 
-    /// Checks that the request, a counted one, could go to any endpoint.
-    pub(crate) async fn afford(&self, behalf: &Behalf, question: &UpstreamRequest<'_>) -> Result<(), Error> {
+    /// Checks that the counted request may be sent to at least one endpoint now.
+    pub(crate) async fn afford(&self, behalf: &Behalf, request: &UpstreamRequest<'_>) -> Result<(), Error> {
         let mut withheld = Ok(());
-        let mut left: Vec<usize> = self.order(question).rev().collect();
+        let mut left: Vec<usize> = self.order(request).rev().collect();
         while let Some(endpoint) = left.pop() {
-            let (pool, deadline, is_last) = (self.pool_for_call(), question.deadline, left.is_empty());
-            let walk = Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last };
-            withheld = walk.afford(&Turn).await;
+            let (pool, deadline, is_last) = (self.pool_for_call(), request.deadline, left.is_empty());
+            let walk = Walk { inner: self, behalf, request, endpoint, pool, deadline, is_last };
+            withheld = walk.afford(&QuotaLook).await;
             if withheld.is_ok() {
                 break;
             }
@@ -72,39 +73,41 @@ impl Inner {
         withheld
     }
 
-    /// When a further endpoint is asked beside the first: heads of manifests alone, which no registry counts.
-    fn hedge_at(&self, question: &UpstreamRequest<'_>) -> Option<Instant> {
+    /// The time of the hedge; `None` if there is none. Only HEADs of manifests are hedged, because no registry counts
+    /// them.
+    fn hedge_at(&self, request: &UpstreamRequest<'_>) -> Option<Instant> {
         let after = self.upstream.limits.hedge_after?;
-        (question.kind == RequestKind::ManifestHead).then(|| Instant::now() + after)
+        (request.kind == RequestKind::ManifestHead).then(|| Instant::now() + after)
     }
 
     fn may_hedge(&self, endpoint: usize) -> bool {
         !self.guards[endpoint].refuses(Instant::now()) && self.may_retry()
     }
 
-    /// The turn of one endpoint, with the `others` still to be asked. Returns the result and the endpoint.
+    /// Asks one endpoint, while the `others` are still to be asked. Returns the endpoint and the result.
     fn turn<'a, T, M: Fn(Given) -> Result<T, Error>>(
         &'a self,
         behalf: &'a Behalf,
-        question: &'a UpstreamRequest<'a>,
+        request: &'a UpstreamRequest<'a>,
         endpoint: usize,
         others: &[usize],
         make: &'a M,
     ) -> impl Future<Output = (usize, Result<Walked<T>, Error>)> + use<'a, T, M> {
-        let (pool, deadline) = (self.pool_for_call(), self.share(question.deadline, others));
+        let (pool, deadline) = (self.pool_for_call(), self.share(request.deadline, others));
         let walk =
-            Walk { inner: self, behalf, question, endpoint, pool, deadline, is_last: others.is_empty() };
+            Walk { inner: self, behalf, request, endpoint, pool, deadline, is_last: others.is_empty() };
         async move { (endpoint, walk.held_turn(make).await) }
     }
 
-    /// Endpoints as they are tried: from the first, or from the one a transfer broke off from.
-    fn order(&self, question: &UpstreamRequest<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
+    /// The endpoints in the order they are asked: from the first, or from the one whose transfer broke.
+    fn order(&self, request: &UpstreamRequest<'_>) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let count = self.upstream.endpoints.len();
-        let first = question.rest.map_or(0, |rest| rest.first_endpoint);
+        let first = request.rest.map_or(0, |rest| rest.first_endpoint);
         (0..count).map(move |turn| (first + turn) % count)
     }
 
-    /// The part of the time left for an endpoint when `others` are still to be asked. A paused endpoint needs no time.
+    /// The deadline of one endpoint, which leaves an equal share of the time to each of the `others` that is not
+    /// paused.
     fn share(&self, deadline: Instant, others: &[usize]) -> Instant {
         let now = Instant::now();
         let others = others.iter().filter(|other| !self.guards[**other].refuses(now)).count();
@@ -121,8 +124,9 @@ impl Inner {
 }
 
 impl Walk<'_> {
-    /// One endpoint's turn. A pull that is refused for our quota, of which we knew nothing, is held as the others are, and
-    /// asked for again when there may be quota again. Nothing else is: what no quota counts would not wait for it.
+    /// Asks the endpoint. If it refuses because the quota is spent, and requests are held, asks again: the ledger then
+    /// holds the request until there may be quota. Free requests are not repeated, because the ledger does not hold
+    /// them.
     async fn held_turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
         loop {
             match self.turn(&make).await {
@@ -132,14 +136,15 @@ impl Walk<'_> {
         }
     }
 
-    /// One endpoint's turn, if its breaker and its quota let it have one. A request that waits for quota is not the breaker's
-    /// probe, and one that the breaker refuses has spent nothing.
+    /// Asks the endpoint once, if its breaker and its quota allow it. The breaker is checked before the wait for quota,
+    /// but admits only after it: a request that waits for quota is not the breaker's probe, and a request that the
+    /// breaker refuses spends no quota.
     pub(crate) async fn turn<T>(&self, make: impl Fn(Given) -> Result<T, Error>) -> Result<Walked<T>, Error> {
-        let Walk { question, deadline, .. } = *self;
+        let Walk { request, deadline, .. } = *self;
         let guard = &self.inner.guards[self.endpoint];
-        guard.check(question.stage, question.object(), Instant::now())?;
-        let admitted = self.admit(&Turn).await?;
-        let ticket = match guard.admit(question.kind, question.stage, question.object(), Instant::now()) {
+        guard.check(request.stage, request.object(), Instant::now())?;
+        let admitted = self.admit(&QuotaLook).await?;
+        let ticket = match guard.admit(request.kind, request.stage, request.object(), Instant::now()) {
             Ok(ticket) => ticket,
             Err(paused) => {
                 admitted.unsent();
@@ -149,23 +154,23 @@ impl Walk<'_> {
         self.inner.note_request();
         let walked = self.run(admitted, make).await;
         match &walked {
-            Ok(_) => ticket.succeeded(farthest(question)),
+            Ok(_) => ticket.succeeded(farthest(request)),
             Err(error) => ticket.failed(error, deadline),
         }
         walked
     }
 }
 
-/// Reads a quota by a turn of its own.
-struct Turn;
+/// Reads the quota by a request of its own.
+struct QuotaLook;
 
-impl Look for Turn {
+impl Look for QuotaLook {
     async fn look(&self, walk: &Walk<'_>) -> Result<(), Error> {
         Box::pin(walk.turn(|_| Ok(()))).await.map(drop)
     }
 }
 
-/// Returns at `instant`; never, when there is none.
+/// Returns at `instant`; never if it is `None`.
 async fn due(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
@@ -173,7 +178,15 @@ async fn due(instant: Option<Instant>) {
     }
 }
 
-/// How far on a pull's way a good answer went.
-fn farthest(question: &UpstreamRequest<'_>) -> Stage {
-    if question.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
+/// The field `evidence` can quote the registry, and so name an image; it is the only one.
+fn tell(registry: &RegistryHost, endpoint: usize, error: &Error) {
+    tracing::debug!(
+        %registry, endpoint, class = error.class.as_str(), stage = error.stage.as_str(), host = error.evidence.host,
+        evidence = %error, "endpoint failed"
+    );
+}
+
+/// The farthest stage of a pull that a good answer proves to work.
+fn farthest(request: &UpstreamRequest<'_>) -> Stage {
+    if request.kind == RequestKind::Ping { Stage::Challenge } else { Stage::BlobTransfer }
 }

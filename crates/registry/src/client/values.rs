@@ -6,44 +6,45 @@ use oci::digest::Digest;
 
 use crate::quota::headers::Quota;
 use crate::timings::{Peer, Timings};
-use crate::wire::body::Body;
+use crate::wire::body::UpstreamBody;
 
-/// An answer, with the times and the quota that came with it.
+/// An answer, with its stage times and quota.
 #[derive(Debug)]
 pub struct Answer<T> {
-    /// The kind of thing that was asked for.
+    /// The value that was asked for.
     pub value: T,
-    /// Time of each stage gone through.
+    /// The time of each stage that the request went through.
     pub timings: Timings,
-    /// Quota headers, if any came.
+    /// The quota headers of the answer, if it had any.
     pub quota: Option<Quota>,
-    /// Index into [`crate::Upstream::endpoints`] of the one that answered.
+    /// The endpoint that answered, as an index into [`crate::Upstream::endpoints`].
     pub endpoint: usize,
-    /// Host that sent the answer, after redirects.
+    /// The host that sent the answer, after redirects.
     pub host: String,
-    /// Its address, unknown behind a forward proxy.
+    /// The address of that host; `None` behind a forward proxy.
     pub peer: Option<Peer>,
 }
 
 /// A manifest as an upstream described it in headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestHead {
-    /// `Docker-Content-Digest`, or the requested digest; `None` when a tag's answer had no such header.
+    /// The requested digest, else `Docker-Content-Digest`; `None` if the answer for a tag had no such header.
     pub digest: Option<Digest>,
     /// `Content-Type` without parameters.
     pub media_type: Option<String>,
-    /// `Content-Length`, bytes.
+    /// `Content-Length`, in bytes.
     pub length: Option<u64>,
-    /// True if the answer was marked stale by a mirror upstream of us (`Warning: 110`/`299` of pullgate, or `X-Pullgate-Outcome: stale`).
+    /// True if a mirror between us and the registry marked the answer as stale (`Warning: 110`/`299` of pullgate, or
+    /// `X-Pullgate-Outcome: stale`).
     pub stale: bool,
 }
 
-/// A manifest's bytes, verified: they hash to `digest`, and to the digest asked for if one was.
+/// The verified bytes of a manifest: they hash to `digest`, which is the requested digest if there was one.
 #[derive(Clone, Debug)]
 pub struct RawManifest {
-    /// Digest of the bytes (in the algorithm asked for, else sha256).
+    /// The digest of the bytes, by the algorithm of the requested or stated digest, else sha256.
     pub digest: Digest,
-    /// `Content-Type` without parameters.
+    /// The media type of the document, else `Content-Type` without parameters.
     pub media_type: String,
     /// The bytes as sent, at most [`oci::manifest::MANIFEST_MAX`].
     pub bytes: Bytes,
@@ -60,58 +61,58 @@ pub struct ByteRange {
     pub end: Option<u64>,
 }
 
-/// The facts from a broken transfer that the request for its rest needs.
+/// The facts about a broken transfer that the request for its rest needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rest {
-    /// The answer that broke off. `If-Range` goes to its host alone.
+    /// The validator of the broken answer. `If-Range` is sent only to its host.
     pub validator: Option<Validator>,
-    /// The endpoint to ask first, an index into [`crate::Upstream::endpoints`]; the others follow, round.
+    /// The endpoint to ask first, as an index into [`crate::Upstream::endpoints`]. The others follow in cyclic order.
     pub first_endpoint: usize,
 }
 
-/// The strong entity tag of an answer, and who gave it (RFC 9110, 13.1.5).
+/// The strong entity tag of an answer, and the host that sent it (RFC 9110, 13.1.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validator {
-    /// Host and port of the final host, as in [`Answer::host`].
+    /// The host that sent the answer, as in [`Answer::host`].
     pub host: String,
     /// The tag, in quotes.
     pub etag: String,
 }
 
-/// A blob on its way.
+/// A blob, or a range of it, as a stream.
 #[derive(Debug)]
 pub struct BlobStream {
-    /// First byte's offset: 0 for a whole body, the range's start for a 206 whose `Content-Range` was checked.
+    /// The offset of the first byte: 0 for a whole blob, the checked start of `Content-Range` for a 206.
     pub start: u64,
-    /// Bytes this body will hold, if announced.
+    /// The announced length of this body, in bytes.
     pub length: Option<u64>,
-    /// Size of the whole blob, if announced.
+    /// The announced size of the whole blob, in bytes.
     pub total: Option<u64>,
-    /// True if the answer is a range (206), false if it is the whole (200).
+    /// True if the answer is a range (206), false if it is the whole blob (200).
     pub partial: bool,
-    /// Strong entity tag of the final host, for `If-Range`.
+    /// The strong entity tag of the answer, for `If-Range`.
     pub etag: Option<String>,
-    /// The bytes. Fails with a class when they stop, slow down, fall short or run over.
-    pub body: Body,
+    /// The bytes. The stream fails with a class if they stop, are too slow, or are fewer or more than announced.
+    pub body: UpstreamBody,
 }
 
-/// A page of tags, names checked.
+/// A page of tags. The names are not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagsPage {
     /// Tags of this page.
     pub tags: Vec<String>,
-    /// Query of the next page, from `Link: rel="next"`; some registries write more into it than `n` and `last`.
+    /// The query of the next page, from `Link: rel="next"`. Some registries add more parameters than `n` and `last`.
     pub next: Option<Vec<(String, String)>>,
 }
 
-/// An answer of the referrers API: an image index, verbatim.
+/// An answer of the referrers API: an image index, unchanged.
 #[derive(Clone, Debug)]
 pub struct ReferrersPage {
     /// The index document.
     pub bytes: Bytes,
     /// `OCI-Filters-Applied`.
     pub filters_applied: Option<String>,
-    /// Query of the next page, from `Link: rel="next"`.
+    /// The query of the next page, from `Link: rel="next"`.
     pub next: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The verdict on an answer: a failure with its class, or a success with the body that was asked for.
+//! The verdict on an answer: a failure with its class, or a success with its body.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -20,17 +20,17 @@ use crate::error::{Error, Evidence, Reason};
 use crate::observe::RequestKind;
 use crate::quota::headers::Quota;
 use crate::timings::Peer;
-use crate::wire::body::{Body, Promise};
+use crate::wire::body::{Promise, UpstreamBody};
 use crate::wire::read::{content_length, is_encoded, prefix};
 
-/// The body of a judged answer: read, or still on the wire.
+/// The body of an answer: read already, or still on the wire.
 enum Held {
     Read(Bytes),
     Wire(Incoming),
 }
 
 impl Walk<'_> {
-    /// The verdict on an answer. Reads the body when the question wants it, or when it explains a failure.
+    /// The verdict on an answer. Reads the body if the request asks for that, or if the body explains a failure.
     pub(crate) async fn verdict(
         &self,
         landed: Landed,
@@ -41,12 +41,12 @@ impl Walk<'_> {
         let evidence = self.evidence(&reply);
         let (parts, incoming) = reply.response.into_parts();
         account.redirected = redirected;
-        // A host beyond the endpoint does not speak for the registry's quota.
+        // Quota headers of a host that a redirect led to are not the registry's.
         account.quota = Quota::from_headers(&parts.headers).filter(|_| !redirected);
         let begun = Instant::now();
         let body = self.hold(&parts, incoming, &evidence).await;
-        if self.question.read.is_some() {
-            account.timings.add(self.question.stage, begun.elapsed());
+        if self.request.read.is_some() {
+            account.timings.add(self.request.stage, begun.elapsed());
         }
         let mut body = body?;
         account.received(body.bytes().len() as u64);
@@ -56,8 +56,8 @@ impl Walk<'_> {
             body = Held::Read(scrubbed(body.into_bytes(), &secrets));
         }
         let context = Context {
-            stage: self.question.stage,
-            asked: self.question.asked,
+            stage: self.request.stage,
+            asked: self.request.asked,
             host: &evidence.host,
             address: reply.peer,
             identified: authorization.is_some() && (self.credentials().is_some() || self.caller().is_some()),
@@ -77,18 +77,19 @@ impl Walk<'_> {
         }
     }
 
-    /// A source that keeps the answer of a program must run the program again.
+    /// Notifies the credential source that its password was rejected. A source that caches the output of a program then
+    /// runs the program again.
     fn refused(&self, error: &Error, authorization: Option<&Authorization>) {
         if error.class == Class::AuthRejected
             && let Some(Authorization::Basic(..)) = authorization
             && let Some(source) = self.credentials()
         {
-            source.refused(self.question.repository);
+            source.refused(self.request.repository);
         }
     }
 
     async fn hold(&self, parts: &Parts, incoming: Incoming, evidence: &Evidence) -> Result<Held, Error> {
-        match self.question.read {
+        match self.request.read {
             _ if !parts.status.is_success() => Ok(Held::Read(prefix(incoming, self.deadline).await)),
             Some(limit) => self.read(incoming, &parts.headers, limit, evidence).await.map(Held::Read),
             None => Ok(Held::Wire(incoming)),
@@ -102,7 +103,7 @@ impl Walk<'_> {
         evidence: &Evidence,
         body: &[u8],
     ) -> Option<Error> {
-        let failed = |class, evidence| Some(Error::new(class, self.question.stage, evidence));
+        let failed = |class, evidence| Some(Error::new(class, self.request.stage, evidence));
         if parts.headers.get(mark::CLASS).is_some_and(|class| class == Class::Loop.as_str()) {
             let message = format!(
                 "{} leads back to a mirror that the request had passed, or through too many: correct `endpoints` of the upstream {}",
@@ -111,14 +112,14 @@ impl Walk<'_> {
             return failed(Class::Loop, evidence.clone().saying(&message));
         }
         if parts.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            let message = "the forward proxy wants other credentials";
+            let message = "the forward proxy requires other credentials";
             return failed(Class::HttpProxy, evidence.clone().saying(message));
         }
-        let is_ping = self.question.kind == RequestKind::Ping;
+        let is_ping = self.request.kind == RequestKind::Ping;
         if is_ping && parts.status == StatusCode::UNAUTHORIZED && self.challenge(&parts.headers).is_some() {
             return None;
         }
-        if self.question.kind == RequestKind::Referrers && classify::lacks_referrers(context, parts, body) {
+        if self.request.kind == RequestKind::Referrers && classify::lacks_referrers(context, parts, body) {
             return None;
         }
         let mut error = classify::answer(context, parts.status, &parts.headers, body);
@@ -128,8 +129,8 @@ impl Walk<'_> {
         {
             error.evidence.reason = Some(Reason::MirrorFailed);
         }
-        // Where a digest judges the bytes, a label that some registries put on gzip layers says nothing.
-        if error.is_none() && !self.question.asked.is_content() && is_encoded(&parts.headers) {
+        // For content, which a digest checks, the header is ignored: some registries set it for gzip layers.
+        if error.is_none() && !self.request.asked.is_content() && is_encoded(&parts.headers) {
             let message = "a Content-Encoding that was not asked for";
             let evidence = evidence.clone().because(Reason::Encoded).saying(message);
             return failed(Class::ProtocolGarbage, evidence);
@@ -142,11 +143,11 @@ impl Walk<'_> {
             Held::Read(bytes) => (bytes, None),
             Held::Wire(incoming) => (Bytes::new(), Some(incoming)),
         };
-        let stage = self.question.stage;
+        let stage = self.request.stage;
         Given { status: parts.status, headers: parts.headers, evidence, peer, body, incoming, stage }
     }
 
-    /// The whole body, at most `limit` bytes, by the deadline.
+    /// Reads the whole body, at most `limit` bytes, by the deadline.
     async fn read(
         &self,
         incoming: Incoming,
@@ -156,20 +157,20 @@ impl Walk<'_> {
     ) -> Result<Bytes, Error> {
         let upstream = &self.inner.upstream;
         let promise = Promise {
-            length: (self.question.method != Method::HEAD).then(|| content_length(headers)).flatten(),
+            length: (self.request.method != Method::HEAD).then(|| content_length(headers)).flatten(),
             limits: upstream.limits,
             registry: upstream.registry.clone(),
             observer: Arc::clone(&self.inner.outbound.observer),
             account: None,
             slot: None,
             evidence: Evidence { status: None, ..evidence.clone() },
-            stage: self.question.stage,
+            stage: self.request.stage,
         };
         let failed = |class, reason, message: &str| {
             let evidence = evidence.clone().because(reason).saying(message);
-            Err(Error::new(class, self.question.stage, evidence))
+            Err(Error::new(class, self.request.stage, evidence))
         };
-        let mut body = Body::new(incoming, promise);
+        let mut body = UpstreamBody::new(incoming, promise);
         let mut whole = BytesMut::new();
         loop {
             let Ok(next) = timeout_at(self.deadline, body.next()).await else {
@@ -181,7 +182,7 @@ impl Walk<'_> {
             }
             if whole.len() > limit {
                 let message = format!("the body is larger than {limit} bytes");
-                let class = match self.question.kind {
+                let class = match self.request.kind {
                     RequestKind::ManifestGet => Class::MediaType,
                     _ => Class::ProtocolGarbage,
                 };

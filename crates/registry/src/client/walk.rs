@@ -1,4 +1,4 @@
-//! One request to one endpoint: the inputs of the walk to it, and its result.
+//! The inputs and results of one request to one endpoint.
 
 use std::sync::Arc;
 
@@ -19,23 +19,23 @@ use crate::observe::RequestKind;
 use crate::timings::Peer;
 use crate::upstream::Endpoint;
 use crate::wire::pool::Pool;
-use crate::wire::transport::{Ask, Reply};
+use crate::wire::transport::{HttpRequest, Reply};
 
 /// The good answer of an endpoint.
 pub(crate) struct Given {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// Host and address that answered.
+    /// The host and address that answered.
     pub(crate) evidence: Evidence,
     pub(crate) peer: Option<Peer>,
-    /// Read as far as the question says.
+    /// The part of the body that was read already.
     pub(crate) body: Bytes,
     /// The body, if it is still on the wire.
     pub(crate) incoming: Option<Incoming>,
     pub(crate) stage: Stage,
 }
 
-/// The value made of a good answer, and the observation that is still open.
+/// The value made of a good answer, with the observation, which is still open.
 pub(crate) struct Walked<T> {
     pub(crate) value: T,
     pub(crate) endpoint: usize,
@@ -44,12 +44,12 @@ pub(crate) struct Walked<T> {
     pub(crate) account: Account,
 }
 
-/// One endpoint under one question.
+/// One request to one endpoint.
 pub(crate) struct Walk<'a> {
     pub(crate) inner: &'a Inner,
     pub(crate) behalf: &'a Behalf,
-    pub(crate) question: &'a UpstreamRequest<'a>,
-    /// Index into the upstream's endpoints.
+    pub(crate) request: &'a UpstreamRequest<'a>,
+    /// The endpoint, as an index into the upstream's endpoints.
     pub(crate) endpoint: usize,
     pub(crate) pool: Arc<Pool>,
     pub(crate) deadline: Instant,
@@ -57,22 +57,23 @@ pub(crate) struct Walk<'a> {
     pub(crate) is_last: bool,
 }
 
-/// An answer that is not a redirect we follow.
+/// The final answer after redirects.
 pub(crate) struct Landed {
     pub(crate) reply: Reply,
-    /// From another host than the endpoint's.
+    /// True if the answer came from another host than the endpoint's.
     pub(crate) redirected: bool,
-    /// Of the address it came from.
+    /// The signatures in the URL that was redirected to.
     pub(crate) signatures: Vec<Secret>,
 }
 
 impl Walk<'_> {
-    /// The same walk with another question.
-    pub(crate) fn with<'a>(&'a self, question: &'a UpstreamRequest<'a>) -> Walk<'a> {
-        Walk { question, pool: Arc::clone(&self.pool), ..*self }
+    /// The same walk with another request.
+    pub(crate) fn with<'a>(&'a self, request: &'a UpstreamRequest<'a>) -> Walk<'a> {
+        Walk { request, pool: Arc::clone(&self.pool), ..*self }
     }
 
-    /// The name of the identity: the upstream's short id when credentials are used, `client` with a caller's own token.
+    /// The name of the identity: `client` with a caller's token, the upstream's short id with credentials, else
+    /// `anonymous`.
     pub(crate) fn identity(&self) -> &str {
         match (self.caller(), self.credentials()) {
             (Some(_), _) => CLIENT,
@@ -81,18 +82,18 @@ impl Walk<'_> {
         }
     }
 
-    /// The caller whose token this endpoint may see.
+    /// The caller, if this endpoint may see the caller's token.
     pub(crate) fn caller(&self) -> Option<&Caller> {
         self.behalf.caller.as_ref().filter(|_| self.endpoint == CALLERS_ENDPOINT)
     }
 
-    /// The credentials this endpoint may see for this repository.
+    /// The credentials that this endpoint may see for this repository.
     pub(crate) fn credentials(&self) -> Option<&dyn CredentialSource> {
         if self.behalf.caller.is_some() {
             return None;
         }
         let upstream = &self.inner.upstream;
-        let repository = self.question.repository?;
+        let repository = self.request.repository?;
         if !upstream.repositories.iter().any(|pattern| pattern.matches(repository)) {
             return None;
         }
@@ -113,32 +114,32 @@ impl Walk<'_> {
     /// The repository as this endpoint names it.
     pub(crate) fn repository(&self) -> Option<String> {
         let prefix = self.endpoint().prefix.as_deref().unwrap_or_default();
-        self.question.repository.map(|repository| format!("{prefix}{repository}"))
+        self.request.repository.map(|repository| format!("{prefix}{repository}"))
     }
 
-    pub(crate) fn request(&self, url: Url, headers: HeaderMap) -> Ask {
-        Ask {
+    pub(crate) fn request(&self, url: Url, headers: HeaderMap) -> HttpRequest {
+        HttpRequest {
             endpoint: self.endpoint,
-            method: self.question.method.clone(),
+            method: self.request.method.clone(),
             url,
             headers,
             body: Bytes::new(),
-            stage: self.question.stage,
+            stage: self.request.stage,
             deadline: self.deadline,
         }
     }
 
-    /// Headers every request of ours carries.
+    /// The headers of all our requests.
     pub(crate) fn own_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        // Mirrors that drop headers they do not know often keep this one.
+        // The instance is also in this header, because mirrors that drop unknown headers often keep it.
         let agent = format!("{USER_AGENT} ({})", self.inner.outbound.instance);
         headers.extend(HeaderValue::try_from(agent).ok().map(|agent| (header::USER_AGENT, agent)));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers
     }
 
-    /// Host, address and status of an answer.
+    /// The host, address and status of an answer.
     pub(crate) fn evidence(&self, reply: &Reply) -> Evidence {
         let status = Some(reply.response.status().as_u16());
         Evidence { address: reply.peer, status, ..Evidence::host(reply.target.authority()) }
@@ -147,9 +148,9 @@ impl Walk<'_> {
 
 /// The product in our `User-Agent`.
 const USER_AGENT: &str = concat!("pullgate/", env!("CARGO_PKG_VERSION"));
-/// The identity of all who show a token of their own.
+/// The identity of requests with a caller's own token.
 const CLIENT: &str = "client";
 /// The identity of requests without any credential.
 pub(crate) const NOBODY: &str = "anonymous";
-/// The one endpoint that sees the tokens of callers. Its challenge names the server that issues them.
+/// The only endpoint that sees the tokens of callers. Its challenge names the server that issues them.
 pub(crate) const CALLERS_ENDPOINT: usize = 0;

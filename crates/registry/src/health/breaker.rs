@@ -1,4 +1,4 @@
-//! When to leave an endpoint alone: the state machine of one endpoint's health, with time as an argument.
+//! The state machine of one endpoint's breaker. Every method takes the time as an argument.
 //!
 //! ```text
 //!           a run of failures              the pause is over: one probe
@@ -13,77 +13,77 @@ use tokio::time::Instant;
 
 use crate::health::state::{Pauses, State};
 
-/// The health of one endpoint, as its answers tell it.
+/// The breaker of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     phase: Phase,
-    /// Counts changes of phase: a failure counts only in the phase in which the request went out.
+    /// The number of changes of phase. A failure counts only in the phase in which its request was admitted.
     era: u64,
 }
 
-/// Leave to ask, to be given back with [`Breaker::settle`].
+/// The permit of an admitted request, to be returned with [`Breaker::settle`].
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Leave {
+pub(crate) struct Permit {
     era: u64,
     probe: bool,
 }
 
-/// The endpoint is not asked now.
+/// The pause of an endpoint that is not asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paused {
-    /// The failure that opened the breaker.
+    /// The reason for the pause.
     pub trouble: Trouble,
-    /// When the next probe may go out; in the past while one is out.
+    /// The time at which the next probe may be sent; in the past while a probe is in flight.
     pub next_probe: Instant,
 }
 
-/// Why an endpoint is left alone.
+/// The reason for the pause of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// When the breaker opened.
+    /// The time at which the breaker opened.
     pub since: Instant,
-    /// The failure that opened it, or its last probe's.
+    /// The class of the failure that opened it, or of the last failed probe.
     pub class: Class,
-    /// In which stage.
+    /// The stage of that failure.
     pub stage: Stage,
 }
 
-/// The health of an endpoint as one answer, or the lack of one, shows it.
+/// The result of one request for the health of its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// It answers.
+    /// The endpoint works.
     Well,
     /// The endpoint fails for every identity.
     Ill(Class, Stage),
-    /// It fails for this object, given as a hash; for others it may answer.
+    /// The endpoint fails for this object, given as a hash. It may work for others.
     IllFor(Class, Stage, u64),
-    /// It hangs: one request took as long as a client waits.
+    /// The endpoint hangs: one request took as long as a client waits.
     Hangs(Class, Stage),
-    /// Nothing was learnt: the caller left, or we were at our own limits.
+    /// Nothing is known: the caller left, or one of our own limits was reached.
     Unknown,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    Closed { failures: u32, of: Of },
+    Closed { failures: u32, subject: Subject },
     Open { trouble: Trouble, until: Instant, pauses: u32 },
     HalfOpen { trouble: Trouble, until: Instant, pauses: u32, probing: bool },
 }
 
-/// The objects that a run of failures names.
+/// The objects that the failures of a run concern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
+enum Subject {
     Nothing,
-    /// One object, as a hash.
+    /// One object, given as a hash.
     One(u64),
-    /// Different objects, or the endpoint itself.
+    /// Several objects, or the endpoint itself.
     Endpoint,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { phase: Phase::Closed { failures: 0, of: Of::Nothing }, era: 0 }
+        Self { phase: Phase::Closed { failures: 0, subject: Subject::Nothing }, era: 0 }
     }
 }
 
@@ -97,7 +97,7 @@ impl Breaker {
         }
     }
 
-    /// The reason why only a probe may ask; `None` while the breaker is closed.
+    /// The pause of the endpoint; `None` while the breaker is closed.
     pub(crate) fn pause(&self) -> Option<Paused> {
         match self.phase {
             Phase::Closed { .. } => None,
@@ -116,60 +116,67 @@ impl Breaker {
         }
     }
 
-    /// Leave to ask: for everybody while closed, for one probe once the pause is over.
+    /// Admits a request: every one while the breaker is closed, and one probe after the end of a pause.
     ///
     /// # Errors
-    /// Why the endpoint is left alone, and until when.
-    pub(crate) fn admit(&mut self, now: Instant) -> Result<Leave, Paused> {
+    /// The pause of the endpoint, if it is paused now.
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Permit, Paused> {
         if let Some(paused) = self.pause().filter(|_| self.refuses(now)) {
             return Err(paused);
         }
         let (Phase::Open { trouble, until, pauses } | Phase::HalfOpen { trouble, until, pauses, .. }) =
             self.phase
         else {
-            return Ok(Leave { era: self.era, probe: false });
+            return Ok(Permit { era: self.era, probe: false });
         };
         self.enter(Phase::HalfOpen { trouble, until, pauses, probing: true });
-        Ok(Leave { era: self.era, probe: true })
+        Ok(Permit { era: self.era, probe: true })
     }
 
-    /// Takes note of how an admitted request ended. `jitter`, from 0 to 1, spreads the pauses of many instances.
+    /// Notes the end of an admitted request. `jitter`, from 0 to 1, spreads the pauses of many instances.
     ///
-    /// A failure counts only in the phase in which the request went out; a success closes whenever it comes.
-    pub(crate) fn settle(&mut self, leave: Leave, health: Health, now: Instant, pauses: Pauses, jitter: f64) {
+    /// A failure counts only in the phase in which the request was admitted. A success always closes the breaker.
+    pub(crate) fn settle(
+        &mut self,
+        permit: Permit,
+        health: Health,
+        now: Instant,
+        pauses: Pauses,
+        jitter: f64,
+    ) {
         match health {
             Health::Well => self.close(),
-            Health::Ill(class, stage) if leave.era == self.era => {
-                self.fail(Trouble { since: now, class, stage }, Of::Endpoint, pauses, jitter);
+            Health::Ill(class, stage) if permit.era == self.era => {
+                self.fail(Trouble { since: now, class, stage }, Subject::Endpoint, pauses, jitter);
             }
-            Health::IllFor(class, stage, object) if leave.era == self.era => {
-                self.fail(Trouble { since: now, class, stage }, Of::One(object), pauses, jitter);
+            Health::IllFor(class, stage, object) if permit.era == self.era => {
+                self.fail(Trouble { since: now, class, stage }, Subject::One(object), pauses, jitter);
             }
-            Health::Hangs(class, stage) if leave.era == self.era => {
+            Health::Hangs(class, stage) if permit.era == self.era => {
                 let pauses = Pauses { failures: 1, ..pauses };
-                self.fail(Trouble { since: now, class, stage }, Of::Endpoint, pauses, jitter);
+                self.fail(Trouble { since: now, class, stage }, Subject::Endpoint, pauses, jitter);
             }
-            Health::Unknown if leave.probe && leave.era == self.era => self.free_the_probe(),
+            Health::Unknown if permit.probe && permit.era == self.era => self.free_the_probe(),
             Health::Ill(..) | Health::IllFor(..) | Health::Hangs(..) | Health::Unknown => {}
         }
     }
 
-    /// A request made without leave was answered, as far as `farthest`: closes, unless the trouble began later on the
-    /// way.
-    pub(crate) fn witness(&mut self, farthest: Stage) {
+    /// Notes a success without a permit, which proves that the stages up to `farthest` work. Closes the breaker, unless
+    /// the failure that opened it was in a later stage.
+    pub(crate) fn note_unadmitted_success(&mut self, farthest: Stage) {
         if self.pause().is_none_or(|paused| paused.trouble.stage <= farthest) {
             self.close();
         }
     }
 
-    fn fail(&mut self, trouble: Trouble, of: Of, limits: Pauses, jitter: f64) {
+    fn fail(&mut self, trouble: Trouble, subject: Subject, limits: Pauses, jitter: f64) {
         let now = trouble.since;
         let (trouble, pauses) = match self.phase {
-            Phase::Closed { failures, of: before } => {
-                let of = before.and(of);
+            Phase::Closed { failures, subject: before } => {
+                let subject = before.and(subject);
                 let failures = failures.saturating_add(1);
-                if failures < limits.failures || matches!(of, Of::One(_)) {
-                    self.phase = Phase::Closed { failures, of };
+                if failures < limits.failures || matches!(subject, Subject::One(_)) {
+                    self.phase = Phase::Closed { failures, subject };
                     return;
                 }
                 (trouble, 0)
@@ -183,9 +190,9 @@ impl Breaker {
 
     fn close(&mut self) {
         if self.state() == State::Closed {
-            self.phase = Phase::Closed { failures: 0, of: Of::Nothing };
+            self.phase = Phase::Closed { failures: 0, subject: Subject::Nothing };
         } else {
-            self.enter(Phase::Closed { failures: 0, of: Of::Nothing });
+            self.enter(Phase::Closed { failures: 0, subject: Subject::Nothing });
         }
     }
 
@@ -200,7 +207,7 @@ impl Breaker {
     }
 }
 
-impl Of {
+impl Subject {
     fn and(self, other: Self) -> Self {
         if self == Self::Nothing || self == other { other } else { Self::Endpoint }
     }
@@ -217,7 +224,7 @@ mod tests {
         Pauses { failures: 3, first: Duration::from_secs(1), longest: Duration::from_secs(60) };
     const REFUSED: Health = Health::Ill(Class::ConnectRefused, Stage::Connect);
 
-    /// A breaker under a clock of its own, without jitter: pauses are whole.
+    /// A breaker with a manual clock and without jitter, so that pauses have their whole length.
     struct Bench {
         breaker: Breaker,
         now: Instant,
@@ -237,13 +244,13 @@ mod tests {
 
         fn ask(&mut self, health: Health, times: u32) {
             for _ in 0..times {
-                let leave = self.breaker.admit(self.now).unwrap();
-                self.settle(leave, health);
+                let permit = self.breaker.admit(self.now).unwrap();
+                self.settle(permit, health);
             }
         }
 
-        fn settle(&mut self, leave: Leave, health: Health) {
-            self.breaker.settle(leave, health, self.now, PAUSES, 1.0);
+        fn settle(&mut self, permit: Permit, health: Health) {
+            self.breaker.settle(permit, health, self.now, PAUSES, 1.0);
         }
 
         fn wait(&mut self, time: Duration) {
@@ -256,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_failures_opens_and_one_success_in_between_begins_it_anew() {
+    fn a_run_of_failures_opens_the_breaker_and_a_success_ends_the_run() {
         let mut bench = Bench::new();
         bench.ask(REFUSED, 2);
         bench.ask(Health::Well, 1);
@@ -271,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_goes_out_when_the_pause_is_over() {
+    fn one_probe_is_sent_when_the_pause_is_over() {
         let mut bench = Bench::open();
         bench.wait(Duration::from_millis(999));
         assert!(bench.breaker.admit(bench.now).is_err());
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_remember_since_when() {
+    fn pauses_double_up_to_the_longest_and_keep_the_time_of_the_first() {
         let mut bench = Bench::open();
         let since = bench.now;
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
@@ -300,7 +307,7 @@ mod tests {
         bench.wait(Duration::from_secs(60));
         bench.ask(Health::Well, 1);
         bench.ask(REFUSED, PAUSES.failures);
-        assert_eq!(bench.next_probe_in(), Duration::from_secs(1), "a success forgets the pauses");
+        assert_eq!(bench.next_probe_in(), Duration::from_secs(1), "a success resets the pauses");
     }
 
     #[test]
@@ -312,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_probe_gives_its_place_to_the_next() {
+    fn after_a_cancelled_probe_the_next_request_is_the_probe() {
         let mut bench = Bench::open();
         bench.wait(Duration::from_secs(1));
         let probe = bench.breaker.admit(bench.now).unwrap();
@@ -325,17 +332,17 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_fails_together_opens_once_and_lengthens_no_pause() {
+    fn concurrent_failures_open_once_and_lengthen_no_pause() {
         let mut bench = Bench::new();
         let crowd: Vec<_> = (0..100).map(|_| bench.breaker.admit(bench.now).unwrap()).collect();
-        for leave in crowd {
-            bench.settle(leave, REFUSED);
+        for permit in crowd {
+            bench.settle(permit, REFUSED);
         }
         assert_eq!(bench.next_probe_in(), Duration::from_secs(1));
     }
 
     #[test]
-    fn what_was_asked_before_fails_no_probe_but_its_success_counts() {
+    fn a_late_failure_from_before_the_pause_is_ignored_and_a_late_success_counts() {
         let mut bench = Bench::new();
         let (late, later) =
             (bench.breaker.admit(bench.now).unwrap(), bench.breaker.admit(bench.now).unwrap());
@@ -347,11 +354,11 @@ mod tests {
         bench.settle(later, Health::Well);
         assert_eq!(bench.breaker.state(), State::Closed);
         bench.settle(probe, REFUSED);
-        assert_eq!(bench.breaker.state(), State::Closed, "it was asked when the endpoint was still ill");
+        assert_eq!(bench.breaker.state(), State::Closed, "the probe was admitted before the breaker closed");
     }
 
     #[test]
-    fn a_witness_closes_when_its_way_was_as_long_as_the_troubles() {
+    fn an_unadmitted_success_closes_if_it_reached_the_stage_of_the_failure() {
         for (trouble, farthest, closes) in [
             (Stage::Connect, Stage::Challenge, true),
             (Stage::Tls, Stage::Challenge, true),
@@ -361,13 +368,13 @@ mod tests {
         ] {
             let mut bench = Bench::new();
             bench.ask(Health::Ill(Class::Registry5xx, trouble), PAUSES.failures);
-            bench.breaker.witness(farthest);
+            bench.breaker.note_unadmitted_success(farthest);
             assert_eq!(bench.breaker.state() == State::Closed, closes, "{trouble} {farthest}");
         }
     }
 
     #[test]
-    fn one_object_that_fails_opens_nothing_until_another_fails_too() {
+    fn one_failing_object_does_not_open_until_another_fails_too() {
         let ill_for = |object| Health::IllFor(Class::Registry5xx, Stage::ManifestGet, object);
         let mut bench = Bench::new();
         bench.ask(ill_for(1), 100);
@@ -377,26 +384,26 @@ mod tests {
     }
 
     #[test]
-    fn one_request_that_hung_opens() {
+    fn one_hanging_request_opens_the_breaker() {
         let mut bench = Bench::new();
         bench.ask(Health::Hangs(Class::Stalled, Stage::ManifestHead), 1);
         assert_eq!(bench.breaker.state(), State::Open);
     }
 
-    /// The model's record of a request under way.
+    /// A request in flight, as the test records it.
     struct Request {
-        leave: Leave,
+        permit: Permit,
         probe: bool,
     }
 
     #[test]
-    fn whatever_happens_one_probe_at_most_and_no_closing_without_a_success() {
+    fn random_events_give_one_probe_at_most_and_no_closing_without_a_success() {
         for seed in 0..400 {
-            random_life(seed);
+            random_events(seed);
         }
     }
 
-    fn random_life(seed: u64) {
+    fn random_events(seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut bench = Bench::new();
         let mut out: Vec<Request> = Vec::new();
@@ -407,16 +414,16 @@ mod tests {
                     let refused = bench.breaker.refuses(bench.now);
                     let admitted = bench.breaker.admit(bench.now);
                     assert_eq!(admitted.is_err(), refused, "seed {seed} step {step}");
-                    out.extend(admitted.map(|leave| Request { probe: leave.probe, leave }));
+                    out.extend(admitted.map(|permit| Request { probe: permit.probe, permit }));
                 }
                 5..=7 if !out.is_empty() => {
                     let request = out.swap_remove(random.usize(0..out.len()));
                     let health = random.choice([Health::Well, REFUSED, REFUSED, Health::Unknown]).unwrap();
                     (succeeded, ill) = (health == Health::Well, health == REFUSED);
-                    bench.breaker.settle(request.leave, health, bench.now, PAUSES, random.f64());
+                    bench.breaker.settle(request.permit, health, bench.now, PAUSES, random.f64());
                 }
                 8 => {
-                    bench.breaker.witness(Stage::BlobTransfer);
+                    bench.breaker.note_unadmitted_success(Stage::BlobTransfer);
                     succeeded = true;
                 }
                 _ => bench.wait(Duration::from_millis(random.u64(0..3000))),
@@ -428,7 +435,7 @@ mod tests {
             assert!(after != State::HalfOpen || before != State::Closed, "{context}");
             if after == State::HalfOpen {
                 let era = bench.breaker.era;
-                let probes = out.iter().filter(|it| it.probe && it.leave.era == era).count();
+                let probes = out.iter().filter(|it| it.probe && it.permit.era == era).count();
                 assert!(probes <= 1, "{context}: {probes} probes");
                 assert_eq!(probes == 1, bench.breaker.refuses(bench.now), "{context}");
             }

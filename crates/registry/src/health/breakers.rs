@@ -12,15 +12,15 @@ use crate::health::hosts::HostPauses;
 use crate::health::objects::Objects;
 use crate::health::state::State;
 
-/// The breakers by registry and endpoint. A reload keeps them; a prober's clients share the proxy's.
+/// The breakers by registry and endpoint. A reload of the configuration keeps them.
 #[derive(Default)]
 pub struct Breakers {
     endpoints: Mutex<Table>,
-    /// The objects that fail, by registry and endpoint.
+    /// The failing objects, by registry and endpoint.
     objects: Mutex<ObjectTable>,
-    /// The hosts that registries redirect to and that asked for a pause.
+    /// The pauses of hosts that registries redirect to.
     pub(crate) hosts: HostPauses,
-    /// The callers whose own quota is spent.
+    /// The pauses of callers whose own quota is spent.
     pub(crate) callers: CallerPauses,
 }
 
@@ -28,7 +28,7 @@ type Table = HashMap<(RegistryHost, Url), Arc<Mutex<Breaker>>>;
 type ObjectTable = HashMap<(RegistryHost, Url), Arc<Objects>>;
 
 impl Breakers {
-    /// State of the endpoint at `url`, and why it is left alone, if it is. Closed for one never asked.
+    /// The state of the breaker of the endpoint at `url`, and its pause. An endpoint that was never asked is closed.
     pub fn state(&self, registry: &RegistryHost, url: &Url) -> (State, Option<Paused>) {
         let known = self.lock().get(&(registry.clone(), url.clone())).cloned();
         known.map_or((State::Closed, None), |breaker| {
@@ -37,7 +37,7 @@ impl Breakers {
         })
     }
 
-    /// The breaker of the endpoint at `url`, made if there is none yet.
+    /// The breaker of the endpoint at `url`. Makes it if there is none yet.
     pub(crate) fn of(&self, registry: &RegistryHost, url: &Url) -> Arc<Mutex<Breaker>> {
         self.lock().entry((registry.clone(), url.clone())).or_default().clone()
     }

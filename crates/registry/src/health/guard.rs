@@ -1,4 +1,4 @@
-//! One endpoint's breaker as one client uses it: it admits requests and hears how they end.
+//! A client's access to the breaker of one endpoint: the admission of requests, and the report of their ends.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::client::connections::Connections;
 use crate::error::{Error, Evidence};
-use crate::health::breaker::{Breaker, Health, Leave, Paused};
+use crate::health::breaker::{Breaker, Health, Paused, Permit};
 use crate::health::objects::Objects;
 use crate::health::scope::{Scope, scope};
 use crate::health::state::Pauses;
@@ -17,31 +17,31 @@ use crate::observe::{Observer, RequestKind};
 use crate::upstream::{Endpoint, Outbound, Upstream};
 use crate::wire::target::Target;
 
-/// One endpoint's breaker as one client uses it.
+/// A client's access to the breaker of one endpoint.
 pub(crate) struct Guard {
     breaker: Arc<Mutex<Breaker>>,
     objects: Arc<Objects>,
     registry: RegistryHost,
-    /// Host and, unless it is the scheme's, port.
+    /// The host, and the port unless it is the default of the scheme.
     endpoint: String,
     observer: Arc<dyn Observer>,
     pauses: Pauses,
     connections: Connections,
 }
 
-/// A request to an endpoint, for its breaker to hear how it ended. Dropped: nothing was learnt.
+/// An admitted request to an endpoint. Its end must be reported by a method; if it is dropped, the end is unknown.
 pub(crate) struct Ticket<'a> {
     guard: &'a Guard,
-    /// `None`: it needed none, and goes whatever the breaker says.
-    leave: Option<Leave>,
-    /// The hash of the object asked for, and leave to ask for it.
-    object: Option<(u64, Option<Leave>)>,
+    /// The permit of the breaker; `None` for a client with fresh connections, which needs none.
+    permit: Option<Permit>,
+    /// The hash of the requested object, and the permit of the object's breaker.
+    object: Option<(u64, Option<Permit>)>,
     kind: RequestKind,
     begun: Instant,
 }
 
 impl Guard {
-    /// The guard of one of `upstream`'s endpoints. The observer is told its state at once.
+    /// The guard of one endpoint of `upstream`. Reports the breaker's state to the observer.
     pub(crate) fn new(
         upstream: &Upstream,
         endpoint: &Endpoint,
@@ -70,7 +70,7 @@ impl Guard {
         self.refusal(now).is_some()
     }
 
-    /// As [`Guard::admit`], for a request that has yet to wait for quota: it does not become the probe.
+    /// Like [`Guard::admit`], for a request that may still wait for quota. It does not become the probe.
     pub(crate) fn check(&self, stage: Stage, object: Option<u64>, now: Instant) -> Result<(), Error> {
         let held = object.filter(|_| self.connections == Connections::Pooled);
         let held = held.and_then(|object| self.objects.refusal(object, now));
@@ -82,11 +82,11 @@ impl Guard {
         breaker.pause().filter(|_| self.connections == Connections::Pooled && breaker.refuses(now))
     }
 
-    /// Lets a request ask the endpoint. Clients with fresh connections walk the whole way each time, as probes do: they are
-    /// never refused.
+    /// Admits a request to the endpoint. Clients with fresh connections, which probe, are never refused.
     ///
     /// # Errors
-    /// `upstream_paused` in `stage`: since when, because of what, and when the next probe goes out.
+    /// `upstream_paused` in `stage`. The message states the time since the breaker opened, the failure, and the time of
+    /// the next probe.
     pub(crate) fn admit(
         &self,
         kind: RequestKind,
@@ -95,17 +95,17 @@ impl Guard {
         now: Instant,
     ) -> Result<Ticket<'_>, Error> {
         self.check(stage, object, now)?;
-        let leave = match self.connections {
+        let permit = match self.connections {
             Connections::Pooled => Some(self.change(|breaker| breaker.admit(now))),
             Connections::Fresh => None,
         };
-        let leave = leave.transpose().map_err(|paused| self.paused(stage, paused, now))?;
-        let mut ticket = Ticket { guard: self, leave, object: None, kind, begun: now };
+        let permit = permit.transpose().map_err(|paused| self.paused(stage, paused, now))?;
+        let mut ticket = Ticket { guard: self, permit, object: None, kind, begun: now };
         if let Some(object) = object {
             let pooled = self.connections == Connections::Pooled;
-            let leave = pooled.then(|| self.objects.admit(object, now)).transpose();
-            let leave = leave.map_err(|paused| self.paused(stage, paused, now))?;
-            ticket.object = Some((object, leave));
+            let permit = pooled.then(|| self.objects.admit(object, now)).transpose();
+            let permit = permit.map_err(|paused| self.paused(stage, paused, now))?;
+            ticket.object = Some((object, permit));
         }
         Ok(ticket)
     }
@@ -131,7 +131,7 @@ impl Guard {
         Error::new(Class::UpstreamPaused, stage, evidence.saying(&message))
     }
 
-    /// Changes the breaker, and tells of it before anybody else can change it again.
+    /// Changes the breaker, and reports a new state while the lock is held, so that reports are in order.
     fn change<T>(&self, act: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         let before = breaker.state();
@@ -146,27 +146,27 @@ impl Guard {
 }
 
 impl Ticket<'_> {
-    /// The endpoint answered well; `farthest` is the farthest stage that it reached.
+    /// Reports a success; `farthest` is the farthest stage of a pull that it proves to work.
     pub(crate) fn succeeded(mut self, farthest: Stage) {
         if let Some((object, _)) = self.object.take() {
             self.guard.objects.forget(object);
         }
         if matches!(self.kind, RequestKind::Tags | RequestKind::Referrers) {
-            // A good list shows that the way is good; it says nothing of pulls.
+            // A good list proves that the endpoint can be reached and answers, but not that pulls work.
             self.settle(Health::Unknown);
             self.guard.change(|breaker| {
                 if breaker.pause().is_some() {
-                    breaker.witness(Stage::Challenge);
+                    breaker.note_unadmitted_success(Stage::Challenge);
                 }
             });
-        } else if self.leave.is_some() {
+        } else if self.permit.is_some() {
             self.settle(Health::Well);
         } else {
-            self.guard.change(|breaker| breaker.witness(farthest));
+            self.guard.change(|breaker| breaker.note_unadmitted_success(farthest));
         }
     }
 
-    /// The endpoint failed, or said no. `deadline` is when its time was up.
+    /// Reports a failure or a refusal. `deadline` is the deadline that the request had.
     pub(crate) fn failed(mut self, error: &Error, deadline: Instant) {
         let given = deadline.saturating_duration_since(self.begun);
         let (class, stage) = (error.class, error.stage);
@@ -184,17 +184,17 @@ impl Ticket<'_> {
         self.settle(endpoint);
     }
 
-    /// Gives the leave to ask for the object back, if there is one still.
+    /// Returns the permit for the object, if it was not returned yet.
     fn settle_object(&mut self, health: Health) {
-        let Some((object, Some(leave))) = self.object.take() else { return };
-        self.guard.objects.settle(object, leave, health, Instant::now(), self.guard.pauses);
+        let Some((object, Some(permit))) = self.object.take() else { return };
+        self.guard.objects.settle(object, permit, health, Instant::now(), self.guard.pauses);
     }
 
-    /// Gives the leave back, if there is one still.
+    /// Returns the permit for the endpoint, if it was not returned yet.
     fn settle(&mut self, health: Health) {
-        let Some(leave) = self.leave.take() else { return };
+        let Some(permit) = self.permit.take() else { return };
         let Guard { pauses, .. } = *self.guard;
-        self.guard.change(|breaker| breaker.settle(leave, health, Instant::now(), pauses, fastrand::f64()));
+        self.guard.change(|breaker| breaker.settle(permit, health, Instant::now(), pauses, fastrand::f64()));
     }
 }
 

@@ -1,10 +1,10 @@
-//! The health of endpoints: when one is left alone, and how often a request is repeated.
+//! The health of endpoints: the breakers that pause failing ones, and the budget of repeated requests.
 //!
-//! - `breaker` is the state machine of one endpoint, with the states and limits of `state`; `breakers` holds those
-//!   of the process; `guard` is one of them as a client uses it.
-//! - `scope` decides which part of a registry a failure speaks of; `objects` holds back single objects.
+//! - `breaker` is the state machine of one endpoint, with the states and limits of `state`; `breakers` holds the
+//!   breakers of the process; `guard` is a client's access to one of them.
+//! - `scope` decides whether a failure concerns an endpoint or one object; `objects` pauses single objects.
 //! - `hosts` pauses the hosts that registries redirect to.
-//! - `callers` pauses the callers whose own quota is spent; `pauses` is the table of both.
+//! - `callers` pauses the callers whose own quota is spent; `pauses` is the table that both use.
 //! - `retry` is the budget of repeated requests.
 
 pub mod breaker;

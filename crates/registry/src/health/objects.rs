@@ -1,14 +1,14 @@
-//! The objects that fail again and again while their endpoint serves others: each has a breaker of its own.
+//! The breakers of single objects, for objects that keep failing while their endpoint serves others.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::health::breaker::{Breaker, Health, Leave, Paused};
+use crate::health::breaker::{Breaker, Health, Paused, Permit};
 use crate::health::state::Pauses;
 
-/// The failing objects of one endpoint, by the hash of repository and path. Bounded by [`OBJECTS_MAX`].
+/// The failing objects of one endpoint, by the hash of repository and path. At most [`OBJECTS_MAX`].
 #[derive(Debug, Default)]
 pub(crate) struct Objects(Mutex<HashMap<u64, Failing>>);
 
@@ -16,28 +16,28 @@ pub(crate) struct Objects(Mutex<HashMap<u64, Failing>>);
 #[derive(Debug)]
 struct Failing {
     breaker: Breaker,
-    /// When it last failed.
+    /// The time of the last failure.
     last: Instant,
 }
 
 impl Objects {
-    /// Lets a request ask for the object, unless it is held back.
-    pub(crate) fn admit(&self, object: u64, now: Instant) -> Result<Leave, Paused> {
+    /// Admits a request for the object, unless the object is paused.
+    pub(crate) fn admit(&self, object: u64, now: Instant) -> Result<Permit, Paused> {
         match self.lock().get_mut(&object) {
             Some(failing) => failing.breaker.admit(now),
             None => Breaker::default().admit(now),
         }
     }
 
-    /// Why a request for the object would be refused.
+    /// The reason why a request for the object would be refused; `None` if it would be admitted.
     pub(crate) fn refusal(&self, object: u64, now: Instant) -> Option<Paused> {
         let objects = self.lock();
         let breaker = &objects.get(&object)?.breaker;
         breaker.pause().filter(|_| breaker.refuses(now))
     }
 
-    /// Notes how a request for the object ended. One that is well is forgotten.
-    pub(crate) fn settle(&self, object: u64, leave: Leave, health: Health, now: Instant, pauses: Pauses) {
+    /// Notes the end of a request for the object. A served object is removed from the table.
+    pub(crate) fn settle(&self, object: u64, permit: Permit, health: Health, now: Instant, pauses: Pauses) {
         let mut objects = self.lock();
         if health == Health::Well {
             objects.remove(&object);
@@ -54,10 +54,10 @@ impl Objects {
         if health != Health::Unknown {
             failing.last = now;
         }
-        failing.breaker.settle(leave, health, now, pauses, fastrand::f64());
+        failing.breaker.settle(permit, health, now, pauses, fastrand::f64());
     }
 
-    /// Forgets the object: it was served.
+    /// Removes the object, because it was served.
     pub(crate) fn forget(&self, object: u64) {
         self.lock().remove(&object);
     }
@@ -67,7 +67,7 @@ impl Objects {
     }
 }
 
-/// Forgets the object with the oldest last failure, if there are too many.
+/// Removes the object with the oldest last failure if the table is full.
 fn make_room(objects: &mut HashMap<u64, Failing>) {
     if objects.len() >= OBJECTS_MAX {
         let oldest = objects.iter().min_by_key(|(_, failing)| failing.last).map(|(object, _)| *object);
@@ -75,5 +75,5 @@ fn make_room(objects: &mut HashMap<u64, Failing>) {
     }
 }
 
-/// Most objects remembered for one endpoint.
+/// Most failing objects stored for one endpoint.
 const OBJECTS_MAX: usize = 1000;

@@ -1,20 +1,20 @@
-//! Limits repeated requests: to a tenth of the first requests, and to a few if there are few first requests.
+//! Limits the number of retries: to a tenth of the first requests, or to three in a window if there are few.
 //!
-//! Counted are requests sent again after the same request failed: a fill's second try after a reset, its further tries
-//! without progress, the second asking for an expired blob URL, a hedge. Not counted, because nothing is repeated or it
-//! is bounded otherwise: the next endpoint, the answer to a challenge, a pooled connection found dead (at most one for
-//! each idle connection), the first request for the rest of a body that brought bytes, and what a breaker kept from
-//! going out.
+//! A request that is sent again after the same request failed is a retry: the second try of a fill after a reset, its
+//! further tries without progress, the second request for a blob URL that expired. A hedge counts too. These do not
+//! count, because they repeat nothing or are bounded otherwise: a request to the next endpoint, the answer to a
+//! challenge, the repeat after a dead pooled connection (at most one for each idle connection), the first request for
+//! the rest of a body that brought bytes, and a request that a breaker refused.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The budget of one upstream, over the last [`RetryBudget::WINDOW`]; time is an argument.
+/// The budget of one upstream, over the last [`RetryBudget::WINDOW`]. Every method takes the time as an argument.
 #[derive(Debug, Default)]
 pub(crate) struct RetryBudget {
-    /// By tenths of the window, oldest first.
+    /// The counts of each [`SLOT`] of the window, oldest first.
     slots: VecDeque<Slot>,
 }
 
@@ -26,19 +26,19 @@ struct Slot {
 }
 
 impl RetryBudget {
-    /// Over which requests and retries are compared.
+    /// The time over which requests and retries are compared.
     pub(crate) const WINDOW: Duration = Duration::from_secs(10);
-    /// Retries in a window that are allowed however little is asked.
+    /// The number of retries allowed in a window with few requests.
     pub(crate) const FLOOR: u64 = 3;
     /// The number of requests that earn one retry.
     pub(crate) const REQUESTS_PER_RETRY: u64 = 10;
 
-    /// Takes note of a request.
+    /// Counts a first request.
     pub(crate) fn request(&mut self, now: Instant) {
         self.slot(now).requests += 1;
     }
 
-    /// Takes one retry out of the budget; `false`: it is spent, do not ask again.
+    /// Takes one retry out of the budget. False if the budget is spent: the request must not be repeated.
     pub(crate) fn spend(&mut self, now: Instant) -> bool {
         self.slot(now);
         let (requests, retries) =
@@ -50,7 +50,7 @@ impl RetryBudget {
         allowed
     }
 
-    /// The slot of now; those that left the window are forgotten.
+    /// The slot of the present time. Removes the slots that left the window.
     fn slot(&mut self, now: Instant) -> &mut Slot {
         while self.slots.front().is_some_and(|slot| now.duration_since(slot.begun) >= Self::WINDOW) {
             self.slots.pop_front();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_retries_are_allowed_when_little_is_asked() {
+    fn three_retries_are_allowed_with_few_requests() {
         let mut budget = RetryBudget::default();
         let now = Instant::now();
         budget.request(now);
@@ -93,7 +93,11 @@ mod tests {
         }
         let now = begun + Duration::from_secs(5);
         assert_eq!(spent(&mut budget, now, 1000), 100);
-        assert_eq!(spent(&mut budget, now + Duration::from_secs(20), 1000), 3, "the requests are long ago");
+        assert_eq!(
+            spent(&mut budget, now + Duration::from_secs(20), 1000),
+            3,
+            "the requests have left the window"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The scope of a failure: it holds back only the part of a registry that it speaks of.
+//! The scope of a failure: the part of a registry that it concerns, and that is paused for it.
 //!
 //! | Failure | Held back |
 //! |---|---|
@@ -8,10 +8,10 @@
 //! | 5xx, or no headers, for a list (tags, referrers) | that list |
 //! | 5xx of the token server | the endpoint, after the run of failures |
 //! | 5xx or no headers of a host that a redirect led to | nothing here: such a host has a pause of its own |
-//! | An answer that says no (401, 403, 404, 429) | nothing here: the ledger of quotas holds back the identity |
+//! | A refusal (401, 403, 404, 429) | nothing here: the ledger of quotas holds back the identity |
 //! | A failure of our own | nothing |
 //!
-//! An object is held back by a breaker of its own, with the limits of the endpoint's.
+//! An object or list is held back by a breaker of its own, which has the same limits as the endpoint's.
 
 use std::time::Duration;
 
@@ -20,24 +20,25 @@ use oci::class::{Class, Endpoint, Stage};
 use crate::error::{Error, Reason};
 use crate::observe::RequestKind;
 
-/// The part of a registry that a failure speaks of.
+/// The part of a registry that a failure concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// The endpoint works.
+    /// No part: the endpoint works.
     Well,
-    /// Nothing was learned.
+    /// Unknown: the failure says nothing about the registry.
     Nothing,
     /// The one list that was asked for; the endpoint's pulls are not affected.
     List,
-    /// The manifest or blob that was asked for, and the endpoint if others fail too.
+    /// The manifest or blob that was asked for, and the endpoint if other objects fail too.
     Object,
-    /// The endpoint, once it fails often enough.
+    /// The endpoint, after a run of failures.
     Endpoint,
-    /// The endpoint, at once: one request took as long as a client waits.
+    /// The endpoint, at once, because one request hung for as long as a client waits.
     EndpointAtOnce,
 }
 
-/// The scope of `error`, the failure of a request of this kind to the endpoint at `host`, which had the time `given`.
+/// The scope of `error`. `kind` is the kind of the request, `host` the endpoint, and `given` the time that the request
+/// had.
 pub(crate) fn scope(kind: RequestKind, error: &Error, host: &str, given: Duration) -> Scope {
     let answered = error.evidence.status.is_some();
     let mirrored = error.evidence.reason == Some(Reason::MirrorFailed);
@@ -57,9 +58,9 @@ pub(crate) fn scope(kind: RequestKind, error: &Error, host: &str, given: Duratio
     }
 }
 
-/// An endpoint that was given less time than this has not shown that it is slow.
+/// The shortest time after which a timeout counts as a failure of the endpoint.
 const LEAST_TIME: Duration = Duration::from_millis(250);
-/// An endpoint that sends no headers within this time has shown by one request that it hangs.
+/// The time after which one request without headers shows that the endpoint hangs.
 const LONG: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -68,7 +69,7 @@ mod tests {
     use crate::error::Evidence;
 
     #[test]
-    fn a_failure_holds_back_what_it_speaks_of() {
+    fn each_failure_has_its_scope() {
         let (pull, blob) = (RequestKind::ManifestGet, RequestKind::BlobGet);
         let (tags, referrers) = (RequestKind::Tags, RequestKind::Referrers);
         for (kind, class, stage, status, host, seconds, expected) in [
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_that_says_its_upstream_fails_is_well_itself() {
+    fn a_mirror_that_reports_a_failure_of_its_upstream_works_itself() {
         let evidence = Evidence { status: Some(503), ..Evidence::host("a.test") };
         let error =
             Error::new(Class::Registry5xx, Stage::ManifestHead, evidence.because(Reason::MirrorFailed));

@@ -1,6 +1,8 @@
-//! Before a request goes out: does the registry's quota, or its wish to be left alone, allow it? Who may wait, waits here.
+//! The check before a request is sent: whether the registry's quota and its pauses allow it. A request that may wait
+//! for quota, or for the end of a pause, waits here.
 //!
-//! A refusal of ours has the class the registry gave and the reason `own_budget`: nothing was sent.
+//! A request that is withheld fails with the class of the registry's refusal and the reason `own_budget`, because
+//! nothing was sent.
 
 use std::time::Duration;
 
@@ -19,31 +21,32 @@ use crate::quota::headers::Quota;
 use crate::quota::ledger::{Ledger, Price, QuotaKey, Rank, Waiting, Withheld};
 use crate::wire::target::Target;
 
-/// A request that the ledger let out. It must be settled, or given back unsent; one that is dropped counts as sent.
+/// A request that the ledger admitted. It must be settled or given back unsent; if it is dropped, it counts as sent.
 pub(crate) struct Admitted<'a> {
     ledger: &'a dyn Ledger,
     key: QuotaKey,
     counted: bool,
-    /// When it was let out.
+    /// The time of the admission.
     asked: Instant,
-    /// The pauses of callers and this request's place in them, if it shows a caller's token: the quota in its answer is
-    /// the caller's and not ours.
+    /// The pauses of callers, and this request's key in them, if the request carries a caller's token. The quota that
+    /// the answer states is then the caller's, not ours.
     callers: Option<(&'a CallerPauses, Paused)>,
-    /// True until it is settled or given back.
+    /// True until the request is settled or given back.
     open: bool,
 }
 
-/// Sends a free HEAD. Its answer states the rest of the quota.
+/// Sends a free HEAD, whose answer states the remaining quota.
 pub(crate) trait Look {
-    /// Takes the walk's turn, through its breaker. Only the failure is of use: the ledger hears the rest.
+    /// Sends the request of the walk, if its breaker allows it. The ledger reads the answer's quota, so only a failure
+    /// is returned.
     async fn look(&self, walk: &Walk<'_>) -> Result<(), Error>;
 }
 
 impl Walk<'_> {
-    /// Lets the walk's question out, now or within its deadline.
+    /// Admits the walk's request, now or after a wait within its deadline.
     pub(crate) async fn admit(&self, look: &impl Look) -> Result<Admitted<'_>, Error> {
         let ledger = &*self.inner.outbound.ledger;
-        let (key, price) = (self.quota_key(), self.price(self.question.kind));
+        let (key, price) = (self.quota_key(), self.price(self.request.kind));
         let callers = self.caller_pause()?;
         let begun = Instant::now();
         let asked = self.wait(&key, look, |rank, now| ledger.ask(&key, price, rank, now)).await;
@@ -54,13 +57,13 @@ impl Walk<'_> {
         Ok(Admitted { ledger, key, counted: price.is_counted(), asked, callers, open: true })
     }
 
-    /// The place of the request in the pauses of callers; `None` if it shows no caller's token.
+    /// The request's key in the pauses of callers; `None` if it carries no caller's token.
     ///
     /// # Errors
-    /// `rate_pull_quota` while the caller's own quota is spent by the registry's word.
+    /// `rate_pull_quota` while the caller is paused, because the caller's quota is spent.
     fn caller_pause(&self) -> Result<Option<(&CallerPauses, Paused)>, Error> {
         let Some(caller) = self.caller() else { return Ok(None) };
-        let counted = self.question.kind == RequestKind::ManifestGet;
+        let counted = self.request.kind == RequestKind::ManifestGet;
         let request = Paused { endpoint: self.host(), caller: caller.id(), counted };
         let pauses = &self.inner.outbound.breakers.callers;
         let Some(until) = pauses.until(&request, Instant::now()) else {
@@ -68,10 +71,10 @@ impl Walk<'_> {
         };
         let message = "the registry refused this caller's token because its quota is spent".to_owned();
         let withheld = Withheld::new(Class::RatePullQuota, message);
-        Err(self.withheld(Withheld { until: Some(until), told: true, ..withheld }, self.question.stage))
+        Err(self.withheld(Withheld { until: Some(until), named: true, ..withheld }, self.request.stage))
     }
 
-    /// As [`Walk::admit`] for a counted request that somebody will make next, without spending it.
+    /// Like [`Walk::admit`] for a manifest GET that the caller will make next, but spends nothing.
     pub(crate) async fn afford(&self, look: &impl Look) -> Result<(), Error> {
         let ledger = &*self.inner.outbound.ledger;
         let (key, price) = (self.quota_key(), self.price(RequestKind::ManifestGet));
@@ -84,29 +87,29 @@ impl Walk<'_> {
         asked.map_err(|withheld| self.withheld(withheld, Stage::Token))
     }
 
-    /// A token exchange of ours ended.
+    /// Notes the end of one of our token exchanges.
     pub(crate) fn exchanged(&self, error: Option<&Error>) {
         let Some(error) = error.filter(|error| error.evidence.status == Some(429)) else { return };
         let wait = error.evidence.retry_after;
         self.inner.outbound.ledger.login_refused(&self.quota_key(), error.class, wait, Instant::now());
     }
 
-    /// After this refusal, may the request wait for quota and be sent again? Not where it would not wait: it would be sent
-    /// again and again.
+    /// True if the request may be sent again after this refusal. False if the ledger would not hold the request until
+    /// there is quota: it would then be repeated in a tight loop.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
-        let is_counted = self.price(self.question.kind).is_counted();
+        let is_counted = self.price(self.request.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
     }
 
-    /// True if a request that the quota does not allow is kept waiting. Not where another endpoint is still to be asked, nor where
-    /// a stale answer or none at all does as well.
+    /// True if a request that the quota does not allow is held. False if another endpoint can still be asked, or if the
+    /// demand is low enough that a stale answer or none will do.
     fn holds(&self) -> bool {
         let policy = self.inner.upstream.on_exhausted;
         policy == OnExhausted::Hold && self.is_last && self.behalf.demand <= Demand::NewPull
     }
 
-    /// Asks the ledger until it lets the request out, and returns when that was. Waits [`BRIEF`] at most; to the deadline,
-    /// where requests are held.
+    /// Asks the ledger until it admits the request, and returns the time of the admission. Waits at most [`BRIEF`], or
+    /// until the deadline if requests are held.
     async fn wait(
         &self,
         key: &QuotaKey,
@@ -119,7 +122,7 @@ impl Walk<'_> {
         let patience = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
         let mut waiting = None;
         loop {
-            // Before the question, so that nothing learned meanwhile is missed.
+            // Registered before the ledger is asked, so that no notification in between is missed.
             let mut news = std::pin::pin!(ledger.news().notified());
             news.as_mut().enable();
             let now = Instant::now();
@@ -130,11 +133,11 @@ impl Walk<'_> {
                 continue;
             }
             let passes = withheld.after_others || withheld.until.is_some_and(|until| until <= patience);
-            let hopeless = if hold { withheld.told && !passes } else { !passes };
+            let hopeless = if hold { withheld.named && !passes } else { !passes };
             if hopeless || now >= patience {
                 let observer = &self.inner.outbound.observer;
                 observer.withheld(&key.registry, withheld.class, self.behalf.demand);
-                return Err(self.withheld(withheld, self.question.stage));
+                return Err(self.withheld(withheld, self.request.stage));
             }
             waiting.get_or_insert_with(|| Waiting::enter(ledger, key, self.behalf.demand));
             let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(patience);
@@ -145,31 +148,30 @@ impl Walk<'_> {
         }
     }
 
-    /// Asks for the manifest's headers, which is free, so that the ledger learns the rest of the quota. An open breaker
-    /// forbids it.
+    /// Sends a free HEAD for the manifest, so that the ledger learns the remaining quota. An open breaker prevents it.
     async fn look(&self, look: &impl Look) {
-        let question = UpstreamRequest {
+        let request = UpstreamRequest {
             kind: RequestKind::ManifestHead,
             stage: Stage::ManifestHead,
-            asked: self.question.asked,
+            asked: self.request.asked,
             method: Method::HEAD,
-            repository: self.question.repository,
-            path: self.question.path.clone(),
+            repository: self.request.repository,
+            path: self.request.path.clone(),
             query: Vec::new(),
-            headers: self.question.headers.clone(),
+            headers: self.request.headers.clone(),
             rest: None,
             read: None,
             deadline: self.deadline,
         };
-        let walk = self.with(&question);
+        let walk = self.with(&request);
         if let Err(error) = look.look(&walk).await {
-            tracing::debug!(registry = %self.inner.upstream.registry, %error, "the quota could not be read");
+            tracing::debug!(registry = %self.inner.upstream.registry, class = error.class.as_str(), evidence = %error, "the quota could not be read");
         }
     }
 
     fn price(&self, kind: RequestKind) -> Price {
         match kind {
-            // A caller's own quota is between the caller and the registry.
+            // The registry counts a caller's pulls against the caller's quota, not ours.
             RequestKind::ManifestGet if self.caller().is_none() => {
                 Price::Counted(self.behalf.demand, self.inner.upstream.quota_reserve)
             }
@@ -198,8 +200,8 @@ impl Walk<'_> {
 }
 
 impl Admitted<'_> {
-    /// Notes that the request ended, what the endpoint said of the quota, and the failure. A failure of a host that the
-    /// endpoint `redirected` to is not the registry's refusal.
+    /// Notes the end of the request, with the quota that the endpoint stated, and the failure. The failure of a host
+    /// that the endpoint `redirected` to is not a refusal of the registry.
     pub(crate) fn settle(mut self, quota: Option<&Quota>, error: Option<&Error>, redirected: bool) {
         self.open = false;
         let (now, ours) = (Instant::now(), self.callers.is_none());
@@ -209,9 +211,7 @@ impl Admitted<'_> {
             Some(error) if !redirected && is_refusal(error) => {
                 let wait = error.evidence.retry_after;
                 if let (Class::RatePullQuota, Some((pauses, request))) = (error.class, self.callers.take()) {
-                    if let Some(wait) = wait {
-                        pauses.pause(request, wait, now);
-                    }
+                    pauses.pause(request, wait, now);
                 } else if !self.counted && error.class == Class::RatePullQuota {
                     self.ledger.refused_free(&self.key, wait, now);
                 } else {
@@ -222,7 +222,7 @@ impl Admitted<'_> {
         }
     }
 
-    /// The request did not go out after all.
+    /// Gives the admission back, because the request was not sent.
     pub(crate) fn unsent(mut self) {
         self.open = false;
         if self.counted {
@@ -240,19 +240,19 @@ impl Drop for Admitted<'_> {
     }
 }
 
-/// True if the registry itself, not its token endpoint or blob host, asked us to slow down.
+/// True if the registry itself, not its token endpoint or blob host, refused the request for its rate or quota.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.class, Class::RatePullQuota | Class::RateBurst)
         && error.stage != Stage::Token
         && error.evidence.status == Some(429)
 }
 
-/// Every policy waits for this time: no client notices, and a pull is saved.
+/// The wait under every policy. It is too short for a client to notice, and it can save a pull.
 const BRIEF: Duration = Duration::from_secs(1);
-/// Between two looks at the quota while requests are held.
+/// The time between two free HEADs for the quota while requests are held.
 const LOOK_HELD: Duration = Duration::from_secs(1);
-/// Between two looks at the quota while requests are refused.
+/// The time between two free HEADs for the quota while requests are refused.
 const LOOK_RELEASED: Duration = Duration::from_secs(30);
-/// The longest sleep of a waiting request. It looks again then, because no registry reports that requests left the
-/// window.
+/// The longest sleep of a waiting request. It then asks the ledger again, because no event marks the time when requests
+/// leave the window.
 const WAKE_EVERY: Duration = Duration::from_secs(1);

@@ -1,13 +1,13 @@
 //! The quota headers of an answer: how many pulls a registry still allows.
 //!
-//! This is one answer's word. The ledger that remembers it per registry, identity and source, and decides what is
-//! still spent, takes [`Quota`] values from [`crate::Observation::quota`].
+//! A [`Quota`] holds the headers of one answer. The [ledger](crate::quota::ledger) keeps the last one of each registry,
+//! identity and endpoint.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 
-/// Pull quota as stated by one answer. A header that did not come is `None`: absent is not zero.
+/// Pull quota as stated by one answer. The field of an absent header is `None`, not zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Pulls allowed in a window (`ratelimit-limit: 100;w=21600`).
@@ -21,7 +21,7 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Reads the quota headers of an answer; `None` when it has none that can be understood.
+    /// Reads the quota headers of an answer; `None` if it has no readable one.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let limit = counted(headers, "ratelimit-limit");
         let remaining = counted(headers, "ratelimit-remaining");
@@ -41,7 +41,7 @@ struct Count {
     window: Option<Duration>,
 }
 
-/// `name`, or its older spelling with `x-` before it.
+/// The value of the header `name`, or of its older spelling with the prefix `x-`.
 fn counted(headers: &HeaderMap, name: &str) -> Option<Count> {
     let value = headers.get(name).or_else(|| headers.get(format!("x-{name}")))?;
     let first = value.to_str().ok()?.split(',').next()?;
@@ -55,17 +55,17 @@ fn counted(headers: &HeaderMap, name: &str) -> Option<Count> {
     Some(Count { number, window })
 }
 
-/// An address or account; it becomes a label, so anything odd is dropped.
+/// An address or account. It becomes a label, so a value with unusual characters is dropped.
 fn source(text: &str) -> Option<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'_' | b'/');
     (!text.is_empty() && text.len() <= SOURCE_MAX && text.bytes().all(plain)).then(|| text.to_owned())
 }
 
-/// The largest number believed, in pulls. A larger one limits no client in practice.
+/// The largest number accepted, in pulls. A larger one limits no client in practice.
 const COUNT_MAX: u64 = 1_000_000_000_000;
-/// Longest window believed, in seconds: a year.
+/// Longest window accepted, in seconds: a year.
 const WINDOW_MAX: u64 = 366 * 24 * 60 * 60;
-/// Longest source believed, in bytes: an IPv6 prefix or a UUID with room to spare.
+/// Longest source accepted, in bytes: room for an IPv6 prefix or a UUID.
 const SOURCE_MAX: usize = 64;
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_is_not_zero() {
+    fn the_field_of_an_absent_header_is_none_and_not_zero() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[("docker-ratelimit-source", "192.0.2.7")]), None);
         let only_remaining = read(&[("ratelimit-remaining", "0;w=60")]).unwrap();

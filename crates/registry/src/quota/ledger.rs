@@ -1,8 +1,10 @@
-//! The ledger of quotas: what every upstream still allows, and which request may go out now.
+//! The ledger of quotas: the requests that every upstream still allows, and the decision whether a request may be sent
+//! now.
 //!
-//! A ledger hears each answer's [`Quota`] and each refusal, and is asked before each request. It has one entry for each
-//! registry, identity and endpoint. Every method takes the time and none waits: waiting is in `admission`. A ledger that
-//! instances share keeps a local copy and exchanges it in the background, so that no request waits for it here.
+//! The client passes each answer's [`Quota`] and each refusal to the ledger, and asks it before each request. A ledger
+//! has one entry for each registry, identity and endpoint. A method that needs the time takes it as an argument. No
+//! method waits; `admission` does that. A ledger that several instances share must keep a local copy and exchange it in
+//! the background, so that no request waits for the exchange.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,112 +19,114 @@ use crate::quota::headers::Quota;
 
 /// The quotas of all upstreams; one per process. [`MemoryLedger`](super::memory::MemoryLedger) is the only one so far.
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// Lets a request out, or says why not. A counted one is spent by that, and must be settled or taken back.
+    /// Admits a request, or returns the reason why not. A counted request is spent by the admission, and must be
+    /// settled or taken back.
     ///
-    /// `rank` is the request's place in the queue if it waits there.
+    /// `rank` is the request's place in the queue; `None` if the request has not waited.
     fn ask(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld>;
 
-    /// As [`Ledger::ask`], but spends nothing.
+    /// Like [`Ledger::ask`], but spends nothing.
     fn would(&self, key: &QuotaKey, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld>;
 
-    /// Gives back the counted request that was let out at `asked` and was not sent.
+    /// Gives back the counted request that was admitted at `asked` and was not sent.
     fn take_back(&self, key: &QuotaKey, asked: Instant);
 
-    /// Notes that a request sent at `asked` has ended, and what its answer said of the quota.
+    /// Notes the end of a request that was sent at `asked`, with the quota that its answer stated.
     fn settle(&self, key: &QuotaKey, counted: bool, asked: Instant, quota: Option<&Quota>, now: Instant);
 
-    /// Notes that a request was answered well.
+    /// Notes that a request succeeded.
     fn succeeded(&self, key: &QuotaKey, counted: bool);
 
-    /// Notes that the registry refused a free request with the class of a spent quota, so that it counts such requests as
-    /// well: nothing goes out to it for `wait`, else for a growing time.
+    /// Notes that the registry refused a free request with the class of a spent quota. Such a registry counts free
+    /// requests as well, so nothing is sent to it for `wait`, or for a growing time if it named none.
     fn refused_free(&self, key: &QuotaKey, wait: Option<Duration>, now: Instant);
 
-    /// Notes that the registry refused with `class`; `wait` is how long it asks us to stay away.
+    /// Notes that the registry refused with `class`; `wait` is the time that it asks us to wait.
     fn refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant);
 
     /// Notes that the token endpoint refused with `class`.
     fn login_refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant);
 
-    /// True if the caller may send a free HEAD now to read the quota: for one caller in `every`, and for none where an
-    /// answer told of the quota within `every`.
+    /// True if the caller may send a free HEAD now to read the quota. At most one such HEAD is allowed within `every`,
+    /// and none if an answer stated the quota within `every`.
     fn take_look(&self, key: &QuotaKey, every: Duration, now: Instant) -> bool;
 
-    /// Queues a request behind those of the same demand. [`Waiting`] gives the place up again.
+    /// Queues a request behind those of the same demand. Dropping a [`Waiting`] leaves the queue.
     fn enter(&self, key: &QuotaKey, demand: Demand) -> Rank;
 
-    /// Gives up a place in the queue.
+    /// Leaves the queue.
     fn leave(&self, key: &QuotaKey, rank: Rank);
 
-    /// Notifies all waiters when something was learned that may let a waiting request out.
+    /// Notified whenever a waiting request may now be admitted.
     fn news(&self) -> &Notify;
 
-    /// Every quota that something is known of, by registry, identity and endpoint.
+    /// All quotas that are stated, paused or waited for, sorted by registry, identity and endpoint.
     fn outlook(&self, now: Instant) -> Vec<Outlook>;
 }
 
-/// Names one quota: the registry, the identity and the endpoint.
+/// The key of one quota.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QuotaKey {
     /// The registry as configured.
     pub registry: RegistryHost,
     /// `anonymous`, or the upstream's short id.
     pub identity: String,
-    /// Host and port of the endpoint: a mirror's quota is not the registry's own.
+    /// Host and port of the endpoint: a mirror has a quota of its own.
     pub endpoint: String,
 }
 
-/// The cost of a request.
+/// The cost of a request to the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Price {
     /// A manifest GET: the one request Docker Hub counts (docs.docker.com, usage limits).
     Counted(Demand, Reserve),
-    /// Any other request: refused only in the pause after too many at once.
+    /// Any other request: withheld only in the pause after too many requests at once.
     Free,
-    /// A token exchange: refused only in the pause after a refused one.
+    /// A token exchange: withheld only in the pause after a refused token exchange.
     Login,
 }
 
-/// Why a request should not go out now.
+/// The reason why a request is not sent now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withheld {
-    /// The class the registry gave, or would give.
+    /// The class of the refusal that the registry gave, or would give.
     pub class: Class,
-    /// When to ask again, if that is known.
+    /// The time at which to ask the ledger again, if that is known.
     pub until: Option<Instant>,
     /// True if the registry itself named that time.
-    pub told: bool,
-    /// True if the request waits for other requests only: for their answer, or for their turn.
+    pub named: bool,
+    /// True if the request waits only for other requests: for an answer to one, or for its turn in the queue.
     pub after_others: bool,
-    /// True if a free HEAD may read whether there is quota again.
+    /// True if a free HEAD may find out whether there is quota again.
     pub may_look: bool,
-    /// The reason as a clause for people.
+    /// The reason, as a clause for an error message.
     pub message: String,
 }
 
-/// One quota, for people and metrics.
+/// A snapshot of one quota, for status pages and metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outlook {
-    /// The quota's name.
+    /// The key of the quota.
     pub key: QuotaKey,
-    /// The quota the registry last stated, if it did.
+    /// The last quota that the registry stated.
     pub stated: Option<Quota>,
-    /// Counted requests that may still go out, by our own count.
+    /// The number of counted requests that may still be sent, by our own count; `None` if no limit is known.
     pub left: Option<u64>,
-    /// How long that lasts at the present rate, after all that is queued; `None` when it is unlimited or nothing is spent.
+    /// The time until the quota is spent at the present rate, after all queued requests; `None` if it is unlimited or
+    /// nothing is spent.
     pub empty_in: Option<Duration>,
-    /// Counted requests on their way or held.
+    /// The number of counted requests in flight or held.
     pub queued: u64,
-    /// Requests held until there is quota again.
+    /// The number of requests held until there is quota again.
     pub held: u64,
-    /// Why, and for how long, requests are not sent.
+    /// The class and the remaining time of the longest pause.
     pub paused: Option<(Class, Duration)>,
 }
 
-/// The more urgent demand first, then who came first.
+/// A place in the queue: the more urgent demand first, then the earlier arrival.
 pub type Rank = (Demand, u64);
 
-/// A request's place in the queue for a quota; given up when dropped.
+/// A request's place in the queue for a quota. Dropping it leaves the queue.
 #[derive(Debug)]
 pub(crate) struct Waiting<'a> {
     ledger: &'a dyn Ledger,
@@ -138,9 +142,9 @@ impl Price {
 }
 
 impl Withheld {
-    /// A request withheld as `class`, with nothing known of its end.
+    /// A request withheld with `class`, for an unknown time.
     pub(crate) fn new(class: Class, message: String) -> Self {
-        Self { class, until: None, told: false, after_others: false, may_look: false, message }
+        Self { class, until: None, named: false, after_others: false, may_look: false, message }
     }
 }
 

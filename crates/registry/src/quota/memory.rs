@@ -1,6 +1,6 @@
-//! The ledger in the memory of this process: one entry for each registry, identity and endpoint.
+//! The ledger of this process, in memory: one entry for each registry, identity and endpoint.
 //!
-//! Only an answer names the party that the registry counts (the source). Each source has its own quota.
+//! Only an answer names the source, which is the party whose pulls the registry counts. Each source has its own quota.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::quota::headers::Quota;
 use crate::quota::ledger::{Ledger, Outlook, Price, QuotaKey, Rank, Withheld};
 use crate::quota::standing::{Pause, Standing};
 
-/// The quotas of all upstreams; one per process. The configured upstreams bound their number.
+/// The quotas of all upstreams; one ledger per process. The configured upstreams bound the number of entries.
 #[derive(Debug, Default)]
 pub struct MemoryLedger {
     entries: Mutex<HashMap<QuotaKey, Entry>>,
@@ -28,9 +28,10 @@ struct Entry {
     standing: Standing,
     waiting: BTreeSet<Rank>,
     arrivals: u64,
-    /// Requests that waited go one by one: the next not before this.
+    /// The earliest time at which the next request that waited may be sent: they go one at a time, [`RELEASE_EVERY`]
+    /// apart.
     next_release: Option<Instant>,
-    /// When a free request last went out to read the quota.
+    /// The time at which a free request was last allowed to read the quota.
     looked: Option<Instant>,
 }
 
@@ -109,9 +110,9 @@ impl Ledger for MemoryLedger {
     fn take_look(&self, key: &QuotaKey, every: Duration, now: Instant) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(key) else { return false };
-        let heard = entry.standing.word().map(|word| word.heard);
+        let received = entry.standing.statement().map(|statement| statement.received);
         let is_due = |at: Option<Instant>| at.is_none_or(|at| now.saturating_duration_since(at) >= every);
-        let due = is_due(entry.looked) && is_due(heard);
+        let due = is_due(entry.looked) && is_due(received);
         if due {
             entry.looked = Some(now);
         }
@@ -150,7 +151,7 @@ impl Ledger for MemoryLedger {
 }
 
 impl Entry {
-    /// Lets a request go, and the requests that wait behind it a moment later.
+    /// Admits a request. If it waited, the next request that waits may go [`RELEASE_EVERY`] later.
     fn release(&mut self, price: Price, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         self.verdict(price, rank, now)?;
         if rank.is_some() {
@@ -164,13 +165,13 @@ impl Entry {
         let paused = |pause: Option<Pause>| pause.filter(|pause| now < pause.until);
         let (demand, reserve) = match price {
             Price::Login => {
-                return paused(standing.login).map_or(Ok(()), |pause| Err(stay_away(pause)));
+                return paused(standing.login).map_or(Ok(()), |pause| Err(withheld_by_pause(pause)));
             }
             _ if let Some(pause) = paused(standing.burst) => {
-                return Err(Withheld { may_look: false, ..stay_away(pause) });
+                return Err(Withheld { may_look: false, ..withheld_by_pause(pause) });
             }
             _ if standing.is_probed(now) => {
-                let message = "the registry refused lately: one request finds out whether it still does";
+                let message = "the registry refused lately: one request finds out whether it still refuses";
                 let class = standing.burst.map_or(Class::RateBurst, |pause| pause.class);
                 return Err(Withheld { after_others: true, ..Withheld::new(class, message.to_owned()) });
             }
@@ -178,34 +179,39 @@ impl Entry {
             Price::Counted(demand, reserve) => (demand, reserve),
         };
         if let Some(pause) = paused(standing.quota) {
-            return Err(stay_away(pause));
+            return Err(withheld_by_pause(pause));
         }
-        let limit = standing.word().and_then(|word| word.quota.limit);
+        let limit = standing.statement().and_then(|statement| statement.quota.limit);
         let floor = demand.floor(reserve.of(limit));
         if let Some(left) = standing.left(now).filter(|left| *left <= floor) {
-            return Err(too_little(left, floor, demand, standing.word().map(|word| &word.quota)));
+            return Err(withheld_by_quota(
+                left,
+                floor,
+                demand,
+                standing.statement().map(|statement| &statement.quota),
+            ));
         }
         if standing.awaits_trial() {
             let message =
-                "the registry refused lately: one request finds out whether it still does".to_owned();
+                "the registry refused lately: one request finds out whether it still refuses".to_owned();
             return Err(Withheld { after_others: true, ..Withheld::new(Class::RatePullQuota, message) });
         }
         self.in_turn(rank, now)
     }
 
-    /// A request that did not wait does not overtake those that do, and these go one by one.
+    /// Requests that wait go in the order of their rank, and one that has not waited must queue behind them.
     fn in_turn(&self, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let ahead = match rank {
             Some(rank) => self.waiting.first().is_some_and(|first| *first < rank),
             None => !self.waiting.is_empty(),
         };
-        if ahead { Err(not_yet(now + RELEASE_EVERY)) } else { self.paced(rank, now) }
+        if ahead { Err(withheld_by_queue(now + RELEASE_EVERY)) } else { self.paced(rank, now) }
     }
 
-    /// Lets requests that waited go one by one.
+    /// Spaces requests that waited by [`RELEASE_EVERY`].
     fn paced(&self, rank: Option<Rank>, now: Instant) -> Result<(), Withheld> {
         let next = self.next_release.filter(|at| rank.is_some() && now < *at);
-        next.map_or(Ok(()), |at| Err(not_yet(at)))
+        next.map_or(Ok(()), |at| Err(withheld_by_queue(at)))
     }
 
     fn outlook(&self, key: &QuotaKey, now: Instant) -> Outlook {
@@ -220,7 +226,7 @@ impl Entry {
             .max_by_key(|(_, time)| *time);
         Outlook {
             key: key.clone(),
-            stated: self.standing.word().map(|word| word.quota.clone()),
+            stated: self.standing.statement().map(|statement| statement.quota.clone()),
             left: self.standing.left(now),
             empty_in: self.standing.empty_in(held, now),
             queued,
@@ -230,7 +236,7 @@ impl Entry {
     }
 }
 
-/// Lets a request go, or says why not. It may go where nothing is known of the quota.
+/// Admits a request, or returns the reason why not. A request for an unknown quota is admitted.
 fn release(
     entries: &mut HashMap<QuotaKey, Entry>,
     key: &QuotaKey,
@@ -241,25 +247,24 @@ fn release(
     entries.get_mut(key).map_or(Ok(()), |entry| entry.release(price, rank, now))
 }
 
-/// Its turn comes after others that wait.
-fn not_yet(until: Instant) -> Withheld {
+/// Withholds a request because others have waited longer.
+fn withheld_by_queue(until: Instant) -> Withheld {
     let message = "others have waited longer for this registry".to_owned();
     Withheld { until: Some(until), after_others: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 
-fn stay_away(pause: Pause) -> Withheld {
-    let message =
-        if pause.told { "the registry asked us to stay away" } else { "the registry refused lately" };
-    let may_look = pause.class == Class::RatePullQuota && !pause.told;
+fn withheld_by_pause(pause: Pause) -> Withheld {
+    let message = if pause.named { "the registry asked us to wait" } else { "the registry refused lately" };
+    let may_look = pause.class == Class::RatePullQuota && !pause.named;
     Withheld {
         until: Some(pause.until),
-        told: pause.told,
+        named: pause.named,
         may_look,
         ..Withheld::new(pause.class, message.to_owned())
     }
 }
 
-fn too_little(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> Withheld {
+fn withheld_by_quota(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> Withheld {
     let limit = stated.and_then(|quota| quota.limit).map_or_else(String::new, |limit| format!(" of {limit}"));
     let source = stated.and_then(|quota| quota.source.as_deref());
     let source = source.map_or_else(String::new, |source| format!(" for {source}"));
@@ -270,11 +275,11 @@ fn too_little(left: u64, floor: u64, demand: Demand, stated: Option<&Quota>) -> 
         Demand::WarmUp => "warming",
     };
     let message =
-        format!("the registry allows {left}{limit} pulls{source}; {what} wants more than {floor} left");
+        format!("the registry allows {left}{limit} pulls{source}; {what} needs more than {floor} left");
     Withheld { may_look: true, ..Withheld::new(Class::RatePullQuota, message) }
 }
 
-/// Between two requests that waited.
+/// The time between two requests that waited.
 const RELEASE_EVERY: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
@@ -299,7 +304,7 @@ mod tests {
         Quota { limit: Some(100), remaining: Some(remaining), window, source: None }
     }
 
-    fn told(remaining: u64, now: Instant) -> MemoryLedger {
+    fn stating(remaining: u64, now: Instant) -> MemoryLedger {
         let ledger = MemoryLedger::default();
         ledger.settle(&key(), false, now, Some(&quota(remaining)), now);
         ledger
@@ -310,10 +315,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_rank_stops_at_its_floor_and_a_pull_in_progress_last() {
+    async fn each_demand_stops_at_its_floor_and_a_pull_in_progress_last() {
         let now = Instant::now();
         for (left, allowed) in [(21, 4), (20, 3), (11, 3), (10, 2), (3, 2), (2, 1), (1, 1), (0, 0)] {
-            let ledger = told(left, now);
+            let ledger = stating(left, now);
             let goes = |demand: &&Demand| ledger.would(&key(), counted(**demand), None, now).is_ok();
             assert_eq!(Demand::ALL.iter().filter(goes).count(), allowed, "{left} left");
             assert!(ledger.ask(&key(), Price::Free, None, now).is_ok(), "HEADs and blobs are free");
@@ -338,7 +343,7 @@ mod tests {
         assert_eq!(paused(&ledger), [None, None, Some(Class::RateLogin)]);
         assert_eq!(ledger.outlook(now)[0].paused, Some((Class::RateLogin, Duration::from_secs(5))));
         let other = QuotaKey { identity: "dockerhub".to_owned(), ..key() };
-        assert!(ledger.would(&other, Price::Login, None, now).is_ok(), "only of this identity");
+        assert!(ledger.would(&other, Price::Login, None, now).is_ok(), "only this identity is paused");
     }
 
     #[tokio::test]
@@ -353,9 +358,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_waited_go_by_demand_and_arrival_one_by_one() {
+    async fn waiting_requests_go_by_demand_and_arrival_one_at_a_time() {
         let now = Instant::now();
-        let ledger = told(50, now);
+        let ledger = stating(50, now);
         let first = Waiting::enter(&ledger, &key(), Demand::NewPull);
         let warming = Waiting::enter(&ledger, &key(), Demand::WarmUp);
         let begun = Waiting::enter(&ledger, &key(), Demand::InProgress);
@@ -363,10 +368,10 @@ mod tests {
             ledger.ask(&key(), counted(demand), waiting.map(Waiting::rank), at).is_ok()
         }
         assert!(!goes(&ledger, Demand::NewPull, Some(&first), now), "a pull in progress goes before");
-        assert!(!goes(&ledger, Demand::NewPull, None, now), "nobody overtakes those who wait");
+        assert!(!goes(&ledger, Demand::NewPull, None, now), "a new request does not overtake waiting ones");
         assert!(goes(&ledger, Demand::InProgress, Some(&begun), now));
         drop(begun);
-        assert!(!goes(&ledger, Demand::NewPull, Some(&first), now), "not in the same moment");
+        assert!(!goes(&ledger, Demand::NewPull, Some(&first), now), "requests that waited are spaced");
         assert!(goes(&ledger, Demand::NewPull, Some(&first), now + RELEASE_EVERY));
         drop(first);
         assert!(goes(&ledger, Demand::WarmUp, Some(&warming), now + RELEASE_EVERY * 2));
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_pause_one_request_finds_out_for_all() {
+    async fn after_a_pause_one_request_tries_and_the_others_wait_for_its_answer() {
         let now = Instant::now();
         let ledger = MemoryLedger::default();
         let price = counted(Demand::NewPull);
@@ -390,9 +395,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_outlook_says_what_is_left_held_and_paused() {
+    async fn the_outlook_states_requests_left_and_held_and_the_pause() {
         let now = Instant::now();
-        let ledger = told(30, now);
+        let ledger = stating(30, now);
         assert!(ledger.ask(&key(), counted(Demand::NewPull), None, now).is_ok());
         ledger.refused(&key(), Class::RateBurst, Some(Duration::from_secs(7)), now);
         let _held = Waiting::enter(&ledger, &key(), Demand::NewPull);

@@ -1,8 +1,8 @@
-//! The quotas of registries: the stated limits, the spent requests, and the decision which request may go out.
+//! The quotas of registries: the stated limits, the spent requests, and the decision whether a request may be sent.
 //!
-//! - `headers` and `retry_after` read one answer.
-//! - `ledger` is the trait that remembers them all; `memory` implements it, with one `standing` for each quota.
-//! - `admission` asks the ledger before a request, and waits where waiting is the policy.
+//! - `headers` and `retry_after` read the headers of one answer.
+//! - `ledger` is the trait of the store of all quotas; `memory` implements it, with one `standing` for each quota.
+//! - `admission` asks the ledger before a request is sent; a request that may wait for quota waits there.
 
 pub(crate) mod admission;
 pub mod headers;

@@ -1,4 +1,5 @@
-//! How long a server asks us to stay away, in its three spellings. A value that cannot be read is ignored.
+//! The time that a server asks us to wait, in three spellings: seconds, a date, or GHCR's message. An unreadable value
+//! is ignored.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,17 +7,17 @@ use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use oci::go_duration;
 
-/// The wish in an answer's `Retry-After` (RFC 9110, 10.2.3: seconds or a date), else in its `message` (GHCR). At most
+/// The wait in an answer's `Retry-After` (RFC 9110, 10.2.3: seconds or a date), else in its `message` (GHCR). At most
 /// [`WAIT_MAX`].
 pub(crate) fn read(headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
-    let wish = match headers.get(RETRY_AFTER) {
+    let wait = match headers.get(RETRY_AFTER) {
         Some(value) => from_header(value.to_str().ok()?.trim(), headers, now),
         None => in_message(message),
     };
-    wish.map(|wish| wish.min(WAIT_MAX))
+    wait.map(|wait| wait.min(WAIT_MAX))
 }
 
-/// A date counts from the answer's own `Date`, so that a wrong clock here does not stretch it.
+/// A date counts from the answer's own `Date`, so that a wrong local clock does not change the wait.
 fn from_header(text: &str, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return Some(text.parse().map_or(WAIT_MAX, Duration::from_secs));
@@ -30,11 +31,11 @@ fn from_header(text: &str, headers: &HeaderMap, now: SystemTime) -> Option<Durat
 fn in_message(message: &str) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     let (_, rest) = lower.split_once("retry-after:")?;
-    let wish = rest.trim_start().split([',', ' ', '"', ';']).next()?;
-    go_duration::parse(wish).filter(|wish| !wish.is_zero())
+    let wait = rest.trim_start().split([',', ' ', '"', ';']).next()?;
+    go_duration::parse(wait).filter(|wait| !wait.is_zero())
 }
 
-/// Longest wait believed: a server that names a century has a broken clock, not a plan.
+/// Longest wait accepted: a much longer one is the mistake of a broken clock.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
@@ -80,15 +81,15 @@ mod tests {
     }
 
     #[test]
-    fn a_date_counts_from_the_servers_own_clock() {
+    fn a_date_counts_from_the_servers_clock() {
         let date = Some("Sat, 01 Jan 2000 00:00:00 GMT");
         let until = Some("Sat, 01 Jan 2000 00:01:00 GMT");
         assert_eq!(wait(until, date, ""), Some(Duration::from_secs(60)));
-        assert_eq!(wait(until, Some("nonsense"), ""), None, "by our own clock it is long past");
+        assert_eq!(wait(until, Some("nonsense"), ""), None, "the date is past by the local clock");
     }
 
     #[test]
-    fn ghcrs_message_is_read_as_go_writes_durations() {
+    fn durations_in_ghcrs_message_are_read_in_gos_form() {
         for (message, nanos) in [
             ("retry-after: 880.092\u{b5}s, allowed: 44000/minute", Some(880_092)),
             ("retry-after: 880.092\u{3bc}s, allowed: 44000/minute", Some(880_092)),

@@ -1,5 +1,5 @@
-//! The certificate authorities that an endpoint's connections trust. The files are read again for each new connection, so that a
-//! rotated authority counts without a restart.
+//! The certificate authorities that an endpoint's connections trust. The files are read again for each new connection,
+//! so that a rotated authority is trusted without a restart.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(crate) struct Authorities {
 }
 
 struct Held {
-    /// The content of the files when they were last read, usable or not.
+    /// The result of the last read of the files, whether it was usable or not.
     seen: Result<Vec<Pem>, BuildError>,
     tls: Tls,
 }
@@ -36,11 +36,12 @@ impl Authorities {
         Ok(Self { roots: roots.clone(), files, held: Mutex::new(Held { seen: Ok(seen), tls }) })
     }
 
-    /// TLS by the present content of the files. A file that became unreadable keeps its last content.
+    /// TLS with the present content of the files. If a file became unreadable or invalid, the last valid content of all
+    /// files is used.
     pub(crate) async fn tls(&self) -> Tls {
         if !self.files.is_empty() {
             let files = Arc::clone(&self.files);
-            // Off the workers, and not for long: a secret may lie on a network file system.
+            // The read is blocking and has a timeout, because a secret may be on a network file system.
             let reading = tokio::task::spawn_blocking(move || read(&files));
             if let Ok(Ok(now)) = timeout(LOOK_MAX, reading).await {
                 self.take(now);
@@ -57,7 +58,7 @@ impl Authorities {
         let made = now.clone().and_then(|files| Tls::new(&self.roots, &files));
         match made {
             Ok(tls) => {
-                tracing::info!(files = ?self.files, "authorities read anew");
+                tracing::info!(files = ?self.files, "authorities reloaded");
                 held.tls = tls;
             }
             Err(error) => tracing::warn!(%error, "the authorities stay as they were"),
@@ -85,7 +86,7 @@ fn read(files: &[PathBuf]) -> Result<Vec<Pem>, BuildError> {
     files.iter().map(read).collect()
 }
 
-/// Longest wait for the files at a new connection.
+/// Longest time for reading the files before a new connection.
 const LOOK_MAX: Duration = Duration::from_secs(1);
-/// Largest file, bytes: the authorities of a whole system are a quarter of a mebibyte.
+/// Largest file, in bytes. The authorities of a whole system take a quarter of a mebibyte.
 const FILE_MAX: u64 = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! A response body that checks the promises of its head: length, progress and minimum rate.
+//! A response body that enforces the announced length, the progress timeout and the minimum rate.
 
 use std::fmt;
 use std::future::Future;
@@ -23,37 +23,37 @@ use crate::timings::Timings;
 use crate::upstream::Limits;
 use crate::wire::transport::io_cause;
 
-/// Bytes from an upstream. Its errors carry stage `blob_transfer` and a class; after one it ends.
+/// The body of an upstream's answer. It ends after the first error, which has a class and the stage of the request.
 ///
-/// Only time spent waiting for the upstream counts against its limits: a reader may be as slow as it likes.
-pub struct Body {
+/// Only the time that it waits for the upstream counts against the limits, so a slow reader causes no error.
+pub struct UpstreamBody {
     incoming: Option<Incoming>,
     promise: Promise,
     received: u64,
     begun: Instant,
-    /// Armed while waiting for the upstream.
+    /// The progress timeout; set while the body waits for the upstream.
     silence: Option<Pin<Box<Sleep>>>,
     window: Window,
 }
 
-/// The limits a body is held to, and the observer of its end.
+/// The limits of a body, and the parties that are notified of its bytes and its end.
 pub(crate) struct Promise {
-    /// Bytes announced; `None` when nothing was.
+    /// The announced length, in bytes.
     pub(crate) length: Option<u64>,
     pub(crate) limits: Limits,
     pub(crate) registry: RegistryHost,
     pub(crate) observer: Arc<dyn Observer>,
-    /// The observation that ends with this body.
+    /// The observation of the request, which is reported when this body ends.
     pub(crate) account: Option<Account>,
-    /// The place among the upstream's connections, given up with the last byte.
+    /// The permit for a blob connection, released after the last byte.
     pub(crate) slot: Option<OwnedSemaphorePermit>,
-    /// Host and address, for failures.
+    /// The host and address that failures name.
     pub(crate) evidence: Evidence,
-    /// The stage failures belong to.
+    /// The stage of failures.
     pub(crate) stage: Stage,
 }
 
-/// Bytes over time waited, judged once [`Limits::rate_window`] has been waited.
+/// Bytes received over the time waited. The rate is checked each time that [`Limits::rate_window`] has been waited.
 #[derive(Default)]
 struct Window {
     bytes: u64,
@@ -61,7 +61,7 @@ struct Window {
     waiting_since: Option<Instant>,
 }
 
-impl Body {
+impl UpstreamBody {
     pub(crate) fn new(incoming: Incoming, promise: Promise) -> Self {
         Self {
             incoming: Some(incoming),
@@ -73,7 +73,7 @@ impl Body {
         }
     }
 
-    /// The next bytes; `None` after the last. Cancel safe.
+    /// The next bytes; `None` at the end. Cancel safe.
     pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         loop {
             let frame = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await?;
@@ -85,7 +85,7 @@ impl Body {
         }
     }
 
-    /// Bytes given out so far.
+    /// The number of bytes received so far.
     pub fn received(&self) -> u64 {
         self.received
     }
@@ -151,7 +151,7 @@ impl Body {
         if let Some(account) = &mut self.promise.account {
             account.timings.add(self.promise.stage, self.begun.elapsed());
             account.body_ended();
-            account.tell(failure.map(|error| error.class));
+            account.report(failure.map(|error| error.class));
         }
     }
 
@@ -164,7 +164,7 @@ impl Body {
     }
 }
 
-impl http_body::Body for Body {
+impl http_body::Body for UpstreamBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -199,9 +199,9 @@ impl http_body::Body for Body {
     }
 }
 
-impl fmt::Debug for Body {
+impl fmt::Debug for UpstreamBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
+        f.debug_struct("UpstreamBody")
             .field("from", &self.promise.evidence.host)
             .field("length", &self.promise.length)
             .field("received", &self.received)

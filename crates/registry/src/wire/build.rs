@@ -1,14 +1,14 @@
-//! Why a client cannot be built.
+//! The error of a client that cannot be built.
 
-/// A client could not be built.
+/// A client cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// An authority file cannot be read or holds no certificate.
     #[error("ca_file {path}: {reason}")]
     CaFile {
-        /// As configured.
+        /// The path as configured.
         path: std::path::PathBuf,
-        /// The fault that was found in it.
+        /// The fault of the file.
         reason: String,
     },
 }

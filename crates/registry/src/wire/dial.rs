@@ -1,4 +1,5 @@
-//! The only place that opens outbound sockets: resolve, judge the addresses, connect, wrap in TLS.
+//! Opens connections: resolves the name, checks the addresses, connects, and makes the TLS handshake. No other module
+//! opens outbound sockets.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -29,20 +30,21 @@ use crate::wire::tls::Tls;
 pub(crate) struct Dialer {
     registry: RegistryHost,
     zone: Zone,
-    /// Endpoints written as an address or as `localhost`: the configuration allows them by naming them.
+    /// The endpoints that are configured as an address or as `localhost`. Their addresses are allowed because they are
+    /// configured.
     literals: Vec<Target>,
     limits: Limits,
     outbound: Outbound,
-    /// Trusts only the system's authorities. It is for a forward proxy that is itself reached by TLS.
+    /// TLS to a forward proxy that is itself reached by TLS. It trusts only the system's authorities.
     proxy_tls: Tls,
 }
 
 /// An open connection.
 pub(crate) struct Dialled {
     pub(crate) stream: Stream,
-    /// Unknown behind a forward proxy.
+    /// The address of the target; `None` behind a forward proxy.
     pub(crate) peer: Option<Peer>,
-    /// A forward proxy that takes plain requests in absolute form.
+    /// Set if the connection leads to a forward proxy that takes plain requests in absolute form.
     pub(crate) relay: Option<Relay>,
 }
 
@@ -58,8 +60,7 @@ impl Dialer {
         }
     }
 
-    /// Opens a connection to `target` by `deadline`, and adds the time of each stage to `timings`, even if the stage
-    /// fails.
+    /// Opens a connection to `target` by `deadline`. Adds the time of each stage to `timings`, also if the stage fails.
     pub(crate) async fn dial(
         &self,
         target: &Target,
@@ -89,7 +90,7 @@ impl Dialer {
         self.outbound.forward_proxy.intercept(&uri)
     }
 
-    /// Resolves, judges and connects.
+    /// Resolves the name, checks the addresses and connects.
     async fn reach(
         &self,
         target: &Target,
@@ -124,7 +125,7 @@ impl Dialer {
         })
     }
 
-    /// The addresses we may connect to; an error when there is none among them.
+    /// The addresses that may be dialled. Fails if all are refused, or if this process listens at one of them.
     fn judged(&self, target: &Target, addresses: Vec<IpAddr>) -> Result<Vec<SocketAddr>, Error> {
         let own = |address: &&IpAddr| self.outbound.listening.holds(SocketAddr::new(**address, target.port));
         if let Some(address) = addresses.iter().find(own) {
@@ -151,7 +152,7 @@ impl Dialer {
         }
     }
 
-    /// The failure when a target is this process itself.
+    /// The failure if the target is this process itself.
     fn own(&self, target: &Target, address: SocketAddr) -> Error {
         let message = format!(
             "{} is this mirror itself, which listens at {address}: correct `endpoints` of the upstream {}",
@@ -170,7 +171,7 @@ impl Dialer {
         deadline: Instant,
         timings: &mut Timings,
     ) -> Result<Dialled, Error> {
-        // `trust` judges names in realms and redirects. An address is judged here, because it needs no lookup.
+        // A host name is resolved by the proxy, so only a literal address can be checked here.
         match target.host {
             Host::Domain(_) => {}
             Host::Ipv4(ip) => drop(self.judged(target, vec![ip.into()])?),
@@ -230,8 +231,8 @@ impl Dialer {
     }
 }
 
-/// Connects to the first address that answers. It tries the next address when one fails, or is silent for
-/// [`NEXT_ADDRESS_AFTER`] (RFC 8305, 5, in its simplest form). It reports the first failure.
+/// Connects to the first address that answers. Tries the next address when one fails or is silent for
+/// [`NEXT_ADDRESS_AFTER`] (RFC 8305, 5, in its simplest form). If all fail, returns the first failure.
 async fn connect_any(
     target: &Target,
     addresses: Vec<SocketAddr>,
@@ -297,7 +298,7 @@ fn literals(upstream: &Upstream) -> Vec<Target> {
     urls.filter(|url| trust::is_literal(url)).filter_map(Target::of).collect()
 }
 
-/// The same addresses, IPv4 and IPv6 in turn, each family in its own order.
+/// The same addresses, with IPv4 and IPv6 alternating and the order within each family kept.
 fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let (v4, v6): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv4);
     let longest = v4.len().max(v6.len());
@@ -306,9 +307,9 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Longest TLS handshake.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long one address may be silent before the next is tried beside it (RFC 8305, 8 recommends 250 ms).
+/// The time after which the next address is tried in parallel (RFC 8305, 8 recommends 250 ms).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
-/// Linux `errno`: the process, or the machine, has no file descriptor left.
+/// Linux `errno` values: the process (`EMFILE`) or the machine (`ENFILE`) has no file descriptor left.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 
@@ -318,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_take_turns() {
+    fn address_families_alternate() {
         let parse = |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let mixed = parse(&["1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1", "[::1]:1"]);
         assert_eq!(alternate(mixed), parse(&["1.1.1.1:1", "[::1]:1", "2.2.2.2:1", "3.3.3.3:1"]));

@@ -1,4 +1,4 @@
-//! Host names to addresses, with the reason when there are none.
+//! Resolves host names to addresses, or fails with a reason.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use crate::error::Reason;
 use crate::wire::last_good::LastGood;
 
-/// Resolves host names over the system's name servers and `/etc/hosts`. While the name servers fail, the answers that
-/// they gave less than ten minutes ago still counts; where it leads is judged at dial like any answer.
+/// Resolves host names with the system's name servers and `/etc/hosts`. While the name servers fail, answers that are
+/// less than ten minutes old are used. Their addresses are checked when they are dialled, as for any answer.
 pub struct Resolver {
     names: Names,
     last_good: Mutex<LastGood>,
@@ -23,27 +23,27 @@ pub struct Resolver {
 
 enum Names {
     System(Box<TokioResolver>),
-    /// `/etc/resolv.conf` is missing or useless; every lookup fails at once and says so.
+    /// `/etc/resolv.conf` is missing or unusable. Every lookup fails with this message.
     Unconfigured(String),
     Fixed(FixedNames),
 }
 
-/// Names with scripted answers: each lookup takes the next, the last one stays.
+/// Names with scripted answers: each lookup takes the next one, and the last one is repeated.
 type FixedNames = Mutex<HashMap<String, VecDeque<Vec<IpAddr>>>>;
 
-/// A name has no address for us.
+/// A lookup gave no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct LookupError {
-    /// Why.
+    /// The cause.
     pub reason: Reason,
-    /// In words.
+    /// The cause in words, for evidence.
     pub message: String,
 }
 
 impl Resolver {
-    /// The system's resolver (`/etc/resolv.conf`, `/etc/hosts`). Never fails: without a usable configuration each
-    /// lookup fails with [`Reason::NameServerFailed`].
+    /// The system's resolver (`/etc/resolv.conf`, `/etc/hosts`). Without a usable configuration, each lookup fails with
+    /// [`Reason::NameServerFailed`].
     pub fn from_system() -> Self {
         let built = TokioResolver::builder_tokio().and_then(|mut builder| {
             bound(builder.options_mut());
@@ -57,8 +57,8 @@ impl Resolver {
         }
     }
 
-    /// A resolver that knows these names alone. A name with several answers gives them in turn, one a lookup, and
-    /// stays with the last.
+    /// A resolver that knows only these names and `localhost`. Each lookup of a name takes its next answer, and the
+    /// last one is repeated.
     pub fn fixed<N: Into<String>>(names: impl IntoIterator<Item = (N, Vec<Vec<IpAddr>>)>) -> Self {
         let names =
             names.into_iter().map(|(name, answers)| (name.into(), answers.into())).collect::<HashMap<_, _>>();
@@ -81,22 +81,22 @@ impl Resolver {
         }
     }
 
-    /// All addresses of `host`, A and AAAA together; ends by `deadline`, and after [`LOOKUP_MAX`] at the latest.
+    /// All addresses of `host`, A and AAAA together. Ends by `deadline`, and after [`LOOKUP_MAX`] at the latest.
     pub async fn lookup(&self, host: &str, deadline: Instant) -> Result<Vec<IpAddr>, LookupError> {
-        if let Some(addresses) = self.last_good().instead(host, Instant::now()) {
+        if let Some(addresses) = self.last_good().during_failure(host, Instant::now()) {
             return Ok(addresses);
         }
         let found = self.ask(host, deadline).await;
         let (mut last_good, now) = (self.last_good(), Instant::now());
         match &found {
-            Ok(addresses) => last_good.learn(host, addresses, now),
+            Ok(addresses) => last_good.store(host, addresses, now),
             Err(error) if is_of_the_servers(error.reason) => {
                 if let Some(addresses) = last_good.after_failure(host, now) {
-                    tracing::warn!(host, %error, "name servers fail: the last good answer stands in");
+                    tracing::warn!(host, %error, "name servers fail: the last good answer is used");
                     return Ok(addresses);
                 }
             }
-            Err(_) => last_good.forget(host),
+            Err(_) => last_good.remove(host),
         }
         found
     }
@@ -130,19 +130,19 @@ impl Resolver {
     }
 }
 
-/// True if the name servers failed, so that nothing was learned of the name.
+/// True if the name servers failed, so that nothing is known about the name.
 fn is_of_the_servers(reason: Reason) -> bool {
     matches!(reason, Reason::NameServerFailed | Reason::NameServerSilent)
 }
 
-/// Limits that keep a lookup short, and the order in which search lists are used.
+/// Sets the limits that keep a lookup short, and the order in which search lists are used.
 fn bound(options: &mut ResolverOpts) {
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.timeout = ATTEMPT_MAX;
-    // Tries after the first.
+    // This is the number of tries after the first.
     options.attempts = 1;
     options.use_hosts_file = ResolveHosts::Always;
-    // Pods have `ndots:5`; with it every registry name would first be tried under each search domain.
+    // Pods have `ndots:5`, with which every registry name would first be tried under each search domain.
     options.ndots = 1;
     options.positive_max_ttl = Some(REMEMBER_MAX);
     options.negative_max_ttl = Some(REMEMBER_FAILURE_MAX);
@@ -170,7 +170,7 @@ fn fixed_answer(names: &FixedNames, host: &str) -> Result<Vec<IpAddr>, LookupErr
     some(host, answer.unwrap_or_default())
 }
 
-/// The resolver's answer in words of our own where its own are a dump of the query.
+/// The failure of a lookup. Our messages replace those of the resolver that print the whole query.
 fn refused(error: &NetError) -> LookupError {
     let reason = reason_of(error);
     let message = match reason {
@@ -193,11 +193,11 @@ fn reason_of(error: &NetError) -> Reason {
     }
 }
 
-/// Longest lookup, all name servers, tries and search domains together.
+/// Longest lookup, over all name servers, tries and search domains.
 const LOOKUP_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for one name server.
 const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
-/// Longest time an answer is remembered, however long its TTL: a moved registry is seen soon.
+/// Longest time an answer is cached, whatever its TTL, so that a moved registry is noticed soon.
 const REMEMBER_MAX: Duration = Duration::from_secs(30);
-/// The same for "no such name".
+/// Longest time the answer "no such name" is cached.
 const REMEMBER_FAILURE_MAX: Duration = Duration::from_secs(5);

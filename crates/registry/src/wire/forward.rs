@@ -1,4 +1,5 @@
-//! Forward proxies of the environment (`HTTPS_PROXY` and its kin): `CONNECT`, and the party at fault for a failure.
+//! Forward proxies of the environment (`HTTPS_PROXY` and similar): the tunnel by `CONNECT`, and the failures of the
+//! proxy.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -15,7 +16,7 @@ use crate::error::{Error, Evidence, Reason};
 use crate::wire::stream::Stream;
 use crate::wire::target::Target;
 
-/// Where the forward proxy is; fails for schemes other than http and https.
+/// The target of the forward proxy. Fails for schemes other than http and https.
 pub(crate) fn proxy_target(intercept: &Intercept) -> Result<Target, Error> {
     let uri = intercept.uri().to_string();
     Url::parse(&uri).ok().as_ref().and_then(Target::of).ok_or_else(|| {
@@ -25,7 +26,7 @@ pub(crate) fn proxy_target(intercept: &Intercept) -> Result<Target, Error> {
     })
 }
 
-/// The same failure as the proxy's: nothing was learnt of the registry behind it.
+/// The same failure with the class `http_proxy` and the proxy as its host: the registry was not reached.
 pub(crate) fn blame(proxy: &Target, error: Error) -> Error {
     let message = error.evidence.message.as_deref().unwrap_or_default();
     let evidence = Evidence { host: proxy.authority(), ..error.evidence.clone() }
@@ -33,7 +34,7 @@ pub(crate) fn blame(proxy: &Target, error: Error) -> Error {
     Error::new(Class::HttpProxy, error.stage, evidence)
 }
 
-/// Asks the proxy for a tunnel to `target` (RFC 9110, 9.3.6).
+/// Opens a tunnel to `target` through the proxy by `CONNECT` (RFC 9110, 9.3.6).
 pub(crate) async fn tunnel(
     proxy: &Target,
     target: &Target,

@@ -1,4 +1,4 @@
-//! Addresses that names had when they were last looked up with success: for the time the name servers fail.
+//! The addresses of the last successful lookup of each name, for use while the name servers fail.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,13 +13,13 @@ pub(crate) struct LastGood(HashMap<String, Known>);
 struct Known {
     addresses: Vec<IpAddr>,
     since: Instant,
-    /// When the name servers last failed to say it again.
+    /// The time at which the name servers last failed to resolve the name.
     failed: Option<Instant>,
 }
 
 impl LastGood {
-    /// A lookup succeeded.
-    pub(crate) fn learn(&mut self, host: &str, addresses: &[IpAddr], now: Instant) {
+    /// Stores the addresses of a successful lookup.
+    pub(crate) fn store(&mut self, host: &str, addresses: &[IpAddr], now: Instant) {
         if self.0.len() >= NAMES_MAX && !self.0.contains_key(host) {
             self.0.retain(|_, known| now < known.since + AGE_MAX);
         }
@@ -29,30 +29,31 @@ impl LastGood {
         }
     }
 
-    /// The earlier answer, for use while the name servers fail; `None` if it is too old.
+    /// The stored addresses, after a lookup failed now; `None` if there are none or they are too old.
     pub(crate) fn after_failure(&mut self, host: &str, now: Instant) -> Option<Vec<IpAddr>> {
         let known = self.0.get_mut(host).filter(|known| now < known.since + AGE_MAX)?;
         known.failed = Some(now);
         Some(known.addresses.clone())
     }
 
-    /// The same, while they failed so lately that asking again would only cost time.
-    pub(crate) fn instead(&self, host: &str, now: Instant) -> Option<Vec<IpAddr>> {
+    /// The stored addresses, if the name servers failed less than [`ASK_AGAIN_AFTER`] ago. A new lookup would probably
+    /// only cost time.
+    pub(crate) fn during_failure(&self, host: &str, now: Instant) -> Option<Vec<IpAddr>> {
         let known = self.0.get(host).filter(|known| now < known.since + AGE_MAX)?;
         known.failed.filter(|failed| now < *failed + ASK_AGAIN_AFTER).map(|_| known.addresses.clone())
     }
 
-    /// The name is gone, on good authority.
-    pub(crate) fn forget(&mut self, host: &str) {
+    /// Removes the name, because a name server answered that it does not exist.
+    pub(crate) fn remove(&mut self, host: &str) {
         self.0.remove(host);
     }
 }
 
-/// How long an old answer may stand in: addresses in clouds change hands.
+/// The age up to which an old answer is used. Addresses in clouds are reassigned.
 const AGE_MAX: Duration = Duration::from_secs(10 * 60);
-/// How long after a failure the name servers are left alone.
+/// The time after a failure in which the name servers are not asked.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Most names held: endpoints, token hosts and blob hosts are few.
+/// Most names held. There are few endpoints, token hosts and blob hosts.
 const NAMES_MAX: usize = 256;
 
 #[cfg(test)]
@@ -61,19 +62,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_stands_in_for_a_bounded_time() {
+    fn an_old_answer_is_used_for_a_bounded_time() {
         let (mut names, now) = (LastGood::default(), Instant::now());
         let addresses = vec!["192.0.2.1".parse().unwrap()];
         assert_eq!(names.after_failure("a.test", now), None);
-        names.learn("a.test", &addresses, now);
-        assert_eq!(names.instead("a.test", now), None, "nothing failed yet");
+        names.store("a.test", &addresses, now);
+        assert_eq!(names.during_failure("a.test", now), None, "nothing failed yet");
         assert_eq!(names.after_failure("a.test", now), Some(addresses.clone()));
-        assert_eq!(names.instead("a.test", now + ASK_AGAIN_AFTER / 2), Some(addresses.clone()));
-        assert_eq!(names.instead("a.test", now + ASK_AGAIN_AFTER), None, "asked again");
+        assert_eq!(names.during_failure("a.test", now + ASK_AGAIN_AFTER / 2), Some(addresses.clone()));
+        assert_eq!(names.during_failure("a.test", now + ASK_AGAIN_AFTER), None, "asked again");
         assert_eq!(names.after_failure("a.test", now + AGE_MAX), None, "too old");
-        names.learn("a.test", &addresses, now + AGE_MAX);
-        assert_eq!(names.instead("a.test", now + AGE_MAX), None, "a success ends the failure");
-        names.forget("a.test");
+        names.store("a.test", &addresses, now + AGE_MAX);
+        assert_eq!(names.during_failure("a.test", now + AGE_MAX), None, "a success ends the failure");
+        names.remove("a.test");
         assert_eq!(names.after_failure("a.test", now + AGE_MAX), None);
     }
 
@@ -81,10 +82,10 @@ mod tests {
     fn the_number_of_names_is_bounded() {
         let (mut names, now) = (LastGood::default(), Instant::now());
         for n in 0..2 * NAMES_MAX {
-            names.learn(&format!("{n}.test"), &["192.0.2.1".parse().unwrap()], now);
+            names.store(&format!("{n}.test"), &["192.0.2.1".parse().unwrap()], now);
         }
         assert_eq!(names.0.len(), NAMES_MAX);
-        names.learn("late.test", &["192.0.2.1".parse().unwrap()], now + AGE_MAX);
+        names.store("late.test", &["192.0.2.1".parse().unwrap()], now + AGE_MAX);
         assert_eq!(names.0.len(), 1);
     }
 }

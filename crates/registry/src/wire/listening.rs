@@ -1,19 +1,21 @@
-//! Where this process itself accepts clients: a connection to there would be a request to itself.
+//! The addresses at which this process listens. They must not be dialled, because a request would go to this process
+//! itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The process's own listeners. Clones share them: they are told once they are bound.
+/// The bound listeners of this process. Clones share the list, because listeners are bound after it is made.
 #[derive(Clone, Debug, Default)]
 pub struct Listening(Arc<RwLock<Vec<SocketAddr>>>);
 
 impl Listening {
-    /// Nobody listens yet.
+    /// An empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A listener is bound to `address`; an unspecified one accepts at every address of the machine.
+    /// Adds a listener that is bound to `address`. A listener at an unspecified address accepts at every address of the
+    /// machine.
     pub fn add(&self, address: SocketAddr) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).push(address);
     }
@@ -31,7 +33,7 @@ impl Listening {
     }
 }
 
-/// The address the kernel connects to: an unspecified one is loopback (Linux `ip(7)`).
+/// The address that the kernel connects to: for an unspecified address, loopback (Linux `ip(7)`).
 fn dialled(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -40,7 +42,8 @@ fn dialled(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// A route to an own address begins at that address: nothing is sent to find out.
+/// True if `ip` is an address of this machine. To reach an address of its own, the kernel uses that same address as the
+/// source. A connected UDP socket shows its source address without sending a packet.
 fn is_of_this_machine(ip: IpAddr) -> bool {
     let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let begin = || {
@@ -51,7 +54,7 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
     ip.is_loopback() || begin().is_ok_and(|begin| begin.ip() == ip)
 }
 
-/// Any port will do.
+/// The port of the UDP socket's peer. Its value does not matter.
 const DISCARD: u16 = 9;
 
 #[cfg(test)]
@@ -66,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn own_addresses_are_known_in_every_spelling() {
+    fn own_addresses_are_recognised_in_every_spelling() {
         for (own, address, yes) in [
             ("127.0.0.1:5000", "127.0.0.1:5000", true),
             ("127.0.0.1:5000", "127.0.0.1:5001", false),

@@ -1,10 +1,12 @@
-//! The wire: from a URL to the head of an answer and its body.
+//! HTTP requests to upstreams: names, connections, TLS, answers and their bodies.
 //!
-//! - `transport` sends one request, over a connection of `pool` or one that `dial` opens. `target` names where a
-//!   connection goes, `stream` carries its bytes, `forward` passes a forward proxy.
-//! - `dns` resolves names and keeps the last good answer in `last_good`; `listening` knows our own addresses.
-//! - `tls` makes handshakes with the certificates that `authorities` reads; `build` is why that fails at the start.
-//! - `body` holds a body to its promises; `read` reads a short one to its end.
+//! - `transport` sends one request over a connection from `pool` or a new one from `dial`. `target` is the destination
+//!   of a connection, `stream` its byte stream, and `forward` opens tunnels through forward proxies.
+//! - `dns` resolves names, and `last_good` keeps the last good answers; `listening` holds the addresses at which this
+//!   process listens.
+//! - `tls` makes handshakes, and `authorities` reads the trusted certificates; `build` has the error of a client that
+//!   cannot be built.
+//! - `body` streams a body and enforces its limits; `read` reads a short body into memory.
 
 pub(crate) mod authorities;
 pub mod body;

@@ -1,4 +1,4 @@
-//! Idle connections, by their target and the authorities that they trust.
+//! The pool of idle connections, by target and trusted authorities.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +17,10 @@ use crate::wire::target::Target;
 #[derive(Default)]
 pub(crate) struct Pool(Mutex<HashMap<Key, Vec<Idle>>>);
 
-/// A connection serves requests to the same target that trust the same authorities (an endpoint's index).
+/// The key of a connection: the index of the endpoint whose authorities it trusts, and its target.
 pub(crate) type Key = (usize, Target);
 
-/// A connection that may carry requests.
+/// An open connection that can carry requests.
 pub(crate) struct Live {
     pub(crate) sender: SendRequest<Full<Bytes>>,
     pub(crate) peer: Option<Peer>,
@@ -33,7 +33,7 @@ struct Idle {
 }
 
 impl Pool {
-    /// The connection to `key` that went idle last, if one is still good.
+    /// Takes the connection of `key` that became idle last, if one is still usable.
     pub(crate) fn take(&self, key: &Key) -> Option<Live> {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, connections| {
@@ -43,7 +43,7 @@ impl Pool {
         Some(idle.get_mut(key)?.pop()?.live)
     }
 
-    /// Keeps `live` once its answer has been read to the end; an answer dropped before that closes it.
+    /// Keeps `live` after its answer has been read to the end. If the answer is dropped earlier, the connection closes.
     pub(crate) fn give_back(self: &Arc<Self>, key: Key, mut live: Live) {
         if live.sender.is_ready() {
             return self.keep(key, live);

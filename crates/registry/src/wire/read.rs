@@ -1,4 +1,4 @@
-//! Reading an answer's body to a limit, and its length.
+//! Reads short bodies, and the headers that describe a body.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::classify::BODY_PREFIX;
 
-/// Reads the rest of an unwanted answer, so that its connection can be used again.
+/// Reads and drops a body, so that its connection can be reused.
 pub(crate) async fn drain(incoming: Incoming, deadline: Instant) {
     prefix(incoming, deadline).await;
 }
 
-/// `Content-Length`, if it is a number.
+/// The value of `Content-Length`, if it is a number.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -26,12 +26,13 @@ pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     named.into_iter().any(|value| !value.is_empty() && !value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The beginning of a body that explains a failure; whatever came when it broke or time ran out.
+/// The first [`BODY_PREFIX`] bytes of a body that explains a failure; fewer if the body breaks or time runs out.
 pub(crate) async fn prefix(incoming: Incoming, deadline: Instant) -> Bytes {
     limited(incoming, BODY_PREFIX, deadline.min(Instant::now() + EXPLANATION_MAX)).await.0
 }
 
-/// At most `limit` bytes of a body, and whether there was more; whatever came when it broke or time ran out.
+/// At most `limit` bytes of a body, and true if the body had more. If the body breaks or time runs out, returns the
+/// bytes that were read before.
 pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Instant) -> (Bytes, bool) {
     let mut read = BytesMut::new();
     while let Ok(Some(Ok(frame))) = timeout_at(deadline, incoming.frame()).await {
@@ -46,5 +47,5 @@ pub(crate) async fn limited(mut incoming: Incoming, limit: usize, deadline: Inst
     (read.freeze(), false)
 }
 
-/// How long the body of a failure may take: it only explains what the status already says.
+/// Longest time for reading the body of a failure, which only explains the status.
 const EXPLANATION_MAX: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The byte stream beneath TLS and HTTP, and how a plain forward proxy is spoken to over it.
+//! The byte stream below TLS and HTTP, and the settings of requests to a plain forward proxy.
 
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -6,10 +6,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// A byte stream that carries TLS and HTTP.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-/// Any [`Io`].
+/// A boxed [`Io`].
 pub(crate) type Stream = Box<dyn Io>;
 
-/// How requests over a plain forward proxy differ: absolute form, and perhaps a credential for the proxy.
+/// The connection leads to a plain forward proxy: requests use the absolute form, and may carry a credential for the
+/// proxy.
 #[derive(Clone, Debug)]
 pub(crate) struct Relay {
     pub(crate) authorization: Option<HeaderValue>,

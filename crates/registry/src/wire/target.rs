@@ -1,8 +1,8 @@
-//! Where a connection goes: scheme, host and port.
+//! The target of a connection: scheme, host and port.
 
 use url::{Host, Url};
 
-/// Where a connection goes.
+/// The target of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Target {
     pub(crate) https: bool,
@@ -11,7 +11,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The target of `url`; `None` when it is neither http nor https.
+    /// The target of `url`; `None` if it is neither http nor https.
     pub(crate) fn of(url: &Url) -> Option<Self> {
         let https = match url.scheme() {
             "https" => true,
@@ -21,7 +21,7 @@ impl Target {
         Some(Self { https, host: url.host()?.to_owned(), port: url.port_or_known_default()? })
     }
 
-    /// Host and, unless it is the scheme's, port: as in `Host` headers and evidence.
+    /// The host, and the port unless it is the default of the scheme, as in `Host` headers and evidence.
     pub(crate) fn authority(&self) -> String {
         match (self.https, self.port) {
             (true, 443) | (false, 80) => self.host.to_string(),
@@ -29,12 +29,12 @@ impl Target {
         }
     }
 
-    /// Host and port, always both.
+    /// The host and always the port.
     pub(crate) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The host without brackets.
+    /// The host, without the brackets of an IPv6 address.
     pub(crate) fn name(&self) -> String {
         match &self.host {
             Host::Domain(name) => name.clone(),
@@ -43,7 +43,7 @@ impl Target {
         }
     }
 
-    /// Scheme, host and port as a URL, always with the port.
+    /// The URL of the target, always with the port.
     pub(crate) fn origin(&self) -> String {
         format!("{}://{}/", if self.https { "https" } else { "http" }, self.host_and_port())
     }

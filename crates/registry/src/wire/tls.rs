@@ -1,4 +1,4 @@
-//! rustls client settings: roots, server name, and the expiry of a chain even when verification fails.
+//! TLS handshakes with rustls. The expiry of the certificate chain is recorded even if verification fails.
 
 use std::io;
 use std::path::PathBuf;
@@ -23,11 +23,11 @@ use crate::error::Reason;
 use crate::observe::Certificate;
 use crate::wire::build::BuildError;
 
-/// The authorities of the system, loaded once (`SSL_CERT_FILE` and `SSL_CERT_DIR` count).
+/// The authorities of the system, loaded once (from `SSL_CERT_FILE` and `SSL_CERT_DIR` if they are set).
 #[derive(Clone, Debug)]
 pub struct Roots(Arc<RootCertStore>);
 
-/// A file of certificates, as it was read.
+/// The path and content of a file of certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pem {
     pub(crate) path: PathBuf,
@@ -37,20 +37,20 @@ pub(crate) struct Pem {
 /// Makes TLS connections that trust one set of authorities. There is no switch that turns verification off.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    /// Everything except the verifier, which each connection makes for itself.
+    /// The configuration without a verifier: each connection gets a verifier of its own.
     base: ClientConfig,
-    /// `None` when there is no authority at all: every certificate is then from an unknown authority.
+    /// `None` if there is no authority at all. Every certificate is then from an unknown authority.
     verifier: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-/// A handshake's end, and the certificate it showed, if it came that far.
+/// The result of a handshake, and the certificate that the peer sent, if it sent one.
 pub(crate) struct Handshake<S> {
     pub(crate) certificate: Option<Certificate>,
     pub(crate) outcome: Result<TlsStream<S>, TlsFailure>,
 }
 
-/// Why a handshake failed.
+/// The failure of a handshake.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TlsFailure {
     pub(crate) class: Class,
@@ -59,7 +59,7 @@ pub(crate) struct TlsFailure {
 }
 
 impl Roots {
-    /// The system's authorities; none is a valid answer (a bare image), then only `ca_file`s count.
+    /// Loads the system's authorities. A minimal container image may have none; only the `ca_file`s are trusted then.
     pub fn from_system() -> Self {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -73,7 +73,7 @@ impl Roots {
 }
 
 impl Tls {
-    /// Trusts `roots` and the certificates of `files`.
+    /// TLS that trusts `roots` and the certificates of `files`.
     pub(crate) fn new(roots: &Roots, files: &[Pem]) -> Result<Self, BuildError> {
         let mut roots = Arc::clone(&roots.0);
         for file in files {
@@ -89,12 +89,13 @@ impl Tls {
             .with_root_certificates(roots)
             .with_no_client_auth();
         base.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // A resumed session shows no certificate: neither verified again nor seen to expire.
+        // A resumed session sends no certificate, so it could not be verified again and its expiry would not be
+        // recorded.
         base.resumption = Resumption::disabled();
         Ok(Self { base, verifier, provider })
     }
 
-    /// Shakes hands over `stream` with `host` (a name or an address, without brackets).
+    /// Makes a handshake over `stream` with `host` (a name, or an address without brackets).
     pub(crate) async fn connect<S>(&self, host: &str, stream: S) -> Handshake<S>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -122,8 +123,8 @@ impl Tls {
 }
 
 impl TlsFailure {
-    /// Names an error of a handshake, or one that a peer sent afterwards (TLS 1.3 refuses a missing client
-    /// certificate only after the handshake).
+    /// Classifies an error of a handshake, or one that the peer sent later: in TLS 1.3, a missing client certificate is
+    /// refused only after the handshake.
     pub(crate) fn of(error: &io::Error) -> Self {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let (class, reason) = match inner {
@@ -152,10 +153,10 @@ fn name_failure(error: &rustls::Error) -> (Class, Option<Reason>) {
     }
 }
 
-/// The text of an error. A certificate's dates are dates, where rustls prints UNIX seconds.
+/// The message of an error, with the dates of a certificate as text. rustls prints them as UNIX seconds.
 fn describe(error: &rustls::Error) -> String {
     use CertificateError as E;
-    // humantime ends at the year 9999, where the dates of X.509 end too (RFC 5280, 4.1.2.5).
+    // humantime formats dates up to the year 9999, which is also the last year of X.509 (RFC 5280, 4.1.2.5).
     let date = |at: UnixTime| {
         let seconds = at.as_secs().min(LAST_DATE);
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
@@ -184,7 +185,7 @@ fn name_certificate(error: &CertificateError) -> (Class, Option<Reason>) {
     }
 }
 
-/// Verifies as rustls does, and remembers when the chain ends and what the verdict was.
+/// Verifies as rustls does, and records the expiry of the chain and the result.
 #[derive(Debug)]
 struct Recorder {
     verifier: Option<Arc<WebPkiServerVerifier>>,
@@ -243,7 +244,7 @@ impl ServerCertVerifier for Recorder {
     }
 }
 
-/// Earliest end of validity among the certificates that can be read.
+/// The earliest end of validity among the readable certificates.
 fn earliest_end(end_entity: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Option<SystemTime> {
     std::iter::once(end_entity)
         .chain(others)

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request over a pooled or dialled connection: stage times, failures with their class.
+//! Sends one HTTP/1.1 request over a pooled or a new connection, with stage times and classified failures.
 
 use std::error::Error as _;
 use std::io;
@@ -26,19 +26,19 @@ use crate::wire::tls::TlsFailure;
 /// Sends requests for one upstream.
 pub(crate) struct Transport {
     dialer: Dialer,
-    /// By endpoint.
+    /// The authorities of each endpoint.
     authorities: Vec<Authorities>,
 }
 
-/// One request. Holds secrets, so it has no `Debug`.
-pub(crate) struct Ask {
-    /// The endpoint whose authorities are trusted: an index into the upstream's endpoints.
+/// One HTTP request. It holds secrets, so it has no `Debug`.
+pub(crate) struct HttpRequest {
+    /// The endpoint whose authorities are trusted, as an index into the upstream's endpoints.
     pub(crate) endpoint: usize,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The stage a failure to answer belongs to.
+    /// The stage of a failure to answer.
     pub(crate) stage: Stage,
     pub(crate) deadline: Instant,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Reply {
     pub(crate) response: Response<Incoming>,
     pub(crate) target: Target,
     pub(crate) peer: Option<Peer>,
-    /// From sending the request to the answer's head.
+    /// The time from sending the request to the head of the answer.
     pub(crate) waited: Duration,
 }
 
@@ -57,92 +57,95 @@ impl Transport {
         Self { dialer, authorities }
     }
 
-    /// Sends `ask` over a connection of `pool`, or a new one. A pooled connection that died before its answer began
-    /// costs one more try on a new connection, if the method may be repeated; nothing else is tried again.
+    /// Sends the request over a connection of `pool`, or a new one. If a pooled connection dies before its answer
+    /// begins and the method is idempotent, the request is sent once more over a new connection. There is no other
+    /// retry.
     ///
-    /// `timings` gets the stages of a new connection; the time of an answer is told in [`Reply::waited`].
+    /// `timings` gets the stages of a new connection. The wait for the answer is in [`Reply::waited`].
     pub(crate) async fn send(
         &self,
-        ask: &Ask,
+        outgoing: &HttpRequest,
         pool: &Arc<Pool>,
         timings: &mut Timings,
     ) -> Result<Reply, Error> {
-        let Some(target) = Target::of(&ask.url) else {
-            let evidence = Evidence::host(ask.url.authority()).saying("neither http nor https");
-            return Err(Error::new(Class::ProtocolGarbage, ask.stage, evidence));
+        let Some(target) = Target::of(&outgoing.url) else {
+            let evidence =
+                Evidence::host(outgoing.url.authority()).saying("the URL is neither http nor https");
+            return Err(Error::new(Class::ProtocolGarbage, outgoing.stage, evidence));
         };
-        let key = (ask.endpoint, target);
+        let key = (outgoing.endpoint, target);
         if let Some(live) = pool.take(&key) {
-            match exchange(ask, &key, live, pool, timings).await {
-                Err(error) if ask.method.is_idempotent() && died_in_the_pool(&error) => {}
+            match exchange(outgoing, &key, live, pool, timings).await {
+                Err(error) if outgoing.method.is_idempotent() && died_in_the_pool(&error) => {}
                 ended => return ended,
             }
         }
-        let authorities = &self.authorities[ask.endpoint];
-        let dialled = self.dialer.dial(&key.1, authorities, ask.deadline, timings).await?;
+        let authorities = &self.authorities[outgoing.endpoint];
+        let dialled = self.dialer.dial(&key.1, authorities, outgoing.deadline, timings).await?;
         let handshake = http1::Builder::new()
             .max_headers(HEADERS_MAX)
             .max_header_size(HEAD_MAX)
             .handshake(TokioIo::new(dialled.stream))
             .await;
         let (sender, connection) =
-            handshake.map_err(|error| request_failure(&error, ask.stage, &key.1, dialled.peer))?;
+            handshake.map_err(|error| request_failure(&error, outgoing.stage, &key.1, dialled.peer))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                // Whoever waits on the connection gets the error too; an idle one ends unheard.
+                // A request that waits on the connection gets the error too. The error of an idle connection does not
+                // matter.
                 tracing::trace!(%error, "upstream connection ended");
             }
         });
         let live = Live { sender, peer: dialled.peer, relay: dialled.relay };
-        exchange(ask, &key, live, pool, timings).await
+        exchange(outgoing, &key, live, pool, timings).await
     }
 }
 
 async fn exchange(
-    ask: &Ask,
+    outgoing: &HttpRequest,
     key: &Key,
     mut live: Live,
     pool: &Arc<Pool>,
     timings: &mut Timings,
 ) -> Result<Reply, Error> {
     let target = &key.1;
-    let request = request(ask, target, &live);
+    let request = request(outgoing, target, &live);
     let begun = Instant::now();
-    let answer = timeout_at(ask.deadline, live.sender.send_request(request)).await;
+    let answer = timeout_at(outgoing.deadline, live.sender.send_request(request)).await;
     let waited = begun.elapsed();
     let peer = live.peer;
     let response = match answer {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            timings.add(ask.stage, waited);
-            return Err(request_failure(&error, ask.stage, target, peer));
+            timings.add(outgoing.stage, waited);
+            return Err(request_failure(&error, outgoing.stage, target, peer));
         }
         Err(_) => {
-            timings.add(ask.stage, waited);
+            timings.add(outgoing.stage, waited);
             let evidence = Evidence { address: peer, ..Evidence::host(target.authority()) };
             let evidence = evidence.because(Reason::HeaderTimeout).saying("no answer within the deadline");
-            return Err(Error::new(Class::Stalled, ask.stage, evidence));
+            return Err(Error::new(Class::Stalled, outgoing.stage, evidence));
         }
     };
     pool.give_back(key.clone(), live);
     Ok(Reply { response, target: target.clone(), peer, waited })
 }
 
-/// The request as it goes on the wire: in origin form, or in absolute form to a plain forward proxy.
-fn request(ask: &Ask, target: &Target, live: &Live) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(ask.body.clone()));
-    *request.method_mut() = ask.method.clone();
-    *request.headers_mut() = ask.headers.clone();
+/// The request in origin form, or in absolute form to a plain forward proxy.
+fn request(outgoing: &HttpRequest, target: &Target, live: &Live) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(outgoing.body.clone()));
+    *request.method_mut() = outgoing.method.clone();
+    *request.headers_mut() = outgoing.headers.clone();
     let (uri, host) = match &live.relay {
         Some(relay) => {
             if let Some(value) = &relay.authorization {
                 request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
             }
-            (ask.url.as_str().split('#').next().unwrap_or_default(), target.authority())
+            (outgoing.url.as_str().split('#').next().unwrap_or_default(), target.authority())
         }
-        None => (&ask.url[url::Position::BeforePath..url::Position::AfterQuery], target.authority()),
+        None => (&outgoing.url[url::Position::BeforePath..url::Position::AfterQuery], target.authority()),
     };
-    // A URL is a valid request target and its authority a valid header value; if not, the peer refuses the request.
+    // A URL is a valid request target, and its authority a valid header value. If not, the peer refuses the request.
     *request.uri_mut() = uri.parse().unwrap_or_default();
     if let Ok(host) = HeaderValue::from_str(&host) {
         request.headers_mut().insert(header::HOST, host);
@@ -150,7 +153,7 @@ fn request(ask: &Ask, target: &Target, live: &Live) -> Request<Full<Bytes>> {
     request
 }
 
-/// Names what went wrong between sending a request and the end of its answer's head.
+/// Classifies an error between sending a request and the end of the head of its answer.
 fn request_failure(error: &hyper::Error, stage: Stage, target: &Target, peer: Option<Peer>) -> Error {
     let evidence = Evidence { address: peer, ..Evidence::host(target.authority()) };
     let io_error = io_cause(error);
@@ -171,7 +174,7 @@ fn request_failure(error: &hyper::Error, stage: Stage, target: &Target, peer: Op
     Error::new(class, stage, Evidence { reason, ..evidence }.saying(&message))
 }
 
-/// The I/O error beneath a hyper error.
+/// The I/O error that caused a hyper error.
 pub(crate) fn io_cause(error: &hyper::Error) -> Option<&io::Error> {
     let mut cause = error.source();
     while let Some(inner) = cause {

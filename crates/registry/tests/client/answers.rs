@@ -1,4 +1,4 @@
-//! The answers of a registry: good ones become values, bad ones become classes.
+//! Answers of a registry: the values of good ones, and the classes of bad ones.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::setup::*;
 
 #[tokio::test]
-async fn a_manifest_and_its_layers() {
+async fn a_manifest_and_its_layers_are_fetched_and_observed() {
     let (upstream, image) = good().await;
     let setup = Setup::of(&upstream);
     let client = setup.client();
@@ -39,16 +39,20 @@ async fn a_manifest_and_its_layers() {
     assert!(!stream.value.partial);
     assert_eq!(read(stream).await.expect("the whole"), layer.bytes);
 
-    let kinds: Vec<_> = setup.ears.heard().iter().map(|heard| (heard.kind, heard.class)).collect();
+    let kinds: Vec<_> =
+        setup.recorder.observed().iter().map(|observed| (observed.kind, observed.class)).collect();
     let expected = [RequestKind::ManifestHead, RequestKind::ManifestGet, RequestKind::BlobGet];
     assert_eq!(kinds, expected.map(|kind| (kind, None)));
-    assert!(setup.ears.heard()[2].timings.of(Stage::BlobTransfer).is_some(), "told when the last byte came");
-    let received = *setup.ears.received.lock().expect("ears");
+    assert!(
+        setup.recorder.observed()[2].timings.of(Stage::BlobTransfer).is_some(),
+        "reported when the last byte came"
+    );
+    let received = *setup.recorder.received.lock().expect("the lock");
     assert_eq!(received, (image.manifest.bytes.len() + layer.bytes.len()) as u64);
 }
 
 #[tokio::test]
-async fn what_our_requests_say() {
+async fn requests_carry_our_headers() {
     let (upstream, image) = good().await;
     let client = Setup::of(&upstream).client();
     get(&client.on_behalf("there"), "3.20").await.expect("a manifest");
@@ -83,11 +87,12 @@ async fn pooled_connections_are_used_again_and_fresh_ones_are_not() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_in_the_pool_costs_one_more_try() {
+async fn after_a_dead_pooled_connection_the_request_is_sent_once_more() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
     head(&client, "3.20").await.expect("a head");
-    // The next request on the idle connection is read and reset: as when the peer's close crosses our request.
+    // The next request on the idle connection is read and reset, as if the peer closed it while our request was in
+    // flight.
     let dying = upstream.fault(Rule::manifest().once().reset());
     head(&client, "3.20").await.expect("answered on a new connection");
     assert_eq!((upstream.used(dying), upstream.log().connections()), (1, 2));
@@ -103,7 +108,7 @@ async fn a_new_connection_that_dies_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_head_is_asked_by_get() {
+async fn after_a_refused_head_a_get_is_sent() {
     let (upstream, image) = good().await;
     let client = Setup::of(&upstream).client();
     for status in [400, 403, 404, 405, 410, 501] {
@@ -120,7 +125,7 @@ async fn a_registry_that_refuses_head_is_asked_by_get() {
 }
 
 #[tokio::test]
-async fn a_head_without_digest_says_so() {
+async fn a_head_of_a_tag_without_a_digest_header_has_no_digest() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::manifest().no_digest());
     let client = Setup::of(&upstream).client();
@@ -129,7 +134,7 @@ async fn a_head_without_digest_says_so() {
 }
 
 #[tokio::test]
-async fn statuses_to_classes() {
+async fn each_status_has_its_class() {
     let (upstream, _image) = good().await;
     let manifest = Rule::manifest;
     for (rule, class, status) in [
@@ -148,16 +153,16 @@ async fn statuses_to_classes() {
         let error = get(&Setup::of(&upstream).client(), "3.20").await.expect_err("a failure");
         assert_eq!((error.class, error.stage), (class, Stage::ManifestGet), "{error}");
         assert_eq!(error.evidence.status, Some(status));
-        assert_eq!(upstream.used(fault), 1, "{class}: asked once");
+        assert_eq!(upstream.used(fault), 1, "{class}: one request");
         upstream.clear(fault);
     }
 }
 
 #[tokio::test]
-async fn a_digest_and_a_blob_that_are_gone() {
+async fn a_missing_digest_is_gone() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
-    let digest = Digest::sha256(b"nobody has this").to_string();
+    let digest = Digest::sha256(b"content that no registry has").to_string();
     assert_failed(get(&client, &digest).await, Class::DigestGone, Stage::ManifestGet, None);
     let error = blob(&client, &digest).await.expect_err("a failure");
     assert_eq!((error.stage, error.evidence.status), (Stage::BlobFirstByte, Some(404)), "{error}");
@@ -166,7 +171,7 @@ async fn a_digest_and_a_blob_that_are_gone() {
 }
 
 #[tokio::test]
-async fn what_the_server_says_and_how_long_to_wait_is_evidence() {
+async fn the_host_and_the_named_wait_are_evidence() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().too_many_requests(TooMany::RetryAfter(120)));
     let error = get(&Setup::of(&upstream).client(), "3.20").await.expect_err("a failure");
@@ -175,17 +180,17 @@ async fn what_the_server_says_and_how_long_to_wait_is_evidence() {
 }
 
 #[tokio::test]
-async fn quota_headers_are_told() {
+async fn quota_headers_are_returned_and_observed() {
     let (upstream, _image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(41)));
     let setup = Setup::of(&upstream);
     let quota = head(&setup.client(), "3.20").await.expect("a head").quota.expect("quota headers");
     assert_eq!((quota.limit, quota.remaining), (Some(100), Some(41)));
-    assert_eq!(setup.ears.heard()[0].remaining, Some(41));
+    assert_eq!(setup.recorder.observed()[0].remaining, Some(41));
 }
 
 #[tokio::test]
-async fn html_where_a_manifest_belongs() {
+async fn html_instead_of_json_is_garbage() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::any().html());
     let client = Setup::of(&upstream).client();
@@ -197,7 +202,7 @@ async fn html_where_a_manifest_belongs() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_http() {
+async fn an_answer_that_is_not_http_is_garbage() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::any().garbage("SSH-2.0-OpenSSH_9.6\r\n"));
     let outcome = head(&Setup::of(&upstream).client(), "3.20").await;
@@ -205,7 +210,7 @@ async fn an_answer_that_is_not_http() {
 }
 
 #[tokio::test]
-async fn a_manifest_with_other_bytes_than_its_digest() {
+async fn a_manifest_that_does_not_hash_to_its_digest_is_corrupt() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::manifest().flip(At::Half));
     let client = Setup::of(&upstream).client();
@@ -216,7 +221,7 @@ async fn a_manifest_with_other_bytes_than_its_digest() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_claims_another_digest() {
+async fn a_manifest_with_another_digest_in_the_header_is_corrupt() {
     let (upstream, image) = good().await;
     let other = Digest::sha256(b"other").to_string();
     upstream.fault(Rule::manifest().claim_digest(&other));
@@ -228,7 +233,7 @@ async fn a_manifest_that_claims_another_digest() {
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_too_large_short_or_encoded() {
+async fn a_manifest_that_is_too_large_short_or_encoded_fails() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
     let large = Rule::manifest().answer(Answer::with_body(
@@ -248,7 +253,7 @@ async fn a_manifest_that_is_too_large_short_or_encoded() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_never_answers() {
+async fn an_upstream_that_never_answers_is_stalled() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().never_answer());
     let client = Setup::of(&upstream).client();
@@ -259,7 +264,7 @@ async fn an_upstream_that_never_answers() {
 }
 
 #[tokio::test]
-async fn a_call_given_up_before_its_answer_is_no_success() {
+async fn a_call_aborted_before_its_answer_is_not_observed() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().never_answer());
     let setup = Setup::of(&upstream);
@@ -268,7 +273,7 @@ async fn a_call_given_up_before_its_answer_is_no_success() {
     upstream.wait_for(|log| log.manifest_heads() == 1).await;
     given_up.abort();
     assert!(given_up.await.expect_err("cancelled").is_cancelled());
-    assert!(setup.ears.heard().is_empty());
+    assert!(setup.recorder.observed().is_empty());
 }
 
 #[tokio::test]
@@ -282,7 +287,7 @@ async fn a_manifest_that_stalls_ends_with_the_deadline() {
 }
 
 #[tokio::test]
-async fn tags_page_by_page() {
+async fn tags_are_listed_page_by_page() {
     let (upstream, image) = good().await;
     for tag in ["3.18", "3.19"] {
         upstream.set_tag(REPOSITORY, tag, image.digest());
@@ -298,7 +303,7 @@ async fn tags_page_by_page() {
 }
 
 #[tokio::test]
-async fn content_is_judged_by_its_digest_and_not_by_a_label() {
+async fn a_content_encoding_header_on_content_is_ignored() {
     let (upstream, image) = good().await;
     let client = Setup::of(&upstream).client();
     for label in ["gzip", "x-gzip", "", "Identity"] {
@@ -311,7 +316,7 @@ async fn content_is_judged_by_its_digest_and_not_by_a_label() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_too_long_for_the_registry_is_asked_for_at_its_own_length() {
+async fn after_a_refused_page_size_the_default_size_is_requested() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
     let fault = Rule::tags().times(1).status(413);
@@ -322,7 +327,7 @@ async fn a_page_that_is_too_long_for_the_registry_is_asked_for_at_its_own_length
 }
 
 #[tokio::test]
-async fn names_that_are_no_tags_pass() {
+async fn names_that_are_not_valid_tags_are_listed_unchanged() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
     let body = r#"{"name": "a", "tags": ["7.50.0", "-beta", "1.0+build", "latest"]}"#;
@@ -332,7 +337,7 @@ async fn names_that_are_no_tags_pass() {
 }
 
 #[tokio::test]
-async fn lists_that_are_none() {
+async fn malformed_tag_lists_are_garbage() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
     for body in [r#"{"tags": 7}"#, "tags"] {
@@ -344,7 +349,7 @@ async fn lists_that_are_none() {
 }
 
 #[tokio::test]
-async fn referrers_verbatim_and_missing() {
+async fn referrers_are_returned_unchanged_or_as_missing() {
     let (upstream, image) = good().await;
     let client = Setup::of(&upstream).client();
     let digest = parsed(image.digest());
@@ -360,7 +365,7 @@ async fn referrers_verbatim_and_missing() {
 }
 
 #[tokio::test]
-async fn a_registry_that_sends_referrers_to_a_web_page_has_no_such_api() {
+async fn a_registry_that_redirects_referrers_to_a_web_page_has_no_such_api() {
     let (upstream, image) = good().await;
     let (site, _) = good().await;
     let page = format!("http://127.0.0.1:{}/", site.port());
@@ -371,13 +376,13 @@ async fn a_registry_that_sends_referrers_to_a_web_page_has_no_such_api() {
         let fault = site.fault(Rule::any().answer(answer));
         let outcome = client.referrers(&parsed(REPOSITORY), &parsed(image.digest()), None, soon()).await;
         assert!(outcome.expect("an answer").value.is_none());
-        head(&client, "3.20").await.expect("pulls go on");
+        head(&client, "3.20").await.expect("pulls are not affected");
         site.clear(fault);
     }
 }
 
 #[tokio::test]
-async fn reach_asks_no_token() {
+async fn reach_requests_no_token() {
     let (upstream, _image) = good().await;
     upstream.require(loadtest::registry::Access::Tokens(loadtest::registry::Tokens::new()));
     let answer = Setup::of(&upstream).client().reach(soon()).await.expect("a challenge is an answer");
@@ -387,7 +392,7 @@ async fn reach_asks_no_token() {
 }
 
 #[tokio::test]
-async fn a_manifest_of_schema_1_is_of_a_kind_and_not_corrupt() {
+async fn a_manifest_of_schema_1_is_an_unsupported_type_and_not_corrupt() {
     let (upstream, _image) = good().await;
     let signed = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let document =

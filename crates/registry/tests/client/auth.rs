@@ -1,4 +1,4 @@
-//! Challenges, tokens and credentials: the number of requests to each server, and the secrets that each server sees.
+//! Challenges, tokens and credentials: the requests to each server, and the secrets that it sees.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn guarded(tokens: Tokens) -> Registry {
 }
 
 #[tokio::test]
-async fn a_challenge_is_met_and_the_token_kept() {
+async fn a_challenge_is_answered_and_the_token_is_cached() {
     let upstream = guarded(Tokens::new()).await;
     let setup = Setup::of(&upstream);
     let client = setup.client();
@@ -33,12 +33,12 @@ async fn a_challenge_is_met_and_the_token_kept() {
     assert_eq!((second.timings.of(Stage::Challenge), second.timings.of(Stage::Token)), (None, None));
     let log = upstream.log();
     assert_eq!((log.tokens(), log.manifest_heads(), log.connections()), (1, 3, 1));
-    let kinds: Vec<_> = setup.ears.heard().iter().map(|heard| heard.kind).collect();
+    let kinds: Vec<_> = setup.recorder.observed().iter().map(|observed| observed.kind).collect();
     assert_eq!(kinds, [RequestKind::Token, RequestKind::ManifestHead, RequestKind::ManifestHead]);
 }
 
 #[tokio::test]
-async fn a_fresh_walk_takes_a_new_token_each_time() {
+async fn a_client_with_fresh_connections_gets_a_new_token_each_time() {
     let upstream = guarded(Tokens::new()).await;
     let client = Setup::of(&upstream).fresh();
     for _ in 0..2 {
@@ -48,7 +48,7 @@ async fn a_fresh_walk_takes_a_new_token_each_time() {
 }
 
 #[tokio::test]
-async fn a_cached_token_that_died_costs_one_new_token() {
+async fn a_revoked_cached_token_is_replaced_once() {
     let upstream = guarded(Tokens::new()).await;
     let client = Setup::of(&upstream).client();
     head(&client, "3.20").await.expect("a head");
@@ -58,7 +58,7 @@ async fn a_cached_token_that_died_costs_one_new_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_too_old_is_replaced_before_the_registry_is_asked() {
+async fn an_expired_token_is_replaced_before_the_request_is_sent() {
     let upstream = guarded(Tokens::new().life(MINUTE)).await;
     let client = Setup::of(&upstream).client();
     head(&client, "3.20").await.expect("a head");
@@ -71,7 +71,7 @@ async fn a_token_that_is_too_old_is_replaced_before_the_registry_is_asked() {
 }
 
 #[tokio::test]
-async fn after_a_failed_renewal_the_registry_is_asked_where_tokens_are() {
+async fn after_a_failed_renewal_the_registry_is_asked_for_a_challenge() {
     let upstream = guarded(Tokens::new().life(MINUTE)).await;
     let client = Setup::of(&upstream).client();
     head(&client, "3.20").await.expect("a head");
@@ -84,7 +84,7 @@ async fn after_a_failed_renewal_the_registry_is_asked_where_tokens_are() {
     assert_eq!((upstream.log().tokens(), upstream.log().manifest_heads()), (2, 2));
 }
 
-/// Time passes without a request.
+/// Advances the clock by `time`.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
@@ -104,12 +104,13 @@ async fn a_401_to_a_fresh_token_is_final() {
 }
 
 #[tokio::test]
-async fn a_private_repository_with_the_right_the_wrong_and_no_credential() {
+async fn a_private_repository_needs_the_right_credential() {
     let tokens = || Tokens::new().user("ann", "right").private(REPOSITORY, "ann");
     let upstream = guarded(tokens()).await;
-    head(&Setup::of(&upstream).with_user("ann", "right").client(), "3.20").await.expect("ann may");
+    head(&Setup::of(&upstream).with_user("ann", "right").client(), "3.20").await.expect("ann is allowed");
 
-    let error = head(&Setup::of(&upstream).client(), "3.20").await.expect_err("nobody may not");
+    let error =
+        head(&Setup::of(&upstream).client(), "3.20").await.expect_err("an anonymous request is refused");
     assert_eq!(error.class, Class::RepoUnknownOrPrivate, "{error}");
 
     let outcome = head(&Setup::of(&upstream).with_user("ann", "wrong").client(), "3.20").await;
@@ -122,12 +123,12 @@ async fn a_private_repository_with_the_right_the_wrong_and_no_credential() {
 }
 
 #[tokio::test]
-async fn credentials_are_for_their_repositories_and_their_endpoint_only() {
+async fn credentials_are_sent_only_for_their_repositories_and_endpoint() {
     let upstream = guarded(Tokens::new().user("ann", "right")).await;
     let mut setup = Setup::of(&upstream).with_user("ann", "right");
     setup.upstream.repositories = vec![RepositoryPattern("org/*".to_owned())];
     head(&setup.client(), "3.20").await.expect("anonymous");
-    assert!(setup.ears.heard().iter().all(|heard| heard.identity == "anonymous"));
+    assert!(setup.recorder.observed().iter().all(|observed| observed.identity == "anonymous"));
 
     let mirror = guarded(Tokens::new().user("ann", "right")).await;
     let down = Port::reserve().expect("a port");
@@ -148,25 +149,25 @@ async fn credentials_are_for_their_repositories_and_their_endpoint_only() {
 }
 
 #[tokio::test]
-async fn a_callers_own_token_is_the_only_one_shown_and_nobody_is_asked_for_another() {
+async fn with_a_callers_token_no_other_token_is_sent_or_requested() {
     let upstream =
         guarded(Tokens::new().user("ann", "right").private(REPOSITORY, "bob").private(REPOSITORY, "ann"))
             .await;
     let setup = Setup::of(&upstream).with_user("ann", "right");
     let client = setup.client();
-    head(&client, "3.20").await.expect("ann may");
+    head(&client, "3.20").await.expect("ann is allowed");
     upstream.clear_log();
     let token = upstream.token_of("bob", &[REPOSITORY]);
     let caller = Caller::bearer(&token).expect("a token");
-    head(&client.as_caller(&caller), "3.20").await.expect("bob may");
+    head(&client.as_caller(&caller), "3.20").await.expect("bob is allowed");
     upstream.revoke_tokens();
-    let error = head(&client.as_caller(&caller), "3.20").await.expect_err("a dead token");
+    let error = head(&client.as_caller(&caller), "3.20").await.expect_err("a revoked token");
     assert_eq!((error.class, error.evidence.status), (Class::AuthRejected, Some(401)), "{error}");
     let log = upstream.log();
     assert_eq!((log.tokens(), log.manifest_heads()), (0, 2));
     let wanted = format!("Bearer {token}");
     assert!(log.iter().all(|it| it.header("authorization") == Some(&wanted)));
-    let last = setup.ears.heard().pop().expect("an observation");
+    let last = setup.recorder.observed().pop().expect("an observation");
     assert_eq!((last.identity.as_str(), last.class), ("client", Some(Class::AuthRejected)));
 }
 
@@ -193,18 +194,18 @@ async fn a_callers_token_goes_to_no_other_endpoint_and_no_blob_host() {
 }
 
 #[tokio::test]
-async fn what_clients_are_asked_for_is_told_as_it_may_be_passed_on() {
+async fn the_challenge_for_clients_is_checked_before_it_is_passed_on() {
     let repository = REPOSITORY.parse().expect("a repository");
     let upstream = guarded(Tokens::new().private(REPOSITORY, "bob")).await;
     let client = Setup::of(&upstream).client();
-    assert_eq!(client.wanted(&repository).expect("judged"), None, "before there was a 401");
-    head(&client, "3.20").await.expect_err("nobody may not");
+    assert_eq!(client.wanted(&repository).expect("a trusted realm"), None, "before there was a 401");
+    head(&client, "3.20").await.expect_err("an anonymous request is refused");
     let token = Wanted::Token {
         realm: format!("{}/token", upstream.url()).parse().expect("a URL"),
         service: Some("loadtest".to_owned()),
         scope: format!("repository:{REPOSITORY}:pull"),
     };
-    assert_eq!(client.wanted(&repository).expect("judged"), Some(token));
+    assert_eq!(client.wanted(&repository).expect("a trusted realm"), Some(token));
 
     let elsewhere = guarded(Tokens::new().realm("https://evil.example/token")).await;
     let client = Setup::of(&elsewhere).client();
@@ -215,25 +216,25 @@ async fn what_clients_are_asked_for_is_told_as_it_may_be_passed_on() {
     basic.require(Access::Basic { user: "ann".to_owned(), password: "right".to_owned() });
     let client = Setup::of(&basic).client();
     head(&client, "3.20").await.expect_err("no password");
-    assert_eq!(client.wanted(&repository).expect("judged"), Some(Wanted::Basic));
+    assert_eq!(client.wanted(&repository).expect("a trusted realm"), Some(Wanted::Basic));
 }
 
 #[tokio::test]
-async fn basic_where_the_registry_wants_it() {
+async fn basic_is_sent_if_the_registry_asks_for_it() {
     let (upstream, _image) = good().await;
     let refusal = Answer::status(401).header("www-authenticate", "Basic realm=\"ecr\"");
     upstream.fault(Rule::any().without_header("authorization").answer(refusal));
     let client = Setup::of(&upstream).with_user("AWS", "token").client();
     head(&client, "3.20").await.expect("a head");
     head(&client, "3.20").await.expect("a head");
-    assert_eq!(upstream.log().manifest_heads(), 3, "the second question is sent with Basic at once");
+    assert_eq!(upstream.log().manifest_heads(), 3, "the second call sends Basic at once");
 
     let error = head(&Setup::of(&upstream).client(), "3.20").await.expect_err("a failure");
     assert_eq!(error.class, Class::AuthMissing, "{error}");
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_fails_is_named_at_its_stage() {
+async fn a_failed_token_exchange_has_the_stage_token() {
     let upstream = guarded(Tokens::new().user("ann", "right")).await;
     let client = || Setup::of(&upstream).with_user("ann", "right").client();
     for (rule, class, reason) in [
@@ -257,7 +258,7 @@ async fn a_token_endpoint_that_fails_is_named_at_its_stage() {
 }
 
 #[tokio::test]
-async fn a_realm_elsewhere_gets_no_credential() {
+async fn an_untrusted_realm_gets_no_credential() {
     let thief = Registry::start().await.expect("a port");
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().challenge_to(&format!("https://thief.test:{}/token", thief.port())));
@@ -274,7 +275,7 @@ async fn a_realm_elsewhere_gets_no_credential() {
 }
 
 #[tokio::test]
-async fn a_token_host_is_dialled_only_within_the_zone() {
+async fn a_token_host_outside_the_zone_is_not_dialled() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().challenge_to("https://auth.test/token"));
     let mut setup = Setup::of(&upstream).resolving("auth.test", vec![vec![[169, 254, 169, 254].into()]]);
@@ -285,7 +286,7 @@ async fn a_token_host_is_dialled_only_within_the_zone() {
 }
 
 #[tokio::test]
-async fn token_calls_follow_no_redirect() {
+async fn token_exchanges_follow_no_redirect() {
     let upstream = guarded(Tokens::new()).await;
     let fault = upstream.fault(Rule::token().redirect(&format!("{}/token", upstream.url())));
     let error = head(&Setup::of(&upstream).client(), "3.20").await.expect_err("a failure");

@@ -1,4 +1,4 @@
-//! Bodies that break their promises.
+//! Bodies that end early, run over, stall or come in the wrong range.
 
 use std::time::Duration;
 
@@ -20,34 +20,34 @@ async fn assert_breaks(rule: Rule, class: Class, reason: Option<Reason>) {
     let error = assert_failed(read(stream).await, class, Stage::BlobTransfer, reason);
     assert_eq!(error.evidence.host, upstream.authority());
     assert_eq!(error.evidence.address, Some(upstream.addr()));
-    let heard = setup.ears.heard();
-    assert_eq!(heard.len(), 1, "one request, one observation");
-    assert_eq!(heard[0].class, Some(class));
+    let observed = setup.recorder.observed();
+    assert_eq!(observed.len(), 1, "one request, one observation");
+    assert_eq!(observed[0].class, Some(class));
 }
 
 #[tokio::test]
-async fn a_body_that_ends_early() {
+async fn a_body_that_ends_early_is_truncated() {
     assert_breaks(Rule::blob().end_at(At::Half), Class::Truncated, Some(Reason::ShortBody)).await;
 }
 
 #[tokio::test]
-async fn a_chunked_body_that_ends_early() {
+async fn a_chunked_body_that_ends_early_is_truncated() {
     let rule = Rule::blob().chunked().end_at(At::Half);
     assert_breaks(rule, Class::Truncated, Some(Reason::ShortBody)).await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_reset() {
+async fn a_body_that_is_reset_is_a_reset() {
     assert_breaks(Rule::blob().reset_at(At::Byte(1000)), Class::ConnectReset, None).await;
 }
 
 #[tokio::test]
-async fn a_body_that_stops() {
+async fn a_body_that_stops_is_stalled() {
     assert_breaks(Rule::blob().stall_forever_at(At::Half), Class::Stalled, Some(Reason::NoProgress)).await;
 }
 
 #[tokio::test]
-async fn a_body_that_drips() {
+async fn a_body_below_the_minimum_rate_is_stalled() {
     let rule = Rule::blob().drip(100, Duration::from_millis(50));
     assert_breaks(rule, Class::Stalled, Some(Reason::SlowDrip)).await;
 }
@@ -61,7 +61,7 @@ async fn a_slow_reader_is_not_a_slow_upstream() {
     let layer = image.largest_layer();
     let mut stream = blob(&setup.client(), &layer.digest).await.expect("a blob").value;
     let first = stream.body.next().await.expect("bytes").expect("good bytes");
-    // Time the reader takes: there is no event to wait for.
+    // This is the delay of the slow reader. There is no event to wait for.
     tokio::time::sleep(Duration::from_millis(150)).await;
     let mut length = first.len();
     while let Some(bytes) = stream.body.next().await {
@@ -71,7 +71,7 @@ async fn a_slow_reader_is_not_a_slow_upstream() {
 }
 
 #[tokio::test]
-async fn a_body_longer_than_its_range() {
+async fn a_body_longer_than_its_range_is_corrupt() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::blob().claim_range("bytes 0-99/65536").chunked());
     let layer = &image.largest_layer().digest;
@@ -87,12 +87,12 @@ async fn a_dropped_body_is_one_observation_without_a_fault() {
     let (upstream, image) = good().await;
     let setup = Setup::of(&upstream);
     drop(blob(&setup.client(), &image.largest_layer().digest).await.expect("a blob"));
-    let heard = setup.ears.heard();
-    assert_eq!((heard.len(), heard[0].class), (1, None));
+    let observed = setup.recorder.observed();
+    assert_eq!((observed.len(), observed[0].class), (1, None));
 }
 
 #[tokio::test]
-async fn ranges() {
+async fn a_range_gives_its_bytes() {
     let (upstream, image) = good().await;
     let layer = image.largest_layer();
     let client = Setup::of(&upstream).client();
@@ -110,7 +110,7 @@ async fn ranges() {
 }
 
 #[tokio::test]
-async fn a_range_that_is_ignored_gives_the_whole() {
+async fn a_range_that_is_ignored_gives_the_whole_blob() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::blob().ignore_range());
     let range = Some(ByteRange { start: 10, end: None });
@@ -121,7 +121,7 @@ async fn a_range_that_is_ignored_gives_the_whole() {
 }
 
 #[tokio::test]
-async fn ranges_that_were_not_asked_for() {
+async fn a_range_that_was_not_asked_for_is_refused() {
     let (upstream, image) = good().await;
     let digest = parsed(&image.largest_layer().digest);
     let client = Setup::of(&upstream).client();
@@ -145,7 +145,7 @@ fn rest(host: &str, etag: &str) -> Rest {
 }
 
 #[tokio::test]
-async fn the_rest_of_a_blob_is_asked_on_condition_of_the_host_that_gave_the_tag() {
+async fn if_range_is_sent_only_to_the_host_that_gave_the_tag() {
     let (upstream, image) = good().await;
     let layer = &image.largest_layer().digest;
     let (client, digest) = (Setup::of(&upstream).client(), parsed(layer));
@@ -165,7 +165,7 @@ async fn the_rest_of_a_blob_is_asked_on_condition_of_the_host_that_gave_the_tag(
 }
 
 #[tokio::test]
-async fn the_rest_of_a_blob_may_be_asked_of_another_endpoint_first() {
+async fn the_rest_of_a_blob_is_requested_first_from_the_given_endpoint() {
     let (upstream, image) = good().await;
     let second = upstream.start_host("127.0.0.1", Greeting::Http).await.expect("a port");
     let client = Setup::at(&[upstream.url(), second.url().to_owned()]).client();

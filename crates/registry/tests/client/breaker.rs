@@ -1,4 +1,4 @@
-//! A failing endpoint is left alone, few requests are repeated, and blobs leave room for manifests.
+//! Breakers, the retry budget, hedges, and the limit of blob connections.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::setup::*;
 
 #[tokio::test]
-async fn after_five_failures_nobody_asks_and_everybody_hears_why() {
+async fn after_five_failures_requests_are_refused_and_the_error_says_why() {
     let (upstream, image) = good().await;
     let fault = upstream.fault(Rule::any().unavailable(503));
     let setup = setup(&[upstream.url()], LONG);
@@ -23,20 +23,20 @@ async fn after_five_failures_nobody_asks_and_everybody_hears_why() {
     for _ in 0..20 {
         let error = assert_failed_as(head(&client, "3.20").await, Class::UpstreamPaused);
         assert_eq!(error.stage, Stage::ManifestHead);
-        let said = error.evidence.message.clone().expect("a message");
+        let message = error.evidence.message.clone().expect("a message");
         for part in ["not asked for", "because of registry_5xx at manifest_head", "the next probe in"] {
-            assert!(said.contains(part), "{said}");
+            assert!(message.contains(part), "{message}");
         }
         let error = assert_failed_as(blob(&client, &image.config.digest).await, Class::UpstreamPaused);
         assert_eq!(error.stage, Stage::BlobFirstByte);
         assert!(error.evidence.paused_after.is_some(), "{error}");
     }
     assert_eq!(upstream.used(fault), 5);
-    assert_eq!(setup.ears.states(), [State::Closed, State::Open]);
+    assert_eq!(setup.recorder.states(), [State::Closed, State::Open]);
 }
 
 #[tokio::test]
-async fn an_object_that_always_fails_is_left_alone_and_others_are_served() {
+async fn an_object_that_always_fails_is_paused_and_others_are_served() {
     let (upstream, image) = good().await;
     let fault = upstream.fault(Rule::manifest().unavailable(500));
     let setup = setup(&[upstream.url()], LONG);
@@ -51,11 +51,11 @@ async fn an_object_that_always_fails_is_left_alone_and_others_are_served() {
     blob(&client, &image.config.digest).await.expect("another object");
     upstream.clear(fault);
     head(&client, image.digest()).await.expect("another manifest");
-    assert_eq!(setup.ears.states(), [State::Closed]);
+    assert_eq!(setup.recorder.states(), [State::Closed]);
 }
 
 #[tokio::test]
-async fn a_broken_list_costs_no_pull() {
+async fn a_broken_list_does_not_affect_pulls() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::tags().unavailable(500));
     let setup = setup(&[upstream.url()], LONG);
@@ -64,11 +64,11 @@ async fn a_broken_list_costs_no_pull() {
         client.tags(&parsed(repository), &[], soon()).await.expect_err("a broken list");
     }
     head(&client, "3.20").await.expect("a pull");
-    assert_eq!(setup.ears.states(), [State::Closed]);
+    assert_eq!(setup.recorder.states(), [State::Closed]);
 }
 
 #[tokio::test]
-async fn answers_that_say_no_are_no_failures_of_the_endpoint() {
+async fn refusals_are_no_failures_of_the_endpoint() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.expect("a port");
     for rule in [
@@ -80,7 +80,7 @@ async fn answers_that_say_no_are_no_failures_of_the_endpoint() {
         Rule::cdn().reset(),
     ] {
         let fault = upstream.fault(rule);
-        // What it learns of quotas is its own.
+        // Each round has a ledger of its own.
         let setup = setup(&[upstream.url()], LONG);
         let client = setup.client();
         for _ in 0..10 {
@@ -88,13 +88,13 @@ async fn answers_that_say_no_are_no_failures_of_the_endpoint() {
             let failed = failed || blob(&client, &image.config.digest).await.is_err();
             assert!(failed, "the fault is there");
         }
-        assert_eq!(setup.ears.states(), [State::Closed]);
+        assert_eq!(setup.recorder.states(), [State::Closed]);
         upstream.clear(fault);
     }
 }
 
 #[tokio::test]
-async fn one_probe_goes_out_among_many_who_ask_and_its_success_lets_all_in() {
+async fn one_of_many_requests_is_the_probe_and_its_success_admits_all() {
     let (upstream, _image) = good().await;
     let down = upstream.fault(Rule::any().unavailable(503));
     let setup = setup(&[upstream.url()], SHORT);
@@ -116,11 +116,11 @@ async fn one_probe_goes_out_among_many_who_ask_and_its_success_lets_all_in() {
     gate.open();
     probe.await.expect("no panic").expect("an answer");
     head(&client, "3.20").await.expect("an answer");
-    assert_eq!(setup.ears.states().last(), Some(&State::Closed));
+    assert_eq!(setup.recorder.states().last(), Some(&State::Closed));
 }
 
 #[tokio::test]
-async fn a_probe_whose_caller_left_gives_its_place_to_the_next() {
+async fn after_an_aborted_probe_the_next_request_is_the_probe() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::any().unavailable(503).times(5));
     let client = setup(&[upstream.url()], SHORT).client();
@@ -135,11 +135,11 @@ async fn a_probe_whose_caller_left_gives_its_place_to_the_next() {
     probe.abort();
     assert!(probe.await.expect_err("aborted").is_cancelled());
     upstream.clear(held);
-    head(&client, "3.20").await.expect("the next is the probe");
+    head(&client, "3.20").await.expect("the next request is the probe");
 }
 
 #[tokio::test]
-async fn whoever_probes_by_profession_asks_always_and_closes_the_breaker() {
+async fn a_prober_is_never_refused_and_its_success_closes_the_breaker() {
     let (upstream, _image) = good().await;
     let down = upstream.fault(Rule::any().unavailable(503));
     let setup = setup(&[upstream.url()], LONG);
@@ -147,7 +147,7 @@ async fn whoever_probes_by_profession_asks_always_and_closes_the_breaker() {
     for _ in 0..20 {
         assert_failed_as(head(&prober, "3.20").await, Class::Registry5xx);
     }
-    assert_eq!(setup.ears.states(), [State::Closed], "a prober opens nothing");
+    assert_eq!(setup.recorder.states(), [State::Closed], "a prober opens nothing");
     for tag in ["3.20", "3.20", "3.20", "3.20", "3.19"] {
         assert_failed_as(head(&proxy, tag).await, Class::Registry5xx);
     }
@@ -157,12 +157,12 @@ async fn whoever_probes_by_profession_asks_always_and_closes_the_breaker() {
     prober.reach(soon()).await.expect("it can be reached");
     assert_failed_as(head(&proxy, "3.20").await, Class::UpstreamPaused);
     head(&prober, "3.20").await.expect("it answers");
-    head(&proxy, "3.20").await.expect("and the proxy knows");
-    assert_eq!(setup.ears.states(), [State::Closed, State::Open, State::Closed]);
+    head(&proxy, "3.20").await.expect("the breaker is closed for the proxy too");
+    assert_eq!(setup.recorder.states(), [State::Closed, State::Open, State::Closed]);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_left_alone_costs_the_next_no_time() {
+async fn a_paused_endpoint_takes_no_time_from_the_next() {
     let (first, _) = good().await;
     let (second, _image) = good().await;
     let fault = first.fault(Rule::any().unavailable(502));
@@ -171,13 +171,13 @@ async fn an_endpoint_that_is_left_alone_costs_the_next_no_time() {
         assert_eq!(head(&client, "3.20").await.expect("the second answers").endpoint, 1);
     }
     assert_eq!(first.used(fault), 5);
-    // The registry's own failure is told, not that of the mirror which is left alone.
+    // The registry's own failure is reported, not the pause of the mirror.
     second.fault(Rule::any().unavailable(500));
     assert_failed_as(head(&client, "3.20").await, Class::Registry5xx);
 }
 
 #[tokio::test]
-async fn a_url_that_expired_is_asked_for_once_more() {
+async fn an_expired_url_is_requested_once_more() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.expect("a port");
     let client = Setup::of(&upstream).client();
@@ -188,7 +188,7 @@ async fn a_url_that_expired_is_asked_for_once_more() {
     upstream.fault(Rule::cdn().status(403));
     upstream.clear_log();
     assert_failed_as(blob(&client, &image.config.digest).await, Class::BlobHost);
-    assert_eq!(upstream.log().blob_gets(&image.config.digest), 2, "once more, not again and again");
+    assert_eq!(upstream.log().blob_gets(&image.config.digest), 2, "one retry");
 }
 
 #[tokio::test]
@@ -201,11 +201,11 @@ async fn a_hundred_expired_urls_are_within_the_retry_budget() {
         assert_failed_as(blob(&client, &image.config.digest).await, Class::BlobHost);
     }
     let asked = upstream.log().blob_gets(&image.config.digest);
-    assert!((103..=120).contains(&asked), "{asked} requests for 100 questions");
+    assert!((103..=120).contains(&asked), "{asked} requests for 100 calls");
 }
 
 #[tokio::test]
-async fn a_slow_endpoint_is_hedged_when_that_is_asked_for() {
+async fn a_slow_endpoint_is_hedged_if_that_is_configured() {
     let (slow, _) = good().await;
     let (quick, _image) = good().await;
     slow.fault(Rule::manifest().never_answer());
@@ -213,9 +213,9 @@ async fn a_slow_endpoint_is_hedged_when_that_is_asked_for() {
     setup.upstream.limits.hedge_after = Some(Duration::from_millis(20));
     let client = setup.client();
     assert_eq!(head(&client, "3.20").await.expect("the second answers").endpoint, 1);
-    let failed = setup.ears.heard().into_iter().find(|heard| heard.class.is_some());
-    assert!(failed.is_none(), "the first was not waited for until it failed: {failed:?}");
-    assert_eq!(setup.ears.states(), [State::Closed; 2], "who lost the race has not failed");
+    let failed = setup.recorder.observed().into_iter().find(|observed| observed.class.is_some());
+    assert!(failed.is_none(), "the first endpoint had not failed before the hedge answered: {failed:?}");
+    assert_eq!(setup.recorder.states(), [State::Closed; 2], "the slower endpoint has not failed");
 }
 
 #[tokio::test]
@@ -232,14 +232,14 @@ async fn hedges_are_within_the_retry_budget() {
     }
     let fourth = tokio::spawn(async move { head(&client, "3.20").await });
     gate.arrived(4).await;
-    // The time of a hedge comes; one that was sent would be there before the question after it.
+    // The time of a hedge passes. If a hedge were sent, it would arrive before the request below.
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(100)).await;
     tokio::time::resume();
     head(&Setup::of(&quick).client(), "3.20").await.expect("an answer");
     gate.open();
     assert_eq!(fourth.await.expect("no panic").expect("an answer").endpoint, 0);
-    assert_eq!(quick.log().manifest_heads(), 3 + 1, "three hedges, and a question of our own");
+    assert_eq!(quick.log().manifest_heads(), 3 + 1, "three hedges, and one request of the test");
 }
 
 #[tokio::test]
@@ -274,24 +274,24 @@ async fn blobs_wait_for_a_connection_and_manifests_do_not() {
     let layer = &image.largest_layer().digest;
     let first = blob(&client, layer).await.expect("an answer");
     let second = blob(&client, layer).await.expect("an answer");
-    head(&client, "3.20").await.expect("manifests have their own way");
+    head(&client, "3.20").await.expect("manifests need no blob connection");
     let soon = Instant::now() + Duration::from_millis(50);
     let refused = client.blob(&parsed(REPOSITORY), &parsed(layer), None, soon).await;
     let error = assert_failed_as(refused, Class::Overloaded);
     assert!(error.to_string().contains("blob_connections"), "{error}");
-    assert_eq!(upstream.log().blob_gets(layer), 2, "nothing was asked");
+    assert_eq!(upstream.log().blob_gets(layer), 2, "no third request was sent");
 
     let waiting = tokio::spawn({
         let (client, layer) = (client.clone(), layer.clone());
         async move { blob(&client, &layer).await.map(drop) }
     });
-    read(first).await.expect("its last byte makes room");
+    read(first).await.expect("the whole body, which frees its connection");
     waiting.await.expect("no panic").expect("an answer");
     drop(second);
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_found_out_about_by_probes_alone() {
+async fn after_five_refused_connections_only_probes_are_sent() {
     let port = Port::reserve().expect("a port");
     let setup = setup(&[format!("http://{}", port.addr())], LONG);
     let client = setup.client();
@@ -305,7 +305,7 @@ async fn an_endpoint_that_is_never_asked_is_closed() {
     let (upstream, _image) = good().await;
     let setup = setup(&[upstream.url()], LONG);
     let _client = setup.client();
-    assert_eq!(setup.ears.states(), [State::Closed], "told before the first question");
+    assert_eq!(setup.recorder.states(), [State::Closed], "reported before the first request");
     assert_eq!(upstream.log().count(|it| it.kind == Kind::Manifest), 0);
 }
 
@@ -315,7 +315,7 @@ fn setup<U: AsRef<str>>(urls: &[U], pauses: Pauses) -> Setup {
     setup
 }
 
-/// One question after the other: the class of each failure.
+/// Sends `count` requests one after another, and returns the class of each failure.
 async fn failures(client: &Client, count: usize) -> Vec<Class> {
     let mut classes = Vec::new();
     for _ in 0..count {
@@ -324,7 +324,7 @@ async fn failures(client: &Client, count: usize) -> Vec<Class> {
     classes
 }
 
-/// Asks when the next probe may go out, until the answer is not about waiting.
+/// Sends a HEAD, and again each time when the next probe is due, until it is not refused by the breaker.
 async fn patient_head(client: &Client) -> Result<(), Error> {
     loop {
         match head(client, "3.20").await {

@@ -1,4 +1,4 @@
-//! Several endpoints: their order, and the endpoint whose answer counts.
+//! Several endpoints: the order in which they are asked, and the failure that is reported.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn the_next_endpoint_is_asked_when_one_fails() {
 }
 
 #[tokio::test]
-async fn the_registrys_own_no_is_final() {
+async fn a_refusal_of_the_registrys_own_endpoint_is_final() {
     let (own, _image) = good().await;
     let (mirror, _) = good().await;
     own.fault(Rule::manifest().manifest_unknown());
@@ -45,7 +45,7 @@ async fn the_registrys_own_no_is_final() {
 }
 
 #[tokio::test]
-async fn a_blob_host_that_refuses_sends_us_to_the_next_endpoint() {
+async fn after_a_refusal_of_the_blob_host_the_next_endpoint_is_asked() {
     let (own, image) = good().await;
     let (mirror, _) = good().await;
     own.start_cdn("127.0.0.2", Greeting::Http, Duration::from_secs(600)).await.expect("a port");
@@ -66,12 +66,12 @@ async fn a_mirrors_404_does_not_hide_that_the_registry_is_down() {
 }
 
 #[tokio::test]
-async fn one_deadline_holds_for_all_endpoints_and_leaves_time_for_the_last() {
+async fn the_deadline_is_for_all_endpoints_and_leaves_time_for_the_last() {
     let (slow, _image) = good().await;
     let (good, _) = good().await;
     slow.fault(Rule::manifest().never_answer());
     let mut setup = Setup::at(&[slow.url(), good.url()]);
-    // Nothing but the deadline ends a wait.
+    // Only the deadline can end a wait.
     setup.upstream.limits.progress = Duration::from_secs(600);
     let client = setup.client();
     let deadline = Instant::now() + Duration::from_millis(600);
@@ -85,7 +85,7 @@ async fn one_deadline_holds_for_all_endpoints_and_leaves_time_for_the_last() {
 }
 
 #[tokio::test]
-async fn prefix_path_and_ns() {
+async fn requests_carry_the_prefix_and_ns_of_the_endpoint() {
     let upstream = Registry::start().await.expect("a port");
     let image = loadtest::image::Image::with_layers(1, &[10]);
     upstream.add_image("hub/library/alpine", "3.20", &image);

@@ -1,4 +1,5 @@
-//! The client against a registry that misbehaves on demand: every failure is provoked for real and must be named right.
+//! Tests of the client against a registry that misbehaves on demand. Every failure is real, and the client must report
+//! the right class.
 
 #![allow(clippy::disallowed_methods, reason = "tests stand in for forward proxies and other peers")]
 

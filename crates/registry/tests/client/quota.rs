@@ -1,4 +1,4 @@
-//! The quota of a registry decides which requests go out: the ledger between a client and a registry that counts.
+//! Quotas: the requests that the ledger withholds or holds, against a registry that counts.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ fn holding(upstream: &Registry) -> Setup {
 fn assert_withheld<T: std::fmt::Debug>(outcome: Result<T, Error>, class: Class) {
     let error = outcome.expect_err("a refusal of our own");
     assert_eq!((error.class, error.evidence.reason), (class, Some(Reason::OwnBudget)), "{error}");
-    assert_eq!(error.evidence.status, None, "nothing was asked");
+    assert_eq!(error.evidence.status, None, "nothing was sent");
 }
 
 #[tokio::test]
-async fn a_spent_quota_is_not_asked_again_and_heads_stay_free() {
+async fn with_a_spent_quota_gets_are_withheld_and_heads_are_sent() {
     let (upstream, image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     let client = Setup::of(&upstream).client();
@@ -42,11 +42,11 @@ async fn a_spent_quota_is_not_asked_again_and_heads_stay_free() {
 
     upstream.set_quota(Some(Quota::of(100).remaining(50)));
     head(&client, "3.20").await.expect("headers");
-    get(&client, "3.20").await.expect("a free answer told that there is quota again");
+    get(&client, "3.20").await.expect("the answer to a free request stated that there is quota again");
 }
 
 #[tokio::test]
-async fn when_little_is_left_the_ranks_stop_one_after_another() {
+async fn as_the_quota_falls_the_least_urgent_demands_stop_first() {
     let (upstream, _image) = good().await;
     let setup = Setup::of(&upstream);
     let client = setup.client();
@@ -72,12 +72,12 @@ async fn too_many_requests_at_once_pause_everything_for_this_identity() {
     assert_withheld(blob(&client, &image.largest_layer().digest).await, Class::RateBurst);
     assert_eq!(upstream.log().iter().count(), 1, "nothing was sent meanwhile");
     let outbound = setup.outbound.clone();
-    let somebody = Setup { outbound, ..Setup::of(&upstream).with_user("ann", "right") };
-    head(&somebody.client(), "3.20").await.expect("another identity has a quota of its own");
+    let other_identity = Setup { outbound, ..Setup::of(&upstream).with_user("ann", "right") };
+    head(&other_identity.client(), "3.20").await.expect("another identity has a quota of its own");
 }
 
 #[tokio::test]
-async fn a_head_that_is_refused_is_asked_once_for_a_hundred_clients() {
+async fn a_refused_head_is_sent_once_for_a_hundred_requests() {
     for quota in [false, true] {
         let (upstream, _image) = good().await;
         let mut rule = Rule::manifest().head().too_many_requests(TooMany::RetryAfter(60));
@@ -102,11 +102,11 @@ async fn ghcrs_microseconds_are_waited_for() {
     let client = Setup::of(&upstream).client();
     let error = get(&client, "3.20").await.expect_err("a 429 is never retried");
     assert_eq!(error.evidence.retry_after, Some(Duration::from_nanos(880_092)));
-    get(&client, "3.20").await.expect("the next question is a new one");
+    get(&client, "3.20").await.expect("the next request is a new one");
 }
 
 #[tokio::test]
-async fn a_refused_login_stops_logins_and_nothing_else() {
+async fn a_refused_login_pauses_only_token_exchanges() {
     let (upstream, _image) = good().await;
     upstream.require(Access::Tokens(Tokens::new().user("ann", "right")));
     let setup = Setup::of(&upstream).with_user("ann", "right");
@@ -122,11 +122,11 @@ async fn a_refused_login_stops_logins_and_nothing_else() {
         (Class::RateLogin, Stage::Token, Some(Reason::OwnBudget))
     );
     assert_eq!(upstream.log().tokens(), tokens);
-    head(&client, "3.20").await.expect("a token that lives is used on");
+    head(&client, "3.20").await.expect("a valid cached token is still used");
 }
 
 #[tokio::test]
-async fn too_many_anonymous_tokens_are_no_failed_login() {
+async fn too_many_anonymous_tokens_are_a_burst_and_not_a_failed_login() {
     let (upstream, _image) = good().await;
     upstream.require(Access::Tokens(Tokens::new()));
     upstream.fault(Rule::token().too_many_requests(TooMany::RetryAfter(30)));
@@ -142,7 +142,7 @@ async fn too_many_anonymous_tokens_are_no_failed_login() {
 }
 
 #[tokio::test]
-async fn what_one_client_learns_another_knows() {
+async fn clients_share_the_ledger() {
     let (upstream, _image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     let setup = Setup::of(&upstream);
@@ -152,7 +152,7 @@ async fn what_one_client_learns_another_knows() {
 }
 
 #[tokio::test]
-async fn no_quota_headers_is_no_limit() {
+async fn without_quota_headers_there_is_no_limit() {
     let (upstream, _image) = good().await;
     let mut setup = Setup::of(&upstream);
     setup.upstream.quota_reserve = Reserve::Count(1_000_000);
@@ -167,23 +167,23 @@ async fn get_at(client: Client, deadline: Instant) -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn held_requests_go_out_when_a_free_answer_tells_of_quota() {
+async fn held_requests_are_sent_when_a_free_answer_states_quota() {
     let (upstream, _image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     let client = holding(&upstream).client();
     head(&client, "3.20").await.expect("headers");
     let held: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
     upstream.wait_for(|log| log.manifest_heads() == 2).await;
-    assert_eq!(upstream.log().manifest_gets(), 0, "all are held, and one asked for the quota");
+    assert_eq!(upstream.log().manifest_gets(), 0, "all are held, and one HEAD reads the quota");
     upstream.set_quota(Some(Quota::of(100)));
     for one in held {
-        one.await.expect("a task").expect("none of those held failed");
+        one.await.expect("a task").expect("no held request fails");
     }
     assert_eq!(upstream.log().manifest_gets(), 20);
 }
 
 #[tokio::test]
-async fn those_the_registry_refused_are_held_for_the_time_it_named_and_one_goes_first() {
+async fn refused_requests_are_held_for_the_time_named_and_one_goes_first() {
     let (upstream, _image) = good().await;
     let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota).header("retry-after", "1");
     let refused = upstream.fault(spent.times(5));
@@ -192,13 +192,13 @@ async fn those_the_registry_refused_are_held_for_the_time_it_named_and_one_goes_
     upstream.wait_for(|log| log.manifest_gets() == 5).await;
     let later: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
     for pull in pulls.into_iter().chain(later) {
-        pull.await.expect("a task").expect("none failed");
+        pull.await.expect("a task").expect("no pull fails");
     }
     assert_eq!((upstream.used(refused), upstream.log().manifest_gets()), (5, 30));
 }
 
 #[tokio::test]
-async fn nobody_is_held_beyond_the_deadline() {
+async fn no_request_is_held_beyond_its_deadline() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().get().too_many_requests(TooMany::HubQuota));
     let client = holding(&upstream).client();
@@ -209,7 +209,7 @@ async fn nobody_is_held_beyond_the_deadline() {
 }
 
 #[tokio::test]
-async fn for_a_century_nobody_is_held() {
+async fn no_request_is_held_for_a_century() {
     let (upstream, _image) = good().await;
     let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota);
     upstream.fault(spent.header("retry-after", "3155760000"));
@@ -220,7 +220,7 @@ async fn for_a_century_nobody_is_held() {
 }
 
 #[tokio::test]
-async fn what_can_be_answered_without_it_is_not_held() {
+async fn requests_that_can_do_without_an_answer_are_not_held() {
     let (upstream, _image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(5)));
     let client = holding(&upstream).client();
@@ -228,16 +228,16 @@ async fn what_can_be_answered_without_it_is_not_held() {
     for demand in [Demand::Revalidation, Demand::WarmUp] {
         assert_withheld(get_at(client.for_demand(demand), never()).await, Class::RatePullQuota);
     }
-    get(&client.for_demand(Demand::NewPull), "3.20").await.expect("a new pull may");
+    get(&client.for_demand(Demand::NewPull), "3.20").await.expect("a new pull is allowed");
 }
 
-/// Time for a few tries a second apart, and for thousands without a pause.
+/// A deadline that allows a few tries a second apart, or thousands without a pause.
 fn a_moment() -> Instant {
     Instant::now() + Duration::from_millis(1500)
 }
 
 #[tokio::test]
-async fn a_registry_that_refuses_for_zero_seconds_is_asked_by_one_once_a_second() {
+async fn a_registry_that_refuses_for_zero_seconds_gets_one_request_a_second() {
     let (upstream, _image) = good().await;
     let spent = Rule::manifest().get().too_many_requests(TooMany::HubQuota).header("retry-after", "0");
     upstream.fault(spent);
@@ -252,7 +252,7 @@ async fn a_registry_that_refuses_for_zero_seconds_is_asked_by_one_once_a_second(
 }
 
 #[tokio::test]
-async fn a_clients_own_quota_is_told_to_the_client_at_once() {
+async fn a_refusal_for_a_callers_own_quota_is_returned_at_once() {
     let (upstream, _image) = good().await;
     upstream.fault(Rule::manifest().get().too_many_requests(TooMany::HubQuota));
     let client = holding(&upstream).client().as_caller(&Caller::bearer("theirs").expect("a token"));
@@ -274,9 +274,22 @@ async fn a_callers_spent_quota_pauses_that_caller_for_the_time_named_and_no_othe
     assert_eq!(upstream.log().manifest_gets(), 1, "nothing was sent meanwhile");
     blob(&caller("theirs"), &image.config.digest).await.expect("the quota counts no blobs");
     get(&caller("another"), "3.20").await.expect("another caller has a quota of its own");
-    get(&client, "3.20").await.expect("so have we");
+    get(&client, "3.20").await.expect("our own identity has its own quota too");
     sleep(Duration::from_secs(1)).await;
-    get(&caller("theirs"), "3.20").await.expect("the time is over");
+    get(&caller("theirs"), "3.20").await.expect("the pause is over");
+}
+
+#[tokio::test]
+async fn a_callers_spent_quota_without_a_time_named_pauses_that_caller_too() {
+    let (upstream, _image) = good().await;
+    upstream.fault(Rule::manifest().get().once().too_many_requests(TooMany::HubQuota));
+    let client = holding(&upstream).client().as_caller(&Caller::bearer("theirs").expect("a token"));
+    let error = get(&client, "3.20").await.expect_err("a 429");
+    assert_eq!((error.evidence.status, error.evidence.retry_after), (Some(429), None));
+    assert_withheld(get(&client, "3.20").await, Class::RatePullQuota);
+    assert_eq!(upstream.log().manifest_gets(), 1, "nothing was sent meanwhile");
+    sleep(Duration::from_secs(1)).await;
+    get(&client, "3.20").await.expect("the pause is over");
 }
 
 #[tokio::test]
@@ -293,11 +306,11 @@ async fn a_long_pause_is_kept_up_to_ten_minutes() {
 }
 
 #[tokio::test]
-async fn what_no_quota_counts_is_not_held_for_one() {
+async fn free_requests_are_not_held_for_quota() {
     let (upstream, image) = good().await;
     upstream.fault(Rule::manifest().head().too_many_requests(TooMany::HubQuota));
     upstream.fault(Rule::blob().get().too_many_requests(TooMany::HubQuota));
-    // Each refusal pauses its identity, so each request is made by a client that knows of none.
+    // Each refusal pauses its identity, so each request is made by a client with a ledger of its own.
     let (client, other) = (holding(&upstream).client(), holding(&upstream).client());
     let (repository, digest) = (parsed(REPOSITORY), image.config.digest.clone());
     let head = client.manifest_head(&repository, &parsed("3.20"), a_moment()).await.map(drop);
@@ -309,7 +322,7 @@ async fn what_no_quota_counts_is_not_held_for_one() {
     assert_eq!((upstream.log().manifest_heads(), upstream.log().blob_gets(&digest)), (1, 1));
 }
 
-/// A registry that has told of 50 pulls left, and a client that has heard it and holds for quota.
+/// A registry with 50 pulls left, and a client that holds requests and has read that quota.
 async fn with_fifty_left(pauses: Pauses) -> (Registry, Image, Setup, Client) {
     let (upstream, image) = good().await;
     upstream.set_quota(Some(Quota::of(100).remaining(50)));
@@ -321,7 +334,7 @@ async fn with_fifty_left(pauses: Pauses) -> (Registry, Image, Setup, Client) {
 }
 
 fn outlook(setup: &Setup) -> Outlook {
-    setup.outbound.ledger.outlook(Instant::now()).into_iter().next().expect("a quota that was told")
+    setup.outbound.ledger.outlook(Instant::now()).into_iter().next().expect("a stated quota")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -331,13 +344,13 @@ async fn an_outage_spends_nothing_of_the_quota() {
     for _ in 0..10 {
         let pulls: Vec<_> = (0..20).map(|_| tokio::spawn(get_at(client.clone(), soon()))).collect();
         for pull in pulls {
-            let error = pull.await.expect("a task").expect_err("nobody is there");
+            let error = pull.await.expect("a task").expect_err("the registry is down");
             assert!(matches!(error.class, Class::ConnectRefused | Class::UpstreamPaused), "{error}");
         }
         sleep(SHORT.longest).await;
     }
-    let told = outlook(&setup);
-    assert_eq!((told.left, told.queued, told.empty_in), (Some(50), 0, None));
+    let outlook_now = outlook(&setup);
+    assert_eq!((outlook_now.left, outlook_now.queued, outlook_now.empty_in), (Some(50), 0, None));
     upstream.restart().expect("its port");
     while get(&client, "3.20").await.is_err() {
         sleep(SHORT.longest).await;
@@ -346,7 +359,7 @@ async fn an_outage_spends_nothing_of_the_quota() {
 }
 
 #[tokio::test]
-async fn those_an_open_breaker_stops_on_their_way_out_spend_nothing() {
+async fn held_requests_that_the_breaker_refuses_spend_nothing() {
     let (upstream, _image, setup, client) = with_fifty_left(LONG).await;
     upstream.fault(Rule::manifest().once().too_many_requests(TooMany::RetryAfter(2)));
     assert_eq!(head(&client, "3.20").await.expect_err("a 429").class, Class::RateBurst);
@@ -355,19 +368,19 @@ async fn those_an_open_breaker_stops_on_their_way_out_spend_nothing() {
         yield_now().await;
     }
     upstream.fault(Rule::any().unavailable(503));
-    let mut somebody = Setup::of(&upstream).with_user("ann", "right");
-    somebody.upstream.limits = setup.upstream.limits;
-    let somebody = Setup { outbound: setup.outbound.clone(), ..somebody }.client();
-    while head(&somebody, "3.20").await.expect_err("an outage").class != Class::UpstreamPaused {}
+    let mut other_identity = Setup::of(&upstream).with_user("ann", "right");
+    other_identity.upstream.limits = setup.upstream.limits;
+    let other_identity = Setup { outbound: setup.outbound.clone(), ..other_identity }.client();
+    while head(&other_identity, "3.20").await.expect_err("an outage").class != Class::UpstreamPaused {}
     for pull in pulls {
-        let error = pull.await.expect("a task").expect_err("the endpoint is left alone");
+        let error = pull.await.expect("a task").expect_err("the endpoint is paused");
         assert_eq!(error.class, Class::UpstreamPaused, "{error}");
     }
     assert_eq!((outlook(&setup).left, upstream.log().manifest_gets()), (Some(50), 0));
 }
 
 #[tokio::test]
-async fn who_gets_no_token_spends_nothing_and_who_gets_no_answer_may_have() {
+async fn a_request_without_a_token_spends_nothing_and_one_without_an_answer_counts() {
     let (upstream, _image, setup, client) = with_fifty_left(LONG).await;
     upstream.require(Access::Tokens(Tokens::new()));
     let no_tokens = upstream.fault(Rule::token().manifest_unknown());
@@ -383,7 +396,7 @@ async fn who_gets_no_token_spends_nothing_and_who_gets_no_answer_may_have() {
 }
 
 #[tokio::test]
-async fn no_look_at_the_quota_where_a_breaker_is_open() {
+async fn the_quota_is_not_read_while_the_breaker_is_open() {
     let (upstream, image, _setup, client) = with_fifty_left(LONG).await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     head(&client, "3.20").await.expect("headers");
@@ -394,11 +407,11 @@ async fn no_look_at_the_quota_where_a_breaker_is_open() {
     while blob(&client, &image.config.digest).await.expect_err("an outage").class != Class::UpstreamPaused {}
     upstream.clear_log();
     assert_withheld(pull.await.expect("a task"), Class::RatePullQuota);
-    assert_eq!(upstream.log().iter().count(), 0, "nothing is asked for while the endpoint is left alone");
+    assert_eq!(upstream.log().iter().count(), 0, "nothing is sent while the endpoint is paused");
 }
 
 #[tokio::test]
-async fn whoever_waits_for_quota_leaves_the_probe_to_others() {
+async fn a_request_that_waits_for_quota_is_not_the_probe() {
     let (upstream, image, setup, client) = with_fifty_left(SHORT).await;
     upstream.set_quota(Some(Quota::of(100).remaining(0)));
     head(&client, "3.20").await.expect("headers");
@@ -411,6 +424,6 @@ async fn whoever_waits_for_quota_leaves_the_probe_to_others() {
     while outlook(&setup).held == 0 {
         yield_now().await;
     }
-    blob(&client, &image.config.digest).await.expect("the probe, and its success");
+    blob(&client, &image.config.digest).await.expect("the probe succeeds");
     assert_withheld(pull.await.expect("a task"), Class::RatePullQuota);
 }

@@ -1,4 +1,5 @@
-//! Redirects: followed by hand, judged, without credentials, and blamed by name.
+//! Redirects: the targets that are followed, the credentials that are not sent to them, and the class of their
+//! failures.
 
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ async fn a_registry_behind_a_redirect_gets_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_blob_host_that_is_down() {
+async fn a_blob_host_that_is_down_has_its_own_class() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
     upstream.stop_cdn().await;
@@ -55,7 +56,7 @@ async fn a_blob_host_that_is_down() {
 }
 
 #[tokio::test]
-async fn a_blob_host_that_refuses_and_one_with_a_bad_answer() {
+async fn a_failure_status_of_a_blob_host_has_its_own_class() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
     let client = Setup::of(&upstream).client();
@@ -69,7 +70,7 @@ async fn a_blob_host_that_refuses_and_one_with_a_bad_answer() {
 }
 
 #[tokio::test]
-async fn a_signature_that_the_blob_host_repeats_is_not_told() {
+async fn a_signature_that_the_blob_host_repeats_is_not_in_the_error() {
     let (upstream, image) = good().await;
     let target = "http://127.0.0.1:PORT/x?X-Amz-Signature=0123456789abcdef&X-Amz-Expires=600";
     let (backend, _) = good().await;
@@ -87,20 +88,20 @@ async fn a_signature_that_the_blob_host_repeats_is_not_told() {
 }
 
 #[tokio::test]
-async fn redirects_without_end_and_without_aim() {
+async fn endless_redirects_and_redirects_without_a_target_fail() {
     let (upstream, _image) = good().await;
     let client = Setup::of(&upstream).client();
     let loops = upstream.fault(Rule::manifest().redirect_to_itself());
     let outcome = head(&client, "3.20").await;
     assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestHead, Some(Reason::RedirectLimit));
-    assert_eq!(upstream.used(loops), 11, "the question and ten redirects");
+    assert_eq!(upstream.used(loops), 11, "the request and ten redirects");
     upstream.fault(Rule::manifest().redirect_nowhere());
     let outcome = head(&client, "3.20").await;
     assert_failed(outcome, Class::ProtocolGarbage, Stage::ManifestHead, Some(Reason::BadRedirect));
 }
 
 #[tokio::test]
-async fn redirects_we_do_not_follow() {
+async fn redirects_outside_the_zone_are_not_followed() {
     let (upstream, image) = good().await;
     let other = Registry::start().await.expect("a port");
     let mut setup = Setup::of(&upstream);
@@ -138,7 +139,7 @@ async fn a_manifest_on_another_host_fails_under_its_own_class() {
 }
 
 #[tokio::test]
-async fn quota_headers_of_a_blob_host_are_not_the_registrys_word() {
+async fn quota_headers_of_a_blob_host_are_ignored() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
     upstream
@@ -148,11 +149,11 @@ async fn quota_headers_of_a_blob_host_are_not_the_registrys_word() {
     read(blob(&client, &image.largest_layer().digest).await.expect("a blob")).await.expect("the whole");
     get(&client, "3.20").await.expect("the registry has stated no quota");
     assert_eq!(setup.outbound.ledger.outlook(soon()), []);
-    assert!(setup.ears.heard().iter().all(|heard| heard.remaining.is_none()));
+    assert!(setup.recorder.observed().iter().all(|observed| observed.remaining.is_none()));
 }
 
 #[tokio::test]
-async fn a_blob_host_that_wants_a_pause_is_left_alone_and_the_registry_is_not() {
+async fn a_429_of_a_blob_host_pauses_that_host_and_not_the_registry() {
     let (upstream, image) = good().await;
     upstream.start_cdn("127.0.0.2", Greeting::Http, LIFE).await.expect("a port");
     upstream.fault(Rule::cdn().status(429).header("retry-after", "30"));
@@ -162,7 +163,7 @@ async fn a_blob_host_that_wants_a_pause_is_left_alone_and_the_registry_is_not() 
     let error = blob(&client, &image.largest_layer().digest).await.expect_err("a 429");
     assert_eq!((error.class, error.evidence.status), (Class::BlobHost, Some(429)), "{error}");
     assert_eq!(error.evidence.retry_after, wait);
-    assert!(!error.may_resume(), "nothing is asked again at once");
+    assert!(!error.may_resume(), "no request is repeated at once");
 
     let again = blob(&client, &image.largest_layer().digest).await;
     let again = assert_failed(again, Class::BlobHost, Stage::BlobFirstByte, Some(Reason::OwnBudget));

@@ -1,4 +1,4 @@
-//! An upstream in a loopback zone, a client for it, and an observer that keeps its reports.
+//! An upstream in a loopback zone, a client for it, and an observer that records its calls.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -22,34 +22,34 @@ use registry::upstream::Limits;
 use registry::{Client, Endpoint, Error, Outbound, Reason, RequestKind, Timings, Upstream};
 use tokio::time::Instant;
 
-/// The repository all tests pull from.
+/// The repository that all tests pull from.
 pub(crate) const REPOSITORY: &str = "library/alpine";
 
-/// Longer than any test, so that open connections stay open.
+/// Pauses longer than any test, so that an open breaker stays open.
 pub(crate) const LONG: Pauses =
     Pauses { failures: 5, first: Duration::from_secs(600), longest: Duration::from_secs(600) };
-/// Over in a moment.
+/// Pauses short enough to wait for.
 pub(crate) const SHORT: Pauses =
     Pauses { failures: 5, first: Duration::from_millis(20), longest: Duration::from_millis(20) };
 
-/// An upstream to be adjusted, then asked through [`Setup::client`].
+/// An upstream that a test adjusts before it makes a client by [`Setup::client`].
 pub(crate) struct Setup {
     pub(crate) upstream: Upstream,
     pub(crate) outbound: Outbound,
-    pub(crate) ears: Arc<Ears>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
-/// Remembers what an observer is told.
+/// An observer that records its calls.
 #[derive(Default)]
-pub(crate) struct Ears {
-    pub(crate) observations: Mutex<Vec<Heard>>,
+pub(crate) struct Recorder {
+    pub(crate) observations: Mutex<Vec<Observed>>,
     pub(crate) certificates: Mutex<Vec<Certificate>>,
     pub(crate) received: Mutex<u64>,
     pub(crate) breakers: Mutex<Vec<(String, State)>>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Heard {
+pub(crate) struct Observed {
     pub(crate) kind: RequestKind,
     pub(crate) class: Option<Class>,
     pub(crate) identity: String,
@@ -61,9 +61,9 @@ pub(crate) struct Heard {
 pub(crate) struct Account(pub(crate) &'static str, pub(crate) &'static str);
 
 impl Setup {
-    /// The upstream `registry.test` with endpoints at these URLs; loopback is in its zone.
+    /// The upstream `registry.test` with endpoints at `urls` and loopback in its zone.
     pub(crate) fn at<U: AsRef<str>>(urls: &[U]) -> Self {
-        let ears = Arc::new(Ears::default());
+        let recorder = Arc::new(Recorder::default());
         let addresses = Addresses { public: false, ranges: vec!["127.0.0.0/8".parse().expect("a range")] };
         let upstream = Upstream {
             id: "test".to_owned(),
@@ -82,13 +82,13 @@ impl Setup {
             tokens: Arc::default(),
             breakers: Arc::default(),
             ledger: Arc::new(registry::MemoryLedger::default()),
-            observer: Arc::<Ears>::clone(&ears),
+            observer: Arc::<Recorder>::clone(&recorder),
             forward_proxy: Arc::new(Matcher::builder().build()),
             roots: Roots::none(),
             instance: "here".into(),
             listening: Listening::new(),
         };
-        Self { upstream, outbound, ears }
+        Self { upstream, outbound, recorder }
     }
 
     pub(crate) fn of(registry: &Registry) -> Self {
@@ -115,7 +115,7 @@ impl Setup {
         self.built(Connections::Pooled)
     }
 
-    /// A client that walks the whole way each time.
+    /// A client that opens a new connection for each call.
     pub(crate) fn fresh(&self) -> Client {
         self.built(Connections::Fresh)
     }
@@ -147,24 +147,24 @@ impl Setup {
     }
 }
 
-impl Ears {
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.observations.lock().expect("ears").clone()
+impl Recorder {
+    pub(crate) fn observed(&self) -> Vec<Observed> {
+        self.observations.lock().expect("the lock").clone()
     }
 
-    /// The states breakers were told to be in, in order.
+    /// The reported states of breakers, in order.
     pub(crate) fn states(&self) -> Vec<State> {
-        self.breakers.lock().expect("ears").iter().map(|(_, state)| *state).collect()
+        self.breakers.lock().expect("the lock").iter().map(|(_, state)| *state).collect()
     }
 
     pub(crate) fn certificate(&self) -> Certificate {
-        self.certificates.lock().expect("ears").last().cloned().expect("a certificate was seen")
+        self.certificates.lock().expect("the lock").last().cloned().expect("a certificate was seen")
     }
 }
 
-impl Observer for Ears {
+impl Observer for Recorder {
     fn observe(&self, observation: &Observation<'_>) {
-        self.observations.lock().expect("ears").push(Heard {
+        self.observations.lock().expect("the lock").push(Observed {
             kind: observation.kind,
             class: observation.class,
             identity: observation.identity.to_owned(),
@@ -174,15 +174,15 @@ impl Observer for Ears {
     }
 
     fn certificate(&self, _: &RegistryHost, certificate: &Certificate) {
-        self.certificates.lock().expect("ears").push(certificate.clone());
+        self.certificates.lock().expect("the lock").push(certificate.clone());
     }
 
     fn received(&self, _: &RegistryHost, bytes: u64) {
-        *self.received.lock().expect("ears") += bytes;
+        *self.received.lock().expect("the lock") += bytes;
     }
 
     fn breaker(&self, _: &RegistryHost, endpoint: &str, state: State) {
-        self.breakers.lock().expect("ears").push((endpoint.to_owned(), state));
+        self.breakers.lock().expect("the lock").push((endpoint.to_owned(), state));
     }
 }
 
@@ -206,12 +206,12 @@ pub(crate) async fn good() -> (Registry, Image) {
     (registry, image)
 }
 
-/// Far enough that no test waits for it.
+/// A deadline that no test is meant to reach.
 pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
 
-/// Never, as far as a test is concerned: what waits for it hangs, and the test does not end.
+/// A deadline beyond the time limit of a test: if a request waits for it, the test fails.
 pub(crate) fn never() -> Instant {
     Instant::now() + Duration::from_secs(600)
 }
@@ -241,7 +241,7 @@ pub(crate) async fn blob(
     client.blob(&parsed(REPOSITORY), &parsed(digest), None, soon()).await
 }
 
-/// The whole body, or its failure.
+/// Reads the whole body, or returns its failure.
 pub(crate) async fn read(mut answer: Answer<registry::client::BlobStream>) -> Result<Vec<u8>, Error> {
     let mut whole = Vec::new();
     while let Some(bytes) = answer.value.body.next().await {
@@ -250,7 +250,7 @@ pub(crate) async fn read(mut answer: Answer<registry::client::BlobStream>) -> Re
     Ok(whole)
 }
 
-/// Fails the test unless `outcome` is this failure.
+/// Asserts that `outcome` is this failure, and returns it.
 #[track_caller]
 pub(crate) fn assert_failed<T>(
     outcome: Result<T, Error>,

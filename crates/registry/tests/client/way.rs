@@ -1,4 +1,4 @@
-//! On the way: names, connections, TLS, forward proxies.
+//! Connections: name lookups, TCP, TLS, forward proxies.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use tokio::time::Instant;
 use crate::setup::*;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// From 1970-01-01 to 2190-01-01.
+/// The days from 1970-01-01 to 2190-01-01.
 const DAYS_TO_2190: u64 = 80_354;
 
 #[tokio::test]
-async fn a_name_that_does_not_exist() {
+async fn an_unknown_name_is_a_dns_failure() {
     let setup = Setup::at(&["http://gone.test"]);
     let error = assert_failed(
         head(&setup.client(), "3.20").await,
@@ -32,17 +32,17 @@ async fn a_name_that_does_not_exist() {
     );
     assert_eq!(error.evidence.host, "gone.test");
     assert!(error.timings.of(Stage::Resolve).is_some(), "the failing stage is timed");
-    assert_eq!(setup.ears.heard()[0].class, Some(Class::Dns));
+    assert_eq!(setup.recorder.observed()[0].class, Some(Class::Dns));
 }
 
 #[tokio::test]
-async fn a_name_without_addresses() {
+async fn a_name_without_addresses_is_a_dns_failure() {
     let setup = Setup::at(&["http://empty.test"]).resolving("empty.test", vec![vec![]]);
     assert_failed(head(&setup.client(), "3.20").await, Class::Dns, Stage::Resolve, Some(Reason::NameEmpty));
 }
 
 #[tokio::test]
-async fn a_name_server_that_is_silent() {
+async fn a_silent_name_server_is_a_dns_failure() {
     let silent = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let mut setup = Setup::at(&["http://any.test"]);
     setup.outbound.resolver = Arc::new(Resolver::at(silent.local_addr().expect("an address")));
@@ -52,7 +52,7 @@ async fn a_name_server_that_is_silent() {
 }
 
 #[tokio::test]
-async fn while_name_servers_are_silent_the_last_good_answer_stands_in() {
+async fn while_name_servers_are_silent_the_last_good_answer_is_used() {
     let (upstream, _image) = good().await;
     let server = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let mut setup = Setup::at(&[format!("http://any.test:{}", upstream.port())]);
@@ -68,13 +68,13 @@ async fn while_name_servers_are_silent_the_last_good_answer_stands_in() {
     head(&client, "3.20").await.expect("the name has an address");
     answering.abort();
     assert!(answering.await.is_err_and(|ended| ended.is_cancelled()));
-    // The first waits for the silent server, the others do not.
+    // Only the first lookup waits for the silent server.
     for _ in 0..3 {
-        head(&client, "3.20").await.expect("the address of before");
+        head(&client, "3.20").await.expect("the last good address is used");
     }
 }
 
-/// The question back, with 127.0.0.1 for A, which no resolver may cache (RFC 1035, 4.1).
+/// The DNS answer to `question` (RFC 1035, 4.1): 127.0.0.1 for A, with a TTL of 0 so that no resolver caches it.
 fn loopback_for_a_moment(question: &[u8]) -> Vec<u8> {
     let end = 12 + question[12..].iter().position(|byte| *byte == 0).expect("a name") + 5;
     let is_a = question[end - 4..end - 2] == [0, 1];
@@ -87,7 +87,7 @@ fn loopback_for_a_moment(question: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_name_server_that_is_gone_is_no_reason_to_wait() {
+async fn a_dead_name_server_does_not_delay_until_the_deadline() {
     let port = Port::reserve().expect("a port");
     let mut setup = Setup::at(&["http://any.test"]);
     setup.outbound.resolver = Arc::new(Resolver::at(port.addr()));
@@ -97,12 +97,13 @@ async fn a_name_server_that_is_gone_is_no_reason_to_wait() {
 }
 
 #[tokio::test]
-async fn the_systems_resolver_knows_localhost_and_ends_in_time() {
+async fn the_systems_resolver_resolves_localhost_and_ends_in_time() {
     let (upstream, _image) = good().await;
     let mut setup = Setup::at(&[format!("http://localhost:{}", upstream.port())]);
     setup.outbound.resolver = Arc::new(Resolver::from_system());
     head(&setup.client(), "3.20").await.expect("a head");
-    // Reserved never to exist (RFC 6761, 6.4): an answer at once, or no name server and an end in time.
+    // The name is reserved and never exists (RFC 6761, 6.4). The lookup is answered at once, or ends in time without a
+    // name server.
     let mut setup = Setup::at(&["http://registry.invalid"]);
     setup.outbound.resolver = Arc::new(Resolver::from_system());
     let error = setup.client().reach(never()).await.expect_err("no such name");
@@ -110,7 +111,7 @@ async fn the_systems_resolver_knows_localhost_and_ends_in_time() {
 }
 
 #[tokio::test]
-async fn a_port_that_refuses() {
+async fn a_port_that_refuses_is_connect_refused() {
     let port = Port::reserve().expect("a port");
     let setup = Setup::at(&[format!("http://{}", port.addr())]);
     let error =
@@ -120,7 +121,7 @@ async fn a_port_that_refuses() {
 }
 
 #[tokio::test]
-async fn a_port_where_packets_vanish() {
+async fn a_port_that_drops_packets_is_a_connect_timeout() {
     let hole = Blackhole::start().await.expect("a port");
     let mut setup = Setup::at(&[format!("http://{}", hole.addr())]);
     setup.upstream.limits.connect = Duration::from_millis(300);
@@ -128,7 +129,7 @@ async fn a_port_where_packets_vanish() {
 }
 
 #[tokio::test]
-async fn a_connection_reset_before_the_answer() {
+async fn a_connection_lost_before_the_answer_is_a_reset() {
     let upstream = Registry::start_with(Greeting::Http).await.expect("a port");
     upstream.fault(Rule::manifest().reset());
     let setup = Setup::of(&upstream);
@@ -146,7 +147,7 @@ async fn a_connection_reset_before_the_answer() {
 #[tokio::test]
 async fn the_second_address_is_tried_when_the_first_fails() {
     let (upstream, _image) = good().await;
-    // Nobody listens on this port at the other loopback address.
+    // No process listens on this port at the other loopback address.
     let elsewhere = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
     let setup = Setup::at(&[format!("http://two.test:{}", upstream.port())])
         .resolving("two.test", vec![vec![elsewhere, LOOPBACK]]);
@@ -169,7 +170,7 @@ async fn an_address_outside_the_zone_is_never_dialled() {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_to_another_address_is_judged_again() {
+async fn each_lookup_is_checked_against_the_zone() {
     let (upstream, _image) = good().await;
     let elsewhere = TcpListener::bind(("127.0.0.9", upstream.port())).await.expect("the same port elsewhere");
     let mut setup = Setup::at(&[format!("http://turns.test:{}", upstream.port())])
@@ -183,7 +184,7 @@ async fn a_name_that_turns_to_another_address_is_judged_again() {
     assert!(accepted.is_err(), "no socket was opened to the second address");
 }
 
-async fn tls_failure(certificate: Certificate, trusted: &Authority, host: &str) -> (Error, Arc<Ears>) {
+async fn tls_failure(certificate: Certificate, trusted: &Authority, host: &str) -> (Error, Arc<Recorder>) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     trusted.write_pem(&file).expect("a file");
@@ -193,11 +194,11 @@ async fn tls_failure(certificate: Certificate, trusted: &Authority, host: &str) 
         .resolving("registry.test", vec![vec![LOOPBACK]]);
     let error = head(&setup.client(), "3.20").await.expect_err("a failure");
     assert_eq!((error.stage, error.evidence.address), (Stage::Tls, Some(upstream.addr())), "{error}");
-    (error, setup.ears)
+    (error, setup.recorder)
 }
 
 #[tokio::test]
-async fn certificates_that_are_no_good() {
+async fn each_bad_certificate_has_its_class() {
     let authority = Authority::new();
     let names = &["registry.test"];
     let stranger = Authority::new().certificate(names);
@@ -207,20 +208,20 @@ async fn certificates_that_are_no_good() {
         (authority.not_yet_valid(names), Class::TlsNotYetValid, "the certificate is not valid before 2"),
         (authority.certificate(&["other.test"]), Class::TlsName, "not valid for name"),
     ] {
-        let (error, ears) = tls_failure(certificate, &authority, "registry.test").await;
+        let (error, recorder) = tls_failure(certificate, &authority, "registry.test").await;
         assert_eq!((error.class, error.evidence.reason), (class, None), "{error}");
         let message = error.evidence.message.as_deref().unwrap_or_default();
-        assert!(message.contains(says), "dates are dates: {message}");
-        let seen = ears.certificate();
+        assert!(message.contains(says), "{message}");
+        let seen = recorder.certificate();
         assert!(
             !seen.verified && seen.host == "registry.test",
-            "expiry is told although verification failed"
+            "the expiry is reported although verification failed"
         );
     }
 }
 
 #[tokio::test]
-async fn expiry_is_told_of_good_certificates_too() {
+async fn the_expiry_of_good_certificates_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     let authority = Authority::new();
@@ -229,14 +230,14 @@ async fn expiry_is_told_of_good_certificates_too() {
     let setup = Setup::of(&upstream).trusting(file);
     let answer = setup.client().reach(soon()).await.expect("reachable");
     assert!(answer.timings.of(Stage::Tls).is_some());
-    let seen = setup.ears.certificate();
+    let seen = setup.recorder.certificate();
     let end = seen.not_after.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     assert!(seen.verified);
     assert_eq!(end, DAYS_TO_2190 * 86_400, "the end of validity the certificate was made with");
 }
 
 #[tokio::test]
-async fn handshakes_that_fail() {
+async fn failed_handshakes_have_their_reason() {
     for (greeting, reason) in
         [(Greeting::Alert(40), Reason::TlsAlert), (Greeting::CloseInHandshake, Reason::TlsClosed)]
     {
@@ -255,7 +256,7 @@ async fn handshakes_that_fail() {
 }
 
 #[tokio::test]
-async fn plain_http_on_a_tls_port() {
+async fn plain_http_on_a_tls_port_is_recognised() {
     let (upstream, _image) = good().await;
     let setup = Setup::at(&[format!("https://{}", upstream.authority())]);
     let outcome = setup.client().reach(soon()).await;
@@ -263,7 +264,7 @@ async fn plain_http_on_a_tls_port() {
 }
 
 #[tokio::test]
-async fn a_handshake_without_end() {
+async fn a_silent_handshake_is_stalled() {
     let upstream = Registry::start_with(Greeting::Silence).await.expect("a port");
     let url = format!("https://{}", upstream.authority());
     let deadline = Instant::now() + Duration::from_millis(300);
@@ -272,7 +273,7 @@ async fn a_handshake_without_end() {
 }
 
 #[tokio::test]
-async fn a_ca_file_that_is_none() {
+async fn a_ca_file_without_a_certificate_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, "no certificate").expect("a file");
@@ -283,7 +284,7 @@ async fn a_ca_file_that_is_none() {
 }
 
 #[tokio::test]
-async fn a_changed_ca_file_counts_for_new_connections_and_a_broken_one_changes_nothing() {
+async fn a_changed_ca_file_is_used_by_new_connections_and_a_broken_one_is_ignored() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     let (first, second) = (Authority::new(), Authority::new());
@@ -308,7 +309,7 @@ async fn a_changed_ca_file_counts_for_new_connections_and_a_broken_one_changes_n
 }
 
 #[tokio::test]
-async fn where_we_listen_ourselves_is_never_dialled() {
+async fn our_own_listening_address_is_never_dialled() {
     let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = own.local_addr().expect("an address");
     for (name, resolved) in [
@@ -345,7 +346,7 @@ async fn plain_requests_go_through_the_forward_proxy_in_absolute_form() {
 }
 
 #[tokio::test]
-async fn a_forward_proxy_that_refuses_to_connect() {
+async fn a_forward_proxy_that_refuses_connect_has_its_class() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let proxy = tokio::spawn(async move {
@@ -363,7 +364,7 @@ async fn a_forward_proxy_that_refuses_to_connect() {
 }
 
 #[tokio::test]
-async fn a_forward_proxy_that_is_down() {
+async fn a_forward_proxy_that_is_down_has_its_class() {
     let port = Port::reserve().expect("a port");
     let mut setup = Setup::at(&["https://registry.test"]);
     let address = format!("http://{}", port.addr());
@@ -387,13 +388,13 @@ async fn https_goes_through_a_tunnel() {
         let head = read_head(&mut client).await;
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.expect("written");
         let mut server = tokio::net::TcpStream::connect(target).await.expect("the upstream");
-        // Ends when either side closes.
+        // This ends when either side closes.
         tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
         head
     });
     let mut setup = Setup::at(&["https://registry.test"]).trusting(file);
     setup.outbound.forward_proxy = Arc::new(Matcher::builder().https(format!("http://{address}")).build());
-    // The name is not resolved here: the proxy does that.
+    // The proxy resolves the name, not the client.
     let answer = setup.fresh().reach(soon()).await.expect("reachable through the proxy");
     assert_eq!(answer.peer, None);
     let head = proxy.await.expect("the proxy ends with the connection");

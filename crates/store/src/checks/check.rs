@@ -1,10 +1,9 @@
-//! Compares committed content with its name. One check serves everybody who asks meanwhile, and runs beside the
-//! readers.
+//! Compares committed content with its name. All callers that ask during a check share it; readers are not stopped.
 //!
-//! Hits trust the commit (design decision 6), with two exceptions. Content that was committed before the machine last
-//! started is hashed when a client first asks for it. So is content that the same client fetches whole a second time at
-//! once: the client may have found it wrong. Readers go on meanwhile at the disk's speed; only the last piece of a
-//! whole body waits for the verdict.
+//! A hit is normally served without hashing (design decision 6), with two exceptions. Content that was committed before
+//! the last boot of the machine is hashed when a client first asks for it. Content that the same client fetches whole
+//! twice in quick succession is hashed too: the client may have found it wrong. Readers continue during the check at
+//! the disk's speed; only the last piece of a whole body waits for the verdict.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,7 +22,7 @@ use crate::disk::io::{File, FileId};
 use crate::events::Quarantined;
 use crate::space::room::Room;
 
-/// A check under way, or its verdict.
+/// A running check, or its verdict.
 #[derive(Clone, Debug)]
 pub struct Check(watch::Receiver<Option<Verdict>>);
 
@@ -34,7 +33,7 @@ pub enum Verdict {
     Right,
     /// The content does not hash to its name, or cannot be read any more: it is quarantined.
     Wrong,
-    /// The content could not be read, for reasons that are not its own; it stays.
+    /// The content could not be read, but the file itself is not at fault (for example too many open files); it stays.
     Unknown,
 }
 
@@ -51,28 +50,28 @@ impl Check {
     }
 }
 
-/// The entry of a check among those under way. It is removed however the check ends, so that another may begin.
+/// The table entry of a running check. It is removed on drop, so that a panic does not block later checks.
 struct Slot {
     checks: Arc<Checks>,
     key: Key,
 }
 
-/// A digest, and the identity of the file that has its name: files may replace each other under one name.
+/// A digest, and the identity of its file: another file may take the same path.
 type Key = (Digest, Option<FileId>);
 
 /// The checks of one store.
 #[derive(Debug)]
 pub(crate) struct Checks {
     running: Mutex<HashMap<Key, Check>>,
-    /// Files that were found right lately: a reader that opened one before the check ended asks for no second one.
+    /// Files that were recently found right: a reader that opened one before its check ended needs no second check.
     right: Cache<Key, ()>,
-    /// When content was last checked because a client repeated its request.
+    /// For each digest, the last time at which a repeated request led to a check.
     repeated: Mutex<HashMap<Digest, Instant>>,
     turns: Semaphore,
 }
 
 impl Checks {
-    /// A table in which no check is under way.
+    /// A table without running checks.
     pub(crate) fn none() -> Self {
         Self {
             running: Mutex::default(),
@@ -82,8 +81,8 @@ impl Checks {
         }
     }
 
-    /// True if content may be checked because a client repeated its request. The answer is yes at most once in
-    /// [`REPEATED_EVERY`]; asking uses it up.
+    /// True if a repeated request may now start a check of `digest`. It returns true at most once in
+    /// [`REPEATED_EVERY`], and records `now` when it does.
     pub(crate) fn is_due(&self, digest: &Digest, now: Instant) -> bool {
         let mut repeated = self.repeated.lock().unwrap_or_else(PoisonError::into_inner);
         repeated.retain(|_, at| now.saturating_duration_since(*at) < REPEATED_EVERY);
@@ -94,8 +93,8 @@ impl Checks {
         true
     }
 
-    /// Begins to hash `blob`, or joins the check that is under way. The content is not evicted meanwhile. Wrong content
-    /// is quarantined for `reason` before anybody learns the verdict.
+    /// Begins to hash `blob`, or joins the running check. The content is not evicted during the check. Wrong content is
+    /// quarantined for `reason` before the verdict is published.
     pub(crate) fn begin(
         self: &Arc<Self>,
         room: &Room,
@@ -109,7 +108,7 @@ impl Checks {
             return check.clone();
         }
         if reason == Quarantined::Boot && self.right.contains_key(&key) {
-            blob.believe();
+            blob.mark_checked();
             return Check::of(Verdict::Right);
         }
         let (result, check) = watch::channel(None);
@@ -127,17 +126,17 @@ impl Checks {
 
     async fn run(&self, room: &Room, key: &Key, blob: &Blob, reason: Quarantined) -> Verdict {
         let (digest, file) = key;
-        // The headers of an answer wait for small content, so it does not queue.
+        // The response headers wait for the check of small content, so it does not queue.
         let _turn = match blob.length() > SMALL_MAX {
             true => self.turns.acquire().await.ok(),
             false => None,
         };
         let hashed = hash(blob.content().file(), digest).await;
-        // Content that has taken its place meanwhile is checked by itself.
+        // If another file has taken the path since, this verdict does not apply to it; it gets its own check.
         let in_place = is_in_place(room, digest, blob).await;
         match hashed {
             Ok(true) => {
-                blob.believe();
+                blob.mark_checked();
                 if file.is_some() {
                     self.right.insert(key.clone(), ());
                 }
@@ -172,7 +171,7 @@ impl Drop for Slot {
     }
 }
 
-/// True if `blob` is the file that lies under the name of `digest`.
+/// True if `blob` is still the file at the path of `digest`.
 async fn is_in_place(room: &Room, digest: &Digest, blob: &Blob) -> bool {
     let (file, path) = (Arc::clone(blob.content().file()), room.folder.layout.blob(digest));
     off_worker(move || Ok(file.is_at(&path))).await.unwrap_or(true)
@@ -207,11 +206,11 @@ pub(crate) async fn hash_piece(
 
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
-/// Large contents that are hashed at the same time. The limit leaves the disk to the readers.
+/// Large contents that are hashed at the same time. The limit leaves disk bandwidth to the readers.
 const AT_ONCE: usize = 2;
-/// Files remembered as right, at most: more than may be open while they are checked.
+/// Maximum number of files remembered as right: more than can be open during their checks.
 const RIGHT_MAX: u64 = 4096;
-/// Shortest time between two checks of one content that clients asked for by repeating.
+/// Shortest time between two checks of one digest that repeated requests cause.
 const REPEATED_EVERY: Duration = Duration::from_secs(3600);
-/// Contents that may be checked so within that time, at most.
+/// Maximum number of digests that repeated requests may have checked within [`REPEATED_EVERY`].
 const REPEATED_MAX: usize = 4096;

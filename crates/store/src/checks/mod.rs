@@ -2,7 +2,7 @@
 //!
 //! - [`recover`]: at the start, removes the leftovers of a crash and indexes the files
 //! - [`check`]: hashes one content, when a client asks for it after a boot or repeats its request (design decision 6)
-//! - [`scrub`]: hashes everything, slowly, while nobody pulls; its [`progress`] is for people to see
+//! - [`scrub`]: hashes all content slowly while there are no pulls; [`progress`]: its progress, for display
 
 pub(crate) mod check;
 pub(crate) mod progress;

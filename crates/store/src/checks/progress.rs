@@ -1,15 +1,15 @@
-//! The progress of the scrub, for people to see.
+//! The progress of the scrub, for display.
 
 use std::sync::Mutex;
 
-/// Progress of the present round of the scrub.
+/// Progress of the current scrub round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scrubbed {
     /// Objects read in this round.
     pub objects: u64,
     /// Bytes read in this round.
     pub bytes: u64,
-    /// Objects that were there when this round began.
+    /// Objects that were stored when this round began.
     pub of_objects: u64,
     /// Rounds that ended since the process started.
     pub rounds: u64,

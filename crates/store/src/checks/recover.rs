@@ -35,7 +35,7 @@ pub(crate) async fn lock(layout: &Layout, config: &StoreConfig) -> Result<File, 
     }
 }
 
-/// Removes files that nobody will finish: temporary files, and partial files without a checkpoint.
+/// Removes files that no fill can resume: temporary files, and partial files without a checkpoint.
 pub(crate) fn sweep(layout: &Layout, disk: &dyn Disk) -> io::Result<()> {
     for folder in layout.folders() {
         disk.make_dir(&folder)?;
@@ -56,8 +56,7 @@ pub(crate) fn sweep(layout: &Layout, disk: &dyn Disk) -> io::Result<()> {
     Ok(())
 }
 
-/// Enters every committed file into the index by its name and size, the longest unused first. Enters partial files,
-/// too.
+/// Adds every committed file to the index with its digest and size, least recently used first, and every partial file.
 pub(crate) fn scan(folder: &Folder, index: &Index) {
     if let Err(error) = scan_all(folder, index, SystemTime::now()) {
         folder.events.disk_failed(&error);
@@ -101,7 +100,7 @@ pub(crate) fn committed(folder: &Folder) -> io::Result<Vec<(Digest, Entry)>> {
     Ok(found)
 }
 
-/// The digests that a link calls a manifest: the content alone does not tell.
+/// The digests that a link records as manifests. The content alone does not show whether it is a manifest.
 fn manifests(folder: &Folder) -> io::Result<HashSet<Digest>> {
     let mut manifests = HashSet::new();
     let links = folder.layout.links();

@@ -1,5 +1,5 @@
-//! Reads everything again, slowly and while nobody pulls, so that the store finds a disk's silent errors before a node
-//! does. Each round ends with forgetting the tags whose manifest has left.
+//! Hashes all stored content again, slowly and while there are no pulls, so that the store finds silent disk errors
+//! before a node does. At the end of each round the store forgets the tags whose manifest is no longer stored.
 
 use std::io;
 
@@ -19,13 +19,13 @@ use crate::space::room::Room;
 pub(crate) struct Pace {
     /// The pause after each piece.
     pub(crate) pause: Duration,
-    /// The scrub reads only after this time without a request. It also waits so long after an object that could
-    /// not be read.
+    /// The scrub reads only after this time without a request. It waits the same time after an object that could not be
+    /// read.
     pub(crate) quiet: Duration,
 }
 
 impl Pace {
-    /// 8 MiB a second, while nobody pulls.
+    /// 8 MiB per second, while there are no pulls.
     pub(crate) const IDLE: Self = Self { pause: Duration::from_millis(125), quiet: Duration::from_secs(2) };
 }
 
@@ -34,17 +34,17 @@ impl Pace {
 enum Finding {
     Right,
     Wrong(Quarantined),
-    /// The object left meanwhile.
+    /// The object was removed before it was read.
     Gone,
-    /// The object cannot be read now, for reasons that are not its own.
+    /// The object cannot be read now, but the file itself is not at fault.
     Unknown,
 }
 
-/// Scrubs round after round until `gone` returns true: the store is closed.
+/// Runs scrub rounds until `gone` returns true, which means that the store is closed.
 pub(crate) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
     let mut wait = FIRST_AFTER;
     loop {
-        // Wakes up now and then, so that a closed store is let go of.
+        // Wakes up regularly, so that a closed store is soon dropped.
         for _ in 0..wait.as_secs() / LOOK_UP.as_secs() {
             sleep(LOOK_UP).await;
             if gone() {
@@ -56,7 +56,7 @@ pub(crate) async fn run(room: Room, gone: impl Fn() -> bool + Send) {
     }
 }
 
-/// Reads every object that is there at the beginning, then forgets the tags whose manifest has left.
+/// Checks every object that is stored when the round begins, then forgets the tags whose manifest is no longer stored.
 pub(crate) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
     let digests = room.index.digests();
     room.scrubbed(|progress| {
@@ -81,7 +81,7 @@ pub(crate) async fn round(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + S
 }
 
 async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bool + Send)) -> Finding {
-    // The silence is awaited before the file is opened, too: a busy process needs its open files for those who pull.
+    // Waits for a quiet moment before it opens the file, too: a busy process needs its file descriptors for pulls.
     silence(room, pace, gone).await;
     let (disk, path) = (room.folder.disk.clone(), room.folder.layout.blob(digest));
     let file = match off_worker(move || disk.open(&path)).await {
@@ -113,7 +113,7 @@ async fn check(room: &Room, pace: Pace, digest: &Digest, gone: &(impl Fn() -> bo
     Finding::Right
 }
 
-/// Returns when nobody pulls, or when the store is closed.
+/// Returns when there are no pulls, or when the store is closed.
 async fn silence(room: &Room, pace: Pace, gone: &(impl Fn() -> bool + Send)) {
     while !room.index.is_quiet(pace.quiet) && !gone() {
         sleep(pace.quiet).await;
@@ -132,5 +132,5 @@ fn unreadable(room: &Room, error: &io::Error) -> Finding {
 const FIRST_AFTER: Duration = Duration::from_secs(3600);
 /// Time from the end of a round to the next.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(24 * 3600);
-/// Longest time until a closed store is let go of.
+/// Longest time after which a closed store is dropped.
 const LOOK_UP: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Rotten content is found and taken out of reach; trouble of the machine removes nothing.
+//! Damaged content is found and quarantined; errors of the machine, not of a file, remove nothing.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ use crate::records::tag_record::TagRecord;
 use crate::store::Store;
 use crate::testing::{config, fill, open, open_trapped, path_of};
 
-/// Panics when wrong content is first reported.
+/// Panics at the first report of wrong content.
 #[derive(Default)]
 struct PanicsOnce(std::sync::atomic::AtomicBool);
 
@@ -30,7 +30,7 @@ impl Events for PanicsOnce {
 }
 
 #[tokio::test]
-async fn a_check_that_panicked_makes_way_for_another() {
+async fn a_check_that_panicked_does_not_block_the_next_one() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(config(dir.path(), u64::MAX), Arc::new(PanicsOnce::default())).await.unwrap();
     store.scanned().await;
@@ -54,7 +54,7 @@ async fn scrub(store: &Store) {
 }
 
 #[tokio::test]
-async fn the_scrub_finds_what_rotted_and_leaves_its_links() {
+async fn the_scrub_quarantines_damaged_content_and_keeps_its_links() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let (right, rotten) = (fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap());
@@ -114,7 +114,7 @@ async fn a_scrub_without_open_files_memory_or_permission_removes_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_disk_itself_gave_up_is_quarantined_by_the_scrub() {
+async fn the_scrub_quarantines_content_that_the_disk_reports_as_damaged() {
     const EIO: i32 = 5;
     const EBADMSG: i32 = 74;
     const EUCLEAN: i32 = 117;
@@ -125,7 +125,7 @@ async fn what_the_disk_itself_gave_up_is_quarantined_by_the_scrub() {
 }
 
 #[tokio::test]
-async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
+async fn the_scrub_forgets_a_tag_only_after_its_manifest_has_left_the_store() {
     let dir = TempDir::new().unwrap();
     let (kept, evicted, rotten) = {
         let store = open(dir.path(), 10_000).await;
@@ -158,7 +158,7 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
     assert_eq!(explained(&store, &rotten.0).await, None, "found in the same round");
     assert_eq!(store.images().await.unwrap().len(), 1);
 
-    // After another pull it is a tag like any other.
+    // After another pull, the forgotten tag is a tag like any other.
     let bytes = Bytes::from("a manifest of evicted");
     store.put(Kind::Manifest, bytes.clone(), &evicted.1.verify(&bytes).unwrap()).await;
     store.flush().await;
@@ -168,7 +168,7 @@ async fn a_tag_is_swept_out_after_its_manifest_has_left_and_not_before() {
 }
 
 #[tokio::test]
-async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
+async fn a_scrub_loses_no_tag_whichever_disk_access_fails() {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 10_000, &trap).await;
     let image: ImageName = "docker.io/org/app:1".parse().unwrap();
@@ -177,7 +177,7 @@ async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
     store.put(Kind::Manifest, bytes.clone(), &digest.verify(&bytes).unwrap()).await;
     store.flush().await;
     means(&store, &image, &digest).await;
-    // The index does not hold it, as if the scan at start had failed: only the file tells that it is stored.
+    // The index has no entry, as if the scan at the start had failed: only the file shows that the content is stored.
     store.0.index.remove(&digest);
     const EIO: i32 = 5;
     let mut looks = 0;
@@ -195,7 +195,7 @@ async fn whichever_look_at_the_disk_fails_no_tag_is_lost_by_it() {
     assert!(looks >= 4, "the folders, the record, the manifest: {looks}");
 }
 
-/// Gives a tag this manifest.
+/// Records that the tag of `image` has the manifest `digest`.
 async fn means(store: &Store, image: &ImageName, digest: &Digest) {
     let oci::Reference::Tag(tag) = &image.reference else { panic!("{image} is no tag") };
     let record = TagRecord {
@@ -207,7 +207,7 @@ async fn means(store: &Store, image: &ImageName, digest: &Digest) {
     store.tags().put(&image.registry, &image.repository, tag, record, SystemTime::now()).await;
 }
 
-/// The digest that a tag is known to mean.
+/// The digest that the store has recorded for the tag of `image`.
 async fn explained(store: &Store, image: &ImageName) -> Option<String> {
     store.explain_image(image).await.unwrap().digest
 }

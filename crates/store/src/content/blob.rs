@@ -12,9 +12,9 @@ use crate::disk::blocking::off_worker;
 use crate::disk::io::File;
 use crate::space::lease::Lease;
 
-/// An open committed file. Clones share it; reading goes on after the file's name is removed.
+/// An open committed file. Clones share it; it stays readable after the file is unlinked.
 ///
-/// While a `Blob` is held, its content is not evicted. A cache of open files therefore holds [`Committed`] without the
+/// While a `Blob` exists, its content is not evicted. The cache of open files therefore holds [`Committed`] without the
 /// lease.
 #[derive(Clone, Debug)]
 pub struct Blob {
@@ -23,12 +23,12 @@ pub struct Blob {
     lease: Lease,
 }
 
-/// The reader that touches the bytes of a window.
+/// The reader of the bytes of a window: the kernel or this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
-    /// The kernel alone, which copies them to a plain socket: windows may be pages of the file itself.
+    /// Only the kernel reads them, to copy them to a plain socket: windows may be mapped pages of the file.
     Kernel,
-    /// This process, which encrypts or hashes them: windows are copies.
+    /// This process reads them, to encrypt or hash them: windows are copies.
     Process,
 }
 
@@ -53,14 +53,15 @@ impl Blob {
     }
 
     /// Notes that the content was hashed and is right.
-    pub(crate) fn believe(&self) {
+    pub(crate) fn mark_checked(&self) {
         self.file.checked.store(true, Ordering::Relaxed);
     }
 
     /// The next window from `start`, which must lie before `end`; both within the blob.
     ///
     /// # Errors
-    /// The disk's; `UnexpectedEof` when the file was cut; `Other` when its commit failed in a sync.
+    /// Any error of the disk; `UnexpectedEof` if the file was truncated; `Other` if a sync failed during its
+    /// commit.
     pub async fn window(&self, start: u64, end: u64, touch: Touch) -> io::Result<Bytes> {
         if self.file.lost.load(Ordering::Relaxed) {
             return Err(io::Error::other("the disk lost the content before it was durable"));
@@ -85,8 +86,8 @@ pub(crate) struct Committed {
 }
 
 impl Committed {
-    /// A file with its size. `checked` says whether it was hashed since the machine started. The file is mapped where
-    /// that works. May block.
+    /// A file of `length` bytes. `checked` says whether it was hashed since the last boot. The file is mapped if the
+    /// disk supports it. May block.
     pub(crate) fn new(content: Content, length: u64, checked: bool) -> Self {
         let mapped = content.file.map(length).ok().map(|map| Arc::new(Mapped::new(map, length)));
         Self { content, length, mapped, checked: AtomicBool::new(checked), lost: AtomicBool::new(false) }
@@ -96,7 +97,7 @@ impl Committed {
         self.length
     }
 
-    /// Notes that a sync of the file failed: its readers get an error from now on.
+    /// Marks the file as lost after a failed sync: its readers get an error from now on.
     pub(crate) fn lose(&self) {
         self.lost.store(true, Ordering::Relaxed);
     }
@@ -106,18 +107,18 @@ impl Committed {
         self.content.file.id() == other.content.file.id()
     }
 
-    /// True if the file is known to have lost its name, or bytes. Does not block.
+    /// True if the file is known to be unlinked or truncated. Does not block.
     pub(crate) fn is_changed(&self) -> bool {
         self.mapped.is_some() && !self.content.file.is_intact(self.length)
     }
 
-    /// True if the file can be served again without a look at its path. Does not block.
+    /// True if the file can be served again without opening its path. Does not block.
     pub(crate) fn is_intact(&self) -> bool {
         self.mapped.is_some() && self.content.file.is_intact(self.length)
     }
 }
 
-/// The bytes of a file that is committed, or still grows.
+/// The bytes of a committed file, or of a partial file that still grows.
 #[derive(Clone, Debug)]
 pub struct Content {
     file: Arc<dyn File>,
@@ -137,7 +138,8 @@ impl Content {
     /// pool.
     ///
     /// # Errors
-    /// The disk's; `UnexpectedEof` when the file is shorter, as committed files never are.
+    /// Any error of the disk; `UnexpectedEof` if the file is shorter, which does not happen to a committed
+    /// file.
     pub async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         self.read_into(self.buffers.of(length), offset).await
     }

@@ -1,8 +1,7 @@
-//! Buffers for windows that must be copied (to TLS, or of content that still grows), from one budget for all readers.
+//! Buffers for windows that must be copied (for TLS, or because the content still grows). All readers share one budget.
 //!
-//! A window waits in its connection until the client takes it. Every reader gets at least a small window. Larger
-//! windows come out of the budget and shrink as it is used up: few readers get large windows, many readers get small
-//! ones.
+//! A window stays in memory until the client has received it. Every reader gets at least a small window. Larger windows
+//! come out of the budget and get smaller as it is used up: few readers get large windows, many readers get small ones.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,13 +15,13 @@ pub(crate) struct Buffers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Bytes of windows larger than [`SMALLEST`] that are being read into or wait for a client.
+    /// Bytes of all windows in use that are larger than [`SMALLEST`].
     out: AtomicUsize,
     /// Buffers of [`LARGEST`] bytes, to be used again.
     spare: Mutex<Vec<Box<[u8]>>>,
 }
 
-/// A window being read into.
+/// A window that is being filled from the file.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     bytes: Box<[u8]>,
@@ -31,7 +30,7 @@ pub(crate) struct Buffer {
 }
 
 impl Buffers {
-    /// A buffer of `wanted` bytes, or of fewer if the budget is short; never an empty one unless `wanted` is 0.
+    /// A buffer of `wanted` bytes, or of fewer if the budget is short; it is empty only if `wanted` is 0.
     pub(crate) fn window(&self, wanted: usize) -> Buffer {
         let left = BUDGET.saturating_sub(self.0.out.load(Ordering::Relaxed));
         let most = match left / SHARES {
@@ -95,14 +94,14 @@ impl Drop for Buffer {
     }
 }
 
-/// Bytes that a buffer takes of the budget.
+/// Bytes of the budget that a buffer uses.
 fn counted(buffer: &[u8]) -> usize {
     if buffer.len() > SMALLEST { buffer.len() } else { 0 }
 }
 
 /// The budget in bytes. When larger windows use all of it, further windows have the smallest size.
 const BUDGET: usize = 32 << 20;
-/// The divisor of the remaining budget: a window gets at most this fraction of it.
+/// A window gets at most the remaining budget divided by this number.
 const SHARES: usize = 32;
 /// Largest window, bytes: it fits into the processor's cache.
 pub(crate) const LARGEST: usize = 256 << 10;
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn small_windows_leave_the_large_ones_to_others() {
+    fn small_windows_use_none_of_the_budget() {
         let buffers = Buffers::default();
         let held: Vec<Bytes> = (0..10_000).map(|_| buffers.window(SMALLEST).freeze()).collect();
         assert_eq!(buffers.window(LARGEST).len(), LARGEST);
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_is_used_again_and_as_long_as_was_asked() {
+    fn a_reused_buffer_has_the_requested_length() {
         let buffers = Buffers::default();
         let first = buffers.window(LARGEST);
         let place = first.bytes.as_ptr();

@@ -1,4 +1,4 @@
-//! The checkpoint of a partial file: the bytes in it that are durable, written beside the fill.
+//! The checkpoint of a partial file records which of its bytes are durable. It is written while the fill continues.
 
 use std::io;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(crate) struct Checkpoints {
     progress: Arc<(Mutex<Progress>, Condvar)>,
 }
 
-/// A checkpoint that is being made. It ends when this is dropped, also where the runtime drops it before it began.
+/// A running checkpoint. It ends when this is dropped, even if the runtime drops the job before it starts.
 struct Run(Checkpoints);
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ struct Progress {
     /// Number of bytes that the last checkpoint covers.
     kept: u64,
     running: bool,
-    /// The error of the last checkpoint, until the fill learns of it.
+    /// The error of the last checkpoint, until it is returned to the fill.
     failed: Option<io::Error>,
 }
 
@@ -53,7 +53,7 @@ impl Checkpoint {
 }
 
 impl Checkpoints {
-    /// For the partial file of `digest`, of which a checkpoint covers `kept` bytes.
+    /// For the partial file of `digest`; an existing checkpoint covers `kept` bytes of it.
     pub(crate) fn new(
         folder: Folder,
         digest: Digest,
@@ -65,7 +65,7 @@ impl Checkpoints {
         Self { folder, digest, file, writer, progress: Arc::new((Mutex::new(progress), Condvar::new())) }
     }
 
-    /// True if a checkpoint should be made of `total` bytes, or the last one failed.
+    /// True if a checkpoint of `total` bytes is due, or if the last checkpoint failed.
     pub(crate) fn is_due(&self, total: u64) -> bool {
         let progress = self.progress();
         let uncovered = total.saturating_sub(progress.kept);
@@ -74,10 +74,10 @@ impl Checkpoints {
             || !progress.running && uncovered >= CHECKPOINT_EVERY
     }
 
-    /// Begins a checkpoint on another thread if one is due. Blocks only while the one before is far behind.
+    /// Begins a checkpoint on another thread if one is due. Blocks only while the running checkpoint is far behind.
     ///
     /// # Errors
-    /// The disk's, in the checkpoint before: no byte of the file may be trusted.
+    /// The disk error of the previous checkpoint: no byte of the file may be trusted.
     pub(crate) fn begin_if_due(
         &self,
         length: Option<u64>,
@@ -96,7 +96,7 @@ impl Checkpoints {
         }
         progress.running = total.saturating_sub(progress.kept) >= CHECKPOINT_EVERY;
         if progress.running {
-            // Given back first: a runtime that is going down drops the job at once.
+            // Unlocks first: a runtime that shuts down drops the job at once, and that drop takes the lock.
             drop(progress);
             let (run, spans) = (Run(self.clone()), spans());
             tokio::task::spawn_blocking(move || {
@@ -114,7 +114,7 @@ impl Checkpoints {
     /// Makes a checkpoint of `spans` now. Blocks.
     ///
     /// # Errors
-    /// The disk's: no byte of the file may be trusted.
+    /// Any error of the disk: no byte of the file may be trusted.
     pub(crate) fn make(&self, length: Option<u64>, spans: Spans) -> io::Result<()> {
         self.stop()?;
         let kept = self.write(length, spans)?;
@@ -125,12 +125,12 @@ impl Checkpoints {
     /// Waits until no checkpoint is being made. Blocks.
     ///
     /// # Errors
-    /// The disk's, in that checkpoint or the one before.
+    /// The disk error of that checkpoint or of the previous one.
     pub(crate) fn stop(&self) -> io::Result<()> {
         self.idle(self.progress()).failed.take().map_or(Ok(()), Err)
     }
 
-    /// Forgets the checkpoint of bytes beyond `total`.
+    /// Counts at most `total` bytes as covered, after the file was cut.
     pub(crate) fn cut(&self, total: u64) {
         let mut progress = self.progress();
         progress.kept = progress.kept.min(total);
@@ -141,12 +141,13 @@ impl Checkpoints {
         self.folder.disk.remove(&self.folder.layout.checkpoint(&self.digest))
     }
 
-    /// True if the partial file still has its name. If somebody wiped the folder, a file of that name is another's.
+    /// True if the partial file is still at its path. After the folder was wiped, a file at that path belongs to
+    /// another writer.
     pub(crate) fn has_its_name(&self) -> bool {
         self.file.is_at(&self.folder.layout.partial(&self.digest))
     }
 
-    /// Syncs the file and writes the record of `kept`, which was taken before: bytes that come meanwhile are not
+    /// Syncs the file, then records `kept`, which was taken before the sync: bytes that arrive during the sync are not
     /// covered.
     fn write(&self, length: Option<u64>, kept: Spans) -> io::Result<u64> {
         let total = kept.total();
@@ -172,17 +173,17 @@ impl Checkpoints {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // Before anybody learns of the end: the next fill may write at once.
+        // Released before the waiters are notified, so that the next fill can write at once.
         self.0.writer = None;
         self.0.progress().running = false;
         self.0.progress.1.notify_all();
     }
 }
 
-/// Bytes after which a checkpoint begins. With those that come while it is made, some 64 MiB are fetched again after a
-/// crash (design decision 4).
+/// Bytes after which a checkpoint begins. Together with the bytes that arrive while it is made, about 64 MiB are
+/// fetched again after a crash (design decision 4).
 const CHECKPOINT_EVERY: u64 = 32 << 20;
-/// Bytes beyond the last checkpoint at which a fill waits for the one under way.
+/// Bytes beyond the last checkpoint at which a fill waits for the running checkpoint.
 const UNCOVERED_MAX: u64 = 256 << 20;
-/// Longest checkpoint that is read, bytes: more than the intervals of the largest blob take.
+/// Largest checkpoint file that is read, bytes: more than the intervals of the largest blob need.
 const CHECKPOINT_MAX: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! From a partial file to committed content, crash-safely (design decision 4).
+//! Turns a partial file into committed content, crash-safely (design decision 4).
 
 use std::collections::HashSet;
 use std::io;
@@ -19,9 +19,10 @@ use crate::records::scope::Kind;
 use crate::space::index::{Index, Reservation};
 use crate::space::lease::Lease;
 
-/// One content on its way into the store. There is at most one for a digest; its [`Writer`] sees to that.
+/// Content that is being written into the store. A digest has at most one ingest at a time; the [`Writer`] ensures
+/// that.
 ///
-/// All methods block except [`Ingest::begin`]. A dropped ingest leaves what its last checkpoint covers.
+/// All methods block except [`Ingest::begin`]. A dropped ingest keeps only the bytes that its last checkpoint covers.
 pub struct Ingest {
     folder: Folder,
     index: Arc<Index>,
@@ -32,7 +33,7 @@ pub struct Ingest {
     /// The bytes that are in the file.
     spans: Arc<Mutex<Spans>>,
     checkpoints: Checkpoints,
-    /// The part of the store's budget that this content has.
+    /// The part of the store's budget that is reserved for this content.
     room: Reservation,
     writer: Arc<Writer>,
 }
@@ -44,7 +45,7 @@ pub(crate) struct Commit {
     verified: Verified,
 }
 
-/// Writes bytes that lie ahead of the rest. Its method blocks.
+/// Writes bytes at any offset, out of order. Its method blocks.
 #[derive(Clone)]
 pub struct Patch {
     disk: Arc<dyn Disk>,
@@ -63,7 +64,7 @@ impl Ingest {
         writer: Writer,
     ) -> io::Result<Self> {
         off_worker(move || {
-            // The reservation comes before the file is opened: from here on nobody evicts it.
+            // Reserves before the file is opened: from here on the file is not evicted.
             let room = index.resume(&digest);
             let opened = Self::open(&folder, &digest).inspect_err(|_| index.pause(&digest, room.bytes()));
             let (file, Checkpoint { length, kept: spans }) = opened?;
@@ -85,12 +86,12 @@ impl Ingest {
         Ok((file, checkpoint))
     }
 
-    /// The bytes that are in the file. Those that an earlier fill left are unverified like the rest.
+    /// The bytes that are in the file. Bytes that an earlier fill left are unverified, like all others.
     pub fn spans(&self) -> MutexGuard<'_, Spans> {
         held(&self.spans)
     }
 
-    /// A writer for bytes that come out of order.
+    /// A writer for bytes that arrive out of order.
     pub fn patch(&self) -> Patch {
         let Self { folder, file, spans, writer, .. } = self;
         Patch { disk: folder.disk.clone(), file: file.clone(), spans: spans.clone(), writer: writer.clone() }
@@ -110,7 +111,7 @@ impl Ingest {
     pub fn cut(&mut self, end: u64) -> io::Result<()> {
         self.checkpoints.stop()?;
         if end == 0 {
-            // The checkpoint is removed first: one that outlives the cut would cover holes before later bytes.
+            // The checkpoint is removed first: if it outlived the cut, it would claim holes as durable bytes.
             self.checkpoints.remove()?;
         }
         self.file.truncate(end)?;
@@ -120,12 +121,13 @@ impl Ingest {
         Ok(())
     }
 
-    /// Bytes of the store's budget that this content has.
+    /// Bytes of the store's budget that are reserved for this content.
     pub fn room(&self) -> u64 {
         self.room.bytes()
     }
 
-    /// Learns the total size, takes `room` and sets disk space aside, so that a full disk shows before the transfer.
+    /// Sets the total size, takes over the reservation `room`, and allocates the disk space, so that a full disk is
+    /// noticed before the transfer.
     pub fn expect(&mut self, length: u64, room: Reservation) -> io::Result<()> {
         self.length = Some(length);
         self.room.join(room);
@@ -137,7 +139,7 @@ impl Ingest {
         self.file.read_at(offset, buffer)
     }
 
-    /// Writes `pieces` one after another from `at` on. Checkpoints are made beside it.
+    /// Writes `pieces` one after another from `at` on, and begins a checkpoint if one is due.
     ///
     /// # Errors
     /// [`AppendError::Write`] leaves earlier bytes readable; after [`AppendError::Sync`] no byte in the file may be
@@ -147,15 +149,16 @@ impl Ingest {
         self.checkpoint_if_due()
     }
 
-    /// True if a checkpoint should be made, or the last one failed.
+    /// True if a checkpoint is due, or if the last one failed.
     pub fn is_checkpoint_due(&self) -> bool {
         self.checkpoints.is_due(self.spans().total())
     }
 
-    /// Begins a checkpoint if enough bytes came since the last, in or out of order. The fill goes on meanwhile.
+    /// Begins a checkpoint if enough bytes arrived since the last one, in or out of order. The fill continues during
+    /// the checkpoint.
     ///
     /// # Errors
-    /// [`AppendError::Sync`], as [`Ingest::append`]: the checkpoint before has failed.
+    /// [`AppendError::Sync`], as for [`Ingest::append`]: the previous checkpoint failed.
     pub fn checkpoint_if_due(&mut self) -> Result<(), AppendError> {
         let total = self.spans().total();
         self.room.cover(total);
@@ -169,7 +172,7 @@ impl Ingest {
             return self.discard();
         }
         let spans = self.spans().clone();
-        // The truncation gives back space that was set aside for the rest.
+        // Truncating frees the disk space that was allocated for the missing bytes.
         let cut = self.file.truncate(spans.end());
         let kept = cut.and_then(|()| self.checkpoints.make(self.length, spans.clone()));
         if self.checkpoints.has_its_name() {
@@ -178,20 +181,20 @@ impl Ingest {
         kept
     }
 
-    /// Removes the file. Readers that have it open read on.
+    /// Removes the file. Readers that have it open can still read it.
     pub fn discard(self) -> io::Result<()> {
-        // Only an end is waited for: the bytes are given up.
+        // Waits for the running checkpoint to end; its result does not matter, because the bytes are thrown away.
         let _ = self.checkpoints.stop();
         self.checkpoints.remove()?;
         let Folder { layout, disk, .. } = &self.folder;
         disk.remove(&layout.partial(&self.digest))
     }
 
-    /// Ends with content that was verified: a file to be served at once, the lease of it, and the commit to be run
-    /// behind.
+    /// Ends the ingest with verified content. Returns the file, which can be served at once, its lease, and the commit,
+    /// which may run later.
     ///
     /// # Errors
-    /// [`AppendError::Write`] if the file is not as long as the content; it is removed then.
+    /// [`AppendError::Write`] if the file and the content differ in length; the file is removed then.
     pub(crate) fn verify(
         self,
         kind: Kind,
@@ -217,10 +220,10 @@ impl Ingest {
 }
 
 impl Commit {
-    /// Commits: data synced, renamed into place, folders synced. Blocks.
+    /// Commits: syncs the data, renames the file into place, syncs the folders. Blocks.
     ///
     /// # Errors
-    /// As [`Ingest::append`]; the partial file is removed then.
+    /// The errors of [`Ingest::append`]; the partial file is removed then.
     pub(crate) fn run(self) -> Result<(), AppendError> {
         let Self { ingest, kind, verified } = self;
         let Folder { layout, disk, events, boot, .. } = &ingest.folder;
@@ -233,9 +236,9 @@ impl Commit {
         let _ = ingest.checkpoints.remove();
         settled.inspect_err(|_| drop(disk.remove(&partial)))?;
         ingest.index.enter(digest, kind, verified.length());
-        // Another program may have put another file there already; only ours was hashed.
+        // Another program may have replaced the file already; only ours was hashed.
         if ingest.file.is_at(&layout.blob(digest)) {
-            ingest.index.believe(HashSet::from([digest.clone()]));
+            ingest.index.mark_checked(HashSet::from([digest.clone()]));
             boot.note(digest);
         }
         events.committed(kind, verified.length());

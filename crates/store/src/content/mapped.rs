@@ -1,9 +1,9 @@
-//! Windows of a committed file for the kernel to send. They are mapped, and in memory before they are handed out.
+//! Windows of a committed file that the kernel sends. They are mapped, and their pages are in memory before they are
+//! handed out.
 //!
-//! A window that is not in memory would stop the worker thread that sends it until the disk has answered, and with it
-//! every other client of that thread. So the kernel is asked first, and missing pages are brought in on the blocking
-//! pool. A stretch that was in memory a moment ago counts as still there for [`WARM_FOR`]: a page that left within that
-//! time costs one wait.
+//! Sending a page that is not in memory blocks the worker thread on the disk, and with it every other client of that
+//! thread. So this module asks the kernel first, and loads missing pages on the blocking pool. A stretch that was seen
+//! in memory is not asked about again for [`WARM_FOR`]; if a page is evicted within that time, the thread blocks once.
 
 use std::io;
 use std::ops::Range;
@@ -24,8 +24,8 @@ pub(crate) struct Mapped {
     map: FileMap,
     length: u64,
     since: Instant,
-    /// For each stretch: the time at which all of it was last seen in memory, in seconds after `since` plus one. 0
-    /// means never.
+    /// For each stretch, the last time at which all of it was seen in memory: seconds after `since`, plus one. 0 means
+    /// never.
     warm: Box<[AtomicU32]>,
 }
 
@@ -64,7 +64,7 @@ impl Mapped {
         self.map.is_resident(positions(window))
     }
 
-    /// Brings in the wanted part of the stretch around `start`, and has the kernel begin with the next stretches.
+    /// Loads the wanted part of the stretch around `start`, and asks the kernel to read the next stretches ahead.
     fn warm_up(&self, file: &dyn File, start: u64, end: u64) -> io::Result<()> {
         let wanted = start..end.min(self.stretch(start).end);
         let ahead = wanted.end..end.min(wanted.end + AHEAD);
@@ -84,7 +84,7 @@ impl Mapped {
     }
 }
 
-/// Reads the range by position. Kernels that cannot populate a mapping then have its pages in memory all the same.
+/// Reads the range into a buffer. That loads its pages on kernels that cannot populate a mapping.
 fn read_through(file: &dyn File, range: &Range<u64>) -> io::Result<()> {
     let mut buffer = vec![0; (range.end - range.start) as usize];
     match file.read_at(range.start, &mut buffer)? {
@@ -93,18 +93,18 @@ fn read_through(file: &dyn File, range: &Range<u64>) -> io::Result<()> {
     }
 }
 
-/// The range as positions in memory. A mapping is never longer than the address space.
+/// The range as `usize`, which always fits: a mapping is never longer than the address space.
 fn positions(range: &Range<u64>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
 /// Bytes handed out at a time: they are still in the processor's cache when the receiver copies them.
 const WINDOW: u64 = 256 << 10;
-/// Bytes looked at, or brought in, at a time; a multiple of [`WINDOW`].
+/// Bytes that are checked or loaded at a time; a multiple of [`WINDOW`].
 const STRETCH: u64 = 1 << 20;
 /// Bytes that the kernel is told to read ahead.
 const AHEAD: u64 = 2 * STRETCH;
-/// Time for which a stretch that was in memory counts as still there.
+/// Time for which a stretch that was seen in memory is assumed to stay there.
 const WARM_FOR: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn cold_pages_are_brought_in_first_and_believed_for_a_while() -> io::Result<()> {
+    async fn cold_pages_are_loaded_first_and_then_assumed_to_be_in_memory_for_a_while() -> io::Result<()> {
         let content = content(2 * STRETCH as usize);
         let (named, file, mapped) = open(&content)?;
         let disk = fs::File::open(named.path())?;

@@ -1,7 +1,7 @@
-//! Content: its way from a partial file to a committed one, and on to its readers.
+//! Content: from the partial file through the commit to the readers.
 //!
-//! - [`ingest`]: one content on its way in, with its [`spans`], its one [`writers::Writer`] and its [`checkpoint`]
-//! - [`unsynced`]: verified content that is served while its commit runs behind (design decision 4a)
+//! - [`ingest`]: content that is being written, with its [`spans`], its one [`writers::Writer`] and its [`checkpoint`]
+//! - [`unsynced`]: verified content that is served before its commit has ended (design decision 4a)
 //! - [`settle`] and [`small`]: the commit, crash-safely (design decision 4)
 //! - [`blob`]: committed content open for reading, through [`mapped`] windows or copies in [`buffers`]
 //! - [`recent`]: small content in memory and files that stay open

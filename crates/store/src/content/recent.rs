@@ -1,5 +1,5 @@
-//! Content that was used lately: small content in memory, committed files open and mapped. A hit among them needs no
-//! path and no call that may block.
+//! Recently used content: small content in memory, and committed files that stay open and mapped. A hit here opens no
+//! path and makes no blocking call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use oci::Digest;
 
 use super::blob::Committed;
 
-/// The content that was used lately. Clones share it.
+/// The recently used content. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Recent {
     small: future::Cache<Digest, Bytes>,
@@ -19,7 +19,7 @@ pub(crate) struct Recent {
     departures: Arc<AtomicU64>,
 }
 
-/// A committed file was changed by somebody else.
+/// Another program changed a committed file.
 #[derive(Debug)]
 pub(crate) struct Changed;
 
@@ -33,7 +33,7 @@ impl Recent {
         }
     }
 
-    /// Small content, from memory or else by `load`.
+    /// Small content from memory, else from `load`.
     pub(crate) async fn small(
         &self,
         digest: &Digest,
@@ -50,7 +50,7 @@ impl Recent {
     /// The file of `digest`, if it is open.
     ///
     /// # Errors
-    /// [`Changed`] when somebody removed the file's name or cut it.
+    /// [`Changed`] if another program unlinked or truncated the file.
     pub(crate) fn file(&self, digest: &Digest) -> Result<Option<Arc<Committed>>, Changed> {
         let Some(file) = self.files.get(digest) else { return Ok(None) };
         if file.is_intact() {
@@ -61,33 +61,34 @@ impl Recent {
         Err(Changed)
     }
 
-    /// Keeps `file` open if looking at it cannot block.
+    /// Keeps `file` open if it is mapped and intact, so that reading it needs no blocking call.
     pub(crate) fn keep_file(&self, digest: &Digest, file: &Arc<Committed>) {
         if file.is_intact() {
             self.files.insert(digest.clone(), Arc::clone(file));
         }
     }
 
-    /// Forgets content that leaves the store; its readers read on.
+    /// Forgets content that leaves the store; open readers are not affected.
     pub(crate) async fn forget(&self, digest: &Digest) {
         self.departures.fetch_add(1, Ordering::Release);
         self.small.invalidate(digest).await;
         self.files.invalidate(digest);
     }
 
-    /// Forgets all content; its readers read on.
+    /// Forgets all content; open readers are not affected.
     pub(crate) fn forget_all(&self) {
         self.departures.fetch_add(1, Ordering::Release);
         self.small.invalidate_all();
         self.files.invalidate_all();
     }
 
-    /// Number of times content was forgotten: while it stands still, content that was there is there.
+    /// Number of times that content was forgotten. While the number does not change, content that was found here is
+    /// still here.
     pub(crate) fn departures(&self) -> u64 {
         self.departures.load(Ordering::Acquire)
     }
 
-    /// Closes files that nobody asked for lately. Their mapped pages would count as this process's memory.
+    /// Closes files that were not used recently. Their mapped pages would count as memory of this process.
     pub(crate) fn tidy(&self) {
         self.files.run_pending_tasks();
     }

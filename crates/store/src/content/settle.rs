@@ -1,4 +1,4 @@
-//! The commit of a file: its data is synced, its name replaced, its folders synced (design decision 4).
+//! The commit of a file: sync its data, rename it into place, sync its folders (design decision 4).
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::disk::io::{Disk, File};
 /// The reason why pieces could not be written or committed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// A write failed; bytes that were written before stand.
+    /// A write failed; bytes that were written before are kept.
     #[error("writing: {0}")]
     Write(io::Error),
     /// A sync failed; bytes that were written before may be lost.
@@ -28,7 +28,7 @@ impl AppendError {
     }
 }
 
-/// Makes `file`, which lies at `from`, committed content at `to`.
+/// Commits `file`, whose path is `from`, as `to`.
 pub(crate) fn settle(
     disk: &dyn Disk,
     file: &dyn File,
@@ -49,7 +49,8 @@ fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &
     }
     let shard = parent(to);
     disk.make_dir(shard)?;
-    // A file that lies at `to` could not be opened, or is wrong and could not be removed; the new one was verified.
+    // A file that is already at `to` could not be opened, or is wrong and could not be removed; the new file is
+    // verified.
     disk.replace(from, to)?;
     disk.sync_dir(shard)?;
     disk.sync_dir(parent(shard))

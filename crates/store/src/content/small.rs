@@ -1,4 +1,4 @@
-//! The commit of small content: written beside its place, synced, and renamed into it.
+//! The commit of small content: it is written to a temporary file, synced, and renamed into place.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::space::index::Index;
 /// Commits `bytes` as a `kind`, unless the same content is stored and was hashed since the machine started. Blocks.
 ///
 /// # Errors
-/// The disk's; nothing of the content is left then.
+/// Any error of the disk; nothing of the content is left then.
 pub(crate) fn commit(
     folder: &Folder,
     index: &Index,

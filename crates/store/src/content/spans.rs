@@ -1,4 +1,4 @@
-//! The bytes of a blob that are there: disjoint intervals, in order, in a [`RangeSet`].
+//! The bytes of a blob that have arrived: disjoint intervals, in order, in a [`RangeSet`].
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ impl Spans {
         }
     }
 
-    /// The end of the bytes that are there from `at` on without a gap; `at` itself if there are none.
+    /// The end of the interval that contains `at`; `at` itself if no interval does.
     pub fn end_from(&self, at: u64) -> u64 {
         self.0.get(&at).map_or(at, |span| span.end)
     }
@@ -40,18 +40,18 @@ impl Spans {
         self.0.overlapping(0..at).map(|span| span.end).rev().find(|end| *end <= at).unwrap_or(0)
     }
 
-    /// The number of bytes that are there.
+    /// The number of bytes in the set.
     pub fn total(&self) -> u64 {
         self.0.iter().map(|span| span.end - span.start).sum()
     }
 
-    /// The end of the last byte that is there; 0 if there is none.
+    /// The end of the last interval; 0 if the set is empty.
     pub fn end(&self) -> u64 {
         self.0.last().map_or(0, |span| span.end)
     }
 }
 
-/// Any list of intervals is read as the bytes in it: it comes from a file, which may be broken.
+/// Accepts any list, also one with unordered or overlapping intervals: it comes from a file, which may be damaged.
 impl From<Vec<(u64, u64)>> for Spans {
     fn from(intervals: Vec<(u64, u64)>) -> Self {
         let spans = intervals.into_iter().map(|(start, end)| start..end);
@@ -71,7 +71,7 @@ mod tests {
 
     const SIZE: u64 = 64;
 
-    /// The same by a list of bytes.
+    /// The same set as an array with one flag for each byte.
     struct Model([bool; SIZE as usize]);
 
     impl Model {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_done_it_holds_the_same_bytes_as_a_list_of_bytes() {
+    fn a_set_holds_the_same_bytes_as_a_list_of_bytes_after_random_operations() {
         for seed in 0..60 {
             let mut random = fastrand::Rng::with_seed(seed);
             let (mut spans, mut model) = (Spans::default(), Model([false; SIZE as usize]));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_say_anything() {
+    fn any_list_in_a_file_is_accepted() {
         for (said, total) in
             [("[]", 0), ("[[5,3]]", 0), ("[[4,9],[0,4],[2,6]]", 9), ("[[0,18446744073709551615]]", u64::MAX)]
         {

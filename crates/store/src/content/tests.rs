@@ -1,4 +1,4 @@
-//! Content on its way in and out, on a real folder.
+//! Writing and reading content in a real folder.
 
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ async fn an_emptied_file_is_a_miss_and_can_be_stored_again() {
 }
 
 #[tokio::test]
-async fn what_another_left_under_a_fills_name_is_never_committed_for_it() {
+async fn a_file_that_another_instance_left_at_a_fills_path_is_not_committed() {
     let dir = TempDir::new().unwrap();
     let store = open_at_once(dir.path()).await;
     let bytes = Bytes::from_static(b"what was filled");
@@ -44,7 +44,7 @@ async fn what_another_left_under_a_fills_name_is_never_committed_for_it() {
     let filled = tokio::task::spawn_blocking(move || {
         ingest.expect(15, room).unwrap();
         ingest.append(0, &[bytes]).unwrap();
-        // The folder was wiped, and an instance that is gone again began the same fill.
+        // The folder was wiped, and another instance, which has ended since, began the same fill.
         fs::remove_file(&partial).unwrap();
         fs::write(&partial, b"what others left").unwrap();
         ingest
@@ -70,7 +70,7 @@ async fn any_part_of_content_can_be_read_and_nothing_beyond() {
 }
 
 #[tokio::test]
-async fn one_content_is_written_by_one_at_a_time() {
+async fn a_digest_has_one_writer_at_a_time() {
     let dir = TempDir::new().unwrap();
     let store = open_at_once(dir.path()).await;
     let (digest, other) = (Digest::sha256(b"content"), Digest::sha256(b"other"));
@@ -87,7 +87,7 @@ async fn one_content_is_written_by_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_fill_that_begins_anew_leaves_no_word_of_what_it_cut_off() {
+async fn a_fill_that_begins_again_leaves_no_checkpoint_of_the_bytes_that_it_cut_off() {
     let dir = TempDir::new().unwrap();
     let store = open_at_once(dir.path()).await;
     let digest = Digest::sha256(b"content");
@@ -99,7 +99,7 @@ async fn a_fill_that_begins_anew_leaves_no_word_of_what_it_cut_off() {
     assert_eq!(anew.spans().total(), 5);
     anew.cut(0).unwrap();
     anew.patch().write(6, &[Bytes::from_static(b"t")]).unwrap();
-    // The drop stands for the end of the process: bytes that no checkpoint covers are lost.
+    // The drop simulates the end of the process: bytes that no checkpoint covers are lost.
     drop(anew);
     assert_eq!(store.ingest(&digest).await.unwrap().spans().total(), 0);
 }
@@ -119,7 +119,7 @@ async fn pause(store: &Store, seed: u8, size: usize) -> (Digest, Bytes) {
 }
 
 #[tokio::test]
-async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_the_same() {
+async fn a_fill_that_begins_while_its_old_partial_file_is_removed_is_stored() {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 10_000, &trap).await;
     let (digest, bytes) = pause(&store, 1, 1000).await;
@@ -136,7 +136,7 @@ async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_t
                 let _ = begun.send(store.ingest(&digest).await.unwrap());
                 let _ = opened.send(());
             });
-            // The fill gets time to open the file that is about to go.
+            // Gives the fill time to open the file before it is removed.
             let _ = is_open.recv_timeout(Duration::from_millis(200));
         }
         Ok(())
@@ -156,7 +156,7 @@ async fn a_fill_that_goes_on_while_what_is_left_of_it_is_removed_is_stored_all_t
 }
 
 #[tokio::test]
-async fn what_a_fill_left_counts_until_it_is_removed() {
+async fn a_partial_file_counts_until_it_is_removed() {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 10_000, &trap).await;
     let (digest, _) = pause(&store, 1, 1000).await;
@@ -180,7 +180,7 @@ async fn on_a_slow_disk(dir: &Path) -> (Store, Trap) {
 }
 
 #[tokio::test]
-async fn small_content_is_served_and_tagged_at_once_and_committed_behind() {
+async fn small_content_is_served_and_tagged_at_once_and_committed_later() {
     let (dir, began) = (TempDir::new().unwrap(), Instant::now());
     let (store, _trap) = on_a_slow_disk(dir.path()).await;
     let bytes = Bytes::from_static(b"a manifest");
@@ -206,7 +206,7 @@ async fn small_content_is_served_and_tagged_at_once_and_committed_behind() {
 }
 
 #[tokio::test]
-async fn a_filled_blob_is_served_from_its_open_file_and_committed_behind() {
+async fn a_filled_blob_is_served_from_its_open_file_and_committed_later() {
     let dir = TempDir::new().unwrap();
     let (store, _trap) = on_a_slow_disk(dir.path()).await;
     let began = Instant::now();
@@ -225,7 +225,7 @@ async fn a_filled_blob_is_served_from_its_open_file_and_committed_behind() {
 }
 
 #[tokio::test]
-async fn after_a_failed_sync_nobody_reads_on_and_nothing_is_believed() {
+async fn after_a_failed_sync_readers_get_an_error_and_nothing_is_stored() {
     let dir = TempDir::new().unwrap();
     let (store, trap) = on_a_slow_disk(dir.path()).await;
     let (digest, filled, verified) = filled(&store, b"a layer").await;
@@ -242,7 +242,7 @@ async fn after_a_failed_sync_nobody_reads_on_and_nothing_is_believed() {
 }
 
 #[tokio::test]
-async fn beyond_the_budget_of_unsynced_content_the_client_waits() {
+async fn the_client_waits_when_the_budget_of_unsynced_content_is_spent() {
     let dir = TempDir::new().unwrap();
     let (store, trap) = on_a_slow_disk(dir.path()).await;
     for n in 0..17_u8 {
@@ -284,7 +284,7 @@ async fn a_checkpoint_does_not_stop_the_fill() {
     assert!(resumed.spans().total() >= 32 << 20, "{}", resumed.spans().total());
 }
 
-/// A fill of `bytes` that has all of them.
+/// A fill that has received all of `bytes`.
 async fn filled(store: &Store, bytes: &'static [u8]) -> (Digest, Ingest, Verified) {
     let digest = Digest::sha256(bytes);
     let verified = digest.verify(bytes).unwrap();
@@ -302,10 +302,10 @@ async fn filled(store: &Store, bytes: &'static [u8]) -> (Digest, Ingest, Verifie
 const SYNC: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_file_that_is_replaced_as_soon_as_it_is_committed_is_not_believed() {
+async fn a_file_that_is_replaced_right_after_its_commit_is_hashed_again() {
     for after_the_rename in [true, false] {
         let dir = TempDir::new().unwrap();
-        // A file that was kept open shows its loss where files are mapped, as the slow disk does not.
+        // A file that was kept open reports its loss only if files are mapped, and the slow disk does not map them.
         let store = match after_the_rename {
             true => on_a_slow_disk(dir.path()).await.0,
             false => open(dir.path(), u64::MAX).await,

@@ -1,8 +1,8 @@
-//! Verified content that is not durable yet: it is served from here while its commit runs behind (design decision 4a).
+//! Verified content that is not durable yet: it is served from here until its commit has ended (design decision 4a).
 //!
-//! A client waits for the hash, never for the disk. A crash may lose content that is still here; it cannot leave a
-//! file that is believed, since the file gets its name only after its data is synced. The memory and the open files of
-//! such content have a budget: beyond it, the client waits for earlier commits.
+//! A client waits for the hash, not for the disk. A crash may lose content that is still here, but it cannot leave a
+//! damaged file under a committed name, since the file gets that name only after its data is synced. The memory and the
+//! open files of such content have a budget: when it is spent, the client waits for earlier commits.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,13 @@ use crate::space::lease::Lease;
 #[derive(Debug)]
 pub(crate) struct Unsynced {
     content: Mutex<Content>,
-    /// Bytes of small content that may still come.
+    /// Free budget for small content, bytes.
     bytes: Arc<Semaphore>,
-    /// Open files that may still come.
+    /// Free budget for open files.
     files: Arc<Semaphore>,
-    /// Commits of small content, and of files, that may still begin.
+    /// Free turns for commits: of small content, and of files.
     turns: [Semaphore; 2],
-    /// Changes whenever content leaves, or an errand ends.
+    /// Changes whenever content leaves this table, or a follow-up job ends.
     departures: watch::Sender<()>,
 }
 
@@ -32,13 +32,13 @@ pub(crate) struct Unsynced {
 struct Content {
     small: HashMap<Digest, Bytes>,
     files: HashMap<Digest, (Arc<Committed>, Lease)>,
-    /// Numbers of the commits, and of the jobs that follow one, that have not ended.
+    /// Numbers of the commits and follow-up jobs that are still running.
     running: BTreeSet<u64>,
-    /// The next such number.
+    /// The next number for `running`.
     next: u64,
 }
 
-/// The place of one content among the unsynced. Dropped, it says that the commit has ended, well or not.
+/// The entry of one unsynced content. Dropping it ends the entry: the commit has succeeded or failed.
 #[derive(Debug)]
 pub(crate) struct Place {
     unsynced: Arc<Unsynced>,
@@ -51,7 +51,7 @@ pub(crate) struct Place {
 
 /// A job that follows a commit; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Errand(Arc<Unsynced>, u64);
+pub(crate) struct FollowUp(Arc<Unsynced>, u64);
 
 /// Small content is kept in memory, other content in its open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Unsynced {
         }
     }
 
-    /// Takes small content in; waits while the budget is spent. `None` if the same content is here already.
+    /// Adds small content; waits while the budget is spent. `None` if the same content is already in the table.
     pub(crate) async fn small(self: &Arc<Self>, digest: &Digest, bytes: &Bytes) -> Option<Place> {
         let cost = bytes.len().clamp(1, BYTES_MAX) as u32;
         let budget = self.bytes.clone().acquire_many_owned(cost).await.expect("invariant: never closed");
@@ -89,7 +89,7 @@ impl Unsynced {
         self.files.clone().acquire_owned().await.expect("invariant: never closed")
     }
 
-    /// Takes an open file in. The caller is the only writer of `digest`.
+    /// Adds an open file. The caller is the only writer of `digest`.
     pub(crate) fn file(
         self: &Arc<Self>,
         digest: &Digest,
@@ -102,34 +102,34 @@ impl Unsynced {
         Place { unsynced: self.clone(), digest: digest.clone(), size: Size::File, number, budget }
     }
 
-    /// Small content, if it is here.
+    /// Small content that is not durable yet.
     pub(crate) fn small_of(&self, digest: &Digest) -> Option<Bytes> {
         self.content().small.get(digest).cloned()
     }
 
-    /// An open file, if it is here.
+    /// An open file that is not durable yet, with its lease.
     pub(crate) fn file_of(&self, digest: &Digest) -> Option<(Arc<Committed>, Lease)> {
         self.content().files.get(digest).cloned()
     }
 
-    /// True if `digest` is here.
+    /// True if the commit of `digest` has not ended.
     pub(crate) fn holds(&self, digest: &Digest) -> bool {
         let content = self.content();
         content.small.contains_key(digest) || content.files.contains_key(digest)
     }
 
-    /// Returns when the commit of `digest` has ended, well or not.
+    /// Returns when the commit of `digest` has succeeded or failed.
     pub(crate) async fn ended(&self, digest: &Digest) {
         self.until(|| !self.holds(digest)).await;
     }
 
-    /// Begins a job that follows a commit: [`Unsynced::all_ended`] waits for it, too.
-    pub(crate) fn errand(self: &Arc<Self>) -> Errand {
+    /// Begins a job that follows a commit; [`Unsynced::all_ended`] waits for it as well.
+    pub(crate) fn follow_up(self: &Arc<Self>) -> FollowUp {
         let number = self.content().begin();
-        Errand(self.clone(), number)
+        FollowUp(self.clone(), number)
     }
 
-    /// Returns when every commit that runs now has ended, and every job that follows one.
+    /// Returns when every commit and follow-up job that is running now has ended.
     pub(crate) async fn all_ended(&self) {
         let later = self.content().next;
         self.until(|| self.content().running.first().is_none_or(|oldest| *oldest >= later)).await;
@@ -157,7 +157,8 @@ impl Content {
 }
 
 impl Place {
-    /// Waits until the commit may begin: commits take threads that readers need, too.
+    /// Waits until the commit may begin. The number of commits is limited because they use threads that readers need,
+    /// too.
     pub(crate) async fn turn(&self) -> SemaphorePermit<'_> {
         self.unsynced.turns[self.size as usize].acquire().await.expect("invariant: never closed")
     }
@@ -176,7 +177,7 @@ impl Drop for Place {
     }
 }
 
-impl Drop for Errand {
+impl Drop for FollowUp {
     fn drop(&mut self) {
         self.0.content().running.remove(&self.1);
         self.0.departures.send_replace(());
@@ -187,5 +188,5 @@ impl Drop for Errand {
 const BYTES_MAX: usize = 64 << 20;
 /// Open files that may be unsynced.
 const FILES_MAX: usize = 256;
-/// Commits of small content that run at a time; as many of files.
+/// Commits of small content that run at a time; the same number applies to files.
 const AT_ONCE: usize = 8;

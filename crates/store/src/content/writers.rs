@@ -17,7 +17,7 @@ pub(crate) struct Writer {
 }
 
 impl Writers {
-    /// The right to write the partial file of `digest`, unless somebody has it.
+    /// The right to write the partial file of `digest`; `None` if another writer has it.
     pub(crate) fn admit(&self, digest: &Digest) -> Option<Writer> {
         let admitted = self.held().insert(digest.clone());
         admitted.then(|| Writer { writers: self.clone(), digest: digest.clone() })

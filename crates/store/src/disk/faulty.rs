@@ -18,19 +18,19 @@ use crate::store::Store;
 /// The effect of a failing operation.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// Fails with this error number; later ones succeed.
+    /// This operation fails with this error number; later operations succeed.
     Once(i32),
-    /// Fails with this error number, and so does every later one.
+    /// This operation and every later one fail with this error number.
     Always(i32),
-    /// The set number of reads fail with this error number; other operations succeed.
+    /// As many reads as [`Trap::set`] was given fail with this error number; other operations succeed.
     Reads(i32),
-    /// A write stores half of its bytes, then fails for want of space.
+    /// A write stores half of its bytes, then fails because the disk is full.
     ShortWrite,
-    /// The operation does not return: the process is killed (SIGKILL), in the middle of a write.
+    /// The process is killed (SIGKILL) during the operation; a write is cut in the middle.
     Kill,
 }
 
-/// Counts operations down to a fault.
+/// Counts down operations, then causes a fault.
 #[derive(Clone)]
 pub struct Trap(Arc<State>);
 
@@ -42,7 +42,7 @@ struct State {
     sync_takes: Mutex<Duration>,
 }
 
-/// A call that names a path, before or after it happens.
+/// A call on a path, before or after it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// The path is about to be opened to read.
@@ -51,11 +51,11 @@ pub enum Call {
     Change,
     /// The path is about to be removed.
     Remove,
-    /// The path was removed; an error changes nothing any more.
+    /// The path was removed; an error of the rule has no effect.
     Removed,
 }
 
-/// A function that lets calls fail, or acts at one of them.
+/// A function that is called for each call on a path, and may make it fail.
 type Rule = Arc<dyn Fn(Call, &Path) -> io::Result<()> + Send + Sync>;
 
 impl Trap {
@@ -70,19 +70,19 @@ impl Trap {
         }))
     }
 
-    /// The operation after `operations` more fails.
+    /// Lets `operations` more operations pass; the next one fails.
     pub fn set(&self, operations: i64, fault: Fault) {
         *self.0.fault.lock().unwrap() = fault;
         self.0.left.store(operations, Ordering::SeqCst);
     }
 
-    /// From now on the file system reports this space; `None`: its own.
+    /// From now on the file system reports this space; with `None`, its real space.
     #[cfg(test)]
     pub(crate) fn says(&self, space: impl Into<Option<Space>>) {
         *self.0.space.lock().unwrap() = space.into();
     }
 
-    /// From now on `rule` is asked before each call that names a path.
+    /// From now on `rule` is called for each call on a path.
     pub fn rule(&self, rule: impl Fn(Call, &Path) -> io::Result<()> + Send + Sync + 'static) {
         *self.0.rule.lock().unwrap() = Some(Arc::new(rule));
     }
@@ -110,7 +110,7 @@ impl Trap {
         *self.0.rule.lock().unwrap() = None;
     }
 
-    /// True if the fault happened since the trap was set.
+    /// True if the fault has happened since the trap was set.
     pub fn went_off(&self) -> bool {
         self.0.left.load(Ordering::SeqCst) < 0
     }

@@ -1,4 +1,4 @@
-//! Small files: read whole, written whole beside their place and renamed into it.
+//! Small files: they are read whole, and written whole to a temporary file that is renamed into place.
 
 use std::ffi::OsStr;
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) fn read_whole(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result
     Ok(bytes)
 }
 
-/// The folder that a path of the layout lies in.
+/// The folder that contains a path of the layout.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != OsStr::new("")).unwrap_or(Path::new("."))
 }
@@ -35,7 +35,7 @@ pub(crate) fn open_new(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn File>
     }
 }
 
-/// Writes `line` to `temporary` and renames that to `path`, whose folder is made when it is missing.
+/// Writes `line` to `temporary` and renames that file to `path`. Creates the folder of `path` if it is missing.
 pub(crate) fn write_record(disk: &dyn Disk, temporary: &Path, path: &Path, line: &[u8]) -> io::Result<()> {
     let written = (|| {
         open_new(disk, temporary)?.write_at(0, line)?;

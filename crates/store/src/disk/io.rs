@@ -1,4 +1,4 @@
-//! Every call to the file system, behind traits where tests put faults.
+//! Every call to the file system, behind traits so that tests can inject faults.
 
 use std::fmt;
 use std::io;
@@ -14,13 +14,13 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn may_write(&self) -> io::Result<()> {
         Ok(())
     }
-    /// Makes a folder, and the folders above it, for this user alone. A folder that exists is no error.
+    /// Creates a folder and its parents, accessible to this user only. A folder that exists is no error.
     fn make_dir(&self, path: &Path) -> io::Result<()>;
-    /// Opens a file to read, following no link.
+    /// Opens a file for reading; does not follow a symbolic link.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
-    /// Opens a file to read and write, made if missing, following no link.
+    /// Opens a file for reading and writing, and creates it if missing; does not follow a symbolic link.
     fn open_partial(&self, path: &Path) -> io::Result<Arc<dyn File>>;
-    /// Renames a file and replaces the one at `to`; readers that have that one open read on.
+    /// Renames a file and replaces the file at `to`; readers that have the replaced file open can still read it.
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file. A file that does not exist is no error.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -28,11 +28,11 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Names, sizes and times of the files and folders in a folder; an empty list when the folder does not exist.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
-    /// Names in a folder, without a look at each; an empty list when the folder does not exist.
+    /// Names in a folder, without a stat of each; an empty list when the folder does not exist.
     fn names(&self, path: &Path) -> io::Result<Vec<String>>;
-    /// Writes the time of the last use into the file's own times.
+    /// Records the time of the last use in the file's timestamps.
     fn note_use(&self, path: &Path, at: SystemTime) -> io::Result<()>;
-    /// The space of the file system that the folder is on.
+    /// The size and free space of the file system that contains the folder.
     fn space(&self, path: &Path) -> io::Result<Space>;
 }
 
@@ -43,21 +43,21 @@ pub(crate) struct Space {
     pub(crate) bytes: u64,
     /// Bytes that this user may still write.
     pub(crate) free_bytes: u64,
-    /// Files that it can hold; 0 where it has no such limit.
+    /// Number of files (inodes) that the file system can hold; 0 if it has no such limit.
     pub(crate) files: u64,
-    /// Files that it can still take.
+    /// Number of files (inodes) that are still free.
     pub(crate) free_files: u64,
 }
 
-/// The identity of a file with its content. An inode number alone is none: a file system gives it to the next file once
-/// the last reader has left.
+/// The identity of a file. An inode number alone is not enough: the file system reuses it after the last reader has
+/// closed the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
     /// Device of the file system, major and minor number.
     pub device: (u32, u32),
     /// Inode number.
     pub inode: u64,
-    /// The time at which the file was made, seconds and nanoseconds; zero where the file system keeps none.
+    /// The creation time of the file, seconds and nanoseconds; zero if the file system does not keep it.
     pub born: (i64, u32),
 }
 
@@ -70,29 +70,29 @@ pub(crate) trait File: fmt::Debug + Send + Sync {
     fn read_cached(&self, _offset: u64, _buffer: &mut [u8]) -> bool {
         false
     }
-    /// Runs `work`, which brings mapped bytes of the file into memory: a disk that measures its reads measures it, too.
+    /// Runs `work`, which loads mapped bytes of the file into memory. A disk that measures its reads measures this,
+    /// too.
     fn bring_in(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         work()
     }
     /// Maps a file whose content does not change any more.
     ///
     /// # Errors
-    /// `Unsupported` where mapping does not work; the file is then read by position.
+    /// `Unsupported` if the file cannot be mapped; it is then read by position.
     fn map(&self, _length: u64) -> io::Result<FileMap> {
         Err(io::ErrorKind::Unsupported.into())
     }
-    /// True if the file still has a name and `length` bytes. Asked of mapped files only, where the answer does not
-    /// block.
+    /// True if the file is still linked and has `length` bytes. Called for mapped files only, where it does not block.
     fn is_intact(&self, _length: u64) -> bool {
         false
     }
-    /// The file's identity, whatever its name. Does not block.
+    /// The file's identity, which does not depend on its path. Does not block.
     fn id(&self) -> Option<FileId>;
     /// True if the file is the one at `path`.
     fn is_at(&self, path: &Path) -> bool;
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Sets aside space up to `length` without changing the size, where the file system supports it.
+    /// Allocates disk space up to `length` without changing the size, if the file system supports it.
     fn reserve(&self, length: u64) -> io::Result<()>;
     /// Cuts the file to `length`.
     fn truncate(&self, length: u64) -> io::Result<()>;
@@ -105,10 +105,10 @@ pub(crate) trait File: fmt::Debug + Send + Sync {
 /// An entry of a folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The name. Names that are not text are left out: the store makes none.
+    /// The name. Names that are not UTF-8 are left out: the store does not create any.
     pub(crate) name: String,
     /// Size of a file in bytes; `None` for a folder.
     pub(crate) size: Option<u64>,
-    /// The time at which the file was written, or the time that [`Disk::note_use`] was given.
+    /// The time of the last write, or the time that [`Disk::note_use`] set.
     pub(crate) modified: SystemTime,
 }

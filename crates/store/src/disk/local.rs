@@ -125,7 +125,7 @@ impl File for fs::File {
     }
 
     fn id(&self) -> Option<FileId> {
-        // Not the time of the last write: `note_use` sets it.
+        // The time of the last write is not part of the identity: `note_use` changes it.
         let wanted = StatxFlags::INO | StatxFlags::BTIME;
         let stat = statx(self, "", AtFlags::EMPTY_PATH, wanted).ok()?;
         let device = (stat.stx_dev_major, stat.stx_dev_minor);
@@ -168,16 +168,17 @@ impl File for fs::File {
     }
 }
 
-/// True for file systems whose files another machine may cut, or whose pages wait for another machine or process.
+/// True for file systems on which another machine may truncate a file, or on which reading a page waits for another
+/// machine or process.
 fn is_remote(kind: rustix::fs::FsWord) -> bool {
     REMOTE.contains(&(kind as u32))
 }
 
-/// Mode of files: they are for this user alone.
+/// Mode of files: only this user may access them.
 pub(crate) const FILE_MODE: u32 = 0o600;
-/// Links are not followed: the store makes none, so somebody else made it.
+/// Symbolic links are not followed: the store creates none, so another program made it.
 pub(crate) const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-/// The types of such file systems (Linux, `magic.h`): NFS, SMB, CIFS, SMB2, FUSE, Ceph, 9p, AFS, Lustre.
+/// The types of remote file systems (Linux, `magic.h`): NFS, SMB, CIFS, SMB2, FUSE, Ceph, 9p, AFS, Lustre.
 const REMOTE: [u32; 9] = [
     0x6969,
     0x517b,

@@ -1,4 +1,4 @@
-//! The lock of a cache folder: one process has it, and the file names that process.
+//! The lock of a cache folder: one process holds it, and the lock file names that process.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -13,11 +13,11 @@ use super::local::{FILE_MODE, NO_FOLLOW};
 pub(crate) enum Lock {
     /// This process holds it, until the file is dropped.
     Ours(fs::File),
-    /// Another process holds it, named by the text that it left in the file.
+    /// Another process holds it. The text is what that process wrote into the file.
     Theirs(String),
 }
 
-/// Tries for the lock at `path`, and leaves `holder` in the file for others to read.
+/// Tries to take the lock at `path`, and writes `holder` into the file for other processes to read.
 pub(crate) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -28,7 +28,7 @@ pub(crate) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
         .custom_flags(NO_FOLLOW)
         .open(path)?;
     match file.try_lock() {
-        // Somebody removed the file meanwhile: the lock is on a file without a name.
+        // The file was removed in the meantime, so this lock is on an unlinked file.
         Ok(()) if !is_at(&file, path) => try_lock(path, holder),
         Ok(()) => {
             file.set_len(0)?;
@@ -45,12 +45,12 @@ pub(crate) fn try_lock(path: &Path, holder: &str) -> io::Result<Lock> {
     }
 }
 
-/// True if `file` is the file at `path`, or if that cannot be found out.
+/// True if `file` is the file at `path`, or if that cannot be determined.
 pub(crate) fn is_at(file: &fs::File, path: &Path) -> bool {
     File::is_at(file, path)
 }
 
-/// The text by which this process names itself in a lock file.
+/// The text that names this process in a lock file.
 pub(crate) fn holder() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("process {} on {}", std::process::id(), host.trim())

@@ -1,12 +1,12 @@
 //! The disk: file calls behind traits, the folder's lock, and a disk that fails when a test asks it to.
 //!
-//! - [`io`]: the traits that every other room calls, so that tests can put faults between
+//! - [`io`]: the traits that every other room calls, so that tests can inject faults
 //! - [`local`]: the disk of this machine
-//! - [`timed`] with the words of [`slow`]: measures every operation, and reports slow ones
+//! - [`timed`], with the types in [`slow`]: measures every operation, and reports slow ones
 //! - [`files`]: small files, read and written whole
 //! - [`blocking`]: takes blocking calls off the threads that serve connections
-//! - [`rot`]: tells errors of the content from errors of the process or machine
-//! - [`lock`] and [`tenure`]: the lock of the cache folder, and the hold on it as long as the process runs
+//! - [`rot`]: separates errors of the content from errors of the process or machine
+//! - [`lock`] and [`tenure`]: the lock of the cache folder, and keeping it while the process runs
 //! - `faulty`: the disk of tests, behind the feature `faults`
 
 pub(crate) mod blocking;

@@ -1,5 +1,5 @@
-//! The hold on the cache folder, as long as the process runs. Somebody may wipe the folder with its lock and start
-//! another instance there. An instance that does not hold the lock at its path writes nothing.
+//! Keeps the lock of the cache folder while the process runs. The folder may be wiped together with its lock file, and
+//! another instance may start there. An instance that does not hold the lock file at its path writes nothing.
 
 use std::fmt;
 use std::fs;
@@ -19,12 +19,12 @@ use super::lock;
 use super::lock::Lock;
 use crate::events::Events;
 
-/// The hold on a folder, until [`Tenure::release`].
+/// The ownership of a folder, until [`Tenure::release`].
 pub(crate) struct Tenure {
     path: PathBuf,
-    /// The lock file, while this process holds it. The mutex admits one look at a time.
+    /// The lock file, while this process holds it. The mutex ensures that only one thread checks the lock at a time.
     lock: Mutex<Option<fs::File>>,
-    /// The reason why the folder may not be written, as the last look found it. Never locked during a look.
+    /// The reason why the folder may not be written, from the last check of the lock. Never locked during a check.
     refusal: Mutex<Option<Refusal>>,
     foundings: watch::Sender<u64>,
     events: Arc<dyn Events>,
@@ -50,8 +50,8 @@ impl Tenure {
         Self { path, lock, refusal, foundings: watch::Sender::new(0), events }
     }
 
-    /// Makes sure that this process holds the lock at its path. A lock that is gone is taken anew; all that is known of
-    /// the folder's files is then void ([`Tenure::foundings`]). Blocks.
+    /// Makes sure that this process holds the lock at its path. If the lock file is gone, takes the lock again; what
+    /// was known about the folder's files is then no longer valid ([`Tenure::foundings`]). Blocks.
     ///
     /// # Errors
     /// Another instance holds the lock, or the disk failed: nothing may be written.
@@ -81,7 +81,7 @@ impl Tenure {
         }
     }
 
-    /// Succeeds if this process held the lock at the last look.
+    /// Succeeds if this process held the lock at the last check.
     ///
     /// # Errors
     /// The reason why it did not.
@@ -94,7 +94,7 @@ impl Tenure {
         self.foundings.subscribe()
     }
 
-    /// Lets go of the folder for good.
+    /// Releases the folder; it is not taken again.
     pub(crate) fn release(&self) {
         let mut lock = held(&self.lock);
         *held(&self.refusal) = Some(Refusal::Released);
@@ -124,8 +124,8 @@ impl fmt::Debug for Tenure {
     }
 }
 
-/// Looks at the lock now and then, until `gone` returns true: the store is closed. A folder that is wiped while nobody
-/// writes is taken again before another instance takes it for free.
+/// Checks the lock regularly until `gone` returns true, which means that the store is closed. If the folder is wiped
+/// while nothing is written, the lock is thus taken again before another instance takes it.
 pub(crate) async fn keep(tenure: Arc<Tenure>, gone: impl Fn() -> bool + Send) {
     while !gone() {
         let looking = tenure.clone();
@@ -135,7 +135,7 @@ pub(crate) async fn keep(tenure: Arc<Tenure>, gone: impl Fn() -> bool + Send) {
     }
 }
 
-/// True if `error` says that the folder may not be written, which is not a failure of the disk.
+/// True if `error` means that the lock is not held; that is not a failure of the disk.
 pub(crate) fn is_refusal(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Refusal>())
 }
@@ -204,5 +204,5 @@ impl Disk for HeldDisk {
     }
 }
 
-/// Time between two looks at the lock.
+/// Time between two checks of the lock.
 const LOOK: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Measures every operation on the disk, and reports those that are slow, also while they still run.
+//! Measures every operation on the disk, and reports slow ones, even while they still run.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use filemap::FileMap;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::io::{Disk, Entry, File, FileId, Space};
 use super::slow::{Operation, SLOW, Slow};
 use crate::events::Events;
 
-/// The operations under way on one disk.
+/// The running operations of one disk.
 pub(crate) struct Clock {
     running: Mutex<Running>,
     events: Arc<dyn Events>,
@@ -54,7 +54,7 @@ impl Clock {
         done
     }
 
-    /// The operation that runs longest of those that are slow already.
+    /// The longest-running operation, if it is already slow.
     pub(crate) fn slowest(&self) -> Option<Slow> {
         let running = self.running();
         let oldest = running.operations.values().min_by_key(|begun| begun.at)?;
@@ -62,8 +62,8 @@ impl Clock {
         Some(slow).filter(|slow| slow.took >= SLOW)
     }
 
-    /// Reports operations that are slow already.
-    fn look(&self) {
+    /// Reports running operations that have become slow.
+    pub(crate) fn look(&self) {
         let mut slow = Vec::new();
         for begun in self.running().operations.values_mut() {
             let took = begun.at.elapsed();
@@ -84,14 +84,6 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
-    }
-}
-
-/// Looks at the operations under way until `gone` returns true: the store is closed.
-pub(crate) async fn keep(clock: Arc<Clock>, gone: impl Fn() -> bool + Send) {
-    while !gone() {
-        clock.look();
-        sleep(SLOW).await;
     }
 }
 

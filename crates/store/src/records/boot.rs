@@ -1,10 +1,11 @@
-//! The digests that were hashed since the machine started. They are believed until it starts again (design decision 6).
+//! The digests that were hashed since the machine started. They are trusted until the next boot (design decision 6).
 //!
-//! A machine that crashed may come up with anything in files that were written before. So content that was committed
-//! before the boot is hashed once more when a client first asks for it ([`crate::checks::check`]). A record holds the
-//! digests that were hashed since, so that a restart of the process alone costs nothing. The first line of the record
-//! names the boot, each other line a digest. The record is never synced: an event that could harm it begins another
-//! boot. Where the system does not name its boots, nothing is recorded, and each start of the process counts as a boot.
+//! After a crash of the machine, files may hold wrong data. So content that was committed before the boot is hashed
+//! again when a client first asks for it ([`crate::checks::check`]). A record holds the digests that were hashed since
+//! the boot, so that they are not hashed again when only the process restarts. The first line of the record is the id
+//! of the boot; each other line is a digest. The record is never synced, because only a crash of the machine could
+//! damage it, and then another boot begins. If the system has no boot id, nothing is recorded, and each start of the
+//! process counts as a boot.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,23 +18,23 @@ use super::layout::Layout;
 use crate::disk::files::{open_new, read_whole, write_record};
 use crate::disk::io::Disk;
 
-/// The record of the present boot. Its methods block.
+/// The record of the current boot. Its methods block.
 #[derive(Debug)]
 pub(crate) struct Boot {
     layout: Layout,
     disk: Arc<dyn Disk>,
     header: Option<String>,
-    /// Number of digests in the file; the content of some has left.
+    /// Number of digests in the file, including those whose content has left the store.
     lines: Mutex<usize>,
 }
 
 impl Boot {
-    /// The present boot, with nothing recorded yet.
+    /// The current boot, with nothing recorded yet.
     pub(crate) fn current(layout: Layout, disk: Arc<dyn Disk>) -> Self {
         Self { layout, disk, header: boot_id().map(|id| format!("boot {id}\n")), lines: Mutex::default() }
     }
 
-    /// The digests that an earlier process hashed in this boot. A record that cannot be read counts as empty.
+    /// The digests that an earlier process hashed since the boot. A record that cannot be read counts as empty.
     pub(crate) fn recorded(&self) -> HashSet<Digest> {
         let Some(header) = &self.header else { return HashSet::new() };
         let path = self.layout.checked();
@@ -42,14 +43,16 @@ impl Boot {
         let digests: HashSet<Digest> =
             known.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect();
         if known.is_none() {
-            // The record is of another boot and begins anew. If that fails, the old one stays and names the other boot.
+            // The record belongs to another boot and is emptied. If that fails, the old record stays, and its header
+            // shows that it is old.
             let _ = self.rewrite(HashSet::new);
         }
         self.count(digests.len());
         digests
     }
 
-    /// Records that `digest` was hashed. A failure costs one hash after a restart, so it is not reported.
+    /// Records that `digest` was hashed. If this fails, the content is hashed again after a restart, so the error is
+    /// not reported.
     pub(crate) fn note(&self, digest: &Digest) {
         let Some(header) = &self.header else { return };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,16 +63,16 @@ impl Boot {
         *lines += usize::from(noted.is_ok());
     }
 
-    /// Writes the record anew when most of its lines are of content that has left.
+    /// Rewrites the record when most of its lines are for content that has left the store.
     ///
     /// # Errors
-    /// The disk's; the record then stays as it was.
+    /// Any error of the disk; the record then stays as it was.
     pub(crate) fn tidy(&self, live: usize, digests: impl FnOnce() -> HashSet<Digest>) -> io::Result<()> {
         let lines = *self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines <= 2 * live + SLACK { Ok(()) } else { self.rewrite(digests) }
     }
 
-    /// Calls `digests` while no other call can add a line, so that none is lost between.
+    /// Calls `digests` under the lock, so that no line is added and lost in between.
     fn rewrite(&self, digests: impl FnOnce() -> HashSet<Digest>) -> io::Result<()> {
         let Some(header) = &self.header else { return Ok(()) };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,12 +92,12 @@ impl Boot {
     }
 }
 
-/// Longest record read, bytes: some three million digests.
+/// Largest record file that is read, bytes: some three million digests.
 const RECORD_MAX: u64 = 256 << 20;
-/// Useless lines that do not make it worthwhile to write the record anew.
+/// Number of useless lines below which the record is not rewritten.
 const SLACK: usize = 4096;
 
-/// The identity of this start of the machine, where the system gives one (Linux, `random(4)`).
+/// The id of the current boot, if the system has one (Linux, `random(4)`).
 pub(crate) fn boot_id() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())

@@ -1,4 +1,4 @@
-//! A cache folder as the parts of a store share it: its paths, its disk, its buffers, and the sink of its events.
+//! The parts of a cache folder that all rooms of a store share: paths, disk, buffers, and the sink of events.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::disk::files::open_new;
 use crate::disk::io::{Disk, File};
 use crate::events::Events;
 
-/// The parts of a store that all its rooms share. Clones share them, too.
+/// The handle of the cache folder that all rooms use. Clones share its parts.
 #[derive(Clone)]
 pub(crate) struct Folder {
     /// The paths.
@@ -27,7 +27,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens a file to write, and makes its folder if somebody wiped it.
+    /// Opens a file for writing, and creates its folder if it is missing.
     pub(crate) fn open_new(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         open_new(&*self.disk, path)
     }
@@ -35,7 +35,7 @@ impl Folder {
     /// Writes, syncs and removes a file, as a commit does. Blocks.
     ///
     /// # Errors
-    /// The disk's: nothing can be stored.
+    /// Any error of the disk: nothing can be stored.
     pub(crate) fn try_out(&self) -> io::Result<()> {
         let path = self.layout.temporary();
         let written = self.open_new(&path).and_then(|file| {

@@ -1,4 +1,4 @@
-//! The paths in a cache folder. They are made of digests and hashes only, never of text from outside.
+//! The paths in a cache folder. They are built from digests and hashes only, never from a request's text.
 
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,7 @@ impl Layout {
         self.link_of(&place(&scope.registry, scope.repository.as_ref()), kind, digest)
     }
 
-    /// The folder of all links: a folder for each scope, and in it folders by [`Layout::link_of`].
+    /// The folder of all links. It has a folder for each scope; [`Layout::link_of`] gives the paths below that.
     pub(crate) fn links(&self) -> PathBuf {
         self.format().join("links")
     }
@@ -89,33 +89,33 @@ impl Layout {
         [self.blobs(Algorithm::Sha256), self.blobs(Algorithm::Sha512), self.partials(), self.temporaries()]
     }
 
-    /// The folder of this format. Its name is the format's number, so that another version can live beside it (design
-    /// decision 20).
+    /// The folder of this format. Its name is the format's number, so that another version can have its own folder
+    /// beside it (design decision 20).
     fn format(&self) -> PathBuf {
         self.dir.join(FORMAT)
     }
 }
 
-/// True if `name` in the cache folder is the store of another version.
+/// True if `name` is the folder of another format version.
 pub(crate) fn is_other_format(name: &str) -> bool {
     let number = name.strip_prefix('v').filter(|number| !number.is_empty());
     name != FORMAT && number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The digest and the kind that the file name of a link stands for.
+/// The digest and the kind in the file name of a link.
 pub(crate) fn linked(file: &str) -> Option<(Digest, Kind)> {
     let (name, kind) = file.rsplit_once('-')?;
     let kind = Kind::ALL.iter().find(|known| known.as_str() == kind)?;
     Some((digest_of(name)?, *kind))
 }
 
-/// The digest that a partial file or its checkpoint belongs to.
+/// The digest in the file name of a partial file or a checkpoint.
 pub(crate) fn digest_of(file: &str) -> Option<Digest> {
     let name = file.strip_suffix(CHECKPOINT_SUFFIX).unwrap_or(file);
     name.replacen('-', ":", 1).parse().ok()
 }
 
-/// True if this is the name of a checkpoint beside a partial file.
+/// True if `file` is the name of a checkpoint.
 pub(crate) fn is_checkpoint(file: &str) -> bool {
     file.ends_with(CHECKPOINT_SUFFIX)
 }
@@ -124,13 +124,14 @@ fn file_name(digest: &Digest) -> String {
     format!("{}-{}", digest.algorithm().as_str(), digest.hex())
 }
 
-/// The folder name of a scope: a hash, since names may hold `/` and be longer than file names.
+/// The folder name of a scope. It is a hash, since names may contain `/` and may be too long for
+/// a file name.
 fn place(registry: &RegistryHost, repository: Option<&Repository>) -> String {
     let repository = repository.map_or("", Repository::as_str);
     Digest::sha256(format!("{registry}\n{repository}").as_bytes()).hex()[..32].to_owned()
 }
 
-/// The sub-folder of a hash. There are 256, which keeps each of them short.
+/// The sub-folder of a hash. There are 256, which keeps each of them small.
 fn shard(hex: &str) -> &str {
     &hex[..2]
 }

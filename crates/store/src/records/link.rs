@@ -13,12 +13,12 @@ use super::layout::linked;
 use super::record::Records;
 use super::scope::{Kind, Link, Scope};
 
-/// The links of a store. A digest that is known as a manifest and as a blob has two links; neither stands for the
-/// other.
+/// The links of a store. A digest that is known both as a manifest and as a blob has two independent links.
 #[derive(Clone)]
 pub struct Links(Records<LinkRecord>);
 
-/// A link as it lies on disk. The names are there for people; the path alone decides.
+/// The JSON of a link on the disk. The path alone decides what the link is for; the names in it serve listings and
+/// purges by registry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct LinkRecord {
     registry: String,
@@ -32,19 +32,19 @@ impl Links {
         Self(Records::new(folder, LINKS_REMEMBERED))
     }
 
-    /// Forgets the records in memory: from now on the disk alone tells.
+    /// Forgets the records in memory: the next reads go to the disk.
     pub(crate) fn forget_remembered(&self) {
         self.0.forget_remembered();
     }
 
-    /// The link by which `scope` may see `digest` as a `kind`. A record that cannot be read is no link.
+    /// The link by which `scope` may see `digest` as a `kind`. A record that cannot be read counts as no link.
     pub async fn get(&self, scope: &Scope, kind: Kind, digest: &Digest) -> Option<Link> {
         let record = self.0.get(self.0.layout().link(scope, kind, digest)).await?;
         Some(Link { media_type: record.media_type, size: record.size })
     }
 
-    /// Records that `scope` may see `digest`. A disk failure is reported to the sink; the link then holds while it is
-    /// in memory.
+    /// Records that `scope` may see `digest`. A disk failure is reported to the sink; the link is then valid only while
+    /// it stays in memory.
     pub async fn put(&self, scope: &Scope, kind: Kind, digest: &Digest, link: Link) {
         let record = LinkRecord {
             registry: scope.registry.to_string(),
@@ -62,7 +62,7 @@ impl Links {
     /// Removes every link of `digest`.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn revoke(&self, digest: &Digest) -> io::Result<()> {
         for path in self.paths_of(digest).await? {
             self.0.remove(path).await?;
@@ -73,7 +73,7 @@ impl Links {
     /// Removes every link of `registry`.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn revoke_all(&self, registry: &RegistryHost) -> io::Result<()> {
         for (scope, digests) in self.scopes_of(registry).await? {
             for (digest, kind) in digests {
@@ -83,10 +83,10 @@ impl Links {
         Ok(())
     }
 
-    /// The scopes that may see `digest`, by name: registries, or repositories of them.
+    /// The names of the scopes that may see `digest`: registries, or repositories of them.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn of(&self, digest: &Digest) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for path in self.paths_of(digest).await? {
@@ -102,7 +102,7 @@ impl Links {
     /// The digests linked in `registry`, and those linked elsewhere.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn by_registry(
         &self,
         registry: &RegistryHost,
@@ -118,8 +118,8 @@ impl Links {
         Ok((theirs, others))
     }
 
-    /// The scopes of a registry, each with the digests linked there. The names of folders are hashes, so a record in
-    /// each tells its registry.
+    /// The scopes of a registry, each with the digests linked there. The names of folders are hashes, so the registry
+    /// is read from one record in each folder.
     async fn scopes_of(&self, registry: &RegistryHost) -> io::Result<Vec<(String, Vec<(Digest, Kind)>)>> {
         let mut scopes = Vec::new();
         for scope in self.0.names(self.0.layout().links()).await? {

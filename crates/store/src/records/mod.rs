@@ -1,9 +1,9 @@
-//! Records: small files of one JSON line each, and where they lie.
+//! Records: small files of one JSON line each, and the paths of all files.
 //!
-//! - [`layout`]: the paths of a cache folder; [`folder`]: what all parts of a store share of it
-//! - [`record`]: records of any type, in memory within a bound
-//! - [`link`] with the words of [`scope`]: which repository may see which digest (design decision 8)
-//! - [`tag`] with the words of [`tag_record`]: the meaning of tags
+//! - [`layout`]: the paths of a cache folder; [`folder`]: the handle of it that all parts of a store share
+//! - [`record`]: records of any type, with a bounded cache in memory
+//! - [`link`], with the types in [`scope`]: which repository may see which digest (design decision 8)
+//! - [`tag`], with the types in [`tag_record`]: the manifest that each tag names
 //! - [`pins`]: the digests of the images that the configuration pins
 //! - [`boot`]: the digests that were hashed since the machine started (design decision 6)
 

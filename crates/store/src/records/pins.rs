@@ -11,7 +11,7 @@ use crate::content::limits::SMALL_MAX;
 use crate::disk::blocking::off_worker;
 use crate::disk::files::read_whole;
 
-/// Every digest of the pinned images: manifests and the content they name, stored or not.
+/// Every digest of the pinned images: the manifests and the content they name, whether stored or not.
 pub(crate) async fn closure(folder: &Folder, tags: &Tags, pinned: &[ImageName]) -> HashSet<Digest> {
     let mut all = HashSet::new();
     for image in pinned {
@@ -22,7 +22,7 @@ pub(crate) async fn closure(folder: &Folder, tags: &Tags, pinned: &[ImageName]) 
     all
 }
 
-/// The digest of the manifest that an image name means, and its media type as far as it is known.
+/// The digest of the manifest that an image name stands for, and its media type, which is empty if it is unknown.
 async fn named(tags: &Tags, image: &ImageName) -> Option<(Digest, String)> {
     match &image.reference {
         Reference::Digest(digest) => Some((digest.clone(), String::new())),
@@ -46,7 +46,7 @@ async fn add(folder: &Folder, all: &mut HashSet<Digest>, digest: Digest, media_t
     }
 }
 
-/// The descriptors that a manifest names; none when it is not stored or cannot be read.
+/// The descriptors in a manifest; empty if the manifest is not stored or cannot be read.
 pub(crate) async fn children(folder: &Folder, digest: &Digest, media_type: &str) -> Vec<Child> {
     let (disk, path) = (folder.disk.clone(), folder.layout.blob(digest));
     let read = off_worker(move || read_whole(&*disk, &path, SMALL_MAX)).await;

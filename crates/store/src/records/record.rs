@@ -1,4 +1,4 @@
-//! Small records: one line of JSON each, replaced whole, read on demand, kept in memory within a bound.
+//! Small records: one line of JSON each, replaced as a whole, read on demand, with a bounded cache in memory.
 //!
 //! A record is renamed into place but not synced: after a power loss it may be missing or empty. Both count as absent.
 
@@ -38,7 +38,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         &*self.folder.events
     }
 
-    /// Forgets the records in memory: from now on the disk alone tells.
+    /// Forgets the records in memory: the next reads go to the disk.
     pub(crate) fn forget_remembered(&self) {
         self.cache.invalidate_all();
     }
@@ -53,7 +53,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         off_worker(move || disk.names(&folder)).await
     }
 
-    /// The paths among `paths` that hold a record, on the disk or in memory. All are looked at in one job.
+    /// The paths among `paths` that have a record, on the disk or in memory. One blocking job checks all of them.
     pub(crate) async fn present(&self, paths: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
         let (disk, cache) = (self.folder.disk.clone(), self.cache.clone());
         off_worker(move || {
@@ -66,7 +66,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         .await
     }
 
-    /// Every record that can be read in `top` and the folders below it.
+    /// Every readable record in `top` and the folders below it.
     pub(crate) async fn below(&self, top: PathBuf) -> io::Result<Vec<T>> {
         let disk = self.folder.disk.clone();
         off_worker(move || {
@@ -101,7 +101,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         removed
     }
 
-    /// As [`Records::remove`], if `condition` is true of the record that is there. `condition` may block.
+    /// Like [`Records::remove`], but only if `condition` is true for the current record. `condition` may block.
     pub(crate) async fn remove_if(
         &self,
         path: PathBuf,
@@ -125,8 +125,8 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         removed
     }
 
-    /// Replaces the record by the one that `next` returns, or leaves it when `next` returns `None`. `next` may block.
-    /// Its second value is returned.
+    /// Replaces the record with the one that `next` returns, and returns the second value of `next`. If `next` returns
+    /// `None`, the record stays. `next` may block.
     pub(crate) async fn change<R: Send + 'static>(
         &self,
         path: PathBuf,
@@ -139,7 +139,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         entry
             .and_compute_with(|remembered| async move {
                 let remembered = remembered.map(Entry::into_value);
-                // The look and the write are one job: the first byte of a fill waits for it.
+                // The read and the write are one blocking job, because the first byte of a fill waits for both.
                 let changed = off_worker(move || Ok(folder.change(remembered, &path, next))).await;
                 let Ok(Some((record, extra))) = changed else { return Op::Nop };
                 *answer = Some(extra);
@@ -149,7 +149,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         said
     }
 
-    /// As [`Records::change`], in memory alone.
+    /// Like [`Records::change`], but in memory only.
     pub(crate) async fn change_remembered<R: Send + 'static>(
         &self,
         path: PathBuf,
@@ -171,7 +171,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
         said
     }
 
-    /// Writes the record that is in memory, if there is one and `condition`, which may block, is true of it.
+    /// Writes the record in memory to the disk, if there is one and `condition` is true for it. `condition` may block.
     pub(crate) async fn write_remembered(
         &self,
         path: PathBuf,
@@ -196,7 +196,7 @@ impl<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Records<T>
 }
 
 impl Folder {
-    /// The record at `path`, from memory or else from the disk.
+    /// The record at `path`, from memory if it is there, else from the disk.
     async fn present<T: DeserializeOwned + Send + 'static>(
         &self,
         remembered: Option<Entry<PathBuf, T>>,
@@ -225,7 +225,7 @@ impl Folder {
         }
     }
 
-    /// Writes the record that `next` makes of the present one, and returns the result of `next`. Blocks.
+    /// Writes the record that `next` makes from the current one, and returns the result of `next`. Blocks.
     fn change<T: DeserializeOwned + Serialize, R>(
         &self,
         remembered: Option<T>,
@@ -246,7 +246,7 @@ impl Folder {
     }
 }
 
-/// Removes a file. True if it was there.
+/// Removes a file. True if it existed.
 fn remove_known(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     match disk.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

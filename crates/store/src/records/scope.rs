@@ -1,18 +1,18 @@
-//! The words of a link: its scope, the kind of its digest, and its media type and size.
+//! The types of a link: its scope, the kind of its digest, and its media type and size.
 
 use oci::{RegistryHost, Repository};
 
-/// The part of an upstream that a link lets see a digest: all of it (`public`), or one repository.
+/// The part of an upstream that a link is for: the whole upstream (`public`), or one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The upstream's registry.
     pub registry: RegistryHost,
-    /// The repository, `None` where the upstream's access is `public`.
+    /// The repository; `None` if the upstream's access is `public`.
     pub repository: Option<Repository>,
 }
 
 oci::labels! {
-    /// The kind as which a digest is known.
+    /// The kind of content that a digest is known as.
     Kind {
         /// A manifest or index.
         Manifest = "manifest";

@@ -1,6 +1,7 @@
-//! The meaning of tags when the upstream was last asked, and their last moves.
+//! The manifest that each tag named when the upstream was last asked, and the tag's last moves.
 //!
-//! A record moves forward only: a later answer of the upstream stands, even if an earlier one is written after it.
+//! A record moves forward only: an earlier answer of the upstream never replaces a later one, even if it is written
+//! last.
 
 use std::fmt;
 use std::io;
@@ -28,7 +29,7 @@ pub(crate) struct TagSeen {
 #[derive(Clone)]
 pub struct Tags(Records<TagLine>, Arc<Unsynced>);
 
-/// A tag as it lies on disk. The names are there for people; the path alone decides.
+/// The JSON of a tag on the disk. The path alone decides which tag it is; the names in it are used to list the tags.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct TagLine {
     registry: String,
@@ -39,12 +40,12 @@ struct TagLine {
     checked_at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     gone_at_ms: Option<u64>,
-    /// Oldest first. Each move ends at the digest from which the next begins, the last at `digest`.
+    /// Oldest first. The `to` of each move is the `from` of the next; the last `to` is `digest`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     moves: Vec<MoveLine>,
 }
 
-/// A move as it lies on disk.
+/// The JSON of a move on the disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct MoveLine {
     from: String,
@@ -56,7 +57,7 @@ impl Tags {
         Self(Records::new(folder, TAGS_REMEMBERED), unsynced)
     }
 
-    /// Forgets the records in memory: from now on the disk alone tells.
+    /// Forgets the records in memory: the next reads go to the disk.
     pub(crate) fn forget_remembered(&self) {
         self.0.forget_remembered();
     }
@@ -80,7 +81,7 @@ impl Tags {
     /// Every tag that has a readable record on the disk.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn all(&self) -> io::Result<Vec<TagSeen>> {
         let lines = self.0.below(self.0.layout().tags()).await?;
         Ok(lines.into_iter().filter_map(|line: TagLine| line.seen()).collect())
@@ -89,7 +90,7 @@ impl Tags {
     /// Forgets the record of a tag.
     ///
     /// # Errors
-    /// The disk's.
+    /// Any error of the disk.
     pub(crate) async fn forget(&self, image: &ImageName) -> io::Result<()> {
         if let Reference::Tag(tag) = &image.reference {
             self.0.remove(self.0.layout().tag(&image.registry, &image.repository, tag)).await?;
@@ -97,12 +98,12 @@ impl Tags {
         Ok(())
     }
 
-    /// Forgets tags whose manifest is not on the disk any more: the next request for one asks the upstream, as for a
-    /// new tag. `perhaps` is false for manifests that are known to be stored, which saves a look at the disk. Returns
-    /// the number of tags forgotten.
+    /// Forgets tags whose manifest is no longer on the disk: the next request for such a tag asks the upstream, as for
+    /// a new tag. `perhaps` returns false for manifests that are known to be stored, which saves a disk access. Returns
+    /// the number of forgotten tags.
     ///
     /// # Errors
-    /// The disk's; tags forgotten before stay so.
+    /// Any error of the disk; tags that were forgotten before the error stay forgotten.
     pub(crate) async fn sweep(&self, perhaps: impl Fn(&Digest) -> bool) -> io::Result<u64> {
         let mut swept = 0;
         for TagSeen { image, record } in
@@ -111,7 +112,8 @@ impl Tags {
             let Reference::Tag(tag) = &image.reference else { continue };
             let layout = self.0.layout().clone();
             let path = layout.tag(&image.registry, &image.repository, tag);
-            // The look is repeated where no answer can move the tag meanwhile: its manifest is stored before it moves.
+            // Checks again while the record is locked, so that no answer can move the tag in between: a tag moves only
+            // after its new manifest is stored.
             let is_orphan = move |disk: &dyn Disk, line: &TagLine| {
                 line.digest == record.digest.to_string() && is_missing(disk, &layout.blob(&record.digest))
             };
@@ -121,8 +123,8 @@ impl Tags {
     }
 
     /// Moves or renews a tag with the answer that the upstream gave at `record.checked_at`. Its manifest must be stored
-    /// before. An earlier answer never replaces a later one, unless the later was written by a clock ahead of `now`. A
-    /// disk failure is reported to the sink; the record then holds while it is in memory.
+    /// first. An earlier answer never replaces a later one, unless the time of the later one lies ahead of `now`. A
+    /// disk failure is reported to the sink; the record is then valid only while it stays in memory.
     pub async fn put(
         &self,
         registry: &RegistryHost,
@@ -160,8 +162,8 @@ impl Tags {
         }
     }
 
-    /// Moves a tag to a manifest whose commit still runs: in memory at once, on the disk after the commit. A crash
-    /// between leaves the tag where it was, with a manifest that is stored.
+    /// Moves a tag to a manifest whose commit still runs: in memory at once, on the disk after the commit. After a
+    /// crash in between, the tag still names its old manifest, which is stored.
     async fn put_behind(
         &self,
         path: PathBuf,
@@ -169,7 +171,7 @@ impl Tags {
         next: impl FnOnce(Option<TagLine>) -> Option<(TagLine, Option<TagMove>)> + Send + 'static,
     ) -> Option<Option<TagMove>> {
         let moved = self.0.change_remembered(path.clone(), next).await;
-        let (tags, errand) = (self.clone(), self.1.errand());
+        let (tags, follow_up) = (self.clone(), self.1.follow_up());
         tokio::spawn(async move {
             tags.1.ended(&digest).await;
             let layout = tags.0.layout().clone();
@@ -177,13 +179,13 @@ impl Tags {
                 line.digest.parse().is_ok_and(|digest| disk.open(&layout.blob(&digest)).is_ok())
             };
             tags.0.write_remembered(path, is_stored).await;
-            drop(errand);
+            drop(follow_up);
         });
         moved
     }
 
-    /// Notes that the upstream said at `at` that it has no such tag; the record is kept with that time. As in
-    /// [`Tags::put`], a later answer stands, unless it was written by a clock ahead of `now`.
+    /// Notes that the upstream answered at `at` that it has no such tag; the record is kept, with that time. As in
+    /// [`Tags::put`], a later answer is not replaced, unless its time lies ahead of `now`.
     pub async fn gone(
         &self,
         registry: &RegistryHost,
@@ -214,7 +216,7 @@ impl TagLine {
         })
     }
 
-    /// This record after the answer `new`; `None` if the record holds a later answer, or this one.
+    /// This record after the answer `new`; `None` if the record already holds this answer or a later one.
     fn followed_by(self, new: Self, now_ms: u64) -> Option<Self> {
         let answered_at = self.gone_at_ms.unwrap_or_default().max(self.checked_at_ms);
         if answered_at > new.checked_at_ms && !is_ahead(answered_at, now_ms) {
@@ -252,7 +254,7 @@ impl fmt::Debug for Tags {
     }
 }
 
-/// True if it is certain that there is no such file.
+/// True if the file certainly does not exist.
 fn is_missing(disk: &dyn Disk, path: &Path) -> bool {
     disk.open(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
@@ -274,5 +276,5 @@ fn time(milliseconds: u64) -> SystemTime {
 
 /// Tags kept in memory: some 500 bytes each.
 const TAGS_REMEMBERED: u64 = 10_000;
-/// Moves kept of a tag: with the longest names and digests a record stays below its limit.
+/// Number of moves kept for a tag: even with the longest names and digests, a record stays below its limit.
 const MOVES_KEPT: usize = 10;

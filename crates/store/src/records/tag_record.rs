@@ -1,31 +1,31 @@
-//! The words of a tag: its present meaning, and a move from one meaning to the next.
+//! The types of a tag: the manifest that it names now, and a move from one manifest to the next.
 
 use std::time::{Duration, SystemTime};
 
 use oci::Digest;
 
-/// The meaning of a tag.
+/// The manifest that a tag names, and when the upstream last said so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagRecord {
     /// Digest of the manifest that the tag names; stored before the record moves to it.
     pub digest: Digest,
     /// The manifest's `Content-Type`.
     pub media_type: String,
-    /// The time of the upstream's answer, wall time to the millisecond. It lies in the future if the clock was set
-    /// back.
+    /// The time of the upstream's answer, wall time in milliseconds. It lies in the future if the clock was set back
+    /// since.
     pub checked_at: SystemTime,
-    /// The time since which the upstream says that it no longer has the tag.
+    /// The time at which the upstream first answered that it no longer has the tag.
     pub gone_at: Option<SystemTime>,
 }
 
-/// A change of a tag's meaning.
+/// A move of a tag to another manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagMove {
     /// Digest of the manifest that the tag named before.
     pub from: Digest,
-    /// Digest of the manifest that it named then.
+    /// Digest of the manifest that the tag named afterwards.
     pub to: Digest,
-    /// The time at which the upstream first said so.
+    /// The time at which the upstream first gave the new digest.
     pub at: SystemTime,
 }
 

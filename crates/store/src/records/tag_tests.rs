@@ -1,4 +1,4 @@
-//! The records of tags: they move forward only, however answers cross, and remember their moves.
+//! Tag records move forward only, in whatever order answers are written, and they remember their moves.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,7 +87,7 @@ fn moved(from: &str, to: &str, seconds: u64) -> TagMove {
 }
 
 #[tokio::test]
-async fn a_tag_moves_forward_only_and_survives() {
+async fn a_tag_moves_forward_only_and_survives_a_restart() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     assert_eq!(tag.get().await, None);
@@ -104,7 +104,7 @@ async fn a_tag_moves_forward_only_and_survives() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_minutes_late_is_late_and_no_sign_of_a_wrong_clock() {
+async fn an_answer_that_is_minutes_old_does_not_replace_a_newer_one() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.put(means("new", 500), 500).await;
@@ -113,7 +113,7 @@ async fn an_answer_that_is_minutes_late_is_late_and_no_sign_of_a_wrong_clock() {
 }
 
 #[tokio::test]
-async fn a_record_that_a_clock_ahead_wrote_gives_way() {
+async fn a_record_with_a_time_in_the_future_is_replaced() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.put(means("tomorrow", 86_400), 86_400).await;
@@ -122,7 +122,7 @@ async fn a_record_that_a_clock_ahead_wrote_gives_way() {
 }
 
 #[tokio::test]
-async fn a_tag_that_a_clock_ahead_knew_is_gone_when_the_registry_says_so_today() {
+async fn a_record_with_a_time_in_the_future_is_marked_gone_and_then_replaced() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.put(means("tomorrow", 86_400), 86_400).await;
@@ -132,7 +132,7 @@ async fn a_tag_that_a_clock_ahead_knew_is_gone_when_the_registry_says_so_today()
     assert_eq!(tag.get().await, Some(means("today", 11)));
 }
 
-/// Keeps the moves of tags that are reported.
+/// Collects the reported moves of tags.
 #[derive(Default)]
 struct Moves(Mutex<Vec<TagMove>>);
 
@@ -157,7 +157,7 @@ async fn moves_are_reported_once_and_remembered_across_restarts() {
 }
 
 #[tokio::test]
-async fn a_tag_that_moves_all_the_time_keeps_its_last_moves_in_a_record_that_can_be_read() {
+async fn a_tag_with_many_moves_keeps_the_last_ones_in_a_readable_record() {
     let dir = TempDir::new().unwrap();
     let registry = format!("{}.test:65535", vec!["r".repeat(60); 3].join("."));
     let names = (registry.as_str(), &*"a".repeat(255), &*"t".repeat(128));
@@ -191,7 +191,7 @@ async fn a_record_of_an_earlier_version_is_read() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
+async fn the_record_of_a_gone_tag_keeps_the_first_time_until_the_tag_is_back() {
     let dir = TempDir::new().unwrap();
     let tag = OneTag::open(dir.path()).await;
     tag.gone(1, 4).await;
@@ -209,10 +209,10 @@ async fn a_tag_that_is_gone_is_kept_with_that_until_it_is_there_again() {
     assert_eq!(tag.get().await, Some(means("a", 6)));
 }
 
-/// Requests are under way, answers wait for their manifest, endpoints lag behind each other. In whatever order they are
-/// written, the record is the answer to the latest request among those that were answered.
+/// Simulates requests that overlap, answers that wait for their manifest, and endpoints that lag behind each other. In
+/// whatever order the answers are written, the record is the answer to the latest request that was answered.
 #[tokio::test]
-async fn however_answers_cross_a_record_never_goes_back() {
+async fn a_record_never_goes_back_in_whatever_order_answers_are_written() {
     for seed in 0..40 {
         let dir = TempDir::new().unwrap();
         crossing_answers(OneTag::open(dir.path()).await, fastrand::Rng::with_seed(seed)).await;
@@ -225,7 +225,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
     for _ in 0..60 {
         now += random.u64(1..120);
         if open.is_empty() || random.bool() {
-            // A HEAD, a GET or a lagging endpoint gives some answer; only the time of the request counts.
+            // The answer may come from a HEAD, a GET or a lagging endpoint; only the time of the request counts.
             let answer = (random.u8(0..8) > 0).then(|| random.char('a'..='d').to_string());
             asked.insert(now, answer.clone());
             open.push(now);
@@ -242,7 +242,7 @@ async fn crossing_answers(tag: OneTag, mut random: fastrand::Rng) {
                 (None, Some(known)) => known.gone_at = known.gone_at.or(Some(at(question))),
                 (None, None) => continue,
             }
-            // A tag that is gone keeps the time since which it is gone.
+            // A tag that is gone keeps the time at which that was first seen.
             latest = expected.as_ref().unwrap().gone_at.map_or(question, seconds);
         }
         assert_eq!(tag.get().await, expected);

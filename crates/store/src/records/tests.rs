@@ -1,4 +1,4 @@
-//! Links: for one scope and kind each, absent when broken, and gone with their content.
+//! A link is for one scope and one kind, counts as absent when it is damaged, and is removed with its content.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ async fn a_link_is_for_its_scope_and_kind_only() {
 }
 
 #[tokio::test]
-async fn a_broken_record_is_no_record() {
+async fn a_damaged_record_counts_as_absent() {
     let dir = TempDir::new().unwrap();
     let (digest, scope) = (Digest::sha256(b"x"), scope(None));
     let link = Link { media_type: None, size: 1 };
@@ -44,7 +44,7 @@ async fn a_broken_record_is_no_record() {
 }
 
 #[tokio::test]
-async fn what_is_purged_is_linked_nowhere_and_nothing_else_is_touched() {
+async fn a_purge_removes_all_links_of_its_content_and_no_others() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let (purged, kept) = (fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap());
@@ -59,7 +59,7 @@ async fn what_is_purged_is_linked_nowhere_and_nothing_else_is_touched() {
             store.links().put(scope, *kind, digest, Link { media_type: None, size: 1000 }).await;
         }
     }
-    // As after a restart, some links are on the disk, some in memory, some in both.
+    // As after a restart, some links are only on the disk, some only in memory, and some in both.
     store.links().forget_remembered();
     store.links().get(&scopes[7], Kind::ALL[7 % 2], &purged).await.unwrap();
     fs::remove_file(store.0.folder.layout.link(&scopes[7], Kind::ALL[7 % 2], &purged)).unwrap();
@@ -77,7 +77,7 @@ async fn what_is_purged_is_linked_nowhere_and_nothing_else_is_touched() {
 }
 
 #[tokio::test]
-async fn what_is_fetched_anew_as_soon_as_it_has_left_keeps_its_new_link() {
+async fn content_fetched_again_during_its_removal_keeps_its_new_link() {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 10_000, &trap).await;
     let digest = fill(&store, 1, 1000).await.unwrap();

@@ -1,11 +1,11 @@
-//! Wrong content that the disk would not remove. It counts as absent.
+//! Wrong content whose file could not be removed. It counts as absent.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oci::Digest;
 
-/// The digests of such content in one store.
+/// The digests of the condemned content of one store.
 #[derive(Debug, Default)]
 pub(crate) struct Condemned(Mutex<HashSet<Digest>>);
 
@@ -14,15 +14,15 @@ impl Condemned {
     pub(crate) fn add(&self, digest: &Digest) {
         let mut condemned = self.condemned();
         if condemned.len() >= CONDEMNED_MAX {
-            // A digest that is forgotten is found out again at its next check.
+            // A forgotten digest is found wrong again at its next check.
             let any = condemned.iter().next().cloned();
             any.map(|any| condemned.remove(&any));
         }
         condemned.insert(digest.clone());
     }
 
-    /// Notes that the content was removed, or that right content has taken its place.
-    pub(crate) fn pardon(&self, digest: &Digest) {
+    /// Notes that the file was removed, or that right content has replaced it.
+    pub(crate) fn forget(&self, digest: &Digest) {
         self.condemned().remove(digest);
     }
 
@@ -35,5 +35,5 @@ impl Condemned {
     }
 }
 
-/// Digests remembered at most, of some 100 bytes each: more wrong files than a disk has before it is replaced.
+/// Maximum number of digests, of some 100 bytes each. A disk is replaced before it has so many wrong files.
 const CONDEMNED_MAX: usize = 65_536;

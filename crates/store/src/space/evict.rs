@@ -1,14 +1,15 @@
-//! The order in which content leaves a full store: a pure policy, with time as an argument.
+//! The order in which a full store evicts content: a pure policy that takes time as an argument.
 //!
-//! S3-FIFO (Yang and others, SOSP 2023), weighed by bytes. New content waits in a short queue and leaves from there
-//! unless it is asked for again; then it moves to the main queue and circles there while it is used. Content that left
-//! the short queue is remembered for a while and goes to the main queue at once if it is fetched again. So a scan
-//! passes through a tenth of the store. Manifests have a queue of their own and outlive layers: they are small, and
-//! layers are of no use without them.
+//! S3-FIFO (Yang and others, SOSP 2023), weighted by bytes. New content enters a short queue. At the end of that queue
+//! it is evicted, or moved to the main queue if it was requested again. At the end of the main queue it is evicted, or
+//! moved to the beginning again if it was used since. The hash of content that was evicted from the short queue is
+//! remembered for a while; if that content is fetched again, it enters the main queue directly. So a scan uses only a
+//! tenth of the store. Manifests have their own queue and outlive layers: they are small, and layers are useless
+//! without them.
 //!
-//! The policy is ours and not that of `quick_cache`, which evicts on insertion and by its capacity alone: a store also
-//! evicts for the free bytes and inodes of its file system, spares leases and pins, and enters content again whose file
-//! the disk did not remove.
+//! The policy is our own code because `quick_cache` evicts only on insertion and only by its capacity. A store also
+//! evicts to free bytes and inodes of its file system, keeps leased and pinned content, and re-enters content whose
+//! file could not be removed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash};
@@ -16,22 +17,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The content of a store, in the order in which it leaves.
+/// The content of a store, in the order of eviction.
 #[derive(Debug)]
 pub(crate) struct Order<K> {
     entries: HashMap<K, Entry>,
     queues: [Queue<K>; 3],
     ghosts: Ghosts,
-    /// The next place in a queue; a place in a queue is valid while its entry has the same number.
+    /// The number for the next place in a queue. A place is valid only while its entry has the same number.
     turn: u64,
 }
 
-/// The rank of an entry.
+/// The rank of an entry decides its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
-    /// A manifest: it leaves last.
+    /// A manifest: it is evicted last.
     Manifest,
-    /// A blob: it leaves by use.
+    /// A blob: it is evicted by use.
     Blob,
 }
 
@@ -60,7 +61,7 @@ struct Queue<K> {
 }
 
 impl<K: Clone + Eq + Hash> Order<K> {
-    /// Enters new content. Content that is there already changes its size, and a manifest stays one.
+    /// Adds new content. If the content is already known, its size is updated, and a manifest stays a manifest.
     pub(crate) fn insert(&mut self, key: K, rank: Rank, size: u64, now: Instant) {
         let known = self.entries.get(&key).map(|entry| entry.place);
         let came_back = self.ghosts.remove(self.ghost_of(&key));
@@ -73,7 +74,7 @@ impl<K: Clone + Eq + Hash> Order<K> {
         self.place(key, place, size, now);
     }
 
-    /// Enters content that an earlier process stored. The caller begins with the longest unused.
+    /// Adds content that an earlier process stored. The caller adds the least recently used first.
     pub(crate) fn restore(&mut self, key: K, rank: Rank, size: u64, now: Instant) {
         if !self.entries.contains_key(&key) {
             let place = if rank == Rank::Manifest { Place::Manifests } else { Place::Main };
@@ -81,7 +82,7 @@ impl<K: Clone + Eq + Hash> Order<K> {
         }
     }
 
-    /// Notes a use. Uses close to each other count as one: they are parts of one pull, or of one rollout.
+    /// Notes a use. Uses within [`ONE_USE`] count as one, because they belong to one pull or one rollout.
     pub(crate) fn touch(&mut self, key: &K, now: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if now.saturating_duration_since(entry.counted_at) >= ONE_USE {
@@ -90,14 +91,14 @@ impl<K: Clone + Eq + Hash> Order<K> {
         }
     }
 
-    /// Takes out an entry whose content is gone, and returns its size.
+    /// Removes an entry whose content is gone, and returns its size.
     pub(crate) fn remove(&mut self, key: &K) -> Option<u64> {
         let entry = self.entries.remove(key)?;
         self.queue(entry.place).left(entry.size);
         Some(entry.size)
     }
 
-    /// Takes out the entry that leaves next, except those of which `spared` is true. `None`: no entry may leave.
+    /// Removes the next entry for which `spared` is false. `None` if there is no such entry.
     pub(crate) fn evict(&mut self, mut spared: impl FnMut(&K) -> bool) -> Option<(K, u64)> {
         let [probation, main, manifests] = [0, 1, 2].map(|at: usize| self.queues[at].bytes);
         let content = probation + main;
@@ -136,7 +137,7 @@ impl<K: Clone + Eq + Hash> Order<K> {
     }
 
     fn evict_from(&mut self, place: Place, spared: &mut impl FnMut(&K) -> bool) -> Option<(K, u64)> {
-        // Each entry comes by once for each use it has left, and once more.
+        // An entry passes the front once for each remaining use, and once more to be evicted.
         for _ in 0..self.queue(place).turns.len() * (usize::from(USES_MAX) + 1) {
             let (turn, key) = self.queue(place).turns.pop_front()?;
             let Some(entry) = self.entries.get(&key).filter(|entry| entry.turn == turn) else { continue };
@@ -208,7 +209,7 @@ impl<K> Queue<K> {
         self.bytes += size;
     }
 
-    /// Counts an entry out. Its turn stays in the queue and is skipped later.
+    /// Subtracts an entry from the counts. Its turn stays in the queue and is skipped later.
     fn left(&mut self, size: u64) {
         self.entries -= 1;
         self.bytes -= size;
@@ -218,7 +219,7 @@ impl<K> Queue<K> {
     }
 }
 
-/// Hashes of the keys that left the short queue. The oldest are forgotten first.
+/// Hashes of the keys that were evicted from the short queue. The oldest are forgotten first.
 #[derive(Debug, Default)]
 struct Ghosts {
     known: HashSet<u64>,
@@ -241,15 +242,16 @@ impl Ghosts {
     }
 }
 
-/// The largest number of uses that counts: an entry without further requests stays in its queue for this many rounds.
+/// The largest number of uses that is counted: an entry without further requests stays in its queue for at most this
+/// many rounds.
 const USES_MAX: u8 = 3;
 /// Uses within this time count as one.
 const ONE_USE: Duration = Duration::from_secs(60);
-/// The short queue's part of the blobs: a tenth.
+/// The short queue's part of the blobs, as a divisor: a tenth.
 const PROBATION_PART: u64 = 10;
-/// Manifests leave before blobs when they take more than this part of the store: an eighth.
+/// Manifests are evicted before blobs when they use more than this part of the store, as a divisor: an eighth.
 const MANIFEST_PART: u64 = 8;
-/// Hashes remembered at least, however few entries there are.
+/// Minimum number of remembered hashes, even with few entries.
 const GHOSTS_MIN: usize = 1000;
 
 #[cfg(test)]
@@ -257,7 +259,7 @@ const GHOSTS_MIN: usize = 1000;
 mod tests {
     use super::*;
 
-    /// A store of `limit` bytes that stores each key it is asked for.
+    /// A store of `limit` bytes that stores every requested key.
     struct Cache {
         order: Order<u32>,
         limit: u64,
@@ -269,7 +271,7 @@ mod tests {
             Self { order: Order::default(), limit, now: Instant::now() }
         }
 
-        /// Asks for `key`. True if it was a hit.
+        /// Requests `key`. True if it was a hit.
         fn ask(&mut self, key: u32, size: u64) -> bool {
             self.now += Duration::from_secs(1);
             if self.order.size(&key).is_some() {
@@ -292,7 +294,8 @@ mod tests {
         1 + fastrand::Rng::with_seed(u64::from(key)).u64(..64)
     }
 
-    /// Share of hits while the hot set is asked for in random order, `beside` a scan or alone.
+    /// Share of hits while the hot set is requested in random order; `beside` runs between the requests, for example a
+    /// scan.
     fn hits(
         cache: &mut Cache,
         random: &mut fastrand::Rng,
@@ -313,7 +316,7 @@ mod tests {
         for seed in 0..20 {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut cache = Cache::new(32_000);
-            // About 70 % of the store; another fifth is asked for now and then.
+            // The hot set is about 70 % of the store; another fifth is requested now and then.
             let hot = 700;
             let alone = hits(&mut cache, &mut random, hot, &mut |_| {});
             let mut scanned = 0;
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn it_counts_what_it_holds_whatever_happens() {
+    fn the_counts_match_the_entries_after_random_operations() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut order = Order::<u32>::default();
         let mut model = HashMap::new();
@@ -382,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_pull_are_one_use() {
+    fn the_uses_of_one_pull_count_as_one() {
         let mut order = Order::default();
         let now = Instant::now();
         for key in [1, 2] {
@@ -396,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_believed_in() {
+    fn content_that_is_fetched_again_stays_longer_than_new_content() {
         let mut order = Order::default();
         let now = Instant::now();
         order.insert(1, Rank::Blob, 1, now);

@@ -1,5 +1,5 @@
-//! The index: committed content by digest and size, its readers, and the space that is reserved. It is rebuilt at start
-//! from file names. It never decides whether content exists: files are opened by name.
+//! The index: committed content by digest and size, its readers, and the reserved space. It is rebuilt from the file
+//! names at the start. It does not decide whether content can be served: files are opened by name.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -25,10 +25,10 @@ pub(crate) struct Index {
     known: Mutex<Known>,
     /// The writers of partial files.
     pub(crate) writers: Writers,
-    /// Wakes the janitor: there may be too much content, or less than the index holds.
+    /// Wakes the janitor: the store may be above its limit, or files of the index may be missing.
     pub(crate) concern: Notify,
     pub(crate) condemned: Condemned,
-    /// Signals that a partial file was removed, or could not be.
+    /// Signals that the removal of a partial file has ended, successfully or not.
     parted: Condvar,
     scanned: watch::Sender<bool>,
 }
@@ -38,21 +38,21 @@ struct Known {
     order: Order<Digest>,
     leases: HashMap<Digest, Weak<()>>,
     used: HashMap<Digest, Used>,
-    /// The time at which content was last served by range: such a reader comes back for the next part.
+    /// The time at which content was last served by range: its reader is expected to ask for the next part.
     ranged: HashMap<Digest, Instant>,
     partials: Partials,
     /// Bytes that running fills have written or may still write.
     reserved: u64,
-    /// Content that was removed while somebody read it: its bytes are free when the last reader is gone.
+    /// Content that was removed while it was read: its bytes become free when the last reader has ended.
     unlinked: Vec<(Weak<()>, u64)>,
     pinned: Arc<HashSet<Digest>>,
-    /// Content that an eviction took out and may not have removed yet, or that left while the scan at start may still
-    /// have it on its list. Neither opening it nor the scan enters it again.
+    /// Content that has left the index, but whose file may not be removed yet, or may be in the list that the scan at
+    /// the start made before. Neither the scan nor the opening of the file adds this content to the index again.
     leaving: HashSet<Digest>,
     lost: bool,
     /// The digests that were hashed since the machine started.
     checked: HashSet<Digest>,
-    /// The time at which any content was last asked for.
+    /// The time of the last request for any content.
     asked_at: Option<Instant>,
     complete: bool,
 }
@@ -61,13 +61,13 @@ struct Known {
 #[derive(Clone, Copy, Debug)]
 struct Used {
     at: SystemTime,
-    /// The same time by the monotonic clock, or the time at which the content was found on the disk.
+    /// `at` by the monotonic clock, or the time at which the content was found on the disk.
     seen: Instant,
-    /// Whether the file's own times say so, too.
+    /// Whether `at` has been written into the file's timestamps.
     noted: bool,
 }
 
-/// Space that is reserved for a fill; it is free again when this is dropped.
+/// Space that is reserved for a fill; it is released on drop.
 #[derive(Debug)]
 pub struct Reservation {
     index: Arc<Index>,
@@ -75,24 +75,24 @@ pub struct Reservation {
 }
 
 impl Index {
-    /// Enters committed content.
+    /// Adds committed content that was hashed.
     pub(crate) fn add(&self, digest: &Digest, kind: Kind, size: u64) {
         self.enter(digest, kind, size);
         self.known().checked.insert(digest.clone());
     }
 
-    /// Enters content whose file may have been replaced meanwhile: it counts as not hashed.
+    /// Adds content whose file may have been replaced since: it counts as not hashed.
     pub(crate) fn enter(&self, digest: &Digest, kind: Kind, size: u64) {
-        self.condemned.pardon(digest);
+        self.condemned.forget(digest);
         let mut known = self.known();
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
         known.used.insert(digest.clone(), Used::now(true));
     }
 
-    /// Enters content that a scan at `now` found; the caller begins with the longest unused. A last use in the future,
-    /// written by a clock ahead, counts as `now` and is corrected in the file: else the content would be the last to
-    /// leave after each start.
+    /// Adds content that a scan at `now` found; the caller adds the least recently used first. A last use in the
+    /// future, which a wrong clock wrote, counts as `now` and is corrected in the file: otherwise the content would be
+    /// evicted last after every start.
     pub(crate) fn restore(
         &self,
         digest: &Digest,
@@ -112,16 +112,16 @@ impl Index {
     }
 
     /// Notes digests that an earlier process hashed since the machine started.
-    pub(crate) fn believe(&self, digests: HashSet<Digest>) {
+    pub(crate) fn mark_checked(&self, digests: HashSet<Digest>) {
         self.known().checked.extend(digests);
     }
 
     /// Notes that the content may have changed since it was hashed.
-    pub(crate) fn doubt(&self, digest: &Digest) {
+    pub(crate) fn mark_unchecked(&self, digest: &Digest) {
         self.known().checked.remove(digest);
     }
 
-    /// Notes that the content was hashed, if it is still here.
+    /// Notes that the content was hashed, if it is still in the index.
     pub(crate) fn hashed(&self, digest: &Digest) {
         let mut known = self.known();
         if known.order.size(digest).is_some() {
@@ -139,12 +139,12 @@ impl Index {
         self.known().checked.clone()
     }
 
-    /// The number of those digests.
+    /// The number of digests that were hashed since the machine started.
     pub(crate) fn count_checked(&self) -> usize {
         self.known().checked.len()
     }
 
-    /// Notes that content is being opened. Returns its size and a lease if it is known.
+    /// Notes that content is being opened. Returns its size and a lease if it is in the index.
     pub(crate) fn opening(&self, digest: &Digest) -> Option<(u64, Lease)> {
         let mut known = self.known();
         let size = known.order.size(digest)?;
@@ -152,7 +152,7 @@ impl Index {
         Some((size, known.lease(digest)))
     }
 
-    /// Enters content that was opened without being known, and returns a lease.
+    /// Adds content that was opened without being in the index, and returns a lease.
     pub(crate) fn found(&self, digest: &Digest, size: u64) -> Lease {
         let mut known = self.known();
         if !known.leaving.contains(digest) && !self.condemned.holds(digest) {
@@ -162,7 +162,7 @@ impl Index {
         known.lease(digest)
     }
 
-    /// A lease of content that is not entered yet; [`Index::add`] goes on with it.
+    /// A lease of content that is not in the index yet; it stays valid after [`Index::add`].
     pub(crate) fn lease(&self, digest: &Digest) -> Lease {
         self.known().lease(digest)
     }
@@ -177,21 +177,21 @@ impl Index {
         self.known().ranged.insert(digest.clone(), Instant::now());
     }
 
-    /// Takes out content that is gone or is being removed, and returns its size. Its bytes stay on the disk while
-    /// somebody reads it.
+    /// Removes content from the index, because its file is gone or is being removed. Returns its size. Its bytes stay
+    /// on the disk while it is being read.
     pub(crate) fn remove(&self, digest: &Digest) -> Option<u64> {
         self.known().remove(digest)
     }
 
-    /// Notes that content is wrong and that the disk would not remove it.
+    /// Notes that content is wrong and that its file could not be removed.
     pub(crate) fn condemn(&self, digest: &Digest) {
         let mut known = self.known();
         self.condemned.add(digest);
-        // A reader may have opened and entered it meanwhile.
+        // A reader may have opened the file and added it to the index in the meantime.
         known.remove(digest);
     }
 
-    /// Notes that known content was not on the disk: others may be gone, too.
+    /// Notes that content of the index was not on the disk: other files may be gone, too.
     pub(crate) fn missed(&self, digest: &Digest) {
         let mut known = self.known();
         if known.remove(digest).is_some() {
@@ -200,13 +200,13 @@ impl Index {
         }
     }
 
-    /// True if content was missed since this was last called.
+    /// True if [`Index::missed`] found a lost file since the last call of this function.
     pub(crate) fn take_lost(&self) -> bool {
         std::mem::take(&mut self.known().lost)
     }
 
     /// Forgets content that is not among `present`, and idle partial files that are not among `partials`, unless they
-    /// came or were used after `since`.
+    /// were added or used after `since`.
     pub(crate) fn retain(&self, present: &HashSet<Digest>, partials: &HashSet<Digest>, since: Instant) {
         let mut known = self.known();
         let gone: Vec<_> = known.order.keys().filter(|digest| !present.contains(*digest)).cloned().collect();
@@ -218,8 +218,8 @@ impl Index {
         known.partials.retain(partials, since);
     }
 
-    /// Reserves `bytes` if everything that is held and reserved stays within `limit`. `Err` holds the number of bytes
-    /// that are too many.
+    /// Reserves `bytes` if the bytes on the disk and the reserved bytes stay within `limit`. `Err` is the number of
+    /// bytes above the limit.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64, limit: u64) -> Result<Reservation, u64> {
         let mut known = self.known();
         let total = known.occupied().total().saturating_add(bytes);
@@ -240,13 +240,13 @@ impl Index {
         Reservation { index: self.clone(), bytes }
     }
 
-    /// Notes that a fill was left with `bytes` on the disk.
+    /// Notes that a fill stopped with `bytes` on the disk.
     pub(crate) fn pause(&self, digest: &Digest, bytes: u64) {
         self.known().partials.pause(digest, bytes);
     }
 
-    /// Takes out the victim that leaves next. Idle partial files go first, the oldest of them, except fresh ones, which
-    /// go last: their fills may go on soon.
+    /// Chooses the next victim: removes content from the index, or marks a partial file as being removed. Idle partial
+    /// files go first, oldest first, except recent ones, which go last because their fills may soon continue.
     pub(crate) fn evict(&self, now: Instant) -> Option<Victim> {
         let mut known = self.known();
         let fresh = |since: Instant| now.saturating_duration_since(since) < IN_USE;
@@ -268,20 +268,20 @@ impl Index {
         known.partials.evict(&oldest?.0)
     }
 
-    /// Takes out the oldest partial file that nobody writes.
+    /// Marks the oldest idle partial file as being removed, and returns it.
     pub(crate) fn evict_partial(&self) -> Option<Victim> {
         let mut known = self.known();
         let (digest, _) = known.partials.oldest()?;
         known.partials.evict(&digest)
     }
 
-    /// Notes that a partial file that was taken out is `removed`, or could not be.
-    pub(crate) fn has_parted(&self, digest: &Digest, removed: bool) {
+    /// Notes that the removal of a partial file has ended; `removed` is false if it failed.
+    pub(crate) fn partial_has_left(&self, digest: &Digest, removed: bool) {
         self.known().partials.has_left(digest, removed);
         self.parted.notify_all();
     }
 
-    /// Notes that content that [`Index::evict`] took out is removed.
+    /// Notes that the removal of content that [`Index::evict`] returned has ended.
     pub(crate) fn has_left(&self, digest: &Digest) {
         self.known().leaving.remove(digest);
     }
@@ -296,18 +296,18 @@ impl Index {
         self.known().pinned.clone()
     }
 
-    /// True if somebody reads the content now.
+    /// True if the content is being read now.
     pub(crate) fn is_read(&self, digest: &Digest) -> bool {
         self.known().leases.get(digest).is_some_and(|lease| lease.strong_count() > 0)
     }
 
-    /// The time of the last use, if the content is here.
+    /// The time of the last use, if the content is in the index.
     pub(crate) fn used_at(&self, digest: &Digest) -> Option<SystemTime> {
         self.known().used.get(digest).map(|used| used.at)
     }
 
-    /// At most `most` digests whose last use is not yet in their file's times, with that use. They count as noted from
-    /// now on.
+    /// At most `most` digests whose last use is not yet in their file's timestamps, with the time of that use. They
+    /// count as noted from now on.
     pub(crate) fn take_unnoted(&self, most: usize) -> Vec<(Digest, SystemTime)> {
         let mut known = self.known();
         let unnoted = known.used.iter_mut().filter(|(_, used)| !used.noted).take(most);
@@ -326,13 +326,13 @@ impl Index {
         digests
     }
 
-    /// Size in bytes and kind, if the content is here.
+    /// Size in bytes and kind, if the content is in the index.
     pub(crate) fn look(&self, digest: &Digest) -> Option<(u64, Kind)> {
         let known = self.known();
         Some((known.order.size(digest)?, known.order.rank(digest)?.into()))
     }
 
-    /// Notes that the scan at start has seen everything.
+    /// Notes that the scan at the start has ended.
     pub(crate) fn complete(&self) {
         let mut known = self.known();
         known.complete = true;
@@ -345,7 +345,7 @@ impl Index {
         self.concern.notify_one();
     }
 
-    /// Returns when the scan at start has seen everything.
+    /// Returns when the scan at the start has ended.
     pub(crate) async fn scanned(&self) {
         let _ = self.scanned.subscribe().wait_for(|scanned| *scanned).await;
     }
@@ -356,7 +356,7 @@ impl Index {
         Usage { objects: content.0 + manifests.0, bytes: content.1 + manifests.1, complete: known.complete }
     }
 
-    /// Reports to the sink how much is held of each kind.
+    /// Reports the objects and bytes of each kind to the sink.
     pub(crate) fn tell(&self, events: &dyn Events) {
         for kind in Kind::ALL {
             let (objects, bytes) = self.known().order.holds((*kind).into());
@@ -364,18 +364,18 @@ impl Index {
         }
     }
 
-    /// Bytes on the disk, by their reason.
+    /// Bytes on the disk, by the reason that keeps them there.
     pub(crate) fn occupied(&self) -> Occupied {
         self.known().occupied()
     }
 
-    /// True if nothing was asked for within `time`, and no fill runs.
+    /// True if there was no request within `time`, and no fill runs.
     pub(crate) fn is_quiet(&self, time: Duration) -> bool {
         let known = self.known();
         known.reserved == 0 && known.asked_at.is_none_or(|at| at.elapsed() >= time)
     }
 
-    /// Forgets leases and ranges that ended.
+    /// Forgets leases and range reads that have ended.
     pub(crate) fn prune(&self, now: Instant) {
         let mut known = self.known();
         known.leases.retain(|_, lease| lease.strong_count() > 0);
@@ -489,5 +489,5 @@ impl From<Rank> for Kind {
     }
 }
 
-/// Time for which a client that read a range, or a fill that paused, may come back (design decision 5).
+/// Time within which a client that read a range, or a paused fill, is expected to continue (design decision 5).
 const IN_USE: Duration = Duration::from_secs(600);

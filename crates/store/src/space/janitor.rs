@@ -1,4 +1,4 @@
-//! Keeps the store within its limits, and its index in agreement with the disk.
+//! Keeps the store within its limits, and its index consistent with the disk.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,11 +13,12 @@ use crate::checks::recover;
 use crate::disk::blocking::off_worker;
 use crate::records::layout::digest_of;
 
-/// Cleans until `gone` returns true: the store is closed. Each change of `foundings` calls for a comparison with the
-/// disk.
+/// Runs cleaning rounds until `gone` returns true, which means that the store is closed. Each change of `foundings`
+/// triggers a comparison with the disk.
 pub(crate) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: impl Fn() -> bool + Send) {
     let mut reconciled: Option<Instant> = None;
-    // Wiping a large folder takes a while, and removes files that come meanwhile.
+    // Wiping a large folder takes a while and may also remove files that are written at the same time, so one more
+    // comparison follows.
     let mut once_more = false;
     loop {
         let founded = tokio::select! {
@@ -38,15 +39,16 @@ pub(crate) async fn run(room: Room, mut foundings: watch::Receiver<u64>, gone: i
         room.settle().await;
         room.look_again().await;
         tidy_boot(&room).await;
-        // A disk that cannot be written still serves; the order of leaving then ends with the process.
+        // An error is ignored: a disk that cannot be written still serves, and only the order of eviction is lost with
+        // the process.
         let _ = note_uses(&room).await;
     }
 }
 
-/// Compares the index with the disk, after somebody removed files or had the folder. Content that is gone is forgotten,
-/// records in memory are read again, and new files are entered.
+/// Compares the index with the disk, after files were removed or another instance owned the folder. Forgets content
+/// that is gone and the records in memory, and adds new files.
 async fn reconcile(room: &Room) -> io::Result<()> {
-    // Content that is evicted during the comparison would be entered again.
+    // No eviction may run: content that is evicted during the comparison would be added again.
     let _turn = room.turn.lock().await;
     let since = Instant::now();
     room.recent.forget_all();
@@ -71,14 +73,14 @@ async fn reconcile(room: &Room) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps the record of hashed digests from growing with content that has left.
+/// Removes content that has left the store from the record of hashed digests, when there is much of it.
 async fn tidy_boot(room: &Room) {
     let (folder, index) = (room.folder.clone(), room.index.clone());
     // If this fails, the record stays unchanged, which does no harm.
     let _ = off_worker(move || folder.boot.tidy(index.count_checked(), || index.checked())).await;
 }
 
-/// Writes the last uses into the files' times, so that the order of leaving outlives the process.
+/// Writes the last uses into the files' timestamps, so that the order of eviction survives a restart.
 async fn note_uses(room: &Room) -> io::Result<()> {
     let (folder, uses) = (room.folder.clone(), room.index.take_unnoted(NOTED_AT_ONCE));
     off_worker(move || {
@@ -93,7 +95,7 @@ async fn note_uses(room: &Room) -> io::Result<()> {
     .await
 }
 
-/// Time between two rounds when nothing calls for one.
+/// Time between two rounds if nothing triggers one earlier.
 const PERIOD: Duration = Duration::from_secs(30);
-/// Files whose times are written in one round, at most.
+/// Maximum number of files whose timestamps are written in one round.
 const NOTED_AT_ONCE: usize = 1000;

@@ -2,5 +2,5 @@
 
 use std::sync::Arc;
 
-/// A lease is held by each reader of committed content, which is not evicted meanwhile.
+/// Each reader of committed content holds a lease; content with a lease is not evicted.
 pub(crate) type Lease = Arc<()>;

@@ -1,11 +1,11 @@
 //! Space: the limits of the store, its content, and the evictions that keep it within the limits.
 //!
 //! - [`index`]: everything committed, its readers ([`lease`]), reservations and [`partials`]; figures in [`usage`]
-//! - [`evict`]: the order in which content leaves, a pure policy
-//! - [`room`]: makes room and removes, within the [`allowance`]
-//! - [`condemned`]: wrong content that the disk would not remove
-//! - [`janitor`]: keeps the limits and compares the index with the disk, now and then
-//! - [`health`] with the words of [`storing`], and [`standing`]: trouble and figures, for people to see
+//! - [`evict`]: the order of eviction, a pure policy
+//! - [`room`]: evicts and removes content to stay within the [`allowance`]
+//! - [`condemned`]: wrong content whose file could not be removed
+//! - [`janitor`]: enforces the limits and compares the index with the disk, in the background
+//! - [`health`], with the types in [`storing`], and [`standing`]: trouble and figures, for display
 
 pub(crate) mod allowance;
 pub(crate) mod condemned;

@@ -1,22 +1,22 @@
-//! Partial files that nobody writes: the order in which they leave, and those that are just being removed.
+//! Idle partial files: the order in which they are evicted, and those that are being removed now.
 
 use std::collections::{HashMap, HashSet};
 
 use oci::Digest;
 use tokio::time::Instant;
 
-/// A file that an eviction takes.
+/// A file that an eviction removes.
 #[derive(Debug)]
 pub(crate) enum Victim {
-    /// Committed content that has left the index, and its bytes. [`crate::space::index::Index::has_left`] is called
-    /// when it is removed.
+    /// Committed content that was removed from the index, and its bytes. When its file is removed, call
+    /// [`crate::space::index::Index::has_left`].
     Committed(Digest, u64),
-    /// A partial file that nobody writes, and its bytes. No fill goes on with it until
-    /// [`crate::space::index::Index::has_parted`].
+    /// An idle partial file, and its bytes. No fill resumes it until [`crate::space::index::Index::partial_has_left`] is
+    /// called.
     Partial(Digest, u64),
 }
 
-/// Partial files by digest. Each counts until it is removed.
+/// Idle partial files by digest. A file is counted until it is removed.
 #[derive(Debug, Default)]
 pub(crate) struct Partials(HashMap<Digest, Partial>);
 
@@ -29,7 +29,7 @@ struct Partial {
 }
 
 impl Partials {
-    /// Notes that a fill was left with `bytes` on the disk.
+    /// Notes that a fill stopped with `bytes` on the disk.
     pub(crate) fn pause(&mut self, digest: &Digest, bytes: u64) {
         if bytes > 0 {
             let partial = Partial { bytes, paused_at: Instant::now(), leaving: false };
@@ -37,12 +37,12 @@ impl Partials {
         }
     }
 
-    /// Takes out a partial file because a fill goes on with it, and returns its bytes.
+    /// Removes a partial file from the table because a fill resumes it, and returns its bytes.
     pub(crate) fn resume(&mut self, digest: &Digest) -> u64 {
         self.0.remove(digest).map_or(0, |partial| partial.bytes)
     }
 
-    /// The partial file that has waited longest of those that stay, and the time since which it waits.
+    /// The partial file that was paused longest ago and is not being removed, and the time at which it was paused.
     pub(crate) fn oldest(&self) -> Option<(Digest, Instant)> {
         let staying = self.0.iter().filter(|(_, partial)| !partial.leaving);
         let (digest, oldest) = staying.min_by_key(|(_, partial)| partial.paused_at)?;
@@ -60,7 +60,7 @@ impl Partials {
         self.0.get(digest).is_some_and(|partial| partial.leaving)
     }
 
-    /// Notes that a file that was to be removed is `removed`, or stays.
+    /// Notes that the removal of a file has ended; `removed` is false if it failed and the file stays.
     pub(crate) fn has_left(&mut self, digest: &Digest, removed: bool) {
         if removed {
             self.0.remove(digest);
@@ -69,7 +69,7 @@ impl Partials {
         }
     }
 
-    /// Forgets files that are not among `present`, unless they came after `since`.
+    /// Forgets files that are not among `present`, unless they were added after `since`.
     pub(crate) fn retain(&mut self, present: &HashSet<Digest>, since: Instant) {
         self.0.retain(|digest, partial| partial.paused_at >= since || present.contains(digest));
     }

@@ -1,4 +1,4 @@
-//! Makes room for new content: within the budget and the floors of the file system, by evicting.
+//! Makes room for new content by evicting, within the budget and the free space that the file system must keep.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use oci::Digest;
 use tokio::time::Instant;
 
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Fit, floor};
 use super::health::Health;
 use super::index::{Index, Reservation};
 use super::partials::Victim;
@@ -37,7 +37,7 @@ pub(crate) struct Room {
     pub(crate) scrub: Arc<Progress>,
 }
 
-/// The amount that must leave before new content may come.
+/// The amount that must be evicted before new content can be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Need {
     reason: Evicted,
@@ -46,7 +46,7 @@ struct Need {
 }
 
 impl Need {
-    /// The reason for storing nothing when the need cannot be met.
+    /// The reason to stop storing if the need cannot be met.
     fn stops(self) -> StopReason {
         match self.reason {
             Evicted::FreeBytes => StopReason::Full,
@@ -63,24 +63,28 @@ impl Need {
 }
 
 impl Room {
-    /// Reserves `bytes`, and evicts for them. `None` when they cannot be stored.
+    /// Reserves `bytes`, and evicts to make room for them. `None` if they cannot be stored.
     pub(crate) async fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let limit = self.allowance.limit();
         if bytes > limit {
-            self.health.troubled(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
+            self.health
+                .note_trouble(format!("{bytes} bytes are more than the whole cache may hold ({limit})"));
             return None;
         }
         let occupied = self.index.occupied();
         if bytes > limit.saturating_sub(occupied.reserved + occupied.unlinked) {
-            // Even the eviction of everything else would not make enough room.
-            self.health.troubled(format!("no room for {bytes} bytes beside the fills under way"));
+            // Evicting all committed content would not make enough room.
+            self.health.note_trouble(format!("no room for {bytes} bytes beside the fills under way"));
             return None;
         }
         for _ in 0..ATTEMPTS {
             let need = match self.index.reserve(bytes, limit) {
                 Err(amount) => Need { reason: Evicted::Size, amount },
                 Ok(room) => match self.below_floor(bytes).await {
-                    None => return Some(room),
+                    None => {
+                        self.health.has_room(bytes);
+                        return Some(room);
+                    }
                     Some(need) => need,
                 },
             };
@@ -89,7 +93,7 @@ impl Room {
                     "no room for {bytes} bytes ({}): everything is in use or pinned, or not yet counted",
                     need.reason
                 );
-                self.health.stop(need.stops(), detail);
+                self.health.lacks_room(need.stops(), detail, bytes);
                 return None;
             }
         }
@@ -106,21 +110,26 @@ impl Room {
             && !self.evict(need).await
             && self.index.usage().complete
         {
-            self.health.stop(need.stops(), need.detail());
+            self.health.lacks_room(need.stops(), need.detail(), 0);
         }
     }
 
-    /// Looks whether a store that could not store can do so again.
+    /// Checks whether a store that could not store can do so again.
     pub(crate) async fn look_again(&self) {
         let Some(stopped) = self.health.stopped() else { return };
         if stopped.reason == StopReason::FolderLost {
-            // The tenure of the folder looks by itself.
+            // The tenure of the folder checks this itself.
             return;
         }
-        if let Some(need) = self.below_floor(0).await {
-            return self.health.stop(need.stops(), need.detail());
+        let (needed, limit) = (self.health.needed(), self.allowance.limit());
+        if let Some(need) = self.below_floor(needed).await {
+            if needed == 0 {
+                self.health.lacks_room(need.stops(), need.detail(), 0);
+            }
+            return;
         }
-        if self.index.occupied().total() >= self.allowance.limit() {
+        let in_use = if stopped.reason == StopReason::InUse { needed } else { 0 };
+        if self.index.occupied().total().saturating_add(in_use.max(1)) > limit {
             return;
         }
         let folder = self.folder.clone();
@@ -130,11 +139,16 @@ impl Room {
         }
     }
 
-    /// Reports a budget that is larger than the file system.
+    /// Reports the size of the file system, and whether the budget fits into it if that has changed.
     pub(crate) fn report_size(&self) {
-        let limit = self.allowance.limit();
-        if let Some(file_system) = self.allowance.file_system().filter(|bytes| *bytes < limit) {
-            self.folder.events.oversized(limit, file_system);
+        let (events, limit) = (&self.folder.events, self.allowance.limit());
+        if let Some(bytes) = self.allowance.file_system() {
+            events.file_system(bytes);
+        }
+        match self.allowance.fit() {
+            Fit::Unchanged => {}
+            Fit::Oversized(file_system) => events.oversized(limit, file_system),
+            Fit::Fits(file_system) => events.fits(limit, file_system),
         }
     }
 
@@ -146,7 +160,7 @@ impl Room {
         }
     }
 
-    /// Removes content, its links, and its copies in memory. Its readers read on.
+    /// Removes content, its links, and its copies in memory. Open readers are not affected.
     pub(crate) async fn remove(&self, digest: &Digest, reason: Evicted) -> io::Result<()> {
         let size = self.index.remove(digest);
         self.unlink(digest).await?;
@@ -157,7 +171,7 @@ impl Room {
         Ok(())
     }
 
-    /// Removes partial files that nobody writes, and returns their bytes.
+    /// Removes idle partial files, and returns their bytes.
     pub(crate) async fn clear_partials(&self) -> io::Result<u64> {
         let _turn = self.turn.lock().await;
         let mut bytes = 0;
@@ -167,8 +181,8 @@ impl Room {
         Ok(bytes)
     }
 
-    /// Takes wrong content out of reach, even if the disk does not remove it; its readers read on. Its links stay: it
-    /// is fetched again for those who could see it.
+    /// Quarantines wrong content: it is no longer served, even if its file cannot be removed; open readers are not
+    /// affected. Its links stay, so that the same repositories can see it after it is fetched again.
     pub(crate) async fn quarantine(&self, digest: &Digest, reason: Quarantined) {
         self.recent.forget(digest).await;
         self.index.remove(digest);
@@ -180,7 +194,8 @@ impl Room {
         }
     }
 
-    /// Reports that the disk did not give content back, and quarantines the content if it is to blame. True if it was.
+    /// Reports that the disk could not read content. Quarantines the content and returns true if `error` means that it
+    /// is damaged.
     pub(crate) async fn cannot_read(&self, digest: &Digest, error: &io::Error) -> bool {
         self.folder.events.disk_failed(error);
         let rotten = is_rot(error);
@@ -190,7 +205,7 @@ impl Room {
         rotten
     }
 
-    /// Notes that content was hashed and is right: it is believed until the machine starts again.
+    /// Notes that content was hashed and is right: it is trusted until the next boot.
     pub(crate) async fn hashed(&self, digest: &Digest) {
         if self.index.is_checked(digest) {
             return;
@@ -199,7 +214,7 @@ impl Room {
         self.note(digest).await;
     }
 
-    /// Records that content was hashed.
+    /// Writes to the boot record that content was hashed.
     pub(crate) async fn note(&self, digest: &Digest) {
         let (folder, digest) = (self.folder.clone(), digest.clone());
         let noted = off_worker(move || {
@@ -221,7 +236,7 @@ impl Room {
         self.folder.events.scrubbed(&scrubbed);
     }
 
-    /// Evicts until `need` is met. `false` when it cannot be.
+    /// Evicts until `need` is met. `false` if it cannot be met.
     async fn evict(&self, need: Need) -> bool {
         let _turn = self.turn.lock().await;
         if !self.index.usage().complete {
@@ -243,7 +258,7 @@ impl Room {
         freed >= need.amount
     }
 
-    /// Removes a victim from the disk. Content that cannot be removed is entered again.
+    /// Removes a victim from the disk. Content that cannot be removed is added to the index again.
     async fn let_go(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
         let bytes = match victim {
             Victim::Partial(digest, bytes) => {
@@ -252,7 +267,7 @@ impl Room {
                 off_worker(move || {
                     let checkpoint = disk.remove(&layout.checkpoint(&digest));
                     let removed = checkpoint.and_then(|()| disk.remove(&layout.partial(&digest)));
-                    index.has_parted(&digest, removed.is_ok());
+                    index.partial_has_left(&digest, removed.is_ok());
                     removed
                 })
                 .await?;
@@ -273,7 +288,7 @@ impl Room {
     }
 
     async fn unlink(&self, digest: &Digest) -> io::Result<()> {
-        // Links go first: a link that is put from here on belongs to content that is fetched anew.
+        // Links are removed first: a link that is put from here on belongs to content that is fetched again.
         self.links.revoke(digest).await?;
         self.recent.forget(digest).await;
         self.remove_file(digest).await
@@ -282,20 +297,24 @@ impl Room {
     async fn remove_file(&self, digest: &Digest) -> io::Result<()> {
         let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
         off_worker(move || disk.remove(&path)).await?;
-        self.index.condemned.pardon(digest);
+        self.index.condemned.forget(digest);
         Ok(())
     }
 
-    /// The need of the file system with `bytes` more on it. `None` if it has enough, or cannot be asked.
+    /// The need of the file system if `bytes` more are written. `None` if it has enough space, or if its space is
+    /// unknown.
     async fn below_floor(&self, bytes: u64) -> Option<Need> {
         let (disk, dir) = (self.folder.disk.clone(), self.folder.layout.dir().to_owned());
-        lacks(&off_worker(move || disk.space(&dir)).await.ok()?, bytes)
+        let space = off_worker(move || disk.space(&dir)).await.ok()?;
+        if self.allowance.resized(space.bytes) {
+            self.report_size();
+        }
+        lacks(&space, bytes)
     }
 }
 
-/// The need of a file system with `bytes` more on it, to keep its floors.
+/// The need of a file system with this `space` if `bytes` more are written, so that [`FLOOR_PERCENT`] stays free.
 fn lacks(space: &Space, bytes: u64) -> Option<Need> {
-    let floor = |all: u64| all / 100 * FLOOR_PERCENT;
     let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
     let bytes = short(space.bytes, space.free_bytes.saturating_sub(bytes));
     let files = short(space.files, space.free_files);
@@ -303,19 +322,29 @@ fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     bytes.map(need(Evicted::FreeBytes)).or(files.map(need(Evicted::FreeFiles)))
 }
 
-/// The budget of content in bytes: `max_size`, or a usual part of the file system where none is given. Also the bytes
-/// of the file system, if it can be asked.
-pub(crate) async fn limit(folder: &Folder, max_size: Option<u64>) -> (u64, Option<u64>) {
-    let folder = folder.clone();
-    let space = off_worker(move || folder.disk.space(folder.layout.dir())).await;
-    let bytes = space.ok().map(|space| space.bytes);
-    let usual = bytes.map_or(u64::MAX, |bytes| bytes / 100 * USUAL_LIMIT_PERCENT);
-    (max_size.unwrap_or(usual), bytes)
+/// The budget and the file system of a cache folder.
+pub(crate) struct Measured {
+    /// Bytes of content: `max_size`, or a usual part of the file system where none is given.
+    pub(crate) limit: u64,
+    /// Bytes of the file system, if it can be asked.
+    pub(crate) file_system: Option<u64>,
+    /// True if the file system has less left than its floors.
+    pub(crate) is_tight: bool,
 }
 
-/// Rounds of making room for one fill: others may take space that was freed.
+impl Measured {
+    /// Asks the file system.
+    pub(crate) async fn of(folder: &Folder, max_size: Option<u64>) -> Self {
+        let folder = folder.clone();
+        let space = off_worker(move || folder.disk.space(folder.layout.dir())).await.ok();
+        let file_system = space.map(|space| space.bytes);
+        let usual = file_system.map_or(u64::MAX, |bytes| bytes / 100 * USUAL_LIMIT_PERCENT);
+        let is_tight = space.is_some_and(|space| lacks(&space, 0).is_some());
+        Self { limit: max_size.unwrap_or(usual), file_system, is_tight }
+    }
+}
+
+/// Attempts to make room for one fill: other fills may take the space that was freed.
 const ATTEMPTS: usize = 3;
-/// Part of the file system's bytes, and of its files, that stays free for others, per cent.
-const FLOOR_PERCENT: u64 = 5;
-/// Part of the file system that is the budget where none is given, per cent.
+/// Part of the file system that is the budget if none is configured, per cent.
 const USUAL_LIMIT_PERCENT: u64 = 80;

@@ -1,34 +1,41 @@
-//! The standing of a store: its limits, and what takes its space.
+//! The standing of a store: its limits, the use of its space, and its trouble.
 
+use super::allowance;
 use super::storing::Stopped;
 use crate::checks::progress::Scrubbed;
-use crate::disk::slow::Slow;
+use crate::disk::slow::Spell;
 
-/// The standing of a store: its limit, the space it takes, and its trouble.
+/// The limit of a store, the space it uses, and its trouble.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Bytes of content that it may hold.
+    /// Bytes of content that the store may hold.
     pub limit_bytes: u64,
     /// Bytes that running fills have written or may still write.
     pub reserved_bytes: u64,
-    /// Bytes of partial files that nobody writes, kept for the next request.
+    /// Bytes of idle partial files, kept for the next request.
     pub partial_bytes: u64,
-    /// Bytes of content that was removed while it was read; free when the last reader is gone.
+    /// Bytes of content that was removed while it was read; they become free when the last reader has ended.
     pub unlinked_bytes: u64,
     /// Number of objects of pinned images.
     pub pinned_objects: u64,
-    /// Bytes of the file system that the cache folder is on, when the store was opened or its budget set; `None` if it
-    /// could not be asked. A `limit_bytes` above it is never reached.
+    /// Size of the file system of the cache folder, bytes; `None` if unknown. A `limit_bytes` above it is never reached.
     pub file_system_bytes: Option<u64>,
-    /// Set while the store cannot store.
+    /// The reason why the store cannot store, and the time since when; `None` if it can.
     pub stopped: Option<Stopped>,
-    /// The last operation on the disk that was slow, if one was lately.
-    pub slow: Option<Slow>,
-    /// The reason why content is not stored now, or was not lately.
+    /// The slow spell of the disk, while it lasts.
+    pub slow: Option<Spell>,
+    /// The reason why content is not stored now, or was recently not stored.
     pub warning: Option<String>,
-    /// Names of the stores of other versions in the cache folder. Nobody uses them here: remove them to have their
-    /// space.
+    /// Names of the folders of other format versions in the cache folder. This version does not use them; remove them
+    /// to free their space.
     pub reclaimable: Vec<String>,
     /// Progress of the scrub.
     pub scrubbed: Scrubbed,
+}
+
+impl Standing {
+    /// True if the limit is more than the cache may use of its file system: it is never reached.
+    pub fn is_oversized(&self) -> bool {
+        self.file_system_bytes.is_some_and(|bytes| self.limit_bytes > allowance::usable(bytes))
+    }
 }

@@ -1,4 +1,4 @@
-//! The words of a store that cannot store: pulls pass through it meanwhile.
+//! The types of a store that cannot store; pulls pass through while it cannot.
 
 use std::io;
 use std::time::SystemTime;
@@ -8,17 +8,17 @@ use rustix::io::Errno;
 oci::labels! {
     /// The reason why content cannot be stored.
     StopReason {
-        /// The file system has too few bytes left, and nothing that could leave would make enough room.
+        /// The file system has too few free bytes, and eviction cannot free enough.
         Full = "full";
-        /// The file system can take too few files more.
+        /// The file system has too few free inodes.
         NoInodes = "no_inodes";
-        /// This process, or the machine, may open no more files.
+        /// This process or the machine has no file descriptors left.
         NoOpenFiles = "no_open_files";
         /// The file system is read-only.
         ReadOnly = "read_only";
         /// This user may not write the cache folder.
         NoPermission = "no_permission";
-        /// The budget is taken by content that is in use or pinned.
+        /// Content that is in use or pinned takes the whole budget.
         InUse = "in_use";
         /// The disk fails.
         DiskFailed = "disk_failed";
@@ -32,14 +32,14 @@ oci::labels! {
 pub struct Stopped {
     /// The reason.
     pub reason: StopReason,
-    /// The same for people, with its evidence.
+    /// The reason as text, with its evidence.
     pub detail: String,
     /// The time at which this reason began.
     pub since: SystemTime,
 }
 
 impl StopReason {
-    /// The reason that `error` is for storing nothing at all; `None` if it may concern one file alone.
+    /// The reason that `error` gives to stop storing; `None` if the error may concern only one file.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error) {
             Some(Errno::MFILE | Errno::NFILE) => Some(Self::NoOpenFiles),

@@ -17,7 +17,7 @@ use crate::records::scope::{Kind, Link, Scope};
 use crate::records::tag_record::TagRecord;
 use crate::testing::{config, fill, is_here, open, open_trapped, open_watched};
 
-/// Keeps the evictions that are reported.
+/// Collects the reported evictions.
 #[derive(Default)]
 struct Counting(std::sync::Mutex<Vec<(Evicted, u64)>>);
 
@@ -46,7 +46,7 @@ async fn a_full_store_makes_room_and_never_exceeds_its_budget() {
 }
 
 #[tokio::test]
-async fn what_is_read_pinned_or_served_by_range_stays() {
+async fn content_that_is_read_or_served_by_range_stays() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let read = fill(&store, 1, 1000).await.unwrap();
@@ -70,7 +70,7 @@ async fn what_is_read_pinned_or_served_by_range_stays() {
 }
 
 #[tokio::test]
-async fn a_pinned_image_stays_while_its_tag_means_it() {
+async fn a_pinned_image_stays_while_its_tag_names_it() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let layer = fill(&store, 1, 1000).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_pinned_image_stays_while_its_tag_means_it() {
 }
 
 #[tokio::test]
-async fn what_can_never_fit_is_not_stored_and_costs_nothing() {
+async fn content_that_cannot_fit_is_not_stored_and_evicts_nothing() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let kept = fill(&store, 1, 1000).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_can_never_fit_is_not_stored_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn the_file_systems_floors_are_kept() {
+async fn too_little_free_space_in_the_file_system_evicts_content() {
     let full = Space { bytes: 1_000_000, free_bytes: 51_000, files: 100, free_files: 50 };
     let few_files = Space { bytes: 1_000_000, free_bytes: 900_000, files: 100, free_files: 4 };
     for (space, reason) in [(full, Evicted::FreeBytes), (few_files, Evicted::FreeFiles)] {
@@ -139,7 +139,7 @@ async fn the_file_systems_floors_are_kept() {
         store.scanned().await;
         let first = fill(&store, 1, 900).await.expect("room");
         trap.says(space);
-        // This file system always reports the same free space: there is never enough.
+        // This file system always reports the same free space, so eviction never frees enough.
         assert!(store.reserve(2000).await.is_none());
         assert!(!is_here(&store, &first).await);
         assert_eq!(*watch.0.lock().unwrap(), [(reason, 900)]);
@@ -148,7 +148,7 @@ async fn the_file_systems_floors_are_kept() {
 }
 
 #[tokio::test]
-async fn a_disk_that_cannot_remove_keeps_what_it_has() {
+async fn content_that_cannot_be_removed_stays() {
     let (dir, trap) = (TempDir::new().unwrap(), Trap::unset());
     let store = open_trapped(dir.path(), 2000, &trap).await;
     let kept = fill(&store, 1, 1500).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_disk_that_cannot_remove_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn after_a_restart_what_was_used_last_stays_longest() {
+async fn after_a_restart_the_least_recently_used_content_is_evicted_first() {
     let dir = TempDir::new().unwrap();
     let mut digests = Vec::new();
     {
@@ -170,7 +170,7 @@ async fn after_a_restart_what_was_used_last_stays_longest() {
         for seed in 0..10 {
             let digest = fill(&store, seed, 1000).await.unwrap();
             let path = store.0.folder.layout.blob(&digest);
-            // The seventh is the longest unused.
+            // The seventh is the least recently used.
             let age = Duration::from_secs(1000 - u64::from((seed + 3) % 10));
             let at = SystemTime::now() - age;
             store.0.folder.disk.note_use(&path, at).unwrap();
@@ -185,7 +185,7 @@ async fn after_a_restart_what_was_used_last_stays_longest() {
 }
 
 #[tokio::test]
-async fn what_a_clock_a_day_ahead_wrote_is_not_the_last_to_leave_for_ever() {
+async fn content_with_a_last_use_in_the_future_is_not_evicted_last_for_ever() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path(), 10_000).await;
     let ahead = fill(&store, 0, 1000).await.unwrap();
@@ -215,7 +215,7 @@ async fn a_wiped_folder_is_a_cold_cache() {
     let digests = [fill(&store, 1, 1000).await.unwrap(), fill(&store, 2, 1000).await.unwrap()];
     fs::remove_dir_all(dir.path().join("v1")).unwrap();
     assert!(store.blob(&digests[0]).await.unwrap().is_none());
-    // The janitor learns of the loss and forgets the other content, too.
+    // The janitor is notified of the loss and forgets the other content, too.
     while store.usage().objects > 0 {
         tokio::task::yield_now().await;
     }
@@ -227,7 +227,7 @@ async fn a_wiped_folder_is_a_cold_cache() {
 }
 
 #[test]
-fn what_left_during_the_scan_is_not_entered_by_it_and_may_come_back() {
+fn the_scan_does_not_add_content_that_left_during_it_and_such_content_may_come_back() {
     let index = Arc::new(Index::default());
     let [gone, back] = [b"gone", b"back"].map(|bytes| Digest::sha256(bytes));
     for digest in [&gone, &back] {

@@ -1,13 +1,13 @@
-//! Figures of a store: its objects, and the bytes on the disk by their reason.
+//! Figures of a store: its objects, and the bytes on the disk by the reason that keeps them there.
 
 /// The committed content of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Number of committed objects.
     pub objects: u64,
-    /// Their size, bytes.
+    /// Size of the committed objects, bytes.
     pub bytes: u64,
-    /// Whether the scan at start has seen all of them.
+    /// Whether the scan at the start has ended, so that the figures are complete.
     pub complete: bool,
 }
 

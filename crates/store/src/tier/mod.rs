@@ -1,6 +1,6 @@
-//! The second tier: where content may come from when it is not on this disk, before the upstream is asked.
+//! The second tier: a store that is asked for content that the local disk does not have, before the upstream is asked.
 //!
-//! - [`second`]: the trait, and [`NoTier`], which has nothing
+//! - [`second`]: the trait, and [`NoTier`], which holds no content
 
 pub(crate) mod second;
 

@@ -1,8 +1,8 @@
-//! The seam of a second tier: a larger, slower place for content, such as an object store shared by several instances.
+//! The trait of a second tier: a larger, slower store for content, such as an object store shared by several instances.
 //!
-//! It is asked in one place, [`crate::Store::recall`], with the proof that two things happened before: the link of the
-//! repository was earned (design decision 8), and the local disk has missed. What it gives back is hashed like any
-//! transfer: a tier may lose content or hold wrong bytes, and is never believed.
+//! Only [`crate::Store::recall`] asks the second tier. The repository must have the link to the digest (design decision
+//! 8), and the local disk must not have the content. The tier's bytes are hashed like any transfer and never trusted: a
+//! tier may lose content or hold wrong bytes.
 
 use std::fmt;
 use std::io;
@@ -17,13 +17,13 @@ pub trait SecondTier: fmt::Debug + Send + Sync + 'static {
     /// Opens the content of `digest`; `None` when the tier does not have it.
     ///
     /// # Errors
-    /// The tier's. The caller treats them as a miss.
+    /// Any error of the tier. The caller treats it as a miss.
     fn open<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, io::Result<Option<Recalled>>>;
 }
 
 /// Content that a second tier has. Its bytes are unverified.
 pub struct Recalled {
-    /// Size of the content as the tier says, bytes.
+    /// Size of the content that the tier reports, bytes.
     pub length: u64,
     /// The bytes, in order.
     pub bytes: BoxStream<'static, io::Result<Bytes>>,

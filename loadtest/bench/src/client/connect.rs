@@ -1,4 +1,4 @@
-//! Connections of clients: blocking sockets without Nagle's algorithm and with a time limit on reads.
+//! Client connections: blocking sockets without Nagle's algorithm and with a time limit on reads.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketType, connect as connect_socket, socket, 
 
 use crate::error::{Doing, Error};
 
-/// A connection; a small receive buffer makes a reader slow that does not read.
+/// Connects. A small receive buffer (bytes) stops the server early when the client does not read.
 pub(crate) fn connect(addr: SocketAddr, receive_buffer: Option<usize>) -> Result<TcpStream, Error> {
     let what = format!("connecting to {addr}");
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).doing(what.as_str())?;
@@ -23,5 +23,5 @@ pub(crate) fn connect(addr: SocketAddr, receive_buffer: Option<usize>) -> Result
     Ok(socket)
 }
 
-/// Longest wait for a byte: a benchmark that hangs is one that failed.
+/// Longest wait for a byte, so that a benchmark that hangs fails.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);

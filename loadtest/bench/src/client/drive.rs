@@ -1,4 +1,4 @@
-//! Many connections, one thread, always busy: each asks again as soon as it has its answer.
+//! Many connections in one thread. Each sends its next request as soon as it has its answer.
 
 use std::{
     io::{self, Write},
@@ -30,14 +30,14 @@ use crate::{
     stats,
 };
 
-/// A load.
+/// A load on one server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load<'a> {
-    /// The server and path.
+    /// The process whose processor time is measured.
     pub(crate) server: &'a Process,
-    /// The path of every request.
+    /// The address and path of every request.
     pub(crate) target: &'a Target,
-    /// Length of the body; on TLS, where answers are not deciphered, what tells a whole one.
+    /// Length of the body, bytes. On TLS, where answers are not decrypted, an answer with at least this many bytes is whole.
     pub(crate) body_bytes: u64,
     /// The number of connections.
     pub(crate) connections: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Load<'a> {
 /// The condition that ends a load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until<'a> {
-    /// After so long; answers under way count with the bytes that came.
+    /// After this duration; for unfinished answers the bytes that arrived count.
     After(Duration),
     /// Every connection has had one answer.
     Once,
@@ -63,21 +63,21 @@ pub(crate) enum Until<'a> {
 /// The result of a load.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// Body bytes received. On TLS those of records, about a thousandth more.
+    /// Body bytes received. On TLS these are bytes of records, about a thousandth more.
     pub(crate) bytes: u64,
     /// Whole answers.
     pub(crate) answers: u64,
-    /// Connections that ended before their answer did.
+    /// Connections that ended before the end of their answer.
     pub(crate) broken: u64,
-    /// The duration, from the moment when all connections had asked.
+    /// The duration, from the time when all connections had sent their first request.
     pub(crate) wall: Duration,
-    /// Processor time of the server meanwhile, seconds.
+    /// Processor time of the server during the load, seconds.
     pub(crate) server_cpu: f64,
-    /// From request to last byte, nanoseconds.
+    /// The time from request to last byte, nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
-/// Runs a load in a thread of its own.
+/// Runs a load in a separate thread.
 ///
 /// # Errors
 /// If a server cannot be reached, or answers something other than 200.
@@ -105,11 +105,11 @@ struct Connection {
 }
 
 enum State {
-    /// Waiting for a head, of which so much is there.
+    /// The head is not complete; these are its bytes so far.
     Head(Vec<u8>),
     /// This number of bytes of the body is missing.
     Body(u64),
-    /// This number of bytes of a TLS answer came; it ends with the connection.
+    /// This number of bytes of a TLS answer has arrived; the answer ends with the connection.
     Ciphered(u64),
     /// The answer is complete.
     Finished,
@@ -194,7 +194,7 @@ impl<'a> Driver<'a> {
         Ok(Connection { socket, state, asked })
     }
 
-    /// Reads from one connection, up to [`READS_A_TURN`] times, so that the others get theirs.
+    /// Reads from one connection at most [`READS_A_TURN`] times, so that the other connections are read too.
     fn turn(&mut self, index: usize) -> Result<(), Error> {
         for _ in 0..READS_A_TURN {
             match self.read(index)? {
@@ -253,13 +253,13 @@ impl<'a> Driver<'a> {
         let connection = &mut self.connections[index];
         connection.state = State::Finished;
         self.open -= 1;
-        // Fails only when the server has closed it already; then nothing more can come either.
+        // This fails only if the server has closed the connection already; then no more bytes can arrive.
         let _ = epoll::delete(&self.epoll, &connection.socket);
     }
 }
 
 impl State {
-    /// Takes the received bytes, and returns the number of those that belong to bodies.
+    /// Processes received bytes, and returns the number of them that belong to bodies.
     fn received(&mut self, received: &[u8], body_bytes: u64) -> Result<(Step, u64), Error> {
         let count = received.len() as u64;
         match self {
@@ -299,15 +299,15 @@ fn index_of(event: &epoll::Event) -> usize {
     usize::try_from(data.u64()).unwrap_or(usize::MAX)
 }
 
-/// The buffer of a client that copies, bytes: as much as fits a processor's cache.
+/// The buffer of a client that copies, bytes: small enough for a processor's cache.
 pub(crate) const COPY_BUFFER: usize = 256 * 1024;
-/// The bytes that a client that discards takes at once.
+/// Most bytes that a client that discards takes in one read.
 const DISCARD_MOST: usize = 1 << 20;
 const READS_A_TURN: usize = 4;
 const EVENTS: usize = 256;
-/// The time between two checks for the end while nothing comes.
+/// The time between two checks for the end of the load while no bytes arrive.
 const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// Longest wait until every connection has had its one answer.
+/// Longest wait until every connection has had its answer, with [`Until::Once`].
 const ONCE_LIMIT: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
@@ -316,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_counts_without_its_head_and_ends_at_its_length() {
+    fn only_body_bytes_are_counted_up_to_the_length() {
         let mut state = State::Head(Vec::new());
         let (step, bytes) = state.received(b"HTTP/1.1 200 OK\r\nContent-Le", 0).unwrap();
         assert!(matches!(step, Step::More) && bytes == 0);

@@ -1,4 +1,4 @@
-//! One answer, timed.
+//! Fetches one answer and measures its times.
 
 use std::{
     io::{Read, Write},
@@ -15,15 +15,15 @@ use crate::error::{Doing, Error};
 /// The times of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fetched {
-    /// From before connecting to the first byte of the body.
+    /// The time from before the connection to the first byte of the body.
     pub(crate) first_byte: Duration,
-    /// From before connecting to the last.
+    /// The time from before the connection to the last byte.
     pub(crate) wall: Duration,
     /// Length of the body, bytes.
     pub(crate) bytes: u64,
 }
 
-/// Takes one whole answer.
+/// Fetches one whole answer.
 ///
 /// # Errors
 /// If the answer is not 200, or short.
@@ -31,7 +31,7 @@ pub(crate) fn fetch(target: &Target) -> Result<Fetched, Error> {
     take(target, &mut |_| {})
 }
 
-/// The same, with the `sha256:` digest of the body.
+/// Fetches one whole answer, and returns the `sha256:` digest of its body.
 pub(crate) fn fetch_digest(target: &Target) -> Result<String, Error> {
     let mut context = Context::new(&SHA256);
     take(target, &mut |bytes| context.update(bytes))?;

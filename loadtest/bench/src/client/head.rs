@@ -12,10 +12,10 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads a head, if `bytes` hold a whole one.
+    /// Parses a head, if `bytes` hold a whole one.
     ///
     /// # Errors
-    /// If the answer is not 200 with a length: then there is nothing to measure.
+    /// If the answer is not 200 with a length; then it cannot be measured.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Error> {
         let mut headers = [httparse::EMPTY_HEADER; 48];
         let mut response = httparse::Response::new(&mut headers);
@@ -42,14 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_whole_head_is_read_and_half_of_one_is_waited_for() {
+    fn a_whole_head_is_parsed_and_half_a_head_is_not() {
         let whole = b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 12\r\n\r\nbody";
         assert_eq!(Head::parse(whole).unwrap(), Some(Head { length: 12, size: whole.len() - 4 }));
         assert_eq!(Head::parse(&whole[..20]).unwrap(), None);
     }
 
     #[test]
-    fn what_cannot_be_measured_is_refused() {
+    fn answers_that_cannot_be_measured_are_refused() {
         let failed = Head::parse(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").unwrap_err();
         assert!(failed.to_string().contains("503"), "{failed}");
         assert!(Head::parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());

@@ -1,9 +1,9 @@
-//! Clients: raw sockets and as little else as possible, so that the server is measured.
+//! Clients on raw sockets with little work of their own, so that the figures are those of the server.
 //!
 //! - [`drive`] keeps many connections busy from one thread (epoll): downloads and small requests alike.
-//! - [`fetch`] takes one answer and notes the time of its first byte.
-//! - [`probe`] asks on a schedule and keeps the latencies.
-//! - [`slow`] holds many answers open and hardly reads them.
+//! - [`fetch`] fetches one answer and notes the time of its first byte.
+//! - [`probe`] sends requests on a schedule and keeps the latencies.
+//! - [`slow`] keeps many answers open and reads them very slowly.
 
 mod connect;
 mod drive;

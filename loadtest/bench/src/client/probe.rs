@@ -1,4 +1,4 @@
-//! A small request on a schedule, while something else goes on.
+//! A small request on a schedule, at the same time as other load.
 
 use std::{
     io::{Read, Write},
@@ -17,9 +17,9 @@ use crate::{
     stats,
 };
 
-/// Asks for the targets (of one server) in turn, every `period`, for `time`, on one connection; with no period each
-/// request follows the answer before it. Latencies (nanoseconds) are corrected for coordinated
-/// omission: an answer that took many periods also stands for the requests that would have been sent meanwhile.
+/// Requests the targets (of one server) in turn, every `period`, for `time`, on one connection. With a period of zero
+/// each request follows the previous answer. The latencies (nanoseconds) are corrected for coordinated omission: an
+/// answer that took many periods also counts for the requests that would have been sent in these periods.
 pub(crate) fn probe(
     targets: &[Target],
     period: Duration,

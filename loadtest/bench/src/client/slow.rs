@@ -1,4 +1,4 @@
-//! Readers that hold an answer open and take a little of it now and then.
+//! Slow readers: each keeps an answer open and reads a few bytes of it once per second.
 
 use std::{
     io::{self, Read, Write},
@@ -17,7 +17,7 @@ use crate::{
     pin::Cores,
 };
 
-/// A crowd of slow readers in a thread of its own.
+/// Many slow readers in one separate thread.
 #[derive(Debug)]
 pub(crate) struct SlowReaders {
     stop: Arc<AtomicBool>,
@@ -25,7 +25,7 @@ pub(crate) struct SlowReaders {
 }
 
 impl SlowReaders {
-    /// Connects `count` readers, each with a request under way, and lets them read slowly from here on.
+    /// Connects `count` readers, sends a request from each, and lets them read slowly until stopped.
     pub(crate) fn start(target: &Target, count: usize, cores: Cores) -> Result<Self, Error> {
         let sockets: Vec<TcpStream> = (0..count).map(|_| open(target)).collect::<Result<_, _>>()?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -38,7 +38,7 @@ impl SlowReaders {
         Ok(Self { stop, thread: Some(thread) })
     }
 
-    /// Ends the readers, and returns the number of readers whose answers had not ended.
+    /// Stops the readers, and returns the number of readers whose answers had not ended.
     pub(crate) fn stop(mut self) -> usize {
         self.end()
     }
@@ -65,7 +65,7 @@ fn open(target: &Target) -> Result<TcpStream, Error> {
     Ok(socket)
 }
 
-/// Every reader takes a sip in turn, evenly spread: a crowd that sips all at once would be a burst, not slow readers.
+/// Lets the readers read in turn, evenly spread over [`ROUND`]; reads all at once would be bursts.
 fn read_slowly(mut sockets: Vec<TcpStream>, told: &AtomicBool) -> usize {
     let mut buffer = [0; SIP];
     let mut next = 0;
@@ -87,6 +87,6 @@ fn read_slowly(mut sockets: Vec<TcpStream>, told: &AtomicBool) -> usize {
 
 /// The receive buffer of a reader, bytes.
 const RECEIVE_BUFFER: usize = 16 * 1024;
-/// The most bytes that a reader takes, once every [`ROUND`].
+/// The most bytes that a reader takes in each [`ROUND`].
 const SIP: usize = 8 * 1024;
 const ROUND: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! A request to send, and what to do with the body that comes back.
+//! A request to send, and the treatment of the body of its answer.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,19 +18,19 @@ pub(crate) struct Target {
 /// The treatment of a body's bytes by a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Copies them into a buffer, as every real client does.
+    /// The client copies them into a buffer, like every real client.
     Copy,
     /// The kernel drops them (`MSG_TRUNC`), which leaves the most time to the server.
     Discard,
 }
 
 impl Target {
-    /// Plain HTTP.
+    /// A request over plain HTTP.
     pub(crate) fn plain(addr: SocketAddr, path: &str) -> Self {
         Self { addr, path: path.to_owned(), tls: None }
     }
 
-    /// The request; the connection stays open when `keep` says so.
+    /// The text of the request; with `keep` the connection stays open after the answer.
     pub(super) fn request(&self, keep: bool) -> String {
         let Self { addr, path, .. } = self;
         let connection = if keep { "keep-alive" } else { "close" };
@@ -39,7 +39,7 @@ impl Target {
 }
 
 impl Reading {
-    /// For the table.
+    /// The name in the table.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Copy => "copying",

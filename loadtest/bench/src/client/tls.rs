@@ -1,4 +1,4 @@
-//! TLS as a node speaks it, and a client that shakes hands and then only counts.
+//! TLS like a node's, and a client that makes the handshake and then only counts bytes.
 
 use std::{io::Write, net::TcpStream, sync::Arc};
 
@@ -13,7 +13,7 @@ use rustls::{
 use super::target::Target;
 use crate::error::{Doing, Error};
 
-/// Trusts exactly this certificate, and wants AES-128-GCM as Go's clients do, so that all servers cipher alike.
+/// Trusts exactly this certificate, and offers AES-128-GCM like Go's clients, so that all servers use the same cipher.
 pub(crate) fn config(certificate: &Certificate) -> Arc<ClientConfig> {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256];
@@ -34,7 +34,8 @@ pub(crate) fn session(config: &Arc<ClientConfig>, target: &Target) -> Result<Cli
     ClientConnection::new(Arc::clone(config), name).map_err(|source| Error::Tls { addr: target.addr, source })
 }
 
-/// Shakes hands and asks. What comes then is counted, not deciphered: that would cost the client as much as the server.
+/// Makes the handshake and sends the request. The bytes of the answer are only counted, because decryption would cost
+/// the client as much time as the server.
 pub(crate) fn ask(config: &Arc<ClientConfig>, target: &Target, socket: &mut TcpStream) -> Result<(), Error> {
     let mut session = session(config, target)?;
     let request = target.request(false);
@@ -45,7 +46,7 @@ pub(crate) fn ask(config: &Arc<ClientConfig>, target: &Target, socket: &mut TcpS
         .doing(format!("TLS to {}", target.addr))
 }
 
-/// The one certificate that was made for this run.
+/// Verifies that the server presents the certificate made for this run.
 #[derive(Debug)]
 struct Pinned {
     certificate: CertificateDer<'static>,

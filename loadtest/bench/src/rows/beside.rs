@@ -1,4 +1,4 @@
-//! A small manifest beside layers that stream as fast as they can.
+//! A small manifest, requested while layers stream at full speed.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -18,7 +18,7 @@ use crate::{
     upstream::{Content, Offer, Upstream},
 };
 
-/// With a core for each side, then sharing two.
+/// First with one core for the server and one for the client, then with two shared cores.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     [Cores::OneEach, Cores::Shared].into_iter().map(|cores| section(lab, cores)).collect()
 }
@@ -87,7 +87,7 @@ fn take(
 const KINDS: [Kind; 3] = [Kind::Pullgate, Kind::NginxSendfile, Kind::NginxCopy];
 const STREAMS: usize = 3;
 const PERIOD: Duration = Duration::from_millis(2);
-/// Streams are in full flow when the first question comes.
+/// The time before the first request, so that the streams run at full speed.
 const RUN_UP: Duration = Duration::from_millis(200);
-/// Most that counts as fast, milliseconds, unless nginx is faster.
+/// The goal of the p99, milliseconds, unless nginx is faster.
 const P99_MOST: f64 = 2.0;

@@ -1,4 +1,4 @@
-//! A layer that is not cached, from an upstream of a given speed.
+//! A layer that is not cached, from an upstream with a limited rate.
 
 use super::units::{FIRST_BYTE, WALL};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     upstream::{Offer, Upstream},
 };
 
-/// Through each server, and direct.
+/// Fetches the layer through each server, and directly.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let offer = Offer { images: lab.rounds() as u64, layer: lab.layer_bytes(), rate: RATE };
     let mut upstream = Upstream::start(&offer)?;

@@ -1,4 +1,4 @@
-//! A layer that is not cached, and two hundred clients that ask for it at once.
+//! A layer that is not cached, requested by two hundred clients at once.
 
 use std::{thread, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     upstream::{Content, Offer, Upstream},
 };
 
-/// One cold fetch, two hundred warm ones, two hundred cold ones.
+/// Measures one cold fetch, two hundred warm ones and two hundred cold ones.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let mut upstream = Upstream::start(&Offer { images: 2, layer: lab.layer_bytes(), rate: RATE })?;
     lab.ran(upstream.command_line());

@@ -1,4 +1,4 @@
-//! A cached layer, streamed over and over.
+//! A cached layer, streamed repeatedly.
 
 use super::units::{CPU_PER_GIGABYTE, GIGA, GIGABYTES_A_SECOND};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     upstream::{Content, Offer, Upstream},
 };
 
-/// Plain HTTP: with a core for each side, then sharing two.
+/// Plain HTTP: first with one core for the server and one for the client, then with two shared cores.
 pub(super) fn plain(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let kinds = [Kind::Pullgate, Kind::NginxSendfile, Kind::NginxCopy, Kind::DockerRegistry];
     let alone = Stage { cores: Cores::OneEach, tls: false, readings: &[Reading::Copy, Reading::Discard] };
@@ -21,7 +21,7 @@ pub(super) fn plain(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     Ok(sections)
 }
 
-/// TLS: the same.
+/// TLS, with the same two distributions of cores.
 pub(super) fn tls(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let kinds = [Kind::Pullgate, Kind::NginxSendfile, Kind::NginxCopy];
     let alone = Stage { cores: Cores::OneEach, tls: true, readings: &[Reading::Copy] };

@@ -1,4 +1,4 @@
-//! A cached manifest, asked for over and over.
+//! A cached manifest, requested repeatedly.
 
 use super::units::{P50, P99};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     upstream::{Content, Offer, Upstream},
 };
 
-/// By digest, then by tag.
+/// Measures requests by digest, then by tag.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let mut upstream = Upstream::start(&Offer { images: 1, layer: SMALL_LAYER, rate: 0 })?;
     let setting = Setting::plain(Cores::OneEach, &upstream);
@@ -73,5 +73,5 @@ const KINDS: [Kind; 3] = [Kind::Pullgate, Kind::NginxSendfile, Kind::DockerRegis
 const REQUESTS: Measure = Measure { name: "requests/s", digits: 0 };
 const CPU_PER_REQUEST: Measure = Measure { name: "server CPU µs per request", digits: 1 };
 const CONNECTIONS: usize = 32;
-/// Only the manifest counts here.
+/// Size of the layer, bytes. It is small because only the manifest is measured.
 const SMALL_LAYER: usize = 1_000_000;

@@ -1,4 +1,4 @@
-//! The groups of figures, one story a file; [`measure`] picks the file of a group.
+//! The groups of figures, one file each; [`measure`] chooses the file of a group.
 
 mod beside;
 mod cold;

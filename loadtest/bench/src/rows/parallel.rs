@@ -11,7 +11,7 @@ use crate::{
     upstream::{Offer, Upstream},
 };
 
-/// Direct, and through pullgate with several ranges at a time.
+/// Fetches the layer directly, and through pullgate with several ranges at a time.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let upstream = Upstream::start(&Offer { images: 1, layer: lab.layer_bytes() * 2, rate: RATE })?;
     lab.ran(upstream.command_line());
@@ -41,5 +41,5 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
 }
 
 const RATE: u64 = 20_000_000;
-/// The setting of an upstream.
+/// The key for pullgate's upstream section.
 const PARALLEL: &str = "parallel = 8\n";

@@ -1,4 +1,4 @@
-//! A thousand readers that hardly read, and one that wants its layer.
+//! A thousand slow readers, and one client that reads at full speed.
 
 use std::{thread::sleep, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     usage,
 };
 
-/// Cached, in flight, and over TLS.
+/// Measures with a cached layer, with a layer that is still being filled, and over TLS.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let title = format!(
         "{READERS} slow readers of one layer, and a healthy client beside them, {}",
@@ -83,8 +83,8 @@ fn in_flight(lab: &Lab<'_>, name: &str, section: &mut Section) -> Result<(), Err
     Ok(())
 }
 
-/// The figures of one case: memory in bytes, that of the process, its cgroup and the kernel's TCP; speeds of the
-/// healthy client in MB/s, readers that were still served.
+/// The figures of one case: the memory of the process, of its cgroup and of the kernel's TCP buffers, in bytes; the speed
+/// of the healthy client alone and beside the readers, in MB/s; the number of readers that were still served.
 struct Seen {
     idle: u64,
     memory: u64,
@@ -131,7 +131,7 @@ fn healthy(lab: &Lab<'_>, server: &Server, content: &Content) -> Result<f64, Err
 
 const READERS: usize = 1000;
 const CORES: Cores = Cores::Shared;
-/// The duration of a fill: long enough that all readers come while it runs.
+/// The duration of a fill: long enough for all readers to connect during the fill.
 const IN_FLIGHT_SECONDS: u64 = 8;
 const SETTLE: Duration = Duration::from_secs(2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

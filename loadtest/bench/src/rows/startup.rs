@@ -1,4 +1,4 @@
-//! Starting with a full cache, beside starting with ten blobs.
+//! Starts with a full cache, compared with starts with ten blobs.
 
 use std::{fs, path::Path, thread::sleep, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     upstream::{Offer, Upstream},
 };
 
-/// Ten blobs, then a hundred thousand; files warm, then dropped from the page cache.
+/// First with ten and with a hundred thousand blobs in the page cache, then with a hundred thousand on the disk only.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let many = if lab.options.quick { QUICK } else { MANY };
     let upstream = Upstream::start(&Offer { images: 1, layer: 1_000_000, rate: 0 })?;
@@ -83,7 +83,7 @@ impl Stage {
         let hits = probe(&ten, Duration::ZERO, lab.slice() * 2, CORES)?;
         section.add(name, P50, quantile_ms(&hits, 0.5));
         section.add(name, P99, quantile_ms(&hits, 0.99));
-        // A stride that shares no factor with the count: neighbours on disk are not asked for in turn.
+        // The stride shares no factor with the count, so that neighbours on disk are not requested one after another.
         let count = self.seeded.blobs.len();
         let all: Vec<Target> =
             (0..count.min(SPREAD)).map(|step| self.blob(&server, step * 7919 % count)).collect();
@@ -123,7 +123,7 @@ const MANY: Amount = Amount { blobs: 100_000, manifests: 20_000 };
 const FEW_WARM: &str = "10 blobs, warm";
 const MANY_WARM: &str = "many, warm";
 const MANY_COLD: &str = "many, page cache dropped";
-/// Most blobs that are asked for in turn.
+/// The largest number of different blobs to request.
 const SPREAD: usize = 100_000;
 const FIRST: Measure = Measure { name: "first answer s", digits: 3 };
 const READY: Measure = Measure { name: "ready s", digits: 3 };

@@ -1,4 +1,4 @@
-//! Columns and units that several groups share.
+//! Columns and units of several groups.
 
 use crate::report::Measure;
 

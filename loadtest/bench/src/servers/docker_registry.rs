@@ -34,7 +34,7 @@ fn config(folder: &Path, setting: &Setting) -> String {
     )
 }
 
-/// `msg="listening on 127.0.0.1:43215"`, with `, tls` behind it where it serves TLS.
+/// Finds the address in the log line `msg="listening on 127.0.0.1:43215"`; with TLS, `, tls` follows the address.
 fn listening(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
     let end = rest.find(['"', ','])?;

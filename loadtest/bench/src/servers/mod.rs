@@ -1,4 +1,4 @@
-//! The servers that are measured side by side, each a pull-through cache of the same upstream.
+//! The servers that are compared, each a pull-through cache of the same upstream.
 
 mod docker_registry;
 mod nginx;

@@ -1,4 +1,4 @@
-//! pullgate, from the binary that is measured.
+//! pullgate, started from the measured binary.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use crate::{
     process::Process,
 };
 
-/// The upstream's name, as `ns=` says it.
+/// The name of the upstream in `ns=`.
 pub(crate) const UPSTREAM: &str = "bench.example";
 
-/// The other servers write no line for each request either.
+/// Switches the log line of each request off, because the other servers write none either.
 const REQUEST_LOG_OFF: &str = "RUST_LOG=warn";
 
 pub(super) fn start(binary: &Path, folder: &Path, setting: &Setting) -> Result<Started, Error> {
@@ -40,7 +40,7 @@ pub(super) fn start(binary: &Path, folder: &Path, setting: &Setting) -> Result<S
     Ok(Started { process, addr, admin: Some(admin), port: None })
 }
 
-/// True if this binary knows these keys of an upstream.
+/// True if this binary accepts the upstream keys of `setting`.
 pub(crate) fn knows(binary: &Path, folder: &Path, setting: &Setting) -> Result<bool, Error> {
     let file = folder.join("question.toml");
     write(&file, &config(folder, setting))?;
@@ -70,7 +70,7 @@ fn config(folder: &Path, setting: &Setting) -> String {
     )
 }
 
-/// `pullgate: proxy listening on 127.0.0.1:5000`.
+/// Finds the address in the line `pullgate: proxy listening on 127.0.0.1:5000`.
 fn announced(log: &str, listener: &str) -> Option<SocketAddr> {
     let begin = format!("pullgate: {listener} listening on ");
     let mut lines = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));

@@ -1,4 +1,4 @@
-//! A running server: started with an empty cache, warmed, and asked.
+//! A running server, with its start and the warming of its cache.
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -30,12 +30,12 @@ pub(crate) struct Server {
     process: Process,
     admin: Option<SocketAddr>,
     tls: Option<Arc<ClientConfig>>,
-    /// Keeps the address while the server has it.
+    /// Reserves the port while the server runs.
     _port: Option<Port>,
 }
 
 impl Kind {
-    /// Starts it with an empty cache and waits until it answers.
+    /// Starts a server with an empty cache and waits until it answers.
     pub(crate) fn start(self, lab: &Lab, setting: &Setting) -> Result<Server, Error> {
         let folder = lab.folder(self.slug())?;
         let pem = setting.tls.then(|| certificate(&folder)).transpose()?;
@@ -58,12 +58,12 @@ impl Server {
         self.kind
     }
 
-    /// Its process.
+    /// The process of the server.
     pub(crate) fn process(&self) -> &Process {
         &self.process
     }
 
-    /// The address of its admin endpoint; only pullgate has one.
+    /// The address of the admin endpoint; only pullgate has one.
     pub(crate) fn admin(&self) -> Option<SocketAddr> {
         self.admin
     }
@@ -77,7 +77,7 @@ impl Server {
         Target { addr: self.addr, path, tls: self.tls.clone() }
     }
 
-    /// Makes the server cache an image, and proves it: a second pull takes nothing from the upstream.
+    /// Makes the server cache an image, and verifies that a second pull takes no bytes from the upstream.
     pub(crate) fn warm(&self, content: &Content, upstream: &mut Upstream) -> Result<(), Error> {
         let layer = self.target(&content.layer_path());
         for path in [content.by_tag(), content.by_digest()] {
@@ -85,7 +85,7 @@ impl Server {
         }
         fetch(&layer)?;
         let mut before = upstream.settled(&content.layer)?;
-        // nginx may still be storing content that it has already sent.
+        // After the last byte nginx may still be storing the content.
         for _ in 0..WARM_TRIES {
             fetch(&layer)?;
             let after = upstream.settled(&content.layer)?;
@@ -99,7 +99,7 @@ impl Server {
     }
 }
 
-/// The number of times that a server is asked for an image that it should have by now.
+/// The number of pulls after which a server must have cached the image.
 const WARM_TRIES: usize = 5;
 
 /// Writes `cert.pem` and `key.pem` into the folder.

@@ -1,10 +1,10 @@
-//! The servers that can be measured, and how they are set up.
+//! The kinds of servers, and their setup.
 
 use std::path::PathBuf;
 
 use crate::{pin::Cores, upstream::Upstream};
 
-/// The servers, each with its setup.
+/// A kind of server, with its mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The program under test.
@@ -20,20 +20,20 @@ pub(crate) enum Kind {
 /// The setup of servers for a group of rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
-    /// The cores.
+    /// The cores of server and client.
     pub(crate) cores: Cores,
     /// The upstream's URL.
     pub(crate) upstream: String,
-    /// Serve TLS.
+    /// True if the server speaks TLS.
     pub(crate) tls: bool,
     /// Further lines for pullgate's upstream section.
     pub(crate) upstream_keys: String,
-    /// pullgate's cache folder, when it is made beforehand.
+    /// pullgate's cache folder, if it was seeded before.
     pub(crate) cache: Option<PathBuf>,
 }
 
 impl Kind {
-    /// For the table.
+    /// The name in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pullgate => "pullgate",
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// For files.
+    /// The name in paths.
     pub(super) fn slug(self) -> &'static str {
         match self {
             Self::Pullgate => "pullgate",
@@ -55,7 +55,7 @@ impl Kind {
 }
 
 impl Setting {
-    /// Plain HTTP.
+    /// The setup for plain HTTP.
     pub(crate) fn plain(cores: Cores, upstream: &Upstream) -> Self {
         let upstream = upstream.url();
         Self { cores, upstream, tls: false, upstream_keys: String::new(), cache: None }

@@ -1,4 +1,4 @@
-//! The parts that the starters of all servers share: their files, the search for a program, and a server that came up.
+//! Code that the starts of all servers share: their files, the search for a program, and the result of a start.
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -9,7 +9,7 @@ use crate::{
     process::Process,
 };
 
-/// A server that came up.
+/// A server that has started.
 pub(super) struct Started {
     pub(super) process: Process,
     pub(super) addr: SocketAddr,
@@ -21,7 +21,7 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).doing(format!("writing {}", path.display()))
 }
 
-/// The command's path: Debian keeps daemons where a user's `PATH` does not look.
+/// The path of a command. The search includes Debian's folders of daemons, which a user's `PATH` does not have.
 pub(super) fn command(name: &'static str, package: &'static str) -> Result<String, Error> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);

@@ -1,4 +1,4 @@
-//! Access to the registry: open, Basic, or Bearer tokens from the registry's own token endpoint.
+//! Access to the registry: open, Basic, or Bearer tokens from the registry's token endpoint.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::{
     canary::CANARY,
-    registry::message::{Answer, Ask},
+    registry::message::{Answer, Request},
 };
 
 /// The way in which clients identify themselves.
 #[derive(Debug, Clone, Default)]
 pub enum Access {
-    /// No questions.
+    /// No identification.
     #[default]
     Open,
     /// A user and a password with every request.
@@ -28,7 +28,7 @@ pub enum Access {
         /// The password.
         password: String,
     },
-    /// Tokens.
+    /// Bearer tokens.
     Tokens(Tokens),
 }
 
@@ -69,37 +69,37 @@ impl Tokens {
         self
     }
 
-    /// A repository that only this user sees, and those of further calls. Others get a token without the right, as
-    /// Docker Hub does, and then a 401 with `insufficient_scope` at the registry; unless
-    /// [`refuse_at_token`](Self::refuse_at_token) is set.
+    /// Makes a repository private to this user; further calls add users. As at Docker Hub, other clients get a token
+    /// without the right, and the registry then answers 401 with `insufficient_scope`. With
+    /// [`refuse_at_token`](Self::refuse_at_token) the token endpoint refuses instead.
     #[must_use]
     pub fn private(mut self, repository: &str, user: &str) -> Self {
         self.private.entry(repository.to_owned()).or_default().insert(user.to_owned());
         self
     }
 
-    /// The token endpoint itself answers this status for a repository the identity may not see (GHCR: 401 or 403).
+    /// Lets the token endpoint answer this status for a repository that the identity may not see (GHCR: 401 or 403).
     #[must_use]
     pub fn refuse_at_token(mut self, status: u16) -> Self {
         self.refusal = Some(status);
         self
     }
 
-    /// The life of tokens.
+    /// Sets the lifetime of tokens.
     #[must_use]
     pub fn life(mut self, life: Duration) -> Self {
         self.life = life;
         self
     }
 
-    /// The token answer does not tell `expires_in`.
+    /// Omits `expires_in` from the token answer.
     #[must_use]
     pub fn untold_life(mut self) -> Self {
         self.tell_life = false;
         self
     }
 
-    /// Challenges name this realm in place of the registry's own `/token`.
+    /// Sets the realm of challenges; the default is the registry's own `/token`.
     #[must_use]
     pub fn realm(mut self, realm: &str) -> Self {
         self.realm = Some(realm.to_owned());
@@ -131,37 +131,37 @@ impl AccessControl {
         self.grants.clear();
     }
 
-    /// Every token given out so far stops working.
+    /// Revokes every token given out so far.
     pub(crate) fn revoke(&mut self) {
         self.grants.clear();
     }
 
-    /// The refusal, if the request may not see what it asks for.
-    pub(crate) fn refusal(&self, ask: &Ask) -> Option<Answer> {
+    /// The refusal, if the request has no access to the content that it names.
+    pub(crate) fn refusal(&self, request: &Request) -> Option<Answer> {
         match &self.access {
             Access::Open => None,
             Access::Basic { user, password } => {
-                let known = basic(ask).is_some_and(|given| given == (user.clone(), password.clone()));
+                let known = basic(request).is_some_and(|given| given == (user.clone(), password.clone()));
                 (!known).then(|| unauthorized("Basic realm=\"loadtest\""))
             }
             Access::Tokens(tokens) => {
-                let realm = tokens.realm.clone().unwrap_or_else(|| format!("{}/token", ask.base_url));
-                let error = self.token_error(ask)?;
-                Some(challenge(&realm, ask.repository.as_deref(), error.code()))
+                let realm = tokens.realm.clone().unwrap_or_else(|| format!("{}/token", request.base_url));
+                let error = self.token_error(request)?;
+                Some(challenge(&realm, request.repository.as_deref(), error.code()))
             }
         }
     }
 
     /// Answers a token request (`docs/spec/auth/token` and `oauth` of the distribution project).
-    pub(crate) fn token(&mut self, ask: &Ask) -> Answer {
+    pub(crate) fn token(&mut self, request: &Request) -> Answer {
         let Access::Tokens(tokens) = &self.access else { return Answer::status(404) };
-        let identity = match identity(tokens, ask) {
+        let identity = match identity(tokens, request) {
             Ok(identity) => identity,
             Err(WrongPassword) => {
                 return Answer::oci_error(401, "UNAUTHORIZED", "incorrect username or password");
             }
         };
-        let wanted = wanted(ask);
+        let wanted = wanted(request);
         let (granted, refused): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|repository| tokens.may_pull(repository, identity.as_deref()));
         if let (Some(status), false) = (tokens.refusal, refused.is_empty()) {
@@ -192,8 +192,9 @@ impl AccessControl {
         token
     }
 
-    fn token_error(&self, ask: &Ask) -> Option<TokenError> {
-        let Some(token) = ask.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "))
+    fn token_error(&self, request: &Request) -> Option<TokenError> {
+        let Some(token) =
+            request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "))
         else {
             return Some(TokenError::Missing);
         };
@@ -201,7 +202,7 @@ impl AccessControl {
             return Some(TokenError::Invalid);
         };
         let covered =
-            ask.repository.as_ref().is_none_or(|repository| grant.repositories.contains(repository));
+            request.repository.as_ref().is_none_or(|repository| grant.repositories.contains(repository));
         (!covered).then_some(TokenError::Scope)
     }
 }
@@ -242,17 +243,18 @@ fn unauthorized(challenge: &str) -> Answer {
         .header(header::WWW_AUTHENTICATE, challenge)
 }
 
-fn identity(tokens: &Tokens, ask: &Ask) -> Result<Option<String>, WrongPassword> {
-    if let Some(token) = ask.form("refresh_token") {
+fn identity(tokens: &Tokens, request: &Request) -> Result<Option<String>, WrongPassword> {
+    if let Some(token) = request.form("refresh_token") {
         let owner = tokens.users.iter().find(|(_, password)| *password == token);
         return owner.map(|(user, _)| Some(user.clone())).ok_or(WrongPassword);
     }
-    let given = if ask.method == Method::POST {
-        ask.form("username")
-            .zip(ask.form("password"))
+    let given = if request.method == Method::POST {
+        request
+            .form("username")
+            .zip(request.form("password"))
             .map(|(user, password)| (user.to_owned(), password.to_owned()))
     } else {
-        basic(ask)
+        basic(request)
     };
     match given {
         None => Ok(None),
@@ -261,16 +263,16 @@ fn identity(tokens: &Tokens, ask: &Ask) -> Result<Option<String>, WrongPassword>
     }
 }
 
-fn wanted(ask: &Ask) -> Vec<String> {
-    let scopes = ask.query.iter().chain(&ask.form).filter(|(key, _)| key == "scope");
+fn wanted(request: &Request) -> Vec<String> {
+    let scopes = request.query.iter().chain(&request.form).filter(|(key, _)| key == "scope");
     scopes
         .flat_map(|(_, scopes)| scopes.split(' '))
         .filter_map(|scope| Some(scope.strip_prefix("repository:")?.rsplit_once(':')?.0.to_owned()))
         .collect()
 }
 
-fn basic(ask: &Ask) -> Option<(String, String)> {
-    let encoded = ask.header(header::AUTHORIZATION)?.strip_prefix("Basic ")?;
+fn basic(request: &Request) -> Option<(String, String)> {
+    let encoded = request.header(header::AUTHORIZATION)?.strip_prefix("Basic ")?;
     let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
     decoded.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }

@@ -32,7 +32,7 @@ impl Content {
         self.repositories.remove(name);
     }
 
-    /// A blob of any repository: signed URLs name no repository.
+    /// Finds a blob in any repository, because signed URLs name no repository.
     pub(crate) fn any_blob(&self, digest: &str) -> Option<Bytes> {
         self.repositories.values().find_map(|repository| repository.blobs.get(digest)).cloned()
     }

@@ -1,8 +1,8 @@
-//! The answers of a good registry: content, access, quota and signed URLs; and the shapes of a 429.
+//! The answers of a correct registry (content, access, quota and signed URLs), and the forms of a 429.
 
 pub(super) mod access;
 pub(super) mod content;
-pub(super) mod honest;
+pub(super) mod correct;
 pub(super) mod quota;
 pub(super) mod signed_urls;
 pub(super) mod too_many;

@@ -1,22 +1,22 @@
-//! A pull quota as Docker Hub states it.
+//! A pull quota, stated in headers as Docker Hub does.
 
 use crate::registry::message::Answer;
 
-/// A number of manifest GETs per window. Nothing comes back by itself: the test decides when the window is over.
+/// A number of manifest GETs per window. The quota does not refill by itself: the test decides when the window ends.
 #[derive(Debug, Clone)]
 pub struct Quota {
     /// GETs per window.
     pub limit: u64,
-    /// GETs left.
+    /// Remaining GETs.
     pub remaining: u64,
     /// The stated window, in seconds.
     pub window_secs: u64,
-    /// `docker-ratelimit-source`, if stated.
+    /// The value of the header `docker-ratelimit-source`, if it is sent.
     pub source: Option<String>,
 }
 
 impl Quota {
-    /// A full quota per six hours, with a source address.
+    /// A full quota of `limit` GETs in six hours, with a source address.
     pub fn of(limit: u64) -> Self {
         Self { limit, remaining: limit, window_secs: 21_600, source: Some("192.0.2.7".to_owned()) }
     }

@@ -1,12 +1,12 @@
-//! Signed URLs to the second host, as object stores give them.
+//! Signed URLs to the second host, as object stores issue them.
 
 use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::registry::message::{Answer, Ask};
+use crate::registry::message::{Answer, Request};
 
-/// Signs URLs and judges them when they come back.
+/// Signs URLs and verifies the URLs of requests.
 #[derive(Debug)]
 pub(crate) struct Signer {
     base_url: String,
@@ -34,20 +34,20 @@ impl Signer {
         format!("{}/cdn/{digest}?expires={}&signature={signature}", self.base_url, self.life.as_secs())
     }
 
-    /// Every URL signed so far is expired now.
+    /// Expires every URL signed so far.
     pub(crate) fn expire(&mut self) {
         self.signed.clear();
     }
 
-    /// The refusal, if the URL is not good. S3 answers 400 to a request that is signed and authorized.
-    pub(crate) fn refusal(&self, ask: &Ask) -> Option<Answer> {
-        if ask.is_authorized() {
+    /// The refusal, if the signature is unknown, expired or for another blob. As at S3, a request with both a signed
+    /// URL and `Authorization` is refused with 400.
+    pub(crate) fn refusal(&self, request: &Request) -> Option<Answer> {
+        if request.is_authorized() {
             return Some(xml(400, "InvalidArgument", "Only one auth mechanism allowed"));
         }
-        let good =
-            ask.query("signature").and_then(|signature| self.signed.get(signature)).is_some_and(|signed| {
-                ask.reference.as_ref() == Some(&signed.digest) && signed.expires > Instant::now()
-            });
+        let good = request.query("signature").and_then(|signature| self.signed.get(signature)).is_some_and(
+            |signed| request.reference.as_ref() == Some(&signed.digest) && signed.expires > Instant::now(),
+        );
         (!good).then(|| xml(403, "AccessDenied", "Request has expired"))
     }
 }

@@ -1,27 +1,27 @@
-//! The shapes of a 429 that registries send.
+//! The forms of a 429 that registries send.
 
 use serde_json::json;
 
 use crate::registry::message::Answer;
 
-/// The shapes a 429 comes in (`docs.docker.com`, the trackers of containers/image and dragonfly).
+/// The forms of a 429 (sources: `docs.docker.com`, the issue trackers of containers/image and dragonfly).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TooMany {
     /// Docker Hub's pull quota: `errors[]` and quota headers at zero, no `Retry-After`.
     HubQuota,
-    /// The same quota in Docker Hub's other shape: `{"message": "toomanyrequests: …"}`.
+    /// The same quota in Docker Hub's other form: `{"message": "toomanyrequests: …"}`.
     HubQuotaMessage,
     /// Docker Hub's abuse limit: a bare 429.
     HubAbuse,
-    /// Docker Hub's login limit, answered by the token endpoint.
+    /// Docker Hub's login limit, which the token endpoint sends.
     HubLogin,
-    /// GitHub's: the delay stands in the message only.
+    /// GitHub's 429: only the message states the delay.
     Ghcr,
     /// A 429 with an HTML page, as gcr.io has sent.
     Html,
     /// The OCI error with `Retry-After` in seconds.
     RetryAfter(u32),
-    /// The OCI error and nothing else.
+    /// The OCI error without `Retry-After`.
     Plain,
 }
 

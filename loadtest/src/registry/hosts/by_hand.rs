@@ -1,4 +1,4 @@
-//! Answers that hyper rightly refuses to send, written straight to the connection.
+//! Writes answers that hyper refuses to send (invalid framing, breaks, pauses) directly to the connection.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::registry::log::Record;
 use crate::registry::message::Answer;
 use crate::registry::rules::script::{At, Break, Delivery, Framing, Start};
 
-/// An answer on its way, with the faults of its delivery.
+/// An answer to send, with the faults of its delivery.
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) answer: Answer,
@@ -28,7 +28,7 @@ enum End {
 }
 
 impl Sending {
-    /// Writes the answer. Gives the connection back if another request may follow on it.
+    /// Writes the answer. Returns the connection if another request may follow on it.
     pub(crate) async fn run(self, mut wire: Wire) -> Option<Wire> {
         let end = self.travel(&mut wire).await;
         drop(self);
@@ -105,7 +105,7 @@ impl Sending {
         head
     }
 
-    /// The breaks in the order of their places.
+    /// The breaks, ordered by their offset in the body.
     fn breaks(&self) -> Vec<(usize, &Break)> {
         let length = self.answer.body.len() as u64;
         let place = |at: &At| usize::try_from(at.of(length)).unwrap_or(usize::MAX);
@@ -154,5 +154,5 @@ impl Sending {
     }
 }
 
-/// Large enough for speed, small enough that the log follows a long body.
+/// Bytes of one write: large enough for speed, small enough that the log shows the progress of a long body.
 const PIECE: usize = 256 * 1024;

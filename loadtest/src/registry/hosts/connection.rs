@@ -1,4 +1,4 @@
-//! One connection: hyper reads the requests and sends proper answers; `by_hand` writes the others.
+//! One connection: hyper reads the requests and sends valid answers; `by_hand` writes the invalid ones.
 
 use std::{
     convert::Infallible,
@@ -9,16 +9,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 
 use super::{by_hand::Sending, wire::Wire};
-use crate::registry::answers::honest;
+use crate::registry::answers::correct;
 use crate::registry::log::{Connected, Record};
-use crate::registry::message::{Answer, Ask};
+use crate::registry::message::{Answer, Request};
 use crate::registry::rules::script::Script;
 use crate::registry::state::Shared;
 
@@ -42,7 +42,7 @@ impl Connection {
         }
     }
 
-    /// Runs hyper until the connection ends (none) or an answer must be written by hand.
+    /// Runs hyper until the connection ends (`None`) or an answer must be written by hand.
     async fn with_hyper(connection: &Arc<Self>, wire: Wire) -> Option<(Wire, Sending)> {
         let (hand_over, mut handed) = mpsc::channel(1);
         let service = service_fn(move |request| {
@@ -64,37 +64,37 @@ impl Connection {
 
     async fn answer(
         &self,
-        request: Request<Incoming>,
+        incoming: http::Request<Incoming>,
         hand_over: mpsc::Sender<Sending>,
     ) -> Result<Response<Sent>, Infallible> {
-        let mut ask = Ask::read(request, &self.base_url).await;
-        let record = self.connected.open(&ask);
-        let script = self.shared.rules.pick(&ask);
+        let mut request = Request::read(incoming, &self.base_url).await;
+        let record = self.connected.open(&request);
+        let script = self.shared.rules.pick(&request);
         script.wait().await;
-        let answer = self.scripted(&mut ask, &script);
+        let answer = self.scripted(&mut request, &script);
         if script.is_by_hand() {
-            let sending = Sending { answer, delivery: script.delivery, method: ask.method, record };
-            // Fails only when the connection is being torn down; then no client waits for an answer.
+            let sending = Sending { answer, delivery: script.delivery, method: request.method, record };
+            // The send fails only while the connection is closing; then no client waits for an answer.
             let _ = hand_over.send(sending).await;
             return pending().await;
         }
         Ok(response(answer, record))
     }
 
-    fn scripted(&self, ask: &mut Ask, script: &Script) -> Answer {
+    fn scripted(&self, request: &mut Request, script: &Script) -> Answer {
         if script.ignore_range {
-            ask.headers.remove(header::RANGE);
+            request.headers.remove(header::RANGE);
         }
         let mut answer = match &script.replace {
-            Some(replace) => replace(ask),
-            None => honest::answer(&self.shared, ask),
+            Some(replace) => replace(request),
+            None => correct::answer(&self.shared, request),
         };
         script.edit(&mut answer);
         answer
     }
 }
 
-/// hyper tells the length of the body, and sends none of it for HEAD.
+/// The answer for hyper, which adds `Content-Length` and sends no body for HEAD.
 fn response(answer: Answer, record: Record) -> Response<Sent> {
     record.answered(answer.status.as_u16());
     let mut response = Response::new(Sent { rest: answer.body, record });
@@ -104,7 +104,7 @@ fn response(answer: Answer, record: Record) -> Response<Sent> {
     response
 }
 
-/// A body that records the bytes that hyper took of it.
+/// A body that records the number of bytes that hyper has taken from it.
 struct Sent {
     rest: Bytes,
     record: Record,
@@ -136,7 +136,7 @@ impl Body for Sent {
     }
 }
 
-/// A session as load balancers begin one; no client should keep it or pass it on.
+/// A session cookie as load balancers set it. Clients must not store it or send it on.
 const COOKIE: &str = "session=canary-5ec7e7-cookie";
-/// Large enough for speed, small enough that the log follows a long body.
+/// Bytes of one frame: large enough for speed, small enough that the log shows the progress of a long body.
 const PIECE: usize = 256 * 1024;

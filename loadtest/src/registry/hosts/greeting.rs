@@ -9,8 +9,8 @@ use tokio_rustls::TlsAcceptor;
 use super::wire::Wire;
 use crate::tls::Certificate;
 
-/// The treatment of new connections by a listener. Plain HTTP on a TLS port is [`Greeting::Http`] on a registry that
-/// was started with TLS: its `url()` stays `https`.
+/// The treatment of new connections by a listener. To serve plain HTTP on a TLS port, set [`Greeting::Http`] on a
+/// registry that was started with TLS: its `url()` stays `https`.
 #[derive(Debug, Clone)]
 pub enum Greeting {
     /// HTTP.
@@ -19,21 +19,21 @@ pub enum Greeting {
     Tls(Certificate),
     /// TLS that demands a client certificate.
     DemandClientCertificate(Certificate),
-    /// Reads the ClientHello and answers a fatal alert with this number (40 is `handshake_failure`, 70
+    /// Reads the ClientHello and sends a fatal alert with this number (40 is `handshake_failure`, 70
     /// `protocol_version`, 49 `access_denied`).
     Alert(u8),
-    /// Reads the ClientHello (or the request) and closes.
+    /// Reads the ClientHello (or the request) and closes the connection.
     CloseInHandshake,
-    /// Closes at once after accepting.
+    /// Closes the connection at once after accepting it.
     Close,
-    /// Resets at once after accepting.
+    /// Resets the connection at once after accepting it.
     Reset,
-    /// Accepts and never says a word.
+    /// Accepts the connection and sends nothing.
     Silence,
 }
 
 impl Greeting {
-    /// The connection ready for HTTP, or nothing if it ended here.
+    /// Treats a new connection. Returns it ready for HTTP, or `None` if it has ended.
     pub(crate) async fn meet(self, mut socket: TcpStream) -> Option<Wire> {
         match self {
             Self::Http => Some(Wire::plain(socket)),
@@ -80,7 +80,7 @@ async fn accept(config: std::sync::Arc<rustls::ServerConfig>, socket: TcpStream)
     }
 }
 
-/// One read is enough: a ClientHello arrives in one piece on loopback.
+/// Reads once, which is enough: on loopback a ClientHello arrives in one piece.
 async fn read_some(socket: &mut TcpStream) {
     let mut hello = [0; 4096];
     if let Err(error) = socket.read(&mut hello).await {

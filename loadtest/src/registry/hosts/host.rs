@@ -1,4 +1,4 @@
-//! An address of the registry: it can greet differently, go away, and come back.
+//! A listening address of the registry, which can change its greeting, stop and restart.
 
 use std::{
     io,
@@ -34,7 +34,7 @@ struct State {
 }
 
 impl Host {
-    /// Takes the port; nothing listens yet.
+    /// Makes a host with this port that does not listen yet.
     pub(crate) fn reserve(port: Port, host: &str, greeting: Greeting, shared: Arc<Shared>) -> Self {
         let scheme = if matches!(greeting, Greeting::Http) { "http" } else { "https" };
         let base_url = format!("{scheme}://{host}:{}", port.addr().port()).into();
@@ -57,12 +57,12 @@ impl Host {
         &self.state.base_url
     }
 
-    /// Greets new connections in another way. Open connections stay.
+    /// Changes the treatment of new connections. Open connections stay open.
     pub fn greet(&self, greeting: Greeting) {
         *lock(&self.state.greeting) = greeting;
     }
 
-    /// Listens, again or for the first time; does nothing if it does already.
+    /// Starts to listen; does nothing if the host listens already.
     ///
     /// # Errors
     /// If the port cannot be listened on.
@@ -75,18 +75,18 @@ impl Host {
         Ok(())
     }
 
-    /// Refuses new connections and drops the open ones. When this returns, both have happened.
+    /// Stops listening and drops the open connections, and waits until both are done.
     pub async fn stop(&self) {
         let accepting = lock(&self.accepting).take();
         if let Some(accepting) = accepting {
             accepting.abort();
-            // The error is the cancellation just asked for.
+            // The error is the cancellation that was just requested.
             let _ = accepting.await;
         }
         self.drop_connections().await;
     }
 
-    /// Drops the open connections, so that clients must come anew.
+    /// Drops the open connections, so that clients must connect again.
     pub async fn drop_connections(&self) {
         let mut connections = std::mem::take(&mut *lock(&self.state.connections));
         connections.shutdown().await;
@@ -102,8 +102,8 @@ impl Drop for Host {
     }
 }
 
-/// Shut down before it is closed: a child process between fork and exec holds a copy of every socket, and a mere close
-/// would leave the port listening until then.
+/// A listener that is shut down before it is closed. Between fork and exec a child process holds a copy of every socket,
+/// so that the port would still listen after a close alone.
 struct Listening(TcpListener);
 
 impl Drop for Listening {

@@ -1,4 +1,4 @@
-//! Listening addresses and their connections, from the first byte to the last.
+//! Listening addresses and their connections.
 
 pub(super) mod by_hand;
 pub(super) mod connection;

@@ -1,4 +1,4 @@
-//! The connection under HTTP: plain or TLS, optionally throttled, able to end cleanly or by reset.
+//! The connection below HTTP: plain or TLS, with an optional limit on its rate, closed cleanly or by reset.
 
 use std::{
     io,
@@ -42,7 +42,7 @@ impl Wire {
         Self { throttle, ..self }
     }
 
-    /// Ends with an RST. What the kernel has not delivered yet is lost.
+    /// Ends the connection with an RST. Bytes that the kernel has not delivered yet are lost.
     pub(crate) fn reset(self) {
         let socket = match &self.stream {
             Stream::Plain(socket) => socket,
@@ -53,15 +53,15 @@ impl Wire {
         }
     }
 
-    /// Ends with a FIN (after a `close_notify` on TLS), and reads on until the client is gone: closing a socket with
-    /// unread bytes would turn the FIN into an RST.
+    /// Ends the connection with a FIN (on TLS after a `close_notify`), and reads until the client has closed its side:
+    /// closing a socket with unread bytes would turn the FIN into an RST.
     pub(crate) async fn finish(mut self) {
         if self.shutdown().await.is_ok() {
             self.closed().await;
         }
     }
 
-    /// Waits until the client is gone. Bytes that it still sends are dropped.
+    /// Waits until the client has closed the connection, and discards the bytes that it still sends.
     pub(crate) async fn closed(&mut self) {
         let mut scrap = [0; 4096];
         while matches!(self.read(&mut scrap).await, Ok(1..)) {}
@@ -141,7 +141,7 @@ impl Stream {
     }
 }
 
-/// A token bucket that holds at most [`BURST`] worth of bytes.
+/// A token bucket. It holds at most the bytes that the rate allows in [`BURST`].
 #[derive(Debug)]
 struct Throttle {
     bytes_per_second: u64,
@@ -185,5 +185,6 @@ impl Throttle {
     }
 }
 
-/// Long enough that timers keep the rate, short enough that a stream looks even.
+/// The time whose bytes a limited connection may send at once: long enough for timers to keep the rate, short enough
+/// for an even stream.
 const BURST: Duration = Duration::from_millis(20);

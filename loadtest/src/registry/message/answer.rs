@@ -1,17 +1,17 @@
-//! An answer before it goes on the wire.
+//! An answer, before it is sent.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-/// Status, headers and the whole body. `Content-Length` is added on sending, from the body.
+/// Status, headers and the whole body. `Content-Length` is added from the body when the answer is sent.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// All headers except `Content-Length` and `Date`.
     pub headers: HeaderMap,
-    /// The body; for HEAD its length is told and none of it is sent.
+    /// The body; for HEAD only its length is sent.
     pub body: Bytes,
 }
 

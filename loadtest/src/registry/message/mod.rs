@@ -1,8 +1,8 @@
-//! A request and an answer, as rules and tests see them.
+//! Requests and answers, in the form that rules and tests use.
 
 pub(super) mod answer;
-pub(super) mod ask;
 pub(super) mod range;
+pub(super) mod request;
 
 pub use answer::Answer;
-pub use ask::{Ask, Kind};
+pub use request::{Kind, Request};

@@ -1,18 +1,18 @@
-//! One range of a body (RFC 9110 section 14). Several ranges in one request are answered as none.
+//! One range of a body (RFC 9110 section 14). A request for several ranges is answered with the whole body.
 
 use std::ops::Range;
 
 use http::{Method, StatusCode, header};
 
-use super::{answer::Answer, ask::Ask};
+use super::{answer::Answer, request::Request};
 
-/// Cuts the answer to the range asked for: 206, 416, or unchanged.
-pub(crate) fn cut(ask: &Ask, answer: Answer) -> Answer {
-    if ask.method != Method::GET || !is_current(ask, &answer) {
+/// Cuts the answer to the requested range. The result is 206, 416, or the unchanged answer.
+pub(crate) fn cut(request: &Request, answer: Answer) -> Answer {
+    if request.method != Method::GET || !is_current(request, &answer) {
         return answer;
     }
     let length = answer.body.len();
-    let Some((first, last)) = ask.header(header::RANGE).and_then(spec) else { return answer };
+    let Some((first, last)) = request.header(header::RANGE).and_then(spec) else { return answer };
     match resolve(first, last, length) {
         Some(range) => {
             let told = format!("bytes {}-{}/{length}", range.start, range.end - 1);
@@ -24,9 +24,9 @@ pub(crate) fn cut(ask: &Ask, answer: Answer) -> Answer {
     }
 }
 
-/// `If-Range` with another tag asks for the whole.
-fn is_current(ask: &Ask, answer: &Answer) -> bool {
-    ask.headers.get(header::IF_RANGE).is_none_or(|tag| answer.headers.get(header::ETAG) == Some(tag))
+/// False if `If-Range` has another entity tag: the request is then for the whole body.
+fn is_current(request: &Request, answer: &Answer) -> bool {
+    request.headers.get(header::IF_RANGE).is_none_or(|tag| answer.headers.get(header::ETAG) == Some(tag))
 }
 
 fn spec(value: &str) -> Option<(Option<usize>, Option<usize>)> {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_resolve_as_the_rfc_says() {
+    fn ranges_resolve_as_in_the_rfc() {
         let of_ten = |value| spec(value).map(|(first, last)| resolve(first, last, 10));
         assert_eq!(of_ten("bytes=0-"), Some(Some(0..10)));
         assert_eq!(of_ten("bytes=2-4"), Some(Some(2..5)));

@@ -1,12 +1,12 @@
-//! The rules in force, and how often each was used.
+//! The active rules, with the number of uses of each.
 
 use std::sync::Mutex;
 
 use super::{rule::Rule, script::Script};
 use crate::registry::lock::lock;
-use crate::registry::message::Ask;
+use crate::registry::message::Request;
 
-/// Names a rule that is in force, to take it away again.
+/// The id of an active rule, for removing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FaultId(u64);
 
@@ -48,18 +48,18 @@ impl Rules {
         lock(&self.0).entries.iter().find(|entry| entry.id == id).map_or(0, |entry| entry.used)
     }
 
-    /// The script of the newest rule that applies; counts the use.
-    pub(crate) fn pick(&self, ask: &Ask) -> Script {
+    /// Returns the script of the newest rule that matches, and counts the use.
+    pub(crate) fn pick(&self, request: &Request) -> Script {
         let mut book = lock(&self.0);
-        let rule = book.entries.iter_mut().rev().find_map(|entry| entry.apply(ask));
+        let rule = book.entries.iter_mut().rev().find_map(|entry| entry.apply(request));
         rule.unwrap_or_default()
     }
 }
 
 impl Entry {
-    fn apply(&mut self, ask: &Ask) -> Option<Script> {
+    fn apply(&mut self, request: &Request) -> Option<Script> {
         let matcher = &self.rule.matcher;
-        if matcher.times.is_some_and(|times| self.used >= times) || !matcher.matches(ask) {
+        if matcher.times.is_some_and(|times| self.used >= times) || !matcher.matches(request) {
             return None;
         }
         self.matched += 1;

@@ -1,10 +1,10 @@
-//! A gate: requests wait at it until the test opens it.
+//! A gate, at which requests wait until the test opens it.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Holds requests until it is opened. Clones are the same gate. Once open it stays open.
+/// Holds requests until it is opened, and then stays open. Clones are the same gate.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<State>);
 
@@ -20,12 +20,12 @@ impl Gate {
         Self::default()
     }
 
-    /// Lets everything that waits, and everything that comes later, go on.
+    /// Opens the gate for waiting and later requests.
     pub fn open(&self) {
         self.0.open.send_replace(true);
     }
 
-    /// Waits until `count` requests have come to the gate, whether they still wait or not.
+    /// Waits until `count` requests have arrived at the gate, including those that have passed it.
     pub async fn arrived(&self, count: usize) {
         let mut seen = self.0.arrived.subscribe();
         seen.wait_for(|arrived| *arrived >= count).await.expect(OWN_SENDER);

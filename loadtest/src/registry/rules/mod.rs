@@ -1,4 +1,4 @@
-//! Rules: which requests misbehave, and how.
+//! Rules: each selects requests and gives their fault.
 
 pub(super) mod book;
 pub(super) mod gate;

@@ -1,11 +1,11 @@
-//! Misbehaviour as it is seen in the field, under the names people give it.
+//! Faults that real registries have shown, under their common names.
 
 use http::header;
 use serde_json::{Value, json};
 
 use super::rule::Rule;
 use crate::registry::answers::{access, too_many::TooMany};
-use crate::registry::message::{Answer, Ask};
+use crate::registry::message::{Answer, Request};
 
 impl Rule {
     /// Answers 429.
@@ -33,7 +33,7 @@ impl Rule {
         self.oci_error(404, "NAME_UNKNOWN", "repository name not known to registry")
     }
 
-    /// 403 by policy, as a registry says it.
+    /// 403 by policy, as an OCI error.
     pub fn denied(self) -> Self {
         self.oci_error(403, "DENIED", "requested access to the resource is denied")
     }
@@ -48,16 +48,16 @@ impl Rule {
         self.answer(Answer::with_body(200, HTML, LOGIN_PAGE))
     }
 
-    /// 401 with a Bearer challenge to the registry's own token endpoint, whatever token is shown. With an `error`
-    /// (`invalid_token`, `insufficient_scope`) the challenge says so.
+    /// 401 with a Bearer challenge to the registry's own token endpoint, for every token. `error` (`invalid_token`,
+    /// `insufficient_scope`) is put into the challenge.
     pub fn unauthorized(self, error: Option<&'static str>) -> Self {
-        self.answer_with(move |ask| challenge(ask, &format!("{}/token", ask.base_url), error))
+        self.answer_with(move |request| challenge(request, &format!("{}/token", request.base_url), error))
     }
 
     /// 401 with a challenge that names this realm.
     pub fn challenge_to(self, realm: &str) -> Self {
         let realm = realm.to_owned();
-        self.answer_with(move |ask| challenge(ask, &realm, None))
+        self.answer_with(move |request| challenge(request, &realm, None))
     }
 
     /// 307 to this URL.
@@ -65,10 +65,10 @@ impl Rule {
         self.answer(Answer::status(307).header(header::LOCATION, to))
     }
 
-    /// 307 back to the same resource, without end.
+    /// 307 to the same resource, an endless loop.
     pub fn redirect_to_itself(self) -> Self {
-        self.answer_with(|ask| {
-            Answer::status(307).header(header::LOCATION, &format!("{}{}", ask.base_url, ask.target()))
+        self.answer_with(|request| {
+            Answer::status(307).header(header::LOCATION, &format!("{}{}", request.base_url, request.target()))
         })
     }
 
@@ -77,9 +77,9 @@ impl Rule {
         self.status(307)
     }
 
-    /// A tag list without end: every page has `page` tags and links to a next page.
+    /// An endless tag list: every page has `page` tags and a link to a next page.
     pub fn endless_tags(self, page: usize) -> Self {
-        self.answer_with(move |ask| endless_tags(ask, page))
+        self.answer_with(move |request| endless_tags(request, page))
     }
 
     /// A token answer of `bytes` bytes, most of them in the token.
@@ -95,15 +95,16 @@ impl Rule {
     }
 }
 
-fn challenge(ask: &Ask, realm: &str, error: Option<&str>) -> Answer {
-    access::challenge(realm, ask.repository.as_deref(), error)
+fn challenge(request: &Request, realm: &str, error: Option<&str>) -> Answer {
+    access::challenge(realm, request.repository.as_deref(), error)
 }
 
-fn endless_tags(ask: &Ask, page: usize) -> Answer {
-    let start = ask.query("last").and_then(|last| last.trim_start_matches('t').parse().ok()).unwrap_or(0u64);
+fn endless_tags(request: &Request, page: usize) -> Answer {
+    let start =
+        request.query("last").and_then(|last| last.trim_start_matches('t').parse().ok()).unwrap_or(0u64);
     let tags: Vec<Value> = (1..=page as u64).map(|step| json!(format!("t{:012}", start + step))).collect();
-    let next = format!("<{}?last=t{:012}&n={page}>; rel=\"next\"", ask.path, start + page as u64);
-    Answer::json(200, &json!({ "name": ask.repository, "tags": tags })).header(header::LINK, &next)
+    let next = format!("<{}?last=t{:012}&n={page}>; rel=\"next\"", request.path, start + page as u64);
+    Answer::json(200, &json!({ "name": request.repository, "tags": tags })).header(header::LINK, &next)
 }
 
 const HTML: &str = "text/html; charset=utf-8";

@@ -1,4 +1,4 @@
-//! Rules: which requests misbehave, and how. Written as one sentence in a test.
+//! A rule selects requests and gives their fault. Its methods chain, so that a rule is one expression in a test.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use super::{
     gate::Gate,
     script::{At, Break, Edit, Framing, Pace, Script, Start},
 };
-use crate::registry::message::{Answer, Ask, Kind};
+use crate::registry::message::{Answer, Kind, Request};
 
-/// A matcher and a behaviour. The first half of the methods narrows which requests are meant, the second says what
-/// happens to them. The newest matching rule wins; a rule that is used up no longer matches.
+/// A matcher and a fault. The first half of the methods narrows the set of requests, the second half sets their fault.
+/// The newest matching rule applies; a rule that has reached its number of uses no longer matches.
 #[derive(Debug, Clone, Default)]
 #[must_use = "give the rule to Registry::fault"]
 pub struct Rule {
@@ -20,7 +20,7 @@ pub struct Rule {
     pub(crate) script: Script,
 }
 
-/// The requests that a rule is for.
+/// The condition on requests to which a rule applies. Unset fields match every request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Matcher {
     kind: Option<Kind>,
@@ -33,7 +33,7 @@ pub(crate) struct Matcher {
     pub(crate) times: Option<usize>,
 }
 
-/// For which requests.
+/// Selection of requests.
 impl Rule {
     /// Every request.
     pub fn any() -> Self {
@@ -120,7 +120,7 @@ impl Rule {
         self
     }
 
-    /// Lets the first `count` matching requests through.
+    /// Does not apply to the first `count` matching requests.
     pub fn after(mut self, count: usize) -> Self {
         self.matcher.skip = count;
         self
@@ -138,15 +138,15 @@ impl Rule {
     }
 }
 
-/// Before the answer.
+/// Faults before the answer.
 impl Rule {
-    /// The answer starts this much later.
+    /// Delays the start of the answer.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.script.delay = Some(delay);
         self
     }
 
-    /// The answer starts when the gate is opened.
+    /// Starts the answer when the gate is opened.
     pub fn hold(mut self, gate: &Gate) -> Self {
         self.script.hold = Some(gate.clone());
         self
@@ -157,17 +157,17 @@ impl Rule {
         self.start(Start::Never)
     }
 
-    /// Closes (FIN) without a byte.
+    /// Closes the connection (FIN) without sending a byte.
     pub fn close(self) -> Self {
         self.start(Start::Close)
     }
 
-    /// Resets (RST) without a byte.
+    /// Resets the connection (RST) without sending a byte.
     pub fn reset(self) -> Self {
         self.start(Start::Reset)
     }
 
-    /// Sends these bytes where HTTP was expected, and closes.
+    /// Sends these bytes instead of an HTTP answer, and closes the connection.
     pub fn garbage(self, bytes: impl Into<Bytes>) -> Self {
         self.start(Start::Garbage(bytes.into()))
     }
@@ -175,18 +175,18 @@ impl Rule {
 
 /// The content of the answer.
 impl Rule {
-    /// Answers this, whatever was asked.
+    /// Sends this answer to every matching request.
     pub fn answer(self, answer: Answer) -> Self {
         self.answer_with(move |_| answer.clone())
     }
 
-    /// Answers what the function makes of the request.
-    pub fn answer_with(mut self, answer: impl Fn(&Ask) -> Answer + Send + Sync + 'static) -> Self {
+    /// Sends the answer that the function makes from the request.
+    pub fn answer_with(mut self, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         self.script.replace = Some(Arc::new(answer));
         self
     }
 
-    /// Answers this status and no body. Panics if it is not a status.
+    /// Answers this status without a body. Panics if it is not a status.
     pub fn status(self, status: u16) -> Self {
         self.answer(Answer::status(status))
     }
@@ -203,22 +203,22 @@ impl Rule {
         self.edit(Edit::Header(header_name(name), value))
     }
 
-    /// Leaves a header out. Panics if it is not a header name.
+    /// Omits a header. Panics if it is not a header name.
     pub fn no_header(self, name: &str) -> Self {
         self.edit(Edit::NoHeader(header_name(name)))
     }
 
-    /// Names another digest in `Docker-Content-Digest`.
+    /// Sends this digest in `Docker-Content-Digest`.
     pub fn claim_digest(self, digest: &str) -> Self {
         self.header("docker-content-digest", digest)
     }
 
-    /// Leaves `Docker-Content-Digest` out.
+    /// Omits `Docker-Content-Digest`.
     pub fn no_digest(self) -> Self {
         self.no_header("docker-content-digest")
     }
 
-    /// Names another `Content-Type`.
+    /// Sends this `Content-Type`.
     pub fn content_type(self, content_type: &str) -> Self {
         self.header(header::CONTENT_TYPE.as_str(), content_type)
     }
@@ -229,7 +229,7 @@ impl Rule {
         self
     }
 
-    /// Names another `Content-Range`.
+    /// Sends this `Content-Range`.
     pub fn claim_range(self, content_range: &str) -> Self {
         self.header(header::CONTENT_RANGE.as_str(), content_range)
     }
@@ -239,17 +239,17 @@ impl Rule {
         self.edit(Edit::Flip(at))
     }
 
-    /// Leaves out the last bytes, and tells the shorter length; `usize::MAX` leaves an empty body.
+    /// Omits the last bytes, and sends the shorter `Content-Length`; `usize::MAX` gives an empty body.
     pub fn shorten(self, bytes: usize) -> Self {
         self.edit(Edit::Shorten(bytes))
     }
 
-    /// Appends bytes, and tells the longer length.
+    /// Appends bytes, and sends the longer `Content-Length`.
     pub fn lengthen(self, bytes: usize) -> Self {
         self.edit(Edit::Lengthen(bytes))
     }
 
-    /// Encodes the body with gzip, asked or not.
+    /// Encodes the body with gzip, even if the client did not request it.
     pub fn gzip(self) -> Self {
         self.edit(Edit::Gzip)
     }
@@ -257,53 +257,53 @@ impl Rule {
 
 /// The delivery of the answer.
 impl Rule {
-    /// Tells this `Content-Length` and sends the body as it is: with more bytes than told the rest follows on the
-    /// connection, with fewer the connection is closed.
+    /// Sends this `Content-Length` and the unchanged body. The extra bytes of a longer body follow on the connection; after
+    /// a shorter body the connection is closed.
     pub fn claim_length(mut self, bytes: u64) -> Self {
         self.script.delivery.framing = Framing::Claim(bytes);
         self
     }
 
-    /// Tells no length: chunked.
+    /// Sends the body chunked, without `Content-Length`.
     pub fn chunked(mut self) -> Self {
         self.script.delivery.framing = Framing::Chunked;
         self
     }
 
-    /// Tells no length: the body ends with the connection.
+    /// Sends no length; the end of the connection ends the body.
     pub fn until_close(mut self) -> Self {
         self.script.delivery.framing = Framing::UntilClose;
         self
     }
 
-    /// Closes (clean FIN) at this place; the length told stays the full one.
+    /// Closes the connection (clean FIN) at this place; `Content-Length` stays the full length.
     pub fn end_at(self, at: At) -> Self {
         self.break_at(at, Break::Fin)
     }
 
-    /// Resets (RST) at this place. The bytes before it have reached the client's socket, but a client may lose what
-    /// it has not read yet: that is what a reset does.
+    /// Resets the connection (RST) at this place. The bytes before it have reached the client's socket, but a reset can
+    /// discard the bytes that the client has not read yet.
     pub fn reset_at(self, at: At) -> Self {
         self.break_at(at, Break::Reset)
     }
 
-    /// Stops at this place until the gate is opened, or for ever if it never is.
+    /// Stops sending at this place until the gate is opened.
     pub fn stall_at(self, at: At, gate: &Gate) -> Self {
         self.break_at(at, Break::Hold(gate.clone()))
     }
 
-    /// Stops at this place for ever.
+    /// Stops sending at this place for ever.
     pub fn stall_forever_at(self, at: At) -> Self {
         self.break_at(at, Break::Hold(Gate::new()))
     }
 
-    /// Sends so many bytes, then pauses so long, and so on.
+    /// Sends `bytes` bytes, pauses for `every`, and repeats this.
     pub fn drip(mut self, bytes: usize, every: Duration) -> Self {
         self.script.delivery.pace = Some(Pace { bytes: bytes.max(1), every });
         self
     }
 
-    /// Sends at most so many bytes a second.
+    /// Sends at most this many bytes per second.
     pub fn rate(self, bytes_per_second: u64) -> Self {
         let paces = bytes_per_second.clamp(1, PACES_PER_SECOND);
         let bytes = usize::try_from(bytes_per_second / paces).unwrap_or(usize::MAX);
@@ -327,13 +327,13 @@ impl Rule {
 }
 
 impl Matcher {
-    pub(crate) fn matches(&self, ask: &Ask) -> bool {
-        fits(&self.kind, |kind| ask.kind == *kind)
-            && fits(&self.method, |method| ask.method == *method)
-            && fits(&self.repository, |name| ask.repository.as_ref() == Some(name))
-            && fits(&self.reference, |reference| ask.reference.as_ref() == Some(reference))
-            && fits(&self.with_header, |name| ask.headers.contains_key(name))
-            && fits(&self.without_header, |name| !ask.headers.contains_key(name))
+    pub(crate) fn matches(&self, request: &Request) -> bool {
+        fits(&self.kind, |kind| request.kind == *kind)
+            && fits(&self.method, |method| request.method == *method)
+            && fits(&self.repository, |name| request.repository.as_ref() == Some(name))
+            && fits(&self.reference, |reference| request.reference.as_ref() == Some(reference))
+            && fits(&self.with_header, |name| request.headers.contains_key(name))
+            && fits(&self.without_header, |name| !request.headers.contains_key(name))
     }
 }
 
@@ -345,5 +345,5 @@ fn header_name(name: &str) -> HeaderName {
     name.parse().expect("a header name")
 }
 
-/// Often enough that a stream looks even.
+/// The number of pieces a second in which a body with a limited rate is sent: enough for an even stream.
 const PACES_PER_SECOND: u64 = 50;

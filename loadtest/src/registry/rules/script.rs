@@ -1,4 +1,4 @@
-//! The behaviour of a rule: the time, the content and the delivery of its answer.
+//! The fault of a rule: the time, the content and the delivery of its answer.
 
 use std::{fmt, io::Write, sync::Arc, time::Duration};
 
@@ -7,12 +7,12 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::gate::Gate;
-use crate::registry::message::{Answer, Ask};
+use crate::registry::message::{Answer, Request};
 
-/// A place in the body of the answer (of the range, if a range was asked).
+/// A place in the body of the answer (in the range, if a range was requested).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
-    /// After this many bytes; 0 is after the headers.
+    /// After this many bytes; 0 is directly after the headers.
     Byte(u64),
     /// After half of the body.
     Half,
@@ -21,7 +21,7 @@ pub enum At {
 }
 
 impl At {
-    /// The place as a number of bytes, never beyond `length`.
+    /// The place as an offset in bytes, at most `length`.
     pub fn of(self, length: u64) -> u64 {
         match self {
             Self::Byte(at) => at.min(length),
@@ -31,10 +31,10 @@ impl At {
     }
 }
 
-/// Makes an answer in place of the honest one.
-pub(crate) type Reply = Arc<dyn Fn(&Ask) -> Answer + Send + Sync>;
+/// Makes the answer that replaces the correct one.
+pub(crate) type Reply = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
 
-/// The whole behaviour of a rule.
+/// The whole fault of a rule.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     pub(crate) delay: Option<Duration>,
@@ -77,7 +77,7 @@ pub(crate) enum Start {
     Garbage(Bytes),
 }
 
-/// The framing: how a client learns where the body ends.
+/// The framing, by which a client finds the end of the body.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) enum Framing {
     #[default]
@@ -103,7 +103,7 @@ pub(crate) enum Break {
 }
 
 impl Script {
-    /// Whether hyper cannot send this answer, so that it is written by hand.
+    /// True if hyper cannot send this answer, so that `by_hand` must write it.
     pub(crate) fn is_by_hand(&self) -> bool {
         let Delivery { start, framing, pace, breaks } = &self.delivery;
         let plain = matches!((start, framing), (Start::Headers, Framing::Length));

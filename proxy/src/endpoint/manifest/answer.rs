@@ -1,4 +1,5 @@
-//! Manifests: by digest from the store or one fetch for all who ask; by tag as [`crate::freshness::policy`] decides.
+//! Answers requests for manifests. A manifest by digest comes from the store, or from one fetch for all requests. A
+//! manifest by tag is answered as [`crate::freshness::policy`] decides.
 //!
 //! ```text
 //! by tag ── fresh ─────────────────────────────► the record's manifest             (hit)
@@ -11,10 +12,11 @@
 //! Each answer of the upstream counts from the time of its request. An earlier request never undoes the result of a
 //! later one, however late the earlier request's answer or manifest comes.
 //!
-//! containerd asks HEAD by tag and then GET by the digest it was told. That GET names no tag, so what a HEAD announced
-//! is remembered until its manifest is stored: only then may the record of the tag move.
+//! containerd sends HEAD by tag and then GET by the digest in the answer. That GET names no tag, so the digest that a
+//! HEAD announced is remembered until its manifest is stored. Only then may the record of the tag move.
 //!
-//! [`super::upstream`] asks the upstream, once for all who ask; [`super::held`] is a manifest in hand and in the store.
+//! [`super::upstream`] asks the upstream, once for all equal requests. [`super::held`] is a manifest in memory and in
+//! the store.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,9 +32,10 @@ use super::upstream::{Fetched, ManifestUpstream, key};
 use crate::endpoint::asking::Asking;
 use crate::endpoint::ready::{Ready, ReadyAnswers};
 use crate::freshness::absent::ContentKey;
-use crate::freshness::complete::is_complete;
+use crate::freshness::complete::{Gap, gap};
 use crate::freshness::demand::{Begun, next};
 use crate::freshness::head::HeadAnswer;
+use crate::freshness::incomplete::Incomplete;
 use crate::freshness::policy::{Checked, falls_back_by_blob};
 use crate::freshness::staleness::{Stale, Staleness};
 use crate::http::answer::{Answer, Content};
@@ -48,8 +51,10 @@ pub(crate) struct Manifests {
     upstream: ManifestUpstream,
     /// Digests that HEAD by tag announced and that are not stored yet.
     announced: Cache<ContentKey, (Tag, SystemTime)>,
-    /// Manifests that clients ask for next.
+    /// Manifests that clients will ask for next.
     begun: Begun,
+    /// Takes images that are to be completed.
+    incomplete: Incomplete,
     /// Answers of the last second, by target.
     ready: ReadyAnswers,
 }
@@ -61,10 +66,10 @@ struct Known {
 }
 
 impl Manifests {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, incomplete: Incomplete) -> Self {
         let announced = Cache::builder().max_capacity(ANNOUNCED_MAX).time_to_live(ANNOUNCED_FOR).build();
         let upstream = ManifestUpstream::new(store.clone());
-        Self { store, upstream, announced, begun: Begun::new(), ready: ReadyAnswers::new() }
+        Self { store, upstream, announced, begun: Begun::new(), incomplete, ready: ReadyAnswers::new() }
     }
 
     /// Answers GET and HEAD of a manifest.
@@ -74,13 +79,14 @@ impl Manifests {
             Reference::Tag(tag) => self.by_tag(asking, tag).await?,
         };
         if let Answer::Content(content) = &answer {
+            self.incomplete.note(asking, content);
             let next = next(reference, content);
             self.begun.note(asking, next).await;
         }
         Ok(answer)
     }
 
-    /// The answer of a moment ago to the same target; [`Ready::holds`] says whether it may still be given.
+    /// The kept answer to the same target. [`Ready::holds`] says whether it is still valid.
     pub(crate) fn ready(&self, target: &str) -> Option<Arc<Ready>> {
         self.ready.get(target)
     }
@@ -121,7 +127,7 @@ impl Manifests {
             return known.held.answer(asking.verb, asking.range, Outcome::Hit, None);
         }
         let told = self.upstream.head(asking, &Reference::Tag(tag.clone())).await;
-        // If the upstream fails after that, it failed to give a manifest by digest; it does have the tag.
+        // The upstream has the tag. If a later request fails, the upstream failed to send a manifest by digest.
         let has_tag = told.as_ref().is_ok_and(|told| told.head.digest.is_some() && !told.head.stale);
         let result = match told {
             Ok(told) => {
@@ -138,7 +144,7 @@ impl Manifests {
         }
     }
 
-    /// The upstream spoke.
+    /// Answers after the upstream has answered HEAD.
     async fn checked(
         &self,
         asking: &Asking<'_>,
@@ -160,7 +166,7 @@ impl Manifests {
         }
     }
 
-    /// Only a GET can tell what the tag means.
+    /// Answers from a GET, because only a GET can tell which manifest the tag names.
     async fn by_get(
         &self,
         asking: &Asking<'_>,
@@ -179,8 +185,9 @@ impl Manifests {
         held.answer(asking.verb, asking.range, outcome, None)
     }
 
-    /// The tag means `digest` now. If the tag's old manifest is known, a client learns the new digest only once the new
-    /// manifest is stored. The upstream is responsible for the layers, but clients must be able to get the manifest.
+    /// Answers a tag that names `digest` now. If the tag's old manifest is known, a client learns the new digest only
+    /// once the new manifest is stored, so that the client can get that manifest in any case. The layers of the new
+    /// manifest need not be stored by then.
     async fn moved(
         &self,
         asking: &Asking<'_>,
@@ -200,7 +207,7 @@ impl Manifests {
                 if known.is_none()
                     && let Some(answer) = announced(asking, digest, head)
                 {
-                    // The client fetches it next, as a pull in progress: the budget for that is checked here.
+                    // The client will fetch this digest next, as a pull in progress, so the budget is checked here.
                     let (client, repository) = (asking.client_for(demand), &asking.place.repository);
                     client.afford(repository, &reference, asking.deadline).await?;
                     if !head.stale {
@@ -220,7 +227,7 @@ impl Manifests {
         held.answer(asking.verb, asking.range, outcome, None)
     }
 
-    /// The upstream failed: what is known is answered, if it is young enough and can be pulled to its end.
+    /// Answers when the upstream failed: with the known manifest, if it is young enough and can be pulled to its end.
     async fn excused(
         &self,
         asking: &Asking<'_>,
@@ -229,33 +236,41 @@ impl Manifests {
         has_tag: bool,
     ) -> Result<Answer, Failure> {
         match self.excuse(asking, &known, &error, has_tag).await {
-            Some(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
-            None => Err(error.into()),
+            Ok(staleness) => known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness)),
+            Err(None) => Err(error.into()),
+            Err(Some(gap)) => Err(because_of(&gap, error).into()),
         }
     }
 
-    /// The staleness of the known manifest as the answer in place of the upstream's `error`. `None` if the known
-    /// manifest must not be answered. `has_tag`: the upstream just said that the tag is there.
+    /// The staleness with which the known manifest is answered in place of the upstream's `error`.
+    ///
+    /// # Errors
+    /// The known manifest must not be answered: its record is too old (`None`), or its image has this gap (`Some`).
+    /// `has_tag` is true if the upstream just said that it has the tag.
     async fn excuse(
         &self,
         asking: &Asking<'_>,
         known: &Known,
         error: &Error,
         has_tag: bool,
-    ) -> Option<Staleness> {
-        let staleness = asking.freshness().excuse(&known.record, error, has_tag, asking.now)?;
+    ) -> Result<Staleness, Option<Gap>> {
+        let staleness = asking.freshness().excuse(&known.record, error, has_tag, asking.now).ok_or(None)?;
         let Held { media_type, bytes, .. } = &known.held;
-        let whole = falls_back_by_blob(asking.user_agent)
-            || is_complete(&self.store, &asking.scope(), media_type, bytes).await;
-        whole.then_some(staleness)
+        if falls_back_by_blob(asking.user_agent) {
+            return Ok(staleness);
+        }
+        match gap(&self.store, &asking.scope(), media_type, bytes).await {
+            None => Ok(staleness),
+            gap => Err(gap),
+        }
     }
 
-    /// The rank of a request for the current manifest of a tag. The rank is lower if the known manifest could be
-    /// answered in its place.
+    /// The urgency of a request for the current manifest of a tag. It is lower if the known manifest could be answered
+    /// in its place.
     async fn rank(&self, asking: &Asking<'_>, known: Option<&Known>) -> Demand {
         let spent = asking.error(Class::RatePullQuota, "not asked");
         match known {
-            Some(known) if self.excuse(asking, known, &spent, false).await.is_some() => Demand::Revalidation,
+            Some(known) if self.excuse(asking, known, &spent, false).await.is_ok() => Demand::Revalidation,
             _ => Demand::NewPull,
         }
     }
@@ -274,7 +289,7 @@ impl Manifests {
         self.store.tags().put(&place.registry, &place.repository, tag, record, asking.now).await;
     }
 
-    /// A manifest asked for by digest is stored now: if a tag was announced to mean it, the tag moves.
+    /// Moves a tag to a manifest that is now stored, if a HEAD announced that the tag names this manifest.
     async fn settle(&self, asking: &Asking<'_>, held: &Held) {
         let key = key(asking, &Reference::Digest(held.digest.clone()));
         if let Some((tag, checked_at)) = self.announced.remove(&key).await {
@@ -283,7 +298,7 @@ impl Manifests {
     }
 }
 
-/// Answers a HEAD from the upstream's headers, if they say all that ours must.
+/// Answers a HEAD from the upstream's headers, if they have all the values that the answer needs.
 fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Option<Answer> {
     if asking.verb != Verb::Head {
         return None;
@@ -300,15 +315,25 @@ fn announced(asking: &Asking<'_>, digest: &Digest, head: &ManifestHead) -> Optio
     }))
 }
 
-/// Answers when the upstream is a mirror that has only a stale copy. Our known manifest is as good while its record is
-/// young enough, and the mirror's answer does not renew the record.
+/// The upstream's error, with a text in front that says why the cached copy was not answered and how to complete it.
+fn because_of(gap: &Gap, mut error: Error) -> Error {
+    let cause = error.evidence.message.take().map_or_else(String::new, |message| format!("; {message}"));
+    let text = format!(
+        "(a cached copy exists, but {gap}; `pullgate cache warm IMAGE` completes it once the registry answers){cause}"
+    );
+    error.evidence = std::mem::take(&mut error.evidence).saying(&text);
+    error
+}
+
+/// Answers with our known manifest when the upstream is a mirror that has only a stale copy. The known manifest is as
+/// good as that copy while its record is young enough. The mirror's answer does not renew the record.
 fn second_hand(asking: &Asking<'_>, known: &Known) -> Result<Answer, Failure> {
     let staleness = asking.freshness().second_hand(Some(&known.record), asking.now);
     let staleness = staleness.ok_or_else(|| only_stale(asking))?;
     known.held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
 }
 
-/// A mirror's stale copy where we have none.
+/// Answers with a mirror's stale copy, if we have no manifest of our own.
 fn relayed(asking: &Asking<'_>, held: &Held) -> Result<Answer, Failure> {
     let staleness = asking.freshness().second_hand(None, asking.now).ok_or_else(|| only_stale(asking))?;
     held.answer(asking.verb, asking.range, Outcome::Stale, Some(staleness))
@@ -319,7 +344,7 @@ fn only_stale(asking: &Asking<'_>) -> Error {
     asking.error(Class::Unknown, message)
 }
 
-/// How long an announced digest waits for its GET; a pull asks within seconds.
+/// The time for which an announced digest is remembered until its GET comes. A pull sends the GET within seconds.
 const ANNOUNCED_FOR: Duration = Duration::from_secs(600);
-/// Announcements kept; the oldest are forgotten, which costs a tag one more HEAD.
+/// The most announcements remembered. A forgotten announcement costs one more HEAD for a tag.
 const ANNOUNCED_MAX: u64 = 10_000;

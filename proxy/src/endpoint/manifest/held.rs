@@ -1,4 +1,4 @@
-//! A manifest in hand, and in the store: its bytes, and the link that says which scope may see it.
+//! A manifest in memory and in the store: its bytes, and the link that says which scope may see it.
 
 use bytes::Bytes;
 use oci::{Class, Digest, Stage};
@@ -14,7 +14,7 @@ use crate::http::outcome::Outcome;
 use crate::http::range::{Asked, Part};
 use crate::http::route::Verb;
 
-/// A manifest in hand.
+/// A manifest in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) digest: Digest,
@@ -23,8 +23,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// A manifest that is here, and that `scope` may see.
-    pub(super) async fn find(store: &Store, scope: &Scope, digest: &Digest) -> Option<Self> {
+    /// A manifest that is in the store and that `scope` may see.
+    pub(in crate::endpoint) async fn find(store: &Store, scope: &Scope, digest: &Digest) -> Option<Self> {
         let link = store.links().get(scope, Kind::Manifest, digest).await?;
         let bytes = store.read_small(digest).await?;
         Some(Self { digest: digest.clone(), media_type: link.media_type?, bytes })
@@ -54,7 +54,8 @@ impl Held {
             let evidence = Evidence::host(scope.registry.as_str()).because(Reason::WrongDigest);
             Error::new(Class::Corrupt, Stage::ManifestGet, evidence.saying(&mismatch.to_string()))
         })?;
-        // Linked first: a request that finds it in the store must not earn the link again.
+        // The link is stored first, because a request that finds the manifest in the store must not have to earn the
+        // link again.
         self.link(store, scope).await;
         // The store commits in the background: the manifest is answered even if the disk is slow or fails.
         store.put(Kind::Manifest, self.bytes.clone(), &verified).await;
@@ -66,8 +67,8 @@ impl Held {
         store.links().put(scope, Kind::Manifest, &self.digest, link).await;
     }
 
-    /// The answer to a request with `verb` for the part `range`: `bytes=0-` gets all of it, so that nobody fetches
-    /// manifests in parallel.
+    /// The answer to a request with `verb` for the part `range`. `bytes=0-` gets the whole manifest, so that clients do
+    /// not fetch manifests in parallel.
     pub(crate) fn answer(
         &self,
         verb: Verb,

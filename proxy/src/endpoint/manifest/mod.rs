@@ -1,4 +1,4 @@
-//! The manifest endpoint: [`answer`] decides, [`upstream`] asks the registry, [`held`] is a manifest in memory.
+//! The manifest endpoint. [`answer`] decides, [`upstream`] asks the registry, and [`held`] is a manifest in memory.
 
 pub(crate) mod answer;
 pub(crate) mod held;

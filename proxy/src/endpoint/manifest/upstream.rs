@@ -32,22 +32,22 @@ pub(super) struct ManifestUpstream {
     absences: Absences,
 }
 
-/// An upstream's answer to GET: stored, if the disk takes it.
+/// The manifest in an upstream's answer to GET. It is stored, if the disk takes it.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) held: Held,
-    /// When it was asked.
+    /// The time of the request.
     pub(super) at: SystemTime,
     /// True if the upstream is a mirror that answered with a stale copy.
     pub(super) stale: bool,
 }
 
-/// The key of a shared upstream request: `None` if all who may see the answer share it, an identity if that caller
-/// repeats it alone.
+/// The key of a shared upstream request. The identity is `None` if all clients that may see the answer share the
+/// request. It is set if the caller with this identity repeats the request alone.
 type Work = (ContentKey, Option<Identity>);
 
 impl ManifestUpstream {
-    /// Nothing asked yet; what is fetched goes into `store`.
+    /// No requests yet. Fetched manifests go into `store`.
     pub(super) fn new(store: Store) -> Self {
         Self {
             store,
@@ -61,8 +61,8 @@ impl ManifestUpstream {
     /// The upstream's answer to HEAD of a manifest, from now or from a recent equal request.
     ///
     /// # Errors
-    /// The upstream's failure, or this mirror's refusal if the client has used up its share or the upstream's quota
-    /// must be spared.
+    /// The upstream's failure. Or this mirror's refusal, if the client is over its rate or the upstream's quota must be
+    /// spared.
     pub(super) async fn head(&self, asking: &Asking<'_>, reference: &Reference) -> Result<HeadAnswer, Error> {
         let key = key(asking, reference);
         if let Some(told) = asking.pass.as_ref().and_then(|pass| pass.told.clone()) {
@@ -92,7 +92,7 @@ impl ManifestUpstream {
         together(&self.heads, asking, &key, work).await.value.unwrap_or_else(|| Err(broken(asking)))
     }
 
-    /// The upstream's manifest, stored and linked; the outcome says whether this request fetched it.
+    /// The upstream's manifest, stored and linked. The outcome says whether this request began the fetch.
     ///
     /// # Errors
     /// The failures of [`Self::head`], and `media_type` or `corrupt` if the answer is not the manifest that was asked
@@ -129,7 +129,7 @@ impl ManifestUpstream {
         loop {
             let fetched = together(&self.fetches, asking, &key, work).await;
             match fetched.value.unwrap_or_else(|| Err(broken(asking))) {
-                // The request that began the fetch had an earlier deadline or a lower rank.
+                // The request that began the fetch had an earlier deadline or less urgency, so this request asks again.
                 Err(error) if !fetched.led && is_withheld(&error) && Instant::now() < asking.deadline => {}
                 value => {
                     let outcome = if fetched.led { Outcome::Miss } else { Outcome::Joined };
@@ -157,9 +157,9 @@ struct Hearing {
     absences: Absences,
     store: Store,
     freshness: Freshness,
-    /// When it is asked.
+    /// The time of the request.
     at: SystemTime,
-    /// True if its answers hold for all clients, false if for one caller.
+    /// True if the answers are for all clients, false if they are for one caller.
     for_all: bool,
 }
 
@@ -196,8 +196,9 @@ pub(super) fn key(asking: &Asking<'_>, reference: &Reference) -> ContentKey {
     (asking.place.registry.clone(), asking.place.repository.clone(), reference.clone())
 }
 
-/// Runs one upstream request for all equal requests. If it fails because of the leader's identity, a follower tries
-/// once more with its own identity: an expired token or a spent quota says nothing about another caller's.
+/// Runs one upstream request for all equal requests. If it fails because of the identity of the caller that began it,
+/// each other caller tries once more with its own identity, because the token or quota of one caller says nothing
+/// about those of another.
 async fn together<V, F>(
     work: &Coalesce<Work, Result<V, Error>>,
     asking: &Asking<'_>,
@@ -222,7 +223,7 @@ where
     }
 }
 
-/// Asks the upstream for a manifest and checks the document. True if it was marked stale.
+/// Asks the upstream for a manifest and checks the document. The flag is true if the answer was marked stale.
 async fn ask(
     client: &Client,
     repository: &Repository,
@@ -238,7 +239,7 @@ async fn ask(
     Ok((Held { digest: raw.digest, media_type: raw.media_type, bytes: raw.bytes }, raw.stale))
 }
 
-/// True if the upstream was not asked, to spare its quota.
+/// True if the upstream was not asked, in order to spare its quota.
 fn is_withheld(error: &Error) -> bool {
     error.evidence.reason == Some(Reason::OwnBudget)
 }
@@ -247,5 +248,5 @@ fn broken(asking: &Asking<'_>) -> Error {
     asking.error(Class::Unknown, "the request to the registry broke inside this mirror")
 }
 
-/// Answers to HEAD by tag remembered; the oldest are forgotten, which costs one more HEAD.
+/// The most answers to HEAD by tag that are remembered. A forgotten answer costs one more HEAD.
 const TOLD_MAX: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! How a fill ends: paused, committed, passed through or failed, and what becomes of its bytes.
+//! The ways in which a fill ends: paused, committed, passed through or failed. Each decides whether the bytes are kept.
 
 use oci::{Class, Verified};
 use registry::{Error, Reason};
@@ -13,7 +13,8 @@ use crate::flight::origin::Origin;
 use crate::flight::state::{FillFailure, Phase};
 
 impl<O: Origin> Fill<O> {
-    /// Puts the bytes away for the next request and ends. `false`: somebody came meanwhile, and it goes on.
+    /// Keeps the bytes for the next request and ends the flight. Returns `false` if a client joined meanwhile, so that
+    /// the fill goes on.
     pub(super) async fn pause(&mut self) -> bool {
         self.segments.stop().await;
         if self.content().is_none() {
@@ -32,7 +33,8 @@ impl<O: Origin> Fill<O> {
             self.sink = Some(Sink::begin(&self.store, &self.source.digest).await);
         }
         if self.taken() < read {
-            // What is fetched in their place need not be the same, and would be hashed without those that were read.
+            // Clients have read bytes that are lost now. The upstream may send other bytes in their place, and the hash
+            // over those would not cover the bytes that clients read.
             self.lose().await;
             return true;
         }
@@ -44,7 +46,7 @@ impl<O: Origin> Fill<O> {
     }
 
     /// Ends the flight and discards its bytes, which are not trusted. The flight ends first, so that no client joins it
-    /// and then loses these bytes. `false`: a client came before.
+    /// and then loses these bytes. Returns `false` if a client joined before the flight ended.
     async fn abandon(&mut self) -> bool {
         let deserted = self.dissolve_if_deserted();
         if deserted && let Some(ingest) = self.sink.take().and_then(|sink| sink.finish().1) {
@@ -61,14 +63,14 @@ impl<O: Origin> Fill<O> {
         deserted
     }
 
-    /// Ends the flight, since the disk lost bytes of it.
+    /// Ends the flight, because the disk lost some of its bytes.
     async fn lose(&mut self) {
         self.give_up_file().await;
         self.lead.end(Phase::Failed(FillFailure::Disk));
         self.tally.end(FillOutcome::Failed(Class::DiskFull));
     }
 
-    /// All bytes are here: verdict, delivery, commit.
+    /// Ends a fill that has all its bytes: finishes the hash, and delivers and commits the blob if the hash is right.
     pub(super) async fn settle(&mut self) {
         self.segments.stop().await;
         self.tally.arrived();
@@ -103,20 +105,20 @@ impl<O: Origin> Fill<O> {
                 self.tally.end(FillOutcome::Committed);
             }
             Err(error) => {
-                self.store.lost_faith(error);
+                self.store.commit_failed(error);
                 self.deliver().await;
             }
         }
     }
 
-    /// Verified, not kept.
+    /// Ends the flight of a blob that is verified but not stored.
     async fn deliver(&mut self) {
         self.forget_failures().await;
         self.lead.end(Phase::PassedThrough);
         self.tally.end(FillOutcome::PassedThrough);
     }
 
-    /// Ends the flight. Bytes that may be right are kept for the next try, wrong ones are not.
+    /// Ends the flight with `error`. Bytes that may be right are kept for the next try; wrong bytes are not.
     pub(super) async fn fail(&mut self, error: Error) {
         self.segments.stop().await;
         let kept = self.keep_after(&error).await;
@@ -139,8 +141,9 @@ impl<O: Origin> Fill<O> {
         if self.put_away(ingest, how).await && trusted { total } else { 0 }
     }
 
-    /// True if what came may serve another fill. An upstream that ignored a range, sent wrong bytes lately or gives
-    /// only the beginning of each body, time after time, is not trusted with what it sent before.
+    /// True if the bytes of this fill may serve the next one. They may not if the upstream ignored a range, sent wrong
+    /// bytes lately, or ended body after body before its length: such an upstream may also have sent wrong bytes, and
+    /// the next pull would fail because of them after the upstream has recovered.
     async fn is_trusted_after(&self, error: &Error) -> bool {
         let ignored = self.range_ignored || error.evidence.reason == Some(Reason::RangeIgnored);
         !ignored && error.class != Class::Truncated && !self.is_doubtful().await
@@ -150,8 +153,9 @@ impl<O: Origin> Fill<O> {
         self.futility.is_doubtful(&self.source.digest, &self.lead.flight.party).await
     }
 
-    /// Notes a failure after which `kept` bytes are left, unless that is more than were there before. A failure before
-    /// the first headers is told to the client as it is, and says nothing of bodies.
+    /// Notes a failure after which `kept` bytes are left. If `kept` is more than before the fill, the fill made
+    /// progress, and earlier failures are forgotten instead. A failure before the first headers is not noted, because
+    /// the client gets the error itself and no body was cut.
     async fn judge_progress(&self, kept: u64, error: &Error) {
         if kept > self.kept_before {
             self.forget_failures().await;
@@ -175,6 +179,6 @@ impl<O: Origin> Fill<O> {
     /// Runs `how` with the file. True if it succeeded.
     pub(super) async fn put_away(&self, ingest: Ingest, how: fn(Ingest) -> std::io::Result<()>) -> bool {
         let done = tokio::task::spawn_blocking(move || how(ingest)).await;
-        done.is_ok_and(|done| done.map_err(|error| self.store.told(error)).is_ok())
+        done.is_ok_and(|done| done.map_err(|error| self.store.report(error)).is_ok())
     }
 }

@@ -1,4 +1,4 @@
-//! The front of a fill on its way: bytes from the upstream or from the file, and the segments beside it.
+//! The front of a fill: takes bytes from the upstream or from the file, and begins the segments beside it.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use super::segments::{Miss, Segment};
 use super::sink::Absorbed;
 use crate::flight::origin::Origin;
 
-/// Why the front looks up from gathering.
+/// The reason why the front stops gathering.
 enum Woken {
     /// Bytes came, or the body ended.
     Batch(Batch),
     /// A reader wants bytes far ahead, a segment has moved, or no bytes came for [`STILL`].
     Beside,
-    /// Nobody reads, and it is not worth going on.
+    /// No client reads, and the transfer is not worth finishing.
     Deserted,
 }
 
 impl<O: Origin> Fill<O> {
-    /// The next step of the front at `at`.
+    /// The next step of the front, which is at `at`.
     pub(super) fn next(&self, at: u64) -> Next {
         let (there, claims) = (self.spans(), self.segments.claims());
         Map { there: &there, claims: &claims, length: self.length.unwrap_or(u64::MAX) }.next(at)
     }
 
-    /// Takes bytes until the body ends, or until the front is at `until` or at bytes that are in the file or that a
+    /// Takes bytes until the body ends, or until the front reaches `until`, bytes that are in the file, or bytes that a
     /// segment fetches. Writes one batch while it gathers the next.
     pub(super) async fn take(&mut self, mut intake: Intake<O::Body>, until: u64) -> Result<Ended, Error> {
         let mut batch = Batch::default();
@@ -81,7 +81,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Hashes bytes that are in the file already.
+    /// Hashes bytes that are already in the file.
     pub(super) async fn catch_up(&mut self) -> Ended {
         let before = self.taken();
         let Some(sink) = self.sink.take() else { return Ended::Shutdown };
@@ -94,8 +94,8 @@ impl<O: Origin> Fill<O> {
         Ended::Moved
     }
 
-    /// Reviews the segments, and begins those that readers want or that several connections allow. What lies before
-    /// `free_from` is the front's own.
+    /// Reviews the segments. Then begins segments for readers far ahead and for further connections. The latter begin
+    /// at `free_from` or later, because the front fetches the bytes before it.
     pub(super) async fn launch(&mut self, free_from: u64) {
         let review = self.segments.review();
         self.tally.add(review.fetched);
@@ -123,7 +123,7 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Makes a checkpoint if one is due. The front makes checkpoints as it moves; this one is for times when only
+    /// Makes a checkpoint if one is due. The front makes checkpoints as it moves. This one is for times when only
     /// segments move.
     async fn checkpoint_if_due(&mut self) {
         let Some(sink) = self.sink.take_if(|sink| sink.is_checkpoint_due()) else { return };
@@ -160,7 +160,7 @@ impl<O: Origin> Fill<O> {
     }
 
     /// True if bounded requests should replace this open-ended answer, which would also bring bytes that segments
-    /// fetch. Giving the answer up wastes nothing while it stands still.
+    /// fetch. Giving up the answer wastes nothing while no bytes come.
     fn is_better_bounded(&self) -> bool {
         let still = || self.lead.flight.progress.borrow().pace.stands_still();
         self.in_cells && self.segments.proven && !self.segments.is_closed() && still()
@@ -190,9 +190,9 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Hashes and stores `pieces` and tells the flight. `None`: the runtime is going down.
+    /// Hashes and stores `pieces` and tells the flight. `None` if the runtime is shutting down.
     async fn absorb(&mut self, mut pieces: Vec<Bytes>) -> Result<Option<()>, Error> {
-        // Readers wait for the very first bytes: those are not kept back for a whole batch.
+        // Readers wait for the very first bytes, so these are written before the rest of the batch.
         if self.taken() == 0 && self.length.is_some_and(|length| length > SMALL_MAX) {
             let first = split_front(&mut pieces, FIRST_BATCH);
             if self.absorb_batch(first).await?.is_none() {
@@ -236,14 +236,14 @@ impl<O: Origin> Fill<O> {
         });
     }
 
-    /// The disk failed when the front was at `at`: from there on bytes pass through memory.
+    /// Lets the bytes from `at` on pass through memory, because the disk failed.
     async fn lose_file(&mut self, at: u64, error: AppendError) {
         if self.content().is_none() {
             return;
         }
         self.go_alone().await;
         let lost = matches!(error, AppendError::Sync(_));
-        self.store.lost_faith(error);
+        self.store.commit_failed(error);
         self.lead.flight.tail.begin(at);
         self.lead.flight.update(|progress| {
             progress.spilled_at = Some(at);
@@ -252,7 +252,7 @@ impl<O: Origin> Fill<O> {
         });
         self.give_up_file().await;
         if lost {
-            // A reader that comes now would miss bytes.
+            // A reader that joined now would miss bytes.
             self.lead.close();
         }
     }
@@ -261,20 +261,20 @@ impl<O: Origin> Fill<O> {
     async fn spill(&self, pieces: Vec<Bytes>) {
         for piece in pieces {
             if self.lead.flight.tail.push(piece).await {
-                // A reader that comes now would miss bytes.
+                // A reader that joined now would miss bytes.
                 self.lead.close();
             }
         }
     }
 
-    /// Removes the file's name, so that another fill may use it; readers have it open.
+    /// Removes the file's name, so that another fill may use it. Readers keep the file open.
     pub(super) async fn give_up_file(&mut self) {
         if let Some(ingest) = self.sink.as_mut().and_then(|sink| sink.ingest().take()) {
             self.put_away(ingest, Ingest::discard).await;
         }
     }
 
-    /// The body ended before anything else did.
+    /// The result when the body ends: the blob is whole, or the upstream sent too little.
     fn ended(&self, end: Option<Result<(), Error>>) -> Result<Ended, Error> {
         end.transpose()?;
         match self.length {
@@ -288,12 +288,12 @@ fn size_of(pieces: &[Bytes]) -> u64 {
     pieces.iter().map(|piece| piece.len() as u64).sum()
 }
 
-/// Bytes written at once at the beginning of a fill.
+/// The size of the first write of a fill, bytes.
 const FIRST_BATCH: usize = 16 << 10;
-/// How long an answer may bring nothing before the front checks whether bounded requests are better. Applies only while
-/// the fill asks in cells.
+/// The time without bytes after which the front checks whether bounded requests are better than the running answer.
+/// Applies only while the fill asks in cells.
 const STILL: Duration = Duration::from_millis(250);
-/// Segments for readers far ahead, at a time.
+/// Readers far ahead get a segment of their own only while fewer segments than this are running.
 const SEGMENTS_MAX: usize = 4;
-/// From this size on several connections are used, bytes.
+/// The smallest blob for which a fill uses several connections, bytes.
 const FAT_MIN: u64 = 32 << 20;

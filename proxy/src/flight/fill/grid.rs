@@ -1,10 +1,11 @@
-//! Division of a blob between front and segments, by the bytes present and those claimed. No I/O.
+//! Divides a blob between the front and the segments. It uses the bytes that are stored and those that segments claim.
+//! No I/O.
 
 use std::ops::Range;
 
 use store::spans::Spans;
 
-/// One look at a blob under way.
+/// The state of a blob at one moment.
 pub(super) struct Map<'a> {
     /// Bytes in the file.
     pub(super) there: &'a Spans,
@@ -14,14 +15,14 @@ pub(super) struct Map<'a> {
     pub(super) length: u64,
 }
 
-/// The next step of the front, which is the offset hashed so far.
+/// The next step of the front. The front is the offset up to which bytes are hashed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Its bytes are in the file.
+    /// The bytes at the front are in the file.
     Here,
-    /// A segment is fetching them.
+    /// A segment is fetching the bytes at the front.
     Coming,
-    /// The pieces are free, up to the next piece that is stored or claimed.
+    /// The bytes at the front are neither stored nor claimed, up to this offset (`None`: to the end).
     Free(Option<u64>),
 }
 
@@ -36,13 +37,14 @@ impl Map<'_> {
         }
     }
 
-    /// Where the next bytes after `at` begin that need not be fetched.
+    /// The offset after `at` where the next stored or claimed bytes begin.
     pub(super) fn wall(&self, at: u64) -> Option<u64> {
         let claimed = self.claims.iter().map(|claim| claim.start).filter(|start| *start > at).min();
         self.there.next_after(at).into_iter().chain(claimed).min()
     }
 
-    /// The range to fetch for a reader at `at`: to the end of its cell, so that the next small range is present already.
+    /// The range to fetch for a reader at `at`. It reaches to the end of the cell, so that the reader's next small
+    /// range is present already.
     pub(super) fn around(&self, at: u64) -> Option<Range<u64>> {
         if at >= self.length || !matches!(self.next(at), Next::Free(_)) {
             return None;
@@ -52,7 +54,7 @@ impl Map<'_> {
         Some(floor.max(at / STEP * STEP)..self.end_of_piece(at))
     }
 
-    /// The first piece from `at` on that nobody has.
+    /// The first piece from `at` on that is neither stored nor claimed.
     pub(super) fn next_free(&self, mut at: u64) -> Option<Range<u64>> {
         while at < self.length {
             at = match (self.there.end_from(at), self.claim(at)) {
@@ -73,14 +75,15 @@ impl Map<'_> {
     }
 }
 
-/// Where the cell of `at` ends.
+/// The end of the cell that contains `at`.
 pub(super) fn cell_end(at: u64) -> u64 {
     (at / CELL + 1).saturating_mul(CELL)
 }
 
-/// Bytes asked of the upstream at a time, once they are asked for in pieces.
+/// The size of a cell, bytes: the most that one bounded request asks of the upstream.
 const CELL: u64 = 8 << 20;
-/// A piece for a reader begins at a multiple of this, bytes: close enough that it need not wait.
+/// A piece for a reader begins at a multiple of this, bytes. The step is small, so that the reader need not wait for
+/// the bytes before its offset.
 const STEP: u64 = 256 << 10;
 
 #[cfg(test)]

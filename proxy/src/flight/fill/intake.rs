@@ -1,4 +1,4 @@
-//! Frames of an upstream body, gathered into batches worth a write.
+//! Gathers the frames of an upstream body into batches that are large enough to write.
 
 use std::pin::Pin;
 
@@ -8,10 +8,10 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use registry::Error;
 
-/// One answer's body, from where the fill stands.
+/// The body of one answer, from the offset of the front on.
 pub(super) struct Intake<B> {
     body: B,
-    /// Bytes to leave out: the answer began earlier than asked.
+    /// The number of bytes to skip, because the answer began earlier than asked.
     skip: u64,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Intake<B> {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) pieces: Vec<Bytes>,
-    /// How the body ended, if it did.
+    /// The end of the body, or the error that ended it. `None` if more bytes may come.
     pub(super) end: Option<Result<(), Error>>,
 }
 
@@ -28,7 +28,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Intake<B> {
         Self { body, skip }
     }
 
-    /// Waits for a frame and takes with it what else is there. Dropped while it waits, it loses nothing.
+    /// Waits for a frame and also takes the frames that are ready. Dropping the future loses no bytes.
     pub(super) async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let mut size = 0;
@@ -55,7 +55,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Intake<B> {
         }
     }
 
-    /// `piece` without what was to be left out.
+    /// `piece` without the bytes to skip.
     fn rest(&mut self, mut piece: Bytes) -> Bytes {
         let skipped = self.skip.min(piece.len() as u64);
         self.skip -= skipped;
@@ -63,7 +63,7 @@ impl<B: Body<Data = Bytes, Error = Error> + Unpin> Intake<B> {
     }
 }
 
-/// Leaves out of `pieces` what goes beyond `most` bytes.
+/// Cuts `pieces` off after `most` bytes.
 pub(super) fn clip(pieces: &mut Vec<Bytes>, mut most: u64) {
     pieces.retain_mut(|piece| {
         piece.truncate(usize::try_from(most).unwrap_or(usize::MAX));
@@ -72,10 +72,10 @@ pub(super) fn clip(pieces: &mut Vec<Bytes>, mut most: u64) {
     });
 }
 
-/// Takes at most `most` bytes off the front of `pieces`, of the first piece alone.
+/// Splits at most `most` bytes off the first of `pieces`.
 pub(super) fn split_front(pieces: &mut [Bytes], most: usize) -> Vec<Bytes> {
     pieces.first_mut().map(|piece| piece.split_to(most.min(piece.len()))).into_iter().collect()
 }
 
-/// Bytes written at a time, when they come fast enough.
+/// The size at which a batch is complete, bytes. Batches of a slow upstream are smaller.
 const BATCH: usize = 1 << 20;

@@ -1,21 +1,23 @@
-//! How often a fill asks again: a few times without progress, longer between each.
+//! Limits the retries of a fill. Without progress there are few retries, each after a longer pause.
 
 use std::time::Duration;
 
-/// Retries left since the last progress.
+/// The retries and waits since the last progress.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     failures: usize,
-    /// Bytes taken when progress was last seen.
+    /// The number of bytes that had come at the last progress.
     mark: u64,
-    /// Waited since then for an upstream that is left alone.
+    /// The time spent waiting for a paused upstream since the last progress.
     sat_out: Duration,
 }
 
 impl Patience {
-    /// Spends one retry at `taken` bytes: how long to wait before it, or `None` when none is left.
+    /// Spends one retry when `taken` bytes have come. Returns the pause before the retry, or `None` if no retry is
+    /// left.
     ///
-    /// Progress gives all retries back. Each resume costs the upstream a request, so a few bytes are none.
+    /// Progress restores all retries. A few bytes do not count as progress, because each resume costs the upstream a
+    /// request.
     pub(super) fn spend(&mut self, taken: u64) -> Option<Duration> {
         self.look(taken);
         let pause = PAUSES.get(self.failures).copied();
@@ -23,8 +25,8 @@ impl Patience {
         pause.map(jittered)
     }
 
-    /// Waits for the next probe of an upstream that is left alone, or for its outcome; costs the upstream nothing.
-    /// `None` when that has been waited for long enough.
+    /// The wait for the next probe of a paused upstream, or for the result of a probe. It costs the upstream nothing.
+    /// `None` when the fill has waited for [`SIT_OUT_MAX`].
     pub(super) fn sit_out(&mut self, next_probe: Duration, taken: u64) -> Option<Duration> {
         self.look(taken);
         let pause = jittered(next_probe.max(PROBE_LOOK));
@@ -44,18 +46,18 @@ impl Patience {
     }
 }
 
-/// The time, lengthened at random by up to a half, so that transfers that broke off together do not return together.
+/// `pause`, lengthened at random by up to a half, so that transfers that broke off together do not return together.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(1.0 + fastrand::f64() / 2.0)
 }
 
-/// Waits before the first, second and third retry.
+/// The pauses before the first, second and third retry.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2)];
-/// How often to look whether a probe that is out has come back.
+/// The time between two checks whether a probe under way has ended.
 const PROBE_LOOK: Duration = Duration::from_millis(250);
-/// Readers wait no longer for an upstream that is left alone.
+/// The longest time that readers wait for a paused upstream.
 const SIT_OUT_MAX: Duration = Duration::from_secs(15);
-/// Bytes that count as progress.
+/// The number of bytes that count as progress.
 const PROGRESS: u64 = 64 << 10;
 
 #[cfg(test)]

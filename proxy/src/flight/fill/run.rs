@@ -1,13 +1,13 @@
-//! Upstream bytes to the store and to followers: one task per flight, which no client owns.
+//! Brings upstream bytes to the store and to readers. Each flight has one such task, which no client owns.
 //!
 //! A fill asks the upstream for the blob, and asks again with a range if the answer breaks off. It hashes and writes
-//! the bytes that come, and tells its flight how far it is. A disk that fails costs the copy on disk, not the transfer:
-//! the rest passes through memory.
+//! the received bytes, and reports its progress to its flight. If the disk fails, the copy on disk is given up, and
+//! the remaining bytes pass through memory.
 //!
 //! The *front* is the offset up to which the bytes are hashed. It moves in order, with bytes from the upstream or over
-//! bytes that are in the file already. Beside it run [`super::segments`], where readers stand far ahead or the upstream
-//! allows several connections; then all is asked for in cells of a [`super::grid`], so that nothing comes twice. How a
-//! fill ends is in [`super::ending`].
+//! bytes that are in the file already. [`super::segments`] run beside it for readers far ahead, or if the upstream
+//! allows several connections. The fill then asks for all bytes in cells of a [`super::grid`], so that no byte comes
+//! twice. [`super::ending`] holds the ways in which a fill ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,10 +40,10 @@ pub(crate) struct Shared {
     pub(crate) futility: Futility,
 }
 
-/// Fills the flight of `lead`. The deadline binds the first answer's headers only.
+/// Runs the fill of the flight of `lead`. The deadline is for the headers of the first answer only.
 pub(crate) async fn run<O: Origin>(lead: Lead, shared: Shared, source: Source<O>, deadline: Instant) {
     let Shared { store, events, futility } = shared;
-    // The blob may have been committed between the look into the store and the seat on this flight.
+    // The blob may have been committed after the request looked into the store and before it joined this flight.
     if store.holds(&source.digest).await && matches!(store.blob(&source.digest).await, Ok(Some(_))) {
         return lead.end(Phase::Dissolved);
     }
@@ -76,22 +76,23 @@ pub(super) struct Fill<O> {
     pub(super) events: Arc<dyn Events>,
     pub(super) futility: Futility,
     pub(super) source: Source<O>,
-    /// Bytes that an earlier fill left.
+    /// The number of bytes that an earlier fill left.
     pub(super) kept_before: u64,
-    /// The fill's sink. `None` while a job works on it, after a job that the runtime's end cut off, and once it is
-    /// finished.
+    /// The fill's sink. `None` while a job works on it, after the runtime's shutdown cut off a job, and after the sink
+    /// was finished.
     pub(super) sink: Option<Sink>,
     /// Size of the blob, once the upstream's headers were judged.
     pub(super) length: Option<u64>,
     /// True if the fill began again before the first headers, because the kept bytes were of no use.
     pub(super) restarted: bool,
-    /// A connection was reset before the first headers: that is tried once more.
+    /// True if a connection was reset before the first headers. The fill tries once more after such a reset.
     pub(super) reset_once: bool,
     pub(super) tally: Tally,
     pub(super) segments: Segments,
-    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond.
+    /// True if the fill asks for bounded ranges, so that segments may fetch the bytes beyond them at the same time.
     pub(super) in_cells: bool,
-    /// The upstream ignores ranges, or the disk failed: bytes come in order or not at all.
+    /// True if the upstream ignores ranges or the disk failed. The bytes then come in order, and from the front's
+    /// requests only.
     pub(super) alone: bool,
     /// True if the upstream answered a request for a range with the whole blob. The fill's bytes are then not kept for
     /// another fill.
@@ -100,15 +101,15 @@ pub(super) struct Fill<O> {
     pub(super) rest: Rest,
 }
 
-/// How a step ended without failing.
+/// The result of a step that did not fail.
 pub(super) enum Ended {
-    /// The front has moved; there is more to do.
+    /// The front has moved, and there is more to do.
     Moved,
-    /// All bytes are here.
+    /// All bytes came.
     Whole,
-    /// Nobody reads, and it is not worth going on.
+    /// No client reads, and the transfer is not worth finishing.
     Deserted,
-    /// The runtime is going down.
+    /// The runtime is shutting down.
     Shutdown,
 }
 
@@ -170,7 +171,7 @@ impl<O: Origin> Fill<O> {
         ended
     }
 
-    /// Asks and takes what comes, up to `until` or to where it breaks.
+    /// Makes the request and takes the bytes that come, up to `until` or to where the answer breaks off.
     pub(super) async fn transfer(
         &mut self,
         at: u64,
@@ -198,14 +199,14 @@ impl<O: Origin> Fill<O> {
         self.take(Intake::new(body, at - start), until.filter(|_| partial).unwrap_or(u64::MAX)).await
     }
 
-    /// From here on bytes come in order, and from the front's requests only.
+    /// From now on bytes come in order, and from the front's requests only.
     pub(super) async fn go_alone(&mut self) {
         (self.alone, self.in_cells) = (true, false);
         self.segments.close();
         self.segments.stop().await;
     }
 
-    /// Checks an answer's headers; the first accepted ones open the gate for all waiting readers.
+    /// Checks the headers of an answer. The first accepted headers open the gate for all waiting readers.
     pub(super) async fn accept_headers(
         &mut self,
         start: u64,
@@ -217,7 +218,8 @@ impl<O: Origin> Fill<O> {
             return Err(self.error(Class::ProtocolGarbage, Reason::RangeIgnored));
         }
         if let (Some(known), Some(total)) = (self.length, total) {
-            // The answer is an error page or another blob. It says nothing about the bytes that came before.
+            // If the sizes differ, the answer is an error page or another blob. The bytes that came before may still be
+            // right.
             let other = || self.error(Class::ProtocolGarbage, Reason::LengthMismatch);
             return if known == total { Ok(()) } else { Err(other()) };
         }
@@ -238,7 +240,7 @@ impl<O: Origin> Fill<O> {
         Ok(())
     }
 
-    /// The upstream gave this party the blob: it earns the link, and readers may be answered.
+    /// Opens the gate. The upstream gave this party the blob, so its scope earns the link and readers may be answered.
     pub(super) async fn open_gate(&mut self, length: Option<u64>) {
         self.length = length;
         if let Some(length) = length {
@@ -273,13 +275,13 @@ impl<O: Origin> Fill<O> {
         let Some((sink, error)) = job.await else { return };
         self.sink = Some(sink);
         if let Some(error) = error {
-            self.store.told(error);
+            self.store.report(error);
             self.give_up_file().await;
         }
     }
 
-    /// Without readers: true if more than half of the bytes are stored or few are missing. Bytes that cannot be kept
-    /// are not worth a transfer.
+    /// True if the transfer is worth finishing without readers: more than half of the bytes are stored, or few are
+    /// missing. A transfer that cannot be stored is never worth finishing without readers.
     pub(super) fn worth_going_on(&self) -> bool {
         let stored = self.content().is_some();
         let Some(length) = self.length.filter(|_| stored) else { return stored };
@@ -287,7 +289,7 @@ impl<O: Origin> Fill<O> {
         here > length / 2 || length - here < WORTH_FINISHING
     }
 
-    /// How long to wait before the fill asks for the remaining bytes. `None` if it must not ask again.
+    /// The pause before the fill asks for the remaining bytes. `None` if it must not ask again.
     ///
     /// Before the first headers, the fill asks again only after a restart and, once, after a reset connection: the
     /// client has tried every endpoint already, and the request can still be answered with the error.
@@ -312,7 +314,7 @@ impl<O: Origin> Fill<O> {
         if patience.is_wearing_thin() {
             self.rest.first_endpoint += 1;
         }
-        // A request for the remaining bytes repeats nothing. Neither does a request that was never sent before.
+        // A request for the remaining bytes is not a repetition, and neither is a request that was never sent.
         let repeats = first_reset || patience.is_wearing_thin() && error.class != Class::Overloaded;
         pause.filter(|_| !repeats || self.source.origin.may_retry())
     }
@@ -331,7 +333,7 @@ impl<O: Origin> Fill<O> {
     pub(super) fn restart(&mut self) {
         (self.restarted, self.in_cells) = (true, false);
         if let Some(Err(error)) = self.sink.as_mut().map(Sink::restart) {
-            self.store.told(error);
+            self.store.report(error);
         }
     }
 
@@ -365,5 +367,5 @@ impl<O: Origin> Fill<O> {
     }
 }
 
-/// An unread fill goes on when less is missing, bytes.
+/// An unread fill continues if fewer bytes than this are missing.
 const WORTH_FINISHING: u64 = 64 << 20;

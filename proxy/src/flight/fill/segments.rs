@@ -1,6 +1,6 @@
 //! Fetches bounded ranges beside the front of a fill. They serve readers far ahead and use several connections.
 //!
-//! A segment writes where its bytes belong and tells the flight; the front hashes those bytes later. A failed segment
+//! A segment writes its bytes at their offset and tells the flight. The front hashes them later. A failed segment
 //! never ends the fill: the front fetches its bytes again.
 
 use std::ops::Range;
@@ -26,9 +26,9 @@ pub(super) struct Segments {
     board: watch::Sender<Board>,
     seen: watch::Receiver<Board>,
     stopped: watch::Sender<bool>,
-    /// The upstream answered a range with that range.
+    /// True once the upstream answered a request for a range with that range.
     pub(super) proven: bool,
-    /// No further segments begin, because the upstream or the disk cannot serve them.
+    /// True if no further segments begin, because the upstream or the disk cannot serve them.
     closed: bool,
     failures: u32,
 }
@@ -42,7 +42,7 @@ struct Board {
     ended: Vec<Result<(), Miss>>,
 }
 
-/// Why a segment did not bring its bytes.
+/// The reason why a segment did not bring its bytes.
 pub(super) enum Miss {
     /// The upstream failed.
     Upstream(Error),
@@ -58,7 +58,7 @@ pub(super) struct Review {
     pub(super) misses: Vec<Miss>,
 }
 
-/// One range on its way.
+/// One range and what is needed to fetch it.
 pub(super) struct Segment<O> {
     pub(super) source: Source<O>,
     pub(super) flight: Arc<Flight>,
@@ -75,7 +75,7 @@ impl Segments {
         Self { tasks: JoinSet::new(), board, seen, stopped, proven: false, closed: false, failures: 0 }
     }
 
-    /// The ranges under way.
+    /// The ranges that segments are fetching.
     pub(super) fn claims(&self) -> Vec<Range<u64>> {
         self.board.borrow().claims.clone()
     }
@@ -117,7 +117,7 @@ impl Segments {
         self.closed
     }
 
-    /// Begins to fetch one.
+    /// Begins to fetch `segment`.
     pub(super) fn launch<O: Origin>(&mut self, segment: Segment<O>) {
         self.board.send_modify(|board| board.claims.push(segment.range.clone()));
         let claim = Claim { board: self.board.clone(), range: segment.range.clone() };
@@ -136,7 +136,7 @@ impl Segments {
         });
     }
 
-    /// Ends them and waits until nothing is written any more.
+    /// Ends all segments and waits until their last write is done.
     pub(super) async fn stop(&mut self) {
         self.stopped.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
@@ -160,7 +160,7 @@ impl<O: Origin> Segment<O> {
         Ok(Intake::new(answered.body, 0))
     }
 
-    /// Writes the arriving bytes until the range is complete or the body ends. `None`: stopped.
+    /// Writes the arriving bytes until the range is complete or the body ends. `None` if the segments were stopped.
     async fn take(
         &self,
         mut intake: Intake<O::Body>,
@@ -204,7 +204,7 @@ impl<O: Origin> Segment<O> {
     }
 }
 
-/// A segment's place on the board; given up when dropped.
+/// A segment's claim on its range. Dropping it gives the range up.
 struct Claim {
     board: watch::Sender<Board>,
     range: Range<u64>,
@@ -218,5 +218,5 @@ impl Drop for Claim {
 
 /// The number of successive failures after which a fill uses no segments.
 const FAILURES_MAX: u32 = 3;
-/// How long the headers of a resumed answer may take.
+/// The longest wait for the headers of a resumed answer.
 pub(super) const RESUME_DEADLINE: Duration = Duration::from_secs(25);

@@ -1,4 +1,4 @@
-//! Where a fill's bytes go: through the hash, into the file, and past a disk that fails.
+//! Takes the bytes of a fill through the hash and into the file. After the disk failed, the bytes still pass the hash.
 
 use std::io;
 
@@ -8,7 +8,8 @@ use oci::{Digest, Verified, Verifier};
 use store::spans::Spans;
 use store::{AppendError, Content, Ingest, Store};
 
-/// Hashes and writes, off the workers, a batch at a time. Bytes pass the hash in order, whatever the disk does.
+/// Hashes and writes one batch at a time, on blocking threads. All bytes pass the hash in order, even if the disk
+/// fails.
 pub(super) struct Sink {
     digest: Digest,
     verifier: Verifier,
@@ -18,16 +19,18 @@ pub(super) struct Sink {
 
 /// The result of writing a batch.
 pub(super) enum Absorbed {
-    /// It lies in the file.
+    /// The batch is in the file.
     Stored,
-    /// The disk failed just now, or before: the bytes are in these pieces only.
+    /// The disk failed, now or earlier. Only these pieces hold the bytes.
     Spilled(Vec<Bytes>, Option<AppendError>),
 }
 
 impl Sink {
-    /// A sink for `digest`, with the bytes an earlier fill left hashed. Without a disk it is all memory.
+    /// A sink for `digest`, in which the bytes that an earlier fill left are already hashed. Without a usable disk, the
+    /// sink has no file.
     ///
-    /// At least one byte is always left to ask for, so that the upstream's answer decides which client may have them.
+    /// At least one byte is always left to ask for, so that the upstream's answer decides which client may have the
+    /// blob.
     pub(super) async fn begin(store: &Store, digest: &Digest) -> Self {
         let verifier = Verifier::new(digest.clone());
         let sink = Self { digest: digest.clone(), verifier, ingest: store.ingest(digest).await.ok() };
@@ -37,7 +40,7 @@ impl Sink {
         let bare = Self { digest: digest.clone(), verifier: Verifier::new(digest.clone()), ingest: None };
         let hashed = sink.job(|sink| {
             let hashed = sink.hash_kept();
-            // What cannot be read again is fetched again.
+            // Bytes that cannot be read again are fetched again.
             if hashed.is_err() && sink.restart().is_err() {
                 sink.ingest = None;
             }
@@ -45,12 +48,12 @@ impl Sink {
         });
         let Some((sink, hashed)) = hashed.await else { return bare };
         if let Err(error) = hashed {
-            store.told(error);
+            store.report(error);
         }
         sink
     }
 
-    /// Bytes taken so far, from the beginning on.
+    /// The number of bytes that passed the hash, from the start of the blob on.
     pub(super) fn taken(&self) -> u64 {
         self.verifier.length()
     }
@@ -64,36 +67,36 @@ impl Sink {
         &mut self.ingest
     }
 
-    /// Bytes in the file beyond those taken, or how they lie. Without a file there are none.
+    /// The spans of bytes in the file. Empty without a file.
     pub(super) fn spans(&self) -> Spans {
         self.ingest.as_ref().map(|ingest| ingest.spans().clone()).unwrap_or_default()
     }
 
-    /// Hashes some of the bytes that came ahead and lie in the file, now that their turn has come. `None`: the runtime
-    /// is going down.
+    /// Hashes some of the bytes that segments wrote, now that the front has reached them. `None` if the runtime is
+    /// shutting down.
     pub(super) async fn catch_up(self) -> Option<(Self, Result<(), AppendError>)> {
         self.job(|sink| {
             let taken = sink.taken();
             let Some(ingest) = &mut sink.ingest else { return Ok(()) };
             let end = ingest.spans().end_from(taken).min(taken + CAUGHT_UP_AT_ONCE);
-            // What cannot be read back is as lost as after a failed sync.
+            // Bytes that cannot be read back are lost, as after a failed sync.
             hash_file(&mut sink.verifier, ingest, end).map_err(AppendError::Sync)?;
             ingest.checkpoint_if_due()
         })
         .await
     }
 
-    /// True if enough bytes came ahead to make them durable.
+    /// True if enough bytes came since the last checkpoint, or if that checkpoint failed.
     pub(super) fn is_checkpoint_due(&self) -> bool {
         self.ingest.as_ref().is_some_and(Ingest::is_checkpoint_due)
     }
 
-    /// Makes what came durable. `None`: the runtime is going down.
+    /// Makes a checkpoint if one is due, so that the bytes are durable. `None` if the runtime is shutting down.
     pub(super) async fn checkpoint(self) -> Option<(Self, Result<(), AppendError>)> {
         self.job(|sink| sink.ingest.as_mut().map_or(Ok(()), Ingest::checkpoint_if_due)).await
     }
 
-    /// Hashes `batch` and writes it. `None`: the runtime is going down.
+    /// Hashes `batch` and writes it. `None` if the runtime is shutting down.
     pub(super) async fn absorb(self, batch: Vec<Bytes>) -> Option<(Self, Absorbed)> {
         self.job(move |sink| {
             let at = sink.taken();
@@ -109,12 +112,12 @@ impl Sink {
         .await
     }
 
-    /// The verdict over all bytes, and the file to commit or discard.
+    /// The result of the hash over all bytes, and the file to commit or discard.
     pub(super) fn finish(self) -> (Result<Verified, Mismatch>, Option<Ingest>) {
         (self.verifier.finish(), self.ingest)
     }
 
-    /// Runs `work` with the sink where it may block. `None`: the runtime is going down.
+    /// Runs `work` with the sink on a thread where it may block. `None` if the runtime is shutting down.
     pub(super) async fn job<T: Send + 'static>(
         mut self,
         work: impl FnOnce(&mut Self) -> T + Send + 'static,
@@ -126,7 +129,7 @@ impl Sink {
         job.await.ok()
     }
 
-    /// Forgets all bytes, here and in the file.
+    /// Discards all bytes, those that were hashed and those in the file.
     pub(super) fn restart(&mut self) -> io::Result<()> {
         self.verifier = Verifier::new(self.digest.clone());
         self.ingest.as_mut().map_or(Ok(()), |ingest| ingest.cut(0))
@@ -143,7 +146,7 @@ impl Sink {
     }
 }
 
-/// Hashes bytes of the file from where `verifier` is up to `end`.
+/// Hashes bytes of the file from the position of `verifier` up to `end`.
 fn hash_file(verifier: &mut Verifier, ingest: &Ingest, end: u64) -> io::Result<()> {
     let mut buffer = vec![0; HASHED_AT_ONCE];
     while verifier.length() < end {
@@ -157,7 +160,7 @@ fn hash_file(verifier: &mut Verifier, ingest: &Ingest, end: u64) -> io::Result<(
     Ok(())
 }
 
-/// Bytes of a kept file read at a time.
+/// Bytes of a file that are read at a time for hashing.
 const HASHED_AT_ONCE: usize = 1 << 20;
-/// Bytes that came ahead, hashed before readers are told of them.
+/// The most bytes of segments that are hashed before readers are told of them.
 const CAUGHT_UP_AT_ONCE: u64 = 4 << 20;

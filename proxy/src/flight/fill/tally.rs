@@ -1,4 +1,4 @@
-//! Bytes and outcome of a fill, reported exactly once.
+//! Counts the bytes of a fill and reports its outcome exactly once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::flight::events::{Events, FillEnd, FillOutcome};
 
-/// Counts one fill. Dropped before its end, the fill has failed.
+/// Counts one fill. Dropping it before the end reports the fill as failed.
 pub(super) struct Tally {
     events: Arc<dyn Events>,
     registry: RegistryHost,
     bytes: u64,
     began: Option<Instant>,
-    /// Time to the last byte; the commit is not the upstream's.
+    /// The time to the last byte. The commit is left out, because the upstream has no part in it.
     took: Option<Duration>,
     ended: bool,
 }
@@ -25,7 +25,7 @@ impl Tally {
         Self { events, registry, bytes: 0, began: None, took: None, ended: false }
     }
 
-    /// The first headers were judged.
+    /// Notes that the first headers were judged.
     pub(super) fn begin(&mut self) {
         self.began = Some(Instant::now());
     }
@@ -38,7 +38,7 @@ impl Tally {
         self.bytes += bytes;
     }
 
-    /// The last byte came.
+    /// Notes that the last byte came.
     pub(super) fn arrived(&mut self) {
         self.took = self.began.map(|began| began.elapsed());
     }

@@ -1,11 +1,11 @@
-//! Content that a boot, or a client that comes back, makes doubtful.
+//! Content that may be wrong, after a boot or when a client asks for it again.
 
 use store::Verdict;
 
 use super::*;
 
-/// A committed blob whose store was opened again after the machine started anew, with one bit turned meanwhile where
-/// `rotted`.
+/// A committed blob whose store was opened again after a reboot of the machine. If `rotted` is set, one bit at that
+/// offset changed meanwhile.
 async fn after_a_boot(size: usize, rotted: Option<usize>) -> World {
     let mut world = committed(size).await;
     rot(&world, rotted);
@@ -35,7 +35,7 @@ fn rot(world: &World, at: Option<usize>) {
     let path = file(world);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[at] ^= 1;
-    // In place: who has the file open reads the same bytes.
+    // The file is changed in place, so that readers that have it open read the same bytes.
     std::fs::write(&path, bytes).unwrap();
 }
 
@@ -54,7 +54,7 @@ async fn until_quarantined(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_boot_content_is_hashed_once_for_all_who_read_it() {
+async fn after_a_boot_content_is_hashed_once_for_all_its_readers() {
     for size in [MIB, 6 * MIB] {
         let mut world = after_a_boot(size, None).await;
         for read in futures_util::future::join_all((0..5).map(|_| world.read())).await {
@@ -71,7 +71,7 @@ async fn after_a_boot_content_is_hashed_once_for_all_who_read_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_rotted_before_a_boot_is_whole_for_nobody_and_fetched_anew() {
+async fn a_blob_that_rotted_before_a_boot_is_cut_for_all_readers_and_fetched_again() {
     for at in [0, 3 * MIB, 6 * MIB - 1] {
         let world = after_a_boot(6 * MIB, Some(at)).await;
         let opened = [world.open().await.unwrap(), world.open().await.unwrap()];
@@ -94,9 +94,9 @@ async fn a_small_blob_that_rotted_before_a_boot_is_a_miss() {
     assert_eq!(quarantined(&world), [Quarantined::Boot]);
 }
 
-/// A file system is often mounted read-only by the very crash that left wrong content on it.
+/// A crash that left wrong content on a file system often makes the system mount it read-only.
 #[tokio::test(start_paused = true)]
-async fn what_rotted_and_cannot_be_removed_passes_through_until_right_content_can_take_its_place() {
+async fn a_rotted_blob_that_cannot_be_removed_passes_through_until_it_can_be_replaced() {
     for size in [MIB, 6 * MIB] {
         let world = after_a_boot(size, Some(0)).await;
         world.trap.read_only();
@@ -122,7 +122,7 @@ async fn what_rotted_and_cannot_be_removed_passes_through_until_right_content_ca
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_rotted_and_cannot_be_removed_is_replaced_by_what_is_put() {
+async fn a_rotted_manifest_that_cannot_be_removed_is_replaced_by_the_next_put() {
     let world = after_a_boot(MIB, Some(0)).await;
     let (digest, store) = (world.source().digest, &world.flights.store);
     world.trap.read_only();
@@ -137,9 +137,9 @@ async fn a_manifest_that_rotted_and_cannot_be_removed_is_replaced_by_what_is_put
     assert!(world.committed_is_right().await);
 }
 
-/// The old file was never read; the new one is verified, and is the one that counts.
+/// The old file was never read. The new file is verified, so it replaces the old one.
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_meanwhile() {
+async fn a_file_that_could_not_be_opened_for_a_moment_is_replaced_by_the_fetched_one() {
     for size in [MIB, 6 * MIB] {
         let world = after_a_boot(size, Some(0)).await;
         world.trap.rule(|call, path| match call {
@@ -162,7 +162,7 @@ async fn what_could_not_be_opened_for_a_moment_is_replaced_by_what_was_fetched_m
     }
 }
 
-/// The check has begun, and has read nothing yet, when another file takes the name.
+/// Replaces the file of a blob when its check has begun and has read nothing yet.
 async fn replaced_while_it_is_checked(before: Option<usize>, after: Option<usize>) -> World {
     let world = after_a_boot(6 * MIB, before).await;
     let (digest, store) = (world.source().digest, &world.flights.store);
@@ -179,7 +179,7 @@ async fn replaced_while_it_is_checked(before: Option<usize>, after: Option<usize
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_replaced_another_while_that_was_checked_is_judged_by_itself() {
+async fn a_file_that_replaced_another_during_its_check_is_judged_by_its_own_content() {
     let world = replaced_while_it_is_checked(Some(0), None).await;
     assert!(world.read().await.unwrap() == world.content);
     assert_eq!((quarantined(&world), world.upstream.requests()), (vec![], vec![0]));
@@ -189,9 +189,9 @@ async fn a_file_that_replaced_another_while_that_was_checked_is_judged_by_itself
     assert_eq!(quarantined(&world), [Quarantined::Boot]);
 }
 
-/// Nobody can judge a part; but who asks for one has the whole looked at.
+/// A part cannot be checked alone, so a request for a part starts a check of the whole blob.
 #[tokio::test(start_paused = true)]
-async fn a_part_is_served_at_once_and_what_it_is_of_is_looked_at() {
+async fn a_part_is_served_at_once_and_its_whole_blob_is_checked() {
     let world = after_a_boot(6 * MIB, Some(5 * MIB)).await;
     let opened = world.open().await.unwrap();
     let length = opened.length;
@@ -209,7 +209,7 @@ async fn the_rest_of_a_body_waits_for_the_verdict_like_the_whole() {
     assert!(matches!(rest.collect().await, Err(Cut::Wrong)));
 }
 
-/// As a client does that was given all but the held piece and did not wait for it.
+/// A client that got all but the held piece and did not wait for it may ask for that piece alone.
 #[tokio::test(start_paused = true)]
 async fn the_held_piece_alone_waits_for_the_verdict_too() {
     for (rotted, past_the_hold) in [(Some(0), 0), (Some(0), 9), (None, 0), (None, 9)] {
@@ -229,7 +229,7 @@ async fn the_held_piece_alone_waits_for_the_verdict_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_breaks_off_before_it_was_checked_is_not_continued_from_elsewhere() {
+async fn a_file_that_fails_during_its_check_is_not_continued_from_the_upstream() {
     let world = after_a_boot(6 * MIB, Some(0)).await;
     let mut body = world.open().await.unwrap().reader.body(0..6 * MIB as u64);
     body.frame().await.unwrap().unwrap();
@@ -241,7 +241,7 @@ async fn a_file_that_breaks_off_before_it_was_checked_is_not_continued_from_else
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_checked_for_want_of_memory_stays_and_is_whole_for_nobody() {
+async fn a_blob_that_cannot_be_checked_for_lack_of_memory_is_cut_and_not_removed() {
     for size in [MIB, 6 * MIB] {
         let world = after_a_boot(size, None).await;
         world.trap.set(i64::MAX, Fault::Reads(ENOMEM));
@@ -249,7 +249,7 @@ async fn what_cannot_be_checked_for_want_of_memory_stays_and_is_whole_for_nobody
             Ok(opened) => {
                 let check = opened.reader.check().unwrap();
                 whole(opened).await.unwrap_err();
-                // The body may break off before the check does, and who comes meanwhile joins it.
+                // The body may end before the check does, and a client that comes meanwhile joins the check.
                 assert_eq!(check.verdict().await, Verdict::Unknown);
             }
             Err(error) => assert_eq!(error.class, Class::Overloaded),
@@ -262,7 +262,7 @@ async fn what_cannot_be_checked_for_want_of_memory_stays_and_is_whole_for_nobody
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_comes_back_for_the_whole_has_it_checked_once_an_hour() {
+async fn a_client_that_fetches_a_blob_again_has_it_checked_at_most_once_an_hour() {
     let world = committed(6 * MIB).await;
     let again = || world.open_from(Source { repeated: true, ..world.source() });
     for expected in [1, 1, 2] {
@@ -273,7 +273,7 @@ async fn a_client_that_comes_back_for_the_whole_has_it_checked_once_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_client_comes_back_for_and_is_wrong_is_fetched_anew() {
+async fn a_wrong_blob_that_a_client_fetches_again_is_replaced() {
     let world = committed(6 * MIB).await;
     rot(&world, Some(0));
     assert!(whole(world.open().await.unwrap()).await.is_ok(), "hits trust the commit");

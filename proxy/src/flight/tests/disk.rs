@@ -1,16 +1,17 @@
-//! A disk that fails, and a process that is killed.
+//! A disk that fails, and processes that are killed.
 
 use std::io;
 use std::sync::mpsc;
 
 use oci::Stage;
+use registry::Reason;
 use store::SLOW;
 use store::faulty::Call;
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_costs_the_copy_not_the_pull() {
+async fn a_full_disk_prevents_the_copy_and_not_the_pull() {
     for size in [MIB, 20 * MIB] {
         let world = World::new(size, []).await;
         world.trap.set(0, Fault::Always(ENOSPC));
@@ -21,7 +22,7 @@ async fn a_full_disk_costs_the_copy_not_the_pull() {
     }
 }
 
-/// A client waits for the hash, never for the disk (design decision 4a).
+/// A client waits for the hash, but never for the disk (design decision 4a).
 #[tokio::test]
 async fn a_slow_sync_costs_a_client_nothing() {
     for size in [MIB, 5 * MIB, 70 * MIB] {
@@ -40,28 +41,30 @@ async fn a_slow_sync_costs_a_client_nothing() {
     }
 }
 
-/// A client that misses its deadline because of the disk is not sent to look at the registry's bandwidth.
+/// If a client misses its deadline because of the disk, the error must not blame the registry.
 #[tokio::test]
 async fn a_slow_disk_is_not_called_a_stalled_registry() {
     let world = World::new(5 * MIB, []).await;
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
     world.trap.rule(move |_, _| {
-        // Ends when the sender is dropped.
+        // `recv` returns when the sender is dropped.
         let _released = held.lock().unwrap().recv();
         Ok(())
     });
     let error = world.flights.open(world.source(), Instant::now() + SLOW + Duration::from_millis(500)).await;
     let error = error.unwrap_err();
     assert_eq!((error.class, error.stage), (Class::DiskSlow, Stage::BlobFirstByte), "{error}");
+    assert_eq!((error.evidence.reason, error.evidence.host.as_str()), (Some(Reason::SlowDisk), ""));
     let message = error.evidence.message.as_deref().unwrap();
-    assert!(message.contains("of the cache's disk has taken 1."), "{message}");
+    assert!(message.starts_with("the operation `"), "{message}");
+    assert!(message.contains("` of the cache's disk has taken 1."), "{message}");
     drop(release);
     assert!(world.read().await.unwrap() == world.content, "the disk is well again");
 }
 
-/// For each file operation in turn: the body is right or visibly short, what is committed is right, and the next
-/// pull on a healed disk is right. Ends with the first run that needs no failure.
+/// Lets each file operation in turn fail. The body must be right or visibly short, committed content must be right, and
+/// the next pull on a healed disk must be right. Ends with the first run in which no operation fails.
 async fn sweep(fault: Fault) {
     for operation in 0.. {
         let world = World::new(4 * MIB + 1, []).await;
@@ -85,32 +88,32 @@ async fn sweep(fault: Fault) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_operation_lacks_space_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_any_operation_lacks_space() {
     sweep(Fault::Once(ENOSPC)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_operation_fails_once_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_any_operation_fails_once() {
     sweep(Fault::Once(EIO)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whenever_the_disk_dies_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_the_disk_dies_at_any_operation() {
     sweep(Fault::Always(EIO)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whenever_access_is_denied_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_access_is_denied_from_any_operation_on() {
     sweep(Fault::Always(EACCES)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whichever_write_is_short_no_whole_body_is_wrong() {
+async fn no_whole_body_is_wrong_if_any_write_is_short() {
     sweep(Fault::ShortWrite).await;
 }
 
 #[test]
-fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
+fn a_kill_loses_at_most_the_bytes_since_the_last_checkpoint() {
     let at = 90 * MIB as u64;
     let stuck = Answer::of([Part::Send(at), Part::Await(Arc::new(Semaphore::new(0)))]);
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -130,10 +133,10 @@ fn a_kill_costs_at_most_what_came_since_the_checkpoint() {
     assert!((at - (64 << 20)..=at).contains(&resumed), "resumed at {resumed}");
 }
 
-/// A fill without a file loses bytes that newcomers would need, so it is closed to them and they begin another, which
-/// has a file once there is space again.
+/// A fill without a file loses bytes that new clients would need. So the fill is closed to them, and they begin another
+/// fill, which has a file once there is space again.
 #[tokio::test(start_paused = true)]
-async fn a_closed_fill_that_is_left_takes_nobody_elses_place() {
+async fn a_closed_fill_that_its_clients_left_does_not_end_the_next_fill() {
     let (never, gate, at) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)), 6 * MIB as u64);
     let mut spilled = vec![Part::Send(MIB as u64); 6];
     spilled.push(Part::Await(never));
@@ -171,7 +174,8 @@ async fn read_up_to(body: &mut crate::flight::reader::BlobBody, end: usize) {
     assert_eq!(read, end);
 }
 
-/// The next such call waits until it is told how to end; a permit says that it is waiting.
+/// Holds the next call of this kind until the sender says how the call ends. The semaphore gets a permit when the call
+/// waits.
 fn hold(world: &World, held: Call) -> (Arc<Semaphore>, mpsc::Sender<io::Result<()>>) {
     let (waiting, (release, released)) = (Arc::new(Semaphore::new(0)), mpsc::channel());
     let (reached, once) = (waiting.clone(), Mutex::new(Some(released)));
@@ -185,7 +189,7 @@ fn hold(world: &World, held: Call) -> (Arc<Semaphore>, mpsc::Sender<io::Result<(
     (waiting, release)
 }
 
-/// A fill of 70 MiB that everybody left after `mibs`, and who came while it was putting its bytes away.
+/// A fill of 70 MiB that all clients left after `mibs`, and a client that came while the fill put its bytes aside.
 async fn left_and_joined(mibs: usize, held: Call, then: io::Result<()>) -> (World, Opened) {
     let mut parts = vec![Part::Send(MIB as u64); mibs];
     parts.push(Part::Await(Arc::new(Semaphore::new(0))));
@@ -202,7 +206,7 @@ async fn left_and_joined(mibs: usize, held: Call, then: io::Result<()>) -> (Worl
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_while_a_fill_pauses_has_it_go_on() {
+async fn a_client_that_joins_while_a_fill_pauses_makes_it_go_on() {
     for (mibs, held) in [(0, Call::Remove), (3, Call::Change)] {
         let (world, joined) = left_and_joined(mibs, held, Ok(())).await;
         let mut body = joined.reader.body(0..joined.length);
@@ -219,7 +223,7 @@ async fn who_comes_while_a_fill_pauses_has_it_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_while_a_fill_pauses_loses_nothing_if_it_cannot_be_stored_any_more() {
+async fn a_client_that_joins_while_a_fill_pauses_gets_all_bytes_even_if_the_disk_is_full() {
     let (world, joined) = left_and_joined(0, Call::Remove, Ok(())).await;
     world.trap.set(0, Fault::Always(ENOSPC));
     assert!(whole(joined).await.unwrap() == world.content);
@@ -228,7 +232,7 @@ async fn who_comes_while_a_fill_pauses_loses_nothing_if_it_cannot_be_stored_any_
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_lost_while_a_fill_pauses_are_made_up_for_nobody_who_may_have_read_them() {
+async fn a_client_that_may_have_read_bytes_lost_during_a_pause_gets_no_others_in_their_place() {
     let (world, joined) = left_and_joined(3, Call::Change, Err(io::ErrorKind::StorageFull.into())).await;
     assert!(matches!(whole(joined).await, Err(Cut::Disk(_))));
     assert!(world.read().await.unwrap() == world.content);

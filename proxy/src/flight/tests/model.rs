@@ -1,21 +1,21 @@
-//! Leaders, followers, failures and departures in random order, over one connection and several, for all of a blob
-//! and for parts of it.
+//! Leaders, followers, failures and departures in random order, over one or several connections, for whole blobs and
+//! for parts.
 
 use std::ops::Range;
 
 use super::*;
 
-/// The world that one seed stands for.
+/// The random choices of one seed.
 struct Draw {
     size: usize,
     script: Vec<Answer>,
     clients: usize,
-    /// True if the fill may ask in pieces: several connections, or a client that wants a part.
+    /// True if the fill may ask for ranges: it uses several connections, or a client wants a part.
     in_pieces: bool,
 }
 
-/// Whole bodies are right, the upstream is asked no more often than it failed, and once it behaves the next pulls
-/// succeed.
+/// Whole bodies are right, the upstream gets no more requests than its failures explain, and the pulls after its last
+/// failure succeed.
 #[tokio::test(start_paused = true)]
 async fn in_any_order_of_events_no_whole_body_is_wrong() {
     for seed in 0..80 {
@@ -23,7 +23,7 @@ async fn in_any_order_of_events_no_whole_body_is_wrong() {
     }
 }
 
-/// The same where the fill asks for pieces, which come beside each other and are kept wherever they lie.
+/// The same for fills that ask for ranges. The ranges come side by side and are stored at their offsets.
 #[tokio::test(start_paused = true)]
 async fn in_any_order_of_pieces_no_whole_body_is_wrong() {
     for seed in 0..16 {
@@ -41,7 +41,8 @@ async fn pull_through(seed: u64, size: impl Fn(&mut fastrand::Rng) -> usize, in_
     futures_util::future::join_all(clients).await;
     world.landed().await;
     world.upstream.0.script.lock().unwrap().clear();
-    // What an interrupted transfer left may be wrong, which shows when it is whole: one try.
+    // The bytes that an interrupted transfer left may be wrong, which shows only when the blob is whole. This costs one
+    // try.
     let healed = if let Ok(read) = world.read().await { read } else { world.read().await.unwrap() };
     assert!(healed == world.content, "seed {seed}");
     world.landed().await;
@@ -51,15 +52,15 @@ async fn pull_through(seed: u64, size: impl Fn(&mut fastrand::Rng) -> usize, in_
 }
 
 impl Draw {
-    /// Each mishap costs a try, and so may what it left behind. In pieces, a try has as many requests as the blob has
-    /// cells of the grid, and one more for each reader who stands in the middle of one.
+    /// Each failure costs one try, and the bytes that it left may cost another. If the fill asks for ranges, a try has
+    /// one request for each cell of the blob, and one more for each reader in the middle of a cell.
     fn requests_at_most(&self) -> usize {
         let tries = self.script.len() + 2;
         let pieces = if self.in_pieces { self.size.div_ceil(8 * MIB) + self.clients } else { 1 };
         tries * pieces
     }
 
-    /// A part that was read before the whole was hashed is only as right as the upstream.
+    /// True if the upstream sends wrong bytes. Then a part that was read before the whole blob was hashed may be wrong.
     fn lies(&self) -> bool {
         self.script.iter().any(|answer| answer.parts.iter().any(|part| matches!(part, Part::WrongRest)))
     }

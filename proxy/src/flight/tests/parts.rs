@@ -1,4 +1,4 @@
-//! Bytes that came out of order, and files that cannot be read any more.
+//! Bytes that came out of order, and files that can no longer be read.
 
 use super::*;
 
@@ -20,7 +20,7 @@ async fn a_file_that_cannot_be_read_just_now_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_cannot_be_read_is_out_of_the_way_and_its_readers_see_a_pause() {
+async fn a_file_that_cannot_be_read_is_quarantined_and_its_readers_see_a_pause() {
     for windows_before in [0, 1, 5] {
         let world = committed(6 * MIB).await;
         let mut body = world.open().await.unwrap().reader.body(0..6 * MIB as u64);
@@ -39,7 +39,7 @@ async fn a_file_that_cannot_be_read_is_out_of_the_way_and_its_readers_see_a_paus
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_cannot_be_read_for_want_of_memory_stays() {
+async fn a_file_that_cannot_be_read_for_lack_of_memory_is_not_removed() {
     let world = committed(6 * MIB).await;
     let mut opened = world.open().await.unwrap();
     world.trap.set(i64::MAX, Fault::Reads(ENOMEM));
@@ -53,7 +53,7 @@ async fn a_file_that_cannot_be_read_for_want_of_memory_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_at_its_beginning_is_a_miss_before_headers_leave() {
+async fn a_file_that_cannot_be_read_at_its_beginning_is_a_miss_before_the_headers_are_sent() {
     let world = committed(6 * MIB).await;
     let mut opened = world.open().await.unwrap();
     world.trap.set(2, Fault::Reads(EIO));
@@ -63,7 +63,7 @@ async fn what_cannot_be_read_at_its_beginning_is_a_miss_before_headers_leave() {
     assert!(world.read().await.unwrap() == world.content);
 }
 
-/// A fill by four connections whose front is stuck after 1 MiB.
+/// A fill with four connections, whose front gets no bytes after 1 MiB.
 fn stuck_at_the_front(size: usize, mut others: Vec<Answer>) -> impl Future<Output = World> {
     others.insert(0, stuck_after(MIB as u64));
     World::new(size, others)
@@ -84,7 +84,7 @@ async fn until_sent(world: &World, bytes: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pieces_of_a_paused_fill_are_kept_wherever_they_lie() {
+async fn pieces_of_a_paused_fill_are_kept_at_any_offset() {
     let others = vec![Answer::of([Part::Rest]), stuck_after(5_000), stuck_after(70_000), stuck_after(0)];
     let mut world = stuck_at_the_front(100 * MIB, others).await;
     let opened = world.open_from(by_four(&world)).await.unwrap();
@@ -97,7 +97,7 @@ async fn pieces_of_a_paused_fill_are_kept_wherever_they_lie() {
 }
 
 #[test]
-fn a_kill_costs_at_most_64_mib_in_whatever_order_bytes_came() {
+fn a_kill_loses_at_most_64_mib_in_any_order_of_bytes() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let killed = runtime();
     let mut world = killed.block_on(stuck_at_the_front(100 * MIB, vec![]));

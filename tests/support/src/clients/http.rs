@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client that shows everything: headers as sent, bytes as received, and how the connection ended.
+//! A small HTTP/1.1 client. It returns headers and bytes unchanged, and the way in which the connection ended.
 //!
 //! It shares no code with the product, so it cannot have the same bugs.
 
@@ -39,8 +39,8 @@ pub fn request(method: Method, address: &str, path: &str) -> Request {
     }
 }
 
-/// Sends bytes unchanged, valid or not, and reads the whole answer. The server must end the connection; the bytes ask
-/// for that only if they contain such a header.
+/// Sends bytes unchanged, valid or not, and reads the whole answer. The server must end the connection; a `Connection:
+/// close` is not added.
 pub async fn raw(address: &str, bytes: &[u8]) -> Answer {
     let mut stream = connect(address).await;
     stream.write_all(bytes).await.expect("the bytes to be sent");
@@ -86,7 +86,7 @@ impl Request {
         self
     }
 
-    /// Adds secrets that must go to no other party; neither these nor others may come back in the answer.
+    /// Adds secrets that pullgate must not pass on. The answer may contain neither these secrets nor others.
     #[must_use]
     pub(crate) fn carrying_secrets(mut self) -> Self {
         self.searched = true;
@@ -154,7 +154,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The next `count` bytes of the body as received. Panics if the connection ends before.
+    /// The next `count` bytes of the body as received. Panics if the connection ends before they arrive.
     pub async fn read(&mut self, count: usize) -> Bytes {
         while self.received.len() < count {
             let end = receive(&mut self.stream, &mut self.received).await;
@@ -192,7 +192,7 @@ impl Reading {
         Self { status, headers, stream, received, without_body, searched: false }
     }
 
-    /// The body without its framing, and true if the framing says that it is complete.
+    /// The body without its framing, and true if the body is complete according to its framing.
     fn framed(&self) -> (Bytes, bool) {
         let raw = Bytes::copy_from_slice(&self.received);
         if self.without_body {
@@ -217,7 +217,7 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, or the part of it that arrived.
     pub body: Bytes,
-    /// How the connection ended.
+    /// The way in which the connection ended.
     pub end: End,
     whole: bool,
 }
@@ -249,12 +249,12 @@ impl Answer {
     }
 }
 
-/// How a connection ended.
+/// The way in which a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// By a FIN: all bytes that were sent have arrived.
+    /// It ended by a FIN: all bytes that were sent have arrived.
     Closed,
-    /// By an RST: bytes may be lost, and containerd fails the pull.
+    /// It ended by an RST: bytes may be lost, and containerd fails the pull.
     Reset,
 }
 
@@ -351,20 +351,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_body_is_told_from_a_whole_one() {
+    async fn a_cut_body_differs_from_a_whole_one() {
         let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", End::Closed).await;
         let answer = get(&address, "/").send().await;
         assert_eq!((answer.is_whole(), answer.end), (false, End::Closed));
     }
 
     #[tokio::test]
-    async fn a_reset_is_told_from_a_close() {
+    async fn a_reset_differs_from_a_close() {
         let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", End::Reset).await;
         assert_eq!(get(&address, "/").send().await.end, End::Reset);
     }
 
     #[tokio::test]
-    async fn a_head_promises_a_length_and_brings_no_body() {
+    async fn a_head_has_a_length_and_no_body() {
         let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", End::Closed).await;
         let answer = head(&address, "/").send().await;
         assert!(answer.is_whole());

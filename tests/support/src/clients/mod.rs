@@ -1,4 +1,4 @@
-//! Real clients of a registry, and an HTTP client that sees raw bytes.
+//! Real clients of a registry, and an HTTP client that returns raw bytes.
 
 pub mod containerd;
 pub mod cri;

@@ -18,12 +18,12 @@ pub struct Skopeo {
 }
 
 impl Skopeo {
-    /// With an empty `registries.conf`.
+    /// A skopeo with an empty `registries.conf`.
     pub fn new(scratch: &Scratch) -> Self {
         Self::with_registries(scratch, "")
     }
 
-    /// With this `registries.conf`, for example with a mirror in it.
+    /// A skopeo with this `registries.conf`, which may contain a mirror.
     pub fn with_registries(scratch: &Scratch, registries: &str) -> Self {
         let home = scratch.folder("skopeo");
         let write = |name: &str, text: &str| {
@@ -71,7 +71,7 @@ impl Skopeo {
     fn command(&self) -> Command {
         let mut command = Command::new(parts::installed("skopeo"));
         command.arg("--policy").arg(&self.policy).arg("--registries.d").arg(self.home.join("registries.d"));
-        // This hidden option is the only way: skopeo does not read the variable that podman and buildah read.
+        // Only this hidden option sets the file: skopeo does not read the variable that podman and buildah read.
         command.arg("--registries-conf").arg(&self.registries);
         command.env("HOME", &self.home).env("XDG_RUNTIME_DIR", &self.home).env("TMPDIR", &self.home);
         command

@@ -1,4 +1,4 @@
-//! The machine under the tests: folders, ports, processes, and the paths of programs.
+//! Resources of the machine: folders, ports, processes, and the paths of programs.
 
 pub mod parts;
 pub mod ports;

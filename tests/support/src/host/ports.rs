@@ -7,8 +7,8 @@ use rustix::fs::{FlockOperation, flock};
 
 /// A loopback port that is reserved until this value is dropped.
 ///
-/// It lies below the range of ports that the kernel assigns, so that no outgoing connection takes it while its daemon
-/// restarts. A locked file keeps other test processes from using it.
+/// The port lies below the range that the kernel assigns, so that no outgoing connection takes it while its daemon
+/// restarts. A locked file keeps other test processes from using the port.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -51,7 +51,7 @@ fn first_ephemeral() -> u16 {
     first.filter(|first| *first > FIRST + 1000).unwrap_or(USUAL_FIRST_EPHEMERAL)
 }
 
-/// Above the well-known services.
+/// The first port to try, above those of well-known services.
 const FIRST: u16 = 15_000;
 const USUAL_FIRST_EPHEMERAL: u16 = 32_768;
 

@@ -183,11 +183,11 @@ pub async fn run(command: Command) -> Ran {
     }
 }
 
-/// Daemons start in well under a second; a loaded machine takes longer.
+/// The longest wait for a daemon's log. Daemons start in well under a second, but a loaded machine takes longer.
 const START_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const RUN_LIMIT: Duration = Duration::from_secs(120);
-/// Dropping blocks the test's thread, so SIGKILL follows soon.
+/// The wait between SIGTERM and SIGKILL when a process is dropped. It is short, because it blocks the test's thread.
 const DROP_GRACE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -196,7 +196,7 @@ mod tests {
     use crate::host::scratch::Scratch;
 
     #[tokio::test]
-    async fn a_dropped_process_is_gone_even_if_it_ignores_the_polite_signal() {
+    async fn a_dropped_process_ends_even_if_it_ignores_sigterm() {
         let scratch = Scratch::new();
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_ended_tells_its_code_and_both_outputs() {
+    async fn a_command_gives_its_code_and_both_outputs() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo out; echo err >&2; exit 3"]);
         let ran = run(command).await;

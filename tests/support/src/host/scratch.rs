@@ -60,8 +60,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Prints a note if the disk is nearly full, a possible cause of the failure: pullgate fetches again what it could
-/// not store.
+/// Prints a note if the disk is nearly full. A full disk can be the cause of the failure, because pullgate fetches
+/// content again that it could not store.
 fn show_scarce_room(folder: &Path) {
     let Ok(room) = rustix::fs::statvfs(folder) else { return };
     let percent = |free: u64, all: u64| free.saturating_mul(100).checked_div(all).unwrap_or(100);
@@ -102,8 +102,8 @@ pub(crate) fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
-/// Free space in percent below which pullgate may have stored nothing while a test ran, given the space that other
-/// tests used meanwhile.
+/// Free space in percent. With less, pullgate may have stored nothing during a test, because other tests used more
+/// space then.
 const SCARCE_PERCENT: u64 = 8;
 const SHOWN_LINES: usize = 30;
 const SHOWN_COLUMNS: usize = 300;

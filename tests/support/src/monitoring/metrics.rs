@@ -114,7 +114,7 @@ odd{text=\"a \\\"b\\\", c}\"} +Inf
 ";
 
     #[test]
-    fn series_are_summed_over_the_labels_not_asked_for() {
+    fn series_are_summed_over_the_other_labels() {
         let metrics = Metrics::parse(SCRAPE);
         assert_eq!(metrics.sum("requests_total", &[("registry", "docker.io")]), 5.0);
         assert_eq!(metrics.value("requests_total", &[("outcome", "miss")]), 2.0);
@@ -130,7 +130,7 @@ odd{text=\"a \\\"b\\\", c}\"} +Inf
 
     #[test]
     #[should_panic(expected = "requests_total [] found")]
-    fn a_value_of_several_series_is_a_mistake_in_the_test() {
+    fn a_value_of_several_series_fails_the_test() {
         Metrics::parse(SCRAPE).value("requests_total", &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! The programs that operators watch pullgate with.
+//! The programs with which operators monitor pullgate.
 
 pub mod alertmanager;
 pub mod metrics;

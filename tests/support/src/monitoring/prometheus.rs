@@ -92,8 +92,8 @@ pub async fn check_metrics(scratch: &Scratch, scrape: &str) -> Ran {
     run(command).await
 }
 
-/// The address that the program bound, from its log. Prometheus and Alertmanager share the exporter toolkit, which
-/// logs it.
+/// The address that the program bound, from its log. Prometheus and Alertmanager share the exporter toolkit, which logs
+/// the address.
 pub(crate) fn listening_address(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("\"Listening on\""))?;
     let address = line.rsplit_once("address=")?.1;

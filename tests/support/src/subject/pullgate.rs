@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_binary_is_ready_when_it_announced_both_listeners_and_starts_again_after_a_kill() {
+    async fn pullgate_is_ready_after_both_announcements_and_starts_again_after_a_kill() {
         let scratch = Scratch::new();
         let webhook = Webhook::start().await;
         let binary = stand_in(&scratch, &webhook);

@@ -53,7 +53,7 @@ impl Containerd {
         version.expect("a version of the server").trim().to_owned()
     }
 
-    /// Pulls and unpacks an image; `hosts` says how registries are reached.
+    /// Pulls and unpacks an image; `hosts` configures the addresses of registries.
     pub async fn pull(&self, image: &str, hosts: &HostsDir) -> Ran {
         self.pull_with(image, hosts, &[]).await
     }
@@ -82,7 +82,7 @@ impl Containerd {
         command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
         run(command).await.ok();
         let view = mount.path().display().to_string();
-        // 1.6 has already removed the view here; later releases leave it.
+        // containerd 1.6 has removed the view already; later releases leave it.
         let _ = self.ctr(&["snapshots", "--snapshotter", SNAPSHOTTER, "rm", &view]).await;
         let mut files = BTreeMap::new();
         collect(copy.path(), copy.path(), &mut files);

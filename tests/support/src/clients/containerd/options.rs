@@ -71,8 +71,8 @@ snapshotter = "{SNAPSHOTTER}"
     }
 }
 
-/// The CRI section. Like the rest, it shares no path and no socket with another instance. 2.x migrates the old names,
-/// except that of the snapshotter.
+/// The CRI section. Like the rest, it shares no path and no socket with another instance. containerd 2.x migrates the
+/// old names, except that of the snapshotter.
 fn cri_config(folder: impl fmt::Display, hosts: &HostsDir) -> String {
     format!(
         r#"[plugins."io.containerd.grpc.v1.cri".registry]

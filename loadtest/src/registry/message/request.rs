@@ -1,7 +1,7 @@
-//! A request as the registry understands it.
+//! A request, parsed by the registry.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, header, request::Parts};
+use http::{HeaderMap, Method, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use url::form_urlencoded;
@@ -21,7 +21,7 @@ pub enum Kind {
     Tags,
     /// `/v2/<repository>/referrers/<digest>`
     Referrers,
-    /// A blob at the second host that signed URLs lead to, `/cdn/<digest>`.
+    /// A blob at the second host, to which signed URLs lead: `/cdn/<digest>`.
     Cdn,
     /// Anything else.
     Other,
@@ -29,7 +29,7 @@ pub enum Kind {
 
 /// A parsed request.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct Request {
     /// The kind of request.
     pub kind: Kind,
     /// The method.
@@ -38,21 +38,21 @@ pub struct Ask {
     pub path: String,
     /// The query, decoded, in order.
     pub query: Vec<(String, String)>,
-    /// The headers as they came.
+    /// The headers, unchanged.
     pub headers: HeaderMap,
     /// The repository, where the path names one.
     pub repository: Option<String>,
     /// The tag or digest, where the path names one.
     pub reference: Option<String>,
-    /// The body, decoded as a form (token requests by POST).
+    /// The body, decoded as a form; only token requests by POST have one.
     pub form: Vec<(String, String)>,
-    /// Scheme and authority of the listener that was asked, for example `http://127.0.0.1:41234`.
+    /// Scheme and authority of the listener that received the request, for example `http://127.0.0.1:41234`.
     pub base_url: String,
 }
 
-impl Ask {
-    pub(crate) async fn read(request: Request<Incoming>, base_url: &str) -> Self {
-        let (parts, body) = request.into_parts();
+impl Request {
+    pub(crate) async fn read(incoming: http::Request<Incoming>, base_url: &str) -> Self {
+        let (parts, body) = incoming.into_parts();
         let body =
             Limited::new(body, FORM_LIMIT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Self::parse(parts, &body, base_url)
@@ -73,12 +73,12 @@ impl Ask {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Whether the request carries `Authorization`.
+    /// True if the request has `Authorization`.
     pub fn is_authorized(&self) -> bool {
         self.headers.contains_key(header::AUTHORIZATION)
     }
 
-    /// Path and query, as a `Location` back to the same resource would carry them.
+    /// Path and query, as in a `Location` that leads to the same resource.
     pub fn target(&self) -> String {
         if self.query.is_empty() {
             return self.path.clone();
@@ -143,5 +143,5 @@ fn value_of<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a str> {
     pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
-/// Token requests by POST are a few hundred bytes; a longer body is read as no form.
+/// Most bytes of a form. Token requests by POST have a few hundred; a longer body gives an empty form.
 const FORM_LIMIT: usize = 64 * 1024;

@@ -11,18 +11,24 @@ const ID_DIGITS: usize = 18;
 const DIGEST_DIGITS: usize = 12;
 
 /// The beginning of a pull's id, which `pulls show` accepts.
-pub(super) fn id(pull: &PullRecord) -> String {
+pub(crate) fn id(pull: &PullRecord) -> String {
     pull.id.to_string().chars().take(ID_DIGITS).collect()
 }
 
 /// A point in time in UTC: `2026-11-30T12:00:00Z`.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     let after_1970 = Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or(0)).min(YEAR_9999);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + after_1970).to_string()
 }
 
+/// A point in time in UTC, in milliseconds: `2026-11-30T12:00:00.123Z`.
+pub(crate) fn precise_time(at: Timestamp) -> String {
+    let after_1970 = Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or(0)).min(YEAR_9999);
+    humantime::format_rfc3339_millis(UNIX_EPOCH + after_1970).to_string()
+}
+
 /// The image, its digest shortened and only where there is no tag.
-pub(super) fn image(pull: &PullRecord) -> String {
+pub(crate) fn image(pull: &PullRecord) -> String {
     let image = &pull.image;
     let name = format!("{}/{}", image.registry.as_str(), image.repository.as_str());
     match (&image.tag, &image.digest) {
@@ -33,7 +39,7 @@ pub(super) fn image(pull: &PullRecord) -> String {
 }
 
 /// A digest with a few of its digits.
-pub(super) fn short(digest: &Digest) -> String {
+pub(crate) fn short(digest: &Digest) -> String {
     let text = digest.to_string();
     let algorithm = text.split(':').next().unwrap_or_default();
     let digits = digest.hex().get(..DIGEST_DIGITS).unwrap_or(digest.hex());
@@ -41,7 +47,7 @@ pub(super) fn short(digest: &Digest) -> String {
 }
 
 /// The outcome, with the class of the first failure.
-pub(super) fn outcome(pull: &PullRecord) -> String {
+pub(crate) fn outcome(pull: &PullRecord) -> String {
     match pull.failure {
         Some(failure) => format!("{} ({})", pull.outcome, failure.class.as_str()),
         None => pull.outcome.to_string(),
@@ -49,7 +55,7 @@ pub(super) fn outcome(pull: &PullRecord) -> String {
 }
 
 /// A duration as people read it: `120 ms`, `7.9 s`, `2 min 5 s`.
-pub(super) fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     match time.as_millis() {
         0..1000 => format!("{} ms", time.as_millis()),
         1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
