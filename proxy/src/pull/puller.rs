@@ -34,6 +34,16 @@ pub(crate) enum Wanted<'a> {
     Blob(&'a Digest),
 }
 
+impl<'a> Wanted<'a> {
+    /// The digest, unless a tag is asked for.
+    pub(super) fn digest(&self) -> Option<&'a Digest> {
+        match *self {
+            Self::Blob(digest) | Self::Manifest(Reference::Digest(digest), _) => Some(digest),
+            Self::Manifest(Reference::Tag(_), _) => None,
+        }
+    }
+}
+
 impl Puller {
     /// The client at this address, in this repository.
     pub(crate) fn new(

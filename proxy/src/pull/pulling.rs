@@ -174,6 +174,15 @@ impl Pull {
         if self.request_id.is_none() || is_first_failure {
             self.request_id = id.or(self.request_id.take());
         }
+        self.take(got, room);
+        codes.into_iter().for_each(|code| self.count(code));
+        if let Some(piece) = piece {
+            self.add(&piece, room > 0);
+        }
+    }
+
+    /// Notes what the client has now.
+    fn take(&mut self, got: Got, room: usize) {
         match got {
             Got::Nothing => {}
             Got::NoManifest => self.without_manifest = true,
@@ -189,10 +198,6 @@ impl Pull {
                     self.had.insert(digest);
                 }
             }
-        }
-        codes.into_iter().for_each(|code| self.count(code));
-        if let Some(piece) = piece {
-            self.add(&piece, room > 0);
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use oci::{Class, Digest, Reference, Stage};
+use oci::{Class, Digest, Stage};
 use registry::{Steps, Trail};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::range::Part;
 use crate::http::request_id::RequestId;
-use crate::http::route::Request;
+use crate::http::route::{Place, Request};
 
 /// Held while a request of a pull runs. Dropping it ends the request.
 #[derive(Debug)]
@@ -70,15 +70,7 @@ impl Step {
         caller: Caller<'_>,
         began: Instant,
     ) -> Option<Self> {
-        let (place, wanted) = match request {
-            Request::Manifest { place, reference } => (place, Wanted::Manifest(reference, SystemTime::now())),
-            Request::Blob { place, digest } => (place, Wanted::Blob(digest)),
-            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => return None,
-        };
-        let digest = match wanted {
-            Wanted::Blob(digest) | Wanted::Manifest(Reference::Digest(digest), _) => Some(digest.clone()),
-            Wanted::Manifest(Reference::Tag(_), _) => None,
-        };
+        let (place, wanted) = wanted(request)?;
         let puller = Puller::new(client, caller, place.registry.clone(), place.repository.clone());
         let number = pulls.began(&puller, &caller, wanted)?;
         Some(Self {
@@ -88,7 +80,7 @@ impl Step {
             trail: None,
             is_manifest: matches!(wanted, Wanted::Manifest(..)),
             began,
-            digest,
+            digest: wanted.digest().cloned(),
             media_type: None,
             size: None,
             got: Got::Nothing,
@@ -173,6 +165,17 @@ impl StepEnd {
             stage: None,
             id: None,
         }
+    }
+}
+
+/// The object that a request asks for, and its place; `None` if the request is of no pull.
+fn wanted(request: &Request) -> Option<(&Place, Wanted<'_>)> {
+    match request {
+        Request::Manifest { place, reference } => {
+            Some((place, Wanted::Manifest(reference, SystemTime::now())))
+        }
+        Request::Blob { place, digest } => Some((place, Wanted::Blob(digest))),
+        Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
     }
 }
 

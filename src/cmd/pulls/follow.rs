@@ -20,13 +20,7 @@ pub(super) async fn run(file: &Path, filter: Filter, output: Output) -> Result<(
     }
     let further = Filter { order: Order::Written, ..filter.clone() };
     let mut identity = identity(file);
-    let reader = Reader::open(file)?;
-    // The end is taken before the page: a record written between them is printed twice rather than not at all.
-    let mut cursor = Some(reader.end(&further)?);
-    let mut newest = reader.pulls(&filter)?.pulls;
-    newest.reverse();
-    say(&newest, output)?;
-    drop(reader);
+    let mut cursor = Some(begin(file, &filter, &further, output)?);
     loop {
         tokio::time::sleep(LOOK).await;
         let now = self::identity(file);
@@ -43,6 +37,17 @@ pub(super) async fn run(file: &Path, filter: Filter, output: Output) -> Result<(
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Prints the newest pulls, and returns the place from which the further ones follow.
+fn begin(file: &Path, filter: &Filter, further: &Filter, output: Output) -> Result<Cursor, Failure> {
+    let reader = Reader::open(file)?;
+    // The end is taken before the page: a record written between them is printed twice rather than not at all.
+    let cursor = reader.end(further)?;
+    let mut newest = reader.pulls(filter)?.pulls;
+    newest.reverse();
+    say(&newest, output)?;
+    Ok(cursor)
 }
 
 fn look(
