@@ -95,7 +95,7 @@ impl Walk<'_> {
     }
 
     /// True if the request may be sent again after this refusal. False if the ledger would not hold the request until
-    /// there is quota: it would then be repeated in a tight loop.
+    /// there is quota, because the request would then be repeated in a tight loop.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
         let is_counted = self.price(self.request.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
@@ -247,7 +247,7 @@ fn is_refusal(error: &Error) -> bool {
         && error.evidence.status == Some(429)
 }
 
-/// The wait under every policy. It is too short for a client to notice, and it can save a pull.
+/// The longest wait if requests are not held. It is too short for a client to notice, and it can save a pull.
 const BRIEF: Duration = Duration::from_secs(1);
 /// The time between two free HEADs for the quota while requests are held.
 const LOOK_HELD: Duration = Duration::from_secs(1);
