@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use oci::{Digest, Reference, RegistryHost, Repository};
 
-/// The client and repository whose requests may belong to one pull. Clients behind one address are told apart by their
-/// user agents and by the names of their nodes.
+/// The client and repository whose requests may belong to one pull. Clients behind one address are distinguished by
+/// their user agents and by the names of their nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Puller {
     pub(super) client: IpAddr,

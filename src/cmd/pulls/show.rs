@@ -60,11 +60,11 @@ fn waterfall(pull: &PullRecord) -> String {
     let scale = Scale::of(pull);
     let rows: Vec<[String; 3]> = pull.objects.iter().map(cells).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (name, fate, bytes) = (width(0), width(1), width(2));
+    let (name, outcome, bytes) = (width(0), width(1), width(2));
     let mut text = String::new();
     for (row, object) in rows.iter().zip(&pull.objects) {
         let bar = scale.bar(object);
-        let line = format!("{:<name$}  {:<fate$}  {:>bytes$}  {bar}", row[0], row[1], row[2]);
+        let line = format!("{:<name$}  {:<outcome$}  {:>bytes$}  {bar}", row[0], row[1], row[2]);
         text += &format!("{}  {}\n", line, times(object));
     }
     if pull.objects_left_out > 0 {

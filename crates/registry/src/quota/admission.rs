@@ -119,7 +119,7 @@ impl Walk<'_> {
         let ledger = &*self.inner.outbound.ledger;
         let hold = self.holds();
         let begun = Instant::now();
-        let patience = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
+        let wait_until = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
         let mut waiting = None;
         loop {
             // Registered before the ledger is asked, so that no notification in between is missed.
@@ -132,15 +132,16 @@ impl Walk<'_> {
                 self.look(look).await;
                 continue;
             }
-            let passes = withheld.after_others || withheld.until.is_some_and(|until| until <= patience);
-            let hopeless = if hold { withheld.named && !passes } else { !passes };
-            if hopeless || now >= patience {
+            let ends_in_time =
+                withheld.after_others || withheld.until.is_some_and(|until| until <= wait_until);
+            let gives_up = if hold { withheld.named && !ends_in_time } else { !ends_in_time };
+            if gives_up || now >= wait_until {
                 let observer = &self.inner.outbound.observer;
                 observer.withheld(&key.registry, withheld.class, self.behalf.demand);
                 return Err(self.withheld(withheld, self.request.stage));
             }
             waiting.get_or_insert_with(|| Waiting::enter(ledger, key, self.behalf.demand));
-            let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(patience);
+            let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(wait_until);
             tokio::select! {
                 () = news => {}
                 () = sleep_until(wake) => {}

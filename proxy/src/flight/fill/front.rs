@@ -20,7 +20,7 @@ use crate::flight::origin::Origin;
 enum Woken {
     /// Bytes came, or the body ended.
     Batch(Batch),
-    /// A reader wants bytes far ahead, a segment has moved, or no bytes came for [`STILL`].
+    /// A reader wants bytes far ahead, a segment fetched bytes or ended, or no bytes came for [`STILL`].
     Beside,
     /// No client reads, and the transfer is not worth finishing.
     Deserted,
@@ -116,8 +116,12 @@ impl<O: Origin> Fill<O> {
             }
         }
         let busy = usize::from(free_from > self.taken());
-        let fat = self.length.is_some_and(|length| length >= FAT_MIN) && self.source.parallel > 1;
-        while fat && self.segments.proven && self.segments.claims().len() + busy < self.source.parallel {
+        let is_parallel =
+            self.length.is_some_and(|length| length >= PARALLEL_MIN) && self.source.parallel > 1;
+        while is_parallel
+            && self.segments.proven
+            && self.segments.claims().len() + busy < self.source.parallel
+        {
             if !self.begin_segment(|map| map.next_free(free_from)) {
                 return;
             }
@@ -298,4 +302,4 @@ const STILL: Duration = Duration::from_millis(250);
 /// Readers far ahead get a segment of their own only while fewer segments than this are running.
 const SEGMENTS_MAX: usize = 4;
 /// The smallest blob for which a fill uses several connections, bytes.
-const FAT_MIN: u64 = 32 << 20;
+const PARALLEL_MIN: u64 = 32 << 20;

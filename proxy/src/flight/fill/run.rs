@@ -1,5 +1,5 @@
-//! Brings upstream bytes to the store and to readers. Each flight has one such task. It can continue when the
-//! client that caused it leaves.
+//! Brings upstream bytes to the store and to readers. Each flight has one such task. It can continue when the client
+//! that caused it leaves.
 //!
 //! A fill asks the upstream for the blob, and asks again with a range if the answer breaks off. It hashes and writes
 //! the received bytes, and reports its progress to its flight. If the disk fails, the copy on disk is given up, and
@@ -7,8 +7,8 @@
 //!
 //! The *front* is the offset up to which the bytes are hashed. It moves in order, with bytes from the upstream or over
 //! bytes that are in the file already. [`super::segments`] fetch further bytes at the same time, for readers far ahead,
-//! or if the upstream allows several connections. The fill then asks for all bytes in cells of a [`super::grid`], so
-//! that no byte comes twice. [`super::ending`] holds the ways in which a fill ends.
+//! or if the upstream allows several connections. A fill that may have segments requests all bytes in cells of a
+//! [`super::grid`], so that no byte comes twice. [`super::ending`] ends a fill.
 
 use std::sync::Arc;
 use std::time::Duration;
