@@ -27,7 +27,8 @@ pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
     puller: Puller,
     number: u64,
-    /// Adds up what the request causes upstream; `None` for a kept answer, which causes nothing.
+    /// The sums of what the request causes upstream; `None` if the answer was kept, because nothing is sent upstream
+    /// then.
     trail: Option<Trail>,
     is_manifest: bool,
     began: Instant,
@@ -51,7 +52,7 @@ pub(crate) struct StepEnd {
     pub(crate) first_byte: Duration,
     /// From the head to the last byte.
     pub(crate) total: Duration,
-    /// The part of the time after the answer's head in which the client waited for bytes of ours.
+    /// The part of the time after the answer's head in which the client waited for bytes from this mirror.
     pub(crate) starved: Duration,
     /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
@@ -141,7 +142,7 @@ impl Step {
 
 impl Drop for Step {
     fn drop(&mut self) {
-        // A client that leaves before there is an answer has no end.
+        // `end` was not called if the client left before the answer.
         let end = self.end.take().unwrap_or_else(|| StepEnd::left(self.began.elapsed()));
         let mut steps = self.trail.as_ref().map(Trail::steps).unwrap_or_default();
         let codes = std::mem::take(&mut steps.codes);
@@ -179,7 +180,7 @@ fn wanted(request: &Request) -> Option<(&Place, Wanted<'_>)> {
     }
 }
 
-/// Where the object of a request with this outcome came from; `None` for a challenge, which says nothing of it.
+/// Where the object of a request with this outcome came from; `None` for a challenge, because no object was sent.
 fn from(outcome: PullOutcome) -> Option<PulledFrom> {
     Some(match outcome {
         PullOutcome::Challenged => return None,
