@@ -1,4 +1,4 @@
-//! The read-only endpoint for Prometheus, the kubelet and people: `/metrics`, `/livez`, `/readyz`, `/status.json`, `/`.
+//! The read-only endpoint for Prometheus, the kubelet and people: `/metrics`, `/livez`, `/readyz`, `/status.json`, `/`, `/pulls/`.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::api::ApiAnswer;
-use super::page;
+use super::page::past::{self, OnePull, Past};
+use super::page::{home, pull};
 use super::status::StatusView;
 use crate::process::accept::accept;
 use crate::run::process_metrics;
@@ -85,10 +86,8 @@ impl Sources {
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readyz(),
             "/status.json" => self.status(),
-            "/" => document(
-                "text/html; charset=utf-8",
-                page::render(&self.status_view.look(self.readiness.phase())),
-            ),
+            "/" => self.home(request.uri().query()).await,
+            path if path.starts_with(PULLS) => self.pull(&path[PULLS.len()..]).await,
             _ => text(
                 StatusCode::NOT_FOUND,
                 "try /, /status.json, /api/v1/openapi.json, /metrics, /livez or /readyz\n",
@@ -123,6 +122,23 @@ impl Sources {
             }
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no answer: {error}\n")),
         }
+    }
+
+    async fn home(&self, query: Option<&str>) -> Response<Full<Bytes>> {
+        let status = self.status_view.look(self.readiness.phase());
+        let registries: Vec<_> = status.registries.iter().map(|registry| registry.registry.clone()).collect();
+        let file = self.status_view.records_file();
+        let past = past::aside(move || Past::read(file.as_deref(), &registries)).await;
+        document(HTML, home::render(&status, &past, query == Some(REFRESH)))
+    }
+
+    async fn pull(&self, id: &str) -> Response<Full<Bytes>> {
+        let (file, id) = (self.status_view.records_file(), id.to_owned());
+        let found = past::aside(move || OnePull::read(file.as_deref(), &id)).await;
+        let (status, page) = pull::render(found, self.status_view.names);
+        let mut response = document(HTML, page);
+        *response.status_mut() = status;
+        response
     }
 
     fn readyz(&self) -> Response<Full<Bytes>> {
@@ -164,6 +180,11 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     response
 }
 
+const HTML: &str = "text/html; charset=utf-8";
+/// The parameter that makes the home page load itself again and again.
+const REFRESH: &str = "refresh";
+/// The pages of single pulls.
+const PULLS: &str = "/pulls/";
 /// The paths that [`super::api`] answers.
 const API: &str = "/api/v1/";
 /// Most connections at once: enough for people, probes and a few scrapers.

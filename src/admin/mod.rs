@@ -4,7 +4,6 @@ mod api;
 mod endpoint;
 pub(crate) mod human;
 mod page;
-mod page_proxy;
 mod status;
 
 pub(crate) use endpoint::{Admin, Sources};

@@ -188,6 +188,11 @@ impl StatusView {
         cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).collect()
     }
 
+    /// The record file; `None` if records are off.
+    pub(crate) fn records_file(&self) -> Option<std::path::PathBuf> {
+        self.shared.records.file()
+    }
+
     /// The record file, as the API may show it.
     pub(crate) fn api(&self) -> Api {
         Api { file: self.shared.records.file(), names: self.names }

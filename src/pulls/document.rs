@@ -122,7 +122,7 @@ impl WholePull {
         let held = finding.held.as_secs_f64();
         Self {
             pull: Pull::new(record, finding.bottleneck, held, names),
-            sentence: finding.sentence(record, median),
+            sentence: words::sentence(&finding, record, median, names),
             objects: record.objects.iter().map(|it| object(it, names)).collect(),
             objects_left_out: record.objects_left_out,
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use oci::Digest;
-use records::{PullRecord, Timestamp};
+use records::{Finding, PullRecord, Timestamp};
 
 /// The digits of an id that a list prints: the time, and enough of the rest to tell pulls of one millisecond apart.
 const ID_DIGITS: usize = 18;
@@ -54,6 +54,17 @@ pub(crate) fn outcome(pull: &PullRecord) -> String {
     }
 }
 
+/// The bottleneck of a pull in one sentence, without the digest of an object where names are hidden. `median` is the median
+/// rate of its registry, in bytes a second.
+pub(crate) fn sentence(finding: &Finding, pull: &PullRecord, median: Option<u64>, names: bool) -> String {
+    if names {
+        return finding.sentence(pull, median);
+    }
+    let mut nameless = pull.clone();
+    nameless.objects.iter_mut().for_each(|object| object.digest = None);
+    finding.sentence(&nameless, median)
+}
+
 /// A duration as people read it: `120 ms`, `7.9 s`, `2 min 5 s`.
 pub(crate) fn span(time: Duration) -> String {
     match time.as_millis() {
@@ -62,6 +73,9 @@ pub(crate) fn span(time: Duration) -> String {
         _ => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
     }
 }
+
+/// The time whose median throughput the sentence of a bottleneck compares with.
+pub(crate) const MEDIAN_OF: Duration = Duration::from_secs(7 * 86_400);
 
 /// The end of the times that a date of four digits has.
 const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);

@@ -11,6 +11,7 @@
 //! - `conformance`: the distribution specification, case by case.
 //! - `cache`: output and effect of `cache ls`, `explain`, `warm` and `purge`, with and without a running instance.
 //! - `api`: pulls, history and savings over HTTP, as the OpenAPI document describes them.
+//! - `page`: the status page and the pages of pulls, and their accessibility.
 //! - `clock`: times in the cache folder that a wrong clock wrote.
 //! - `freshness`: the rate of requests about a tag, and the time until a pushed tag is found.
 //! - `request_log`: ids of requests, and lines of the log that name, hide and are bounded.
@@ -53,6 +54,7 @@ mod faults;
 mod freshness;
 mod life;
 mod loops;
+mod page;
 mod pulls;
 mod pulls_command;
 mod quota;

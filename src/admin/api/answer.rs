@@ -12,6 +12,7 @@ use super::documents::{History, Problem, PullPage, Savings};
 use super::openapi;
 use super::question::{Parameters, QuestionError};
 use crate::pulls::document::WholePull;
+use crate::pulls::words;
 
 /// The record file of this process, as the API may show it.
 #[derive(Clone)]
@@ -80,7 +81,7 @@ impl Api {
         Parameters::read(query)?.only(&[])?;
         let reader = self.reader()?;
         let pull = reader.pull(id)?;
-        let since = now().earlier(MEDIAN_OF);
+        let since = now().earlier(words::MEDIAN_OF);
         let median = reader.median_throughput(pull.image.registry.as_str(), since)?;
         Ok(json(&WholePull::of(&pull, median, self.names)))
     }
@@ -118,6 +119,3 @@ fn now() -> Timestamp {
 fn json(document: &impl Serialize) -> String {
     serde_json::to_string(document).unwrap_or_default() + "\n"
 }
-
-/// The time over which a registry's usual rate is taken.
-const MEDIAN_OF: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);

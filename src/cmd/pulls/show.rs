@@ -10,13 +10,14 @@ use super::output::{Failure, print};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
 use crate::pulls::document::{self, WholePull};
+use crate::pulls::phases::{self, waited};
 use crate::pulls::words;
 
 /// Prints the pull whose id begins with `id`.
 pub(super) fn run(file: &Path, id: &str, output: Output) -> Result<(), Failure> {
     let reader = Reader::open(file)?;
     let pull = reader.pull(id)?;
-    let since = Timestamp::from(SystemTime::now()).earlier(MEDIAN_OF);
+    let since = Timestamp::from(SystemTime::now()).earlier(words::MEDIAN_OF);
     let median = reader.median_throughput(pull.image.registry.as_str(), since)?;
     match output {
         Output::Json => print(&document::line(&WholePull::of(&pull, median, true))),
@@ -107,13 +108,6 @@ fn times(object: &ObjectRecord) -> String {
     )
 }
 
-/// The time before the first byte in which the request waited for another request, a quota, a connection or a token.
-fn waited(object: &ObjectRecord) -> Duration {
-    let waits = &object.waits;
-    let all = [waits.fill, waits.quota, waits.slot, waits.token];
-    all.iter().fold(Duration::ZERO, |sum, wait| sum.saturating_add(*wait)).min(object.first_byte)
-}
-
 /// The time of a pull, mapped to the columns of a bar.
 struct Scale {
     whole: Duration,
@@ -121,11 +115,7 @@ struct Scale {
 
 impl Scale {
     fn of(pull: &PullRecord) -> Self {
-        let end = |object: &ObjectRecord| {
-            object.began.saturating_add(object.first_byte).saturating_add(object.transfer)
-        };
-        let last = pull.objects.iter().map(end).max().unwrap_or_default();
-        Self { whole: pull.duration.max(last).max(Duration::from_micros(1)) }
+        Self { whole: phases::whole(pull) }
     }
 
     fn bar(&self, object: &ObjectRecord) -> String {
@@ -164,8 +154,6 @@ const BAR: usize = 32;
 const WAIT: char = '.';
 const FIRST_BYTE: char = '-';
 const TRANSFER: char = '#';
-/// The sentence compares the throughput with the median of this period before now.
-const MEDIAN_OF: Duration = Duration::from_secs(7 * 86_400);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

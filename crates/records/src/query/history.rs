@@ -36,6 +36,19 @@ pub struct Quarter {
     pub fetched: u64,
 }
 
+/// First byte and throughput of one registry over a time span. Percentiles are within an eighth: see [`Histogram`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// The time within which half of all objects sent their first byte to the client; none if none was sent.
+    pub first_byte_p50: Option<Duration>,
+    /// The time within which 99 of 100 objects sent their first byte to the client; none if none was sent.
+    pub first_byte_p99: Option<Duration>,
+    /// The median throughput to clients in bytes per second, of objects of a megabyte or more.
+    pub client_throughput: Option<u64>,
+    /// The median throughput from the upstream in bytes per second, of objects of a megabyte or more.
+    pub upstream_throughput: Option<u64>,
+}
+
 /// The number of pulls with one outcome and class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeCount {
@@ -77,6 +90,15 @@ impl Reader {
         self.read_history(registry, span(since, until)).map_err(|error| self.explain(error))
     }
 
+    /// First byte and throughput of a registry over the quarters of an hour that overlap this time span.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
+    pub fn rates(&self, registry: &str, since: Timestamp, until: Timestamp) -> Result<Rates, QueryError> {
+        self.read_rates(registry, span(since, until)).map_err(|error| self.explain(error))
+    }
+
     /// The median throughput of a registry since this time, in bytes per second, for the comparison in the sentence of
     /// a bottleneck. `None` if no object of a megabyte or more was fetched.
     ///
@@ -102,6 +124,27 @@ impl Reader {
             all.merge(&histogram(row, 0)?);
         }
         Ok(all)
+    }
+
+    fn read_rates(&self, registry: &str, span: (i64, i64)) -> rusqlite::Result<Rates> {
+        let Some(registry) = self.id_of("registries", registry)? else { return Ok(Rates::default()) };
+        let sql = "SELECT first_byte, client_rate, upstream_rate FROM quarters
+            WHERE quarter BETWEEN ?1 AND ?2 AND registry = ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([span.0, span.1, registry])?;
+        let mut all = [Histogram::default(), Histogram::default(), Histogram::default()];
+        while let Some(row) = rows.next()? {
+            for (column, sum) in all.iter_mut().enumerate() {
+                sum.merge(&histogram(row, column)?);
+            }
+        }
+        let [first_byte, client, upstream] = all;
+        Ok(Rates {
+            first_byte_p50: first_byte.median().map(Duration::from_micros),
+            first_byte_p99: first_byte.percentile(99).map(Duration::from_micros),
+            client_throughput: client.median(),
+            upstream_throughput: upstream.median(),
+        })
     }
 
     fn read_history(&self, registry: &str, span: (i64, i64)) -> rusqlite::Result<Vec<Quarter>> {

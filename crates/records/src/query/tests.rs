@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::error::QueryError;
 use super::filter::{Filter, Limit, Order};
+use super::history::Rates;
 use super::reader::Reader;
 use super::verdicts::VerdictFilter;
 use crate::bottleneck::{Bottleneck, UpstreamStage};
@@ -285,6 +286,10 @@ fn history_counts_by_quarter_outcome_and_class() {
     near(first.client_throughput.unwrap(), 33_333_333);
     near(first.upstream_throughput.unwrap(), 34_090_909);
     near(file.reader().median_throughput("docker.io", noon()).unwrap().unwrap(), 34_090_909);
+    let rates = file.reader().rates("docker.io", noon(), after(2 * QUARTER)).unwrap();
+    assert_eq!((rates.first_byte_p50, rates.first_byte_p99), (first.first_byte_p50, first.first_byte_p99));
+    assert_eq!(rates.upstream_throughput, first.upstream_throughput);
+    assert_eq!(file.reader().rates("nowhere.example", noon(), after(QUARTER)).unwrap(), Rates::default());
     assert_eq!(quarters[1].first_byte_p50, None);
     assert_eq!(file.reader().history("nowhere.example", noon(), after(QUARTER)).unwrap(), []);
     assert_eq!(file.reader().registries().unwrap(), ["docker.io"]);

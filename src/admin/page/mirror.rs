@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 use proxy::{CacheStatus, FillStatus, Status, UpstreamStatus};
 
-use super::human::size;
-use super::status::cache_warnings;
+use crate::admin::human::{count, size};
+use crate::admin::status::cache_warnings;
 
 /// The banner about the cache: its trouble, else one quiet line.
-pub(crate) fn banner(cache: &CacheStatus) -> Markup {
+pub(super) fn banner(cache: &CacheStatus) -> Markup {
     let warnings = cache_warnings(cache);
     let title = match (&cache.stopped, &cache.slow) {
         (Some(_), _) => "The cache stores nothing; pulls pass through.",
@@ -26,7 +26,7 @@ pub(crate) fn banner(cache: &CacheStatus) -> Markup {
 }
 
 /// The section about the mirror.
-pub(crate) fn section(status: &Status) -> Markup {
+pub(super) fn section(status: &Status, names: bool) -> Markup {
     let busy: Vec<_> = status
         .upstreams
         .iter()
@@ -34,33 +34,34 @@ pub(crate) fn section(status: &Status) -> Markup {
         .collect();
     html! {
         h2 { "Mirror" }
-        dl {
+        dl class="plain" {
             dt { "Cache" } dd { (status.cache.objects) " objects, " (size(status.cache.bytes)) " of " (size(status.cache.limit_bytes)) @if !status.cache.scanned { " (still counting)" } }
             @for other in &status.cache.reclaimable { dt { "Reclaimable" } dd { "the store of another version, " code { (other) } ", in the cache folder" } }
             dt { "Connections" } dd { (status.connections) }
         }
         @if busy.is_empty() { p class="dim" { "No requests yet: point containerd's hosts.toml here, or try a pull." } }
         @else { (traffic(&busy)) }
-        @if !status.fills.is_empty() { (transfers(&status.fills)) }
+        @if !status.fills.is_empty() { (transfers(&status.fills, names)) }
     }
 }
 
 /// The running upstream transfers.
-fn transfers(fills: &[FillStatus]) -> Markup {
+fn transfers(fills: &[FillStatus], names: bool) -> Markup {
     html! {
         h2 { "Running transfers" }
-        table {
+        table class="stack" {
             thead { tr { th { "Layer" } th { "Registry" } th { "Progress" } th { "Rate" } th { "Readers" } } }
-            tbody { @for fill in fills { (transfer(fill)) } }
+            tbody { @for fill in fills { (transfer(fill, names)) } }
         }
     }
 }
 
-fn transfer(fill: &FillStatus) -> Markup {
-    let name: String = fill.digest.chars().take(DIGEST_SHOWN).collect();
+fn transfer(fill: &FillStatus, names: bool) -> Markup {
+    let digest = fill.digest.chars().take(DIGEST_SHOWN).collect();
+    let name: String = if names { digest } else { "a layer".to_owned() };
     html! {
         tr {
-            th scope="row" { code title=(fill.digest) { (name) } }
+            th scope="row" { code { (name) } }
             td { (fill.registry) @if let Some(repository) = &fill.repository { "/" (repository) } }
             td class="num" {
                 @if let Some(length) = fill.length {
@@ -70,7 +71,7 @@ fn transfer(fill: &FillStatus) -> Markup {
                 (size(fill.received)) @if let Some(length) = fill.length { " of " (size(length)) }
             }
             td class="num" { @match fill.bytes_per_second { Some(rate) => { (size(rate)) "/s" } None => { span class="dim" { "waiting" } } } }
-            td class="num" { (fill.readers) }
+            td class="num" { (count(fill.readers, "reader")) }
         }
     }
 }
@@ -81,16 +82,16 @@ fn traffic(busy: &[&UpstreamStatus]) -> Markup {
         .filter(|outcome| busy.iter().any(|upstream| upstream.answers.contains_key(**outcome)));
     let outcomes: Vec<_> = outcomes.copied().collect();
     html! {
-        table {
+        table class="stack" {
             thead { tr { th { "Registry" } @for outcome in &outcomes { th { (outcome) } } th { "Sent" } th { "Fills now" } th { "Resumed" } } }
             tbody {
                 @for upstream in busy {
                     tr {
                         th scope="row" { (upstream.registry) }
-                        @for outcome in &outcomes { td class="num" { (upstream.answers.get(outcome).copied().unwrap_or_default()) } }
-                        td class="num" { (size(upstream.sent_bytes)) }
-                        td class="num" { (upstream.fills_in_flight) }
-                        td class="num" { (upstream.fill_resumes) }
+                        @for outcome in &outcomes { td class="num" { (upstream.answers.get(outcome).copied().unwrap_or_default()) " " span class="dim" { (outcome) } } }
+                        td class="num" { (size(upstream.sent_bytes)) " " span class="dim" { "sent" } }
+                        td class="num" { (upstream.fills_in_flight) " " span class="dim" { "fills" } }
+                        td class="num" { (upstream.fill_resumes) " " span class="dim" { "resumed" } }
                     }
                 }
             }

@@ -1,0 +1,19 @@
+//! The status page, without scripts, with a dark mode, for small screens and screen readers too.
+//!
+//! [`home`] is the page of the whole instance, [`pull`] the page of one pull. `past` reads the record file for both;
+//! `shell` is the frame of every page. The other files are sections: `registries` (with `state` and `strip`), `probes`,
+//! `pulls`, `savings`, `mirror`, `waterfall`.
+
+pub(super) mod home;
+mod mirror;
+pub(super) mod past;
+mod probes;
+pub(super) mod pull;
+mod pulls;
+mod registries;
+mod savings;
+mod shell;
+mod state;
+mod strip;
+mod style;
+mod waterfall;

@@ -1,0 +1,57 @@
+//! The probes, with the time of each stage.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use maud::{Markup, html};
+use prober::status::Entry;
+
+use super::state::probe_mark;
+use crate::admin::human::age;
+use crate::admin::status::Registry;
+
+/// The section; nothing without a prober.
+pub(super) fn section(registries: &[Registry]) -> Markup {
+    let probes: Vec<_> = registries.iter().flat_map(|registry| &registry.probes).collect();
+    html! {
+        @if !probes.is_empty() {
+            h2 { "Probes" }
+            table class="stack" {
+                thead { tr { th { "Probe" } th { "Verdict" } th { "Stages" } } }
+                tbody { @for probe in probes { (row(probe)) } }
+            }
+        }
+    }
+}
+
+fn row(probe: &Entry) -> Markup {
+    html! {
+        tr {
+            th scope="row" {
+                (probe.registry)
+                @if let Some(image) = &probe.image { div class="dim" { (image) @if let Some(platform) = &probe.platform { " " (platform) } } }
+            }
+            td {
+                span class={ "mark " (probe_mark(probe)) } { (probe.verdict) }
+                @if let Some(depth) = probe.depth { " " span class="dim" { (format!("{depth:?}").to_lowercase()) } }
+                @if let Some(at) = probe.probed_at { " " span class="dim" { (ago(at)) } }
+                @if let Some(evidence) = &probe.evidence { div class="evidence" { (evidence) } }
+                @if let Some(fix) = probe.fix { div class="dim" { "→ " (fix) } }
+            }
+            td class="evidence" { (stages(probe)) }
+        }
+    }
+}
+
+fn stages(probe: &Entry) -> String {
+    let order =
+        oci::Stage::ALL.iter().filter_map(|stage| Some((stage.as_str(), *probe.stages.get(stage.as_str())?)));
+    order
+        .map(|(stage, seconds)| format!("{stage} {:.1} ms", seconds * 1000.0))
+        .collect::<Vec<_>>()
+        .join(" · ")
+}
+
+fn ago(at: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    format!("{} ago", age(now.saturating_sub(at)))
+}

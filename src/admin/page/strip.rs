@@ -1,0 +1,180 @@
+//! The last day of a registry: a cell for each quarter of an hour, and a sentence. Cells differ in height too.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+use records::Timestamp;
+use records::query::Quarter;
+use records::record::PullOutcome;
+
+use crate::pulls::words;
+
+/// How a quarter of an hour went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Level {
+    /// No pull.
+    Empty,
+    /// Every pull ended well, and no failure was met.
+    Good,
+    /// A failure was met, and no pull failed of it; or an image does not exist.
+    Warn,
+    /// A pull failed.
+    Bad,
+}
+
+/// The level of a quarter.
+pub(super) fn level(quarter: &Quarter) -> Level {
+    let of_pulls = quarter.outcomes.iter().filter(|count| count.pulls > 0).map(|count| match count.outcome {
+        PullOutcome::Failed | PullOutcome::Refused => Level::Bad,
+        PullOutcome::Absent | PullOutcome::Stale => Level::Warn,
+        _ if count.class.is_some() => Level::Warn,
+        _ => Level::Good,
+    });
+    of_pulls.max().unwrap_or(if quarter.pulls > 0 { Level::Good } else { Level::Empty })
+}
+
+/// The strip with its sentence. At most `titles` cells say their time and classes when the pointer rests on them.
+pub(super) fn figure(id: &str, quarters: &[Quarter], now: Timestamp, titles: usize) -> Markup {
+    let cells = cells(quarters, now);
+    let troubled: Vec<_> = quarters.iter().filter(|quarter| level(quarter) >= Level::Warn).collect();
+    let titled = troubled.iter().rev().take(titles).map(|quarter| (position(quarter.start, now), *quarter));
+    html! {
+        figure {
+            svg class="strip" role="img" aria-labelledby={ "strip-" (id) } viewBox="0 0 96 10" preserveAspectRatio="none" {
+                @for (wanted, class) in [(Level::Empty, "e"), (Level::Good, "g"), (Level::Warn, "w"), (Level::Bad, "b")] {
+                    @if cells.contains(&wanted) { path class=(class) d=(path(&cells, wanted)) {} }
+                }
+                @for (at, quarter) in titled {
+                    @if let Some(at) = at { rect x=(at) width="1" height="10" fill="transparent" { title { (told(quarter)) } } }
+                }
+            }
+            figcaption id={ "strip-" (id) } { (sentence(quarters, &troubled)) }
+        }
+    }
+}
+
+fn cells(quarters: &[Quarter], now: Timestamp) -> [Level; CELLS] {
+    let mut cells = [Level::Empty; CELLS];
+    for quarter in quarters {
+        if let Some(at) = position(quarter.start, now) {
+            cells[at] = level(quarter);
+        }
+    }
+    cells
+}
+
+/// The cell of a quarter; the last cell is the present quarter.
+fn position(start: Timestamp, now: Timestamp) -> Option<usize> {
+    let quarter = |at: Timestamp| at.unix_millis().div_euclid(QUARTER_MILLIS);
+    let back = usize::try_from(quarter(now).checked_sub(quarter(start))?).ok()?;
+    (CELLS - 1).checked_sub(back)
+}
+
+fn path(cells: &[Level; CELLS], wanted: Level) -> String {
+    let height = match wanted {
+        Level::Empty => 2,
+        Level::Good => 6,
+        Level::Warn => 8,
+        Level::Bad => 10,
+    };
+    let at = cells.iter().enumerate().filter(|(_, level)| **level == wanted).map(|(at, _)| at);
+    at.map(|at| format!("M{at} 10h.8v-{height}h-.8z")).collect()
+}
+
+/// Time and classes of a quarter with trouble.
+fn told(quarter: &Quarter) -> String {
+    let mut classes = BTreeMap::new();
+    for count in quarter.outcomes.iter() {
+        let label = count.class.map(|class| class.as_str());
+        let plain = matches!(
+            count.outcome,
+            PullOutcome::Failed | PullOutcome::Refused | PullOutcome::Absent | PullOutcome::Stale
+        );
+        if let Some(label) = label.or_else(|| plain.then_some(count.outcome.as_str())) {
+            *classes.entry(label).or_insert(0) += count.pulls;
+        }
+    }
+    let classes: Vec<_> = classes.iter().map(|(class, pulls)| format!("{class} ({pulls})")).collect();
+    format!("{} UTC: {} of {} pulls", clock(quarter.start), classes.join(", "), quarter.pulls)
+}
+
+fn sentence(quarters: &[Quarter], troubled: &[&Quarter]) -> String {
+    let pulls: u64 = quarters.iter().map(|quarter| quarter.pulls).sum();
+    if pulls == 0 {
+        return "No pulls in the last 24 hours.".to_owned();
+    }
+    let begin = format!("{pulls} pulls in the last 24 hours");
+    let newest: Vec<_> = troubled.iter().rev().take(TOLD).map(|quarter| told(quarter)).collect();
+    match troubled.len() {
+        0 => format!("{begin}, none with a failure."),
+        1 => format!("{begin}, failures in 1 quarter of an hour: {}.", newest.join("; ")),
+        number => {
+            format!("{begin}, failures in {number} quarters of an hour, the last: {}.", newest.join("; "))
+        }
+    }
+}
+
+fn clock(at: Timestamp) -> String {
+    words::time(at).chars().skip(11).take(5).collect()
+}
+
+/// The quarters of an hour of a day.
+const CELLS: usize = 96;
+const QUARTER_MILLIS: i64 = 15 * 60 * 1000;
+/// Quarters with trouble that the sentence tells.
+const TOLD: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use oci::Class;
+    use records::query::OutcomeCount;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_millis(1_795_608_000_000);
+
+    fn quarter(ago: i64, outcome: PullOutcome, class: Option<Class>) -> Quarter {
+        Quarter {
+            start: Timestamp::from_unix_millis(NOW.unix_millis() - ago * QUARTER_MILLIS),
+            pulls: 3,
+            outcomes: vec![OutcomeCount { outcome, class, pulls: 3 }],
+            first_byte_p50: None,
+            first_byte_p99: None,
+            client_throughput: None,
+            upstream_throughput: None,
+            sent: 0,
+            fetched: 0,
+        }
+    }
+
+    #[test]
+    fn an_empty_day_is_grey_and_said_in_words() {
+        let text = figure("x", &[], NOW, 9).into_string();
+        assert!(text.contains("No pulls in the last 24 hours."), "{text}");
+        assert!(text.contains("class=\"e\"") && !text.contains("class=\"b\""), "{text}");
+        assert_eq!(text.matches('M').count(), CELLS, "{text}");
+    }
+
+    #[test]
+    fn trouble_is_a_cell_with_time_and_class_and_a_part_of_the_sentence() {
+        let day = [
+            quarter(96, PullOutcome::Failed, Some(Class::Dns)),
+            quarter(95, PullOutcome::Failed, Some(Class::Dns)),
+            quarter(1, PullOutcome::Stale, Some(Class::Stalled)),
+            quarter(0, PullOutcome::Hit, None),
+        ];
+        assert_eq!(
+            day.iter().map(level).collect::<Vec<_>>(),
+            [Level::Bad, Level::Bad, Level::Warn, Level::Good]
+        );
+        let text = figure("x", &day, NOW, 9).into_string();
+        assert!(
+            text.contains("class=\"b\" d=\"M0 10h.8v-10h-.8z\""),
+            "the oldest is beyond the strip: {text}"
+        );
+        assert!(text.contains("class=\"w\" d=\"M94 "), "{text}");
+        assert_eq!(text.matches("<title>").count(), 2, "{text}");
+        assert!(text.contains("UTC: stalled (3) of 3 pulls") && text.contains("12 pulls"), "{text}");
+        assert_eq!(figure("x", &day, NOW, 1).into_string().matches("<title>").count(), 1);
+    }
+}
