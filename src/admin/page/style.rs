@@ -2,8 +2,9 @@
 
 /// Colours are told apart by words, marks and shapes too.
 pub(super) const STYLE: &str = "
-:root{color-scheme:light dark;--good:#1a7f37;--warn:#8a5a00;--bad:#cf222e;--idle:#616a73;--line:color-mix(in srgb,currentColor 15%,transparent);--empty:#c4c9cf;--link:#0550ae}
-@media(prefers-color-scheme:dark){:root{--good:#3fb950;--warn:#d29922;--bad:#ff7b72;--idle:#9aa3ad;--empty:#3d444d;--link:#79b8ff}}
+:root{color-scheme:light dark;--good:#1a7f37;--warn:#8a5a00;--bad:#cf222e;--idle:#616a73;--line:color-mix(in srgb,currentColor 15%,transparent);--empty:#c4c9cf;--link:#0550ae;--ground:#fff;--ink:#1f2328}
+@media(prefers-color-scheme:dark){:root{--good:#3fb950;--warn:#d29922;--bad:#ff7b72;--idle:#9aa3ad;--empty:#3d444d;--link:#79b8ff;--ground:#14171a;--ink:#e6e9ec}}
+html{background:var(--ground);color:var(--ink)}
 *{box-sizing:border-box}body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:76rem;padding:1rem 1.25rem}
 a{color:var(--link)}a:focus-visible,[tabindex]:focus-visible{outline:2px solid currentColor;outline-offset:2px}
 header{display:flex;align-items:baseline;gap:.3rem 1rem;flex-wrap:wrap}header p{margin:0}h1{font-size:1.3rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:1.75rem 0 .5rem}h3{font-size:1rem;margin:0;overflow-wrap:anywhere}
