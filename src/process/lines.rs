@@ -1,8 +1,9 @@
 //! The form of log lines, text or JSON, and what they leave out.
 //!
-//! All crates log through here, so that `log.names = false` holds for all: fields that can name an image or a client
-//! are left out by their name ([`NAMING`]). A line of text is one line: control characters in fields are escaped, and
-//! the further lines of a message are indented, so that no text of a stranger looks like a line of ours.
+//! All crates log through this module, so that `log.names = false` applies to all of them: fields that can name an
+//! image or a client are listed in [`NAMING`] and left out. In text form, control characters in fields are escaped, and
+//! the further lines of a message are indented, so that text from a client or a registry cannot look like another log
+//! line.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +63,7 @@ struct Line {
 struct Shown {
     name: &'static str,
     value: Value,
-    /// A text that stands in quotes.
+    /// True if the value is a text that is written in quotes.
     quoted: bool,
 }
 
@@ -136,13 +137,13 @@ impl Visit for Line {
     }
 }
 
-/// False for fields that can name an image or a client where such names are not shown, and for the places in a
-/// dependency's source that the `log` crate adds.
+/// False for fields that can name an image or a client if `names` is false, and for the fields that the `log` crate
+/// adds: the place of the call in a dependency's source.
 fn is_shown(name: &str, names: bool) -> bool {
     !name.starts_with("log.") && (names || !NAMING.contains(&name))
 }
 
-/// The text without control characters; `line_break` stands for a line break.
+/// The text with control characters escaped, and with each line break replaced by `line_break`.
 fn clean(text: &str, line_break: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for next in text.chars() {

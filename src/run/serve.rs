@@ -23,7 +23,7 @@ use super::instance::instance;
 use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
-use super::records::Sinks;
+use super::records::{Keeper, Sinks};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
@@ -130,16 +130,21 @@ impl Process {
             let _panicked = serving.await;
         }
         if let Some(proxy) = served {
-            proxy.end_pulls();
-            keeper.close().await;
-            // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
-            let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
+            keep_all(&proxy, &keeper).await;
         }
         drop(kept);
         // The tasks must end before the exit, because the end of the control socket's task removes the socket file.
         background.shutdown().await;
         stopped
     }
+}
+
+/// Puts on the disk what the end of the process would lose: the records of open pulls, and content.
+async fn keep_all(proxy: &Proxy, keeper: &Keeper) {
+    proxy.end_pulls();
+    keeper.close().await;
+    // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
+    let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
 }
 
 /// Writes the first line of the log: the version and the main settings.

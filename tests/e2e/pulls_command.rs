@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Duration;
 
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
 use serde_json::Value;
 use support::process::Process;
-use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, http};
+use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, http, wait_until};
 
 use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
@@ -64,6 +65,7 @@ async fn a_pull_of_containerd_is_one_record_cold_and_stale_and_after_the_end() {
     let stale = records.when(2).await.remove(0);
     assert_eq!((&stale["outcome"], &stale["stale"]), (&"stale".into(), &true.into()), "{stale:#}");
     assert_eq!((stale["sent_bytes"].as_u64(), &stale["class"]), (Some(sent), &"connect_refused".into()));
+    assert_eq!((&stale["rescued"], &stale["fetched_bytes"]), (&true.into(), &0.into()), "{stale:#}");
     let only_stale = records.pulls(&["--outcome", "stale", "--registry", REGISTRY, "--image", "app:1"]).await;
     assert_eq!(only_stale, [stale]);
 }
@@ -263,6 +265,34 @@ async fn ten_nodes_behind_one_address_are_ten_records_and_layers_not_asked_for_a
 }
 
 #[tokio::test]
+async fn records_go_on_in_a_new_file_when_theirs_is_removed_and_their_keys_wait_for_a_restart() {
+    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+    let image = Image::with_layers(48, &[5000]);
+    registry.add_image("library/app", "1", &image);
+    let config = setup::config(&scratch) + &upstream("test", REGISTRY, &registry.url());
+    let pullgate = Pullgate::start(BIN, &scratch, &config).await;
+    let records = Records::of(&scratch, cache(&scratch));
+    pull_by_hand(&pullgate, &image).await;
+    let first = records.when(1).await.remove(0);
+
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let _ = std::fs::remove_file(cache(&scratch).join(format!("records.db{ending}")));
+    }
+    pull_by_hand(&pullgate, &image).await;
+    let second = records.when(1).await.remove(0);
+    assert_ne!(first["id"], second["id"]);
+    assert_eq!(pullgate.metrics().await.sum("pullgate_records_lost_total", &[]), 0.0);
+
+    pullgate.reconfigure(&(config + "[records]\nmax_age = \"2d\"\n"));
+    wait_until("the log to name the key", LIMIT, || async {
+        let waits =
+            |line: &str| line.contains("takes effect at the next start") && line.contains("records.max_age");
+        pullgate.log().lines().any(waits).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn foreign_names_cannot_write_to_the_terminal_or_grow_a_record() {
     let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
     registry.add_image("library/app", "1", &Image::with_layers(46, &[700]));
@@ -399,3 +429,6 @@ async fn a_damaged_file_is_moved_aside_and_one_that_cannot_be_opened_stops_nothi
         })
         .await;
 }
+
+/// Longer than two looks at a configuration.
+const LIMIT: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The trail of one request of ours: everything that it caused upstream, added up while it runs.
+//! The trail of one incoming request: the sums of what the request caused upstream, updated while it runs.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::timings::Timings;
 
-/// What a client's calls caused upstream. Clones share it; a [`crate::Client`] that was told of it adds to it.
+/// The sums of what the calls of a [`crate::Client`] caused upstream. Clones share them. A client adds to the trail
+/// that was given to `Client::on_trail`.
 #[derive(Clone, Default)]
 pub struct Trail(Arc<Mutex<Steps>>);
 
@@ -17,17 +18,18 @@ pub struct Trail(Arc<Mutex<Steps>>);
 pub struct Steps {
     /// The time of each stage.
     pub timings: Timings,
-    /// The status codes of the answers, in the order of their first, with their numbers; at most [`CODES_MAX`] codes.
+    /// The status codes of the answers, and how often each came, in the order in which each code first came; at most
+    /// [`CODES_MAX`] codes.
     pub codes: Vec<(u16, u32)>,
-    /// Body bytes that came.
+    /// Body bytes received.
     pub received: u64,
     /// The time for which a quota or a budget held requests back.
     pub held: Duration,
-    /// The time waited for a connection among those that blobs may come by.
+    /// The time waited for one of the connections that blobs may use.
     pub slot: Duration,
-    /// The part of the time of the stage `token` in which another call made the exchange.
+    /// The time waited, within the stage `token`, for an exchange that another call made.
     pub token_wait: Duration,
-    /// The time waited for another call that asked the same.
+    /// The time waited for another call that made the same request.
     pub joined: Duration,
     /// How often a transfer broke and was continued.
     pub resumes: u32,
@@ -46,7 +48,7 @@ impl Trail {
         self.lock().held += time;
     }
 
-    /// Adds the time waited for another call that asked the same.
+    /// Adds the time waited for another call that made the same request.
     pub fn joined(&self, time: Duration) {
         self.lock().joined += time;
     }
@@ -96,5 +98,5 @@ impl fmt::Debug for Trail {
     }
 }
 
-/// The most different status codes of one trail; more are not counted.
+/// The largest number of different status codes in one trail. Further codes are not counted.
 const CODES_MAX: usize = 16;

@@ -56,11 +56,11 @@ impl Store {
         let boot = Arc::new(Boot::current(layout.clone(), disk.clone()));
         let folder = Folder { layout, disk, events: health.clone(), buffers, boot };
         let preparing = folder.clone();
-        let believed = off_worker(move || {
+        let checked = off_worker(move || {
             recover::sweep(&preparing.layout, &*preparing.disk)?;
             Ok(preparing.boot.recorded())
         });
-        let believed = believed.await.map_err(failed)?;
+        let checked = checked.await.map_err(failed)?;
         let measured = Measured::of(&folder, config.max_size).await;
         let looking = folder.clone();
         let beside = off_worker(move || looking.disk.names(looking.layout.dir())).await.unwrap_or_default();
@@ -76,7 +76,7 @@ impl Store {
             scrub: Arc::default(),
             folder: folder.clone(),
         };
-        room.index.believe(believed);
+        room.index.mark_checked(checked);
         room.report_size();
         let store = Self(Arc::new(Inner {
             index: room.index.clone(),
@@ -87,19 +87,19 @@ impl Store {
             room,
             checks: Arc::new(Checks::none()),
             other_formats: beside.into_iter().filter(|name| layout::is_other_format(name)).collect(),
-            distrusted_until: tokio::sync::watch::Sender::new(None),
+            no_fills_until: tokio::sync::watch::Sender::new(None),
             folder,
             tenure,
             clock,
             tier: Arc::new(NoTier),
         }));
-        store.keep_house(measured.is_tight);
+        store.start_background_jobs(measured.is_tight);
         Ok(store)
     }
 
     /// Starts the background jobs: the scan at the start, the janitor and the scrub. None of them keeps the folder's
     /// lock after the store is dropped. A file system that `is_tight` is looked at again after the scan.
-    fn keep_house(&self, is_tight: bool) {
+    fn start_background_jobs(&self, is_tight: bool) {
         let (scanned, index) = (self.0.folder.clone(), self.0.index.clone());
         tokio::task::spawn_blocking(move || {
             recover::scan(&scanned, &index);

@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) checks: Arc<Checks>,
     pub(crate) other_formats: Vec<String>,
     /// The time until which nothing new is stored, after a failed sync.
-    pub(crate) distrusted_until: tokio::sync::watch::Sender<Option<Instant>>,
+    pub(crate) no_fills_until: tokio::sync::watch::Sender<Option<Instant>>,
     pub(crate) tenure: Arc<Tenure>,
     /// Measures the operations of the disk.
     pub(crate) clock: Arc<Clock>,
@@ -97,7 +97,7 @@ impl Store {
             Ok(Some(file)) => return Ok(Some(self.leased(digest, known, file))),
             Ok(None) => {}
             // A file that is now at that path comes from another program.
-            Err(Changed) => self.0.index.doubt(digest),
+            Err(Changed) => self.0.index.mark_unchecked(digest),
         }
         let (folder, path) = (self.0.folder.clone(), self.0.folder.layout.blob(digest));
         let checked = self.0.index.is_checked(digest);
@@ -202,7 +202,7 @@ impl Store {
                     if matches!(error, AppendError::Sync(_)) {
                         file.lose();
                     }
-                    store.lost_faith(error);
+                    store.commit_failed(error);
                 }
             }
             drop(turn);
@@ -223,7 +223,7 @@ impl Store {
         let kept = opened.await.unwrap_or_else(|_| Arc::clone(written));
         self.0.recent.keep_file(digest, &kept);
         if !kept.is_same(written) || kept.is_changed() {
-            self.0.index.doubt(digest);
+            self.0.index.mark_unchecked(digest);
         }
     }
 
@@ -320,15 +320,15 @@ impl Store {
     /// Reserves `bytes`, and evicts the least useful content for them. `None` if the bytes must not be stored, for
     /// example for a while after a failed sync.
     pub async fn reserve(&self, bytes: u64) -> Option<Reservation> {
-        let trusted = self.0.distrusted_until.borrow().is_none_or(|until| Instant::now() >= until);
+        let trusted = self.0.no_fills_until.borrow().is_none_or(|until| Instant::now() >= until);
         if trusted { self.0.room.reserve(bytes).await } else { None }
     }
 
     /// Reports that the disk failed a fill. After a failed sync nothing new is stored for a while: further fills would
     /// probably fail the same way, and each would break its readers.
-    pub fn lost_faith(&self, error: AppendError) {
+    pub fn commit_failed(&self, error: AppendError) {
         if matches!(error, AppendError::Sync(_)) {
-            self.0.distrusted_until.send_replace(Some(Instant::now() + DISTRUST));
+            self.0.no_fills_until.send_replace(Some(Instant::now() + FILL_PAUSE));
         }
         self.cannot_store(error);
     }
@@ -370,7 +370,7 @@ impl Store {
             return None;
         }
         if !blob.is_checked() {
-            blob.believe();
+            blob.mark_checked();
             self.0.room.hashed(digest).await;
         }
         Some(bytes)
@@ -390,4 +390,4 @@ impl fmt::Debug for Store {
 }
 
 /// Time for which a disk is not written after a failed sync.
-const DISTRUST: Duration = Duration::from_secs(30);
+const FILL_PAUSE: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! What the manifests of a pull name.
+//! The blobs and manifests that a manifest names.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) struct Named {
     pub(crate) size: u64,
 }
 
-/// What a manifest names.
+/// The blobs or manifests that a manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
     /// The blobs of an image.
@@ -26,7 +26,7 @@ pub(crate) enum Names {
 }
 
 impl Names {
-    /// Reads a manifest; `None` for what is none, or a part of one.
+    /// Reads a manifest; `None` if `bytes` are not a whole manifest.
     pub(crate) fn of(media_type: &str, bytes: &[u8]) -> Option<Self> {
         Some(match Manifest::parse(media_type, bytes).ok()?.kind {
             Kind::Image { config, layers } => {
@@ -45,5 +45,9 @@ impl Names {
 }
 
 fn named(child: Child, kind: PulledKind) -> Named {
-    Named { digest: child.digest, kind, media_type: child.media_type.into(), size: child.size }
+    let media_type = if child.media_type.len() <= MEDIA_TYPE_MAX { child.media_type } else { String::new() };
+    Named { digest: child.digest, kind, media_type: media_type.into(), size: child.size }
 }
+
+/// Longer media types are none: type, slash and subtype of 127 characters each (RFC 6838).
+pub(super) const MEDIA_TYPE_MAX: usize = 255;

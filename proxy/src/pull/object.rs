@@ -14,7 +14,7 @@ use super::named::Named;
 pub struct PulledObject {
     /// The kind.
     pub kind: PulledKind,
-    /// The digest; `None` if a tag was asked for and nothing answered.
+    /// The digest; `None` if the client requested a tag and got no manifest.
     pub digest: Option<Digest>,
     /// The media type, if it is known.
     pub media_type: Option<String>,
@@ -22,7 +22,7 @@ pub struct PulledObject {
     pub size: Option<u64>,
     /// Where it came from.
     pub from: PulledFrom,
-    /// From the begin of the pull to the first request for it.
+    /// From the start of the pull to the first request for the object.
     pub began: Duration,
     /// From that request to the first byte of a body sent to the client; without a body, to the last answer's head.
     pub first_byte: Duration,
@@ -32,11 +32,11 @@ pub struct PulledObject {
     pub sent: u64,
     /// Body bytes that these requests fetched from the upstream.
     pub fetched: u64,
-    /// The time waited for another client's transfer or question.
+    /// The time waited for a transfer or an upstream request that another client caused.
     pub fill_wait: Duration,
     /// The time for which a quota or a budget held requests back.
     pub quota_wait: Duration,
-    /// The time waited for a connection to the upstream among those that blobs may come by.
+    /// The time waited for one of the connections to the upstream that blobs may use.
     pub slot_wait: Duration,
     /// The time waited for a token that another request was fetching.
     pub token_wait: Duration,
@@ -44,11 +44,11 @@ pub struct PulledObject {
     pub timings: Timings,
     /// The time waited for the disk of the cache.
     pub disk: Duration,
-    /// The time waited for the hash to agree, after the upstream's last byte.
+    /// The time waited for the check of the hash, after the upstream's last byte.
     pub verify: Duration,
     /// How often the upstream's transfer broke and was continued.
     pub resumes: u32,
-    /// When the last request for it ended, from the begin of the pull.
+    /// From the start of the pull to the end of the last request for the object.
     ended: Duration,
 }
 
@@ -57,30 +57,30 @@ pub struct PulledObject {
 pub(crate) struct Piece {
     /// True for a manifest, false for a blob.
     pub(crate) is_manifest: bool,
-    /// The digest asked for, or answered.
+    /// The digest that the client requested, or that the answer has.
     pub(crate) digest: Option<Digest>,
-    /// The media type of a manifest that was answered.
+    /// The media type in the answer for a manifest.
     pub(crate) media_type: Option<String>,
-    /// Size of the whole object, if it was answered.
+    /// The size of the whole object, if the answer has content.
     pub(crate) size: Option<u64>,
     /// Where it came from.
     pub(crate) from: PulledFrom,
     /// When the request's head was read.
     pub(crate) began: Instant,
-    /// From there to the first byte of the body; without a body, to the answer's head.
+    /// From `began` to the first byte of the body; without a body, to the answer's head.
     pub(crate) first_byte: Duration,
-    /// From there to the last byte.
+    /// From `began` to the last byte.
     pub(crate) total: Duration,
     /// Body bytes sent.
     pub(crate) sent: u64,
-    /// The part of the time after the head in which the client waited for bytes of ours.
+    /// The part of the time after the answer's head in which the client waited for bytes from this mirror.
     pub(crate) starved: Duration,
-    /// What the request caused upstream.
+    /// The sums of what the request caused upstream.
     pub(crate) steps: Steps,
 }
 
 impl PulledObject {
-    /// An object that a manifest names and nobody asked for.
+    /// An object that a manifest names and the client did not request.
     pub(super) fn not_asked(named: &Named) -> Self {
         let mut object = Self::empty(named.kind, PulledFrom::NotAsked);
         object.digest = Some(named.digest.clone());
@@ -122,7 +122,7 @@ impl PulledObject {
         }
     }
 
-    /// True if `piece` is of this object.
+    /// True if `piece` belongs to this object.
     pub(super) fn is_of(&self, piece: &Piece) -> bool {
         let is_manifest = matches!(self.kind, PulledKind::Manifest | PulledKind::Index);
         is_manifest == piece.is_manifest
@@ -143,7 +143,7 @@ impl PulledObject {
         }
         self.sent = self.sent.saturating_add(piece.sent);
         self.add_waits(piece, began < self.ended);
-        self.from = later(self.from, piece.from);
+        self.from = merged_source(self.from, piece.from);
         self.ended = self.ended.max(began + piece.total);
         self.transfer = if self.sent == 0 {
             Duration::ZERO
@@ -161,7 +161,7 @@ impl PulledObject {
         self.resumes = self.resumes.saturating_add(steps.resumes);
         self.timings.merge(&steps.timings);
         let wait = steps.joined + piece.fill_wait();
-        // Ranges that one client asks for side by side wait for the same bytes.
+        // Requests of one client that overlap in time wait for the same bytes, so their waits are not added.
         self.fill_wait = if overlaps { self.fill_wait.max(wait) } else { self.fill_wait + wait };
         if piece.from == PulledFrom::Hit && !piece.is_manifest {
             self.disk += piece.starved;
@@ -169,7 +169,7 @@ impl PulledObject {
         self.verify += piece.verify();
     }
 
-    /// Takes over the manifest's word on this object.
+    /// Takes kind, media type and size from the manifest that names this object.
     pub(super) fn describe(&mut self, named: &Named) {
         self.kind = named.kind;
         self.media_type = Some(named.media_type.to_string());
@@ -178,7 +178,8 @@ impl PulledObject {
 }
 
 impl Piece {
-    /// The time in which a blob of another client's transfer was waited for: all but what the request did itself.
+    /// The time waited for a blob that another client's transfer brings: the whole wait, minus the stages of this
+    /// request's own upstream calls.
     fn fill_wait(&self) -> Duration {
         if self.is_manifest || self.from != PulledFrom::Joined {
             return Duration::ZERO;
@@ -187,7 +188,7 @@ impl Piece {
         (self.first_byte + self.starved).saturating_sub(own).min(self.total)
     }
 
-    /// The time between the upstream's last byte and the client's last one, as far as the client waited in it.
+    /// The time for which the client waited between the last byte from the upstream and the last byte to the client.
     fn verify(&self) -> Duration {
         let Some(ended) =
             self.steps.body_ended.filter(|_| self.from == PulledFrom::Miss && !self.is_manifest)
@@ -195,7 +196,7 @@ impl Piece {
             return Duration::ZERO;
         };
         let after = (self.began + self.total).saturating_duration_since(ended);
-        // A small blob leaves after it was verified, so that its first byte was waited for too.
+        // A small blob is sent only after it is verified, so the wait for its first byte counts too.
         let waited = if self.sent == 0 { Duration::ZERO } else { self.first_byte + self.starved };
         after.min(waited)
     }
@@ -210,8 +211,9 @@ fn manifest_kind(media_type: &str) -> PulledKind {
     }
 }
 
-/// Where an object came from, after a further request: a success makes up for a failure, and the farthest source counts.
-fn later(before: PulledFrom, now: PulledFrom) -> PulledFrom {
+/// Where an object came from, after a further request. A success after a failure counts as success, and a failure after
+/// a success as failure. Of two successes, the later in the order of [`PulledFrom`] counts.
+fn merged_source(before: PulledFrom, now: PulledFrom) -> PulledFrom {
     match (before, now) {
         (PulledFrom::Failed | PulledFrom::NotAsked, now) => now,
         (_, PulledFrom::Failed) => PulledFrom::Failed,

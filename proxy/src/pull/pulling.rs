@@ -1,4 +1,4 @@
-//! One pull under way.
+//! One pull that has not ended.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,13 +22,15 @@ pub(crate) struct End {
     pub(crate) outcome: PullOutcome,
     /// The content that the client has now.
     pub(crate) got: Got,
-    /// Class of its failure, or of the reason to answer stale.
+    /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
-    /// Stage of its failure.
+    /// The stage of the failure.
     pub(crate) stage: Option<Stage>,
     /// Id of the request; `None` if the client left before the answer.
     pub(crate) id: Option<RequestId>,
-    /// Its part in an object; `None` for a challenge.
+    /// The status codes of the upstream's answers to it.
+    pub(crate) codes: Vec<(u16, u32)>,
+    /// The part of the request in an object; `None` for a challenge.
     pub(crate) piece: Option<Box<Piece>>,
 }
 
@@ -38,7 +40,7 @@ pub(crate) enum Got {
     /// Nothing that shows the progress of the pull.
     #[default]
     Nothing,
-    /// A whole manifest, which names these.
+    /// A whole manifest, with the blobs or manifests that it names.
     Names(Names),
     /// A whole blob.
     Blob(Digest),
@@ -46,21 +48,21 @@ pub(crate) enum Got {
     NoManifest,
 }
 
-/// One pull under way.
+/// One pull that has not ended.
 #[derive(Debug)]
 pub(super) struct Pull {
-    /// Tells it from other pulls of the same puller.
+    /// The number of the pull. No two pulls have the same number.
     pub(super) number: u64,
     image: ImageName,
     user_agent: String,
     node: Vec<u8>,
     start: SystemTime,
-    /// Digest that the first manifest had.
+    /// The digest of the first manifest.
     digest: Option<Digest>,
     /// Class and stage of the first failure.
     class: Option<Class>,
     stage: Option<Stage>,
-    /// Id of the first request that failed, else of the first that was answered.
+    /// The id of the first request that failed; if none failed, of the first request that was answered.
     request_id: Option<RequestId>,
     codes: Vec<(u16, u32)>,
     bytes: u64,
@@ -69,13 +71,13 @@ pub(super) struct Pull {
     running: usize,
     requests: u64,
     worst: PullOutcome,
-    /// Blobs that the last image manifest named; `None` before there was one, or when it names too many.
+    /// The blobs that the last image manifest names; `None` before the first image manifest, or if it names too many.
     named: Option<Arc<[Named]>>,
-    /// Manifests that an index named.
+    /// The manifests that the last index names.
     children: Option<Arc<[Digest]>>,
     without_manifest: bool,
-    had: HashSet<Digest>,
-    pub(super) objects: Vec<PulledObject>,
+    received: HashSet<Digest>,
+    objects: Vec<PulledObject>,
     left_out: u32,
 }
 
@@ -108,13 +110,14 @@ impl Pull {
             named: None,
             children: None,
             without_manifest: false,
-            had: HashSet::new(),
+            received: HashSet::new(),
             objects: Vec::new(),
             left_out: 0,
         }
     }
 
-    /// How surely a request for this manifest is of this pull; `None` if it is of another.
+    /// How well a request for this manifest fits this pull; a larger number fits better. `None` if it belongs to
+    /// another pull.
     pub(super) fn fits_manifest(&self, reference: &Reference, now: Instant) -> Option<u8> {
         let expects = |digest: &Digest| {
             self.digest.as_ref() == Some(digest)
@@ -124,37 +127,44 @@ impl Pull {
         match reference {
             reference if *reference == self.image.reference => (!self.is_settled(now)).then_some(3),
             Reference::Digest(digest) if expects(digest) => Some(2),
-            // The client may know from elsewhere what the tag means: another mirror, or the registry itself.
+            // The client may have the digest of the tag from another mirror or from the registry.
             Reference::Digest(_) if self.digest.is_none() => Some(1),
             _ => None,
         }
     }
 
-    /// True if the client has its answer and does nothing with it: to ask the same again begins another pull.
+    /// True if a manifest was answered, no request runs, and the last one ended at least [`SETTLED`] ago. If the client
+    /// then repeats its first request, another pull begins.
     fn is_settled(&self, now: Instant) -> bool {
         let idle = now.saturating_duration_since(self.last) >= SETTLED;
         self.running == 0 && self.digest.is_some() && idle
     }
 
-    /// How surely a request for this blob is of this pull.
+    /// How well a request for this blob fits this pull; a larger number fits better.
     pub(super) fn fits_blob(&self, digest: &Digest) -> u8 {
         let names = |named: &Arc<[Named]>| named.iter().any(|named| named.digest == *digest);
         match self.named.as_ref().map(names) {
-            Some(true) if !self.had.contains(digest) => 3,
+            Some(true) if !self.received.contains(digest) => 3,
             Some(true) => 2,
             None => 1,
             Some(false) => 0,
         }
     }
 
-    /// A request of it began.
+    /// Notes that a request of this pull began.
     pub(super) fn began(&mut self) {
         self.running += 1;
     }
 
-    /// A request of it ended; `room` if a further object may be listed.
-    pub(super) fn ended(&mut self, end: End, room: bool, now: Instant) {
-        let End { outcome, got, class, stage, id, piece } = end;
+    /// The number of objects and names that the pull holds. The sum over all open pulls is bounded.
+    pub(super) fn weight(&self) -> usize {
+        let named = self.named.as_ref().map_or(0, |named| named.len());
+        self.objects.len() + named + self.children.as_ref().map_or(0, |children| children.len())
+    }
+
+    /// Notes that a request of this pull ended. The pull may hold `room` more objects and names.
+    pub(super) fn ended(&mut self, end: End, room: usize, now: Instant) {
+        let End { outcome, got, class, stage, id, codes, piece } = end;
         self.running = self.running.saturating_sub(1);
         self.requests += 1;
         self.last = now;
@@ -166,34 +176,43 @@ impl Pull {
         if self.request_id.is_none() || is_first_failure {
             self.request_id = id.or(self.request_id.take());
         }
+        self.take(got, room);
+        codes.into_iter().for_each(|code| self.count(code));
+        if let Some(piece) = piece {
+            self.add(&piece, room > 0);
+        }
+    }
+
+    /// Notes what the client has now.
+    fn take(&mut self, got: Got, room: usize) {
         match got {
             Got::Nothing => {}
             Got::NoManifest => self.without_manifest = true,
-            Got::Names(Names::Manifests(children)) => self.children = Some(children),
+            Got::Names(Names::Manifests(children)) => {
+                self.children = Some(children).filter(|children| children.len() <= room.min(NAMED_MAX));
+            }
             Got::Names(Names::Blobs(blobs)) => {
                 self.without_manifest = false;
-                self.named = Some(blobs).filter(|blobs| blobs.len() <= NAMED_MAX);
+                self.named = Some(blobs).filter(|blobs| blobs.len() <= room.min(NAMED_MAX));
             }
             Got::Blob(digest) => {
-                if self.had.len() < NAMED_MAX {
-                    self.had.insert(digest);
+                if self.received.len() < NAMED_MAX {
+                    self.received.insert(digest);
                 }
             }
         }
-        if let Some(piece) = piece {
-            self.add(&piece, room);
+    }
+
+    fn count(&mut self, (code, times): (u16, u32)) {
+        match self.codes.iter_mut().find(|(known, _)| *known == code) {
+            Some((_, sum)) => *sum = sum.saturating_add(times),
+            None => self.codes.push((code, times)),
         }
+        self.codes.truncate(CODES_MAX);
     }
 
     fn add(&mut self, piece: &Piece, room: bool) {
         self.bytes += piece.sent;
-        for (code, times) in &piece.steps.codes {
-            match self.codes.iter_mut().find(|(known, _)| known == code) {
-                Some((_, sum)) => *sum = sum.saturating_add(*times),
-                None => self.codes.push((*code, *times)),
-            }
-        }
-        self.codes.truncate(CODES_MAX);
         if piece.is_manifest && self.digest.is_none() {
             self.digest = piece.digest.clone();
         }
@@ -206,13 +225,15 @@ impl Pull {
         }
     }
 
-    /// True if the client has everything.
+    /// True if the client has every blob that the last image manifest names, and no request runs.
     pub(super) fn is_complete(&self) -> bool {
-        let had = |blobs: &Arc<[Named]>| blobs.iter().all(|named| self.had.contains(&named.digest));
-        self.running == 0 && self.named.as_ref().is_some_and(had)
+        let all_received =
+            |blobs: &Arc<[Named]>| blobs.iter().all(|named| self.received.contains(&named.digest));
+        self.running == 0 && self.named.as_ref().is_some_and(all_received)
     }
 
-    /// True if the client was quiet for long enough.
+    /// True if the client has sent no request for [`QUIET`], or for [`QUIET_AFTER_FAILURE`] if no manifest could be
+    /// served.
     pub(super) fn is_quiet(&self, now: Instant) -> bool {
         let enough = if self.without_manifest && self.named.is_none() { QUIET_AFTER_FAILURE } else { QUIET };
         self.running == 0 && now.saturating_duration_since(self.last) >= enough
@@ -242,7 +263,8 @@ impl Pull {
         }
     }
 
-    /// Says of each blob what the manifest says of it, and lists those that were not asked for.
+    /// Adds the manifest's description to each blob, and adds the blobs of the manifest that the client did not
+    /// request.
     fn describe_objects(&mut self) {
         self.objects.sort_by_key(|object| object.began);
         for named in self.named.iter().flat_map(|named| named.iter()) {
@@ -260,14 +282,15 @@ impl Pull {
 
 /// A client that sends no request for this time has finished its pull.
 pub(crate) const QUIET: Duration = Duration::from_secs(10);
-/// The same after no manifest could be served: the client goes elsewhere at once, and its few further questions here
-/// come at once too.
+/// Like [`QUIET`], for a pull whose manifest could not be served. The client then pulls from elsewhere at once, and
+/// sends any further requests to this mirror at once as well.
 pub(crate) const QUIET_AFTER_FAILURE: Duration = Duration::from_secs(2);
-/// A client that was answered and asks the same again after this time has begun anew: it checks the tag now and then.
+/// A client that repeats its first request after this time without a request has begun another pull, such as a regular
+/// check of a tag.
 pub(crate) const SETTLED: Duration = Duration::from_secs(2);
-/// Blobs of one image that are followed; registries stop far earlier.
+/// The largest number of blobs of one image, or of manifests of one index, that are tracked. Registries accept far fewer.
 const NAMED_MAX: usize = 512;
-/// Objects of one pull that are listed.
+/// The largest number of objects that are listed for one pull.
 const OBJECTS_MAX: usize = 512;
-/// Different status codes of one pull.
+/// The largest number of different status codes of one pull.
 const CODES_MAX: usize = 16;

@@ -1,14 +1,15 @@
 //! Collects the requests of one pull into one record. No I/O; the time is an argument.
 //!
 //! A pull begins with a request for a manifest, by one client in one repository. The client's later requests for that
-//! repository belong to the pull that expects them: the tag or digest that it began with, a manifest that its tag or its
-//! index led to, a blob that its manifest names. It ends when every blob of the last image manifest was handed over, or
-//! when the client has been quiet for [`super::pulling::QUIET`]: a node never asks for layers that it holds. After no
-//! manifest could be served, a shorter silence ends it. A pull does not end while one of its requests runs.
+//! repository belong to the pull that they match best: a request for the tag or digest that the pull began with, for a
+//! manifest that this tag or an index of the pull names, or for a blob that a manifest of the pull names. A pull ends
+//! when the client has every blob of the last image manifest, or has sent no request for [`super::pulling::QUIET`]: a
+//! node does not request layers that it already has. If no manifest could be served,
+//! [`super::pulling::QUIET_AFTER_FAILURE`] is enough. A pull does not end while one of its requests runs.
 //!
-//! Clients with the same address, user agent and node name look like one client. Their simultaneous pulls of one tag
-//! become one record. To ask for a tag again, after its answer and [`super::pulling::SETTLED`] of silence, begins another
-//! pull: so each check of a tag leaves a record.
+//! Clients with the same address, user agent and node name count as one client. Their simultaneous pulls of one tag
+//! become one record. If a client requests a tag again, after the first answer and after [`super::pulling::SETTLED`]
+//! without a request, another pull begins. So each check of a tag has a record.
 
 use std::collections::HashMap;
 
@@ -22,16 +23,17 @@ use super::record::PullRecord;
 #[derive(Debug, Default)]
 pub(crate) struct Pulls {
     open: HashMap<Puller, Vec<Pull>>,
-    /// The number of pulls, and of their objects.
+    /// The number of open pulls.
     pulls: usize,
-    objects: usize,
+    /// The sum of their weights.
+    weight: usize,
     /// The number of the last pull.
     last: u64,
 }
 
 impl Pulls {
-    /// Notes that a request of `puller` began. The number of the pull that it belongs to; then [`Self::ended`] must
-    /// follow.
+    /// Notes that a request of `puller` began. Returns the number of the pull that the request belongs to, and then
+    /// [`Self::ended`] must be called when the request ends. `None` if the request belongs to no pull.
     pub(crate) fn began(
         &mut self,
         puller: &Puller,
@@ -65,9 +67,9 @@ impl Pulls {
     ) -> Option<PullRecord> {
         let pulls = self.open.get_mut(puller)?;
         let at = pulls.iter().position(|pull| pull.number == number)?;
-        let before = pulls[at].objects.len();
-        pulls[at].ended(end, self.objects < OBJECTS_MAX, now);
-        self.objects += pulls[at].objects.len() - before;
+        let others = self.weight.saturating_sub(pulls[at].weight());
+        pulls[at].ended(end, WEIGHT_MAX.saturating_sub(self.weight), now);
+        self.weight = others + pulls[at].weight();
         if !pulls[at].is_complete() {
             return None;
         }
@@ -79,12 +81,13 @@ impl Pulls {
         Some(pull.record(puller))
     }
 
-    /// Ends the pulls whose clients have sent no request for [`QUIET`], and returns their records.
+    /// Ends the pulls whose clients have sent no request for long enough ([`Pull::is_quiet`]), and returns their
+    /// records.
     pub(crate) fn quiet(&mut self, now: Instant) -> Vec<PullRecord> {
         self.take(|pull| pull.is_quiet(now))
     }
 
-    /// All pulls, ended now.
+    /// Ends all pulls now, and returns their records.
     pub(crate) fn all(&mut self) -> Vec<PullRecord> {
         self.take(|_| true)
     }
@@ -101,11 +104,11 @@ impl Pulls {
 
     fn forget(&mut self, pull: &Pull) {
         self.pulls = self.pulls.saturating_sub(1);
-        self.objects = self.objects.saturating_sub(pull.objects.len());
+        self.weight = self.weight.saturating_sub(pull.weight());
     }
 }
 
-/// The pull that a request belongs to: the one that expects it most surely, of several the one that began last.
+/// The pull that a request belongs to: the pull with the highest fit; among equal ones, the pull that began last.
 fn fitting<'a>(pulls: &'a mut [Pull], wanted: Wanted<'_>, now: Instant) -> Option<&'a mut Pull> {
     let fit = |pull: &Pull| match wanted {
         Wanted::Manifest(reference, _) => pull.fits_manifest(reference, now),
@@ -115,7 +118,8 @@ fn fitting<'a>(pulls: &'a mut [Pull], wanted: Wanted<'_>, now: Instant) -> Optio
     best.max_by_key(|(fit, pull)| (*fit, pull.number)).map(|(_, pull)| pull)
 }
 
-/// The most pulls followed at once. Further pulls are served but not recorded.
+/// The largest number of open pulls. Further pulls are served but not recorded.
 const OPEN_MAX: usize = 4096;
-/// The most objects of all open pulls together; a record counts those beyond it.
-const OBJECTS_MAX: usize = 65_536;
+/// The largest number of objects and names in all open pulls together, each of less than a kilobyte. Objects beyond it
+/// are only counted in the record, and names beyond it are unknown.
+const WEIGHT_MAX: usize = 65_536;

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use oci::{Class, Digest, Reference, Stage};
-use registry::Trail;
+use oci::{Class, Digest, Stage};
+use registry::{Steps, Trail};
 use tokio::time::Instant;
 
 use super::kinds::PulledFrom;
-use super::named::Names;
+use super::named::{MEDIA_TYPE_MAX, Names};
 use super::object::Piece;
 use super::open::OpenPulls;
 use super::outcome::PullOutcome;
@@ -19,7 +19,7 @@ use crate::http::answer::{Answer, Content};
 use crate::http::body::ResponseBody;
 use crate::http::range::Part;
 use crate::http::request_id::RequestId;
-use crate::http::route::Request;
+use crate::http::route::{Place, Request};
 
 /// Held while a request of a pull runs. Dropping it ends the request.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(crate) struct Step {
     pulls: Arc<OpenPulls>,
     puller: Puller,
     number: u64,
-    /// Adds up what the request causes upstream; `None` for a kept answer, which causes nothing.
+    /// The sums of what the request causes upstream; `None` if the answer was kept, because nothing is sent upstream
+    /// then.
     trail: Option<Trail>,
     is_manifest: bool,
     began: Instant,
@@ -51,7 +52,7 @@ pub(crate) struct StepEnd {
     pub(crate) first_byte: Duration,
     /// From the head to the last byte.
     pub(crate) total: Duration,
-    /// The part of the time after the answer's head in which the client waited for bytes of ours.
+    /// The part of the time after the answer's head in which the client waited for bytes from this mirror.
     pub(crate) starved: Duration,
     /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
@@ -70,15 +71,7 @@ impl Step {
         caller: Caller<'_>,
         began: Instant,
     ) -> Option<Self> {
-        let (place, wanted) = match request {
-            Request::Manifest { place, reference } => (place, Wanted::Manifest(reference, SystemTime::now())),
-            Request::Blob { place, digest } => (place, Wanted::Blob(digest)),
-            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => return None,
-        };
-        let digest = match wanted {
-            Wanted::Blob(digest) | Wanted::Manifest(Reference::Digest(digest), _) => Some(digest.clone()),
-            Wanted::Manifest(Reference::Tag(_), _) => None,
-        };
+        let (place, wanted) = wanted(request)?;
         let puller = Puller::new(client, caller, place.registry.clone(), place.repository.clone());
         let number = pulls.began(&puller, &caller, wanted)?;
         Some(Self {
@@ -88,7 +81,7 @@ impl Step {
             trail: None,
             is_manifest: matches!(wanted, Wanted::Manifest(..)),
             began,
-            digest,
+            digest: wanted.digest().cloned(),
             media_type: None,
             size: None,
             got: Got::Nothing,
@@ -106,7 +99,8 @@ impl Step {
         let Answer::Content(content) = answer else { return };
         self.size = Some(content.length);
         if self.is_manifest {
-            self.media_type = Some(content.media_type.clone());
+            let media_type = Some(&content.media_type).filter(|it| it.len() <= MEDIA_TYPE_MAX);
+            self.media_type = media_type.cloned();
             self.digest = Some(content.digest.clone());
         }
         self.got = match &content.body {
@@ -129,7 +123,7 @@ impl Step {
         self.end = Some(end);
     }
 
-    fn piece(&mut self, end: &StepEnd) -> Option<Box<Piece>> {
+    fn piece(&mut self, end: &StepEnd, steps: Steps) -> Option<Box<Piece>> {
         Some(Box::new(Piece {
             is_manifest: self.is_manifest,
             digest: self.digest.take(),
@@ -141,19 +135,21 @@ impl Step {
             total: end.total,
             sent: end.bytes,
             starved: end.starved,
-            steps: self.trail.as_ref().map(Trail::steps).unwrap_or_default(),
+            steps,
         }))
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
-        // A client that leaves before there is an answer has no end.
+        // `end` was not called if the client left before the answer.
         let end = self.end.take().unwrap_or_else(|| StepEnd::left(self.began.elapsed()));
-        let piece = self.piece(&end);
+        let mut steps = self.trail.as_ref().map(Trail::steps).unwrap_or_default();
+        let codes = std::mem::take(&mut steps.codes);
+        let piece = self.piece(&end, steps);
         let StepEnd { outcome, class, stage, id, .. } = end;
         let got = std::mem::take(&mut self.got);
-        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, id, piece });
+        self.pulls.ended(&self.puller, self.number, End { outcome, got, class, stage, id, codes, piece });
     }
 }
 
@@ -173,7 +169,18 @@ impl StepEnd {
     }
 }
 
-/// Where the object of a request with this outcome came from; `None` for a challenge, which says nothing of it.
+/// The object that a request asks for, and its place; `None` if the request is of no pull.
+fn wanted(request: &Request) -> Option<(&Place, Wanted<'_>)> {
+    match request {
+        Request::Manifest { place, reference } => {
+            Some((place, Wanted::Manifest(reference, SystemTime::now())))
+        }
+        Request::Blob { place, digest } => Some((place, Wanted::Blob(digest))),
+        Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
+    }
+}
+
+/// Where the object of a request with this outcome came from; `None` for a challenge, because no object was sent.
 fn from(outcome: PullOutcome) -> Option<PulledFrom> {
     Some(match outcome {
         PullOutcome::Challenged => return None,

@@ -142,7 +142,7 @@ fn piece(name: u8, from: PulledFrom, began: Instant) -> Piece {
 }
 
 fn end(outcome: PullOutcome, got: Got) -> End {
-    End { outcome, got, class: None, stage: None, id: None, piece: None }
+    End { outcome, got, class: None, stage: None, id: None, codes: Vec::new(), piece: None }
 }
 
 fn failed() -> End {
@@ -394,7 +394,8 @@ fn the_requests_for_one_object_are_added_up() {
     broken.got = Got::Nothing;
     let piece = broken.piece.as_mut().unwrap();
     piece.steps.timings.add(Stage::BlobFirstByte, Duration::from_millis(300));
-    (piece.steps.received, piece.steps.resumes, piece.steps.codes) = (700, 1, vec![(206, 2)]);
+    (piece.steps.received, piece.steps.resumes) = (700, 1);
+    broken.codes = vec![(206, 2)];
     assert_eq!(client.asks(Wanted::Blob(&digest(1)), broken, 2), None);
     let record = client.gets_blob(1, 4).unwrap();
     let blob = &record.objects[1];
@@ -463,6 +464,31 @@ fn objects_without_end_are_counted_and_not_kept() {
     let record = client.quiet(20).remove(0);
     assert!(record.objects.len() <= 513 && record.left_out >= 1488, "{}", record.objects.len());
     assert_eq!(record.bytes, 2_001_000);
+}
+
+#[test]
+fn all_open_pulls_together_hold_a_bounded_number_of_objects_and_names() {
+    let (mut pulls, blobs) = (Pulls::default(), names(&[7; 400]));
+    let now = Instant::now();
+    let callers: Vec<String> = (0..300).map(|number| format!("agent-{number}")).collect();
+    for agent in &callers {
+        let caller = Caller { user_agent: agent, node: b"" };
+        let puller = puller(1, caller, "a");
+        let number = pulls.began(&puller, &caller, tag("3"), now).unwrap();
+        let piece = Piece { is_manifest: true, ..piece(7, PulledFrom::Miss, now) };
+        let piece = Some(Box::new(piece));
+        let end = End { piece, ..end(PullOutcome::Miss, Got::Names(blobs.clone())) };
+        assert_eq!(pulls.ended(&puller, number, end, now), None);
+    }
+    let records = pulls.all();
+    let with_names = records.iter().filter(|record| record.objects.len() > 1).count();
+    assert_eq!((records.len(), with_names), (300, 65_536 / 401));
+    // What ended gives its room back.
+    let caller = Caller { user_agent: "later", node: b"" };
+    let puller = puller(1, caller, "a");
+    let number = pulls.began(&puller, &caller, tag("3"), now).unwrap();
+    pulls.ended(&puller, number, end(PullOutcome::Miss, Got::Names(blobs)), now);
+    assert_eq!(pulls.all()[0].objects.len(), 1, "a blob that is named twice is one object");
 }
 
 #[test]

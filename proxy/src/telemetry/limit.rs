@@ -1,9 +1,10 @@
-//! Bounds the lines that clients can cause by requests that fail: a few of each kind a second, then their number.
+//! Limits the log lines that failing requests can cause: at most [`LINES_MAX`] of each kind a second. One more line
+//! then has the number of the lines that were left out.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Counts lines by kind. A second ends with [`LineLimit::turn`].
+/// Counts lines by kind. The caller ends each second by a call of [`LineLimit::turn`].
 #[derive(Debug, Default)]
 pub(crate) struct LineLimit(Mutex<HashMap<Kind, u64>>);
 
@@ -12,7 +13,7 @@ pub(crate) struct LineLimit(Mutex<HashMap<Kind, u64>>);
 pub(crate) struct Kind {
     /// The event.
     pub(crate) line: Line,
-    /// The class, reason or outcome of it; from a closed list.
+    /// The class, reason or outcome of the event; from a closed list.
     pub(crate) why: &'static str,
 }
 
@@ -29,7 +30,7 @@ pub(crate) enum Line {
     FailedFill,
     /// A transfer from an upstream that broke and goes on.
     BrokenFill,
-    /// A connection that ended by an error.
+    /// A connection that ended with an error.
     Connection,
 }
 
@@ -42,10 +43,10 @@ impl LineLimit {
         *count <= LINES_MAX
     }
 
-    /// Begins the next second. Writes the number of lines that were left out in the last one, one line a kind.
+    /// Begins the next second. For each kind, writes one line with the number of lines left out in the last second.
     pub(crate) fn turn(&self) {
         for (kind, left_out) in self.take() {
-            tell(kind, left_out);
+            log_left_out(kind, left_out);
         }
     }
 
@@ -60,8 +61,8 @@ impl LineLimit {
     }
 }
 
-/// At the level and target of the lines left out, so that one filter covers both.
-fn tell(Kind { line, why }: Kind, left_out: u64) {
+/// Logs the number of lines left out, with the same level and target as those lines, so that one filter covers both.
+fn log_left_out(Kind { line, why }: Kind, left_out: u64) {
     match line {
         Line::Request => {
             tracing::info!(target: "pullgate::access", why, left_out, "more requests of this kind")

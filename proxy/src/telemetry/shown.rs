@@ -1,4 +1,4 @@
-//! What a log line may show, and how: texts of clients, images, times.
+//! The form of client texts, image names and times in log lines.
 
 use std::fmt;
 use std::time::Duration;
@@ -42,14 +42,14 @@ impl fmt::Display for Image<'_> {
     }
 }
 
-/// Milliseconds, to a tenth: less is noise of the scheduler.
+/// Milliseconds, rounded to a tenth. Smaller differences come from the scheduler.
 pub(crate) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e4).round() / 10.0
 }
 
-/// Most characters of a client's text in a line.
+/// The largest number of characters of a client's text in a line.
 const SHOWN_MAX: usize = 256;
-/// In place of what does not fit.
+/// Replaces the part of a text that does not fit.
 const CUT: &str = "...";
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use store::{Operation, StopReason};
 
 use super::names::{DISK_SLOW, SLOW_OPERATIONS, STORING_STOPPED};
 
-/// Begins the series of the cache's trouble at zero, so that alerts see the first change.
+/// Sets the series about the cache's trouble to zero at the start, so that alerts notice the first change.
 pub(super) fn begin_at_zero() {
     tell_reason(None);
     metrics::gauge!(DISK_SLOW).set(0.0);
@@ -13,7 +13,7 @@ pub(super) fn begin_at_zero() {
     }
 }
 
-/// Sets the gauge of each reason for not storing: 1 for the present one.
+/// Sets the gauge of each reason for not storing content: 1 for the `present` reason, 0 for all others.
 pub(super) fn tell_reason(present: Option<StopReason>) {
     for reason in StopReason::ALL {
         let stopped = if present == Some(*reason) { 1.0 } else { 0.0 };

@@ -20,13 +20,7 @@ pub(super) async fn run(file: &Path, filter: Filter, output: Output) -> Result<(
     }
     let further = Filter { order: Order::Written, ..filter.clone() };
     let mut identity = identity(file);
-    let reader = Reader::open(file)?;
-    // The end is taken before the page: a record written between them is printed twice rather than not at all.
-    let mut cursor = Some(reader.end(&further)?);
-    let mut newest = reader.pulls(&filter)?.pulls;
-    newest.reverse();
-    say(&newest, output)?;
-    drop(reader);
+    let mut cursor = Some(begin(file, &filter, &further, output)?);
     loop {
         tokio::time::sleep(LOOK).await;
         let now = self::identity(file);
@@ -37,12 +31,23 @@ pub(super) async fn run(file: &Path, filter: Filter, output: Output) -> Result<(
         match look(file, &further, cursor) {
             Ok((pulls, next)) => {
                 cursor = next;
-                say(&pulls, output)?;
+                print_pulls(&pulls, output)?;
             }
             Err(QueryError::Missing { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Prints the newest pulls, and returns the place from which the further ones follow.
+fn begin(file: &Path, filter: &Filter, further: &Filter, output: Output) -> Result<Cursor, Failure> {
+    let reader = Reader::open(file)?;
+    // The end is taken before the page: a record written between them is printed twice rather than not at all.
+    let cursor = reader.end(further)?;
+    let mut newest = reader.pulls(filter)?.pulls;
+    newest.reverse();
+    print_pulls(&newest, output)?;
+    Ok(cursor)
 }
 
 fn look(
@@ -54,7 +59,7 @@ fn look(
     Ok((page.pulls, page.next))
 }
 
-fn say(pulls: &[PullSummary], output: Output) -> Result<(), Failure> {
+fn print_pulls(pulls: &[PullSummary], output: Output) -> Result<(), Failure> {
     pulls.iter().try_for_each(|pull| match output {
         Output::Json => print(&line(&Pull::of(pull, true))),
         Output::Text => print(&list::line(&list::row(pull), &WIDTHS)),
@@ -65,7 +70,7 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
     fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// The time between two looks.
+/// The time between two reads of the file.
 const LOOK: Duration = Duration::from_millis(500);
-/// The widths of the columns, since the longest cell is not known beforehand.
+/// The widths of the columns. They are fixed, because the longest cell is not known beforehand.
 const WIDTHS: [usize; list::COLUMNS] = [18, 20, 40, 16, 10, 9, 9, 9, 10];

@@ -40,12 +40,12 @@ pub(super) fn line(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String
 /// The cells of one pull, in the order of [`HEADER`].
 pub(super) fn row(summary: &PullSummary) -> [String; COLUMNS] {
     let pull = &summary.pull;
-    let who = pull.node.as_ref().map_or_else(|| pull.client.to_string(), |node| cut(node.as_str()));
+    let client = pull.node.as_ref().map_or_else(|| pull.client.to_string(), |node| cut(node.as_str()));
     [
         words::id(pull),
         words::time(pull.start),
         words::image(pull),
-        who,
+        client,
         words::outcome(pull),
         words::span(pull.duration),
         size(pull.sent),
@@ -54,7 +54,7 @@ pub(super) fn row(summary: &PullSummary) -> [String; COLUMNS] {
     ]
 }
 
-/// A node name, cut to the length of a column: every client may send any.
+/// A node name, cut to [`NODE_MAX`] characters, because a client can send a name of any length.
 fn cut(node: &str) -> String {
     match node.char_indices().nth(NODE_MAX) {
         Some((end, _)) => format!("{}\u{2026}", &node[..end]),
@@ -62,7 +62,7 @@ fn cut(node: &str) -> String {
     }
 }
 
-/// Characters of a node name in a table.
+/// The largest number of characters of a node name in a table.
 const NODE_MAX: usize = 40;
 /// The number of columns.
 pub(super) const COLUMNS: usize = 9;

@@ -1,6 +1,6 @@
-//! `pullgate pulls`: reads the record file itself, while an instance writes it and when none does.
+//! `pullgate pulls`: reads the record file directly, so that it works whether or not an instance is running.
 //!
-//! [`list`] prints a page of pulls, [`follow`] each further pull, [`show`] one pull. `output` is what they share.
+//! [`list`] prints a page of pulls, [`follow`] each further pull, [`show`] one pull. All of them print with `output`.
 
 mod follow;
 mod list;
@@ -16,7 +16,7 @@ use crate::cli::{ListPulls, Output, Pulls, ShowPull};
 use crate::process::exit::Exit;
 use crate::process::log;
 
-/// Answers, and returns the exit status.
+/// Runs the command, and returns its exit status.
 pub(super) async fn run(loaded: &Loaded, asked: Pulls, output: Output) -> Exit {
     let file = &loaded.config.records.file;
     if asked.show.is_some() && asked.list != ListPulls::default() {
@@ -56,7 +56,8 @@ fn exit(error: &QueryError) -> Exit {
     }
 }
 
-/// The hint of a command that was given no configuration: the running instance may use another file.
+/// A hint for a missing record file: records may be off, or, if the command has no configuration file, the running
+/// instance may use another record file.
 fn hint(loaded: &Loaded) -> &'static str {
     match (&loaded.path, loaded.config.records.enabled) {
         (_, false) => "; `enabled = false` in [records] turns records off",

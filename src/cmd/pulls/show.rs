@@ -30,17 +30,17 @@ pub(super) fn run(file: &Path, id: &str, output: Output) -> Result<(), Failure> 
 
 fn facts(pull: &PullRecord) -> String {
     let mut text = format!("{}\n", pull.image);
-    let mut say = |what: &str, value: String| text += &format!("  {what:<10}{value}\n");
-    say("id", pull.id.to_string());
-    say("start", format!("{}, took {}", words::time(pull.start), words::span(pull.duration)));
+    let mut add_fact = |what: &str, value: String| text += &format!("  {what:<10}{value}\n");
+    add_fact("id", pull.id.to_string());
+    add_fact("start", format!("{}, took {}", words::time(pull.start), words::span(pull.duration)));
     let agent = pull.user_agent.as_ref().map(|agent| format!(" ({agent})")).unwrap_or_default();
     let node = pull.node.as_ref().map(|node| format!(", node {node}")).unwrap_or_default();
-    say("client", format!("{}{node}{agent}", pull.client));
-    say("outcome", outcome(pull));
-    say("bytes", format!("{} sent, {} fetched", size(pull.sent), size(pull.fetched)));
+    add_fact("client", format!("{}{node}{agent}", pull.client));
+    add_fact("outcome", outcome(pull));
+    add_fact("bytes", format!("{} sent, {} fetched", size(pull.sent), size(pull.fetched)));
     let codes: Vec<_> = pull.status_codes.iter().map(|(code, times)| format!("{code} ({times})")).collect();
     if !codes.is_empty() {
-        say("upstream", format!("answered {}", codes.join(", ")));
+        add_fact("upstream", format!("answered {}", codes.join(", ")));
     }
     text
 }
@@ -61,11 +61,11 @@ fn waterfall(pull: &PullRecord) -> String {
     let scale = Scale::of(pull);
     let rows: Vec<[String; 3]> = pull.objects.iter().map(cells).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (name, fate, bytes) = (width(0), width(1), width(2));
+    let (name, outcome, bytes) = (width(0), width(1), width(2));
     let mut text = String::new();
     for (row, object) in rows.iter().zip(&pull.objects) {
         let bar = scale.bar(object);
-        let line = format!("{:<name$}  {:<fate$}  {:>bytes$}  {bar}", row[0], row[1], row[2]);
+        let line = format!("{:<name$}  {:<outcome$}  {:>bytes$}  {bar}", row[0], row[1], row[2]);
         text += &format!("{}  {}\n", line, times(object));
     }
     if pull.objects_left_out > 0 {
@@ -133,7 +133,7 @@ impl Scale {
             bar.extend(std::iter::repeat_n(mark, column.saturating_sub(at)));
             at = at.max(column);
         }
-        // What took less than a column is still seen.
+        // An object that took less than a column still gets one mark.
         if at == self.column(object.began) && object.outcome != ObjectOutcome::NotAsked {
             bar.truncate(bar.len().min(BAR - 1));
             bar.push(if object.transfer.is_zero() { FIRST_BYTE } else { TRANSFER });
@@ -147,7 +147,7 @@ impl Scale {
     }
 }
 
-/// The rate of a shorter transfer says nothing: its bytes are only on their way into the kernel.
+/// The shortest transfer whose rate is shown. In less time, the bytes may only have reached the kernel's buffers.
 const RATE_FROM: Duration = Duration::from_millis(10);
 /// The columns of a bar.
 const BAR: usize = 32;

@@ -8,7 +8,7 @@ use ratatui::widgets::{Paragraph, Row, Table};
 use super::look::{Fill, Look, Registry};
 use super::rates::Rates;
 use super::source::SourceError;
-use crate::admin::human::{age, size};
+use crate::admin::human::{age, count, size};
 
 /// The content of a picture.
 pub(super) struct Frame<'a> {
@@ -70,9 +70,9 @@ impl Frame<'_> {
     }
 
     fn registries<'a>(&self, look: &'a Look) -> Part<'a> {
-        let head = ["REGISTRY", "STATE", "REQ/S", "CACHED", "SENT/S", "FAILED", "PROBE", "QUOTA"];
+        let head = ["REGISTRY", "STATE", "REQ/S", "CACHED", "SENT/S", "PROBE", "QUOTA"];
         let rows = look.registries.iter().map(|registry| self.registry(registry)).collect();
-        let widths = [22, 17, 6, 6, 9, 6, 7, 0];
+        let widths = [20, 18, 6, 6, 8, 7, 0];
         Part::table(head, rows, &widths)
     }
 
@@ -90,7 +90,6 @@ impl Frame<'_> {
             Line::from(number(rate.requests)),
             Line::from(cached),
             Line::from(sent),
-            Line::from(rate.failed.to_string()),
             Line::from(probe),
             Line::from(quota(registry)),
         ])
@@ -135,7 +134,8 @@ fn summary(look: &Look) -> String {
     let mut text = format!("pullgate {} · {} · up {}", look.version, look.phase, age(look.uptime_seconds));
     if let Some(proxy) = &look.proxy {
         let cache = proxy.cache;
-        text += &format!(" · {} connections", proxy.connections);
+        text +=
+            &format!(" · {}", count(usize::try_from(proxy.connections).unwrap_or(usize::MAX), "connection"));
         text += &format!(" · cache {} of {}", size(cache.bytes), size(cache.limit_bytes));
     }
     text
@@ -157,7 +157,7 @@ fn quota(registry: &Registry) -> String {
 fn fills(fills: &[Fill]) -> Part<'_> {
     let head = ["TRANSFER", "REGISTRY", "PROGRESS", "", "RATE", "READERS"];
     let rows = fills.iter().take(FILLS_SHOWN).map(fill).collect();
-    Part::table(head, rows, &[19, 15, 14, 11, 9, 0])
+    Part::table(head, rows, &[19, 15, 14, 12, 8, 0])
 }
 
 fn fill(fill: &Fill) -> Row<'_> {

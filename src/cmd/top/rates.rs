@@ -21,8 +21,6 @@ pub(super) struct Rate {
     /// The part of all answers since the start that needed no transfer from the registry, 0 to 1; `None` before the
     /// first answer.
     pub(super) cached: Option<f64>,
-    /// Failed and refused answers since the start.
-    pub(super) failed: u64,
 }
 
 impl Rates {
@@ -57,7 +55,6 @@ impl Rates {
             requests: per_second(|upstream| upstream.answers.values().sum()),
             bytes: per_second(|upstream| upstream.sent_bytes),
             cached: (answered > 0).then(|| cached as f64 / answered as f64),
-            failed: counted(&["failed", "refused"]),
         }
     }
 }
@@ -86,7 +83,7 @@ mod tests {
         assert_eq!(rates.of("a.test"), Rate::default());
         rates.add(look(10, 3, 1, 100));
         let first = rates.of("a.test");
-        assert_eq!((first.requests, first.cached, first.failed), (None, Some(0.75), 1));
+        assert_eq!((first.requests, first.cached), (None, Some(0.75)));
         tokio::time::advance(Duration::from_secs(2)).await;
         rates.add(look(12, 9, 1, 500));
         let second = rates.of("a.test");

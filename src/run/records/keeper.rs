@@ -1,5 +1,5 @@
-//! The record file of this process. Nothing here ever stops the process or a pull: a record that cannot be kept is
-//! counted and lost.
+//! The record file of this process. No failure of the file stops the process or a pull: a record that cannot be written
+//! is lost, and the loss is counted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use records::{LossReason, OpenError, Recorder, RecorderStatus, Settings};
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// The record file, as this process keeps it. Clones share it.
+/// The record file of this process. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Keeper(Arc<Inner>);
 
@@ -20,24 +20,25 @@ struct Inner {
     /// `None` if records are off.
     settings: Option<Settings>,
     state: RwLock<State>,
-    /// Records lost while no file was open, by the position of the reason.
+    /// The number of records lost while no file was open, one entry for each reason in the order of
+    /// [`LossReason::ALL`].
     lost: [AtomicU64; LossReason::ALL.len()],
     watch: Mutex<Watch>,
 }
 
 enum State {
-    /// Not opened yet, or not possible: the reason for losses, and the fault as a sentence.
+    /// The file is not open yet or cannot be opened: the reason that losses are counted under, and the error message.
     Shut(LossReason, Option<String>),
     Open(Box<Recorder>, &'static str),
     Closed(RecorderStatus),
 }
 
-/// The losses seen at the last look, to tell new ones from old ones.
+/// The losses at the last check, so that the next check can find new ones.
 #[derive(Default)]
 struct Watch {
     lost: u64,
     lost_at: Option<Instant>,
-    told: Option<String>,
+    last_error: Option<String>,
 }
 
 /// The record file in `/status.json`.
@@ -91,7 +92,8 @@ impl Keeper {
         }
     }
 
-    /// Looks now and then: tries again to open the file, and tells the log of new losses. Ends if records are off.
+    /// Every [`LOOK`], tries again to open a file that is not open, and logs new losses. Returns at once if records are
+    /// off.
     pub(crate) async fn tend(self) {
         let Some(settings) = self.0.settings.clone() else { return };
         loop {
@@ -104,7 +106,7 @@ impl Keeper {
         }
     }
 
-    /// Hands a record over. Never blocks for the disk.
+    /// Passes a record to the writer of the file. Never waits for the disk.
     pub(crate) fn keep(&self, pull: records::PullRecord) {
         match &*self.read() {
             State::Open(recorder, _) => recorder.record(pull),
@@ -113,7 +115,8 @@ impl Keeper {
         }
     }
 
-    /// Writes what was handed over and closes the file; at most [`CLOSE_MAX`]. Later records are lost.
+    /// Writes the records that were passed to [`Self::keep`], and closes the file, within [`CLOSE_MAX`]. Later records
+    /// are lost.
     pub(crate) async fn close(&self) {
         let keeper = self.clone();
         let closing = tokio::task::spawn_blocking(move || {
@@ -143,7 +146,7 @@ impl Keeper {
         }
     }
 
-    /// The fault that stands now: the file is not open, or records were lost lately.
+    /// The present fault, if there is one: the file cannot be opened, or records were lost within [`LOSS_STANDS`].
     pub(crate) fn warning(&self) -> Option<String> {
         let settings = self.0.settings.as_ref()?;
         if let State::Shut(_, Some(fault)) = &*self.read() {
@@ -151,7 +154,7 @@ impl Keeper {
         }
         let watch = self.0.watch.lock().unwrap_or_else(PoisonError::into_inner);
         watch.lost_at.filter(|at| at.elapsed() < LOSS_STANDS)?;
-        let why = watch.told.as_deref().unwrap_or("more pulls ended than could be written");
+        let why = watch.last_error.as_deref().unwrap_or("more pulls ended than could be written");
         Some(format!("pull records were lost: {}: {why}", settings.file.display()))
     }
 
@@ -160,7 +163,7 @@ impl Keeper {
         self.0.settings.as_ref().map(|settings| settings.file.clone())
     }
 
-    /// The file for `/status.json`; none if records are off.
+    /// The state of the file for `/status.json`; `None` if records are off.
     pub(crate) fn status(&self) -> Option<RecordsStatus> {
         let settings = self.0.settings.as_ref()?;
         let (written, lost) = self.totals();
@@ -183,18 +186,18 @@ impl Keeper {
     fn try_open(&self, settings: Settings) {
         let opened = Recorder::open(settings, SystemTime::now().into());
         let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State::Shut(_, told) = &*state else { return };
+        let State::Shut(_, known_fault) = &*state else { return };
         match opened {
             Ok((recorder, opened)) => {
-                tell_moved(opened.moved_aside);
-                if told.is_some() {
+                log_moved(opened.moved_aside);
+                if known_fault.is_some() {
                     tracing::info!("pull records are kept again");
                 }
                 *state = State::Open(Box::new(recorder), opened.journal.as_str());
             }
             Err(error) => {
                 let fault = error.to_string();
-                if told.as_ref() != Some(&fault) {
+                if known_fault.as_ref() != Some(&fault) {
                     tracing::warn!(key = "records.file", "pull records are not kept: {fault}");
                 }
                 *state = State::Shut(reason(&error), Some(fault));
@@ -202,7 +205,7 @@ impl Keeper {
         }
     }
 
-    /// Tells the log once that records are being lost, and each new reason.
+    /// Logs the first loss of a series, and each loss with another reason.
     fn watch_losses(&self) {
         let now_lost = self.totals().1.iter().map(|(_, lost)| lost).sum();
         let error = match &*self.read() {
@@ -214,14 +217,14 @@ impl Keeper {
             return;
         }
         let stands = watch.lost_at.is_some_and(|at| at.elapsed() < LOSS_STANDS);
-        if !stands || error != watch.told {
+        if !stands || error != watch.last_error {
             let why = error.as_deref().unwrap_or("more pulls ended than could be written");
             tracing::warn!(lost = now_lost - watch.lost, "pull records were lost: {why}");
         }
-        *watch = Watch { lost: now_lost, lost_at: Some(Instant::now()), told: error };
+        *watch = Watch { lost: now_lost, lost_at: Some(Instant::now()), last_error: error };
     }
 
-    /// Records written, and records lost by each reason.
+    /// The number of records written, and of records lost for each reason.
     fn totals(&self) -> (u64, Vec<(LossReason, u64)>) {
         let status = match &*self.read() {
             State::Shut(..) => RecorderStatus::default(),
@@ -256,7 +259,7 @@ fn reason(error: &OpenError) -> LossReason {
     }
 }
 
-fn tell_moved(moved: Option<PathBuf>) {
+fn log_moved(moved: Option<PathBuf>) {
     if let Some(moved) = moved {
         let moved = moved.display();
         tracing::warn!("the record file was damaged: it is now {moved}, and a new one was begun");
@@ -272,9 +275,10 @@ const WRITTEN: &str = "pullgate_records_written_total";
 const LOST: &str = "pullgate_records_lost_total";
 /// The longest wait for the file at the start; the mirror must not wait for a slow disk.
 const OPEN_MAX: Duration = Duration::from_secs(2);
-/// The longest wait at the end for the records that were handed over.
+/// The longest wait at the end of the process for the records that are not written yet.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
-/// The time between two looks. The instance before this one may hold the file for a moment longer than the cache folder.
+/// The time between two checks. It is short because the previous instance may keep the file open for a moment after it
+/// has released the cache folder.
 const LOOK: Duration = Duration::from_secs(5);
 /// The time for which a loss is a warning.
 const LOSS_STANDS: Duration = Duration::from_secs(300);

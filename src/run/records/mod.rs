@@ -1,8 +1,8 @@
 //! Pull records: from the proxy's sink to the record file.
 //!
-//! [`keeper`] has the file open, counts what is written and lost, and closes it at the end. `translate` turns the proxy's
-//! record of a pull into the one that the file keeps. [`sinks`] is the proxy's sink: the record file, beside metrics and
-//! log.
+//! [`keeper`] opens the file, counts the records written and lost, and closes the file at the end. `translate` converts
+//! the proxy's record of a pull into the record that is written to the file. [`sinks`] is the proxy's sink, which
+//! passes each record to metrics, log and file.
 
 pub(crate) mod keeper;
 pub(crate) mod sinks;

@@ -1,4 +1,4 @@
-//! The proxy's record of a pull as the record file keeps it.
+//! Converts the proxy's record of a pull into the record that is written to the file.
 
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ fn object(pulled: &PulledObject) -> ObjectRecord {
     object
 }
 
-/// The stages as a waterfall shows them: the challenge is a part of getting a token.
+/// The times of the stages that a waterfall shows. The time of the challenge is added to that of the token, and the
+/// wait for a token that another request fetched is subtracted.
 fn stages(pulled: &PulledObject) -> StageTimes {
     let of =
         |stages: &[Stage]| -> Duration { stages.iter().filter_map(|stage| pulled.timings.of(*stage)).sum() };

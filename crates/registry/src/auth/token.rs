@@ -217,7 +217,8 @@ struct State {
     /// The challenge that led to the token. It is dropped when an exchange fails or the token is refused, because the
     /// registry may name another token endpoint by now.
     origin: Option<Bearer>,
-    /// The number of failed exchanges. A waiting request compares it to notice that an exchange failed meanwhile.
+    /// The number of failed exchanges. A request reads it before and after it waits for `turn`; a larger number means
+    /// that an exchange failed meanwhile.
     failures: u64,
     last_failure: Option<Error>,
 }
@@ -420,8 +421,8 @@ impl TokenBody {
 
     /// The time for which the token is used: a tenth less than `expires_in`, between [`LIFE_MIN`] and [`LIFE_MAX`].
     ///
-    /// `issued_at` shortens it by the age of the token, measured by the server's own `Date`, so that our clock does not
-    /// matter.
+    /// If the answer has `issued_at`, the age of the token is subtracted first. The age is the difference between the
+    /// answer's `Date` and `issued_at`, so our clock does not matter.
     fn life(&self, headers: &HeaderMap) -> Duration {
         let promised = match &self.expires_in {
             Some(serde_json::Value::Number(number)) => number.as_f64(),

@@ -9,7 +9,7 @@ use oci::demand::Demand;
 use oci::digest::Digest;
 use oci::manifest::MANIFEST_MAX;
 use oci::name::{Reference, RegistryHost, Repository};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::auth::caller::Caller;
@@ -255,12 +255,7 @@ impl Client {
         if let Some(range) = range {
             request.headers.insert(header::RANGE, range.header());
         }
-        let asked = Instant::now();
-        let slot = self.inner.blob_slot(deadline).await;
-        if let Some(trail) = self.trail() {
-            trail.slot(asked.elapsed());
-        }
-        let slot = slot?;
+        let slot = self.blob_slot(deadline).await?;
         let walked = self.inner.walk(&self.behalf, &request, |given| answer::blob_head(given, range)).await?;
         let Walked { value: (head, incoming, evidence), endpoint, host, peer, account } = walked;
         let (timings, quota) = (account.timings, account.quota.clone());
@@ -276,6 +271,16 @@ impl Client {
         };
         let value = head.streaming(UpstreamBody::new(incoming, promise));
         Ok(Answer { value, timings, quota, endpoint, host, peer })
+    }
+
+    /// A connection for a blob, and the wait for it on the trail.
+    async fn blob_slot(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        let asked = Instant::now();
+        let slot = self.inner.blob_slot(deadline).await;
+        if let Some(trail) = self.trail() {
+            trail.slot(asked.elapsed());
+        }
+        slot
     }
 
     /// One page of tags. `query` is as in the distribution specification (`n`, `last`), or [`TagsPage::next`] of the

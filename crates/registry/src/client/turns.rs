@@ -40,7 +40,7 @@ impl Inner {
                 Some((endpoint, ended)) = asked.next() => match ended {
                     Ok(walked) => return Ok(walked),
                     Err(error) => {
-                        tell(&self.upstream.registry, endpoint, &error);
+                        log_failure(&self.upstream.registry, endpoint, &error);
                         failures.add(endpoint, error)?;
                     }
                 },
@@ -106,8 +106,8 @@ impl Inner {
         (0..count).map(move |turn| (first + turn) % count)
     }
 
-    /// The deadline of one endpoint, which leaves an equal share of the time to each of the `others` that is not
-    /// paused.
+    /// The deadline of one endpoint. The time until `deadline` is shared equally between this endpoint and those of the
+    /// `others` that are not paused.
     fn share(&self, deadline: Instant, others: &[usize]) -> Instant {
         let now = Instant::now();
         let others = others.iter().filter(|other| !self.guards[**other].refuses(now)).count();
@@ -161,7 +161,7 @@ impl Walk<'_> {
     }
 }
 
-/// Reads the quota by a request of its own.
+/// Reads the quota by an extra request.
 struct QuotaLook;
 
 impl Look for QuotaLook {
@@ -178,8 +178,8 @@ async fn due(instant: Option<Instant>) {
     }
 }
 
-/// The field `evidence` can quote the registry, and so name an image; it is the only one.
-fn tell(registry: &RegistryHost, endpoint: usize, error: &Error) {
+/// Logs that an endpoint failed. Only the field `evidence` can name an image, because it can quote the registry.
+fn log_failure(registry: &RegistryHost, endpoint: usize, error: &Error) {
     tracing::debug!(
         %registry, endpoint, class = error.class.as_str(), stage = error.stage.as_str(), host = error.evidence.host,
         evidence = %error, "endpoint failed"

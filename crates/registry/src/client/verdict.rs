@@ -1,4 +1,4 @@
-//! The verdict on an answer: a failure with its class, or a success with its body.
+//! Decides whether an answer is a failure, with its class, or a success, with its body.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,14 +23,15 @@ use crate::timings::Peer;
 use crate::wire::body::{Promise, UpstreamBody};
 use crate::wire::read::{content_length, is_encoded, prefix};
 
-/// The body of an answer: read already, or still on the wire.
+/// The body of an answer: already read, or not read yet.
 enum Held {
     Read(Bytes),
     Wire(Incoming),
 }
 
 impl Walk<'_> {
-    /// The verdict on an answer. Reads the body if the request asks for that, or if the body explains a failure.
+    /// Decides whether an answer is a failure or a success. Reads the body if `request.read` is set, or if the body
+    /// explains a failure.
     pub(crate) async fn verdict(
         &self,
         landed: Landed,

@@ -95,7 +95,7 @@ impl Walk<'_> {
     }
 
     /// True if the request may be sent again after this refusal. False if the ledger would not hold the request until
-    /// there is quota: it would then be repeated in a tight loop.
+    /// there is quota, because the request would then be repeated in a tight loop.
     pub(crate) fn may_ask_again(&self, error: &Error) -> bool {
         let is_counted = self.price(self.request.kind).is_counted();
         self.holds() && is_counted && is_refusal(error) && error.class == Class::RatePullQuota
@@ -119,7 +119,7 @@ impl Walk<'_> {
         let ledger = &*self.inner.outbound.ledger;
         let hold = self.holds();
         let begun = Instant::now();
-        let patience = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
+        let wait_until = if hold { self.deadline } else { self.deadline.min(begun + BRIEF) };
         let mut waiting = None;
         loop {
             // Registered before the ledger is asked, so that no notification in between is missed.
@@ -132,15 +132,16 @@ impl Walk<'_> {
                 self.look(look).await;
                 continue;
             }
-            let passes = withheld.after_others || withheld.until.is_some_and(|until| until <= patience);
-            let hopeless = if hold { withheld.named && !passes } else { !passes };
-            if hopeless || now >= patience {
+            let ends_in_time =
+                withheld.after_others || withheld.until.is_some_and(|until| until <= wait_until);
+            let gives_up = if hold { withheld.named && !ends_in_time } else { !ends_in_time };
+            if gives_up || now >= wait_until {
                 let observer = &self.inner.outbound.observer;
                 observer.withheld(&key.registry, withheld.class, self.behalf.demand);
                 return Err(self.withheld(withheld, self.request.stage));
             }
             waiting.get_or_insert_with(|| Waiting::enter(ledger, key, self.behalf.demand));
-            let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(patience);
+            let wake = withheld.until.unwrap_or(now + WAKE_EVERY).min(now + WAKE_EVERY).min(wait_until);
             tokio::select! {
                 () = news => {}
                 () = sleep_until(wake) => {}
@@ -247,7 +248,7 @@ fn is_refusal(error: &Error) -> bool {
         && error.evidence.status == Some(429)
 }
 
-/// The wait under every policy. It is too short for a client to notice, and it can save a pull.
+/// The longest wait if requests are not held. It is too short for a client to notice, and it can save a pull.
 const BRIEF: Duration = Duration::from_secs(1);
 /// The time between two free HEADs for the quota while requests are held.
 const LOOK_HELD: Duration = Duration::from_secs(1);

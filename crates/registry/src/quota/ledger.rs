@@ -41,7 +41,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// requests as well, so nothing is sent to it for `wait`, or for a growing time if it named none.
     fn refused_free(&self, key: &QuotaKey, wait: Option<Duration>, now: Instant);
 
-    /// Notes that the registry refused with `class`; `wait` is the time that it asks us to wait.
+    /// Notes that the registry refused a request with `class`; `wait` is the time that the registry named.
     fn refused(&self, key: &QuotaKey, class: Class, wait: Option<Duration>, now: Instant);
 
     /// Notes that the token endpoint refused with `class`.

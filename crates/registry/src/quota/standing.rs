@@ -26,15 +26,15 @@ pub(super) struct Standing {
     pub(super) quota: Option<Pause>,
     /// The pause of all requests except token exchanges.
     pub(super) burst: Option<Pause>,
-    /// The send time of the probe: the first request after the end of `burst`, which finds out whether the registry
-    /// still refuses.
+    /// The send time of the probe: the first request after the end of `burst`. Its answer shows whether the registry
+    /// still refuses requests.
     probe: Option<Instant>,
     /// The pause of token exchanges.
     pub(super) login: Option<Pause>,
     /// The number of consecutive refusals noted by [`Self::too_fast`] that named no time.
-    strikes: u32,
+    unnamed_refusals: u32,
     /// True after a refusal: counted requests go out one at a time, until one succeeds.
-    on_trial: bool,
+    one_at_a_time: bool,
 }
 
 /// The quota that an answer stated, and the time of the answer.
@@ -65,9 +65,9 @@ pub(super) struct Pause {
 impl Standing {
     /// The number of counted requests that may still go out; `None` if no limit is known.
     ///
-    /// This is the stated remainder, minus the requests that are in flight or may have been counted since. Only our own
-    /// requests are known to leave the sliding window; requests of others count as spent until a whole window has
-    /// passed since the statement.
+    /// This is the stated remainder, minus the requests that are in flight or may have been counted since. The send
+    /// times of our own requests are known, so each is added again when it leaves the sliding window. Requests of other
+    /// clients count as spent until a whole window has passed since the statement.
     pub(super) fn left(&self, now: Instant) -> Option<u64> {
         let statement = self
             .statement
@@ -129,15 +129,15 @@ impl Standing {
 
     /// Notes that a request succeeded.
     pub(super) fn succeeded(&mut self, counted: bool) {
-        self.strikes = 0;
+        self.unnamed_refusals = 0;
         if counted {
-            self.on_trial = false;
+            self.one_at_a_time = false;
             self.quota = None;
         }
     }
 
-    /// Notes a refusal because the pull quota is spent, whatever the last statement says. `wait` is the time that the
-    /// registry named. Held requests are sent again after it, so it is raised to at least
+    /// Notes a refusal because the pull quota is spent, even if the last statement allows more requests. `wait` is the
+    /// time that the registry named. Held requests are sent again after `wait`, so `wait` is raised to at least
     /// [`QUOTA_PAUSE_MIN`].
     pub(super) fn refused(&mut self, wait: Option<Duration>, now: Instant) {
         let remaining = self.statement.as_ref().and_then(|statement| statement.quota.remaining).unwrap_or(0);
@@ -147,7 +147,7 @@ impl Standing {
         if let Some(statement) = self.statement.as_mut().filter(|_| pause.named) {
             statement.expires = Some(pause.until);
         }
-        self.on_trial = true;
+        self.one_at_a_time = true;
         self.quota = Some(pause.later(self.quota));
     }
 
@@ -156,9 +156,9 @@ impl Standing {
     pub(super) fn too_fast(&mut self, class: Class, wait: Option<Duration>, now: Instant) {
         let paused = self.burst.is_some_and(|pause| now < pause.until);
         if wait.is_none() && !paused {
-            self.strikes += 1;
+            self.unnamed_refusals += 1;
         }
-        let doubled = BURST_PAUSE * (1 << self.strikes.saturating_sub(1).min(10));
+        let doubled = BURST_PAUSE * (1 << self.unnamed_refusals.saturating_sub(1).min(10));
         let until = now + wait.unwrap_or(doubled.min(BURST_PAUSE_UNNAMED_MAX)).min(BURST_PAUSE_MAX);
         self.burst = Some(Pause::of(class, wait, until).later(self.burst));
     }
@@ -182,9 +182,10 @@ impl Standing {
         self.login = Some(Pause::of(class, wait, until).later(self.login));
     }
 
-    /// True if a counted request must wait for the answer to another, which shows whether there is quota again.
+    /// True if a counted request must wait for the answer to another counted request. That answer shows whether there
+    /// is quota again.
     pub(super) fn awaits_trial(&self) -> bool {
-        self.on_trial && self.in_flight > 0
+        self.one_at_a_time && self.in_flight > 0
     }
 
     pub(super) fn statement(&self) -> Option<&Statement> {
@@ -237,7 +238,7 @@ impl Standing {
         let Some(remaining) = quota.remaining else { return };
         if self.quota.is_some_and(|pause| remaining > pause.remaining) {
             self.quota = None;
-            self.on_trial = false;
+            self.one_at_a_time = false;
         }
         if self.samples.back().is_none_or(|(at, _)| now.saturating_duration_since(*at) >= SAMPLE_EVERY) {
             self.samples.push_back((now, remaining));
@@ -278,7 +279,7 @@ impl Pause {
 const QUOTA_PAUSE: Duration = Duration::from_secs(60);
 /// The shortest pause of the pull quota. It bounds how often held requests are sent to a registry that keeps refusing.
 const QUOTA_PAUSE_MIN: Duration = Duration::from_secs(1);
-/// The longest pause of the pull quota: after an hour one request may try.
+/// The longest pause of the pull quota. After it, one request is sent.
 const QUOTA_PAUSE_MAX: Duration = Duration::from_secs(3600);
 /// The first pause after a refusal of too many requests at once that names no time.
 const BURST_PAUSE: Duration = Duration::from_secs(1);

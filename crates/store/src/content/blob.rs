@@ -53,7 +53,7 @@ impl Blob {
     }
 
     /// Notes that the content was hashed and is right.
-    pub(crate) fn believe(&self) {
+    pub(crate) fn mark_checked(&self) {
         self.file.checked.store(true, Ordering::Relaxed);
     }
 

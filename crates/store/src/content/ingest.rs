@@ -97,7 +97,7 @@ impl Ingest {
         Patch { disk: folder.disk.clone(), file: file.clone(), spans: spans.clone(), writer: writer.clone() }
     }
 
-    /// The total size in bytes, if an earlier fill or [`Ingest::expect`] learned it.
+    /// The total size in bytes, if an earlier fill or [`Ingest::expect`] has set it.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
@@ -111,7 +111,8 @@ impl Ingest {
     pub fn cut(&mut self, end: u64) -> io::Result<()> {
         self.checkpoints.stop()?;
         if end == 0 {
-            // The checkpoint is removed first: if it outlived the cut, it would claim holes as durable bytes.
+            // The checkpoint is removed first. If it still existed after the cut, it would list holes of the file as
+            // durable bytes.
             self.checkpoints.remove()?;
         }
         self.file.truncate(end)?;
@@ -142,8 +143,8 @@ impl Ingest {
     /// Writes `pieces` one after another from `at` on, and begins a checkpoint if one is due.
     ///
     /// # Errors
-    /// [`AppendError::Write`] leaves earlier bytes readable; after [`AppendError::Sync`] no byte in the file may be
-    /// trusted.
+    /// After [`AppendError::Write`], earlier bytes can still be read. After [`AppendError::Sync`], any byte in the file
+    /// may be wrong.
     pub fn append(&mut self, at: u64, pieces: &[Bytes]) -> Result<(), AppendError> {
         self.patch().write(at, pieces)?;
         self.checkpoint_if_due()
@@ -236,9 +237,9 @@ impl Commit {
         let _ = ingest.checkpoints.remove();
         settled.inspect_err(|_| drop(disk.remove(&partial)))?;
         ingest.index.enter(digest, kind, verified.length());
-        // Another program may have replaced the file already; only ours was hashed.
+        // Another program may have replaced the file already, and only the file of this ingest was hashed.
         if ingest.file.is_at(&layout.blob(digest)) {
-            ingest.index.believe(HashSet::from([digest.clone()]));
+            ingest.index.mark_checked(HashSet::from([digest.clone()]));
             boot.note(digest);
         }
         events.committed(kind, verified.length());

@@ -49,8 +49,8 @@ fn publish(disk: &dyn Disk, file: &dyn File, from: &Path, to: &Path, verified: &
     }
     let shard = parent(to);
     disk.make_dir(shard)?;
-    // A file that is already at `to` could not be opened, or is wrong and could not be removed; the new file is
-    // verified.
+    // A file that is already at `to` is replaced: either it could not be opened, or its content is wrong and it could
+    // not be removed. The new file is verified.
     disk.replace(from, to)?;
     disk.sync_dir(shard)?;
     disk.sync_dir(parent(shard))

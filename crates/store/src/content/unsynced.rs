@@ -51,7 +51,7 @@ pub(crate) struct Place {
 
 /// A job that follows a commit; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Errand(Arc<Unsynced>, u64);
+pub(crate) struct FollowUp(Arc<Unsynced>, u64);
 
 /// Small content is kept in memory, other content in its open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +124,9 @@ impl Unsynced {
     }
 
     /// Begins a job that follows a commit; [`Unsynced::all_ended`] waits for it as well.
-    pub(crate) fn errand(self: &Arc<Self>) -> Errand {
+    pub(crate) fn follow_up(self: &Arc<Self>) -> FollowUp {
         let number = self.content().begin();
-        Errand(self.clone(), number)
+        FollowUp(self.clone(), number)
     }
 
     /// Returns when every commit and follow-up job that is running now has ended.
@@ -177,7 +177,7 @@ impl Drop for Place {
     }
 }
 
-impl Drop for Errand {
+impl Drop for FollowUp {
     fn drop(&mut self) {
         self.0.content().running.remove(&self.1);
         self.0.departures.send_replace(());

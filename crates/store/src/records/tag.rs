@@ -171,7 +171,7 @@ impl Tags {
         next: impl FnOnce(Option<TagLine>) -> Option<(TagLine, Option<TagMove>)> + Send + 'static,
     ) -> Option<Option<TagMove>> {
         let moved = self.0.change_remembered(path.clone(), next).await;
-        let (tags, errand) = (self.clone(), self.1.errand());
+        let (tags, follow_up) = (self.clone(), self.1.follow_up());
         tokio::spawn(async move {
             tags.1.ended(&digest).await;
             let layout = tags.0.layout().clone();
@@ -179,7 +179,7 @@ impl Tags {
                 line.digest.parse().is_ok_and(|digest| disk.open(&layout.blob(&digest)).is_ok())
             };
             tags.0.write_remembered(path, is_stored).await;
-            drop(errand);
+            drop(follow_up);
         });
         moved
     }

@@ -22,7 +22,7 @@ impl Condemned {
     }
 
     /// Notes that the file was removed, or that right content has replaced it.
-    pub(crate) fn pardon(&self, digest: &Digest) {
+    pub(crate) fn forget(&self, digest: &Digest) {
         self.condemned().remove(digest);
     }
 

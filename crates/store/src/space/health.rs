@@ -16,7 +16,7 @@ use crate::events::{Events, Evicted, Quarantined};
 use crate::records::scope::Kind;
 use crate::records::tag_record::TagMove;
 
-/// Passes the events on to the sink. Remembers whether content can be stored, and the last trouble.
+/// Passes the events on to the sink. Stores whether content can be stored, and the last trouble.
 pub(crate) struct Health {
     events: Arc<dyn Events>,
     state: Mutex<State>,
@@ -31,19 +31,20 @@ struct State {
     /// Trouble with a single content or call, and the time at which it last happened.
     trouble: Option<(String, Instant)>,
     /// The last trouble that was reported, and the time at which it last happened.
-    told: Option<(String, Instant)>,
-    /// The slow operations of late, and the time of the last report.
+    last_reported: Option<(String, Instant)>,
+    /// The recent slow operations, and the time of the last report.
     slow: Option<(Spell, Instant)>,
 }
 
-/// A store that cannot store, and the proof of the opposite.
+/// The state of a store that cannot store content, and the size of content that would show that it can again.
 struct Stop {
     stopped: Stopped,
-    /// Bytes of content that could not be stored. Less content may find a gap on a full disk, and shows nothing.
+    /// The size in bytes of content that could not be stored. Storing smaller content does not end the stop, because
+    /// small content may fit on a disk that is still almost full.
     needed: u64,
     /// True if no room was found before anything was written.
     lacked_room: bool,
-    /// The last time at which content of that size could not be stored.
+    /// The last time at which content could not be stored for this reason.
     last: Instant,
 }
 
@@ -85,8 +86,8 @@ impl State {
         Some(stopped)
     }
 
-    /// Notes another error while inodes are known to lack. The system has one error for a file system without bytes and
-    /// for one without inodes. False if inodes do not lack.
+    /// Notes another error if the present stop is a lack of inodes, and returns true. False for any other state. The
+    /// system has one error for both a lack of bytes and a lack of inodes.
     fn lacks_inodes_still(&mut self) -> bool {
         let lacking = self.stop.as_mut().filter(|stop| stop.stopped.reason == StopReason::NoInodes);
         lacking.map(|stop| stop.last = Instant::now()).is_some()
@@ -120,7 +121,7 @@ impl Health {
         stopped.or_else(|| trouble.map(|(trouble, _)| trouble.clone()))
     }
 
-    /// The reason why the store cannot store, and the time since when; `None` if it can.
+    /// The reason why the store cannot store content, and the time at which that began; `None` if it can.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         self.state().stop.as_ref().map(|stop| stop.stopped.clone())
     }
@@ -135,7 +136,7 @@ impl Health {
         self.state().slow.filter(|(_, at)| at.elapsed() < time).map(|(spell, _)| spell.last)
     }
 
-    /// The slow operations of late, with the one that is slow `now`.
+    /// The recent slow operations, together with the operation that is slow `now`.
     pub(crate) fn spell(&self, now: Option<Slow>) -> Option<Spell> {
         let (mut spell, _) = self.state().slow?;
         if let Some(now) = now {
@@ -144,13 +145,15 @@ impl Health {
         Some(spell)
     }
 
-    /// Notes that one content could not be stored, other content still can.
+    /// Notes that a single content could not be stored, while other content still can.
     pub(crate) fn note_trouble(&self, trouble: String) {
         let mut state = self.state();
         let now = Instant::now();
-        let is_known =
-            state.told.as_ref().is_some_and(|(told, at)| *told == trouble && at.elapsed() < REMEMBERED);
-        (state.told, state.trouble) = (Some((trouble.clone(), now)), Some((trouble.clone(), now)));
+        let is_known = state
+            .last_reported
+            .as_ref()
+            .is_some_and(|(known, at)| *known == trouble && at.elapsed() < REMEMBERED);
+        (state.last_reported, state.trouble) = (Some((trouble.clone(), now)), Some((trouble.clone(), now)));
         drop(state);
         if !is_known {
             self.events.troubled(&trouble);
@@ -181,7 +184,7 @@ impl Health {
         }
     }
 
-    /// Notes that content can be stored again. That is reported when it stays so.
+    /// Notes that content can be stored again. This is reported once it has lasted for [`CALM`].
     pub(crate) fn resume(&self) {
         self.state().resume();
     }
@@ -195,7 +198,7 @@ impl Health {
     }
 
     /// Reports the ends of trouble; `is_slow` says that an operation is slow now.
-    fn look(&self, is_slow: bool) {
+    fn report_ends(&self, is_slow: bool) {
         let mut state = self.state();
         let resumed = state.resumed();
         let calm = state.slow.filter(|(_, at)| !is_slow && at.elapsed() >= CALM);
@@ -216,11 +219,11 @@ impl Health {
     }
 }
 
-/// Looks at the disk's operations and at the ends of trouble until `gone` returns true: the store is closed.
+/// Checks the disk's operations and reports the ends of trouble, until `gone` returns true because the store is closed.
 pub(crate) async fn keep(health: Arc<Health>, clock: Arc<Clock>, gone: impl Fn() -> bool + Send) {
     while !gone() {
         clock.look();
-        health.look(clock.slowest().is_some());
+        health.report_ends(clock.slowest().is_some());
         sleep(SLOW).await;
     }
 }
@@ -335,12 +338,12 @@ fn failure(error: &io::Error) -> String {
     format!("the cache's disk failed: {error}; pulls pass through, unstored")
 }
 
-/// The size in bytes of content that proves, once stored, that the reason is gone.
+/// The size in bytes of content that shows, once stored, that the reason no longer exists.
 fn proof(reason: StopReason) -> u64 {
     if reason == StopReason::Full { ROOM_AGAIN } else { 0 }
 }
 
-/// Time for which trouble is shown after it last happened.
+/// The time for which trouble is shown after it last happened.
 const REMEMBERED: Duration = Duration::from_secs(600);
-/// Content of this size, in bytes, is stored on a disk that was full only if it has room again.
+/// The size in bytes of content that, once stored, shows that a full disk has room again.
 const ROOM_AGAIN: u64 = 1 << 20;

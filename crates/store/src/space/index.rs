@@ -83,7 +83,7 @@ impl Index {
 
     /// Adds content whose file may have been replaced since: it counts as not hashed.
     pub(crate) fn enter(&self, digest: &Digest, kind: Kind, size: u64) {
-        self.condemned.pardon(digest);
+        self.condemned.forget(digest);
         let mut known = self.known();
         known.order.insert(digest.clone(), kind.into(), size, Instant::now());
         known.leaving.remove(digest);
@@ -112,12 +112,12 @@ impl Index {
     }
 
     /// Notes digests that an earlier process hashed since the machine started.
-    pub(crate) fn believe(&self, digests: HashSet<Digest>) {
+    pub(crate) fn mark_checked(&self, digests: HashSet<Digest>) {
         self.known().checked.extend(digests);
     }
 
     /// Notes that the content may have changed since it was hashed.
-    pub(crate) fn doubt(&self, digest: &Digest) {
+    pub(crate) fn mark_unchecked(&self, digest: &Digest) {
         self.known().checked.remove(digest);
     }
 
@@ -276,7 +276,7 @@ impl Index {
     }
 
     /// Notes that the removal of a partial file has ended; `removed` is false if it failed.
-    pub(crate) fn has_parted(&self, digest: &Digest, removed: bool) {
+    pub(crate) fn partial_has_left(&self, digest: &Digest, removed: bool) {
         self.known().partials.has_left(digest, removed);
         self.parted.notify_all();
     }

@@ -11,7 +11,7 @@ pub(crate) enum Victim {
     /// Committed content that was removed from the index, and its bytes. When its file is removed, call
     /// [`crate::space::index::Index::has_left`].
     Committed(Digest, u64),
-    /// An idle partial file, and its bytes. No fill resumes it until [`crate::space::index::Index::has_parted`] is
+    /// An idle partial file, and its bytes. No fill resumes it until [`crate::space::index::Index::partial_has_left`] is
     /// called.
     Partial(Digest, u64),
 }

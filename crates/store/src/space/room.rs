@@ -114,11 +114,11 @@ impl Room {
         }
     }
 
-    /// Checks whether a store that could not store can do so again.
+    /// Checks whether a store that could not store content can store it again.
     pub(crate) async fn look_again(&self) {
         let Some(stopped) = self.health.stopped() else { return };
         if stopped.reason == StopReason::FolderLost {
-            // The tenure of the folder checks this itself.
+            // The folder's tenure (`disk::tenure`) checks whether the folder is there again.
             return;
         }
         let (needed, limit) = (self.health.needed(), self.allowance.limit());
@@ -176,7 +176,7 @@ impl Room {
         let _turn = self.turn.lock().await;
         let mut bytes = 0;
         while let Some(partial) = self.index.evict_partial() {
-            bytes += self.let_go(partial, Evicted::Purge).await?;
+            bytes += self.remove_victim(partial, Evicted::Purge).await?;
         }
         Ok(bytes)
     }
@@ -205,7 +205,7 @@ impl Room {
         rotten
     }
 
-    /// Notes that content was hashed and is right: it is trusted until the next boot.
+    /// Notes that content was hashed and has its digest. It is not hashed again until the next boot.
     pub(crate) async fn hashed(&self, digest: &Digest) {
         if self.index.is_checked(digest) {
             return;
@@ -246,7 +246,7 @@ impl Room {
         let mut freed = 0;
         while freed < need.amount {
             let Some(victim) = self.index.evict(Instant::now()) else { break };
-            match self.let_go(victim, need.reason).await {
+            match self.remove_victim(victim, need.reason).await {
                 Ok(bytes) => freed += if need.reason == Evicted::FreeFiles { 1 } else { bytes },
                 Err(error) => {
                     self.folder.events.disk_failed(&error);
@@ -259,7 +259,7 @@ impl Room {
     }
 
     /// Removes a victim from the disk. Content that cannot be removed is added to the index again.
-    async fn let_go(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
+    async fn remove_victim(&self, victim: Victim, reason: Evicted) -> io::Result<u64> {
         let bytes = match victim {
             Victim::Partial(digest, bytes) => {
                 let (index, Folder { disk, layout, .. }) = (self.index.clone(), self.folder.clone());
@@ -267,7 +267,7 @@ impl Room {
                 off_worker(move || {
                     let checkpoint = disk.remove(&layout.checkpoint(&digest));
                     let removed = checkpoint.and_then(|()| disk.remove(&layout.partial(&digest)));
-                    index.has_parted(&digest, removed.is_ok());
+                    index.partial_has_left(&digest, removed.is_ok());
                     removed
                 })
                 .await?;
@@ -297,12 +297,12 @@ impl Room {
     async fn remove_file(&self, digest: &Digest) -> io::Result<()> {
         let (disk, path) = (self.folder.disk.clone(), self.folder.layout.blob(digest));
         off_worker(move || disk.remove(&path)).await?;
-        self.index.condemned.pardon(digest);
+        self.index.condemned.forget(digest);
         Ok(())
     }
 
-    /// The need of the file system if `bytes` more are written. `None` if it has enough space, or if its space is
-    /// unknown.
+    /// The amount that must be evicted before `bytes` more can be written. `None` if the file system has enough space,
+    /// or if its space is unknown.
     async fn below_floor(&self, bytes: u64) -> Option<Need> {
         let (disk, dir) = (self.folder.disk.clone(), self.folder.layout.dir().to_owned());
         let space = off_worker(move || disk.space(&dir)).await.ok()?;
@@ -313,7 +313,8 @@ impl Room {
     }
 }
 
-/// The need of a file system with this `space` if `bytes` more are written, so that [`FLOOR_PERCENT`] stays free.
+/// The amount that must be evicted, so that the floor of a file system with this `space` stays free when `bytes` more
+/// are written.
 fn lacks(space: &Space, bytes: u64) -> Option<Need> {
     let short = |all: u64, left: u64| floor(all).checked_sub(left).filter(|short| *short > 0);
     let bytes = short(space.bytes, space.free_bytes.saturating_sub(bytes));
@@ -324,16 +325,17 @@ fn lacks(space: &Space, bytes: u64) -> Option<Need> {
 
 /// The budget and the file system of a cache folder.
 pub(crate) struct Measured {
-    /// Bytes of content: `max_size`, or a usual part of the file system where none is given.
+    /// The largest number of bytes of content: `max_size`, or [`USUAL_LIMIT_PERCENT`] of the file system if no
+    /// `max_size` is given.
     pub(crate) limit: u64,
-    /// Bytes of the file system, if it can be asked.
+    /// The size of the file system in bytes; `None` if it could not be read.
     pub(crate) file_system: Option<u64>,
-    /// True if the file system has less left than its floors.
+    /// True if the file system has less free space than the floor that must stay free.
     pub(crate) is_tight: bool,
 }
 
 impl Measured {
-    /// Asks the file system.
+    /// Reads the size of the file system.
     pub(crate) async fn of(folder: &Folder, max_size: Option<u64>) -> Self {
         let folder = folder.clone();
         let space = off_worker(move || folder.disk.space(folder.layout.dir())).await.ok();
@@ -344,7 +346,7 @@ impl Measured {
     }
 }
 
-/// Attempts to make room for one fill: other fills may take the space that was freed.
+/// The number of attempts to make room for one fill. Several are needed because other fills may take the freed space.
 const ATTEMPTS: usize = 3;
-/// Part of the file system that is the budget if none is configured, per cent.
+/// The budget if none is configured, in per cent of the file system.
 const USUAL_LIMIT_PERCENT: u64 = 80;

@@ -105,7 +105,7 @@ impl<O: Origin> Fill<O> {
                 self.tally.end(FillOutcome::Committed);
             }
             Err(error) => {
-                self.store.lost_faith(error);
+                self.store.commit_failed(error);
                 self.deliver().await;
             }
         }

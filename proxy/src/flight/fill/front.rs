@@ -20,7 +20,7 @@ use crate::flight::origin::Origin;
 enum Woken {
     /// Bytes came, or the body ended.
     Batch(Batch),
-    /// A reader wants bytes far ahead, a segment has moved, or no bytes came for [`STILL`].
+    /// A reader wants bytes far ahead, a segment fetched bytes or ended, or no bytes came for [`STILL`].
     Beside,
     /// No client reads, and the transfer is not worth finishing.
     Deserted,
@@ -90,12 +90,13 @@ impl<O: Origin> Fill<O> {
         if let Err(error) = caught_up {
             self.lose_file(self.taken(), error).await;
         }
-        self.tell_written(before);
+        self.publish_written(before);
         Ended::Moved
     }
 
-    /// Reviews the segments. Then begins segments for readers far ahead and for further connections. The latter begin
-    /// at `free_from` or later, because the front fetches the bytes before it.
+    /// Reviews the segments. Then begins segments for readers far ahead, and segments for further connections. A
+    /// segment for a further connection begins at `free_from` or later, because the front fetches the bytes before
+    /// `free_from`.
     pub(super) async fn launch(&mut self, free_from: u64) {
         let review = self.segments.review();
         self.tally.add(review.fetched);
@@ -115,8 +116,12 @@ impl<O: Origin> Fill<O> {
             }
         }
         let busy = usize::from(free_from > self.taken());
-        let fat = self.length.is_some_and(|length| length >= FAT_MIN) && self.source.parallel > 1;
-        while fat && self.segments.proven && self.segments.claims().len() + busy < self.source.parallel {
+        let is_parallel =
+            self.length.is_some_and(|length| length >= PARALLEL_MIN) && self.source.parallel > 1;
+        while is_parallel
+            && self.segments.proven
+            && self.segments.claims().len() + busy < self.source.parallel
+        {
             if !self.begin_segment(|map| map.next_free(free_from)) {
                 return;
             }
@@ -159,8 +164,8 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// True if bounded requests should replace this open-ended answer, which would also bring bytes that segments
-    /// fetch. Giving up the answer wastes nothing while no bytes come.
+    /// True if bounded requests should replace the open-ended answer that is being read. That answer would also bring
+    /// bytes that segments fetch. While no bytes come, nothing is lost by giving it up.
     fn is_better_bounded(&self) -> bool {
         let still = || self.lead.flight.progress.borrow().pace.stands_still();
         self.in_cells && self.segments.proven && !self.segments.is_closed() && still()
@@ -190,7 +195,8 @@ impl<O: Origin> Fill<O> {
         }
     }
 
-    /// Hashes and stores `pieces` and tells the flight. `None` if the runtime is shutting down.
+    /// Hashes and stores `pieces`, and publishes the new progress of the flight. `None` if the runtime is shutting
+    /// down.
     async fn absorb(&mut self, mut pieces: Vec<Bytes>) -> Result<Option<()>, Error> {
         // Readers wait for the very first bytes, so these are written before the rest of the batch.
         if self.taken() == 0 && self.length.is_some_and(|length| length > SMALL_MAX) {
@@ -224,11 +230,11 @@ impl<O: Origin> Fill<O> {
             }
             self.spill(pieces).await;
         }
-        self.tell_written(before);
+        self.publish_written(before);
         Ok(Some(()))
     }
 
-    fn tell_written(&self, before: u64) {
+    fn publish_written(&self, before: u64) {
         let written = self.taken();
         self.lead.flight.update(|progress| {
             progress.written = written;
@@ -236,14 +242,14 @@ impl<O: Origin> Fill<O> {
         });
     }
 
-    /// Lets the bytes from `at` on pass through memory, because the disk failed.
+    /// From offset `at` on, passes the bytes through memory, because the disk failed.
     async fn lose_file(&mut self, at: u64, error: AppendError) {
         if self.content().is_none() {
             return;
         }
         self.go_alone().await;
         let lost = matches!(error, AppendError::Sync(_));
-        self.store.lost_faith(error);
+        self.store.commit_failed(error);
         self.lead.flight.tail.begin(at);
         self.lead.flight.update(|progress| {
             progress.spilled_at = Some(at);
@@ -296,4 +302,4 @@ const STILL: Duration = Duration::from_millis(250);
 /// Readers far ahead get a segment of their own only while fewer segments than this are running.
 const SEGMENTS_MAX: usize = 4;
 /// The smallest blob for which a fill uses several connections, bytes.
-const FAT_MIN: u64 = 32 << 20;
+const PARALLEL_MIN: u64 = 32 << 20;

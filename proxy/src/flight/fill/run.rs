@@ -1,13 +1,14 @@
-//! Brings upstream bytes to the store and to readers. Each flight has one such task, which no client owns.
+//! Brings upstream bytes to the store and to readers. Each flight has one such task. It can continue when the client
+//! that caused it leaves.
 //!
 //! A fill asks the upstream for the blob, and asks again with a range if the answer breaks off. It hashes and writes
 //! the received bytes, and reports its progress to its flight. If the disk fails, the copy on disk is given up, and
 //! the remaining bytes pass through memory.
 //!
 //! The *front* is the offset up to which the bytes are hashed. It moves in order, with bytes from the upstream or over
-//! bytes that are in the file already. [`super::segments`] run beside it for readers far ahead, or if the upstream
-//! allows several connections. The fill then asks for all bytes in cells of a [`super::grid`], so that no byte comes
-//! twice. [`super::ending`] holds the ways in which a fill ends.
+//! bytes that are in the file already. [`super::segments`] fetch further bytes at the same time, for readers far ahead,
+//! or if the upstream allows several connections. A fill that may have segments requests all bytes in cells of a
+//! [`super::grid`], so that no byte comes twice. [`super::ending`] ends a fill.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,9 +82,10 @@ pub(super) struct Fill<O> {
     /// The fill's sink. `None` while a job works on it, after the runtime's shutdown cut off a job, and after the sink
     /// was finished.
     pub(super) sink: Option<Sink>,
-    /// Size of the blob, once the upstream's headers were judged.
+    /// The size of the blob; known once the upstream's headers were accepted.
     pub(super) length: Option<u64>,
-    /// True if the fill began again before the first headers, because the kept bytes were of no use.
+    /// True if the fill began again at the first byte before it accepted any headers, because the kept bytes did not
+    /// fit the blob.
     pub(super) restarted: bool,
     /// True if a connection was reset before the first headers. The fill tries once more after such a reset.
     pub(super) reset_once: bool,
@@ -206,7 +208,7 @@ impl<O: Origin> Fill<O> {
         self.segments.stop().await;
     }
 
-    /// Checks the headers of an answer. The first accepted headers open the gate for all waiting readers.
+    /// Checks the headers of an answer. After the first accepted headers, all waiting readers are answered.
     pub(super) async fn accept_headers(
         &mut self,
         start: u64,
@@ -240,7 +242,8 @@ impl<O: Origin> Fill<O> {
         Ok(())
     }
 
-    /// Opens the gate. The upstream gave this party the blob, so its scope earns the link and readers may be answered.
+    /// Lets waiting readers be answered, and links the blob to the scope of the request. The scope gets the link
+    /// because the upstream gave the blob to the identity of this request.
     pub(super) async fn open_gate(&mut self, length: Option<u64>) {
         self.length = length;
         if let Some(length) = length {
@@ -250,7 +253,7 @@ impl<O: Origin> Fill<O> {
         self.publish();
     }
 
-    /// Tells the readers which bytes are stored at the start.
+    /// Publishes the progress at the start: the length, and the bytes that are already stored.
     pub(super) fn publish(&self) {
         let (length, content) = (self.length, self.content());
         let (written, ahead) = (self.taken(), self.spans());

@@ -1,7 +1,7 @@
 //! Fetches bounded ranges beside the front of a fill. They serve readers far ahead and use several connections.
 //!
-//! A segment writes its bytes at their offset and tells the flight. The front hashes them later. A failed segment
-//! never ends the fill: the front fetches its bytes again.
+//! A segment writes its bytes at their offset and adds them to the flight's progress. The front hashes them later. A
+//! failed segment never ends the fill: the front fetches the missing bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -88,10 +88,10 @@ impl Segments {
         }
     }
 
-    /// Notes the pieces that arrived and those that failed.
+    /// Takes the number of bytes fetched, and the failures, since the last review.
     pub(super) fn review(&mut self) -> Review {
         while self.tasks.try_join_next().is_some() {}
-        // This comes first, so that later arrivals cause another review.
+        // The board is marked as seen before it is read, so that a later change causes another review.
         self.seen.mark_unchanged();
         let (mut fetched, mut ended) = (0, Vec::new());
         self.board.send_if_modified(|board| {

@@ -78,8 +78,26 @@ impl Process {
 
     /// Waits until the process has ended by itself. Panics after `limit`.
     pub async fn exited(&mut self, limit: Duration) -> ExitStatus {
-        let what = format!("{} to end", self.name);
-        wait_until(&what, limit, || ready(self.child.try_wait().expect("a child to wait for"))).await
+        let ended = wait_until("the end of a process", limit + AFTER_LIMIT, || {
+            ready(self.child.try_wait().expect("a child to wait for"))
+        });
+        match timeout(limit, ended).await {
+            Ok(status) => status,
+            Err(_) => {
+                panic!("{} runs on after {limit:?}\n{}\n{}", self.name, self.threads(), tail(&self.log()))
+            }
+        }
+    }
+
+    /// The threads of the process and the function of the kernel in which each waits, to find out why it hangs.
+    fn threads(&self) -> String {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+        let line = |task: fs::DirEntry| {
+            let [name, place] = ["comm", "wchan"].map(|file| read(task.path().join(file)));
+            format!("thread {} in {}", name.trim(), place.trim())
+        };
+        tasks.map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// Sends SIGTERM and waits. Panics if the process takes more than 30 s to end.
@@ -185,6 +203,8 @@ pub async fn run(command: Command) -> Ran {
 
 /// The longest wait for a daemon's log. Daemons start in well under a second, but a loaded machine takes longer.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// By this much the search for the end outlives a limit, so that the limit is told with the state of the process.
+const AFTER_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 /// The wait between SIGTERM and SIGKILL when a process is dropped. It is short, because it blocks the test's thread.
