@@ -37,4 +37,4 @@ pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
 pub use pull::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject, Records};
 pub use status::{CacheStatus, FillStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus};
-pub use telemetry::Telemetry;
+pub use telemetry::{SERIES, Telemetry};

@@ -41,12 +41,15 @@ async fn one_frame_shows_registries_running_transfers_and_the_last_failure() {
     let url = format!("http://{}", pullgate.admin());
     let frame = command(BIN, &["top", "--once", "--url", &url]).await.ok();
     println!("{frame}");
-    let line = |start: &str| frame.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}"));
+    let line =
+        |start: &str| frame.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}"));
     assert!(line("pullgate ").contains("ready") && line("pullgate ").contains("cache"));
     assert!(line(REGISTRY).contains("not probed"));
     assert!(line(&digest[..19]).contains("[######------]") && line(&digest[..19]).contains("50 % of 8.0M"));
     assert!(line("LAST FAILURES") == "LAST FAILURES");
-    assert!(frame.contains("registry_5xx (manifest_get)") && frame.contains("→ check the registry's status page"));
+    assert!(
+        frame.contains("registry_5xx (manifest_get)") && frame.contains("→ check the registry's status page")
+    );
     assert!(frame.lines().all(|line| line.chars().count() <= 80), "80 columns");
 
     let status = command(BIN, &["top", "--once", "-o", "json", "--url", &url]).await.ok();
@@ -76,7 +79,10 @@ async fn the_live_view_needs_a_terminal_and_q_ends_it() {
     let ended = tokio::time::timeout(Duration::from_secs(60), run(shell)).await.expect("q ends it");
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr());
     let drawn = std::fs::read_to_string(&frames).unwrap();
-    assert!(drawn.contains("q quits") && drawn.contains("\u{1b}[?1049l"), "the screen is given back: {drawn:?}");
+    assert!(
+        drawn.contains("q quits") && drawn.contains("\u{1b}[?1049l"),
+        "the screen is given back: {drawn:?}"
+    );
 }
 
 #[tokio::test]

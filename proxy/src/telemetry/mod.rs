@@ -15,4 +15,5 @@ pub(crate) mod series;
 pub(crate) mod shown;
 mod trouble;
 
+pub use names::SERIES;
 pub use recorder::Telemetry;

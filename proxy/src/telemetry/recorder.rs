@@ -15,8 +15,8 @@ use tracing::field::display;
 
 use super::limit::{Kind, Line, LineLimit};
 use super::names::{
-    self, CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS,
-    SCRUB_ROUNDS,
+    CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
+    SERIES,
 };
 use super::series::Series;
 use super::shown::millis;
@@ -37,7 +37,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Tells the recorder what the series mean. Install the recorder before.
     pub fn new() -> Arc<Self> {
-        names::describe();
+        series::describe(SERIES);
         for reason in Quarantined::ALL {
             metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(0);
         }
