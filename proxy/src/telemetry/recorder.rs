@@ -18,6 +18,7 @@ use super::names::{
     CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
     SERIES,
 };
+use super::saved::Saved;
 use super::series::Series;
 use super::shown::millis;
 use crate::http::request_id::RequestId;
@@ -91,6 +92,11 @@ impl Telemetry {
         if self.lines.admits(Kind { line: Line::Connection, why: step }) {
             tracing::debug!(target: "pullgate::connection", step, %client, %error, "connection failed");
         }
+    }
+
+    /// Adds what a pull of this registry saved.
+    pub fn saved(&self, registry: &RegistryHost, saved: &Saved) {
+        self.series(Some(registry)).saved(saved);
     }
 
     /// Content the store may hold, bytes.
