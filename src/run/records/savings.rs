@@ -29,10 +29,11 @@ impl Savings {
     /// The time for these bytes at the median throughput; zero while none is known.
     fn time(&self, pull: &PullRecord, bytes: u64) -> Duration {
         let mut registries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Pulls name only configured registries, which bounds the map.
-        let rates = registries.entry(pull.image.registry.clone()).or_default();
-        pull.objects.iter().filter_map(|object| object.upstream_rate()).for_each(|rate| rates.add(rate));
-        match rates.median() {
+        for rate in pull.objects.iter().filter_map(|object| object.upstream_rate()) {
+            // Only configured registries transfer anything, which bounds the map.
+            registries.entry(pull.image.registry.clone()).or_default().add(rate);
+        }
+        match registries.get(&pull.image.registry).and_then(Histogram::median) {
             Some(rate) => Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64),
             None => Duration::ZERO,
         }
