@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
-};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use oci::{Class, Demand, RegistryHost, Stage};
 use registry::observe::Certificate;
 use registry::{Observation, Observer};
+use series::{Series, Unit};
 
 use crate::seen::Seen;
 use crate::target::Target;
@@ -27,24 +25,15 @@ pub const LAST: &str = "pullgate_probe_last_timestamp_seconds";
 /// Requests that the prober sent.
 pub const REQUESTS: &str = "pullgate_probe_requests_total";
 
-/// Describes the series to the metrics recorder. Call it once, after the recorder is installed.
-pub fn describe() {
-    describe_counter!(PROBES, "Probes finished, by registry and class (ok, or the cause of failure).");
-    describe_histogram!(STAGE_SECONDS, metrics::Unit::Seconds, "Time of each stage of a probe, in seconds.");
-    describe_gauge!(
-        STATE,
-        "Number of targets whose last verdict is this class (ok, pending, or the cause of failure)."
-    );
-    describe_gauge!(
-        LAST,
-        metrics::Unit::Seconds,
-        "When the registry was last probed, in seconds since 1970."
-    );
-    describe_counter!(
-        REQUESTS,
-        "Requests the prober itself sent, token exchanges included, by registry and identity."
-    );
-}
+/// Every series of this crate.
+pub const SERIES: &[Series] = &[
+    Series::counter(PROBES, "Probes that ended.").by(&["registry", "class"]),
+    Series::histogram(STAGE_SECONDS, "Time of each stage of a probe.").by(&["registry", "stage"]),
+    Series::gauge(STATE, "Targets whose last verdict is this class.").by(&["registry", "class"]),
+    Series::gauge(LAST, "Time of the last probe.").by(&["registry"]).in_unit(Unit::UnixSeconds),
+    Series::counter(REQUESTS, "Requests that the prober itself sent, token exchanges included.")
+        .by(&["registry", "identity"]),
+];
 
 /// The handles of one registry.
 pub(crate) struct Telemetry {

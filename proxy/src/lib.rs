@@ -36,5 +36,7 @@ pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
 pub use pull::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject, Records};
-pub use status::{CacheStatus, FillStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus};
-pub use telemetry::Telemetry;
+pub use status::{
+    CacheStatus, FillStatus, SavedStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus,
+};
+pub use telemetry::{SERIES, Saved, Telemetry};

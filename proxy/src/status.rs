@@ -14,6 +14,7 @@ use crate::flight::flights::Flights;
 use crate::flight::state::Flight;
 use crate::http::outcome::Outcome;
 use crate::telemetry::recorder::Telemetry;
+use crate::telemetry::saved::Saved;
 use crate::telemetry::series::Series;
 
 /// The state of the proxy as a whole.
@@ -153,6 +154,23 @@ pub struct UpstreamStatus {
     pub fills_in_flight: u64,
     /// The number of times that an upstream transfer broke off and was continued.
     pub fill_resumes: u64,
+    /// Savings through the cache.
+    pub saved: SavedStatus,
+}
+
+/// What pulls of one registry saved.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SavedStatus {
+    /// Bytes that clients got without an upstream transfer of their own.
+    pub bytes: u64,
+    /// Requests that the registry did not receive.
+    pub requests: u64,
+    /// Pulls that did not count against the registry's quota.
+    pub counted_pulls: u64,
+    /// Seconds that the registry would have needed for the bytes, at the median throughput of its transfers.
+    pub seconds: f64,
+    /// Pulls that ended well while the registry was failing.
+    pub rescued_pulls: u64,
 }
 
 impl Status {
@@ -249,6 +267,13 @@ impl ScrubStatus {
     }
 }
 
+impl From<Saved> for SavedStatus {
+    fn from(saved: Saved) -> Self {
+        let Saved { bytes, requests, counted_pulls, time, rescued_pulls } = saved;
+        Self { bytes, requests, counted_pulls, seconds: time.as_secs_f64(), rescued_pulls }
+    }
+}
+
 impl UpstreamStatus {
     fn of(served: &Served, series: &Series) -> Self {
         let counts = &series.counts;
@@ -264,6 +289,7 @@ impl UpstreamStatus {
             sent_bytes: counts.sent_bytes.load(Ordering::Relaxed),
             fills_in_flight: counts.fills.load(Ordering::Relaxed),
             fill_resumes: counts.resumes.load(Ordering::Relaxed),
+            saved: SavedStatus::from(series.saved_so_far()),
         }
     }
 }

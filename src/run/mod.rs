@@ -2,10 +2,12 @@
 //!
 //! [`serve`] builds and runs the [`Process`]. `parts` makes proxy and prober from the configuration, with the state that
 //! both share. `plans` and `upstream` translate the configuration for prober and client. `reload` applies a changed file.
-//! `records` keeps a record of every pull. `telemetry` holds the recorder and the series about upstreams.
+//! `records` keeps a record of every pull. `telemetry` holds the recorder and feeds the series about upstreams;
+//! `metric_names` defines these series.
 
 pub(crate) mod error;
 pub(crate) mod instance;
+pub(crate) mod metric_names;
 pub(crate) mod named_files;
 pub(crate) mod parts;
 pub(crate) mod plans;

@@ -1,18 +1,10 @@
 //! The series about the process itself, under the names that Prometheus client libraries use.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{counter, gauge};
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-/// Describes the series.
-pub(super) fn describe() {
-    describe_gauge!(RESIDENT, Unit::Bytes, "Resident memory of this process, in bytes.");
-    describe_gauge!(VIRTUAL, Unit::Bytes, "Virtual memory of this process, in bytes.");
-    describe_counter!(CPU, Unit::Seconds, "User and system CPU time of this process, in seconds.");
-    describe_gauge!(OPEN, "Open file descriptors of this process.");
-    describe_gauge!(MAX, "Limit on the open file descriptors of this process.");
-    describe_gauge!(START, Unit::Seconds, "Start of this process, in seconds since 1970.");
-}
+use super::metric_names::{CPU, MAX, OPEN, RESIDENT, START, VIRTUAL};
 
 /// Updates the series from `/proc`; on a system without `/proc` they are absent.
 pub(crate) fn update() {
@@ -64,13 +56,6 @@ fn booted() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;
     text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
-
-const RESIDENT: &str = "process_resident_memory_bytes";
-const VIRTUAL: &str = "process_virtual_memory_bytes";
-const CPU: &str = "process_cpu_seconds_total";
-const OPEN: &str = "process_open_fds";
-const MAX: &str = "process_max_fds";
-const START: &str = "process_start_time_seconds";
 
 #[cfg(test)]
 mod tests {

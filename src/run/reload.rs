@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Config, Loaded};
-use metrics::{describe_gauge, gauge};
+use metrics::gauge;
 use prober::Prober;
 use proxy::Proxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::AbortHandle;
 
 use super::error::StartError;
+use super::metric_names::LAST_RELOAD_SUCCESS;
 use super::parts::Shared;
 use super::refused::in_one_line;
 use crate::process::log;
@@ -87,10 +88,6 @@ impl Reloader {
     ) -> std::io::Result<Self> {
         let hangup = signal(SignalKind::hangup())?;
         let text = std::fs::read_to_string(&path).ok();
-        describe_gauge!(
-            LAST_RELOAD_SUCCESS,
-            "1 when the configuration file as it is now is in effect, else 0."
-        );
         gauge!(LAST_RELOAD_SUCCESS).set(1.0);
         Ok(Self { path, text, loaded, shared, proxy, probing, hangup })
     }
@@ -174,7 +171,6 @@ fn needs_restart(key: &str) -> bool {
 }
 
 /// Name of the gauge.
-const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
 /// The time between two checks of the file. The reference promises that a change is seen within this time.
 const LOOK: Duration = Duration::from_secs(2);
 /// Sections read only at the start.

@@ -23,7 +23,7 @@ use super::instance::instance;
 use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
-use super::records::{Keeper, Sinks};
+use super::records::{Keeper, Savings, Sinks};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
@@ -199,7 +199,8 @@ async fn bind_proxy(
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
     let keeper = shared.records.clone();
-    let sinks = Sinks { telemetry: Arc::clone(&telemetry), keeper: keeper.clone() };
+    let sinks =
+        Sinks { telemetry: Arc::clone(&telemetry), keeper: keeper.clone(), savings: Savings::default() };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
         background.spawn(control.serve(proxy.clone()));

@@ -4,9 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use metrics::{
-    Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use oci::{Class, Demand, RegistryHost, Stage};
 use registry::breaker::State;
@@ -15,17 +13,18 @@ use registry::observe::Certificate;
 use registry::{Observation, Observer, Quota, RequestKind};
 use tokio::time::Instant;
 
-use super::process_metrics;
+use super::metric_names::{
+    BREAKER_STATE, BUILD_INFO, PROCESS, QUOTA_EMPTY, QUOTA_LIMIT, QUOTA_OBSERVED, QUOTA_REMAINING,
+    QUOTA_WINDOW, RECEIVED_BYTES, RECORDS, REQUESTS, STAGE_SECONDS, TLS_NOT_AFTER, UPSTREAMS, WITHHELD,
+};
 
-/// Installs the process's recorder and describes every series. Call it once per process.
+/// Installs the process's recorder and describes the series of this crate and of the prober. Call it once per process.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_bytes_per_second".to_owned()), RATES)?
         .install_recorder()?;
-    describe();
-    process_metrics::describe();
-    prober::telemetry::describe();
+    [UPSTREAMS, RECORDS, PROCESS, prober::telemetry::SERIES].into_iter().for_each(series::describe);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
@@ -401,42 +400,6 @@ fn set_breaker(registry: &RegistryHost, endpoint: &str, value: f64) {
     gauge!(BREAKER_STATE, labels.to_vec()).set(value);
 }
 
-fn describe() {
-    describe_counter!(
-        REQUESTS,
-        "Requests to upstreams, by registry, kind and class (ok, or the cause of failure)."
-    );
-    describe_counter!(
-        WITHHELD,
-        "Requests to upstreams not sent because of what the registry still allows, by registry, class and demand."
-    );
-    describe_histogram!(
-        STAGE_SECONDS,
-        Unit::Seconds,
-        "Time of each stage of requests to upstreams, in seconds."
-    );
-    describe_counter!(RECEIVED_BYTES, Unit::Bytes, "Body bytes received from upstreams.");
-    describe_gauge!(QUOTA_LIMIT, "Pulls the registry allows in a window, as its last answer stated.");
-    describe_gauge!(QUOTA_REMAINING, "Pulls left in the window, as its last answer stated.");
-    describe_gauge!(QUOTA_WINDOW, Unit::Seconds, "Length of the quota's window, in seconds.");
-    describe_gauge!(
-        QUOTA_EMPTY,
-        Unit::Seconds,
-        "How long the quota lasts at the present rate, in seconds; absent when nothing is spent or no limit is stated."
-    );
-    describe_gauge!(QUOTA_OBSERVED, Unit::Seconds, "When the quota was last stated, in seconds since 1970.");
-    describe_gauge!(
-        TLS_NOT_AFTER,
-        Unit::Seconds,
-        "When the chain's first certificate expires, in seconds since 1970."
-    );
-    describe_gauge!(
-        BREAKER_STATE,
-        "Whether the proxy asks an endpoint: 0 yes (closed), 1 one probe is out or may go (half open), 2 no (open)."
-    );
-    describe_gauge!(BUILD_INFO, "Always 1; the version is a label.");
-}
-
 /// Returns `value` if it is a known label value, or if the limit allows another one. The limit bounds the number of
 /// values that upstreams can add.
 fn admit<'a>(known: &'a mut Vec<String>, value: &str) -> Option<&'a str> {
@@ -462,19 +425,6 @@ fn owned_label((name, value): (&'static str, &str)) -> metrics::Label {
 fn seconds_since_1970(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |age| age.as_secs_f64())
 }
-
-const REQUESTS: &str = "pullgate_upstream_requests_total";
-const STAGE_SECONDS: &str = "pullgate_upstream_stage_seconds";
-const WITHHELD: &str = "pullgate_upstream_withheld_total";
-const RECEIVED_BYTES: &str = "pullgate_upstream_received_bytes_total";
-const QUOTA_LIMIT: &str = "pullgate_upstream_quota_limit";
-const QUOTA_REMAINING: &str = "pullgate_upstream_quota_remaining";
-const QUOTA_WINDOW: &str = "pullgate_upstream_quota_window_seconds";
-const QUOTA_OBSERVED: &str = "pullgate_upstream_quota_observed_timestamp_seconds";
-const QUOTA_EMPTY: &str = "pullgate_upstream_quota_empty_seconds";
-const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
-const BREAKER_STATE: &str = "pullgate_upstream_breaker_state";
-const BUILD_INFO: &str = "pullgate_build_info";
 
 /// The label for values beyond [`LABEL_VALUES_MAX`].
 const OTHER: &str = "other";

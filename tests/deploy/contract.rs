@@ -1,4 +1,7 @@
-//! The metrics contract: the names of series that rules and dashboards may use.
+//! The metrics contract: the series that rules and dashboards may use, as `docs/metrics.md` lists them.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use oci::Class;
 
@@ -11,61 +14,33 @@ pub(crate) enum Kind {
     Histogram,
 }
 
-use Kind::{Counter, Gauge, Histogram};
+/// A series of the contract.
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// The names of its labels, in alphabetical order.
+    pub(crate) labels: BTreeSet<&'static str>,
+}
 
-/// Every series of the contract.
-pub(crate) const SERIES: &[(&str, Kind)] = &[
-    ("pullgate_build_info", Gauge),
-    ("pullgate_cache_bytes", Gauge),
-    ("pullgate_cache_checks_total", Counter),
-    ("pullgate_cache_disk_slow", Gauge),
-    ("pullgate_cache_errors_total", Counter),
-    ("pullgate_cache_evictions_total", Counter),
-    ("pullgate_cache_file_system_bytes", Gauge),
-    ("pullgate_cache_limit_bytes", Gauge),
-    ("pullgate_cache_objects", Gauge),
-    ("pullgate_cache_quarantined_total", Counter),
-    ("pullgate_cache_scrub_progress_ratio", Gauge),
-    ("pullgate_cache_scrub_rounds_total", Counter),
-    ("pullgate_cache_slow_operations_total", Counter),
-    ("pullgate_cache_storing_stopped", Gauge),
-    ("pullgate_config_last_reload_success", Gauge),
-    ("pullgate_layer_throughput_bytes_per_second", Histogram),
-    ("pullgate_probe_last_timestamp_seconds", Gauge),
-    ("pullgate_probe_requests_total", Counter),
-    ("pullgate_probe_stage_seconds", Histogram),
-    ("pullgate_probe_state", Gauge),
-    ("pullgate_probes_total", Counter),
-    ("pullgate_proxy_connections", Gauge),
-    ("pullgate_proxy_fill_resumes_total", Counter),
-    ("pullgate_proxy_fills_in_flight", Gauge),
-    ("pullgate_proxy_first_byte_seconds", Histogram),
-    ("pullgate_proxy_requests_total", Counter),
-    ("pullgate_proxy_sent_bytes_total", Counter),
-    ("pullgate_proxy_stale_answers_total", Counter),
-    ("pullgate_pull_seconds", Histogram),
-    ("pullgate_pulls_total", Counter),
-    ("pullgate_records_lost_total", Counter),
-    ("pullgate_records_written_total", Counter),
-    ("pullgate_tag_moves_total", Counter),
-    ("pullgate_upstream_breaker_state", Gauge),
-    ("pullgate_upstream_quota_empty_seconds", Gauge),
-    ("pullgate_upstream_quota_limit", Gauge),
-    ("pullgate_upstream_quota_observed_timestamp_seconds", Gauge),
-    ("pullgate_upstream_quota_remaining", Gauge),
-    ("pullgate_upstream_quota_window_seconds", Gauge),
-    ("pullgate_upstream_received_bytes_total", Counter),
-    ("pullgate_upstream_requests_total", Counter),
-    ("pullgate_upstream_stage_seconds", Histogram),
-    ("pullgate_upstream_tls_not_after_timestamp_seconds", Gauge),
-    ("pullgate_upstream_withheld_total", Counter),
-    ("process_cpu_seconds_total", Counter),
-    ("process_max_fds", Gauge),
-    ("process_open_fds", Gauge),
-    ("process_resident_memory_bytes", Gauge),
-    ("process_start_time_seconds", Gauge),
-    ("process_virtual_memory_bytes", Gauge),
-];
+/// Every series of the contract: the rows of `docs/metrics.md`.
+pub(crate) static SERIES: LazyLock<Vec<Series>> = LazyLock::new(|| {
+    let series: Vec<Series> = PAGE.lines().filter_map(row).collect();
+    assert!(series.len() > 40, "the page has another form: {} rows", series.len());
+    series
+});
+
+/// A row of one of the page's tables of series; `None` for any other line.
+fn row(line: &'static str) -> Option<Series> {
+    let cells: Vec<&str> = line.strip_prefix("| ")?.split(" | ").map(str::trim).collect();
+    let kind = match cells.get(1)? {
+        &"counter" => Kind::Counter,
+        &"gauge" => Kind::Gauge,
+        &"histogram" => Kind::Histogram,
+        _ => return None,
+    };
+    let labels = cells[2].split_whitespace().map(|label| label.trim_matches('`')).collect();
+    Some(Series { name: cells[0].trim_matches('`'), kind, labels })
+}
 
 /// Classes that a probe of a registry never returns, because a node, a pod or our own proxy causes them.
 const NOT_FROM_A_PROBE: &[Class] = &[
@@ -93,8 +68,8 @@ pub(crate) fn is_of_a_probe(class: Class) -> bool {
 pub(crate) fn assert_known_series(expression: &str, place: &str) {
     for name in series_in(expression) {
         assert!(
-            SERIES.iter().any(|&(known, kind)| exposed(known, kind, name)),
-            "{place}: `{name}` is not a series of the contract\n{expression}"
+            SERIES.iter().any(|series| exposed(series, name)),
+            "{place}: `{name}` is not in docs/metrics.md\n{expression}"
         );
     }
 }
@@ -106,16 +81,18 @@ pub(crate) fn series_in(expression: &str) -> impl Iterator<Item = &str> {
         .filter(|word| word.starts_with("pullgate_"))
 }
 
-fn exposed(known: &str, kind: Kind, name: &str) -> bool {
-    match kind {
-        Histogram => {
-            ["_bucket", "_sum", "_count"].iter().any(|suffix| name.strip_suffix(suffix) == Some(known))
+fn exposed(series: &Series, name: &str) -> bool {
+    match series.kind {
+        Kind::Histogram => {
+            ["_bucket", "_sum", "_count"].iter().any(|suffix| name.strip_suffix(suffix) == Some(series.name))
         }
-        Counter | Gauge => name == known,
+        Kind::Counter | Kind::Gauge => name == series.name,
     }
 }
 
 /// True if this is the exposed name of a counter (the series of a histogram count as counters).
 pub(crate) fn is_counter(name: &str) -> bool {
-    SERIES.iter().any(|&(known, kind)| kind != Gauge && exposed(known, kind, name))
+    SERIES.iter().any(|series| series.kind != Kind::Gauge && exposed(series, name))
 }
+
+const PAGE: &str = include_str!("../../docs/metrics.md");

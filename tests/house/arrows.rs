@@ -13,22 +13,34 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["filemap", "oci"]),
     ("credentials", &["oci"]),
     ("records", &["oci"]),
+    ("series", &[]),
     ("config", &["oci"]),
-    ("proxy", &["config", "oci", "registry", "store"]),
-    ("prober", &["oci", "registry"]),
+    ("proxy", &["config", "oci", "registry", "series", "store"]),
+    ("prober", &["oci", "registry", "series"]),
     ("loadtest", &[]),
     ("bench", &["loadtest"]),
     ("support", &["loadtest"]),
     (
         "pullgate",
-        &["config", "credentials", "loadtest", "oci", "prober", "proxy", "records", "registry", "store"],
+        &[
+            "config",
+            "credentials",
+            "loadtest",
+            "oci",
+            "prober",
+            "proxy",
+            "records",
+            "registry",
+            "series",
+            "store",
+        ],
     ),
 ];
 
 /// External libraries, each with the only packages that may use it. A use elsewhere would break a boundary between
 /// packages.
 const RESERVED: &[(&str, &[&str])] = &[
-    ("metrics", &["prober", "proxy", "pullgate"]),
+    ("metrics", &["prober", "proxy", "pullgate", "series"]),
     ("clap", &["bench", "pullgate"]),
     ("toml", &["config"]),
     ("http", &["bench", "loadtest", "proxy", "pullgate", "registry", "support"]),

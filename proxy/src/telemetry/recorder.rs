@@ -15,9 +15,10 @@ use tracing::field::display;
 
 use super::limit::{Kind, Line, LineLimit};
 use super::names::{
-    self, CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS,
-    SCRUB_ROUNDS,
+    CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
+    SERIES,
 };
+use super::saved::Saved;
 use super::series::Series;
 use super::shown::millis;
 use crate::http::request_id::RequestId;
@@ -37,7 +38,7 @@ pub struct Telemetry {
 impl Telemetry {
     /// Tells the recorder what the series mean. Install the recorder before.
     pub fn new() -> Arc<Self> {
-        names::describe();
+        series::describe(SERIES);
         for reason in Quarantined::ALL {
             metrics::counter!(QUARANTINED, "reason" => reason.as_str()).increment(0);
         }
@@ -91,6 +92,11 @@ impl Telemetry {
         if self.lines.admits(Kind { line: Line::Connection, why: step }) {
             tracing::debug!(target: "pullgate::connection", step, %client, %error, "connection failed");
         }
+    }
+
+    /// Adds what a pull of this registry saved.
+    pub fn saved(&self, registry: &RegistryHost, saved: &Saved) {
+        self.series(Some(registry)).saved(saved);
     }
 
     /// Content the store may hold, bytes.

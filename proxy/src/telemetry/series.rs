@@ -11,6 +11,7 @@ use super::limit::LineLimit;
 use super::names::{
     FILLS, FIRST_BYTE, PULL_SECONDS, PULLS, REQUESTS, RESUMES, SENT, STALE, TAG_MOVES, THROUGHPUT,
 };
+use super::saved::{Saved, Savings};
 use crate::http::outcome::Outcome;
 use crate::pull::outcome::PullOutcome;
 
@@ -26,6 +27,7 @@ pub(crate) struct Series {
     throughput: Grid<Histogram, 2>,
     pulls: Grid<Counter, PULL_OUTCOMES>,
     pull_time: Grid<Histogram, PULL_OUTCOMES>,
+    saved: Savings,
     stale: OnceLock<Counter>,
     fills: OnceLock<Gauge>,
     resumes: OnceLock<Counter>,
@@ -55,6 +57,7 @@ impl Series {
             throughput: Grid::default(),
             pulls: Grid::default(),
             pull_time: Grid::default(),
+            saved: Savings::default(),
             stale: OnceLock::new(),
             fills: OnceLock::new(),
             resumes: OnceLock::new(),
@@ -67,6 +70,7 @@ impl Series {
     /// Begins the series that alerts watch at zero, so that their first increase is seen as one.
     pub(super) fn at_zero(self) -> Self {
         self.stale(0);
+        self.saved(&Saved::default());
         self.resumed(0);
         self.tag_moved(0);
         self.fills(0);
@@ -126,6 +130,15 @@ impl Series {
         self.pulls(outcome).increment(1);
         let seconds = || metrics::histogram!(PULL_SECONDS, "registry" => self.registry.clone(), "outcome" => outcome.as_str());
         self.pull_time.at(outcome as usize, seconds).record(took);
+    }
+
+    pub(super) fn saved(&self, more: &Saved) {
+        self.saved.add(&self.registry, more);
+    }
+
+    /// What was saved since the start of the process.
+    pub(crate) fn saved_so_far(&self) -> Saved {
+        self.saved.sum()
     }
 
     pub(super) fn stale(&self, more: u64) {

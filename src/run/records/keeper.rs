@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use metrics::{counter, describe_counter};
+use metrics::counter;
 use records::{LossReason, OpenError, Recorder, RecorderStatus, Settings};
 use serde::Serialize;
 use tokio::time::Instant;
+
+use crate::run::metric_names::{LOST, WRITTEN};
 
 /// The record file of this process. Clones share it.
 #[derive(Clone)]
@@ -85,7 +87,6 @@ impl Keeper {
     /// Opens the file, waiting for at most [`OPEN_MAX`]; on a slow disk it is opened later.
     pub(crate) async fn open(&self) {
         if let Some(settings) = self.0.settings.clone() {
-            describe();
             let keeper = self.clone();
             let opening = tokio::task::spawn_blocking(move || keeper.try_open(settings));
             let _late = tokio::time::timeout(OPEN_MAX, opening).await;
@@ -266,13 +267,6 @@ fn log_moved(moved: Option<PathBuf>) {
     }
 }
 
-fn describe() {
-    describe_counter!(WRITTEN, "Pull records written to the record file.");
-    describe_counter!(LOST, "Pull records that could not be kept, by reason.");
-}
-
-const WRITTEN: &str = "pullgate_records_written_total";
-const LOST: &str = "pullgate_records_lost_total";
 /// The longest wait for the file at the start; the mirror must not wait for a slow disk.
 const OPEN_MAX: Duration = Duration::from_secs(2);
 /// The longest wait at the end of the process for the records that are not written yet.

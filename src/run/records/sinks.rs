@@ -1,10 +1,11 @@
-//! The proxy's sink of pull records: every record goes to metrics and log, and to the record file.
+//! The proxy's sink of pull records: every record goes to metrics and log, and to the record file if there is one.
 
 use std::sync::Arc;
 
 use proxy::{PullRecord, Records, Telemetry};
 
 use super::keeper::Keeper;
+use super::savings::Savings;
 use super::translate::translate;
 
 /// The sinks of one record.
@@ -13,13 +14,17 @@ pub(crate) struct Sinks {
     pub(crate) telemetry: Arc<Telemetry>,
     /// The record file.
     pub(crate) keeper: Keeper,
+    /// Counts what pulls saved.
+    pub(crate) savings: Savings,
 }
 
 impl Records for Sinks {
     fn ended(&self, record: &PullRecord) {
         self.telemetry.ended(record);
+        let kept = translate(record);
+        self.telemetry.saved(&record.registry, &self.savings.of(&kept));
         if self.keeper.is_on() {
-            self.keeper.keep(translate(record));
+            self.keeper.keep(kept);
         }
     }
 }

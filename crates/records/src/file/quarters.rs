@@ -6,11 +6,9 @@ use super::schema::QUARTER_MILLIS;
 use crate::codes::{self, number};
 use crate::histogram::Histogram;
 use crate::record::object::ObjectRecord;
-use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
+use crate::record::outcome::PullOutcome;
 use crate::record::pull::PullRecord;
-
-/// Transfers of fewer bytes than this are too short to measure throughput.
-const RATE_BYTES_MIN: u64 = 1_000_000;
+use crate::record::saved::Saved;
 
 /// The histograms of one registry in one quarter of an hour: the columns that are read, changed and written back.
 #[derive(Default)]
@@ -35,10 +33,10 @@ impl Rates {
         if object.sent > 0 {
             self.first_byte.add(micros(object.first_byte));
         }
-        if let Some(rate) = object.client_throughput().filter(|_| object.sent >= RATE_BYTES_MIN) {
+        if let Some(rate) = object.client_rate() {
             self.client.add(rate);
         }
-        if let Some(rate) = object.upstream_throughput().filter(|_| object.fetched >= RATE_BYTES_MIN) {
+        if let Some(rate) = object.upstream_rate() {
             self.upstream.add(rate);
         }
     }
@@ -67,8 +65,7 @@ fn write(
     pull: &PullRecord,
     rates: &Rates,
 ) -> rusqlite::Result<()> {
-    let saved = pull.objects.iter().filter(|object| object.outcome.is_saved() && object.sent > 0);
-    let saved_bytes = saved.clone().fold(0_u64, |sum, object| sum.saturating_add(object.sent));
+    let saved = Saved::of(pull);
     // Sums are capped, so that no later sum over quarters overflows.
     connection
         .prepare_cached(
@@ -86,10 +83,10 @@ fn write(
             registry,
             capped(pull.sent),
             capped(pull.fetched),
-            capped(saved_bytes),
-            saved.count() as i64,
-            saves_counted_pull(pull),
-            pull.rescued,
+            capped(saved.bytes),
+            number(saved.requests),
+            saved.counted_pull,
+            saved.rescued,
             rates.first_byte.to_bytes(),
             rates.client.to_bytes(),
             rates.upstream.to_bytes(),
@@ -102,17 +99,6 @@ const SUM_MAX: i64 = 1 << 50;
 
 fn capped(bytes: u64) -> i64 {
     number(bytes).min(SUM_MAX)
-}
-
-/// True if a registry with a quota would have counted this pull, but the pull's manifest requests never reached it.
-fn saves_counted_pull(pull: &PullRecord) -> bool {
-    let is_manifest = |object: &&ObjectRecord| {
-        matches!(object.kind, ObjectKind::Index | ObjectKind::Manifest)
-            && object.outcome != ObjectOutcome::NotAsked
-            && object.sent > 0
-    };
-    let mut manifests = pull.objects.iter().filter(is_manifest).peekable();
-    manifests.peek().is_some() && manifests.all(|object| object.outcome.is_saved())
 }
 
 fn count_outcome(connection: &Connection, key: (i64, i64), pull: &PullRecord) -> rusqlite::Result<()> {

@@ -8,6 +8,7 @@
 //! - `media_types`: the media types that the file keeps as numbers.
 //! - [`status`]: the upstream's status codes, counted.
 //! - [`pull`]: the whole record.
+//! - [`saved`]: what a pull saved.
 //! - [`verdict`]: the verdict of one probe.
 
 pub mod id;
@@ -16,6 +17,7 @@ pub(crate) mod media_types;
 pub mod object;
 pub mod outcome;
 pub mod pull;
+pub mod saved;
 pub mod status;
 pub mod text;
 pub mod verdict;
@@ -25,6 +27,7 @@ pub use image::Image;
 pub use object::{ObjectRecord, StageTimes, Waits};
 pub use outcome::{ObjectKind, ObjectOutcome, PullOutcome};
 pub use pull::{Failure, OBJECTS_MAX, PullRecord};
+pub use saved::Saved;
 pub use status::StatusCodes;
 pub use text::{MediaType, NodeName, TargetName, Text, UserAgent};
 pub use verdict::Verdict;

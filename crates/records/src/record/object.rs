@@ -104,7 +104,20 @@ impl ObjectRecord {
     pub fn upstream_throughput(&self) -> Option<u64> {
         throughput(self.fetched, self.stages.transfer)
     }
+
+    /// [`Self::client_throughput`], if enough bytes were sent to compare it with others.
+    pub fn client_rate(&self) -> Option<u64> {
+        self.client_throughput().filter(|_| self.sent >= RATE_BYTES_MIN)
+    }
+
+    /// [`Self::upstream_throughput`], if enough bytes were fetched to compare it with others.
+    pub fn upstream_rate(&self) -> Option<u64> {
+        self.upstream_throughput().filter(|_| self.fetched >= RATE_BYTES_MIN)
+    }
 }
+
+/// Transfers of fewer bytes than this are too short to measure throughput.
+const RATE_BYTES_MIN: u64 = 1_000_000;
 
 fn throughput(bytes: u64, time: Duration) -> Option<u64> {
     let micros = time.as_micros();
