@@ -32,10 +32,10 @@ pub(crate) static SERIES: LazyLock<Vec<Series>> = LazyLock::new(|| {
 /// A row of one of the page's tables of series; `None` for any other line.
 fn row(line: &'static str) -> Option<Series> {
     let cells: Vec<&str> = line.strip_prefix("| ")?.split(" | ").map(str::trim).collect();
-    let kind = match cells.get(1)? {
-        &"counter" => Kind::Counter,
-        &"gauge" => Kind::Gauge,
-        &"histogram" => Kind::Histogram,
+    let kind = match *cells.get(1)? {
+        "counter" => Kind::Counter,
+        "gauge" => Kind::Gauge,
+        "histogram" => Kind::Histogram,
         _ => return None,
     };
     let labels = cells[2].split_whitespace().map(|label| label.trim_matches('`')).collect();

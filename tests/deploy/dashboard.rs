@@ -126,6 +126,15 @@ fn the_dashboard_shows_every_series_of_the_contract() {
 }
 
 #[test]
+fn no_series_has_a_label_for_an_image_or_a_client() {
+    for series in contract::SERIES.iter() {
+        for label in ["image", "repository", "tag", "digest", "client", "node", "pod", "path"] {
+            assert!(!series.labels.contains(label), "{} has the label `{label}`", series.name);
+        }
+    }
+}
+
+#[test]
 fn every_series_is_narrowed_to_the_chosen_jobs_and_instances() {
     for (title, expression) in queries() {
         for selector in selectors(&expression) {

@@ -12,6 +12,7 @@
 //! - `cache`: output and effect of `cache ls`, `explain`, `warm` and `purge`, with and without a running instance.
 //! - `api`: pulls, history and savings over HTTP, as the OpenAPI document describes them.
 //! - `page`: the status page and the pages of pulls, and their accessibility.
+//! - `cardinality`: random requests that add no series, and the counters of savings.
 //! - `clock`: times in the cache folder that a wrong clock wrote.
 //! - `freshness`: the rate of requests about a tag, and the time until a pushed tag is found.
 //! - `request_log`: ids of requests, and lines of the log that name, hide and are bounded.
@@ -45,6 +46,7 @@ mod bad_input;
 mod bodies;
 mod bottlenecks;
 mod cache;
+mod cardinality;
 mod clock;
 mod commands;
 mod conformance;

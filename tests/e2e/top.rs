@@ -70,7 +70,9 @@ async fn the_live_view_needs_a_terminal_and_q_ends_it() {
 
     // `script` gives the command a terminal; the key comes once the first frame was drawn.
     let frames = scratch.path().join("frames");
-    let keys = format!("until grep -q {REGISTRY} {frames:?} 2>/dev/null; do sleep 0.05; done; printf q");
+    let keys = format!(
+        "for i in $(seq 600); do grep -q {REGISTRY} {frames:?} 2>/dev/null && break; sleep 0.05; done; printf q"
+    );
     let live = format!(
         "({keys}) | script --quiet --flush --return --command 'stty rows 24 cols 80; {BIN} top --url {url}' {} >/dev/null",
         frames.display()
