@@ -111,7 +111,7 @@ async fn savings_are_counted_also_if_records_are_off() {
     assert_eq!(warm.value("pullgate_saved_bytes_total", &of), bytes);
     assert_eq!(warm.value("pullgate_saved_requests_total", &of), 1.0 + image.blobs().count() as f64);
     assert_eq!(warm.value("pullgate_saved_counted_pulls_total", &of), 1.0);
-    assert_eq!(warm.value("pullgate_rescued_pulls_total", &of), 0.0);
+    assert_eq!(warm.value("pullgate_pulls_rescued_total", &of), 0.0);
     assert!(!warm.has("pullgate_records_written_total", &[]), "records are off");
 
     let status = pullgate.status().await;
