@@ -21,6 +21,8 @@ pub(crate) enum Group {
     Slow,
     /// Starting with a full cache.
     Startup,
+    /// The cost of pull records, and a full record file.
+    Records,
 }
 
 impl Group {

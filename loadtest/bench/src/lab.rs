@@ -69,6 +69,11 @@ impl<'a> Lab<'a> {
         Duration::from_millis(if self.options.quick { 300 } else { 1_000 })
     }
 
+    /// The number of records in the full record file.
+    pub(crate) fn records(&self) -> usize {
+        self.options.records
+    }
+
     /// Size of a layer, bytes.
     pub(crate) fn layer_bytes(&self) -> usize {
         if self.options.quick { 40_000_000 } else { 200_000_000 }

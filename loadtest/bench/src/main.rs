@@ -53,6 +53,9 @@ struct Bench {
     /// Number of times that each figure is taken, servers in turn; the median counts.
     #[arg(long)]
     rounds: Option<usize>,
+    /// The number of pull records for the group `records`: 1,000,000, or 50,000 with --quick.
+    #[arg(long)]
+    records: Option<usize>,
     /// Short and rough: to see that everything works.
     #[arg(long)]
     quick: bool,
@@ -87,11 +90,13 @@ fn run(cli: Cli) -> Result<(), error::Error> {
 impl From<Bench> for options::Options {
     fn from(bench: Bench) -> Self {
         let rounds = bench.rounds.unwrap_or(if bench.quick { 1 } else { 3 }).max(1);
+        let records = bench.records.unwrap_or(if bench.quick { 50_000 } else { 1_000_000 }).max(1);
         Self {
             pullgate: bench.pullgate,
             rows: if bench.rows.is_empty() { group::Group::all() } else { bench.rows },
             rounds,
             quick: bench.quick,
+            records,
             table: bench.table,
             json: bench.json,
             scratch: bench.scratch.unwrap_or_else(std::env::temp_dir),

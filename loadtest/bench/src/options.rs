@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// True for a short run with rough figures.
     pub(crate) quick: bool,
+    /// The number of records in the full record file.
+    pub(crate) records: usize,
     /// The file to which the table is written, in addition to standard output.
     pub(crate) table: Option<PathBuf>,
     /// The file to which every figure is written.

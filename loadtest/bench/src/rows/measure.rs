@@ -1,6 +1,6 @@
 //! Takes the figures of one group.
 
-use super::{beside, cold, crowd, layer, manifest, parallel, slow, startup};
+use super::{beside, cold, crowd, layer, manifest, parallel, records, slow, startup};
 use crate::{error::Error, group::Group, lab::Lab, report::Section};
 
 /// Takes the figures.
@@ -15,5 +15,6 @@ pub(crate) fn measure(group: Group, lab: &Lab<'_>) -> Result<Vec<Section>, Error
         Group::Parallel => parallel::measure(lab),
         Group::Slow => slow::measure(lab),
         Group::Startup => startup::measure(lab),
+        Group::Records => records::measure(lab),
     }
 }

@@ -7,6 +7,7 @@ mod layer;
 mod manifest;
 mod measure;
 mod parallel;
+mod records;
 mod slow;
 mod startup;
 mod units;

@@ -98,7 +98,8 @@ impl Stage {
     }
 }
 
-fn wait_until_ready(server: &Server) -> Result<(), Error> {
+/// Waits until `/readyz` of a pullgate says so.
+pub(super) fn wait_until_ready(server: &Server) -> Result<(), Error> {
     let admin = server.admin().ok_or_else(|| Error::Answer("no admin endpoint".to_owned()))?;
     let until = Instant::now() + READY_LIMIT;
     while fetch(&Target::plain(admin, "/readyz")).is_err() {

@@ -64,9 +64,10 @@ fn config(folder: &Path, setting: &Setting) -> String {
          [proxy.cache]\ndir = {cache:?}\nmax_size = \"20GiB\"\n\
          [admin]\nlisten = \"127.0.0.1:0\"\n\
          [upstreams.bench]\nregistry = \"{UPSTREAM}\"\nendpoints = [\"{upstream}\"]\n\
-         addresses = [\"127.0.0.0/8\"]\ntag_max_age = \"1h\"\n{more}",
+         addresses = [\"127.0.0.0/8\"]\ntag_max_age = \"1h\"\n{more}\n{sections}",
         upstream = setting.upstream,
         more = setting.upstream_keys,
+        sections = setting.sections,
     )
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Setting {
     pub(crate) tls: bool,
     /// Further lines for pullgate's upstream section.
     pub(crate) upstream_keys: String,
+    /// Further sections of pullgate's configuration.
+    pub(crate) sections: String,
     /// pullgate's cache folder, if it was seeded before.
     pub(crate) cache: Option<PathBuf>,
 }
@@ -58,6 +60,7 @@ impl Setting {
     /// The setup for plain HTTP.
     pub(crate) fn plain(cores: Cores, upstream: &Upstream) -> Self {
         let upstream = upstream.url();
-        Self { cores, upstream, tls: false, upstream_keys: String::new(), cache: None }
+        let (upstream_keys, sections) = (String::new(), String::new());
+        Self { cores, upstream, tls: false, upstream_keys, sections, cache: None }
     }
 }
