@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proxy", &["config", "oci", "registry", "series", "store"]),
     ("prober", &["oci", "registry", "series"]),
     ("loadtest", &[]),
-    ("bench", &["loadtest"]),
+    ("bench", &["loadtest", "oci", "records"]),
     ("support", &["loadtest"]),
     (
         "pullgate",
