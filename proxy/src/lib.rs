@@ -35,7 +35,7 @@ pub use http::request_id::RequestId;
 pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
-pub use pull::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject, Records};
+pub use pull::{PullOutcome, PullRecord, PulledObject, Records};
 pub use status::{
     CacheStatus, FillStatus, SavedStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus,
 };

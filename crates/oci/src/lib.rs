@@ -9,6 +9,7 @@
 //! - [`platform`]: platforms, and the choice of the child of an index for a platform.
 //! - [`mark`]: the headers by which pullgate instances recognise each other.
 //! - [`class`]: the closed lists of failure classes and of the stages of a pull.
+//! - [`pulled`]: the closed lists of the kinds and outcomes of a pull's objects.
 //! - [`credential`]: secrets, and the trait of the sources of credentials.
 //! - [`zone`] and [`demand`]: the operator's decisions about a registry. The zone is the hosts that it may send us to;
 //!   the demand decides which requests its quota is kept for.
@@ -25,6 +26,7 @@ pub mod mark;
 pub mod media_type;
 pub mod name;
 pub mod platform;
+pub mod pulled;
 pub mod zone;
 
 pub use class::{Class, Stage};
@@ -34,3 +36,4 @@ pub use digest::{Digest, Verified, Verifier};
 pub use manifest::Manifest;
 pub use name::{ImageName, Reference, RegistryHost, Repository, RepositoryPattern, Tag};
 pub use platform::{Platform, PlatformError};
+pub use pulled::{ObjectKind, ObjectOutcome};

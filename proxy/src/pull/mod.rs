@@ -4,7 +4,6 @@
 //! named ([`named`]), and [`open`] holds the pulls of this process that have not ended. A [`step`] is one request of a
 //! pull, and its part of one [`object`]. A pull that ends becomes a [`record`], which is given to a sink.
 
-pub(crate) mod kinds;
 pub(crate) mod named;
 pub(crate) mod object;
 pub(crate) mod open;
@@ -18,7 +17,6 @@ pub(crate) mod step;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use kinds::{PulledFrom, PulledKind};
 pub use object::PulledObject;
 pub use outcome::PullOutcome;
 pub use record::{PullRecord, Records};

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use oci::manifest::{Child, Kind};
-use oci::{Digest, Manifest};
-
-use super::kinds::PulledKind;
+use oci::{Digest, Manifest, ObjectKind};
 
 /// A blob that an image manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) digest: Digest,
-    pub(crate) kind: PulledKind,
+    pub(crate) kind: ObjectKind,
     pub(crate) media_type: Box<str>,
     pub(crate) size: u64,
 }
@@ -31,11 +29,11 @@ impl Names {
         Some(match Manifest::parse(media_type, bytes).ok()?.kind {
             Kind::Image { config, layers } => {
                 let ours = layers.into_iter().filter(|layer| !layer.foreign);
-                let layers = ours.map(|layer| named(layer, PulledKind::Layer));
-                Self::Blobs(std::iter::once(named(config, PulledKind::Config)).chain(layers).collect())
+                let layers = ours.map(|layer| named(layer, ObjectKind::Layer));
+                Self::Blobs(std::iter::once(named(config, ObjectKind::Config)).chain(layers).collect())
             }
             Kind::Other { blobs } => {
-                Self::Blobs(blobs.into_iter().map(|blob| named(blob, PulledKind::Other)).collect())
+                Self::Blobs(blobs.into_iter().map(|blob| named(blob, ObjectKind::Other)).collect())
             }
             Kind::Index { manifests } => {
                 Self::Manifests(manifests.into_iter().map(|child| child.digest).collect())
@@ -44,7 +42,7 @@ impl Names {
     }
 }
 
-fn named(child: Child, kind: PulledKind) -> Named {
+fn named(child: Child, kind: ObjectKind) -> Named {
     let media_type = if child.media_type.len() <= MEDIA_TYPE_MAX { child.media_type } else { String::new() };
     Named { digest: child.digest, kind, media_type: media_type.into(), size: child.size }
 }

@@ -2,26 +2,25 @@
 
 use std::time::Duration;
 
-use oci::Digest;
+use oci::{Digest, ObjectKind, ObjectOutcome};
 use registry::{Steps, Timings};
 use tokio::time::Instant;
 
-use super::kinds::{PulledFrom, PulledKind};
 use super::named::Named;
 
 /// One object of a pull. Times are those of all requests for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PulledObject {
     /// The kind.
-    pub kind: PulledKind,
+    pub kind: ObjectKind,
     /// The digest; `None` if the client requested a tag and got no manifest.
     pub digest: Option<Digest>,
     /// The media type, if it is known.
     pub media_type: Option<String>,
     /// Size of the whole object in bytes, if it is known.
     pub size: Option<u64>,
-    /// Where it came from.
-    pub from: PulledFrom,
+    /// How it was answered.
+    pub outcome: ObjectOutcome,
     /// From the start of the pull to the first request for the object.
     pub began: Duration,
     /// From that request to the first byte of a body sent to the client; without a body, to the last answer's head.
@@ -63,8 +62,8 @@ pub(crate) struct Piece {
     pub(crate) media_type: Option<String>,
     /// The size of the whole object, if the answer has content.
     pub(crate) size: Option<u64>,
-    /// Where it came from.
-    pub(crate) from: PulledFrom,
+    /// How it was answered.
+    pub(crate) outcome: ObjectOutcome,
     /// When the request's head was read.
     pub(crate) began: Instant,
     /// From `began` to the first byte of the body; without a body, to the answer's head.
@@ -82,7 +81,7 @@ pub(crate) struct Piece {
 impl PulledObject {
     /// An object that a manifest names and the client did not request.
     pub(super) fn not_asked(named: &Named) -> Self {
-        let mut object = Self::empty(named.kind, PulledFrom::NotAsked);
+        let mut object = Self::empty(named.kind, ObjectOutcome::NotAsked);
         object.digest = Some(named.digest.clone());
         object.describe(named);
         object
@@ -90,21 +89,21 @@ impl PulledObject {
 
     /// The first request's part of an object, in a pull that began at `start`.
     pub(super) fn new(piece: &Piece, start: Instant) -> Self {
-        let kind = if piece.is_manifest { PulledKind::Manifest } else { PulledKind::Other };
-        let mut object = Self::empty(kind, piece.from);
+        let kind = if piece.is_manifest { ObjectKind::Manifest } else { ObjectKind::Other };
+        let mut object = Self::empty(kind, piece.outcome);
         object.began = piece.began.saturating_duration_since(start);
         object.add(piece, start);
         object
     }
 
-    fn empty(kind: PulledKind, from: PulledFrom) -> Self {
+    fn empty(kind: ObjectKind, outcome: ObjectOutcome) -> Self {
         let zero = Duration::ZERO;
         Self {
             kind,
             digest: None,
             media_type: None,
             size: None,
-            from,
+            outcome,
             began: zero,
             first_byte: zero,
             transfer: zero,
@@ -124,7 +123,7 @@ impl PulledObject {
 
     /// True if `piece` belongs to this object.
     pub(super) fn is_of(&self, piece: &Piece) -> bool {
-        let is_manifest = matches!(self.kind, PulledKind::Manifest | PulledKind::Index);
+        let is_manifest = matches!(self.kind, ObjectKind::Manifest | ObjectKind::Index);
         is_manifest == piece.is_manifest
             && (self.digest == piece.digest || is_manifest && self.digest.is_none())
     }
@@ -143,7 +142,7 @@ impl PulledObject {
         }
         self.sent = self.sent.saturating_add(piece.sent);
         self.add_waits(piece, began < self.ended);
-        self.from = merged_source(self.from, piece.from);
+        self.outcome = merged(self.outcome, piece.outcome);
         self.ended = self.ended.max(began + piece.total);
         self.transfer = if self.sent == 0 {
             Duration::ZERO
@@ -163,7 +162,7 @@ impl PulledObject {
         let wait = steps.joined + piece.fill_wait();
         // Requests of one client that overlap in time wait for the same bytes, so their waits are not added.
         self.fill_wait = if overlaps { self.fill_wait.max(wait) } else { self.fill_wait + wait };
-        if piece.from == PulledFrom::Hit && !piece.is_manifest {
+        if piece.outcome == ObjectOutcome::Hit && !piece.is_manifest {
             self.disk += piece.starved;
         }
         self.verify += piece.verify();
@@ -181,7 +180,7 @@ impl Piece {
     /// The time waited for a blob that another client's transfer brings: the whole wait, minus the stages of this
     /// request's own upstream calls.
     fn fill_wait(&self) -> Duration {
-        if self.is_manifest || self.from != PulledFrom::Joined {
+        if self.is_manifest || self.outcome != ObjectOutcome::Joined {
             return Duration::ZERO;
         }
         let own: Duration = self.steps.timings.iter().map(|(_, time)| time).sum();
@@ -191,7 +190,7 @@ impl Piece {
     /// The time for which the client waited between the last byte from the upstream and the last byte to the client.
     fn verify(&self) -> Duration {
         let Some(ended) =
-            self.steps.body_ended.filter(|_| self.from == PulledFrom::Miss && !self.is_manifest)
+            self.steps.body_ended.filter(|_| self.outcome == ObjectOutcome::Miss && !self.is_manifest)
         else {
             return Duration::ZERO;
         };
@@ -203,20 +202,20 @@ impl Piece {
 }
 
 /// The kind of a manifest of this media type.
-fn manifest_kind(media_type: &str) -> PulledKind {
+fn manifest_kind(media_type: &str) -> ObjectKind {
     if media_type.contains("index") || media_type.contains("manifest.list") {
-        PulledKind::Index
+        ObjectKind::Index
     } else {
-        PulledKind::Manifest
+        ObjectKind::Manifest
     }
 }
 
 /// Where an object came from, after a further request. A success after a failure counts as success, and a failure after
-/// a success as failure. Of two successes, the later in the order of [`PulledFrom`] counts.
-fn merged_source(before: PulledFrom, now: PulledFrom) -> PulledFrom {
+/// a success as failure. Of two successes, the later in the order of [`ObjectOutcome`] counts.
+fn merged(before: ObjectOutcome, now: ObjectOutcome) -> ObjectOutcome {
     match (before, now) {
-        (PulledFrom::Failed | PulledFrom::NotAsked, now) => now,
-        (_, PulledFrom::Failed) => PulledFrom::Failed,
+        (ObjectOutcome::Failed | ObjectOutcome::NotAsked, now) => now,
+        (_, ObjectOutcome::Failed) => ObjectOutcome::Failed,
         (before, now) => before.max(now),
     }
 }

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use oci::{Class, Digest, ImageName, Reference, Stage};
+use oci::{Class, Digest, ImageName, ObjectKind, ObjectOutcome, Reference, Stage};
 use tokio::time::Instant;
 
-use super::kinds::{PulledFrom, PulledKind};
 use super::named::{Named, Names};
 use super::object::{Piece, PulledObject};
 use super::outcome::PullOutcome;
@@ -255,7 +254,7 @@ impl Pull {
             class: self.class,
             stage: self.stage,
             codes: self.codes,
-            stale: self.objects.iter().any(|object| object.from == PulledFrom::Stale),
+            stale: self.objects.iter().any(|object| object.outcome == ObjectOutcome::Stale),
             bytes: self.bytes,
             requests: self.requests,
             objects: self.objects,
@@ -270,7 +269,7 @@ impl Pull {
         for named in self.named.iter().flat_map(|named| named.iter()) {
             let of = |object: &&mut PulledObject| {
                 object.digest.as_ref() == Some(&named.digest)
-                    && !matches!(object.kind, PulledKind::Manifest | PulledKind::Index)
+                    && !matches!(object.kind, ObjectKind::Manifest | ObjectKind::Index)
             };
             match self.objects.iter_mut().find(of) {
                 Some(object) => object.describe(named),

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use oci::{Class, Digest, Stage};
+use oci::{Class, Digest, ObjectOutcome, Stage};
 use registry::{Steps, Trail};
 use tokio::time::Instant;
 
-use super::kinds::PulledFrom;
 use super::named::{MEDIA_TYPE_MAX, Names};
 use super::object::Piece;
 use super::open::OpenPulls;
@@ -129,7 +128,7 @@ impl Step {
             digest: self.digest.take(),
             media_type: self.media_type.take(),
             size: self.size,
-            from: from(end.outcome)?,
+            outcome: of_object(end.outcome)?,
             began: self.began,
             first_byte: end.first_byte,
             total: end.total,
@@ -181,15 +180,15 @@ fn wanted(request: &Request) -> Option<(&Place, Wanted<'_>)> {
 }
 
 /// Where the object of a request with this outcome came from; `None` for a challenge, because no object was sent.
-fn from(outcome: PullOutcome) -> Option<PulledFrom> {
+fn of_object(outcome: PullOutcome) -> Option<ObjectOutcome> {
     Some(match outcome {
         PullOutcome::Challenged => return None,
-        PullOutcome::Hit => PulledFrom::Hit,
-        PullOutcome::Joined => PulledFrom::Joined,
-        PullOutcome::Miss => PulledFrom::Miss,
-        PullOutcome::Stale => PulledFrom::Stale,
+        PullOutcome::Hit => ObjectOutcome::Hit,
+        PullOutcome::Joined => ObjectOutcome::Joined,
+        PullOutcome::Miss => ObjectOutcome::Miss,
+        PullOutcome::Stale => ObjectOutcome::Stale,
         PullOutcome::Absent | PullOutcome::Abandoned | PullOutcome::Refused | PullOutcome::Failed => {
-            PulledFrom::Failed
+            ObjectOutcome::Failed
         }
     })
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use oci::{Class, Digest, Reference, Stage};
+use oci::{Class, Digest, ObjectKind, ObjectOutcome, Reference, Stage};
 use registry::Steps;
 use tokio::time::Instant;
 
-use super::kinds::{PulledFrom, PulledKind};
 use super::named::{Named, Names};
 use super::object::Piece;
 use super::outcome::PullOutcome;
@@ -64,12 +63,12 @@ impl<'a> Client<'a> {
     }
 
     fn gets_blob(&mut self, name: u8, at: u64) -> Option<PullRecord> {
-        let end = self.blob(name, PulledFrom::Hit, at);
+        let end = self.blob(name, ObjectOutcome::Hit, at);
         self.asks(Wanted::Blob(&digest(name)), end, at)
     }
 
     fn manifest(&self, name: u8, names: Names, at: u64) -> End {
-        let piece = Piece { is_manifest: true, ..piece(name, PulledFrom::Miss, self.at(at)) };
+        let piece = Piece { is_manifest: true, ..piece(name, ObjectOutcome::Miss, self.at(at)) };
         let media_type = match names {
             Names::Blobs(_) => "application/vnd.oci.image.manifest.v1+json",
             Names::Manifests(_) => "application/vnd.oci.image.index.v1+json",
@@ -78,8 +77,8 @@ impl<'a> Client<'a> {
         End { piece: Some(Box::new(piece)), ..end(PullOutcome::Miss, Got::Names(names)) }
     }
 
-    fn blob(&self, name: u8, from: PulledFrom, at: u64) -> End {
-        let piece = Some(Box::new(piece(name, from, self.at(at))));
+    fn blob(&self, name: u8, outcome: ObjectOutcome, at: u64) -> End {
+        let piece = Some(Box::new(piece(name, outcome, self.at(at))));
         End { piece, ..end(PullOutcome::Hit, Got::Blob(digest(name))) }
     }
 
@@ -113,7 +112,7 @@ fn digest(name: u8) -> Digest {
 fn names(blobs: &[u8]) -> Names {
     let named = |(at, name): (usize, &u8)| Named {
         digest: digest(*name),
-        kind: if at == 0 { PulledKind::Config } else { PulledKind::Layer },
+        kind: if at == 0 { ObjectKind::Config } else { ObjectKind::Layer },
         media_type: "application/x-blob".into(),
         size: 1000,
     };
@@ -125,13 +124,13 @@ fn index(children: &[u8]) -> Names {
 }
 
 /// A request of one second whose first byte came after 400 ms.
-fn piece(name: u8, from: PulledFrom, began: Instant) -> Piece {
+fn piece(name: u8, outcome: ObjectOutcome, began: Instant) -> Piece {
     Piece {
         is_manifest: false,
         digest: Some(digest(name)),
         media_type: None,
         size: Some(1000),
-        from,
+        outcome,
         began,
         first_byte: Duration::from_millis(400),
         total: Duration::from_secs(1),
@@ -159,7 +158,7 @@ fn a_pull_ends_with_the_last_byte_of_the_last_blob_its_manifest_names() {
     assert_eq!((record.outcome, record.requests), (PullOutcome::Miss, 3));
     assert_eq!((record.duration, record.bytes), (Duration::from_secs(40), 3000));
     let kinds: Vec<_> = record.objects.iter().map(|object| object.kind).collect();
-    assert_eq!(kinds, [PulledKind::Manifest, PulledKind::Config, PulledKind::Layer]);
+    assert_eq!(kinds, [ObjectKind::Manifest, ObjectKind::Config, ObjectKind::Layer]);
     assert_eq!(record.digest, Some(digest(100)));
     assert_eq!(client.quiet(1000), []);
 }
@@ -189,7 +188,10 @@ fn layers_that_the_node_has_are_listed_as_not_asked_and_the_silence_is_not_count
     let records = client.quiet(13);
     assert_eq!((records.len(), records[0].duration), (1, Duration::from_secs(3)));
     let layer = &records[0].objects[2];
-    assert_eq!((layer.from, layer.kind, layer.size), (PulledFrom::NotAsked, PulledKind::Layer, Some(1000)));
+    assert_eq!(
+        (layer.outcome, layer.kind, layer.size),
+        (ObjectOutcome::NotAsked, ObjectKind::Layer, Some(1000))
+    );
     assert_eq!((layer.sent, layer.digest.clone()), (0, Some(digest(2))));
 }
 
@@ -287,7 +289,7 @@ fn two_tags_of_one_repository_at_once_are_two_pulls() {
 fn the_steps_of_an_index_are_one_pull() {
     let mut pulls = Pulls::default();
     let mut client = Client::new(&mut pulls);
-    let head = Piece { is_manifest: true, sent: 0, ..piece(50, PulledFrom::Miss, client.at(0)) };
+    let head = Piece { is_manifest: true, sent: 0, ..piece(50, ObjectOutcome::Miss, client.at(0)) };
     let head = End { piece: Some(Box::new(head)), ..end(PullOutcome::Miss, Got::Nothing) };
     assert_eq!(client.asks(tag("3"), head, 0), None);
     let list = client.manifest(50, index(&[51, 52]), 1);
@@ -296,7 +298,7 @@ fn the_steps_of_an_index_are_one_pull() {
     assert_eq!(client.asks(by_digest(52), manifest, 2), None);
     let record = client.gets_blob(1, 3).unwrap();
     let kinds: Vec<_> = record.objects.iter().map(|object| object.kind).collect();
-    assert_eq!(kinds, [PulledKind::Index, PulledKind::Manifest, PulledKind::Config]);
+    assert_eq!(kinds, [ObjectKind::Index, ObjectKind::Manifest, ObjectKind::Config]);
     assert_eq!((record.requests, record.digest), (4, Some(digest(50))));
 }
 
@@ -339,7 +341,7 @@ impl Client<'_> {
             }
             Ask::Blob(name) => self.gets_blob(name, at),
             Ask::Range(name) => {
-                let mut end = self.blob(name, PulledFrom::Hit, at);
+                let mut end = self.blob(name, ObjectOutcome::Hit, at);
                 end.got = Got::Nothing;
                 self.asks(Wanted::Blob(&digest(name)), end, at)
             }
@@ -370,7 +372,7 @@ fn the_orders_in_which_clients_ask_are_one_pull_each() {
         assert_eq!(records.len(), 1, "{client_name}");
         let record = &records[0];
         assert_eq!((record.requests, record.objects.len()), (asks.len() as u64, objects), "{client_name}");
-        assert!(record.objects.iter().all(|object| object.kind != PulledKind::Other), "{client_name}");
+        assert!(record.objects.iter().all(|object| object.kind != ObjectKind::Other), "{client_name}");
     }
 }
 
@@ -390,7 +392,7 @@ fn the_requests_for_one_object_are_added_up() {
     let mut pulls = Pulls::default();
     let mut client = Client::new(&mut pulls);
     client.gets_manifest(&[1]);
-    let mut broken = client.blob(1, PulledFrom::Failed, 2);
+    let mut broken = client.blob(1, ObjectOutcome::Failed, 2);
     broken.got = Got::Nothing;
     let piece = broken.piece.as_mut().unwrap();
     piece.steps.timings.add(Stage::BlobFirstByte, Duration::from_millis(300));
@@ -399,7 +401,7 @@ fn the_requests_for_one_object_are_added_up() {
     assert_eq!(client.asks(Wanted::Blob(&digest(1)), broken, 2), None);
     let record = client.gets_blob(1, 4).unwrap();
     let blob = &record.objects[1];
-    assert_eq!((blob.from, blob.sent, blob.fetched, blob.resumes), (PulledFrom::Hit, 2000, 700, 1));
+    assert_eq!((blob.outcome, blob.sent, blob.fetched, blob.resumes), (ObjectOutcome::Hit, 2000, 700, 1));
     assert_eq!((blob.began, blob.first_byte), (Duration::from_secs(2), Duration::from_millis(400)));
     assert_eq!(blob.transfer, Duration::from_millis(2600));
     assert_eq!(blob.timings.of(Stage::BlobFirstByte), Some(Duration::from_millis(300)));
@@ -413,7 +415,7 @@ fn a_follower_waits_for_the_fill_and_ranges_side_by_side_wait_once() {
     client.gets_manifest(&[1]);
     let numbers = [(); 3].map(|()| client.begins(Wanted::Blob(&digest(1)), 2).unwrap());
     for number in numbers {
-        let mut joined = client.blob(1, PulledFrom::Joined, 2);
+        let mut joined = client.blob(1, ObjectOutcome::Joined, 2);
         joined.got = Got::Nothing;
         joined.piece.as_mut().unwrap().starved = Duration::from_millis(350);
         assert_eq!(client.ends(number, joined, 3), None);
@@ -456,7 +458,7 @@ fn objects_without_end_are_counted_and_not_kept() {
     for number in 0_u32..2000 {
         let hex = format!("sha256:{number:064x}");
         let odd: Digest = hex.parse().unwrap();
-        let mut end = client.blob(2, PulledFrom::Hit, 2);
+        let mut end = client.blob(2, ObjectOutcome::Hit, 2);
         end.got = Got::Blob(odd.clone());
         end.piece.as_mut().unwrap().digest = Some(odd.clone());
         assert_eq!(client.asks(Wanted::Blob(&odd), end, 2), None);
@@ -475,7 +477,7 @@ fn all_open_pulls_together_hold_a_bounded_number_of_objects_and_names() {
         let caller = Caller { user_agent: agent, node: b"" };
         let puller = puller(1, caller, "a");
         let number = pulls.began(&puller, &caller, tag("3"), now).unwrap();
-        let piece = Piece { is_manifest: true, ..piece(7, PulledFrom::Miss, now) };
+        let piece = Piece { is_manifest: true, ..piece(7, ObjectOutcome::Miss, now) };
         let piece = Some(Box::new(piece));
         let end = End { piece, ..end(PullOutcome::Miss, Got::Names(blobs.clone())) };
         assert_eq!(pulls.ended(&puller, number, end, now), None);
@@ -529,7 +531,7 @@ fn names_are_read_from_both_kinds_of_manifest() {
         panic!("an image names blobs")
     };
     let kinds: Vec<_> = blobs.iter().map(|named| (named.kind, named.size)).collect();
-    assert_eq!(kinds, [(PulledKind::Config, 7), (PulledKind::Layer, 7)]);
+    assert_eq!(kinds, [(ObjectKind::Config, 7), (ObjectKind::Layer, 7)]);
     let index = format!(r#"{{"schemaVersion":2,"manifests":[{child}]}}"#);
     let names = Names::of("application/vnd.oci.image.index.v1+json", index.as_bytes());
     assert_eq!(names, Some(Names::Manifests(Arc::from([digest]))));

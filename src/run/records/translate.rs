@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use oci::{Reference, Stage};
-use proxy::{PullOutcome, PullRecord, PulledFrom, PulledKind, PulledObject};
-use records::record::{Failure, ObjectKind, ObjectOutcome, StageTimes, Text, Waits};
+use proxy::{PullOutcome, PullRecord, PulledObject};
+use records::record::{Failure, StageTimes, Text, Waits};
 use records::{Image, ObjectRecord};
 
 /// The record for the file.
@@ -34,7 +34,7 @@ fn image(pull: &PullRecord) -> Image {
 }
 
 fn object(pulled: &PulledObject) -> ObjectRecord {
-    let mut object = ObjectRecord::new(kind(pulled.kind), from(pulled.from));
+    let mut object = ObjectRecord::new(pulled.kind, pulled.outcome);
     object.digest = pulled.digest.clone();
     object.media_type = pulled.media_type.as_ref().and_then(|it| Text::clean(it.as_bytes()));
     object.size = pulled.size;
@@ -63,27 +63,6 @@ fn stages(pulled: &PulledObject) -> StageTimes {
         token: of(&[Stage::Challenge, Stage::Token]).saturating_sub(pulled.token_wait),
         first_byte: of(&[Stage::ManifestHead, Stage::ManifestGet, Stage::BlobFirstByte]),
         transfer: of(&[Stage::BlobTransfer]),
-    }
-}
-
-fn kind(kind: PulledKind) -> ObjectKind {
-    match kind {
-        PulledKind::Index => ObjectKind::Index,
-        PulledKind::Manifest => ObjectKind::Manifest,
-        PulledKind::Config => ObjectKind::Config,
-        PulledKind::Layer => ObjectKind::Layer,
-        PulledKind::Other => ObjectKind::Other,
-    }
-}
-
-fn from(from: PulledFrom) -> ObjectOutcome {
-    match from {
-        PulledFrom::Hit => ObjectOutcome::Hit,
-        PulledFrom::Joined => ObjectOutcome::Joined,
-        PulledFrom::Miss => ObjectOutcome::Miss,
-        PulledFrom::Stale => ObjectOutcome::Stale,
-        PulledFrom::NotAsked => ObjectOutcome::NotAsked,
-        PulledFrom::Failed => ObjectOutcome::Failed,
     }
 }
 

@@ -83,8 +83,9 @@ mod tests {
     use super::*;
     use crate::bottleneck::cause::UpstreamStage;
     use crate::record::object::ObjectRecord;
-    use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
+    use crate::record::outcome::PullOutcome;
     use crate::time::Timestamp;
+    use oci::{ObjectKind, ObjectOutcome};
 
     /// A pull of this many milliseconds.
     fn pull(duration: u64, objects: Vec<ObjectRecord>) -> PullRecord {

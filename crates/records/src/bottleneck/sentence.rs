@@ -115,8 +115,9 @@ fn throughput(bytes_per_second: u64) -> String {
 mod tests {
     use super::*;
     use crate::bottleneck::rule::find;
-    use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
+    use crate::record::outcome::PullOutcome;
     use crate::time::Timestamp;
+    use oci::{ObjectKind, ObjectOutcome};
 
     fn pull(millis: u64, objects: Vec<ObjectRecord>) -> PullRecord {
         let image = crate::record::Image {

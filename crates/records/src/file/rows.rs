@@ -12,10 +12,11 @@ use crate::codes::{self, micros, number};
 use crate::digest_bytes;
 use crate::record::media_types;
 use crate::record::object::ObjectRecord;
-use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
+use crate::record::outcome::PullOutcome;
 use crate::record::pull::{OBJECTS_MAX, PullRecord};
 use crate::record::text::MediaType;
 use crate::record::verdict::Verdict;
+use oci::{ObjectKind, ObjectOutcome};
 
 /// Writes a pull with its objects and sums. False if a pull with this id is in the file already.
 pub(super) fn insert_pull(connection: &Connection, pull: &PullRecord) -> rusqlite::Result<bool> {

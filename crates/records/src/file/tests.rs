@@ -17,11 +17,11 @@ use super::settings::Settings;
 use super::store::Store;
 use crate::fixture::{NOON, noon, object, pull, wide_pull, worst_object};
 use crate::query::{Filter, Reader};
-use crate::record::outcome::ObjectOutcome;
 use crate::record::pull::{OBJECTS_MAX, PullRecord};
 use crate::record::text::Text;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
+use oci::ObjectOutcome;
 
 const LONG: Duration = Duration::from_secs(60);
 

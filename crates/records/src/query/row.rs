@@ -14,11 +14,12 @@ use crate::record::id::PullId;
 use crate::record::image::Image;
 use crate::record::media_types;
 use crate::record::object::{ObjectRecord, StageTimes, Waits};
-use crate::record::outcome::{ObjectKind, ObjectOutcome, PullOutcome};
+use crate::record::outcome::PullOutcome;
 use crate::record::pull::{Failure, PullRecord};
 use crate::record::status::StatusCodes;
 use crate::record::text::Text;
 use crate::time::Timestamp;
+use oci::{ObjectKind, ObjectOutcome};
 
 /// A pull without its objects, for lists.
 #[derive(Clone, Debug, PartialEq, Eq)]

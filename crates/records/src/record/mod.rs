@@ -3,7 +3,7 @@
 //! - [`id`]: the id of a pull, which sorts by time.
 //! - [`text`]: untrusted texts, shortened and cleaned.
 //! - [`image`]: the image as the client asked for it.
-//! - [`outcome`]: the closed lists of outcomes and kinds.
+//! - [`outcome`]: the closed list of the outcomes of pulls; that of kinds and outcomes of objects is in `oci`.
 //! - [`object`]: one manifest, configuration or layer of a pull.
 //! - `media_types`: the media types that the file keeps as numbers.
 //! - [`status`]: the upstream's status codes, counted.
@@ -25,7 +25,8 @@ pub mod verdict;
 pub use id::PullId;
 pub use image::Image;
 pub use object::{ObjectRecord, StageTimes, Waits};
-pub use outcome::{ObjectKind, ObjectOutcome, PullOutcome};
+pub use oci::{ObjectKind, ObjectOutcome};
+pub use outcome::PullOutcome;
 pub use pull::{Failure, OBJECTS_MAX, PullRecord};
 pub use saved::Saved;
 pub use status::StatusCodes;

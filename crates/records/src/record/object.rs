@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use oci::Digest;
 
-use super::outcome::{ObjectKind, ObjectOutcome};
 use super::text::MediaType;
+use oci::{ObjectKind, ObjectOutcome};
 
 /// One object of a pull. The file keeps times in whole microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What one pull saved: the rule for it.
 
 use super::object::ObjectRecord;
-use super::outcome::{ObjectKind, ObjectOutcome};
 use super::pull::PullRecord;
+use oci::{ObjectKind, ObjectOutcome};
 
 /// What the registry did not have to do for one pull.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
