@@ -156,6 +156,7 @@ mod tests {
             series: prober::telemetry::SERIES,
         },
         Section { title: "Pull records", intro: "See [pulls.md](pulls.md).", series: RECORDS },
+        Section { title: "Traces", intro: "See [traces.md](traces.md).", series: TRACES },
         Section {
             title: "Process",
             intro: "The build, the configuration and the process; the `process_*` series only on Linux.",

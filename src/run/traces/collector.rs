@@ -73,7 +73,7 @@ impl Collector {
         let (uri, limit) = (request.uri().clone(), self.0.timeout);
         let asked = async {
             let host = uri.host().ok_or(ExchangeError::NoHost)?.trim_matches(['[', ']']);
-            let stream = TcpStream::connect((host, port(&uri))).await.map_err(ExchangeError::Connect)?;
+            let stream = connect(host, port(&uri)).await.map_err(ExchangeError::Connect)?;
             let Some(tls) = &self.0.tls else { return exchange(stream, request).await };
             let name = ServerName::try_from(host.to_owned()).map_err(|_| ExchangeError::NoHost)?;
             let connected = TlsConnector::from(Arc::clone(tls)).connect(name, stream).await;
@@ -91,6 +91,11 @@ impl HttpClient for Collector {
         *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         Ok(answered?)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the collector that the operator names, never a registry")]
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect((host, port)).await
 }
 
 /// Sends the request and reads the whole answer.
