@@ -1,6 +1,5 @@
 //! The way into the traces: the bounded queue, and its end.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +14,12 @@ use tokio::sync::mpsc::{self, Sender, error::TrySendError};
 use tokio::task::JoinHandle;
 
 use super::collector::Collector;
+use super::losses::{Backlog, Loss};
 use super::spans::{Drawer, Ended};
 use super::variables::Variables;
 use super::worker::{Drawn, Worker};
 use crate::run::instance::instance;
-use crate::run::metric_names::{self, TRACES_EXPORTED, TRACES_LOST};
+use crate::run::metric_names::{self, TRACES_EXPORTED};
 
 /// The traces of this process. Clones share them.
 #[derive(Clone)]
@@ -29,21 +29,6 @@ struct Inner {
     backlog: Arc<Backlog>,
     /// The queue and the task that empties it; `None` after the end.
     open: Mutex<Option<(Sender<Ended>, JoinHandle<()>)>>,
-}
-
-/// The pulls that were taken and are neither exported nor lost.
-#[derive(Default)]
-pub(super) struct Backlog(AtomicUsize);
-
-/// Why a trace is lost.
-#[derive(Clone, Copy)]
-pub(super) enum Loss {
-    /// More pulls ended than could be exported.
-    QueueFull,
-    /// The collector did not take it.
-    ExportFailed,
-    /// The process ended before the collector had taken it.
-    Shutdown,
 }
 
 /// The reason why traces cannot be exported.
@@ -81,7 +66,7 @@ impl Traces {
         let ended = Ended { pull: pull.clone(), request_id, start: ended.start };
         let open = inner.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((queue, _)) = &*open else { return Loss::Shutdown.count(1) };
-        inner.backlog.0.fetch_add(1, Ordering::Relaxed);
+        inner.backlog.add();
         if let Err(error) = queue.try_send(ended) {
             inner.backlog.settle(1);
             match error {
@@ -99,31 +84,10 @@ impl Traces {
         drop(queue);
         if tokio::time::timeout(CLOSE_MAX, &mut worker).await.is_err() {
             worker.abort();
-            let lost = inner.backlog.0.load(Ordering::Relaxed);
+            let lost = inner.backlog.left();
             Loss::Shutdown.count(lost);
             tracing::warn!(lost, "traces were not exported before the end");
         }
-    }
-}
-
-impl Backlog {
-    /// Takes away traces that were exported or lost, and pulls that the sampler left out.
-    pub(super) fn settle(&self, number: usize) {
-        self.0.fetch_sub(number, Ordering::Relaxed);
-    }
-}
-
-impl Loss {
-    const ALL: &[Self] = &[Self::QueueFull, Self::ExportFailed, Self::Shutdown];
-
-    /// Counts lost traces.
-    pub(super) fn count(self, number: usize) {
-        let reason = match self {
-            Self::QueueFull => "queue_full",
-            Self::ExportFailed => "export_failed",
-            Self::Shutdown => "shutdown",
-        };
-        counter!(TRACES_LOST, "reason" => reason).increment(number as u64);
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! [`Traces`] takes the record of a pull that ended into a bounded queue. `worker` gathers records, has `spans` draw
 //! them, connects those that `fills` knows to have waited for another pull, and exports them through `collector`.
-//! `variables` reads the environment. Nothing here delays a pull, and a trace that cannot be exported is counted.
+//! `variables` reads the environment. Nothing here delays a pull, and `losses` counts a trace that cannot be exported.
 
 mod collector;
 mod fills;
 mod handle;
+mod losses;
 mod spans;
 mod variables;
 mod worker;

@@ -99,18 +99,8 @@ impl Drawer {
         parent: &Context,
         (begin, end): Time,
     ) -> Option<(SpanContext, Time)> {
-        let (waits, stages) = (&object.waits, &object.stages);
-        let before =
-            [("slot", waits.slot), ("quota", waits.quota), ("fill", waits.fill), ("token", waits.token)];
-        let begin = self.in_a_row("wait", &before, parent, (begin, end));
-        let stages = [
-            ("resolve", stages.resolve),
-            ("connect", stages.connect),
-            ("tls", stages.tls),
-            ("token", stages.token),
-            ("first_byte", stages.first_byte),
-            ("transfer", stages.transfer),
-        ];
+        let stages = stages(object);
+        let begin = self.in_a_row("wait", &waits(object), parent, (begin, end));
         let total: Duration = stages.iter().map(|(_, time)| *time).sum();
         let call = (begin, (begin + total).min(end));
         let drawn = (!total.is_zero()).then(|| {
@@ -217,6 +207,25 @@ impl Waiting {
         }
         self.span.end_with_timestamp(self.time.1);
     }
+}
+
+/// The times waited within the mirror, in their order.
+fn waits(object: &ObjectRecord) -> [(&'static str, Duration); 4] {
+    let waits = &object.waits;
+    [("slot", waits.slot), ("quota", waits.quota), ("fill", waits.fill), ("token", waits.token)]
+}
+
+/// The times of the upstream's stages, in their order.
+fn stages(object: &ObjectRecord) -> [(&'static str, Duration); 6] {
+    let stages = &object.stages;
+    [
+        ("resolve", stages.resolve),
+        ("connect", stages.connect),
+        ("tls", stages.tls),
+        ("token", stages.token),
+        ("first_byte", stages.first_byte),
+        ("transfer", stages.transfer),
+    ]
 }
 
 /// The attributes of the calls to the upstream for one object.

@@ -15,7 +15,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::collector::Collector;
 use super::fills::Fills;
-use super::handle::{Backlog, Loss};
+use super::losses::{Backlog, Loss};
 use super::spans::{Drawer, Ended};
 use crate::run::metric_names::TRACES_EXPORTED;
 
