@@ -17,6 +17,7 @@ use super::plans;
 use super::records::Keeper;
 use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
+use super::traces::Traces;
 use super::upstream::Origins;
 
 /// The state that outlives a reload of the configuration.
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) refused: Refused,
     /// The record file.
     pub(crate) records: Keeper,
+    /// The traces of pulls.
+    pub(crate) traces: Traces,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
     /// The requests that probes have used, and the facts that they have found.
@@ -47,6 +50,7 @@ impl Shared {
             board: Arc::default(),
             refused: Refused::default(),
             records: Keeper::new(&config.records),
+            traces: Traces::from_env(config.admin.names),
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone())),

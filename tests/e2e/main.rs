@@ -30,6 +30,7 @@
 //! - `secrets`: the places where a credential must never appear.
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `top`: the live view of an instance in a terminal.
+//! - `traces`: pulls as a collector of traces receives them.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
@@ -69,5 +70,6 @@ mod secrets;
 mod setup;
 mod told;
 mod top;
+mod traces;
 mod trust;
 mod wipe;

@@ -1,4 +1,4 @@
-//! The proxy's sink of pull records: every record goes to metrics and log, and to the record file if there is one.
+//! The proxy's sink of pull records: every record goes to metrics and log, and to the record file and the traces if there are any.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use proxy::{PullRecord, Records, Telemetry};
 use super::keeper::Keeper;
 use super::savings::Savings;
 use super::translate::translate;
+use crate::run::traces::Traces;
 
 /// The sinks of one record.
 pub(crate) struct Sinks {
@@ -16,6 +17,8 @@ pub(crate) struct Sinks {
     pub(crate) keeper: Keeper,
     /// Counts what pulls saved.
     pub(crate) savings: Savings,
+    /// Exports pulls as traces.
+    pub(crate) traces: Traces,
 }
 
 impl Records for Sinks {
@@ -23,6 +26,7 @@ impl Records for Sinks {
         self.telemetry.ended(record);
         let kept = translate(record);
         self.telemetry.saved(&record.registry, &self.savings.of(&kept));
+        self.traces.take(record, &kept);
         if self.keeper.is_on() {
             self.keeper.keep(kept);
         }
