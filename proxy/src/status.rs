@@ -99,7 +99,7 @@ pub struct StoppedStatus {
     pub reason: &'static str,
     /// The same for people, with its evidence.
     pub detail: String,
-    /// When it began, seconds since 1970.
+    /// The begin, in seconds since 1970.
     pub since: u64,
 }
 
@@ -116,7 +116,7 @@ pub struct SlowStatus {
     pub operations: u64,
     /// The longest time of one operation, seconds.
     pub longest_seconds: f64,
-    /// When it began, seconds since 1970.
+    /// The begin, in seconds since 1970.
     pub since: u64,
     /// The same for people.
     pub detail: String,
@@ -158,7 +158,7 @@ pub struct UpstreamStatus {
     pub saved: SavedStatus,
 }
 
-/// What pulls of one registry saved.
+/// The savings of one registry's pulls.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SavedStatus {
     /// Bytes that clients got without an upstream transfer of their own.

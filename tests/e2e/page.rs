@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use loadtest::image::Image;
-use loadtest::registry::{Registry, Rule};
+use loadtest::registry::Registry;
 use support::http::Answer;
 use support::{Pullgate, Scratch, http, run};
 
-use crate::setup::{BIN, REGISTRY, Records, cache, config, pull_by_hand, upstream};
+use crate::setup::{BIN, Records, after_pulls, cache, config};
 
 /// A pullgate that served a miss and a hit and failed a pull, and its registry.
 struct World {
@@ -21,21 +21,9 @@ struct World {
 
 impl World {
     async fn busy(more: &str) -> Self {
-        let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+        let scratch = Scratch::new();
         let image = Image::with_layers(92, &[2_000_000, 5000]);
-        registry.add_image("library/app", "1", &image);
-        let text = config(&scratch).replace("prober.reach", &format!("{more}prober.reach"));
-        let pullgate =
-            Pullgate::start(BIN, &scratch, &(text + &upstream("test", REGISTRY, &registry.url()))).await;
-        let records = Records::of(&scratch, cache(&scratch));
-        for pulls in 1..=2 {
-            pull_by_hand(&pullgate, &image).await;
-            records.when(pulls).await;
-        }
-        registry.fault(Rule::manifest().unavailable(503));
-        let missing = pullgate.get(&format!("/v2/library/none/manifests/1?ns={REGISTRY}")).send().await;
-        assert_eq!(missing.status.as_u16(), 503);
-        records.when(3).await;
+        let (registry, pullgate, records) = after_pulls(&scratch, &image, 2, more).await;
         Self { pullgate, _registry: registry, records, scratch }
     }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use loadtest::image::{Blob, Image};
+use loadtest::registry::{Registry, Rule};
 use serde_json::Value;
 use support::containerd::Options;
 use support::pullgate::command;
@@ -293,3 +294,28 @@ impl Records {
 
 /// Longer than the time after which a quiet client has finished its pull.
 const RECORDED: Duration = Duration::from_secs(30);
+
+/// Pullgate after `pulls` pulls of [`APP`] and one that failed because the registry had begun to answer 503. `more` is
+/// configuration at the top level.
+pub(crate) async fn after_pulls(
+    scratch: &Scratch,
+    image: &Image,
+    pulls: usize,
+    more: &str,
+) -> (Registry, Pullgate, Records) {
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("library/app", "1", image);
+    let text = config(scratch).replace("prober.reach", &format!("{more}prober.reach"));
+    let pullgate =
+        Pullgate::start(BIN, scratch, &(text + &upstream("test", REGISTRY, &registry.url()))).await;
+    let records = Records::of(scratch, cache(scratch));
+    for count in 1..=pulls {
+        pull_by_hand(&pullgate, image).await;
+        records.when(count).await;
+    }
+    registry.fault(Rule::manifest().unavailable(503));
+    let missing = pullgate.get(&format!("/v2/library/none/manifests/1?ns={REGISTRY}")).send().await;
+    assert_eq!(missing.status.as_u16(), 503);
+    records.when(pulls + 1).await;
+    (registry, pullgate, records)
+}

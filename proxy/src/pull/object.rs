@@ -19,7 +19,7 @@ pub struct PulledObject {
     pub media_type: Option<String>,
     /// Size of the whole object in bytes, if it is known.
     pub size: Option<u64>,
-    /// How it was answered.
+    /// The outcome of the object.
     pub outcome: ObjectOutcome,
     /// From the start of the pull to the first request for the object.
     pub began: Duration,
@@ -45,7 +45,7 @@ pub struct PulledObject {
     pub disk: Duration,
     /// The time waited for the check of the hash, after the upstream's last byte.
     pub verify: Duration,
-    /// How often the upstream's transfer broke and was continued.
+    /// The number of times that the upstream's transfer broke and was continued.
     pub resumes: u32,
     /// From the start of the pull to the end of the last request for the object.
     ended: Duration,
@@ -62,9 +62,9 @@ pub(crate) struct Piece {
     pub(crate) media_type: Option<String>,
     /// The size of the whole object, if the answer has content.
     pub(crate) size: Option<u64>,
-    /// How it was answered.
+    /// The outcome of the object.
     pub(crate) outcome: ObjectOutcome,
-    /// When the request's head was read.
+    /// The time at which the request's head was read.
     pub(crate) began: Instant,
     /// From `began` to the first byte of the body; without a body, to the answer's head.
     pub(crate) first_byte: Duration,
@@ -210,7 +210,7 @@ fn manifest_kind(media_type: &str) -> ObjectKind {
     }
 }
 
-/// Where an object came from, after a further request. A success after a failure counts as success, and a failure after
+/// The outcome of an object after a further request. A success after a failure counts as success, and a failure after
 /// a success as failure. Of two successes, the later in the order of [`ObjectOutcome`] counts.
 fn merged(before: ObjectOutcome, now: ObjectOutcome) -> ObjectOutcome {
     match (before, now) {
