@@ -13,6 +13,7 @@ use crate::endpoint::served::{Served, Table};
 use crate::flight::flights::Flights;
 use crate::flight::state::Flight;
 use crate::http::outcome::Outcome;
+use crate::telemetry::evicted::Evictions;
 use crate::telemetry::recorder::Telemetry;
 use crate::telemetry::saved::Saved;
 use crate::telemetry::series::Series;
@@ -24,6 +25,9 @@ pub struct Status {
     pub connections: u64,
     /// The content of the store.
     pub cache: CacheStatus,
+    /// Content that left the store since the start of the process, by the reason as in the label of
+    /// `pullgate_cache_evictions_total`; reasons without any are absent.
+    pub evicted: BTreeMap<&'static str, EvictedStatus>,
     /// Upstreams, by registry.
     pub upstreams: Vec<UpstreamStatus>,
     /// Running upstream transfers of blobs: those with the most bytes to come first, at most 50.
@@ -137,6 +141,17 @@ pub struct ScrubStatus {
     pub wrong: u64,
 }
 
+/// Content that left the store for one reason.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EvictedStatus {
+    /// The number of objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The time of the newest eviction, in seconds since 1970.
+    pub last: u64,
+}
+
 /// The state of one upstream. Its counts begin at the start of the process.
 #[derive(Clone, Debug, Serialize)]
 pub struct UpstreamStatus {
@@ -181,7 +196,9 @@ impl Status {
             .map(|served| UpstreamStatus::of(served, &telemetry.series(Some(&served.registry))))
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
-        Self { connections: telemetry.connections(), cache, upstreams, fills: fills(flights) }
+        let evicted = telemetry.evictions.so_far().into_iter();
+        let evicted = evicted.map(|(reason, evictions)| (reason, evictions.into())).collect();
+        Self { connections: telemetry.connections(), cache, evicted, upstreams, fills: fills(flights) }
     }
 }
 
@@ -271,6 +288,13 @@ impl From<Saved> for SavedStatus {
     fn from(saved: Saved) -> Self {
         let Saved { bytes, requests, counted_pulls, time, rescued_pulls } = saved;
         Self { bytes, requests, counted_pulls, seconds: time.as_secs_f64(), rescued_pulls }
+    }
+}
+
+impl From<Evictions> for EvictedStatus {
+    fn from(evictions: Evictions) -> Self {
+        let Evictions { objects, bytes, last } = evictions;
+        Self { objects, bytes, last: seconds(last) }
     }
 }
 
