@@ -69,14 +69,18 @@ pub(crate) fn sentence(finding: &Finding, pull: &PullRecord, median: Option<u64>
     finding.sentence(&nameless, median)
 }
 
-/// A duration as people read it: `120 ms`, `7.9 s`, `2 min 5 s`.
+/// A duration as people read it: `0`, `0.4 ms`, `120 ms`, `7.9 s`, `2 min 5 s`.
 pub(crate) fn span(time: Duration) -> String {
     match time.as_millis() {
-        0..1000 => format!("{} ms", time.as_millis()),
+        0 if time < TENTH_OF_MILLISECOND => "0".to_owned(),
+        0..10 => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+        10..1000 => format!("{} ms", time.as_millis()),
         1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
         _ => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
     }
 }
+
+const TENTH_OF_MILLISECOND: Duration = Duration::from_micros(100);
 
 /// The end of the times that a date of four digits has.
 const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);

@@ -11,7 +11,7 @@ use super::waterfall::{self, LINES, title};
 use crate::admin::human::size;
 use crate::admin::reading::ReadingError;
 use crate::pulls::one::OnePull;
-use crate::pulls::phases::waited;
+use crate::pulls::phases::{self, waited};
 use crate::pulls::words;
 
 /// Status code and page: the pull, or why there is none.
@@ -40,7 +40,7 @@ fn code(error: &ReadingError) -> StatusCode {
 fn whole(pull: &PullRecord, median: Option<u64>, names: bool) -> Markup {
     let finding = bottleneck::rule::find(pull);
     html! {
-        p class="headline" { (outcome(pull)) ": " (words::sentence(&finding, pull, median, names)) "." }
+        p class="headline" { (outcome(pull)) ": " (words::sentence(&finding, pull, median, names)) }
         (facts(pull, names))
         @if pull.objects.is_empty() { p class="dim" { "No objects were recorded." } }
         @else {
@@ -105,7 +105,7 @@ fn row(object: &ObjectRecord, names: bool) -> Markup {
             td class="num" { span class="tiny" { "wait " } (words::span(wait)) }
             td class="num" { span class="tiny" { "first byte " } (words::span(object.first_byte.saturating_sub(wait))) }
             td class="num" { span class="tiny" { "transfer " } (words::span(object.transfer)) }
-            td class="num" { (object.client_throughput().map(|rate| size(rate) + "/s").unwrap_or_default()) }
+            td class="num" { (phases::rate(object).map(|rate| size(rate) + "/s").unwrap_or_default()) }
         }
     }
 }

@@ -89,11 +89,7 @@ fn times(object: &ObjectRecord) -> String {
     }
     let wait = waited(object);
     let first_byte = object.first_byte.saturating_sub(wait);
-    let rate = object
-        .client_throughput()
-        .filter(|_| object.transfer >= RATE_FROM)
-        .map(|rate| format!(", {}/s", size(rate)))
-        .unwrap_or_default();
+    let rate = phases::rate(object).map(|rate| format!(", {}/s", size(rate))).unwrap_or_default();
     let resumes = match object.resumes {
         0 => String::new(),
         resumes => format!(", resumed {}", count(resumes as usize, "time")),
@@ -145,8 +141,6 @@ impl Scale {
     }
 }
 
-/// The shortest transfer whose rate is shown. In less time, the bytes may only have reached the kernel's buffers.
-const RATE_FROM: Duration = Duration::from_millis(10);
 /// The columns of a bar.
 const BAR: usize = 32;
 const WAIT: char = '.';
