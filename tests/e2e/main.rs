@@ -61,6 +61,7 @@ mod page;
 mod pulls;
 mod pulls_command;
 mod quota;
+mod record_facts;
 mod recovery;
 mod reload;
 mod request_log;
