@@ -20,7 +20,7 @@ impl Url {
         let (authority, rest) = text.split_at(end);
         let host = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let is_api = KUBERNETES.iter().any(|prefix| path.starts_with(prefix));
+        let is_api = KUBERNETES.iter().any(|prefix| path.starts_with(prefix)) || is_document(&host, path);
         let ns = query.split('&').find_map(|pair| pair.strip_prefix("ns=")).filter(|ns| !ns.is_empty());
         let kind = kind(&host, path, query);
         (!host.is_empty() && !is_api).then(|| Self {
@@ -61,6 +61,11 @@ fn is_content(path: &str, query: &str) -> bool {
     is_signed || is_outside || path.contains("/registry/v2/blobs/") || path.contains("/registry-v2/")
 }
 
+/// True for a page that a message points people to.
+fn is_document(host: &str, path: &str) -> bool {
+    DOCUMENTS.contains(&host) || DOCUMENT_PATHS.iter().any(|part| path.contains(part))
+}
+
 /// True for a host that registries redirect to for content, known by its name. It is needed where a text names a host,
 /// but no URL.
 pub(crate) fn serves_blobs(host: &str) -> bool {
@@ -77,6 +82,20 @@ const TOKEN_PATHS: [&str; 7] =
 const SIGNATURES: [&str; 5] = ["X-Amz-", "sig=", "X-Goog-", "Signature=", "Expires="];
 /// Paths of the Kubernetes API, which is asked in the same logs.
 const KUBERNETES: [&str; 7] = ["/api/", "/apis/", "/healthz", "/readyz", "/livez", "/openapi/", "/version"];
+/// Hosts of pages for people.
+const DOCUMENTS: [&str; 9] = [
+    "www.docker.com",
+    "docs.docker.com",
+    "aka.ms",
+    "github.com",
+    "kubernetes.io",
+    "docs.github.com",
+    "cloud.google.com",
+    "access.redhat.com",
+    "hub.docker.com",
+];
+/// Parts of the paths of such pages.
+const DOCUMENT_PATHS: [&str; 3] = ["/go/", "/docs/", "increase-rate-limit"];
 /// Parts of the names of content hosts of public registries.
 const BLOB_HOSTS: [&str; 12] = [
     "cloudflare.docker.com",

@@ -108,6 +108,7 @@ impl Place<'_> {
             Class::PlatformMissing | Class::MediaType => Some(Stage::ManifestGet),
             Class::Truncated | Class::Corrupt if self.is_of_manifest() => Some(Stage::ManifestGet),
             Class::Truncated | Class::Corrupt => Some(Stage::BlobTransfer),
+            Class::ConnectReset | Class::Stalled if self.is_in_body() => Some(Stage::BlobTransfer),
             _ => self.stage_of_request(),
         }
     }
@@ -155,6 +156,11 @@ impl Place<'_> {
     fn is_of_manifest(&self) -> bool {
         matches!(self.url().map(|url| url.kind), Some(Kind::TagUrl | Kind::HubUrl | Kind::DigestUrl))
             || (OF_MANIFEST.is_match(&self.masked.text) && !BLOB.is_match(&self.masked.text))
+    }
+
+    /// True if the content was being copied: the text names a failure of reading, and no request.
+    fn is_in_body(&self) -> bool {
+        self.url().is_none() && COPYING.is_match(&self.masked.text)
     }
 
     /// The URL of the failed request: the last that begins before the end of the match, else the first after it.
@@ -262,5 +268,7 @@ static BLOB: LazyLock<Regex> = LazyLock::new(|| {
 static MANIFEST: LazyLock<Regex> = LazyLock::new(|| {
     fixed(r"manifest|failed to resolve|source metadata|initializing source|: not found|pull access denied")
 });
+static COPYING: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r"failed to copy|copying|reading blob|writing blob|storing blob|extracting|error pulling"));
 static OF_MANIFEST: LazyLock<Regex> = LazyLock::new(|| fixed(r"manifest"));
 static WHOLE_DIGEST: LazyLock<Regex> = LazyLock::new(|| fixed(r"sha(?:256|512)(?::|%3[aA])[0-9a-f]{64,}"));

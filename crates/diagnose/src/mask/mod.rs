@@ -16,8 +16,8 @@ pub(crate) use masked::Masked;
 pub(crate) fn mask(plain: &str) -> Masked {
     let mut masked = Masked::new(plain);
     noise::lines(&mut masked);
-    names::urls(plain, &mut masked);
     noise::mirrors(&mut masked);
+    names::urls(plain, &mut masked);
     names::details(&mut masked);
     names::quoted(&mut masked);
     names::of_keys(&mut masked);

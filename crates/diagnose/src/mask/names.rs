@@ -180,7 +180,7 @@ static TAGGED: LazyLock<Regex> = LazyLock::new(|| fixed(r"^[a-z0-9][a-z0-9._-]*:
 /// Keys of structured logs.
 static KEYS: LazyLock<Regex> = LazyLock::new(|| {
     fixed(
-        r#"\b(?:image(?:name|ref|id)?|ref|reference|repository|repo|tag|name|pod(?:name)?|container(?:name)?|namespace|node(?:name)?|sandbox|chart|job|app|deployment|digest)["']?[=:]\s?["']?([a-z0-9][^\s"',;}\x00-\x1f]*)["',;}\s]"#,
+        r#"(?:^|[\s{,"'(\[])(?:image(?:name|ref|id)?|ref|reference|repository|repo|tag|name|pod(?:name)?|container(?:name)?|namespace|node(?:name)?|sandbox|chart|job|app|deployment|digest)(?:=["']?|["']\s?:\s?["'])([a-z0-9][^\s"',;}\x00-\x1f]*)(?:["',;}\s]|$)"#,
     )
 });
 /// Fields of `kubectl describe`, whose values are names.

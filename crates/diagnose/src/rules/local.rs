@@ -28,7 +28,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule(Class::KubeletThrottle, r"pull qps exceeded"),
     rule(Class::NeverPolicy, r"errimageneverpull|is not present with pull policy of never|pull policy of never|imagepullpolicy is never"),
     rule(Class::NameInvalid, r"invalidimagename|couldn't parse image (?:reference|name)|failed to apply default image tag|failed to parse image name|invalid image name"),
-    rule(Class::NameInvalid, r"invalid reference format|invalid reference:|could not parse reference|failed to parse reference|object required|normalizing image|parsing image (?:name|reference)|invalid image reference|invalid source name|invalid tag format|invalid repository name"),
+    rule(Class::NameInvalid, r"invalid reference format|invalid reference:|could not parse reference|failed to parse reference|object required|normalizing image|invalid image reference|invalid source name|invalid tag format|invalid repository name"),
     rule(Class::NameInvalid, r"must be lower-?case|must not contain uppercase|(?:repository|tag|registr(?:y|ies)) can only contain|(?:repository|tag|registr(?:y|ies))[^\n]{0,40} must (?:be|match|consist)|cannot specify 64-byte hexadecimal|invalid checksum digest (?:length|format)|unsupported digest algorithm|invalid digest format|\bname_invalid\b|\btag_invalid\b"),
     rule(Class::NameInvalid, r"short-name (?:resolution|[^\n]* did not resolve)|no unqualified-search registries|shortnamemode|is ambiguous: it may refer")
         .because(Reason::ShortName),

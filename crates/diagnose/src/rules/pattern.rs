@@ -80,7 +80,7 @@ mod tests {
             "status=429",
             "http/1.1 429",
             "statuscode: 429,",
-            "\x02\x02: 429",
+            "\x07\x07: 429",
             "[manifests 1]: 429",
             "from registry 429 (too",
         ] {

@@ -10,19 +10,19 @@ use serde::Deserialize;
 /// A text with what it is known to tell.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// The program that printed it, with its version.
-    pub source: String,
+    pub(crate) source: String,
     /// The text.
-    pub text: String,
+    pub(crate) text: String,
     /// The label of the class.
-    pub class: String,
+    pub(crate) class: String,
     /// The label of the stage, if the text tells it.
-    pub stage: Option<String>,
+    pub(crate) stage: Option<String>,
     /// The host that failed, if the text names it.
-    pub host: Option<String>,
+    pub(crate) host: Option<String>,
     /// The label of the reason, if it is asserted.
-    pub reason: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ struct File {
 }
 
 /// All samples.
-pub fn corpus() -> Vec<Sample> {
+pub(crate) fn corpus() -> Vec<Sample> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
@@ -46,7 +46,7 @@ fn read(file: &Path) -> Vec<Sample> {
 
 /// The differences between what the sample tells and what is read; `None` if there is none.
 #[allow(dead_code, reason = "each test binary uses a part")]
-pub fn differences(sample: &Sample) -> Option<String> {
+pub(crate) fn differences(sample: &Sample) -> Option<String> {
     let reading = classify(&sample.text);
     let pairs = [
         ("class", Some(sample.class.as_str()), Some(reading.class.as_str())),
