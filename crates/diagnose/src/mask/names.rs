@@ -234,6 +234,6 @@ static NO_NAME: LazyLock<Regex> = LazyLock::new(|| {
 });
 static DIGEST: LazyLock<Regex> = LazyLock::new(|| {
     fixed(
-        r"\bsha(?:256|384|512)[:-]?[0-9a-f]*\b|\b[0-9a-f]+(?:-[0-9a-f]+){4}\b|\b[0-9a-f]{12,}\b",
+        r"\bsha(?:256|384|512)[:-][0-9a-f]*\b|\b[0-9a-f]+(?:-[0-9a-f]+){4}\b|\b[0-9a-f]{12,}\b",
     )
 });

@@ -50,7 +50,7 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         r"\bback-off restarting failed",
         r"\bexec format error",
         r"(?:failed to|error:) (?:create|start) (?:containerd task|container process)",
-        r"\bexec: ",
+        r"\bunable to start container process",
         r"\bnpm err!",
         r"\bpip(?:[0-9.]*)? install",
         r"\bapt(?:-get)? (?:update|install)",

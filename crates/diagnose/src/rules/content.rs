@@ -24,6 +24,8 @@ pub(crate) const BYTES: &[Rule] = &[
     rule(Class::Corrupt, r"gzip: invalid|invalid (?:tar )?header|archive/tar|zlib: |flate: corrupt|zstd: |magic number mismatch|unknown compression|corrupt (?:input|layer|archive)|invalid (?:gzip|zstd|compressed)|bad checksum|gunzip|unpigz|not in gzip format|crc error")
         .because(Reason::BadArchive)
         .at(Stage::BlobTransfer),
+    rule(Class::Registry5xx, r"parsing http 5[0-9][0-9] response|{5xx}[^\n]*(?:<html|<!doctype|invalid character)").because(Reason::ServerError),
+    rule(Class::AuthMissing, r"parsing http 401 response"),
     rule(Class::ProtocolGarbage, r"stopped after [0-9]+ redirects|too many redirects|redirect loop").because(Reason::RedirectLimit),
     rule(Class::ProtocolGarbage, r"invalid character '<'|looking for beginning of value: .?<|<!doctype|<html").because(Reason::Html),
     rule(Class::ProtocolGarbage, r"malformed http (?:response|status|version)|malformed mime|transport connection broken|invalid header field|received http/0\.9|not a valid http|unsupported protocol scheme|bad http|http/1\.x transport")

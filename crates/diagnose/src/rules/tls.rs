@@ -10,7 +10,7 @@ pub(crate) const PROXY: &[Rule] = &[
     rule(Class::HttpProxy, r"proxyconnect|socks connect|{407}|proxy authentication required|tunnel connection failed|code 407 from proxy|from proxy after connect|cannot connect to proxy|proxy connect(?:ion)? (?:failed|refused|aborted)|unable to connect to proxy")
         .at(Stage::Connect),
     // Go prints a refused CONNECT as the bare reason phrase, without a code.
-    rule(Class::HttpProxy, r#"<url>["']?: (?:forbidden|bad gateway|service unavailable|gateway time-?out|internal server error|unauthorized|blocked[a-z ]*)\s*(?:$|\n|["')])"#)
+    rule(Class::HttpProxy, r#"<url>["']?: (?:forbidden|bad gateway|service unavailable|gateway time-?out|internal server error|blocked[a-z ]*)\s*(?:$|\n|["')])"#)
         .because(Reason::ConnectRefusedByProxy)
         .at(Stage::Connect),
 ];
