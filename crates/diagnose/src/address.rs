@@ -16,16 +16,17 @@ pub(crate) struct Url {
 impl Url {
     /// Reads the part of a URL after `http://` or `https://`. `None` if it is an address of another program's API.
     pub(crate) fn read(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
         let end = text.find(['/', '?', '#']).unwrap_or(text.len());
         let (authority, rest) = text.split_at(end);
-        let host = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+        let host = authority.rsplit('@').next().unwrap_or_default().to_owned();
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let is_api = KUBERNETES.iter().any(|prefix| path.starts_with(prefix)) || is_document(&host, path);
         let ns = query.split('&').find_map(|pair| pair.strip_prefix("ns=")).filter(|ns| !ns.is_empty());
         let kind = kind(&host, path, query);
         (!host.is_empty() && !is_api).then(|| Self {
             host,
-            ns: ns.map(|ns| ns.replace("%3A", ":").replace("%3a", ":").replace("%2F", "/")),
+            ns: ns.map(|ns| ns.replace("%3a", ":").replace("%2f", "/")),
             kind,
         })
     }
@@ -79,7 +80,7 @@ const HUB: [&str; 3] = ["registry-1.docker.io", "index.docker.io", "docker.io"];
 const TOKEN_PATHS: [&str; 7] =
     ["/token", "/oauth2/", "/jwt/auth", "/v2/auth", "/service/token", "/auth/realms", "/_auth"];
 /// Parts of the queries of signed URLs: S3, Azure, Google, CloudFront.
-const SIGNATURES: [&str; 5] = ["X-Amz-", "sig=", "X-Goog-", "Signature=", "Expires="];
+const SIGNATURES: [&str; 5] = ["x-amz-", "sig=", "x-goog-", "signature=", "expires="];
 /// Paths of the Kubernetes API, which is asked in the same logs.
 const KUBERNETES: [&str; 7] = ["/api/", "/apis/", "/healthz", "/readyz", "/livez", "/openapi/", "/version"];
 /// Hosts of pages for people.

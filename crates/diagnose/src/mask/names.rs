@@ -192,6 +192,7 @@ static FIELDS: LazyLock<Regex> = LazyLock::new(|| {
 /// Sentences with a place for a name. Each group is a name.
 static SENTENCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
+        r#"\b(?:images?|reference|ref)\s+["']([^"'\s\x00-\x1f]+)\z"#,
         r"\bpull access denied for ([^\s,]+)",
         r"\bmanifest for ([^\s,]+) not found",
         r"\brepository ([a-z0-9._/:@-]+) not found",

@@ -18,27 +18,32 @@ pub(super) fn lines(masked: &mut Masked) {
 
 /// Covers the failures of mirrors, which containers/image prints before that of the registry itself.
 pub(super) fn mirrors(masked: &mut Masked) {
-    while let Some(start) = MIRRORS.find(&masked.text).map(|found| found.start()) {
-        let end = closing(&masked.text, start);
-        masked.text[start..end].fill(Kind::Noise.filler());
+    let mut from = 0;
+    while let Some(found) = MIRRORS.find_at(&masked.text, from).map(|found| found.range()) {
+        let end = closing(&masked.text, found.start).unwrap_or(found.end);
+        from = end;
+        masked.text[found.start..end].fill(Kind::Noise.filler());
     }
 }
 
-/// The end of the round bracket that opens at `start`; the end of the text if it is cut.
-fn closing(text: &[u8], start: usize) -> usize {
+/// The end of the round bracket that opens at `start`, or of a text that is cut within it; `None` beyond the limit.
+fn closing(text: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0usize;
-    for (at, byte) in text.iter().enumerate().skip(start) {
+    for (at, byte) in text.iter().enumerate().skip(start).take(MIRRORS_MAX) {
         match byte {
             b'(' => depth += 1,
             b')' => depth = depth.saturating_sub(1),
             _ => continue,
         }
         if depth == 0 {
-            return at + 1;
+            return Some(at + 1);
         }
     }
-    start + b"(mirrors also failed".len()
+    (text.len() - start <= MIRRORS_MAX).then_some(text.len())
 }
+
+/// The longest list of failed mirrors that is recognised, in bytes. A limit keeps the time linear.
+const MIRRORS_MAX: usize = 16 << 10;
 
 /// Lines about something else: probes and volumes of pods, scheduling, containers that ran and ended, output of the
 /// programs in a build (BuildKit begins these lines with the step and the time).

@@ -54,7 +54,7 @@ pub(crate) fn status(codes: &str) -> String {
     let codes = codes.replace("xx", "[0-9][0-9]");
     let url = kinds("url").unwrap_or_default();
     format!(
-        r#"(?:(?:{ANNOUNCED}|{url}["']?|(?:manifests|blobs)\s[^\s]*\])["']?[:=]?\s*["'(]?(?:{codes})\b|\b(?:{codes})\s*[-:(]?\s*(?:{PHRASES}))"#
+        r#"(?:(?:{ANNOUNCED}|{url}["']?|(?:manifests|blobs)\s[^\s]*\])["']?[:=]?\s*["'(]?(?:{codes})\b|(?:^|[\s"'(=\[>])(?:{codes})[ ]?[-:(]?[ ]?(?:{PHRASES}))"#
     )
 }
 

@@ -19,8 +19,9 @@ pub(crate) const PROXY: &[Rule] = &[
 pub(crate) const RULES: &[Rule] = &[
     rule(Class::TlsNotYetValid, r"certificate has expired or is not yet valid: current time [^\s]+ is before|certificate is not yet valid|notvalidyet|not valid before"),
     rule(Class::TlsExpired, r"certificate has expired or is not yet valid: current time [^\s]+ is after"),
-    rule(Class::TlsExpired, r"certificate has expired or is not yet valid").because(Reason::ExpiredOrNotYetValid),
-    rule(Class::TlsExpired, r"certificate (?:has |is )?expired|invalid peer certificate: expired|certificate is not valid any ?more"),
+    rule(Class::TlsExpired, r#"certificate has expired or is not yet valid:?\s*(?:$|\n|["'\\)(;,])"#).because(Reason::ExpiredOrNotYetValid),
+    // Go continues "x509: certificate has expired" with "or is not yet valid": a text that ends there may mean both.
+    rule(Class::TlsExpired, r"(?:^|[^9]: |[^:] )certificate has expired(?:[^\s]|$| [^o])|certificate (?:is )?expired|invalid peer certificate: expired|certificate is not valid any ?more"),
     rule(Class::TlsName, r"certificate is (?:not )?valid for|doesn't contain any ip sans|cannot validate certificate for|relies on legacy common name|notvalidforname|certificate name does not match|hostname mismatch|no alternative certificate subject name|doesn't match host|host name does not match|certificate subject name"),
     rule(Class::TlsUnknownCa, r"signed by unknown authority|unable to get (?:local )?issuer certificate|self[ -]signed certificate|unable to verify the first certificate|unknownissuer|certificate is not trusted|failed to load system roots|no roots provided|unable to get local issuer"),
     rule(Class::TlsOther, r"server gave http response to https client|first record does not look like a tls handshake|wrong version number|tls: oversized record|ssl_error_rx_record_too_long")
@@ -32,7 +33,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule(Class::TlsOther, r"protocol version not supported|unsupported protocol version|no cipher suite|alert protocol version|no application protocol|no mutual cipher|peerincompatible|unsupported protocol")
         .because(Reason::TlsIncompatible),
     rule(Class::TlsOther, r"remote error: tls: |sslv3 alert|tlsv1 alert|alertreceived|tls alert|alert handshake").because(Reason::TlsAlert),
-    rule(Class::TlsOther, r#"certificate (?:is not authorized|specifies an incompatible|has name constraint)|x509: (?:too many|unhandled|negative|malformed|invalid|certificate|cannot verify|a root|")|insecure algorithm|invalid peer certificate|failed to verify certificate: |failed to parse certificate"#)
+    rule(Class::TlsOther, r#"certificate (?:is not authorized|specifies an incompatible|has name constraint)|x509: (?:too many|unhandled|negative|malformed|invalid|cannot verify|a root|unsupported|unknown|internal|ecdsa|rsa)|insecure algorithm|invalid peer certificate|failed to parse certificate"#)
         .because(Reason::BadCertificate),
-    rule(Class::TlsOther, r"tls: (?:handshake failure|failed to|bad record|unexpected message|received|server|invalid|unsupported|internal|no |decode|illegal|local error)|local error: tls|ssl_connect|ssl_error|ssl routines|eof occurred in violation of protocol|ssl handshake|tls handshake (?:error|failed|failure)|peer closed connection without sending tls close_notify"),
+    rule(Class::TlsOther, r"tls: (?:handshake failure|failed to (?:parse|create|sign|find|decode|read|write|send)|bad record|unexpected message|received|server|invalid|unsupported|internal|no |decode|illegal|local error)|local error: tls|ssl_connect|ssl_error|ssl routines|eof occurred in violation of protocol|ssl handshake|tls handshake (?:error|failed|failure)|peer closed connection without sending tls close_notify"),
 ];
