@@ -43,7 +43,7 @@ fn closing(text: &[u8], start: usize) -> Option<usize> {
 }
 
 /// The longest list of failed mirrors that is recognised, in bytes. A limit keeps the time linear.
-const MIRRORS_MAX: usize = 16 << 10;
+const MIRRORS_MAX: usize = 4 << 10;
 
 /// Lines about something else: probes and volumes of pods, scheduling, containers that ran and ended, output of the
 /// programs in a build (BuildKit begins these lines with the step and the time).
