@@ -130,13 +130,19 @@ mod tests {
             ("gitlab.example/jwt/auth?service=container_registry", Kind::TokenUrl),
             ("ghcr.io/token?scope=repository:a/manifests:pull", Kind::TokenUrl),
             ("registry.example/v2/token/app/manifests/1", Kind::TagUrl),
-            ("production.cloudflare.docker.com/registry-v2/docker/registry/v2/blobs/sha256/a", Kind::OtherUrl),
+            (
+                "production.cloudflare.docker.com/registry-v2/docker/registry/v2/blobs/sha256/a",
+                Kind::OtherUrl,
+            ),
             ("x.s3.amazonaws.com/docker/registry/v2/blobs/sha256/a/data?X-Amz-Signature=1", Kind::OtherUrl),
         ] {
             assert_eq!(Url::read(url).unwrap().kind, kind, "{url}");
         }
         let mirrored = Url::read("mirror:5000/v2/a/manifests/1?ns=127.0.0.1%3A15002").unwrap();
-        assert_eq!((mirrored.host.as_str(), mirrored.ns.as_deref()), ("mirror:5000", Some("127.0.0.1:15002")));
+        assert_eq!(
+            (mirrored.host.as_str(), mirrored.ns.as_deref()),
+            ("mirror:5000", Some("127.0.0.1:15002"))
+        );
         assert_eq!(Url::read("10.96.0.1:443/api/v1/pods"), None);
         assert_eq!(Url::read("user:secret@r.test:5000/v2/").unwrap().host, "r.test:5000");
     }

@@ -117,7 +117,9 @@ impl Place<'_> {
     pub(crate) fn blob_host(&self, class: Class, host: Option<&str>) -> Option<Reason> {
         let reason = match class {
             Class::Dns => Reason::BlobHostDns,
-            Class::ConnectTimeout | Class::ConnectRefused | Class::ConnectUnreachable => Reason::BlobHostConnect,
+            Class::ConnectTimeout | Class::ConnectRefused | Class::ConnectUnreachable => {
+                Reason::BlobHostConnect
+            }
             _ => return None,
         };
         let is_elsewhere = match self.url() {
@@ -245,10 +247,15 @@ static IMAGE: LazyLock<Regex> =
 static RPC: LazyLock<Regex> = LazyLock::new(|| fixed(r"\bcode = ([a-z]+)"));
 static STATUS: LazyLock<Regex> = LazyLock::new(|| fixed(&status("1xx|2xx|3xx|4xx|5xx")));
 static METHOD: LazyLock<Regex> = LazyLock::new(|| fixed(r#"\b(?:head|get|post)\b(?: request)?"#));
-static LOOKED_UP: LazyLock<Regex> =
-    LazyLock::new(|| fixed(r"(?:\blookup\s+|could(?:n't| not) resolve host:?\s+|name resolution for\s+)([^\s:,;]+(?::[0-9]+)?)"));
+static LOOKED_UP: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(
+        r"(?:\blookup\s+|could(?:n't| not) resolve host:?\s+|name resolution for\s+)([^\s:,;]+(?::[0-9]+)?)",
+    )
+});
 static DIALLED: LazyLock<Regex> = LazyLock::new(|| {
-    fixed(r"(?:\bdial(?:ing)? (?:tcp|udp)[46]?:?\s+|->|\bconnect to\s+)(\[[0-9a-f:.%]+\]:[0-9]+|[^\s:>]+:[0-9]+|[^\s:>]+)")
+    fixed(
+        r"(?:\bdial(?:ing)? (?:tcp|udp)[46]?:?\s+|->|\bconnect to\s+)(\[[0-9a-f:.%]+\]:[0-9]+|[^\s:>]+:[0-9]+|[^\s:>]+)",
+    )
 });
 /// Hosts that sentences name without a URL.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
@@ -259,16 +266,21 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 static RESOLVES: LazyLock<Regex> =
     LazyLock::new(|| fixed(r"failed to resolve (?:reference|image|source metadata)|\[manifests "));
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-    fixed(r"(?:anonymous|oauth|bearer|auth|identity|access) token|failed to authorize|incorrect username|username/password")
+    fixed(
+        r"(?:anonymous|oauth|bearer|auth|identity|access) token|failed to authorize|incorrect username|username/password",
+    )
 });
 static PING: LazyLock<Regex> = LazyLock::new(|| fixed(r"pinging (?:container|docker) registry"));
 static BLOB: LazyLock<Regex> = LazyLock::new(|| {
-    fixed(r"httpreadseeker|\bblob\b|image configuration|reading config|\blayer|content at |fetching blob|copying config")
+    fixed(
+        r"httpreadseeker|\bblob\b|image configuration|reading config|\blayer|content at |fetching blob|copying config",
+    )
 });
 static MANIFEST: LazyLock<Regex> = LazyLock::new(|| {
     fixed(r"manifest|failed to resolve|source metadata|initializing source|: not found|pull access denied")
 });
-static COPYING: LazyLock<Regex> =
-    LazyLock::new(|| fixed(r"failed to copy|copying|reading blob|writing blob|storing blob|extracting|error pulling"));
+static COPYING: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(r"failed to copy|copying|reading blob|writing blob|storing blob|extracting|error pulling")
+});
 static OF_MANIFEST: LazyLock<Regex> = LazyLock::new(|| fixed(r"manifest"));
 static WHOLE_DIGEST: LazyLock<Regex> = LazyLock::new(|| fixed(r"sha(?:256|512)(?::|%3[aA])[0-9a-f]{64,}"));

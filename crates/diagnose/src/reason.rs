@@ -95,16 +95,22 @@ impl Reason {
     pub fn fix(self) -> Option<&'static str> {
         Some(match self {
             Self::NoSpace => "free space on the node's image file system: `crictl rmi --prune`, then `df -h`",
-            Self::NoInodes => "free inodes on the node's image file system: `df -i`, then remove unused images",
+            Self::NoInodes => {
+                "free inodes on the node's image file system: `df -i`, then remove unused images"
+            }
             Self::DiskQuota => "raise the quota of the node's image file system, or remove unused images",
             Self::DiskPressure => "free space on the node; the kubelet found too little to collect",
-            Self::ReadOnly => "look for errors of the disk in `dmesg`, repair it, and mount it writable again",
+            Self::ReadOnly => {
+                "look for errors of the disk in `dmesg`, repair it, and mount it writable again"
+            }
             Self::DiskError => "look for errors of the disk in `dmesg`; move the pods away and replace it",
             Self::ShortName => "write the registry in front of the image's name: docker.io/library/NAME",
             Self::PlainHttpOnTls => {
                 "the port speaks plain HTTP: give the runtime an http:// endpoint for this registry, or serve TLS"
             }
-            Self::TlsOnPlainHttp => "the port speaks TLS: give the runtime an https:// endpoint for this registry",
+            Self::TlsOnPlainHttp => {
+                "the port speaks TLS: give the runtime an https:// endpoint for this registry"
+            }
             Self::ClientCertificate => "give the runtime the client certificate that this registry asks for",
             Self::TlsIncompatible => "make the registry offer TLS 1.2 or 1.3 with a current cipher",
             Self::ExpiredOrNotYetValid => "compare the node's clock with the dates of the certificate",
@@ -117,16 +123,24 @@ impl Reason {
             Self::NameServerFailed | Self::NameServerSilent => {
                 "check the node's name servers (/etc/resolv.conf) and the path to their port 53"
             }
-            Self::LocalFirewall => "look for a rule of the node's own firewall or a network policy: the kernel refused to connect",
+            Self::LocalFirewall => {
+                "look for a rule of the node's own firewall or a network policy: the kernel refused to connect"
+            }
             Self::Deadline => {
                 "find out what was slow: the size of the image, the bandwidth, a pull that it waited for"
             }
             Self::AnonymousToken => {
                 "no credential matched: give the pod a pull secret in its namespace, with a host key that matches"
             }
-            Self::OauthToken => "a credential was sent and refused: renew the pull secret's user name and password",
-            Self::CredentialHelper => "repair the credential helper or provider on the node; its log has the cause",
-            Self::SchemaOne => "build and push the image again with a current tool: schema 1 is no longer read",
+            Self::OauthToken => {
+                "a credential was sent and refused: renew the pull secret's user name and password"
+            }
+            Self::CredentialHelper => {
+                "repair the credential helper or provider on the node; its log has the cause"
+            }
+            Self::SchemaOne => {
+                "build and push the image again with a current tool: schema 1 is no longer read"
+            }
             Self::NarrowAccept => "use a client that accepts OCI and multi-platform manifests",
             Self::BackOffOnly => "read the event `Failed` of the same pod: it has the cause",
             Self::CutWord => "read the whole text: pullgate's log and the pod's message name the class",

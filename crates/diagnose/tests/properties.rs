@@ -31,13 +31,15 @@ fn assert_unchanged(wrap: impl Fn(&Sample) -> Option<String>) {
 
 #[test]
 fn wrappers_of_the_kubelet_and_of_grpc_do_not_change_the_class() {
-    let is_event = |sample: &Sample| !sample.text.starts_with("Back-off") && !sample.text.starts_with("Error: I");
+    let is_event =
+        |sample: &Sample| !sample.text.starts_with("Back-off") && !sample.text.starts_with("Error: I");
     assert_unchanged(|sample| {
         is_event(sample).then(|| format!("Back-off pulling image \"a/b:1\": ErrImagePull: {}", sample.text))
     });
     assert_unchanged(|sample| {
         let text = &sample.text;
-        is_event(sample).then(|| format!("Failed to pull image \"a/b:1\": rpc error: code = Unknown desc = {text}"))
+        is_event(sample)
+            .then(|| format!("Failed to pull image \"a/b:1\": rpc error: code = Unknown desc = {text}"))
     });
 }
 
@@ -143,7 +145,8 @@ fn a_cut_text_has_its_class_or_a_coarser_one_or_none() {
         let ends = sample.text.char_indices().map(|(at, _)| at);
         let bad = ends.filter_map(|end| {
             let read = class(&sample.text[..end]);
-            let is_fine = read == sample.class || read == "unknown" || COARSER.contains(&(sample.class.as_str(), read));
+            let is_fine =
+                read == sample.class || read == "unknown" || COARSER.contains(&(sample.class.as_str(), read));
             (!is_fine).then_some((end, read))
         });
         if let Some((end, read)) = bad.last() {
@@ -169,15 +172,24 @@ fn random_texts_never_panic_and_spans_lie_within_the_text() {
             assert!(text.get(span.clone()).is_some(), "{span:?} of {text:?}");
         }
     }
-    for text in ["", "\\", "\u{1b}[", "http://", "map[", "\"", "(mirrors also failed: (((", "sha256:", "\u{0}"] {
+    for text in
+        ["", "\\", "\u{1b}[", "http://", "map[", "\"", "(mirrors also failed: (((", "sha256:", "\u{0}"]
+    {
         assert_eq!(class(text), "unknown", "{text:?}");
     }
 }
 
 #[test]
 fn the_time_is_linear_in_the_length() {
-    let texts = ["a".repeat(1 << 20), "\\\"".repeat(1 << 19), "(mirrors also failed: ".repeat(1 << 15), "map[[".repeat(1 << 18),
-        "https://r.test/v2/a/manifests/1: 42 ".repeat(1 << 15), "dial tcp ".repeat(1 << 17), "a/b:c ".repeat(1 << 17)];
+    let texts = [
+        "a".repeat(1 << 20),
+        "\\\"".repeat(1 << 19),
+        "(mirrors also failed: ".repeat(1 << 15),
+        "map[[".repeat(1 << 18),
+        "https://r.test/v2/a/manifests/1: 42 ".repeat(1 << 15),
+        "dial tcp ".repeat(1 << 17),
+        "a/b:c ".repeat(1 << 17),
+    ];
     classify("");
     for text in texts {
         let begun = Instant::now();
@@ -186,4 +198,9 @@ fn the_time_is_linear_in_the_length() {
         println!("{} MB of {:?}: {took:?}", text.len() >> 20, &text[..10]);
         assert!(took < Duration::from_secs(20), "{took:?} for {:?}", &text[..20]);
     }
+}
+
+#[test]
+fn redaction_does_not_change_the_class() {
+    assert_unchanged(|sample| Some(diagnose::redact(&sample.text)));
 }

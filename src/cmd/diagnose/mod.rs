@@ -1,8 +1,9 @@
 //! `pullgate diagnose`: the cause of a failed pull, from an image, a pod, a namespace or the text of an event.
 //!
-//! [`mod@event`] reads a text, offline. The other subjects have a file each.
+//! [`mod@event`] reads a text, offline; [`next`] is the command to run next. The other subjects have a file each.
 
 mod event;
+mod next;
 
 use std::io::IsTerminal;
 use std::str::FromStr;

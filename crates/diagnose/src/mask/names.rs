@@ -162,12 +162,13 @@ fn fixed(pattern: &str) -> Regex {
     Regex::new(&format!("(?m-u){pattern}")).expect("invariant: a fixed pattern")
 }
 
-static URL: LazyLock<Regex> =
-    LazyLock::new(|| fixed(r#"\b(?:https?|docker|oci|unix|npipe|containers-storage|dir|docker-archive|tcp)://[^\s"'<>`|\\^]+"#));
-static DETAIL: LazyLock<Regex> = LazyLock::new(|| fixed(r"\bmap\[[^\n]*?\](?:\]|$|[\s;,.)])|\bmap\[[^\n\]]*$"));
-static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
-    fixed(r#""([^"\s\x00-\x1f]+)"|'([^'\s\x00-\x1f]+)'|`([^`\s\x00-\x1f]+)`"#)
+static URL: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(r#"\b(?:https?|docker|oci|unix|npipe|containers-storage|dir|docker-archive|tcp)://[^\s"'<>`|\\^]+"#)
 });
+static DETAIL: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r"\bmap\[[^\n]*?\](?:\]|$|[\s;,.)])|\bmap\[[^\n\]]*$"));
+static QUOTED: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r#""([^"\s\x00-\x1f]+)"|'([^'\s\x00-\x1f]+)'|`([^`\s\x00-\x1f]+)`"#));
 /// Words that announce a name in quotes.
 static ANNOUNCED: LazyLock<Regex> = LazyLock::new(|| {
     fixed(
@@ -220,7 +221,8 @@ static SENTENCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .map(fixed)
     .into()
 });
-static PATH: LazyLock<Regex> = LazyLock::new(|| fixed(r#"(?:^|[\s"'=(:`,\[])(/[a-z0-9._@~+-][^\s"'`:;,()<>\x00-\x1f]*)"#));
+static PATH: LazyLock<Regex> =
+    LazyLock::new(|| fixed(r#"(?:^|[\s"'=(:`,\[])(/[a-z0-9._@~+-][^\s"'`:;,()<>\x00-\x1f]*)"#));
 /// A host or folders with slashes, or a name with a tag.
 static BARE: LazyLock<Regex> = LazyLock::new(|| {
     fixed(
@@ -234,7 +236,5 @@ static NO_NAME: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 static DIGEST: LazyLock<Regex> = LazyLock::new(|| {
-    fixed(
-        r"\bsha(?:256|384|512)[:-][0-9a-f]*\b|\b[0-9a-f]+(?:-[0-9a-f]+){4}\b|\b[0-9a-f]{12,}\b",
-    )
+    fixed(r"\bsha(?:256|384|512)[:-][0-9a-f]*\b|\b[0-9a-f]+(?:-[0-9a-f]+){4}\b|\b[0-9a-f]{12,}\b")
 });

@@ -62,8 +62,7 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         r"\bdoes not match the detected host platform",
     ];
     let steps = [r"#[0-9]+ [0-9]+\.[0-9]+ ", r"[0-9]+\.[0-9][0-9][0-9]? "];
-    let pattern =
-        format!(r"(?m-u)^[^\n]*?(?:{})[^\n]*$|^\s*(?:{})[^\n]*$", words.join("|"), steps.join("|"));
+    let pattern = format!(r"(?m-u)^[^\n]*?(?:{})[^\n]*$|^\s*(?:{})[^\n]*$", words.join("|"), steps.join("|"));
     Regex::new(&pattern).expect("invariant: a fixed pattern")
 });
 

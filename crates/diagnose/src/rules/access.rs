@@ -32,10 +32,23 @@ pub(crate) const TOKEN: &[Rule] = &[
 /// The rules of refusals after the token.
 pub(crate) const REFUSED: &[Rule] = &[
     // These answer with a manifest's or a permission's own words inside a refusal.
-    rule(Class::ForbiddenPolicy, r"(?:is )?not authorized to perform|accessdenied|permission .?[a-z.]+.? denied|permission_denied|insufficient permissions?|access token has insufficient scopes?|does not have (?:permission|access|authorization|the required)|not allowed (?:access|by|from)|ip (?:address )?[^\n]{0,60}not (?:allowed|permitted)|client with ip|firewall rules|access forbidden|resource not accessible|denied by (?:policy|firewall|ip)|blocked by (?:policy|xray|admin|your)|download(?:ing)? (?:was |is )?(?:blocked|forbidden)|kmskey|key vault|package is blocked|organization[^\n]{0,80}(?:saml|sso)"),
-    rule(Class::RepoUnknownOrPrivate, r"insufficient_scope|insufficient scope|pull access denied|repository does not exist|repository name not known|requested access to the resource is denied|access to the requested resource is not authorized|\bname_unknown\b|name unknown|name invalid: repository|repositorynotfound|(?:repository|project) [^\n]{0,80}?(?:not found|does not exist)|no such repository|<ref> not found: does not exist or no pull access|unknown repository|repo not found"),
+    rule(
+        Class::ForbiddenPolicy,
+        r"(?:is )?not authorized to perform|accessdenied|permission .?[a-z.]+.? denied|permission_denied|insufficient permissions?|access token has insufficient scopes?|does not have (?:permission|access|authorization|the required)|not allowed (?:access|by|from)|ip (?:address )?[^\n]{0,60}not (?:allowed|permitted)|client with ip|firewall rules|access forbidden|resource not accessible|denied by (?:policy|firewall|ip)|blocked by (?:policy|xray|admin|your)|download(?:ing)? (?:was |is )?(?:blocked|forbidden)|kmskey|key vault|package is blocked|organization[^\n]{0,80}(?:saml|sso)",
+    ),
+    rule(
+        Class::RepoUnknownOrPrivate,
+        r"insufficient_scope|insufficient scope|pull access denied|repository does not exist|repository name not known|requested access to the resource is denied|access to the requested resource is not authorized|\bname_unknown\b|name unknown|name invalid: repository|repositorynotfound|(?:repository|project) [^\n]{0,80}?(?:not found|does not exist)|no such repository|<ref> not found: does not exist or no pull access|unknown repository|repo not found",
+    ),
     rule(Class::RepoUnknownOrPrivate, r"<hub-url>[^\n]{0,4}: unauthorized: authentication required"),
-    rule(Class::BlobHost, r#"<other-url>["']?[^\n]{0,40}{401|403}|{401|403}[^\n]{0,20}<other-url>"#).because(Reason::BlobHostStatus),
-    rule(Class::ForbiddenPolicy, r#"{403}|\bdenied: |\bforbidden: |statuscode: 403|: denied\s*(?:["'}\]]|\n|$)|permission denied on resource"#),
-    rule(Class::AuthMissing, r#"{401}|unauthorized: (?:authentication required|unauthorized to access|you |the |please|no |not |project|full authentication|need|requested repository)|"unauthorized"|\bunauthorized\s*(?:["'}\]]|\n|$)|authentication (?:is )?required|authorization (?:is )?required|authorization failed|unauthenticated"#),
+    rule(Class::BlobHost, r#"<other-url>["']?[^\n]{0,40}{401|403}|{401|403}[^\n]{0,20}<other-url>"#)
+        .because(Reason::BlobHostStatus),
+    rule(
+        Class::ForbiddenPolicy,
+        r#"{403}|\bdenied: |\bforbidden: |statuscode: 403|: denied\s*(?:["'}\]]|\n|$)|permission denied on resource"#,
+    ),
+    rule(
+        Class::AuthMissing,
+        r#"{401}|unauthorized: (?:authentication required|unauthorized to access|you |the |please|no |not |project|full authentication|need|requested repository)|"unauthorized"|\bunauthorized\s*(?:["'}\]]|\n|$)|authentication (?:is )?required|authorization (?:is )?required|authorization failed|unauthenticated"#,
+    ),
 ];

@@ -6,9 +6,10 @@ use super::rule::{Rule, rule};
 use crate::reason::Reason;
 
 /// The rules of platforms. They precede all others about content, because these texts also say "not found".
-pub(crate) const PLATFORM: &[Rule] = &[
-    rule(Class::PlatformMissing, r"no match for platform|no matching manifest|no manifest found for platform|no image found in (?:manifest list|image index)|no child with platform|does not match the specified platform|image operating system [^\n]{0,40}cannot be used|cannot be used on this platform|operating system is not supported|image platform [^\n]{0,60}does not match|no matching platform|no unpack platforms|does not provide (?:the specified|any) platform|matching platform|is incompatible with a[^\n]{0,40} host|unsupported platform|platform[^\n]{0,40} not (?:found|supported|available)|no (?:supported|available|compatible) platform|for architecture [^\n]{0,60}(?:not found|no image)|no host platform"),
-];
+pub(crate) const PLATFORM: &[Rule] = &[rule(
+    Class::PlatformMissing,
+    r"no match for platform|no matching manifest|no manifest found for platform|no image found in (?:manifest list|image index)|no child with platform|does not match the specified platform|image operating system [^\n]{0,40}cannot be used|cannot be used on this platform|operating system is not supported|image platform [^\n]{0,60}does not match|no matching platform|no unpack platforms|does not provide (?:the specified|any) platform|matching platform|is incompatible with a[^\n]{0,40} host|unsupported platform|platform[^\n]{0,40} not (?:found|supported|available)|no (?:supported|available|compatible) platform|for architecture [^\n]{0,60}(?:not found|no image)|no host platform",
+)];
 
 /// The rules of kinds of manifests.
 pub(crate) const MEDIA_TYPE: &[Rule] = &[
@@ -43,14 +44,25 @@ pub(crate) const SERVER: &[Rule] = &[
 
 /// The rules of content that does not exist. By digest first: "not found" follows both.
 pub(crate) const ABSENT: &[Rule] = &[
-    rule(Class::DigestGone, r#"content at [^\s]+ not found|could not fetch content descriptor|blob[_ ]unknown|unknown blob|blob not found|manifest_blob_unknown|<blob-url>["']?[^\n]{0,40}{404|410}|<digest-url>["']?[^\n]{0,40}(?:{404|410}|manifest[_ ]unknown|not found)"#),
-    rule(Class::DigestGone, r#"<digest-ref>["']?:? not found|manifest for <digest-ref> not found|reading manifest <digest> in [^\n]*(?:manifest unknown|not found|404)|<digest-ref>[^\n]*(?:manifest[_ ]unknown|: not found)|failed to fetch <digest>|(?:manifest|digest) <digest>[^\n]{0,20} (?:is )?(?:not found|unknown)|manifest unknown[^\n]*unknown manifest name=[^\n]*revision=<digest>|(?:with|has) digest [^\n]{0,4}<digest>[^\n]{0,60}(?:not (?:found|exist)|does not exist)|no such manifest: [^\n]*<digest>"#),
-    rule(Class::ManifestUnknown, r"manifest[_ ]unknown|manifest for [^\n]{0,300}? not found|manifest (?:tagged by )?[^\n]{0,80}(?:is )?not found|no such manifest|tag (?:[^\s]+ )?(?:not found|does not exist|is unknown|was not found|unknown)|unknown tag|(?:requested )?image (?:[^\s]+ )?not found|imagenotfound|artifact [^\n]{0,120}not found|unknown manifest|the image (?:[^\n]{0,40})?does not exist|image does not exist|unknown artifact|failed to fetch [^\s]+ from request"),
-    rule(Class::ManifestUnknown, r#"<ref>["']?:? not found|<tag-url>["']?[^\n]{0,40}{404|410}|(?:resolve|resolving) [^\n]*: not found|<tag-url>["']?: not found"#),
+    rule(
+        Class::DigestGone,
+        r#"content at [^\s]+ not found|could not fetch content descriptor|blob[_ ]unknown|unknown blob|blob not found|manifest_blob_unknown|<blob-url>["']?[^\n]{0,40}{404|410}|<digest-url>["']?[^\n]{0,40}(?:{404|410}|manifest[_ ]unknown|not found)"#,
+    ),
+    rule(
+        Class::DigestGone,
+        r#"<digest-ref>["']?:? not found|manifest for <digest-ref> not found|reading manifest <digest> in [^\n]*(?:manifest unknown|not found|404)|<digest-ref>[^\n]*(?:manifest[_ ]unknown|: not found)|failed to fetch <digest>|(?:manifest|digest) <digest>[^\n]{0,20} (?:is )?(?:not found|unknown)|manifest unknown[^\n]*unknown manifest name=[^\n]*revision=<digest>|(?:with|has) digest [^\n]{0,4}<digest>[^\n]{0,60}(?:not (?:found|exist)|does not exist)|no such manifest: [^\n]*<digest>"#,
+    ),
+    rule(
+        Class::ManifestUnknown,
+        r"manifest[_ ]unknown|manifest for [^\n]{0,300}? not found|manifest (?:tagged by )?[^\n]{0,80}(?:is )?not found|no such manifest|tag (?:[^\s]+ )?(?:not found|does not exist|is unknown|was not found|unknown)|unknown tag|(?:requested )?image (?:[^\s]+ )?not found|imagenotfound|artifact [^\n]{0,120}not found|unknown manifest|the image (?:[^\n]{0,40})?does not exist|image does not exist|unknown artifact|failed to fetch [^\s]+ from request",
+    ),
+    rule(
+        Class::ManifestUnknown,
+        r#"<ref>["']?:? not found|<tag-url>["']?[^\n]{0,40}{404|410}|(?:resolve|resolving) [^\n]*: not found|<tag-url>["']?: not found"#,
+    ),
     rule(Class::ManifestUnknown, r"{404|410}|code = notfound[^\n]*not found"),
 ];
 
 /// What the names of reasons say, when nothing else does.
-pub(crate) const HINTS: &[Rule] = &[
-    rule(Class::Unknown, r"back-off pulling image|imagepullbackoff").because(Reason::BackOffOnly),
-];
+pub(crate) const HINTS: &[Rule] =
+    &[rule(Class::Unknown, r"back-off pulling image|imagepullbackoff").because(Reason::BackOffOnly)];

@@ -53,8 +53,14 @@ pub(crate) const BROKEN: &[Rule] = &[
 
 /// The rules of pulls that took too long, of which nothing more is known.
 pub(crate) const SLOW: &[Rule] = &[
-    rule(Class::Stalled, r#"<url>["']?: context deadline exceeded(?:[^\s(]|$| [^(])"#).because(Reason::Deadline),
-    rule(Class::Stalled, r"code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(])").because(Reason::Deadline),
-    rule(Class::Stalled, r"code = canceled|context canceled|operation was canceled").because(Reason::Canceled),
-    rule(Class::Stalled, r"operation timed out|read timed out|timed out (?:while |after )?(?:pulling|copying|downloading|waiting)|pull(?:ing)? (?:the )?image timed out|timeout (?:exceeded|expired)|download timed out"),
+    rule(Class::Stalled, r#"<url>["']?: context deadline exceeded(?:[^\s(]|$| [^(])"#)
+        .because(Reason::Deadline),
+    rule(Class::Stalled, r"code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(])")
+        .because(Reason::Deadline),
+    rule(Class::Stalled, r"code = canceled|context canceled|operation was canceled")
+        .because(Reason::Canceled),
+    rule(
+        Class::Stalled,
+        r"operation timed out|read timed out|timed out (?:while |after )?(?:pulling|copying|downloading|waiting)|pull(?:ing)? (?:the )?image timed out|timeout (?:exceeded|expired)|download timed out",
+    ),
 ];

@@ -15,8 +15,11 @@ pub(crate) static WORDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
 });
 
 /// A text that ends within `503 pullgate: CLASS`, or right before it: other answers have a reason phrase there.
-pub(crate) static CUT: LazyLock<Regex> =
-    LazyLock::new(|| fixed(r"[45][0-9][0-9] (?:p|pu|pul|pull|pullg|pullga|pullgat|pullgate:?\s?[a-z0-9_]*)\s*\z|[\x07-\x08\x0e-\x13\]]: 503\s*\z"));
+pub(crate) static CUT: LazyLock<Regex> = LazyLock::new(|| {
+    fixed(
+        r"[45][0-9][0-9] (?:p|pu|pul|pull|pullg|pullga|pullgat|pullgate:?\s?[a-z0-9_]*)\s*\z|[\x07-\x08\x0e-\x13\]]: 503\s*\z",
+    )
+});
 
 fn fixed(pattern: &str) -> Regex {
     Regex::new(&format!("(?-u){pattern}")).expect("invariant: a fixed pattern")
