@@ -1,6 +1,6 @@
 //! The clients whose texts are collected.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::{Containerd, HostsDir, Ran, Release, Scratch, parts, run};
@@ -44,10 +44,11 @@ impl Client {
     /// False for faults that the client does not fail from, or for which it would wait longer than a test may take.
     pub(crate) fn can_meet(self, fault: &Fault) -> bool {
         match fault.needs {
+            // crane repeats what is not an answer for seconds, and asks again without TLS.
             Needs::Nothing => true,
             // The others unpack nothing, and so need no manifest of one platform, or read schema 1.
             Needs::Platform => matches!(self, Self::Containerd(_)),
-            Needs::Verification => self != Self::Crane || !fault.name.contains("plain"),
+            Needs::Verification => self != Self::Crane || !fault.name.starts_with("tls-plain"),
             // skopeo and crane repeat a 429 and a 5xx for half a minute, oras for longer.
             Needs::NoRetry => matches!(self, Self::Containerd(_)),
             Needs::Mirror => matches!(self, Self::Containerd(_)),
@@ -79,11 +80,19 @@ impl Puller {
                 let answer = containerd.cri().await.pull(&fault.image, None).await;
                 let status = answer.expect_err(fault.name);
                 // The kubelet prints the error of the call like this, and leaves the code out if it is Unknown.
-                let wrapper = format!("rpc error: code = {:?} desc = ", status.code()).replace("Cancelled", "Canceled");
+                let wrapper =
+                    format!("rpc error: code = {:?} desc = ", status.code()).replace("Cancelled", "Canceled");
                 let wrapper = if wrapper.contains("Unknown") { "" } else { &wrapper };
                 format!("Failed to pull image \"{}\": {wrapper}{}", fault.image, status.message())
             }
             Self::Program(client, scratch) => pull(*client, fault, scratch).await.failed().trim().to_owned(),
+        }
+    }
+
+    /// Its folder.
+    pub(crate) fn folder(&self) -> &Path {
+        match self {
+            Self::Containerd(_, scratch) | Self::Program(_, scratch) => scratch.path(),
         }
     }
 
@@ -92,7 +101,9 @@ impl Puller {
         match self {
             Self::Containerd(containerd, ..) => format!("containerd {}", containerd.version().await),
             Self::Program(Client::Skopeo, _) => said(parts::installed("skopeo"), &["--version"]).await,
-            Self::Program(Client::Crane, _) => format!("crane {}", said(parts::unpacked("crane", "crane"), &["version"]).await),
+            Self::Program(Client::Crane, _) => {
+                format!("crane {}", said(parts::unpacked("crane", "crane"), &["version"]).await)
+            }
             Self::Program(..) => {
                 let said = said(parts::unpacked("oras", "oras"), &["version"]).await;
                 format!("oras {}", said.lines().next().unwrap_or_default().replace("Version:", "").trim())

@@ -54,11 +54,12 @@ async fn tells_every_fault(client: Client) {
     let puller = client.start(&world).await;
     let (mut told, mut wrong) = (Vec::new(), Vec::new());
     for fault in world.faults().into_iter().filter(|fault| client.can_meet(fault)) {
-        let text = world.without_ports(&puller.fail(&fault).await);
+        let text = world.without_traces(&puller.fail(&fault).await, puller.folder());
         let reading = diagnose::classify(&text);
         println!("{}: {}\n{text}\n", fault.name, reading.class);
         if !fault.classes.contains(&reading.class) {
-            wrong.push(format!("{}: read as {}, not {:?}:\n{text}", fault.name, reading.class, fault.classes));
+            wrong
+                .push(format!("{}: read as {}, not {:?}:\n{text}", fault.name, reading.class, fault.classes));
         }
         told.push((fault.name, text, reading));
     }

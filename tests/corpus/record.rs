@@ -17,9 +17,12 @@ pub(crate) fn write(client: Client, version: &str, told: &[(&'static str, String
     );
     for (fault, said, reading) in told {
         let source = format!("{version}: {fault}");
-        write!(text, "\n[[sample]]\nsource = {source:?}\ntext = {}\n", toml::Value::from(said.as_str())).unwrap();
+        write!(text, "\n[[sample]]\nsource = {source:?}\ntext = {}\n", toml::Value::from(said.as_str()))
+            .unwrap();
         writeln!(text, "class = \"{}\"", reading.class).unwrap();
-        for (key, value) in [("stage", reading.stage.map(|stage| stage.as_str())), ("host", reading.host.as_deref())] {
+        for (key, value) in
+            [("stage", reading.stage.map(|stage| stage.as_str())), ("host", reading.host.as_deref())]
+        {
             if let Some(value) = value {
                 writeln!(text, "{key} = {value:?}").unwrap();
             }

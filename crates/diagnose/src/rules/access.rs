@@ -27,6 +27,7 @@ pub(crate) const TOKEN: &[Rule] = &[
         .because(Reason::CredentialHelper),
     rule(Class::Registry5xx, r"fetch (?:anonymous|oauth) token: [^\n]*{5xx}").at(Stage::Token),
     rule(Class::ProtocolGarbage, r"fetch (?:anonymous|oauth) token: [^\n]*{404}").at(Stage::Token),
+    rule(Class::ProtocolGarbage, r#"requesting bearer token: [^\n]*{404|405|410}|<token-url>["']?[^\n]{0,40}{404|405|410}"#).at(Stage::Token),
 ];
 
 /// The rules of refusals after the token.

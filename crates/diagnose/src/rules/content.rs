@@ -31,7 +31,7 @@ pub(crate) const BYTES: &[Rule] = &[
     rule(Class::ProtocolGarbage, r"invalid character '<'|looking for beginning of value: .?<|<!doctype|<html").because(Reason::Html),
     rule(Class::ProtocolGarbage, r#"malformed http (?:status|version)|malformed http response "?(?:[^"\\\s]|\\+x0|\\+x1[0-46-9a-f])|malformed mime|transport connection broken: (?:unsupported|unexpected|bad|too many|invalid)|invalid header field|received http/0\.9|not a valid http|unsupported protocol scheme|bad http"#)
         .because(Reason::NotHttp),
-    rule(Class::ProtocolGarbage, r"does not seem to be a v2 registry|not a (?:valid )?(?:docker |container )?registry|invalid v2|registry v2 api|v1 endpoint|<ping-url>[^\n]{0,40}{404}|status code from registry 404|response missing|missing (?:or empty )?content-length|missing content-(?:type|length)|size of zero|docker-content-digest|cannot unmarshal|failed to decode|failed to unmarshal|error (?:parsing|decoding|unmarshalling)[^\n]{0,40}(?:json|token|manifest)|invalid character [^\n]{0,20}looking for|unable to decode token|no token in response|unknown www-authenticate|unsupported (?:auth|challenge)|empty realm|no realm"),
+    rule(Class::ProtocolGarbage, r"does not seem to be a v2 registry|not a (?:valid )?(?:docker |container )?registry|invalid v2|registry v2 api|v1 endpoint|<ping-url>[^\n]{0,40}{404}|pinging (?:container |docker )?registry[^\n]*{404}|response missing|missing (?:or empty )?content-length|missing content-(?:type|length)|size of zero|docker-content-digest|cannot unmarshal|failed to decode|failed to unmarshal|error (?:parsing|decoding|unmarshalling)[^\n]{0,40}(?:json|token|manifest)|invalid character [^\n]{0,20}looking for|unable to decode token|no token in response|unknown www-authenticate|unsupported (?:auth|challenge)|empty realm|no realm"),
 ];
 
 /// The rules of servers that fail.
@@ -46,7 +46,7 @@ pub(crate) const SERVER: &[Rule] = &[
 pub(crate) const ABSENT: &[Rule] = &[
     rule(
         Class::DigestGone,
-        r#"content at [^\s]+ not found|could not fetch content descriptor|blob[_ ]unknown|unknown blob|blob not found|manifest_blob_unknown|<blob-url>["']?[^\n]{0,40}{404|410}|<digest-url>["']?[^\n]{0,40}(?:{404|410}|manifest[_ ]unknown|not found)"#,
+        r#"(?:reading|fetching|copying) (?:blob|config)[^\n]*{404|410}|content at [^\s]+ not found|could not fetch content descriptor|blob[_ ]unknown|unknown blob|blob not found|manifest_blob_unknown|<blob-url>["']?[^\n]{0,40}{404|410}|<digest-url>["']?[^\n]{0,40}(?:{404|410}|manifest[_ ]unknown|not found)"#,
     ),
     rule(
         Class::DigestGone,
