@@ -13,6 +13,7 @@ pub(crate) const PLATFORM: &[Rule] = &[rule(
 
 /// The rules of kinds of manifests.
 pub(crate) const MEDIA_TYPE: &[Rule] = &[
+    rule(Class::ProtocolGarbage, r"(?:media ?type|unknown type|content type)[:=]? ?text/html").because(Reason::Html),
     rule(Class::MediaType, r"no longer supported since containerd|schema ?v?1 [^\n]{0,60}(?:no longer|removed|disabled|deprecated|not supported|unsupported)|manifest version 2, schema 1 support|schema ?1 (?:image )?manifest|unsupported schema version|invalid schema version")
         .because(Reason::SchemaOne),
     rule(Class::MediaType, r"but accept header does not support").because(Reason::NarrowAccept),

@@ -53,14 +53,9 @@ pub(crate) const BROKEN: &[Rule] = &[
 
 /// The rules of pulls that took too long, of which nothing more is known.
 pub(crate) const SLOW: &[Rule] = &[
-    rule(Class::Stalled, r#"<url>["']?: context deadline exceeded(?:[^\s(]|$| [^(])"#)
+    rule(Class::Stalled, r#"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(?:code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(]))"#)
         .because(Reason::Deadline),
-    rule(Class::Stalled, r"code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(])")
-        .because(Reason::Deadline),
-    rule(Class::Stalled, r"code = canceled|context canceled|operation was canceled")
+    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(?:code = canceled|context canceled|operation was canceled)")
         .because(Reason::Canceled),
-    rule(
-        Class::Stalled,
-        r"operation timed out|read timed out|timed out (?:while |after )?(?:pulling|copying|downloading|waiting)|pull(?:ing)? (?:the )?image timed out|timeout (?:exceeded|expired)|download timed out",
-    ),
+    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|<url>|<ref>)[^\n]*(?:operation timed out|read timed out|timed out|timeout (?:exceeded|expired))|(?:pull|download)[a-z]* (?:the )?(?:image )?timed out"),
 ];
