@@ -51,6 +51,7 @@ mod cardinality;
 mod clock;
 mod commands;
 mod conformance;
+mod diagnose_event;
 mod disk;
 mod endpoints;
 mod faults;

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("credentials", &["oci"]),
     ("records", &["oci"]),
     ("series", &[]),
+    ("diagnose", &["oci"]),
     ("config", &["oci"]),
     ("proxy", &["config", "oci", "registry", "series", "store"]),
     ("prober", &["oci", "registry", "series"]),
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "config",
             "credentials",
+            "diagnose",
             "loadtest",
             "oci",
             "prober",
@@ -49,6 +51,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("metrics-exporter-prometheus", &["pullgate"]),
     ("memmap2", &["filemap"]),
     ("governor", &["proxy"]),
+    ("regex", &["diagnose"]),
     ("libc", &["filemap"]),
     ("rusqlite", &["records"]),
     ("prost", &["support"]),
