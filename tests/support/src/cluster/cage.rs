@@ -28,7 +28,16 @@ impl Cage {
             "a kubelet needs root: run these tests as root, or leave them out by -E 'not binary(cluster)'"
         );
         let mut command = owned("unshare");
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", FIXED_PATHS]);
+        command.args([
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sh",
+            "-ec",
+            FIXED_PATHS,
+        ]);
         let mut holder = Process::spawn("node", &mut command, folder);
         holder.says("that its folders are mounted", |log| log.contains("mounted").then_some(())).await;
         let first = only_child(holder.id()).expect("the first process of the namespace");
@@ -84,14 +93,23 @@ fn pid(number: u32) -> Pid {
     Pid::from_raw(number as i32).expect("invariant: a process id is positive")
 }
 
-/// containerd keeps sockets below `/run`, the kubelet sockets below `/var/lib` and links below `/var/log`. Settings of
-/// the kernel are read-only, because a kubelet would change some of the machine.
+/// containerd keeps sockets below `/run`, the kubelet sockets below `/var/lib` and links below `/var/log`.
+///
+/// A kubelet changes some settings of the kernel at its start. Inside, these are ordinary files, and all other settings
+/// are read-only, so that those of the machine stay as they are.
 const FIXED_PATHS: &str = "
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
 mount -t tmpfs tmpfs /var/log
 mount --bind /proc/sys /proc/sys
 mount -o remount,bind,ro /proc/sys
+for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes
+do
+    own=/run/settings/$setting
+    mkdir -p \"$(dirname $own)\"
+    cat /proc/sys/$setting >$own
+    mount --bind $own /proc/sys/$setting
+done
 echo mounted
 exec sleep infinity
 ";

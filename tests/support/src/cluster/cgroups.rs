@@ -10,10 +10,16 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Chooses the name; containerd makes the group. Groups that killed tests left behind are removed.
+    /// Makes an empty group in each hierarchy. Groups that killed tests left behind are removed.
     pub(super) fn new() -> Self {
         sweep();
-        Self { name: format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..)) }
+        let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
+        for root in hierarchies() {
+            let folder = root.join(&name);
+            fs::create_dir(&folder)
+                .unwrap_or_else(|error| panic!("cannot make {}: {error}", folder.display()));
+        }
+        Self { name }
     }
 
     /// The path below the root of each hierarchy.
@@ -63,7 +69,10 @@ fn hierarchies() -> Vec<PathBuf> {
 
 fn folders(parent: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 const PREFIX: &str = "pullgate-node-";

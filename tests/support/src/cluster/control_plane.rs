@@ -1,7 +1,7 @@
 //! etcd, the API server, the controller manager and the scheduler.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,36 +28,27 @@ pub struct ControlPlane {
     etcd: Process,
     api: Api,
     files: Files,
-    node: Identity,
 }
 
 impl ControlPlane {
     /// Starts all parts and waits until pods can be created in the namespace `default`.
     pub async fn start(scratch: &Scratch) -> Self {
-        let files = Files::new(scratch.folder("control-plane"));
-        let [admin, controllers, scheduler] = [
-            Identity::admin(),
-            Identity::new("system:kube-controller-manager", ""),
-            Identity::new("system:kube-scheduler", ""),
-        ];
-        let node = Identity::node(NODE);
-        files.write_tokens(&[&admin, &controllers, &scheduler, &node]);
-        let api = Api::new(&files.secure.address(), &files.authority.pem(), admin.token());
-        files.kubeconfig("admin", &admin);
-        let (mut etcd, api_server) = (files.launch_etcd(), files.launch_api_server());
-        etcd.says("that it is ready", |log| log.contains("ready to serve client requests").then_some(()))
-            .await;
-        let scheduler = files.launch_scheduler(&files.kubeconfig("scheduler", &scheduler));
-        let mut plane = Self {
-            scheduler,
-            controllers: files.launch_controllers(&files.kubeconfig("controllers", &controllers)),
+        let users = Users::new();
+        let files = Files::new(scratch.folder("control-plane"), &users);
+        let api = Api::new(&files.secure.address(), &files.authority.pem(), users.admin.token());
+        let (mut etcd, mut api_server) = (files.launch_etcd(), files.launch_api_server());
+        let serves = |log: &str| log.contains("ready to serve client requests").then_some(());
+        etcd.says("that it is ready", serves).await;
+        // The controllers end, and the scheduler waits for seconds, if the server does not know their roles yet.
+        until_ready(&mut api_server, &api).await;
+        let plane = Self {
+            scheduler: files.launch_scheduler(),
+            controllers: files.launch_controllers(),
             api_server,
             etcd,
             api,
             files,
-            node,
         };
-        plane.ready().await;
         plane.service_account("default").await;
         plane
     }
@@ -74,7 +65,7 @@ impl ControlPlane {
 
     /// The kubeconfig of the user that may do everything.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.files.folder.join("admin.kubeconfig")
+        self.files.kubeconfig("admin")
     }
 
     /// The certificate of the authority that signed the API server's certificate.
@@ -87,11 +78,8 @@ impl ControlPlane {
         let mut command = Command::new(parts::unpacked(FOLDER, "kubectl"));
         // Without its own home, kubectl would keep caches in that of the user.
         command.env("HOME", &self.files.folder).arg("--kubeconfig").arg(self.kubeconfig());
-        run({
-            command.args(arguments);
-            command
-        })
-        .await
+        command.args(arguments);
+        run(command).await
     }
 
     /// Creates or changes the objects of a YAML text.
@@ -141,7 +129,7 @@ impl ControlPlane {
     /// Starts the API server again at the same address, and waits until it and the controllers are ready.
     pub async fn start_api_server(&mut self) {
         self.api_server = self.files.launch_api_server();
-        self.ready().await;
+        until_ready(&mut self.api_server, &self.api).await;
     }
 
     /// The ids of all processes, for tests of their end.
@@ -154,24 +142,48 @@ impl ControlPlane {
         self.api_server.log()
     }
 
-    /// Writes the kubeconfig of the kubelet.
+    /// The kubeconfig of the kubelet.
     pub(super) fn node_kubeconfig(&self) -> PathBuf {
-        self.files.kubeconfig("kubelet", &self.node)
-    }
-
-    async fn ready(&mut self) {
-        let serves = |log: &str| log.contains("Serving securely").then_some(());
-        self.api_server.says("that it serves", serves).await;
-        wait_until("the API server to be ready", START_LIMIT, || async {
-            self.api.request(Method::GET, "/readyz", None).await.ok()
-        })
-        .await;
+        self.files.kubeconfig("node")
     }
 
     async fn service_account(&self, namespace: &str) {
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         let named = |account: &Value| (account["metadata"]["name"] == "default").then_some(());
         self.api.when("the default service account", (&accounts, ""), START_LIMIT, named).await;
+    }
+}
+
+async fn until_ready(api_server: &mut Process, api: &Api) {
+    let serves = |log: &str| log.contains("Serving securely").then_some(());
+    api_server.says("that it serves", serves).await;
+    wait_until("the API server to be ready", START_LIMIT, || async {
+        api.request(Method::GET, "/readyz", None).await.ok()
+    })
+    .await;
+}
+
+/// The users of a cluster.
+struct Users {
+    admin: Identity,
+    controllers: Identity,
+    scheduler: Identity,
+    node: Identity,
+}
+
+impl Users {
+    fn new() -> Self {
+        Self {
+            admin: Identity::new("admin", "system:masters"),
+            controllers: Identity::new("system:kube-controller-manager", ""),
+            scheduler: Identity::new("system:kube-scheduler", ""),
+            node: Identity::new(&format!("system:node:{NODE}"), "system:nodes"),
+        }
+    }
+
+    fn named(&self) -> [(&'static str, &Identity); 4] {
+        let Self { admin, controllers, scheduler, node } = self;
+        [("admin", admin), ("controllers", controllers), ("scheduler", scheduler), ("node", node)]
     }
 }
 
@@ -186,25 +198,30 @@ struct Files {
 }
 
 impl Files {
-    fn new(folder: PathBuf) -> Self {
-        let authority = Authority::new();
-        authority.for_loopback().write_pem(&folder).expect("a certificate");
-        authority.write_pem(&folder.join("ca.pem")).expect("an authority");
-        let accounts = folder.join("accounts");
+    fn new(folder: PathBuf, users: &Users) -> Self {
+        let [etcd, etcd_peer, secure] = std::array::from_fn(|_| Port::lease());
+        let files = Self { folder, authority: Authority::new(), etcd, etcd_peer, secure };
+        files.write_certificates();
+        fs::write(files.folder.join("tokens.csv"), token_file(&users.named().map(|(_, user)| user)))
+            .expect("a file of tokens");
+        for (name, user) in users.named() {
+            let config = user.kubeconfig(name, &files.url(), &files.authority_file());
+            fs::write(files.kubeconfig(name), config).expect("a kubeconfig");
+        }
+        files
+    }
+
+    fn write_certificates(&self) {
+        let accounts = self.folder.join("accounts");
         fs::create_dir(&accounts).expect("a folder");
         // The key signs the tokens of service accounts; of the certificate only the public key is used.
-        authority.certificate(&["service-accounts"]).write_pem(&accounts).expect("a key");
-        let [etcd, etcd_peer, secure] = std::array::from_fn(|_| Port::lease());
-        Self { folder, authority, etcd, etcd_peer, secure }
+        self.authority.certificate(&["service-accounts"]).write_pem(&accounts).expect("a key");
+        self.authority.for_loopback().write_pem(&self.folder).expect("a certificate");
+        self.authority.write_pem(&self.authority_file()).expect("an authority");
     }
 
-    fn write_tokens(&self, identities: &[&Identity]) {
-        let tokens = token_file(identities.iter().copied());
-        fs::write(self.folder.join("tokens.csv"), tokens).expect("a file of tokens");
-    }
-
-    fn kubeconfig(&self, name: &str, identity: &Identity) -> PathBuf {
-        identity.write_kubeconfig(name, &self.folder, &self.url(), &self.authority_file())
+    fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.folder.join(format!("{user}.kubeconfig"))
     }
 
     fn url(&self) -> String {
@@ -250,9 +267,13 @@ impl Files {
         Process::spawn("kube-apiserver", &mut command, &self.folder)
     }
 
-    fn launch_controllers(&self, kubeconfig: &Path) -> Process {
+    fn launch_controllers(&self) -> Process {
         let mut command = self.part("kube-controller-manager");
-        command.arg("--kubeconfig").arg(kubeconfig).args(["--leader-elect=false", "--secure-port=0"]);
+        command
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig("controllers"))
+            .args(["--leader-elect=false", "--secure-port=0"]);
+        command.arg("--use-service-account-credentials");
         command.arg("--root-ca-file").arg(self.authority_file());
         command.arg("--service-account-private-key-file").arg(self.folder.join("accounts/key.pem"));
         // The usual limits of the client would slow tests down that create many objects.
@@ -260,9 +281,12 @@ impl Files {
         Process::spawn("kube-controller-manager", &mut command, &self.folder)
     }
 
-    fn launch_scheduler(&self, kubeconfig: &Path) -> Process {
+    fn launch_scheduler(&self) -> Process {
         let mut command = self.part("kube-scheduler");
-        command.arg("--kubeconfig").arg(kubeconfig).args(["--leader-elect=false", "--secure-port=0"]);
+        command
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig("scheduler"))
+            .args(["--leader-elect=false", "--secure-port=0"]);
         Process::spawn("kube-scheduler", &mut command, &self.folder)
     }
 

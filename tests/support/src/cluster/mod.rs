@@ -4,10 +4,14 @@
 //! is ended by the ids of its processes.
 
 mod api;
+mod cage;
+mod cgroups;
 mod control_plane;
 mod identity;
+mod node;
 mod owned;
+pub mod workload;
 
 pub use api::{Api, Refused, Watch};
 pub use control_plane::ControlPlane;
-pub use identity::Identity;
+pub use node::Node;

@@ -127,6 +127,11 @@ impl Containerd {
         self.process.log()
     }
 
+    /// The process that was started, which may not be the daemon itself but the command that starts it.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Runs `ctr` of the same release against this daemon.
     pub async fn ctr(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new(self.release.program("ctr"));

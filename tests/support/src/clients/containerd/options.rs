@@ -85,7 +85,7 @@ snapshotter = "{SNAPSHOTTER}"
             text += &cri_config(&folder, hosts);
         }
         if let Some(pause) = &self.pause {
-            text += &format!("[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = {pause:?}\n");
+            text += &pod_config(pause);
         }
         text
     }
@@ -108,6 +108,14 @@ disable = true
 socket_path = "{folder}/nri.sock"
 "#,
         hosts = hosts.path(),
+    )
+}
+
+/// The settings of a containerd that runs pods. Inside containers and small machines, root may not protect processes from
+/// the kernel's out-of-memory killer, as the kubelet asks for pause containers.
+fn pod_config(pause: &str) -> String {
+    format!(
+        "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = {pause:?}\nrestrict_oom_score_adj = true\n"
     )
 }
 
