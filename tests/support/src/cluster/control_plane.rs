@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::identity::{Identity, token_file};
+use super::namespace::Namespace;
 use super::owned::owned;
 use crate::host::parts;
 use crate::host::ports::Port;
@@ -91,9 +92,10 @@ impl ControlPlane {
     }
 
     /// Creates a namespace and waits until pods can be created in it.
-    pub async fn namespace(&self, name: &str) {
+    pub async fn namespace(&self, name: &str) -> Namespace {
         self.api.create("/api/v1/namespaces", json!({"metadata": {"name": name}})).await;
         self.service_account(name).await;
+        Namespace::new(&self.api, name)
     }
 
     /// Registers a node that no kubelet serves: it is ready, of this architecture, and the scheduler leaves it alone.

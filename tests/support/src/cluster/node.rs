@@ -75,6 +75,11 @@ impl Node {
         cage::signal(self.containerd.process(), signal);
     }
 
+    /// The ids of all processes of the node: daemons, shims and containers.
+    pub fn processes(&self) -> Vec<u32> {
+        self.cage.processes()
+    }
+
     /// The control groups of the node's containers, for tests of their removal.
     pub fn control_groups(&self) -> Vec<PathBuf> {
         self.cgroup.folders()
