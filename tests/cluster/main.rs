@@ -3,6 +3,7 @@
 mod control_plane;
 mod ending;
 mod pods;
+mod restarts;
 
 /// The binary under test.
 const BIN: &str = env!("CARGO_BIN_EXE_pullgate");

@@ -78,18 +78,14 @@ impl Drop for Cage {
     }
 }
 
-/// Sends SIGTERM to the program that an [entry](Cage::entry) started, and waits for its end.
+/// Sends SIGTERM to the program that an [entry](Cage::entry) started, and waits for its end. The process itself is the
+/// one that entered; the program is its child.
 pub(super) async fn stop(process: &mut Process) {
-    signal(process, Signal::TERM);
+    if let Some(inside) = only_child(process.id()) {
+        let _ = kill_process(pid(inside), Signal::TERM);
+    }
     wait_until("the end of a program of the node", STOP_LIMIT, || ready(process.has_ended().then_some(())))
         .await;
-}
-
-/// Sends a signal to the program that an [entry](Cage::entry) started: the process itself is the one that entered.
-pub(super) fn signal(process: &Process, signal: Signal) {
-    if let Some(inside) = only_child(process.id()) {
-        let _ = kill_process(pid(inside), signal);
-    }
 }
 
 /// True if a process or one of its ancestors has these process ids: containers have their own below those of the node.

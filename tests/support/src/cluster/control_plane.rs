@@ -98,7 +98,8 @@ impl ControlPlane {
         Namespace::new(&self.api, name)
     }
 
-    /// Registers a node that no kubelet serves: it is ready, of this architecture, and the scheduler leaves it alone.
+    /// Registers a node that no kubelet serves: it has this architecture, and the scheduler leaves it alone. It is ready for
+    /// some forty seconds; then the controllers notice that its kubelet is silent.
     pub async fn add_fake_node(&self, name: &str, architecture: &str) -> Value {
         let labels = json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": architecture, "kubernetes.io/hostname": name});
         let node = json!({"metadata": {"name": name, "labels": labels}, "spec": {"unschedulable": true}});

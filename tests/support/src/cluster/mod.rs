@@ -9,7 +9,7 @@
 //!
 //! All of it listens on loopback and keeps its files in a scratch folder. The node's processes have their own mounts and
 //! process ids: they end with the node, and the kernel ends them and all others if the test is killed. The node needs
-//! root and control groups that can be written, of version 1 or 2.
+//! root and control groups that can be written. It was tried with those of version 1.
 
 mod api;
 mod cage;

@@ -65,6 +65,21 @@ impl Cluster {
         &self.node
     }
 
+    /// Restarts the kubelet; the pods run on meanwhile.
+    pub async fn restart_kubelet(&mut self) {
+        self.node.restart_kubelet(&self.plane).await;
+    }
+
+    /// Stops containerd; the containers run on.
+    pub async fn stop_runtime(&mut self) {
+        self.node.stop_runtime().await;
+    }
+
+    /// Starts containerd again.
+    pub async fn start_runtime(&mut self) {
+        self.node.start_runtime().await;
+    }
+
     /// The binary under test.
     pub fn pullgate(&self) -> &Pullgate {
         &self.pullgate
@@ -94,4 +109,4 @@ fn config(scratch: &Scratch, registry: &Registry) -> String {
 }
 
 /// No test uses this seed for an image of its own.
-const PAUSE_SEED: u64 = 0x7061_7573_65;
+const PAUSE_SEED: u64 = 0x70_6175_7365;
