@@ -1,0 +1,7 @@
+//! Kubernetes, as far as image pulls need it: the images that workloads use, and the secrets that pull them.
+//!
+//! - [`images`]: the images of a workload (pure).
+//! - [`secret`]: pull secrets as the kubelet reads them (pure).
+
+pub mod images;
+pub mod secret;
