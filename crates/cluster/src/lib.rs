@@ -2,6 +2,8 @@
 //!
 //! - [`images`]: the images of a workload (pure).
 //! - [`secret`]: pull secrets as the kubelet reads them (pure).
+//! - [`findings`]: what is wrong with them, with stable codes (pure).
 
+pub mod findings;
 pub mod images;
 pub mod secret;
