@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["filemap", "oci"]),
     ("credentials", &["oci"]),
     ("records", &["oci"]),
+    ("cluster", &["oci"]),
     ("series", &[]),
     ("config", &["oci"]),
     ("proxy", &["config", "oci", "registry", "series", "store"]),
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "pullgate",
         &[
+            "cluster",
             "config",
             "credentials",
             "loadtest",
@@ -51,6 +53,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("governor", &["proxy"]),
     ("libc", &["filemap"]),
     ("rusqlite", &["records"]),
+    ("kube", &["cluster"]),
+    ("k8s-openapi", &["cluster"]),
     ("prost", &["support"]),
     ("tonic", &["support"]),
 ];
