@@ -16,6 +16,7 @@
 //! - [`prometheus`], [`alertmanager`]: the monitoring of operators, and its notifications.
 //! - [`pullgate`], [`metrics`]: the binary under test and the metrics it serves.
 //! - [`leaks`]: after each run, a search for the test's secrets in everything that pullgate showed and stored.
+//! - [`cluster`]: a real Kubernetes.
 //! - [`http`]: a small client that returns raw bytes and the way in which a connection ended.
 //!
 //! Everything here panics with a readable cause instead of returning errors: a harness failure is a test failure.
@@ -24,6 +25,7 @@
 #![allow(clippy::unwrap_used, reason = "the harness fails the test, with a cause")]
 
 mod clients;
+pub mod cluster;
 pub mod docker_registry;
 mod host;
 mod monitoring;
@@ -35,6 +37,7 @@ pub use monitoring::{alertmanager, metrics, prometheus};
 pub use subject::{leaks, pullgate};
 
 pub use alertmanager::{Alertmanager, Webhook};
+pub use cluster::ControlPlane;
 pub use containerd::{Containerd, Release, files_of};
 pub use cri::Cri;
 pub use docker_registry::DockerRegistry;
