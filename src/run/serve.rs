@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::discovery;
 use super::error::StartError;
 use super::instance::instance;
 use super::named_files;
@@ -103,6 +104,9 @@ impl Process {
     ) -> Result<(), StartError> {
         let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
         let probing = prober.map(Probing::start);
+        if probing.is_some() {
+            background.spawn(discovery::follow(shared.clone()));
+        }
         let (proxy, bound) = proxy.unzip();
         let (served, keeper) = (proxy.clone(), shared.records.clone());
         let (asked_to_stop, drain) = oneshot::channel();

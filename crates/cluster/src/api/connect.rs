@@ -1,13 +1,16 @@
 //! The client of the API server.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::Client;
-use kube::config::{Config, KubeConfigOptions};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
 /// The choices of `kubectl` that apply to every request. `None`: what the kubeconfig says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
     /// `--context`.
     pub context: Option<String>,
     /// `--as`.
@@ -31,17 +34,18 @@ pub enum ConnectError {
 }
 
 /// Connects in a pod with its service account, and elsewhere with the kubeconfig (`KUBECONFIG`, else `~/.kube/config`).
-/// A context, as only people choose one, means the kubeconfig. Sends no request.
+/// A kubeconfig or a context, as only people choose one, means the kubeconfig. Sends no request.
 ///
 /// # Errors
 /// If neither can be used.
 pub async fn connect(context: &Context) -> Result<Client, ConnectError> {
-    let in_pod = std::env::var_os(IN_POD).is_some() && context.context.is_none();
+    let chosen = context.context.is_some() || context.kubeconfig.is_some();
+    let in_pod = std::env::var_os(IN_POD).is_some() && !chosen;
     let mut config = if in_pod {
         Config::incluster().map_err(Box::new)?
     } else {
         let options = KubeConfigOptions { context: context.context.clone(), ..KubeConfigOptions::default() };
-        Config::from_kubeconfig(&options).await.map_err(Box::new)?
+        from_file(context.kubeconfig.as_deref(), &options).await.map_err(Box::new)?
     };
     config.connect_timeout = Some(CONNECT_MAX);
     if context.impersonate.is_some() {
@@ -49,6 +53,16 @@ pub async fn connect(context: &Context) -> Result<Client, ConnectError> {
         config.auth_info.impersonate_groups = Some(context.impersonate_groups.clone());
     }
     Ok(Client::try_from(config).map_err(Box::new)?)
+}
+
+async fn from_file(
+    file: Option<&Path>,
+    options: &KubeConfigOptions,
+) -> Result<Config, kube::config::KubeconfigError> {
+    match file {
+        Some(file) => Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, options).await,
+        None => Config::from_kubeconfig(options).await,
+    }
 }
 
 /// The variable that the kubelet sets in every container.
