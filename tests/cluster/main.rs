@@ -1,4 +1,9 @@
 //! pullgate in a real cluster: the API server, the controllers, the scheduler and a kubelet of one Kubernetes release.
 
 mod control_plane;
+mod ending;
 mod pods;
+mod restarts;
+
+/// The binary under test.
+const BIN: &str = env!("CARGO_BIN_EXE_pullgate");

@@ -1,45 +1,72 @@
-//! wip
+//! Pods whose images come through pullgate, and what their events say when a pull fails.
 
-use loadtest::registry::Registry;
-use std::time::Duration;
-use support::cluster::{Node, workload};
-use support::{ControlPlane, HostsDir, Pullgate, Scratch};
+use loadtest::registry::{Access, Registry, Rule, Tokens};
+use serde_json::json;
+use support::Cluster;
+use support::cluster::{pod, workload};
+
+use crate::BIN;
 
 #[tokio::test]
-async fn a_pod_starts() {
-    let scratch = Scratch::new();
+async fn a_pod_whose_image_comes_through_pullgate_becomes_ready() {
     let registry = Registry::start().await.unwrap();
-    registry.add_image("pause", "1", &workload::image(1));
-    registry.add_image("library/app", "1", &workload::image(2));
-    let config = format!(
-        "builtin_upstreams = false\nadmin.listen = \"127.0.0.1:0\"\nprober.reach = false\n\
-         [proxy]\nlisten = \"127.0.0.1:0\"\ncache.dir = {:?}\n[upstreams.test]\nregistry = \"registry.test\"\nendpoints = [{:?}]\naddresses = [\"127.0.0.0/8\"]\n",
-        scratch.path().join("cache"),
-        registry.url()
-    );
-    let pullgate = Pullgate::start(env!("CARGO_BIN_EXE_pullgate"), &scratch, &config).await;
-    let hosts = HostsDir::new(&scratch);
-    hosts.only("registry.test", &pullgate.url());
-    let plane = ControlPlane::start(&scratch).await;
-    let begin = std::time::Instant::now();
-    let node = Node::start(&scratch, &plane, &hosts, "registry.test/pause:1").await;
-    eprintln!("node {:?}", begin.elapsed());
-    plane.apply("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: default}, spec: {hostNetwork: true, containers: [{name: main, image: \"registry.test/library/app:1\"}]}}").await;
-    plane
-        .api()
-        .when("ready", ("/api/v1/namespaces/default/pods", ""), Duration::from_secs(60), |pod| {
-            pod["status"]["conditions"]
-                .as_array()?
-                .iter()
-                .any(|c| c["type"] == "Ready" && c["status"] == "True")
-                .then_some(())
-        })
-        .await;
-    eprintln!("pod {:?}", begin.elapsed());
-    let groups = node.control_groups();
-    eprintln!("{groups:?}");
-    drop(node);
-    for group in groups {
-        assert!(!group.exists());
+    registry.add_image("library/app", "1", &workload::image(1));
+    let cluster = Cluster::start(BIN, &registry).await;
+    let team = cluster.namespace("team").await;
+
+    team.run(pod("app", "registry.test/library/app:1")).await;
+    team.ready("app").await;
+
+    let asked = registry.log();
+    let direct =
+        asked.count(|asked| asked.header("user-agent").unwrap_or_default().starts_with("containerd"));
+    assert_eq!(direct, 0, "{asked:#?}");
+}
+
+/// The events of a pod name the class and the registry. After a 404 they do not, because containerd drops the status line.
+#[tokio::test]
+async fn a_failed_pull_tells_its_class_in_the_events_of_the_pod() {
+    let registry = Registry::start().await.unwrap();
+    for repository in ["library/app", "library/broken"] {
+        registry.add_image(repository, "1", &workload::image(1));
     }
+    registry.fault(Rule::manifest().repository("library/broken").status(500));
+    let cluster = Cluster::start(BIN, &registry).await;
+    let team = cluster.namespace("team").await;
+
+    team.run(pod("broken", "registry.test/library/broken:1")).await;
+    team.run(pod("typo", "registry.test/library/app:2")).await;
+
+    let broken = format!("503 pullgate: registry_5xx at manifest_head to {}", registry.authority());
+    let failed = team.event("broken", "Failed", &broken).await;
+    assert_eq!(failed.kind, "Warning", "{failed:?}");
+    team.event("typo", "Failed", "registry.test/library/app:2: not found").await;
+    for (name, image) in [("broken", "library/broken:1"), ("typo", "library/app:2")] {
+        let told = team.waiting(name, "ImagePullBackOff").await;
+        assert!(told.contains(if name == "broken" { &broken } else { "not found" }), "{told}");
+        let back_off = format!("Back-off pulling image \"registry.test/{image}\"");
+        assert_eq!(team.event(name, "BackOff", &back_off).await.kind, "Normal");
+    }
+}
+
+#[tokio::test]
+async fn a_private_image_needs_the_secret_of_its_pod() {
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("team/app", "1", &workload::image(1));
+    let users = Tokens::new().user("ann", "canary-ann-5ec7e7").private("team/app", "ann");
+    registry.require(Access::Tokens(users));
+    let cluster = Cluster::start(BIN, &registry).await;
+    let team = cluster.namespace("team").await;
+    team.add_pull_secret("ann", Cluster::REGISTRY, "ann", "canary-ann-5ec7e7").await;
+    let image = "registry.test/team/app:1";
+
+    let mut with_secret = pod("with-secret", image);
+    with_secret["spec"]["imagePullSecrets"] = json!([{"name": "ann"}]);
+    team.run(with_secret).await;
+    team.ready("with-secret").await;
+
+    // The image is cached by now, on the node and in pullgate.
+    team.run(pod("without-secret", image)).await;
+    team.event("without-secret", "Failed", "pullgate: repo_unknown_or_private at ").await;
+    team.waiting("without-secret", "ErrImagePull").await;
 }

@@ -37,7 +37,7 @@ pub use monitoring::{alertmanager, metrics, prometheus};
 pub use subject::{leaks, pullgate};
 
 pub use alertmanager::{Alertmanager, Webhook};
-pub use cluster::ControlPlane;
+pub use cluster::{Cluster, ControlPlane};
 pub use containerd::{Containerd, Release, files_of};
 pub use cri::Cri;
 pub use docker_registry::DockerRegistry;

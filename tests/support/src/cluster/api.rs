@@ -99,28 +99,37 @@ impl Api {
         Ok(Watch { body, received: BytesMut::new() })
     }
 
-    /// Waits until `find` returns a value for an object of the collection, by a list and then by its watch.
-    ///
-    /// Panics with the last state of each object after `limit`.
+    /// Waits until `find` returns a value for an object of the collection, by a list and then by its watch. Panics with
+    /// the objects last seen after `limit`.
     pub async fn when<T>(
         &self,
         what: &str,
-        (path, query): (&str, &str),
+        collection: (&str, &str),
         limit: Duration,
         find: impl Fn(&Value) -> Option<T>,
     ) -> T {
+        let found = self.search(collection, limit, find).await;
+        found.unwrap_or_else(|seen| {
+            panic!("waited {limit:?} in vain for {what} at {}; last seen:\n{seen:#}", collection.0)
+        })
+    }
+
+    /// Like [`when`](Self::when), but a search in vain returns the objects last seen.
+    pub async fn search<T>(
+        &self,
+        collection: (&str, &str),
+        limit: Duration,
+        find: impl Fn(&Value) -> Option<T>,
+    ) -> Result<T, Value> {
         let mut seen = Value::Null;
         let search = async {
             loop {
-                if let Some(found) = self.listed_or_watched((path, query), &find, &mut seen).await {
+                if let Some(found) = self.listed_or_watched(collection, &find, &mut seen).await {
                     return found;
                 }
             }
         };
-        match timeout(limit, search).await {
-            Ok(found) => found,
-            Err(_) => panic!("waited {limit:?} in vain for {what} at {path}; last seen:\n{seen:#}"),
-        }
+        timeout(limit, search).await.map_err(|_| seen)
     }
 
     /// One list and its watch; `None` if the watch ended, as it does when the server restarts.

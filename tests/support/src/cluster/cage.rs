@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::future::ready;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -52,6 +52,14 @@ impl Cage {
             .to_vec()
     }
 
+    /// The ids of all processes inside, as the machine counts them.
+    pub(super) fn processes(&self) -> Vec<u32> {
+        let own = namespace_of(self.first).expect("the namespace of the first process");
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let all: Vec<u32> = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        all.into_iter().filter(|process| is_inside(*process, &own)).collect()
+    }
+
     /// Starts the description of a command inside.
     pub(super) fn command(&self, program: &Path) -> Command {
         let entry = self.entry();
@@ -70,18 +78,30 @@ impl Drop for Cage {
     }
 }
 
-/// Sends SIGTERM to the program that an [entry](Cage::entry) started, and waits for its end.
+/// Sends SIGTERM to the program that an [entry](Cage::entry) started, and waits for its end. The process itself is the
+/// one that entered; the program is its child.
 pub(super) async fn stop(process: &mut Process) {
-    signal(process, Signal::TERM);
+    if let Some(inside) = only_child(process.id()) {
+        let _ = kill_process(pid(inside), Signal::TERM);
+    }
     wait_until("the end of a program of the node", STOP_LIMIT, || ready(process.has_ended().then_some(())))
         .await;
 }
 
-/// Sends a signal to the program that an [entry](Cage::entry) started: the process itself is the one that entered.
-pub(super) fn signal(process: &Process, signal: Signal) {
-    if let Some(inside) = only_child(process.id()) {
-        let _ = kill_process(pid(inside), signal);
-    }
+/// True if a process or one of its ancestors has these process ids: containers have their own below those of the node.
+fn is_inside(process: u32, ids: &Path) -> bool {
+    let parents = std::iter::successors(Some(process), |process| parent_of(*process));
+    parents.into_iter().any(|process| namespace_of(process).is_some_and(|of| of == ids))
+}
+
+fn namespace_of(process: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/pid")).ok()
+}
+
+fn parent_of(process: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?;
+    Some(parent).filter(|parent| *parent > 0)
 }
 
 fn only_child(parent: u32) -> Option<u32> {

@@ -15,6 +15,7 @@ impl Cgroup {
         sweep();
         let name = format!("{PREFIX}{}-{:08x}", std::process::id(), fastrand::u32(..));
         for root in hierarchies() {
+            share_controllers(&root);
             let folder = root.join(&name);
             fs::create_dir(&folder)
                 .unwrap_or_else(|error| panic!("cannot make {}: {error}", folder.display()));
@@ -36,6 +37,15 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         self.folders().iter().for_each(|folder| remove(folder));
+    }
+}
+
+/// Lets groups below a root of version 2 have its controllers, without which a kubelet refuses its group. A root of
+/// version 1 has no such files.
+fn share_controllers(root: &Path) {
+    let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+    for controller in controllers.split_whitespace() {
+        let _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
     }
 }
 

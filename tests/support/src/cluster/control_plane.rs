@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::identity::{Identity, token_file};
+use super::namespace::Namespace;
 use super::owned::owned;
 use crate::host::parts;
 use crate::host::ports::Port;
@@ -91,12 +92,14 @@ impl ControlPlane {
     }
 
     /// Creates a namespace and waits until pods can be created in it.
-    pub async fn namespace(&self, name: &str) {
+    pub async fn namespace(&self, name: &str) -> Namespace {
         self.api.create("/api/v1/namespaces", json!({"metadata": {"name": name}})).await;
         self.service_account(name).await;
+        Namespace::new(&self.api, name)
     }
 
-    /// Registers a node that no kubelet serves: it is ready, of this architecture, and the scheduler leaves it alone.
+    /// Registers a node that no kubelet serves: it has this architecture, and the scheduler leaves it alone. It is ready for
+    /// some forty seconds; then the controllers notice that its kubelet is silent.
     pub async fn add_fake_node(&self, name: &str, architecture: &str) -> Value {
         let labels = json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": architecture, "kubernetes.io/hostname": name});
         let node = json!({"metadata": {"name": name, "labels": labels}, "spec": {"unschedulable": true}});

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::clients::containerd::{Containerd, Release};
 use crate::clients::hosts::HostsDir;
 use crate::host::parts;
 use crate::host::ports::Port;
-use crate::host::process::{Process, Signal};
+use crate::host::process::{Process, Ran, run};
 use crate::host::scratch::Scratch;
 
 /// The node `node-1` of a cluster. Dropping it ends all its pods, and removes its mounts and control groups.
@@ -41,6 +42,7 @@ impl Node {
         files.allow_pods_without_network(&containerd);
         containerd.cri().await;
         let cgroup = Cgroup::new();
+        files.write_crictl_config(&containerd.socket());
         files.write_kubelet_config(&containerd.socket(), &cgroup);
         let kubelet = files.launch_kubelet(&cage, &plane.node_kubeconfig());
         let mut node = Self { cage, kubelet, containerd, cgroup, files };
@@ -58,21 +60,35 @@ impl Node {
         self.kubelet.log()
     }
 
-    /// Ends the kubelet; pods run on.
-    pub async fn stop_kubelet(&mut self) {
-        cage::stop(&mut self.kubelet).await;
+    /// Runs `crictl` against containerd.
+    pub async fn crictl(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(parts::unpacked(FOLDER, "crictl"));
+        command.arg("--config").arg(self.files.crictl_config());
+        command.args(arguments);
+        run(command).await
     }
 
-    /// Starts the kubelet again.
-    pub async fn start_kubelet(&mut self, plane: &ControlPlane) {
+    /// Restarts the kubelet.
+    pub(super) async fn restart_kubelet(&mut self, plane: &ControlPlane) {
+        cage::stop(&mut self.kubelet).await;
         self.kubelet = self.files.launch_kubelet(&self.cage, &plane.node_kubeconfig());
         self.ready(plane).await;
     }
 
-    /// Freezes containerd, so that it answers nothing, or lets it go on.
-    pub fn freeze_runtime(&self, frozen: bool) {
-        let signal = if frozen { Signal::STOP } else { Signal::CONT };
-        cage::signal(self.containerd.process(), signal);
+    /// Stops containerd; shims and containers run on.
+    pub(super) async fn stop_runtime(&mut self) {
+        cage::stop(self.containerd.process()).await;
+    }
+
+    /// Starts containerd again.
+    pub(super) async fn start_runtime(&mut self) {
+        self.containerd.start_again().await;
+        self.containerd.cri().await;
+    }
+
+    /// The ids of all processes of the node: daemons, shims and containers.
+    pub fn processes(&self) -> Vec<u32> {
+        self.cage.processes()
     }
 
     /// The control groups of the node's containers, for tests of their removal.
@@ -119,6 +135,16 @@ impl Files {
         fs::create_dir_all(&folder).expect("a folder for the network");
         let network = json!({"cniVersion": "1.0.0", "name": "none", "plugins": [{"type": "loopback"}]});
         fs::write(folder.join("none.conflist"), network.to_string()).expect("a network");
+    }
+
+    fn crictl_config(&self) -> PathBuf {
+        self.folder.join("crictl.yaml")
+    }
+
+    fn write_crictl_config(&self, runtime: &Path) {
+        let endpoint = format!("unix://{}", runtime.display());
+        let config = json!({"runtime-endpoint": endpoint, "image-endpoint": endpoint});
+        fs::write(self.crictl_config(), config.to_string()).expect("a configuration");
     }
 
     fn write_kubelet_config(&self, runtime: &Path, cgroup: &Cgroup) {

@@ -108,8 +108,7 @@ impl Containerd {
         for folder in ["root", "state"] {
             fs::remove_dir_all(self.folder.join(folder)).expect("containerd's folder to be removed");
         }
-        self.process = launch(self.release, &self.folder, &self.entry);
-        self.ready().await;
+        self.start_again().await;
     }
 
     /// The CRI client, if the options turned CRI on. Panics if the plugin did not load.
@@ -128,8 +127,14 @@ impl Containerd {
     }
 
     /// The process that was started, which may not be the daemon itself but the command that starts it.
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts the daemon again on its folders, after its end.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = launch(self.release, &self.folder, &self.entry);
+        self.ready().await;
     }
 
     /// Runs `ctr` of the same release against this daemon.
