@@ -246,6 +246,8 @@ pub struct Kubernetes {
     pub discover: Discover,
     /// Whether pull secrets are read.
     pub secrets: bool,
+    /// The kubeconfig; `None` for the service account of the pod, or the user's own kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 /// The workloads whose images are found.

@@ -100,6 +100,7 @@ impl List<'_> {
                 ("discover", json!(discover)),
                 ("namespaces", json!(namespaces)),
                 ("secrets", json!(kubernetes.secrets)),
+                ("kubeconfig", kubernetes.kubeconfig.as_ref().map_or(Json::Null, |file| path(file))),
             ],
         );
     }

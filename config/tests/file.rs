@@ -72,7 +72,7 @@ fn every_key_of_the_contract_is_understood() {
 #[test]
 fn the_cluster_is_looked_at_as_far_as_the_file_says() {
     let kubernetes = |text: &str| good(&format!("[kubernetes]\n{text}")).config.kubernetes;
-    assert_eq!(kubernetes(""), Kubernetes { discover: Discover::Off, secrets: true });
+    assert_eq!(kubernetes(""), Kubernetes { discover: Discover::Off, secrets: true, kubeconfig: None });
     assert_eq!(kubernetes("discover = 'cluster'\nsecrets = false").discover, Discover::Cluster);
     let some = Discover::Namespaces(vec!["shop".to_owned(), "jobs".to_owned()]);
     assert_eq!(kubernetes("discover = 'namespaces'\nnamespaces = ['shop', 'jobs']").discover, some);

@@ -1,6 +1,7 @@
 //! pullgate in a real cluster: the API server, the controllers, the scheduler and a kubelet of one Kubernetes release.
 
 mod control_plane;
+mod discovery;
 mod ending;
 mod pods;
 mod restarts;

@@ -295,8 +295,7 @@ section! {
 }
 
 section! {
-    /// The Kubernetes cluster whose images the prober tests. In a pod, its service account is used, and elsewhere the
-    /// kubeconfig (`KUBECONFIG`, else `~/.kube/config`). `docs/kubernetes.md` has the permissions of each choice.
+    /// The Kubernetes cluster whose images the prober tests. `docs/kubernetes.md` has the permissions of each choice.
     Kubernetes {
         /// The images to find: of no workload (`off`), of those in `namespaces`, or of all (`cluster`).
         discover: Discover = "'off'", example "'cluster'";
@@ -306,6 +305,9 @@ section! {
         /// credential that its own pods would use. `false`: no secret is read, and images are probed as the upstream's
         /// section says.
         secrets: bool = "true";
+        /// The kubeconfig, with its current context. Without it: in a pod its service account, elsewhere `KUBECONFIG`,
+        /// else `~/.kube/config`.
+        kubeconfig: Option<PathBuf>, example "'/etc/pullgate/kubeconfig'";
     }
 }
 

@@ -108,7 +108,8 @@ impl Resolver<'_> {
             values::Discover::Namespaces => Discover::Namespaces(names),
             values::Discover::Cluster => Discover::Cluster,
         };
-        Kubernetes { discover, secrets: raw.secrets.value }
+        let kubeconfig = raw.kubeconfig.value.map(|file| self.path(file));
+        Kubernetes { discover, secrets: raw.secrets.value, kubeconfig }
     }
 
     fn prober(&mut self, raw: raw::Prober, upstreams: &[Upstream]) -> Prober {

@@ -1,6 +1,7 @@
 //! From a wanted image to an assignment with the client of its credential.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use cluster::{PullLogin, Wanted};
@@ -118,9 +119,13 @@ fn registry_itself(upstream: &config::Upstream) -> Upstream {
     plain
 }
 
-/// True if the address is that of the registry itself.
+/// True if the address is that of the registry itself. A loopback address is, too: it is a tunnel to the registry on
+/// this machine, and no other machine sees what is sent to it.
 fn is_of(registry: &RegistryHost, url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
+    if host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) {
+        return true;
+    }
     let named = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     // `RegistryHost` reads all names of Docker Hub as one.
     named.parse::<RegistryHost>().is_ok_and(|named| named == *registry)

@@ -19,7 +19,7 @@ pub(crate) async fn follow(shared: Shared) {
         match settings(&kubernetes) {
             Some(settings) => {
                 tokio::select! {
-                    () = look(&shared, settings) => {}
+                    () = look(&shared, settings, &kubernetes) => {}
                     () = other(&shared, &kubernetes) => {}
                 }
             }
@@ -50,8 +50,9 @@ fn settings(kubernetes: &Kubernetes) -> Option<Settings> {
 }
 
 /// Looks at the cluster until the future is dropped.
-async fn look(shared: &Shared, settings: Settings) {
-    let discovery = Discovery::new(connected(shared).await, settings);
+async fn look(shared: &Shared, settings: Settings, kubernetes: &Kubernetes) {
+    let context = Context { kubeconfig: kubernetes.kubeconfig.clone(), ..Context::default() };
+    let discovery = Discovery::new(connected(shared, &context).await, settings);
     tracing::info!("looking for images in the cluster");
     tokio::select! {
         () = discovery.run() => {}
@@ -60,10 +61,10 @@ async fn look(shared: &Shared, settings: Settings) {
 }
 
 /// The client. Files that are missing now may appear, such as a token that is mounted late.
-async fn connected(shared: &Shared) -> Client {
+async fn connected(shared: &Shared, context: &Context) -> Client {
     let mut told = false;
     loop {
-        match cluster::connect(&Context::default()).await {
+        match cluster::connect(context).await {
             Ok(client) => return client,
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
@@ -125,7 +126,7 @@ fn tell(told: &mut HashSet<String>, findings: &[Finding]) {
 }
 
 /// The wait before the next attempt to find a credential for the API server.
-const CONNECT_AGAIN: Duration = Duration::from_secs(30);
+const CONNECT_AGAIN: Duration = Duration::from_secs(5);
 /// The time in which changes are gathered.
 const GATHER: Duration = Duration::from_millis(500);
 /// The time after which everything is looked at again although nothing changed.

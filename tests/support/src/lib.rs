@@ -11,6 +11,7 @@
 //! - [`scratch`]: one folder per test, kept with its logs when the test fails.
 //! - [`process`], [`wait`], [`ports`]: daemons that end with their owner, waiting for events, addresses that no other
 //!   process takes.
+//! - [`relay`]: a slow network between two programs, and the end of their connections.
 //! - [`parts`]: the paths of the programs; a missing program fails the test with the advice to run `make setup`.
 //! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
 //! - [`prometheus`], [`alertmanager`]: the monitoring of operators, and its notifications.
@@ -32,7 +33,7 @@ mod monitoring;
 mod subject;
 
 pub use clients::{containerd, cri, hosts, http, skopeo};
-pub use host::{parts, ports, process, scratch, wait};
+pub use host::{parts, ports, process, relay, scratch, wait};
 pub use monitoring::{alertmanager, metrics, prometheus};
 pub use subject::{leaks, pullgate};
 
@@ -47,6 +48,7 @@ pub use ports::Port;
 pub use process::{Process, Ran, run};
 pub use prometheus::Prometheus;
 pub use pullgate::Pullgate;
+pub use relay::Relay;
 pub use scratch::Scratch;
 pub use skopeo::Skopeo;
 pub use wait::wait_until;
