@@ -180,14 +180,17 @@ impl Lane {
     }
 
     async fn probe(&mut self, at: usize, now: Instant) {
-        let mut seen = match &self.slots[at].target {
-            None => self.reach().await,
-            Some(target) => self.pull(&self.slots[at], target, now).await,
+        let refused = self.slots[at].number().and_then(|number| self.refused.get(&number)).cloned();
+        let known = refused.is_some();
+        let mut seen = match (&self.slots[at].target, refused) {
+            (None, _) => self.reach().await,
+            (Some(_), Some(refused)) => Seen::without_request(Verdict::Failed(refused)),
+            (Some(target), None) => self.pull(&self.slots[at], target, now).await,
         };
         let slot = &mut self.slots[at];
         slot.due =
             slot.due.after(now, &seen.verdict, seen.retry_after, self.common.pace.interval, fastrand::f64());
-        if slot.judge(&seen.verdict) {
+        if slot.judge(&seen.verdict) || known {
             slot.hold(now);
             self.confirm(at, &mut seen).await;
         }
@@ -198,8 +201,8 @@ impl Lane {
         self.tell();
     }
 
-    /// A credential was refused twice. If the registry refuses it as such, no other image is tried with it. If the image
-    /// can be pulled without it, the credential is what breaks the pull.
+    /// A credential is refused for good. If the registry refuses it as such, no other image is tried with it. If the
+    /// image can be pulled without it, the credential is what breaks the pull.
     async fn confirm(&mut self, at: usize, seen: &mut Seen) {
         let slot = &self.slots[at];
         let (Some(login), Some(target)) = (slot.login.clone(), slot.target.clone()) else { return };
@@ -215,15 +218,12 @@ impl Lane {
         }
     }
 
-    /// The probe of an image, unless fresh traffic or a refused credential makes it useless.
+    /// The probe of an image, unless fresh traffic of the proxy shows that it can be pulled.
     async fn pull(&self, slot: &Slot, target: &Target, now: Instant) -> Seen {
         let pace = self.common.pace;
         let traffic = &self.common.traffic;
         if slot.login.is_none() && traffic.last_pull(&target.image).is_some_and(|age| age < pace.interval) {
             return Seen::without_request(Verdict::Ok(Depth::Pullable));
-        }
-        if let Some(refused) = slot.number().and_then(|number| self.refused.get(&number)) {
-            return Seen::without_request(Verdict::Failed(refused.clone()));
         }
         let client = slot.login.as_ref().map_or(&self.client, |login| &login.client);
         let memory = &self.common.memory;

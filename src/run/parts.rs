@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::discovery::{View, is_pull_secret};
 use super::error::StartError;
+use super::fresh_pulls::FreshPulls;
 use super::instance::instance;
 use super::plans;
 use super::records::Keeper;
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) assignments: Arc<Assignments>,
     /// What was found in the cluster, in numbers.
     pub(crate) cluster: View,
+    /// Pulls through the proxy that replace a probe.
+    pub(crate) fresh: FreshPulls,
     /// The configuration as it is now.
     configured: watch::Sender<Arc<config::Config>>,
     /// The requests that probes have used, and the facts that they have found.
@@ -50,7 +53,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// A state without observations.
     pub(crate) fn new(config: &config::Config) -> Self {
-        let observed = Arc::new(Upstreams::default());
+        let (observed, fresh) = (Arc::new(Upstreams::default()), FreshPulls::default());
         Self {
             board: Arc::default(),
             refused: Refused::default(),
@@ -60,7 +63,8 @@ impl Shared {
             assignments: Arc::default(),
             cluster: View::default(),
             configured: watch::Sender::new(Arc::new(config.clone())),
-            traffic: Arc::new(FreshTraffic::new(observed.clone())),
+            traffic: Arc::new(FreshTraffic::new(observed.clone(), fresh.clone())),
+            fresh,
             outbound: Outbound::from_env(observed.clone(), instance()),
             origins: Arc::default(),
             observed,

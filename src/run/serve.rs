@@ -203,8 +203,13 @@ async fn bind_proxy(
     }
     let store = Store::open(store_config(&config.proxy.cache), telemetry.clone()).await?;
     let keeper = shared.records.clone();
-    let sinks =
-        Sinks { telemetry: Arc::clone(&telemetry), keeper: keeper.clone(), savings: Savings::default() };
+    let sinks = Sinks {
+        telemetry: Arc::clone(&telemetry),
+        keeper: keeper.clone(),
+        savings: Savings::default(),
+        fresh: shared.fresh.clone(),
+        upstreams: shared.upstreams.clone(),
+    };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
         background.spawn(control.serve(proxy.clone()));

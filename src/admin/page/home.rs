@@ -42,6 +42,7 @@ fn main(status: &Status, past: &Result<Past, PastError>, headline: &str) -> Mark
             }
         }
         (probes::section(&status.registries))
+        (probes::cluster(status.cluster.as_ref(), &status.registries))
     }
 }
 

@@ -12,4 +12,4 @@ mod view;
 
 pub(crate) use follow::follow;
 pub(crate) use unnamed::is_pull_secret;
-pub(crate) use view::{ClusterStatus, View};
+pub(crate) use view::{ClusterStatus, OTHER, View};

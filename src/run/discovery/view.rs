@@ -109,4 +109,4 @@ fn show(before: Option<&ClusterStatus>, now: Option<&ClusterStatus>) {
 }
 
 /// Stands for all registries that are not configured.
-const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use proxy::{PullRecord, Records, Telemetry};
 
 use super::keeper::Keeper;
 use super::savings::Savings;
 use super::translate::translate;
+use crate::run::fresh_pulls::FreshPulls;
 
 /// The sinks of one record.
 pub(crate) struct Sinks {
@@ -16,11 +18,16 @@ pub(crate) struct Sinks {
     pub(crate) keeper: Keeper,
     /// Counts what pulls saved.
     pub(crate) savings: Savings,
+    /// Pulls that replace a probe.
+    pub(crate) fresh: FreshPulls,
+    /// The upstreams as configured now.
+    pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
 }
 
 impl Records for Sinks {
     fn ended(&self, record: &PullRecord) {
         self.telemetry.ended(record);
+        self.fresh.note(record, &self.upstreams.load());
         let kept = translate(record);
         self.telemetry.saved(&record.registry, &self.savings.of(&kept));
         if self.keeper.is_on() {

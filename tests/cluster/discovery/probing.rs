@@ -1,7 +1,9 @@
 //! The real binary probes the images of a cluster, each with the credential of its own pods.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use loadtest::image::Image;
-use loadtest::registry::{Access, Registry, Tokens};
+use loadtest::registry::{Access, Exchange, Registry, Tokens};
 use serde_json::{Value, json};
 use support::{ControlPlane, Pullgate, Scratch};
 
@@ -68,12 +70,9 @@ async fn images_are_probed_with_the_secrets_of_their_pods_and_a_refused_one_wait
     };
     // Two images with the right credential or none, and the two with the stale one: one of them is public.
     status_when(&pullgate, "the first verdicts", counts(&[("ok", 2)])).await;
-    let refused = |status: &Value| {
-        let found = &status["registries"][0]["discovered"];
-        let (rejected, poisoned) = (&found["auth_rejected"], &found["auth_poisoned"]);
-        (rejected.as_u64().unwrap_or(0) + poisoned.as_u64().unwrap_or(0) == 2).then_some(())
-    };
-    status_when(&pullgate, "the refusals", refused).await;
+    status_when(&pullgate, "the refusals", counts(&[("auth_rejected", 1), ("auth_poisoned", 1)])).await;
+    let wrong = registry.log().count(sends("ann:canary-wrong"));
+    assert!((2..=4).contains(&wrong), "a refused password is confirmed once, and then waits: {wrong}");
     let status = pullgate.status().await;
     assert_eq!(status["cluster"]["images"][&host], 2, "{status:#}");
     assert_eq!(status["cluster"]["images"]["other"], 1, "{status:#}");
@@ -86,13 +85,20 @@ async fn images_are_probed_with_the_secrets_of_their_pods_and_a_refused_one_wait
 
     plane.apply(&secret("stale", &host, "canary-right")).await;
     status_when(&pullgate, "the renewed credential", counts(&[("ok", 2)])).await;
-    status_when(&pullgate, "no refusal", |status| {
+    let none = |status: &Value| {
         let found = &status["registries"][0]["discovered"];
         (found["auth_rejected"].is_null() && found["auth_poisoned"].is_null()).then_some(())
-    })
-    .await;
+    };
+    status_when(&pullgate, "no refusal", none).await;
+    assert_eq!(registry.log().count(sends("ann:canary-wrong")), wrong);
     let told = format!("{}{}", pullgate.log(), pullgate.status().await);
     assert!(!told.contains("canary"), "{told}");
+}
+
+/// True for a request with this user name and password.
+fn sends(pair: &str) -> impl Fn(&Exchange) -> bool {
+    let header = format!("Basic {}", BASE64_STANDARD.encode(pair));
+    move |asked| asked.header("authorization").is_some_and(|sent| sent == header)
 }
 
 async fn status_when<T>(pullgate: &Pullgate, what: &str, find: impl Fn(&Value) -> Option<T>) -> T {
