@@ -173,7 +173,7 @@ fn around(code: Code) -> Row {
             level: Level::Warning,
             means: "Findings and probes leave out what could not be read. The rest works on.",
             look: "kubectl auth can-i list pods --namespace=NS --as=system:serviceaccount:pullgate:pullgate-prober",
-            act: "Apply the role that the finding prints, and bind it to pullgate's service account; or give up that part: `[kubernetes] secrets = false`, `discover = { namespaces = [...] }`. The manifests are in `deploy/kubernetes/discovery`.",
+            act: "Apply the role that the finding prints, and bind it to pullgate's service account; or give up that part: `[kubernetes] secrets = false`, `discover = \"namespaces\"`. The manifests are in `deploy/kubernetes/discovery`.",
         },
         _ => Row {
             title: "The API server does not answer",
@@ -215,6 +215,17 @@ mod tests {
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(ours);
         let codes: BTreeSet<String> = Code::ALL.iter().map(|code| format!("{code}.md")).collect();
         assert_eq!(names.collect::<BTreeSet<_>>(), codes);
+    }
+
+    #[test]
+    fn the_page_about_clusters_lists_every_code() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/kubernetes.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for code in Code::ALL {
+            let Row { title, level, .. } = row(*code);
+            let line = format!("| [{code}](checks/{code}.md) | {title} | {level} |\n");
+            assert!(page.contains(&line), "docs/kubernetes.md lacks: {line}");
+        }
     }
 
     #[test]
