@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use cluster::findings::{Finding, Level};
+use cluster::findings::{self, Finding, Level};
 use cluster::watch::Waits;
-use cluster::{Client, Context, Discovery, Scope, Settings};
+use cluster::{Client, Context, Discovery, Scope, Settings, Wanted};
 use config::Kubernetes;
+use oci::Class;
+use prober::status::Entry;
 
 use super::assign::Assigner;
 use crate::run::parts::Shared;
@@ -87,12 +89,14 @@ async fn pass_on(shared: &Shared, discovery: &Discovery) {
     loop {
         let upstreams = configured.borrow_and_update().upstreams.clone();
         changes.mark_unchanged();
-        let assigned = assigner.assign(&discovery.wanted(), &upstreams);
+        let wanted = discovery.wanted();
+        let assigned = assigner.assign(&wanted, &upstreams);
         shared.assignments.keep_only(&assigned.lists.keys().collect());
         for (registry, list) in assigned.lists {
             shared.assignments.assign(&registry, list.into());
         }
-        let findings = discovery.findings();
+        let mut findings = discovery.findings();
+        findings.extend(poisoned(&shared.board.assigned(), &wanted));
         tell(&mut told, &findings);
         shared.cluster.look(discovery, &assigned.images, &findings);
         refusals.mark_unchanged();
@@ -108,6 +112,23 @@ async fn pass_on(shared: &Shared, discovery: &Discovery) {
         }
         tokio::time::sleep(GATHER).await;
     }
+}
+
+/// The findings of probes: credentials that break the pull of a public image.
+fn poisoned(probed: &[Entry], wanted: &[Wanted]) -> Vec<Finding> {
+    let bad = probed.iter().filter(|entry| entry.verdict == Class::AuthPoisoned.as_str());
+    let found = bad.filter_map(|entry| {
+        let is = |it: &&Wanted| {
+            let secret = it.login.as_ref().map(|login| format!("{}/{}", login.secret.0, login.secret.1));
+            secret == entry.pull_secret && entry.image.as_deref() == Some(it.image.to_string().as_str())
+        };
+        let found = wanted.iter().find(is)?;
+        let (login, workload) = (found.login.as_ref()?, found.workloads.first()?);
+        let secret = (&*login.secret.0, &*login.secret.1);
+        let evidence = entry.evidence.as_deref().unwrap_or_default();
+        Some(findings::poisoned(workload, &found.image, secret, &login.key, evidence))
+    });
+    found.collect()
 }
 
 /// Logs each finding once, when it appears.

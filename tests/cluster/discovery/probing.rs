@@ -73,6 +73,8 @@ async fn images_are_probed_with_the_secrets_of_their_pods_and_a_refused_one_wait
     status_when(&pullgate, "the refusals", counts(&[("auth_rejected", 1), ("auth_poisoned", 1)])).await;
     let wrong = registry.log().count(sends("ann:canary-wrong"));
     assert!((2..=4).contains(&wrong), "a refused password is confirmed once, and then waits: {wrong}");
+    let poisoned = |status: &Value| (status["cluster"]["findings"]["PG0611"] == 1).then_some(());
+    status_when(&pullgate, "the finding about the public image", poisoned).await;
     let status = pullgate.status().await;
     assert_eq!(status["cluster"]["images"][&host], 2, "{status:#}");
     assert_eq!(status["cluster"]["images"]["other"], 1, "{status:#}");
