@@ -14,28 +14,24 @@
 //! ```
 //!
 //! A registry without targets gets a reach probe (resolve to challenge), which can report it as reachable but never as
-//! pullable. Targets come from the configuration, never from a request. Further targets are [`assigned`] at run time, each
-//! with a credential of its own; a [`gate`] limits how often they are probed, whatever their number.
+//! pullable. Targets come from the configuration, never from a request. Further targets are assigned at run time ([`Assignments`]), each
+//! with a credential of its own; a gate limits how often they are probed, whatever their number.
 
-mod assigned;
 mod budget;
-mod gate;
 mod lane;
-mod lanes;
 mod learned;
 mod memory;
 mod probe;
 mod schedule;
 mod seen;
-mod slot;
 pub mod status;
 mod target;
 pub mod telemetry;
 pub mod verdict;
 
-pub use assigned::{Assignment, Assignments, Login};
-pub use lane::{Common, Lane, Traffic};
-pub use lanes::Prober;
+pub use lane::all::Prober;
+pub use lane::assigned::{Assignment, Assignments, Login};
+pub use lane::probing::{Common, Lane, Traffic};
 pub use memory::Memory;
 pub use schedule::Pace;
 pub use status::Board;

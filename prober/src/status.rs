@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use oci::RegistryHost;
 use serde::Serialize;
 
+use crate::lane::slot::Slot;
 use crate::seen::Seen;
-use crate::slot::Slot;
 use crate::verdict::{Depth, Verdict};
 
 /// The last verdict on every target.

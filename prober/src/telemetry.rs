@@ -10,8 +10,8 @@ use registry::observe::Certificate;
 use registry::{Observation, Observer};
 use series::{Series, Unit};
 
+use crate::lane::slot::Slot;
 use crate::seen::Seen;
-use crate::slot::Slot;
 use crate::verdict::Verdict;
 
 /// Probes finished, by verdict.

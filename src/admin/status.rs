@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::api::Api;
-use crate::run::discovery::ClusterStatus;
+use crate::run::discovery::view::ClusterStatus;
 use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;

@@ -12,12 +12,13 @@ use registry::client::Connections;
 use registry::upstream::Outbound;
 use tokio::sync::watch;
 
-use super::discovery::{View, is_pull_secret};
+use super::discovery::unnamed::is_pull_secret;
+use super::discovery::view::View;
 use super::error::StartError;
-use super::fresh_pulls::FreshPulls;
 use super::instance::instance;
 use super::plans;
 use super::records::Keeper;
+use super::records::fresh::FreshPulls;
 use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
 use super::upstream::Origins;

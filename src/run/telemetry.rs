@@ -13,11 +13,11 @@ use registry::observe::Certificate;
 use registry::{Observation, Observer, Quota, RequestKind};
 use tokio::time::Instant;
 
-use super::fresh_pulls::FreshPulls;
 use super::metric_names::{
     BREAKER_STATE, BUILD_INFO, CLUSTER, PROCESS, QUOTA_EMPTY, QUOTA_LIMIT, QUOTA_OBSERVED, QUOTA_REMAINING,
     QUOTA_WINDOW, RECEIVED_BYTES, RECORDS, REQUESTS, STAGE_SECONDS, TLS_NOT_AFTER, UPSTREAMS, WITHHELD,
 };
+use super::records::fresh::FreshPulls;
 
 /// Installs the process's recorder and describes the series of this crate and of the prober. Call it once per process.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {

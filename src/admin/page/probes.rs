@@ -9,7 +9,7 @@ use prober::status::Entry;
 use super::state::probe_mark;
 use crate::admin::human::age;
 use crate::admin::status::Registry;
-use crate::run::discovery::{ClusterStatus, OTHER};
+use crate::run::discovery::view::{ClusterStatus, OTHER};
 
 /// The section; nothing without a prober.
 pub(super) fn section(registries: &[Registry]) -> Markup {

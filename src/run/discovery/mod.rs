@@ -7,9 +7,7 @@
 
 mod assign;
 mod follow;
-mod unnamed;
-mod view;
+pub(crate) mod unnamed;
+pub(crate) mod view;
 
 pub(crate) use follow::follow;
-pub(crate) use unnamed::is_pull_secret;
-pub(crate) use view::{ClusterStatus, OTHER, View};

@@ -4,7 +4,8 @@
 //! the proxy's record of a pull into the record that is written to the file. [`sinks`] is the proxy's sink, which
 //! passes each record to metrics, log and file. `savings` tells what a pull saved.
 
-pub(crate) mod keeper;
+pub(crate) pub(crate) mod fresh;
+mod keeper;
 mod savings;
 pub(crate) mod sinks;
 mod translate;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use proxy::{PullRecord, Records, Telemetry};
 
+use super::fresh::FreshPulls;
 use super::keeper::Keeper;
 use super::savings::Savings;
 use super::translate::translate;
-use crate::run::fresh_pulls::FreshPulls;
 
 /// The sinks of one record.
 pub(crate) struct Sinks {

@@ -2,7 +2,7 @@
 
 use tokio::task::JoinSet;
 
-use crate::lane::{Common, Lane};
+use crate::lane::probing::{Common, Lane};
 use crate::target::Plan;
 
 /// All lanes.

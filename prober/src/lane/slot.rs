@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oci::{Class, Platform};
 use tokio::time::{Duration, Instant};
 
-use crate::assigned::{Assignment, Login};
+use crate::lane::assigned::{Assignment, Login};
 use crate::schedule::{Due, Pace};
 use crate::target::Target;
 use crate::verdict::Verdict;

@@ -10,13 +10,13 @@ use registry::Client;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::assigned::{Assignment, Assignments};
-use crate::gate::Gate;
+use crate::lane::assigned::{Assignment, Assignments};
+use crate::lane::gate::Gate;
+use crate::lane::slot::Slot;
 use crate::memory::Memory;
 use crate::probe::{Walk, is_public, reach};
 use crate::schedule::{Due, Pace};
 use crate::seen::Seen;
-use crate::slot::Slot;
 use crate::status::Board;
 use crate::target::{Plan, Target};
 use crate::telemetry::Telemetry;
