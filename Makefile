@@ -1,5 +1,5 @@
 # Recipes to check this project. CI runs the same recipes.
-.PHONY: setup fmt lint test crash day ci demo bench
+.PHONY: setup fmt lint test crash day ci demo pictures bench
 
 setup: ## install the missing programs that the tests use
 	tests/setup
@@ -25,6 +25,9 @@ ci: ## what CI runs
 
 demo: ## run a mirror and a registry that misbehaves, in one process
 	cargo run --locked -- demo
+
+pictures: setup ## make the pictures of the README anew, in docs/pictures
+	PICTURES=$(CURDIR)/docs/pictures cargo nextest run --package pullgate --test pictures --locked
 
 bench: setup ## compare pullgate with nginx and docker-registry; writes docs/benchmarks.md (BENCH="--quick --rows layer" for less)
 	cargo build --release --locked -p pullgate -p bench

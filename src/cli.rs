@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
+use crate::cmd::Diagnose;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
 
@@ -73,6 +74,8 @@ pub(crate) enum Command {
     Cache(Cache),
     /// List the newest pulls, or show one: read from the record file, while an instance runs and when none does.
     Pulls(Pulls),
+    /// Name the cause of a failed pull, and what to do.
+    Diagnose(Diagnose),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
     Top(Top),
     /// Print a completion script for a shell.

@@ -5,6 +5,7 @@
 //!                       ├─ check ── config, upstream
 //!                       ├─ pulls ── list, show: reads the record file (records)
 //!                       ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket (process)
+//!                       ├─ diagnose ── an event's text (diagnose), an image, a pod or a namespace
 //!                       └─ demo ─── an embedded misbehaving registry, and run around it
 //! ```
 //!

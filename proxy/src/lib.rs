@@ -37,6 +37,7 @@ pub use http::tls::{ServerTls, TlsError};
 pub use proxy::{Proxy, Settings};
 pub use pull::{PullOutcome, PullRecord, PulledObject, Records};
 pub use status::{
-    CacheStatus, FillStatus, SavedStatus, ScrubStatus, SlowStatus, Status, StoppedStatus, UpstreamStatus,
+    CacheStatus, EvictedStatus, FillStatus, SavedStatus, ScrubStatus, SlowStatus, Status, StoppedStatus,
+    UpstreamStatus,
 };
 pub use telemetry::{SERIES, Saved, Telemetry};

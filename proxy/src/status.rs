@@ -13,6 +13,7 @@ use crate::endpoint::served::{Served, Table};
 use crate::flight::flights::Flights;
 use crate::flight::state::Flight;
 use crate::http::outcome::Outcome;
+use crate::telemetry::evicted::Evictions;
 use crate::telemetry::recorder::Telemetry;
 use crate::telemetry::saved::Saved;
 use crate::telemetry::series::Series;
@@ -24,6 +25,9 @@ pub struct Status {
     pub connections: u64,
     /// The content of the store.
     pub cache: CacheStatus,
+    /// Content that left the store since the start of the process, by the reason as in the label of
+    /// `pullgate_cache_evictions_total`; reasons without any are absent.
+    pub evicted: BTreeMap<&'static str, EvictedStatus>,
     /// Upstreams, by registry.
     pub upstreams: Vec<UpstreamStatus>,
     /// Running upstream transfers of blobs: those with the most bytes to come first, at most 50.
@@ -99,7 +103,7 @@ pub struct StoppedStatus {
     pub reason: &'static str,
     /// The same for people, with its evidence.
     pub detail: String,
-    /// When it began, seconds since 1970.
+    /// The begin, in seconds since 1970.
     pub since: u64,
 }
 
@@ -116,7 +120,7 @@ pub struct SlowStatus {
     pub operations: u64,
     /// The longest time of one operation, seconds.
     pub longest_seconds: f64,
-    /// When it began, seconds since 1970.
+    /// The begin, in seconds since 1970.
     pub since: u64,
     /// The same for people.
     pub detail: String,
@@ -135,6 +139,17 @@ pub struct ScrubStatus {
     pub rounds: u64,
     /// Objects whose content did not match their digest, since the start of the process.
     pub wrong: u64,
+}
+
+/// Content that left the store for one reason.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct EvictedStatus {
+    /// The number of objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The time of the newest eviction, in seconds since 1970.
+    pub last: u64,
 }
 
 /// The state of one upstream. Its counts begin at the start of the process.
@@ -158,7 +173,7 @@ pub struct UpstreamStatus {
     pub saved: SavedStatus,
 }
 
-/// What pulls of one registry saved.
+/// The savings of one registry's pulls.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SavedStatus {
     /// Bytes that clients got without an upstream transfer of their own.
@@ -181,7 +196,9 @@ impl Status {
             .map(|served| UpstreamStatus::of(served, &telemetry.series(Some(&served.registry))))
             .collect();
         upstreams.sort_by(|one, other| one.registry.cmp(&other.registry));
-        Self { connections: telemetry.connections(), cache, upstreams, fills: fills(flights) }
+        let evicted = telemetry.evictions.so_far().into_iter();
+        let evicted = evicted.map(|(reason, evictions)| (reason, evictions.into())).collect();
+        Self { connections: telemetry.connections(), cache, evicted, upstreams, fills: fills(flights) }
     }
 }
 
@@ -271,6 +288,13 @@ impl From<Saved> for SavedStatus {
     fn from(saved: Saved) -> Self {
         let Saved { bytes, requests, counted_pulls, time, rescued_pulls } = saved;
         Self { bytes, requests, counted_pulls, seconds: time.as_secs_f64(), rescued_pulls }
+    }
+}
+
+impl From<Evictions> for EvictedStatus {
+    fn from(evictions: Evictions) -> Self {
+        let Evictions { objects, bytes, last } = evictions;
+        Self { objects, bytes, last: seconds(last) }
     }
 }
 

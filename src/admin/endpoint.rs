@@ -18,10 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::api::ApiAnswer;
-use super::page::past::{self, OnePull, Past};
+use super::page::past::Past;
 use super::page::{home, pull};
+use super::reading::{self, ReadingError};
 use super::status::StatusView;
 use crate::process::accept::accept;
+use crate::pulls::one::OnePull;
 use crate::run::process_metrics;
 use crate::run::readiness::{Phase, Readiness};
 use crate::run::telemetry;
@@ -112,29 +114,26 @@ impl Sources {
 
     async fn api(&self, path: &str, query: &str) -> Response<Full<Bytes>> {
         let api = self.status_view.api();
-        let (path, query) = (path[API.len()..].to_owned(), query.to_owned());
-        let answered = tokio::task::spawn_blocking(move || api.answer(&path, &query)).await;
-        match answered {
-            Ok(ApiAnswer { status, body }) => {
-                let mut response = document("application/json", body);
-                *response.status_mut() = status;
-                response
-            }
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("no answer: {error}\n")),
-        }
+        let ApiAnswer { status, body } = api.answer(path[API.len()..].to_owned(), query.to_owned()).await;
+        let mut response = document("application/json", body);
+        *response.status_mut() = status;
+        response
     }
 
     async fn home(&self, query: Option<&str>) -> Response<Full<Bytes>> {
         let status = self.status_view.look(self.readiness.phase());
         let registries: Vec<_> = status.registries.iter().map(|registry| registry.registry.clone()).collect();
         let file = self.status_view.records_file();
-        let past = past::aside(move || Past::read(file.as_deref(), &registries)).await;
+        let past = reading::aside(move || Past::read(file.as_deref(), &registries)).await;
         document(HTML, home::render(&status, &past, query == Some(REFRESH)))
     }
 
     async fn pull(&self, id: &str) -> Response<Full<Bytes>> {
         let (file, id) = (self.status_view.records_file(), id.to_owned());
-        let found = past::aside(move || OnePull::read(file.as_deref(), &id)).await;
+        let found = reading::aside(move || -> Result<_, ReadingError> {
+            Ok(OnePull::read(&reading::open(file.as_deref())?, &id)?)
+        })
+        .await;
         let (status, page) = pull::render(found, self.status_view.names);
         let mut response = document(HTML, page);
         *response.status_mut() = status;

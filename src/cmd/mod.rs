@@ -4,6 +4,7 @@ mod cache;
 mod check;
 mod completion;
 mod demo;
+mod diagnose;
 mod dispatch;
 mod load;
 mod man;
@@ -13,4 +14,5 @@ mod pulls;
 mod serve;
 mod top;
 
+pub(crate) use diagnose::Diagnose;
 pub(crate) use dispatch::dispatch;

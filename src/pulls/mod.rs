@@ -1,9 +1,12 @@
 //! Pull records as commands and the API show them.
 //!
-//! [`document`] is their JSON form, [`words`] their form for people, [`phases`] the times of a waterfall, and [`read`] parses
-//! what people and programs ask for.
+//! [`one`] reads one pull. [`document`] is the JSON form of pulls, [`words`] their form for people, [`phases`] the times of
+//! a waterfall, and [`read`] parses what people and programs ask for.
 
 pub(crate) mod document;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub(crate) mod one;
 pub(crate) mod phases;
 pub(crate) mod read;
 pub(crate) mod words;

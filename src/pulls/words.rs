@@ -1,6 +1,6 @@
 //! Parts of texts about pulls.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oci::Digest;
 use records::{Finding, PullRecord, Timestamp};
@@ -17,14 +17,18 @@ pub(crate) fn id(pull: &PullRecord) -> String {
 
 /// A point in time in UTC: `2026-11-30T12:00:00Z`.
 pub(crate) fn time(at: Timestamp) -> String {
-    let after_1970 = Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or(0)).min(YEAR_9999);
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + after_1970).to_string()
+    humantime::format_rfc3339_seconds(printable(at)).to_string()
 }
 
 /// A point in time in UTC, in milliseconds: `2026-11-30T12:00:00.123Z`.
 pub(crate) fn precise_time(at: Timestamp) -> String {
-    let after_1970 = Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or(0)).min(YEAR_9999);
-    humantime::format_rfc3339_millis(UNIX_EPOCH + after_1970).to_string()
+    humantime::format_rfc3339_millis(printable(at)).to_string()
+}
+
+/// The nearest time that has a date of four digits.
+fn printable(at: Timestamp) -> SystemTime {
+    let after_1970 = Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or(0));
+    UNIX_EPOCH + after_1970.min(YEAR_9999)
 }
 
 /// The image, its digest shortened and only where there is no tag.
@@ -65,17 +69,18 @@ pub(crate) fn sentence(finding: &Finding, pull: &PullRecord, median: Option<u64>
     finding.sentence(&nameless, median)
 }
 
-/// A duration as people read it: `120 ms`, `7.9 s`, `2 min 5 s`.
+/// A duration as people read it: `0`, `0.4 ms`, `120 ms`, `7.9 s`, `2 min 5 s`.
 pub(crate) fn span(time: Duration) -> String {
     match time.as_millis() {
-        0..1000 => format!("{} ms", time.as_millis()),
+        0 if time < TENTH_OF_MILLISECOND => "0".to_owned(),
+        0..10 => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+        10..1000 => format!("{} ms", time.as_millis()),
         1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
         _ => format!("{} min {} s", time.as_secs() / 60, time.as_secs() % 60),
     }
 }
 
-/// The time whose median throughput the sentence of a bottleneck compares with.
-pub(crate) const MEDIAN_OF: Duration = Duration::from_secs(7 * 86_400);
+const TENTH_OF_MILLISECOND: Duration = Duration::from_micros(100);
 
 /// The end of the times that a date of four digits has.
 const YEAR_9999: Duration = Duration::from_secs(253_402_300_799);

@@ -47,6 +47,15 @@ pub(crate) const RECORDS: &[Series] = &[
         .since(UNRELEASED),
 ];
 
+/// The series about traces.
+pub(crate) const TRACES: &[Series] = &[
+    Series::counter(TRACES_EXPORTED, "Traces of pulls that the collector took; absent if traces are off.")
+        .since(UNRELEASED),
+    Series::counter(TRACES_LOST, "Traces of pulls that the collector did not get; absent if traces are off.")
+        .by(&["reason"])
+        .since(UNRELEASED),
+];
+
 /// The series about the process. Those without our prefix have the names that Prometheus client libraries use.
 pub(crate) const PROCESS: &[Series] = &[
     Series::gauge(BUILD_INFO, "Always 1; the version is a label.").by(&["version"]).in_unit(Unit::State),
@@ -96,6 +105,8 @@ pub(super) const CLUSTER_WATCHES: &str = "pullgate_cluster_watches";
 pub(super) const CLUSTER_FINDINGS: &str = "pullgate_cluster_findings";
 pub(super) const WRITTEN: &str = "pullgate_records_written_total";
 pub(super) const LOST: &str = "pullgate_records_lost_total";
+pub(super) const TRACES_EXPORTED: &str = "pullgate_traces_exported_total";
+pub(super) const TRACES_LOST: &str = "pullgate_traces_lost_total";
 pub(super) const BUILD_INFO: &str = "pullgate_build_info";
 pub(super) const LAST_RELOAD_SUCCESS: &str = "pullgate_config_last_reload_success";
 pub(super) const RESIDENT: &str = "process_resident_memory_bytes";
@@ -166,6 +177,7 @@ mod tests {
             series: CLUSTER,
         },
         Section { title: "Pull records", intro: "See [pulls.md](pulls.md).", series: RECORDS },
+        Section { title: "Traces", intro: "See [traces.md](traces.md).", series: TRACES },
         Section {
             title: "Process",
             intro: "The build, the configuration and the process; the `process_*` series only on Linux.",

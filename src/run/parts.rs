@@ -21,6 +21,7 @@ use super::records::Keeper;
 use super::records::fresh::FreshPulls;
 use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
+use super::traces::Traces;
 use super::upstream::Origins;
 
 /// The state that outlives a reload of the configuration.
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) refused: Refused,
     /// The record file.
     pub(crate) records: Keeper,
+    /// The traces of pulls.
+    pub(crate) traces: Traces,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
     /// Targets that the prober gets at run time.
@@ -59,6 +62,7 @@ impl Shared {
             board: Arc::default(),
             refused: Refused::default(),
             records: Keeper::new(&config.records),
+            traces: Traces::from_env(config.admin.names),
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
             assignments: Arc::default(),

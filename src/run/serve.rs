@@ -28,6 +28,7 @@ use super::records::{Keeper, Savings, Sinks};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
+use super::traces::Traces;
 use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
 use crate::process::{log, open_files, signal};
@@ -108,7 +109,7 @@ impl Process {
             background.spawn(discovery::follow(shared.clone()));
         }
         let (proxy, bound) = proxy.unzip();
-        let (served, keeper) = (proxy.clone(), shared.records.clone());
+        let served = proxy.clone().map(|proxy| (proxy, shared.records.clone(), shared.traces.clone()));
         let (asked_to_stop, drain) = oneshot::channel();
         let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
         let mut kept = None;
@@ -133,8 +134,8 @@ impl Process {
         if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
             let _panicked = serving.await;
         }
-        if let Some(proxy) = served {
-            keep_all(&proxy, &keeper).await;
+        if let Some((proxy, keeper, traces)) = served {
+            keep_all(&proxy, &keeper, &traces).await;
         }
         drop(kept);
         // The tasks must end before the exit, because the end of the control socket's task removes the socket file.
@@ -143,10 +144,10 @@ impl Process {
     }
 }
 
-/// Puts on the disk what the end of the process would lose: the records of open pulls, and content.
-async fn keep_all(proxy: &Proxy, keeper: &Keeper) {
+/// Keeps what the end of the process would lose: the records and traces of open pulls, and content.
+async fn keep_all(proxy: &Proxy, keeper: &Keeper, traces: &Traces) {
     proxy.end_pulls();
-    keeper.close().await;
+    tokio::join!(keeper.close(), traces.close());
     // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
     let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
 }
@@ -209,6 +210,7 @@ async fn bind_proxy(
         savings: Savings::default(),
         fresh: shared.fresh.clone(),
         upstreams: shared.upstreams.clone(),
+        traces: shared.traces.clone(),
     };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {

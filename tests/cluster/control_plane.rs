@@ -18,7 +18,8 @@ async fn a_control_plane_serves_survives_a_restart_of_its_api_server_and_leaves_
     plane.apply(pod).await;
     let pods = ("/api/v1/namespaces/team/pods", "");
     let mut watch = plane.api().watch(pods.0, pods.1).await.unwrap();
-    assert_eq!(watch.next().await.unwrap()["object"]["metadata"]["name"], "a");
+    let first = watch.next().await.unwrap();
+    assert_eq!(first["object"]["metadata"]["name"], "a", "{first}");
     let token = plane.service_account_token("team", "default").await;
     let refused = plane.api().with_token(&token).request(Method::GET, pods.0, None).await.unwrap_err();
     assert_eq!(refused.status.map(|status| status.as_u16()), Some(403), "{refused:?}");

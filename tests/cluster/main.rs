@@ -1,5 +1,7 @@
 //! pullgate in a real cluster: the API server, the controllers, the scheduler and a kubelet of one Kubernetes release.
 
+#![allow(clippy::unwrap_used)]
+
 mod control_plane;
 mod discovery;
 mod ending;

@@ -50,6 +50,24 @@ async fn a_failed_pull_tells_its_class_in_the_events_of_the_pod() {
 }
 
 #[tokio::test]
+async fn a_pod_cannot_pull_while_pullgate_is_gone_and_can_when_it_is_back() {
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("library/app", "1", &workload::image(1));
+    let mut cluster = Cluster::start(BIN, &registry).await;
+    let team = cluster.namespace("team").await;
+    let image = "registry.test/library/app:1";
+
+    cluster.pullgate_mut().stop().await;
+    team.run(pod("early", image)).await;
+    let refused = format!("dial tcp {}: connect: connection refused", cluster.pullgate().proxy());
+    team.event("early", "Failed", &refused).await;
+
+    cluster.pullgate_mut().start_again().await;
+    team.run(pod("late", image)).await;
+    team.ready("late").await;
+}
+
+#[tokio::test]
 async fn a_private_image_needs_the_secret_of_its_pod() {
     let registry = Registry::start().await.unwrap();
     registry.add_image("team/app", "1", &workload::image(1));

@@ -1,29 +1,16 @@
 //! `/api/v1`: what it says of real pulls, in the form that its own OpenAPI document describes.
 
 use loadtest::image::Image;
-use loadtest::registry::{Registry, Rule};
+use loadtest::registry::Registry;
 use serde_json::{Value, json};
 use support::{Pullgate, Scratch, http};
 
-use crate::setup::{BIN, REGISTRY, Records, cache, config, pull_by_hand, upstream};
+use crate::setup::{BIN, REGISTRY, after_pulls, config};
 
 /// A pullgate that served three pulls and refused one, and its registry.
 async fn busy(more: &str) -> (Registry, Pullgate, Scratch) {
-    let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
-    let image = Image::with_layers(90, &[4000, 500]);
-    registry.add_image("library/app", "1", &image);
-    let text = config(&scratch).replace("prober.reach", &format!("{more}prober.reach"));
-    let pullgate =
-        Pullgate::start(BIN, &scratch, &(text + &upstream("test", REGISTRY, &registry.url()))).await;
-    let records = Records::of(&scratch, cache(&scratch));
-    for pulls in 1..=3 {
-        pull_by_hand(&pullgate, &image).await;
-        records.when(pulls).await;
-    }
-    registry.fault(Rule::manifest().unavailable(503));
-    let missing = pullgate.get(&format!("/v2/library/none/manifests/1?ns={REGISTRY}")).send().await;
-    assert_eq!(missing.status.as_u16(), 503);
-    records.when(4).await;
+    let scratch = Scratch::new();
+    let (registry, pullgate, _) = after_pulls(&scratch, &Image::with_layers(90, &[4000, 500]), 3, more).await;
     (registry, pullgate, scratch)
 }
 

@@ -9,7 +9,7 @@ use loadtest::registry::Registry;
 use serde_json::Value;
 use support::process::Ran;
 use support::pullgate::command;
-use support::{Pullgate, Scratch, wait_until};
+use support::{Pullgate, Scratch, http, wait_until};
 
 use crate::setup::{self, BIN, REGISTRY};
 
@@ -97,6 +97,9 @@ async fn an_image_is_warmed_listed_explained_and_purged() {
     let metrics = scene.pullgate.metrics().await;
     let evicted = metrics.value("pullgate_cache_evictions_total", &[("reason", "purge")]);
     assert_eq!(evicted, did["objects"].as_object().unwrap().len() as f64);
+    let page = http::get(scene.pullgate.admin(), "/").send().await.text();
+    let told = format!("{evicted} objects, ");
+    assert!(page.contains(&told) && page.contains(": purged on request, last "), "{page}");
 
     scene.cache(&["purge", "--registry", REGISTRY]).await.ok();
     assert_eq!(scene.json(&["ls"]).await, serde_json::json!([]));

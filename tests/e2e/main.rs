@@ -30,6 +30,7 @@
 //! - `secrets`: the places where a credential must never appear.
 //! - `told`: faults of the configuration, its files and its reload, and the log for collectors.
 //! - `top`: the live view of an instance in a terminal.
+//! - `traces`: pulls as a collector of traces receives them.
 //! - `trust`: realms, redirects and names that lead to forbidden addresses, and answers that are invalid.
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
@@ -50,6 +51,7 @@ mod cardinality;
 mod clock;
 mod commands;
 mod conformance;
+mod diagnose_event;
 mod disk;
 mod endpoints;
 mod faults;
@@ -60,6 +62,7 @@ mod page;
 mod pulls;
 mod pulls_command;
 mod quota;
+mod record_facts;
 mod recovery;
 mod reload;
 mod request_log;
@@ -69,5 +72,6 @@ mod secrets;
 mod setup;
 mod told;
 mod top;
+mod traces;
 mod trust;
 mod wipe;

@@ -1,15 +1,13 @@
 //! The status page and the pages of single pulls: what they say of real pulls, and for whom they can be used.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 use loadtest::image::Image;
-use loadtest::registry::{Registry, Rule};
+use loadtest::registry::Registry;
 use support::http::Answer;
-use support::{Pullgate, Scratch, http, run};
+use support::{Chromium, Pullgate, Scratch, http};
 
-use crate::setup::{BIN, REGISTRY, Records, cache, config, pull_by_hand, upstream};
+use crate::setup::{BIN, Records, after_pulls, cache, config};
 
 /// A pullgate that served a miss and a hit and failed a pull, and its registry.
 struct World {
@@ -21,21 +19,9 @@ struct World {
 
 impl World {
     async fn busy(more: &str) -> Self {
-        let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+        let scratch = Scratch::new();
         let image = Image::with_layers(92, &[2_000_000, 5000]);
-        registry.add_image("library/app", "1", &image);
-        let text = config(&scratch).replace("prober.reach", &format!("{more}prober.reach"));
-        let pullgate =
-            Pullgate::start(BIN, &scratch, &(text + &upstream("test", REGISTRY, &registry.url()))).await;
-        let records = Records::of(&scratch, cache(&scratch));
-        for pulls in 1..=2 {
-            pull_by_hand(&pullgate, &image).await;
-            records.when(pulls).await;
-        }
-        registry.fault(Rule::manifest().unavailable(503));
-        let missing = pullgate.get(&format!("/v2/library/none/manifests/1?ns={REGISTRY}")).send().await;
-        assert_eq!(missing.status.as_u16(), 503);
-        records.when(3).await;
+        let (registry, pullgate, records) = after_pulls(&scratch, &image, 2, more).await;
         Self { pullgate, _registry: registry, records, scratch }
     }
 
@@ -170,18 +156,8 @@ async fn violations(scratch: &Scratch, name: &str, page: &str, scheme: &str) -> 
     let run_axe = "axe.run().then(r=>{document.title='AXE'+JSON.stringify(r.violations.map(v=>[v.id,v.nodes.map(n=>n.html)]))+'END'})";
     let page = page.replace("</body>", &format!("<script>{axe}</script><script>{run_axe}</script></body>"));
     let file = scratch.file(&format!("{name}.html"), &page);
-    let mut chromium = Command::new("chromium");
-    chromium.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        if scheme == "dark" { "--window-size=500,2000" } else { "--window-size=1200,2000" },
-        "--virtual-time-budget=20000",
-    ]);
-    chromium.arg(format!("--user-data-dir={}", scratch.path().join("chromium").display()));
-    chromium.arg("--dump-dom").arg(format!("file://{}", file.display()));
-    let ran = tokio::time::timeout(Duration::from_secs(120), run(chromium)).await.expect("chromium ends");
-    let dom = ran.ok();
+    let width = if scheme == "dark" { 500 } else { 1200 };
+    let dom = Chromium::new(scratch).document(&format!("file://{}", file.display()), width).await;
     let found = dom.split("AXE[").nth(1).and_then(|rest| rest.split("END").next());
     format!("[{}", found.unwrap_or_else(|| panic!("axe did not run: {}", &dom[..dom.len().min(2000)])))
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use loadtest::image::{Blob, Image};
+use loadtest::registry::{Registry, Rule};
 use serde_json::Value;
 use support::containerd::Options;
 use support::pullgate::command;
@@ -129,11 +130,16 @@ pub(crate) fn each_left_once<'a>(upstream: &DockerRegistry, blobs: impl Iterator
 /// Runs the rest of the test named `name` again in its own mount namespace, where mounts are visible only to it and
 /// its children and end with it; there this function returns `false`.
 pub(crate) async fn own_mounts(name: &str) -> bool {
+    own_namespaces(name, &[]).await
+}
+
+/// Like [`own_mounts`], with more namespaces of its own, as options of `unshare`.
+pub(crate) async fn own_namespaces(name: &str, more: &[&str]) -> bool {
     if std::env::var_os(OWN_MOUNTS).is_some() {
         return false;
     }
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount"]);
+    command.args(["--user", "--map-root-user", "--mount"]).args(more);
     command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
     command.env(OWN_MOUNTS, "yes");
     let ran = support::run(command).await;
@@ -222,6 +228,12 @@ fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+/// The file of a blob in the cache folder.
+pub(crate) fn file_of(scratch: &Scratch, digest: &str) -> PathBuf {
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    cache(scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
+}
+
 /// Number of tag records in the cache folder.
 pub(crate) fn tags(scratch: &Scratch) -> usize {
     let tags = cache(scratch).join("v1/tags");
@@ -293,3 +305,28 @@ impl Records {
 
 /// Longer than the time after which a quiet client has finished its pull.
 const RECORDED: Duration = Duration::from_secs(30);
+
+/// Pullgate after `pulls` pulls of [`APP`] and one that failed because the registry had begun to answer 503. `more` is
+/// configuration at the top level.
+pub(crate) async fn after_pulls(
+    scratch: &Scratch,
+    image: &Image,
+    pulls: usize,
+    more: &str,
+) -> (Registry, Pullgate, Records) {
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("library/app", "1", image);
+    let text = config(scratch).replace("prober.reach", &format!("{more}prober.reach"));
+    let pullgate =
+        Pullgate::start(BIN, scratch, &(text + &upstream("test", REGISTRY, &registry.url()))).await;
+    let records = Records::of(scratch, cache(scratch));
+    for count in 1..=pulls {
+        pull_by_hand(&pullgate, image).await;
+        records.when(count).await;
+    }
+    registry.fault(Rule::manifest().unavailable(503));
+    let missing = pullgate.get(&format!("/v2/library/none/manifests/1?ns={REGISTRY}")).send().await;
+    assert_eq!(missing.status.as_u16(), 503);
+    records.when(pulls + 1).await;
+    (registry, pullgate, records)
+}

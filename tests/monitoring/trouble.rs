@@ -81,7 +81,9 @@ impl Trouble {
             config += &upstream(name, registry, more);
         }
         quota.add_image(REPOSITORY, COUNTED, &Image::with_layers(2, &[1000]));
-        let pullgate = Pullgate::start(env!("CARGO_BIN_EXE_pullgate"), &scratch, &config).await;
+        // Nobody listens at the discard port; the series about traces are there nevertheless.
+        let traces = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
+        let pullgate = Pullgate::start_in(env!("CARGO_BIN_EXE_pullgate"), &scratch, &config, &traces).await;
         Self { pullgate, down, _others: vec![limited, quota, expires, expired, refuses], image, scratch }
     }
 

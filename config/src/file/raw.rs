@@ -147,8 +147,8 @@ section! {
     Admin {
         /// Address and port. With port 0, the system chooses a port.
         listen: SocketAddr = "'127.0.0.1:5080'";
-        /// Show the names of images, clients and nodes on the status page, in `/status.json` and in `/api/v1`. `auto`:
-        /// only where `admin.listen` is a loopback address.
+        /// Show the names of images, clients and nodes on the status page, in `/status.json`, in `/api/v1` and in
+        /// traces. `auto`: only where `admin.listen` is a loopback address.
         names: Names = "'auto'", example "true";
     }
 }

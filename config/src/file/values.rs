@@ -21,7 +21,7 @@ use oci::Platform;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ByteSize(pub(crate) u64);
 
-/// When the admin endpoint shows the names of images, clients and nodes.
+/// The condition under which the admin endpoint shows the names of images, clients and nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
     /// Only at a loopback address.

@@ -4,6 +4,7 @@
 //! The encoded form lists only the buckets that are not empty.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Counts of values of one unit, by size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,11 @@ impl Histogram {
     /// The value that half of all values do not exceed.
     pub fn median(&self) -> Option<u64> {
         self.percentile(50)
+    }
+
+    /// The time for `bytes` at the median, if the values are bytes a second; none if nothing was counted.
+    pub fn time_for(&self, bytes: u64) -> Option<Duration> {
+        self.median().map(|rate| Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64))
     }
 
     /// The encoded form: each bucket's number, then its count as a variable-length integer.

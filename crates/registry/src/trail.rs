@@ -31,9 +31,9 @@ pub struct Steps {
     pub token_wait: Duration,
     /// The time waited for another call that made the same request.
     pub joined: Duration,
-    /// How often a transfer broke and was continued.
+    /// The number of times that a transfer broke and was continued.
     pub resumes: u32,
-    /// When the last body ended.
+    /// The end of the last body.
     pub body_ended: Option<Instant>,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Ready {
     pub(crate) served: Arc<Served>,
     /// The tag's record, if the target names one.
     pub(crate) record: Option<TagRecord>,
-    /// What the manifest names.
+    /// The objects that the manifest names.
     pub(crate) names: Option<Names>,
     /// The store's count of content that left it (`Store::departures`), from when the answer was kept.
     pub(crate) departures: u64,

@@ -19,7 +19,7 @@ pub struct PulledObject {
     pub media_type: Option<String>,
     /// Size of the whole object in bytes, if it is known.
     pub size: Option<u64>,
-    /// How it was answered.
+    /// The outcome of the object.
     pub outcome: ObjectOutcome,
     /// From the start of the pull to the first request for the object.
     pub began: Duration,
@@ -45,7 +45,7 @@ pub struct PulledObject {
     pub disk: Duration,
     /// The time waited for the check of the hash, after the upstream's last byte.
     pub verify: Duration,
-    /// How often the upstream's transfer broke and was continued.
+    /// The number of times that the upstream's transfer broke and was continued.
     pub resumes: u32,
     /// From the start of the pull to the end of the last request for the object.
     ended: Duration,
@@ -62,9 +62,9 @@ pub(crate) struct Piece {
     pub(crate) media_type: Option<String>,
     /// The size of the whole object, if the answer has content.
     pub(crate) size: Option<u64>,
-    /// How it was answered.
+    /// The outcome of the object.
     pub(crate) outcome: ObjectOutcome,
-    /// When the request's head was read.
+    /// The time at which the request's head was read.
     pub(crate) began: Instant,
     /// From `began` to the first byte of the body; without a body, to the answer's head.
     pub(crate) first_byte: Duration,
@@ -162,9 +162,7 @@ impl PulledObject {
         let wait = steps.joined + piece.fill_wait();
         // Requests of one client that overlap in time wait for the same bytes, so their waits are not added.
         self.fill_wait = if overlaps { self.fill_wait.max(wait) } else { self.fill_wait + wait };
-        if piece.outcome == ObjectOutcome::Hit && !piece.is_manifest {
-            self.disk += piece.starved;
-        }
+        self.disk += piece.disk();
         self.verify += piece.verify();
     }
 
@@ -177,6 +175,17 @@ impl PulledObject {
 }
 
 impl Piece {
+    /// The time waited for the disk, for a blob that the cache has: the whole wait, minus what the request waited for
+    /// upstream.
+    fn disk(&self) -> Duration {
+        if self.is_manifest || self.outcome != ObjectOutcome::Hit {
+            return Duration::ZERO;
+        }
+        let Steps { held, slot, token_wait, joined, .. } = &self.steps;
+        let upstream: Duration = self.steps.timings.iter().map(|(_, time)| time).sum();
+        (self.first_byte + self.starved).saturating_sub(upstream + *held + *slot + *token_wait + *joined)
+    }
+
     /// The time waited for a blob that another client's transfer brings: the whole wait, minus the stages of this
     /// request's own upstream calls.
     fn fill_wait(&self) -> Duration {
@@ -210,7 +219,7 @@ fn manifest_kind(media_type: &str) -> ObjectKind {
     }
 }
 
-/// Where an object came from, after a further request. A success after a failure counts as success, and a failure after
+/// The outcome of an object after a further request. A success after a failure counts as success, and a failure after
 /// a success as failure. Of two successes, the later in the order of [`ObjectOutcome`] counts.
 fn merged(before: ObjectOutcome, now: ObjectOutcome) -> ObjectOutcome {
     match (before, now) {

@@ -17,7 +17,7 @@ use crate::http::request_id::RequestId;
 /// The end of one request of a pull.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
-    /// How it was answered.
+    /// The outcome of the pull.
     pub(crate) outcome: PullOutcome,
     /// The content that the client has now.
     pub(crate) got: Got,
@@ -115,7 +115,7 @@ impl Pull {
         }
     }
 
-    /// How well a request for this manifest fits this pull; a larger number fits better. `None` if it belongs to
+    /// The fit of a request for this manifest to this pull; a larger number fits better. `None` if it belongs to
     /// another pull.
     pub(super) fn fits_manifest(&self, reference: &Reference, now: Instant) -> Option<u8> {
         let expects = |digest: &Digest| {
@@ -139,7 +139,7 @@ impl Pull {
         self.running == 0 && self.digest.is_some() && idle
     }
 
-    /// How well a request for this blob fits this pull; a larger number fits better.
+    /// The fit of a request for this blob to this pull; a larger number fits better.
     pub(super) fn fits_blob(&self, digest: &Digest) -> u8 {
         let names = |named: &Arc<[Named]>| named.iter().any(|named| named.digest == *digest);
         match self.named.as_ref().map(names) {

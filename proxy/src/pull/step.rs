@@ -179,7 +179,7 @@ fn wanted(request: &Request) -> Option<(&Place, Wanted<'_>)> {
     }
 }
 
-/// Where the object of a request with this outcome came from; `None` for a challenge, because no object was sent.
+/// The outcome of the object of a request with this outcome; `None` for a challenge, because no object was sent.
 fn of_object(outcome: PullOutcome) -> Option<ObjectOutcome> {
     Some(match outcome {
         PullOutcome::Challenged => return None,

@@ -172,6 +172,7 @@ impl store::Events for Telemetry {
 
     fn evicted(&self, reason: Evicted, bytes: u64) {
         metrics::counter!(EVICTIONS, "reason" => reason.as_str()).increment(1);
+        self.evictions.add(reason, bytes, SystemTime::now());
         tracing::debug!(reason = reason.as_str(), bytes, "content left the store");
     }
 }

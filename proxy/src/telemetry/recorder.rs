@@ -13,6 +13,7 @@ use oci::{Class, RegistryHost, Stage};
 use store::events::{Evicted, Quarantined};
 use tracing::field::display;
 
+use super::evicted::EvictionLedger;
 use super::limit::{Kind, Line, LineLimit};
 use super::names::{
     CACHE_ERRORS, CACHE_LIMIT, CHECKS, CONNECTIONS, EVICTIONS, QUARANTINED, SCRUB_PROGRESS, SCRUB_ROUNDS,
@@ -31,6 +32,8 @@ pub struct Telemetry {
     registries: RwLock<HashMap<RegistryHost, Arc<Series>>>,
     other: Arc<Series>,
     connections: AtomicU64,
+    /// The content that left the store.
+    pub(crate) evictions: EvictionLedger,
     /// Bounds the lines that clients can cause.
     pub(crate) lines: Arc<LineLimit>,
 }
@@ -54,7 +57,8 @@ impl Telemetry {
         super::trouble::begin_at_zero();
         let lines = Arc::new(LineLimit::default());
         let other = Arc::new(Series::new("other", Arc::clone(&lines)));
-        Arc::new(Self { registries: RwLock::default(), other, connections: AtomicU64::new(0), lines })
+        let (registries, connections) = (RwLock::default(), AtomicU64::new(0));
+        Arc::new(Self { registries, other, connections, evictions: EvictionLedger::default(), lines })
     }
 
     /// A client connection was accepted; it counts until the guard is dropped.

@@ -21,7 +21,7 @@ use crate::http::route::Request;
 use crate::pull::outcome::PullOutcome;
 use crate::pull::step::{Step, StepEnd};
 
-/// How a request was answered, as far as its headers say.
+/// The answer to a request, as far as its headers say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answered {
     pub(crate) endpoint: Endpoint,

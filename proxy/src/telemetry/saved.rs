@@ -7,7 +7,7 @@ use metrics::{Counter, counter};
 
 use super::names::{RESCUED_PULLS, SAVED_BYTES, SAVED_COUNTED_PULLS, SAVED_REQUESTS, SAVED_SECONDS};
 
-/// What the cache saved: in one pull, or in all pulls of a registry.
+/// The savings through the cache: of one pull, or of all pulls of a registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
     /// Bytes that clients got without an upstream transfer of their own.

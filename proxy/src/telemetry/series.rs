@@ -136,7 +136,7 @@ impl Series {
         self.saved.add(&self.registry, more);
     }
 
-    /// What was saved since the start of the process.
+    /// The savings since the start of the process.
     pub(crate) fn saved_so_far(&self) -> Saved {
         self.saved.sum()
     }

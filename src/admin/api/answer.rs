@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::documents::{History, Problem, PullPage, Savings};
 use super::openapi;
 use super::question::{Parameters, QuestionError};
+use crate::admin::reading::{self, ReadingError};
 use crate::pulls::document::WholePull;
-use crate::pulls::words;
+use crate::pulls::one::OnePull;
 
 /// The record file of this process, as the API may show it.
 #[derive(Clone)]
@@ -29,23 +30,21 @@ pub(crate) struct ApiAnswer {
     pub(crate) body: String,
 }
 
-/// Why a request has no document.
+/// The reason that a request has no document.
 #[derive(Debug, thiserror::Error)]
 enum ApiError {
     #[error("there is nothing at this path; /api/v1/openapi.json describes what there is")]
     Path,
-    #[error("records are off: `enabled = false` in [records]")]
-    Off,
     #[error("{0}")]
     Question(#[from] QuestionError),
     #[error("{0}")]
-    Query(#[from] QueryError),
+    Reading(#[from] ReadingError),
 }
 
 impl Api {
-    /// Answers a path below `/api/v1/`. Reads the disk: not for a worker of the runtime.
-    pub(crate) fn answer(&self, path: &str, query: &str) -> ApiAnswer {
-        match self.document(path, query) {
+    /// Answers a path below `/api/v1/`.
+    pub(crate) async fn answer(self, path: String, query: String) -> ApiAnswer {
+        match reading::aside(move || self.document(&path, &query)).await {
             Ok(body) => ApiAnswer { status: StatusCode::OK, body },
             Err(error) => {
                 ApiAnswer { status: error.status(), body: json(&Problem { error: error.to_string() }) }
@@ -66,7 +65,7 @@ impl Api {
     }
 
     fn reader(&self) -> Result<Reader, ApiError> {
-        Ok(Reader::open(self.file.as_ref().ok_or(ApiError::Off)?)?)
+        Ok(reading::open(self.file.as_deref())?)
     }
 
     fn pulls(&self, query: &str) -> Result<String, ApiError> {
@@ -79,10 +78,7 @@ impl Api {
 
     fn pull(&self, id: &str, query: &str) -> Result<String, ApiError> {
         Parameters::read(query)?.only(&[])?;
-        let reader = self.reader()?;
-        let pull = reader.pull(id)?;
-        let since = now().earlier(words::MEDIAN_OF);
-        let median = reader.median_throughput(pull.image.registry.as_str(), since)?;
+        let OnePull { pull, median } = OnePull::read(&self.reader()?, id)?;
         Ok(json(&WholePull::of(&pull, median, self.names)))
     }
 
@@ -98,16 +94,22 @@ impl Api {
     }
 }
 
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        Self::Reading(error.into())
+    }
+}
+
 impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Path | Self::Query(QueryError::NotFound(_)) => StatusCode::NOT_FOUND,
+            Self::Path | Self::Reading(ReadingError::Query(QueryError::NotFound(_))) => StatusCode::NOT_FOUND,
             Self::Question(QuestionError::Names(_)) => StatusCode::FORBIDDEN,
             Self::Question(_)
-            | Self::Query(
+            | Self::Reading(ReadingError::Query(
                 QueryError::Limit(_) | QueryError::Cursor | QueryError::Id(_) | QueryError::Ambiguous(_),
-            ) => StatusCode::BAD_REQUEST,
-            Self::Off | Self::Query(_) => StatusCode::SERVICE_UNAVAILABLE,
+            )) => StatusCode::BAD_REQUEST,
+            Self::Reading(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

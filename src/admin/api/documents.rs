@@ -83,7 +83,7 @@ struct RegistrySavings {
 /// An error.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Problem {
-    /// What is wrong, and what to do.
+    /// The fault, and what to do.
     pub(super) error: String,
 }
 

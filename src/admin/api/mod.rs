@@ -1,7 +1,7 @@
 //! `/api/v1`: pulls, the history of registries, and savings, as JSON; read-only.
 //!
 //! [`answer`] routes a request, [`question`] reads its parameters, [`documents`] are the answers, and [`openapi`] describes
-//! them. Each question opens the record file anew: a file that was moved aside is not read on.
+//! them.
 
 mod answer;
 mod documents;

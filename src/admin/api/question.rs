@@ -11,7 +11,7 @@ use crate::pulls::{read, words};
 /// The parameters as they came, in their order.
 pub(super) struct Parameters(Vec<(String, String)>);
 
-/// Why a question cannot be answered.
+/// The fault of a question that cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QuestionError {
     /// The path does not have the parameter.

@@ -2,15 +2,16 @@
 
 use maud::{Markup, html};
 
-use super::past::{Past, PastError};
+use super::past::Past;
 use super::shell::{REFRESH, document};
 use super::state::State;
 use super::{mirror, probes, pulls, registries, savings};
 use crate::admin::human::age;
+use crate::admin::reading::ReadingError;
 use crate::admin::status::{Status, cache_warnings};
 
 /// The page as HTML.
-pub(crate) fn render(status: &Status, past: &Result<Past, PastError>, refresh: bool) -> String {
+pub(crate) fn render(status: &Status, past: &Result<Past, ReadingError>, refresh: bool) -> String {
     let headline = headline(status, past.as_ref().ok());
     let main = main(status, past, &headline);
     document(&headline, refresh, &header(status, refresh), &main, status.names)
@@ -28,7 +29,7 @@ fn header(status: &Status, refresh: bool) -> Markup {
     }
 }
 
-fn main(status: &Status, past: &Result<Past, PastError>, headline: &str) -> Markup {
+fn main(status: &Status, past: &Result<Past, ReadingError>, headline: &str) -> Markup {
     html! {
         p class="headline" { (headline) }
         @if let Some(proxy) = &status.proxy { (mirror::banner(&proxy.cache)) }

@@ -1,8 +1,11 @@
 //! The proxy's part of the status page: answers by their source, and the content of the cache.
 
-use maud::{Markup, html};
-use proxy::{CacheStatus, FillStatus, Status, UpstreamStatus};
+use std::collections::BTreeMap;
 
+use maud::{Markup, html};
+use proxy::{CacheStatus, EvictedStatus, FillStatus, Status, UpstreamStatus};
+
+use super::probes::ago;
 use crate::admin::human::{count, size};
 use crate::admin::status::cache_warnings;
 
@@ -36,12 +39,35 @@ pub(super) fn section(status: &Status, names: bool) -> Markup {
         h2 { "Mirror" }
         dl class="plain" {
             dt { "Cache" } dd { (status.cache.objects) " objects, " (size(status.cache.bytes)) " of " (size(status.cache.limit_bytes)) @if !status.cache.scanned { " (still counting)" } }
+            dt { "Left the cache" } dd { (evicted(&status.evicted)) }
             @for other in &status.cache.reclaimable { dt { "Reclaimable" } dd { "the store of another version, " code { (other) } ", in the cache folder" } }
             dt { "Connections" } dd { (status.connections) }
         }
         @if busy.is_empty() { p class="dim" { "No requests yet: point containerd's hosts.toml here, or try a pull." } }
         @else { (traffic(&busy)) }
         @if !status.fills.is_empty() { (transfers(&status.fills, names)) }
+    }
+}
+
+/// The evictions since the start, by reason.
+fn evicted(evicted: &BTreeMap<&'static str, EvictedStatus>) -> Markup {
+    html! {
+        @if evicted.is_empty() { span class="dim" { "nothing since the start" } }
+        @for (index, (reason, it)) in evicted.iter().enumerate() {
+            @if index > 0 { "; " }
+            (count(usize::try_from(it.objects).unwrap_or(usize::MAX), "object")) ", " (size(it.bytes)) ": " (reason_of(reason))
+            ", last " (ago(it.last))
+        }
+    }
+}
+
+fn reason_of(label: &str) -> &str {
+    match label {
+        "size" => "the cache was full",
+        "free_bytes" => "the disk had too little space",
+        "free_inodes" => "the disk had too few inodes",
+        "purge" => "purged on request",
+        other => other,
     }
 }
 

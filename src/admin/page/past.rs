@@ -1,15 +1,13 @@
-//! What the pages show of the record file.
+//! The part of the record file that the pages show.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use records::query::{Quarter, QueryError, Rates, Savings};
-use records::{Filter, Limit, PullRecord, PullSummary, Reader, Timestamp};
-use tokio::sync::Semaphore;
+use records::{Filter, Limit, PullSummary, Timestamp};
 
-use crate::pulls::words;
+use crate::admin::reading::{self, ReadingError};
 
 /// The records of the home page.
 pub(crate) struct Past {
@@ -29,27 +27,10 @@ pub(super) struct Day {
     pub(super) rates: Rates,
 }
 
-/// One pull, and the median rate of its registry.
-pub(crate) struct OnePull {
-    pub(super) pull: PullRecord,
-    pub(super) median: Option<u64>,
-}
-
-/// Why the pages show no records.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PastError {
-    #[error("records are off: `enabled = false` in [records]")]
-    Off,
-    #[error("the record file is busy or its disk is slow: load the page again")]
-    Slow,
-    #[error("{0}")]
-    Query(#[from] QueryError),
-}
-
 impl Past {
     /// Reads the records of these registries. Reads the disk: not for a worker of the runtime.
-    pub(crate) fn read(file: Option<&Path>, registries: &[String]) -> Result<Self, PastError> {
-        let reader = Reader::open(file.ok_or(PastError::Off)?)?;
+    pub(crate) fn read(file: Option<&Path>, registries: &[String]) -> Result<Self, ReadingError> {
+        let reader = reading::open(file)?;
         let now = Timestamp::from(SystemTime::now());
         let day = now.earlier(DAY);
         let mut days = BTreeMap::new();
@@ -72,37 +53,6 @@ impl Past {
     }
 }
 
-impl OnePull {
-    /// Reads the pull with this id. Reads the disk: not for a worker of the runtime.
-    pub(crate) fn read(file: Option<&Path>, id: &str) -> Result<Self, PastError> {
-        let reader = Reader::open(file.ok_or(PastError::Off)?)?;
-        let pull = reader.pull(id)?;
-        let since = Timestamp::from(SystemTime::now()).earlier(words::MEDIAN_OF);
-        let median = reader.median_throughput(pull.image.registry.as_str(), since)?;
-        Ok(Self { pull, median })
-    }
-}
-
-/// Runs a read of the record file off the runtime's workers. A slow disk holds few threads, and a page for a short time.
-pub(crate) async fn aside<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, PastError> + Send + 'static,
-) -> Result<T, PastError> {
-    let seat = tokio::time::timeout(PATIENCE, Arc::clone(&SEATS).acquire_owned()).await;
-    let Ok(Ok(seat)) = seat else { return Err(PastError::Slow) };
-    let reading = tokio::task::spawn_blocking(move || {
-        let _seat = seat;
-        read()
-    });
-    match tokio::time::timeout(PATIENCE, reading).await {
-        Ok(Ok(answer)) => answer,
-        _ => Err(PastError::Slow),
-    }
-}
-
-/// Reads at once.
-static SEATS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(4)));
-/// The time that a page waits for the file.
-const PATIENCE: Duration = Duration::from_secs(3);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The time over which first byte and throughput are taken.
 const RATES_OF: Duration = Duration::from_secs(6 * 3600);

@@ -85,7 +85,7 @@ fn stages(probe: &Entry) -> String {
         .join(" · ")
 }
 
-fn ago(at: u64) -> String {
+pub(super) fn ago(at: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
     format!("{} ago", age(now.saturating_sub(at)))
 }

@@ -5,16 +5,17 @@ use maud::{Markup, html};
 use records::query::QueryError;
 use records::{ObjectRecord, PullRecord, bottleneck};
 
-use super::past::{OnePull, PastError};
 use super::pulls::{name, outcome};
 use super::shell::document;
 use super::waterfall::{self, LINES, title};
 use crate::admin::human::size;
-use crate::pulls::phases::waited;
+use crate::admin::reading::ReadingError;
+use crate::pulls::one::OnePull;
+use crate::pulls::phases::{self, waited};
 use crate::pulls::words;
 
 /// Status code and page: the pull, or why there is none.
-pub(crate) fn render(found: Result<OnePull, PastError>, names: bool) -> (StatusCode, String) {
+pub(crate) fn render(found: Result<OnePull, ReadingError>, names: bool) -> (StatusCode, String) {
     let (status, title, main) = match found {
         Ok(OnePull { pull, median }) => (StatusCode::OK, name(&pull, names), whole(&pull, median, names)),
         Err(error) => {
@@ -27,19 +28,19 @@ pub(crate) fn render(found: Result<OnePull, PastError>, names: bool) -> (StatusC
     (status, document(&title, false, &header, &main, names))
 }
 
-fn code(error: &PastError) -> StatusCode {
+fn code(error: &ReadingError) -> StatusCode {
     match error {
-        PastError::Query(QueryError::NotFound(_) | QueryError::Id(_) | QueryError::Ambiguous(_)) => {
+        ReadingError::Query(QueryError::NotFound(_) | QueryError::Id(_) | QueryError::Ambiguous(_)) => {
             StatusCode::NOT_FOUND
         }
-        PastError::Off | PastError::Slow | PastError::Query(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ReadingError::Off | ReadingError::Slow | ReadingError::Query(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
 fn whole(pull: &PullRecord, median: Option<u64>, names: bool) -> Markup {
     let finding = bottleneck::rule::find(pull);
     html! {
-        p class="headline" { (outcome(pull)) ": " (words::sentence(&finding, pull, median, names)) "." }
+        p class="headline" { (outcome(pull)) ": " (words::sentence(&finding, pull, median, names)) }
         (facts(pull, names))
         @if pull.objects.is_empty() { p class="dim" { "No objects were recorded." } }
         @else {
@@ -104,7 +105,7 @@ fn row(object: &ObjectRecord, names: bool) -> Markup {
             td class="num" { span class="tiny" { "wait " } (words::span(wait)) }
             td class="num" { span class="tiny" { "first byte " } (words::span(object.first_byte.saturating_sub(wait))) }
             td class="num" { span class="tiny" { "transfer " } (words::span(object.transfer)) }
-            td class="num" { (object.client_throughput().map(|rate| size(rate) + "/s").unwrap_or_default()) }
+            td class="num" { (phases::rate(object).map(|rate| size(rate) + "/s").unwrap_or_default()) }
         }
     }
 }

@@ -10,7 +10,7 @@ use records::record::PullOutcome;
 use crate::admin::human::count;
 use crate::pulls::words;
 
-/// How a quarter of an hour went.
+/// The result of a quarter of an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
     /// No pull.

@@ -87,23 +87,11 @@ const THINNEST: f64 = 0.4;
 #[allow(clippy::unwrap_used)]
 mod tests {
     use oci::Digest;
-    use records::record::{ObjectKind, PullOutcome};
-    use records::{Image, Timestamp, bottleneck};
+    use records::bottleneck;
+    use records::record::ObjectKind;
 
     use super::*;
-
-    fn pull(objects: Vec<ObjectRecord>) -> PullRecord {
-        let image = Image {
-            registry: "docker.io".parse().unwrap(),
-            repository: "library/alpine".parse().unwrap(),
-            tag: Some("3.20".parse().unwrap()),
-            digest: None,
-        };
-        let mut pull = PullRecord::new(image, [10, 0, 0, 1].into(), Timestamp::default(), PullOutcome::Miss);
-        pull.duration = Duration::from_secs(8);
-        objects.into_iter().for_each(|object| pull.push(object));
-        pull
-    }
+    use crate::pulls::fixture::pull;
 
     fn layer() -> ObjectRecord {
         let mut object = ObjectRecord::new(ObjectKind::Layer, ObjectOutcome::Miss);

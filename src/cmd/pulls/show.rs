@@ -1,24 +1,22 @@
 //! One pull: its facts, its waterfall, and its bottleneck in a sentence.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use records::record::ObjectOutcome;
-use records::{ObjectRecord, PullRecord, Reader, Timestamp, bottleneck};
+use records::{ObjectRecord, PullRecord, Reader, bottleneck};
 
 use super::output::{Failure, print};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
 use crate::pulls::document::{self, WholePull};
+use crate::pulls::one::OnePull;
 use crate::pulls::phases::{self, waited};
 use crate::pulls::words;
 
 /// Prints the pull whose id begins with `id`.
 pub(super) fn run(file: &Path, id: &str, output: Output) -> Result<(), Failure> {
-    let reader = Reader::open(file)?;
-    let pull = reader.pull(id)?;
-    let since = Timestamp::from(SystemTime::now()).earlier(words::MEDIAN_OF);
-    let median = reader.median_throughput(pull.image.registry.as_str(), since)?;
+    let OnePull { pull, median } = OnePull::read(&Reader::open(file)?, id)?;
     match output {
         Output::Json => print(&document::line(&WholePull::of(&pull, median, true))),
         Output::Text => {
@@ -91,11 +89,7 @@ fn times(object: &ObjectRecord) -> String {
     }
     let wait = waited(object);
     let first_byte = object.first_byte.saturating_sub(wait);
-    let rate = object
-        .client_throughput()
-        .filter(|_| object.transfer >= RATE_FROM)
-        .map(|rate| format!(", {}/s", size(rate)))
-        .unwrap_or_default();
+    let rate = phases::rate(object).map(|rate| format!(", {}/s", size(rate))).unwrap_or_default();
     let resumes = match object.resumes {
         0 => String::new(),
         resumes => format!(", resumed {}", count(resumes as usize, "time")),
@@ -147,8 +141,6 @@ impl Scale {
     }
 }
 
-/// The shortest transfer whose rate is shown. In less time, the bytes may only have reached the kernel's buffers.
-const RATE_FROM: Duration = Duration::from_millis(10);
 /// The columns of a bar.
 const BAR: usize = 32;
 const WAIT: char = '.';
@@ -158,23 +150,10 @@ const TRANSFER: char = '#';
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use records::Image;
-    use records::record::{ObjectKind, PullOutcome};
+    use records::record::ObjectKind;
 
     use super::*;
-
-    fn pull(objects: Vec<ObjectRecord>) -> PullRecord {
-        let image = Image {
-            registry: "docker.io".parse().unwrap(),
-            repository: "library/alpine".parse().unwrap(),
-            tag: Some("3.20".parse().unwrap()),
-            digest: None,
-        };
-        let mut pull = PullRecord::new(image, [10, 0, 0, 1].into(), Timestamp::default(), PullOutcome::Miss);
-        pull.duration = Duration::from_secs(8);
-        objects.into_iter().for_each(|object| pull.push(object));
-        pull
-    }
+    use crate::pulls::fixture::pull;
 
     fn layer(change: impl FnOnce(&mut ObjectRecord)) -> ObjectRecord {
         let mut object = ObjectRecord::new(ObjectKind::Layer, ObjectOutcome::Miss);

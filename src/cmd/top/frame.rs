@@ -13,7 +13,7 @@ use crate::admin::human::{age, count, size};
 /// The content of a picture.
 pub(super) struct Frame<'a> {
     pub(super) rates: &'a Rates,
-    /// Why the last look failed.
+    /// The reason that the last reading failed.
     pub(super) error: Option<&'a SourceError>,
     /// True if keys are read.
     pub(super) live: bool,

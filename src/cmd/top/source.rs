@@ -13,12 +13,12 @@ use url::Url;
 
 use super::look::Look;
 
-/// Where the status of an instance is read.
+/// The place to read the status of an instance from.
 pub(super) struct Source {
     url: Url,
 }
 
-/// Why there is no look.
+/// The reason that the status could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
     /// The address is not one of an admin endpoint.
@@ -37,7 +37,7 @@ pub(crate) enum SourceError {
     Foreign {
         /// The address asked.
         url: Url,
-        /// What is wrong with the answer.
+        /// The fault of the answer.
         what: String,
     },
 }

@@ -33,10 +33,7 @@ impl Savings {
             // Only configured registries transfer anything, which bounds the map.
             registries.entry(pull.image.registry.clone()).or_default().add(rate);
         }
-        match registries.get(&pull.image.registry).and_then(Histogram::median) {
-            Some(rate) => Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64),
-            None => Duration::ZERO,
-        }
+        registries.get(&pull.image.registry).and_then(|rates| rates.time_for(bytes)).unwrap_or_default()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The proxy's sink of pull records: every record goes to metrics and log, and to the record file if there is one.
+//! The proxy's sink of pull records: every record goes to metrics and log, and to the record file and the traces if there are any.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::fresh::FreshPulls;
 use super::keeper::Keeper;
 use super::savings::Savings;
 use super::translate::translate;
+use crate::run::traces::Traces;
 
 /// The sinks of one record.
 pub(crate) struct Sinks {
@@ -22,6 +23,8 @@ pub(crate) struct Sinks {
     pub(crate) fresh: FreshPulls,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
+    /// Exports pulls as traces.
+    pub(crate) traces: Traces,
 }
 
 impl Records for Sinks {
@@ -30,6 +33,7 @@ impl Records for Sinks {
         self.fresh.note(record, &self.upstreams.load());
         let kept = translate(record);
         self.telemetry.saved(&record.registry, &self.savings.of(&kept));
+        self.traces.take(record, &kept);
         if self.keeper.is_on() {
             self.keeper.keep(kept);
         }

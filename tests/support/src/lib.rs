@@ -13,7 +13,7 @@
 //!   process takes.
 //! - [`relay`]: a slow network between two programs, and the end of their connections.
 //! - [`parts`]: the paths of the programs; a missing program fails the test with the advice to run `make setup`.
-//! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`docker_registry`]: a real upstream.
+//! - [`containerd`], [`cri`], [`hosts`], [`skopeo`]: real clients. [`chromium`]: a browser. [`docker_registry`]: a real upstream.
 //! - [`prometheus`], [`alertmanager`]: the monitoring of operators, and its notifications.
 //! - [`pullgate`], [`metrics`]: the binary under test and the metrics it serves.
 //! - [`leaks`]: after each run, a search for the test's secrets in everything that pullgate showed and stored.
@@ -32,12 +32,13 @@ mod host;
 mod monitoring;
 mod subject;
 
-pub use clients::{containerd, cri, hosts, http, skopeo};
+pub use clients::{chromium, containerd, cri, hosts, http, skopeo};
 pub use host::{parts, ports, process, relay, scratch, wait};
 pub use monitoring::{alertmanager, metrics, prometheus};
 pub use subject::{leaks, pullgate};
 
 pub use alertmanager::{Alertmanager, Webhook};
+pub use chromium::Chromium;
 pub use cluster::{Cluster, ControlPlane};
 pub use containerd::{Containerd, Release, files_of};
 pub use cri::Cri;

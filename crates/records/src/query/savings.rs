@@ -45,7 +45,7 @@ impl Reader {
         while let Some(row) = rows.next()? {
             // `total` sums as a float, which cannot overflow and is exact up to 2^53.
             let sum = |column| row.get::<_, f64>(column).map(|sum| sum as u64);
-            let rate = self.upstream_rates(row.get(0)?, span)?.median();
+            let rates = self.upstream_rates(row.get(0)?, span)?;
             let bytes = sum(2)?;
             savings.push(Savings {
                 registry: row.get(1)?,
@@ -53,7 +53,7 @@ impl Reader {
                 requests: sum(3)?,
                 counted_pulls: sum(4)?,
                 rescued: sum(5)?,
-                upstream_time: rate.map(|rate| Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64)),
+                upstream_time: rates.time_for(bytes),
             });
         }
         Ok(savings)

@@ -1,10 +1,10 @@
-//! What one pull saved: the rule for it.
+//! The rule for the savings of one pull.
 
 use super::object::ObjectRecord;
 use super::pull::PullRecord;
 use oci::{ObjectKind, ObjectOutcome};
 
-/// What the registry did not have to do for one pull.
+/// The work for one pull that the cache saved the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
     /// Bytes sent to the client from the store, or from a transfer that another client began.

@@ -28,7 +28,7 @@ pub(crate) struct Behalf {
     pub(crate) caller: Option<Caller>,
     /// The importance of the request.
     pub(crate) demand: Demand,
-    /// What it causes is added up here.
+    /// Collects the upstream work that the request causes.
     pub(crate) trail: Option<Trail>,
 }
 

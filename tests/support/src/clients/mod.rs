@@ -1,5 +1,6 @@
 //! Real clients of a registry, and an HTTP client that returns raw bytes.
 
+pub mod chromium;
 pub mod containerd;
 pub mod cri;
 pub mod hosts;

@@ -26,4 +26,4 @@ pub use api::{Api, Refused, Watch};
 pub use control_plane::ControlPlane;
 pub use namespace::{Event, Namespace, pod};
 pub use node::Node;
-pub use whole::Cluster;
+pub use whole::{Cluster, Settings};

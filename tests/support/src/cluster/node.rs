@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::cage::{self, Cage};
 use super::cgroups::Cgroup;
@@ -32,18 +32,24 @@ impl Node {
     /// The name of the node.
     pub const NAME: &str = NODE;
 
-    /// Starts containerd and kubelet, and waits until the node is ready. `pause` is the image of the container that
-    /// holds a pod's namespaces; containerd pulls it and all others as `hosts` says.
-    pub async fn start(scratch: &Scratch, plane: &ControlPlane, hosts: &HostsDir, pause: &str) -> Self {
+    /// Starts containerd and kubelet, and waits until the node is ready. containerd pulls all images as `hosts` says,
+    /// also [`PAUSE`]. `settings` change the kubelet's configuration.
+    pub(super) async fn start(
+        scratch: &Scratch,
+        plane: &ControlPlane,
+        hosts: &HostsDir,
+        settings: &Map<String, Value>,
+    ) -> Self {
         let files = Files::new(scratch.folder("node"));
         let cage = Cage::new(&files.folder).await;
-        let options = Containerd::options(RELEASE).cri(hosts).pause(pause).entry(cage.entry());
+        let options = Containerd::options(RELEASE).cri(hosts).pause(PAUSE).entry(cage.entry());
         let containerd = options.start(scratch).await;
         files.allow_pods_without_network(&containerd);
-        containerd.cri().await;
+        // Faults that a test gives to its registry must hit its own images and not this one.
+        containerd.cri().await.pull(PAUSE, None).await.expect("the pause image to be pulled");
         let cgroup = Cgroup::new();
         files.write_crictl_config(&containerd.socket());
-        files.write_kubelet_config(&containerd.socket(), &cgroup);
+        files.write_kubelet_config(&containerd.socket(), &cgroup, settings);
         let kubelet = files.launch_kubelet(&cage, &plane.node_kubeconfig());
         let mut node = Self { cage, kubelet, containerd, cgroup, files };
         node.ready(plane).await;
@@ -147,8 +153,8 @@ impl Files {
         fs::write(self.crictl_config(), config.to_string()).expect("a configuration");
     }
 
-    fn write_kubelet_config(&self, runtime: &Path, cgroup: &Cgroup) {
-        let config = json!({
+    fn write_kubelet_config(&self, runtime: &Path, cgroup: &Cgroup, settings: &Map<String, Value>) {
+        let mut config = json!({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             "address": "127.0.0.1", "port": self.port.number(), "healthzPort": 0,
             "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
@@ -168,6 +174,7 @@ impl Files {
             // A pull that a test holds up must not hold up the others.
             "serializeImagePulls": false, "maxParallelImagePulls": 20, "registryPullQPS": 0, "eventRecordQPS": 0,
         });
+        config.as_object_mut().expect("invariant: an object").extend(settings.clone());
         fs::write(self.folder.join("kubelet.json"), config.to_string()).expect("a configuration");
     }
 
@@ -182,6 +189,8 @@ impl Files {
     }
 }
 
+/// The image of the container that holds a pod's namespaces.
+const PAUSE: &str = "registry.test/pause:1";
 /// The kubelet of the pinned release asks for containerd 2.
 const RELEASE: Release = Release::V2;
 const START_LIMIT: Duration = Duration::from_secs(60);

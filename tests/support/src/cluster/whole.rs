@@ -1,12 +1,14 @@
 //! A cluster whose node pulls through pullgate.
 
 use loadtest::registry::Registry;
+use serde_json::{Map, Value};
 
 use super::control_plane::ControlPlane;
 use super::namespace::Namespace;
 use super::node::Node;
 use super::workload;
 use crate::clients::hosts::HostsDir;
+use crate::host::ports::Port;
 use crate::host::scratch::Scratch;
 use crate::subject::pullgate::Pullgate;
 
@@ -18,6 +20,7 @@ pub struct Cluster {
     plane: ControlPlane,
     pullgate: Pullgate,
     hosts: HostsDir,
+    _port: Port,
     scratch: Scratch,
 }
 
@@ -28,21 +31,12 @@ impl Cluster {
     /// Starts everything. `binary` is `env!("CARGO_BIN_EXE_pullgate")`; the images of the pods come from `registry`,
     /// under the name [`Self::REGISTRY`].
     pub async fn start(binary: &str, registry: &Registry) -> Self {
-        Self::start_with(binary, registry, "").await
+        Settings::default().start(binary, registry).await
     }
 
-    /// Like [`Self::start`], with more lines of pullgate's configuration, for example further upstreams.
-    pub async fn start_with(binary: &str, registry: &Registry, more: &str) -> Self {
-        let scratch = Scratch::new();
-        registry.add_image("pause", "1", &workload::image(PAUSE_SEED));
-        let config = config(&scratch, registry) + more;
-        let pullgate = Pullgate::start(binary, &scratch, &config).await;
-        let hosts = HostsDir::new(&scratch);
-        hosts.only(Self::REGISTRY, &pullgate.url());
-        let plane = ControlPlane::start(&scratch).await;
-        let pause = format!("{}/pause:1", Self::REGISTRY);
-        let node = Node::start(&scratch, &plane, &hosts, &pause).await;
-        Self { node, plane, pullgate, hosts, scratch }
+    /// Settings that differ from the usual ones, to start a cluster with.
+    pub fn settings() -> Settings {
+        Settings::default()
     }
 
     /// Creates a namespace.
@@ -85,6 +79,11 @@ impl Cluster {
         &self.pullgate
     }
 
+    /// The binary under test, to stop and start it.
+    pub fn pullgate_mut(&mut self) -> &mut Pullgate {
+        &mut self.pullgate
+    }
+
     /// The addresses of registries for the node, which reads them at every pull.
     pub fn hosts(&self) -> &HostsDir {
         &self.hosts
@@ -96,12 +95,50 @@ impl Cluster {
     }
 }
 
-fn config(scratch: &Scratch, registry: &Registry) -> String {
+/// The settings of a cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pullgate: String,
+    kubelet: Map<String, Value>,
+}
+
+impl Settings {
+    /// Adds lines at the end of pullgate's configuration, for example further upstreams.
+    #[must_use]
+    pub fn pullgate(mut self, lines: &str) -> Self {
+        self.pullgate += lines;
+        self
+    }
+
+    /// Sets a field of the kubelet's configuration: `kubelet("serializeImagePulls", true)`.
+    #[must_use]
+    pub fn kubelet(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.kubelet.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Starts a cluster, as [`Cluster::start`] does.
+    pub async fn start(self, binary: &str, registry: &Registry) -> Cluster {
+        let (scratch, port) = (Scratch::new(), Port::lease());
+        registry.add_image("pause", "1", &workload::image(PAUSE_SEED));
+        let config = config(&scratch, &port, registry) + &self.pullgate;
+        let pullgate = Pullgate::start(binary, &scratch, &config).await;
+        let hosts = HostsDir::new(&scratch);
+        hosts.only(Cluster::REGISTRY, &pullgate.url());
+        let plane = ControlPlane::start(&scratch).await;
+        let node = Node::start(&scratch, &plane, &hosts, &self.kubelet).await;
+        Cluster { node, plane, pullgate, hosts, _port: port, scratch }
+    }
+}
+
+/// pullgate keeps its address when it restarts, so that the node's files stay right.
+fn config(scratch: &Scratch, port: &Port, registry: &Registry) -> String {
     format!(
         "builtin_upstreams = false\nadmin.listen = \"127.0.0.1:0\"\nprober.reach = false\n\
-         [proxy]\nlisten = \"127.0.0.1:0\"\ncache.dir = {cache:?}\n\
+         [proxy]\nlisten = {address:?}\ncache.dir = {cache:?}\n\
          [upstreams.test]\nregistry = {name:?}\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n\
          tag_max_age = \"1ms\"\naccess = \"per-client\"\n",
+        address = port.address(),
         cache = scratch.path().join("cache"),
         name = Cluster::REGISTRY,
         url = registry.url(),

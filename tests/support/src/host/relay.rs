@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -23,11 +23,29 @@ pub struct Relay {
 impl Relay {
     /// Passes connections on to `target` (`127.0.0.1:<port>`).
     pub async fn start(target: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::over(TcpListener::bind("127.0.0.1:0").await.expect("a port"), target)
+    }
+
+    fn over(listener: TcpListener, target: &str) -> Self {
         let address = listener.local_addr().expect("an address");
         let (delay, cut) = (Arc::<AtomicU64>::default(), watch::Sender::new(0));
         let accepting = tokio::spawn(accept(listener, target.to_owned(), delay.clone(), cut.clone()));
         Self { address, delay, cut, accepting }
+    }
+
+    /// Passes connections on to `target`, but accepts none before [`Crowded::let_in`]: its queue of connections is
+    /// full, so that the kernel drops each attempt and the client's kernel repeats it.
+    pub async fn crowded(target: &str) -> Crowded {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        // The kernel queues one connection more than it is told.
+        let mut crowd = Vec::new();
+        for _ in 0..2 {
+            crowd.push(TcpStream::connect(address).await.expect("a place in the queue"));
+        }
+        Crowded { listener, crowd, target: target.to_owned() }
     }
 
     /// The address of the relay.
@@ -43,6 +61,29 @@ impl Relay {
     /// Cuts all connections.
     pub fn cut(&self) {
         self.cut.send_modify(|number| *number += 1);
+    }
+}
+
+/// A relay that does not accept yet.
+#[derive(Debug)]
+pub struct Crowded {
+    listener: TcpListener,
+    crowd: Vec<TcpStream>,
+    target: String,
+}
+
+impl Crowded {
+    /// The address of the relay.
+    pub fn address(&self) -> String {
+        self.listener.local_addr().expect("an address").to_string()
+    }
+
+    /// Ends the crowd and accepts connections.
+    pub async fn let_in(self) -> Relay {
+        for _ in &self.crowd {
+            self.listener.accept().await.expect("one of the crowd");
+        }
+        Relay::over(self.listener, &self.target)
     }
 }
 

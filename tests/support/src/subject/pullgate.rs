@@ -19,6 +19,7 @@ pub struct Pullgate {
     binary: PathBuf,
     folder: PathBuf,
     arguments: Vec<String>,
+    variables: Vec<(String, String)>,
     cache_folders: Vec<PathBuf>,
     process: Process,
     proxy: String,
@@ -31,22 +32,34 @@ impl Pullgate {
     /// `binary` is `env!("CARGO_BIN_EXE_pullgate")`. The configuration should listen on port 0 and keep its cache in
     /// the scratch folder.
     pub async fn start(binary: &str, scratch: &Scratch, config: &str) -> Self {
-        let mut pullgate = Self::begin(binary, scratch, config).await;
+        Self::start_in(binary, scratch, config, &[]).await
+    }
+
+    /// Like [`Self::start`], with these environment variables.
+    pub async fn start_in(binary: &str, scratch: &Scratch, config: &str, variables: &[(&str, &str)]) -> Self {
+        let mut pullgate = Self::begin_in(binary, scratch, config, variables).await;
         pullgate.ready().await;
         pullgate
     }
 
     /// Like [`Self::start`], but waits for the admin endpoint only; [`Self::ready`] waits for the rest.
     pub async fn begin(binary: &str, scratch: &Scratch, config: &str) -> Self {
+        Self::begin_in(binary, scratch, config, &[]).await
+    }
+
+    async fn begin_in(binary: &str, scratch: &Scratch, config: &str, variables: &[(&str, &str)]) -> Self {
         let folder = scratch.folder("pullgate");
         let config_file = folder.join(FILE);
         std::fs::write(&config_file, config).expect("a configuration");
         let arguments = vec!["serve".to_owned(), "--config".to_owned(), config_file.display().to_string()];
         let binary = PathBuf::from(binary);
-        let process = launch(&binary, &arguments, &folder);
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: Vec<_> = variables.iter().map(owned).collect();
+        let process = launch(&binary, &arguments, &variables, &folder);
         let cache_folders = leaks::cache_folders(config);
         let (proxy, admin) = (String::new(), String::new());
-        let mut pullgate = Self { binary, folder, arguments, cache_folders, process, proxy, admin };
+        let mut pullgate =
+            Self { binary, folder, arguments, variables, cache_folders, process, proxy, admin };
         pullgate.answers().await;
         pullgate
     }
@@ -148,7 +161,7 @@ impl Pullgate {
     /// port 0 it gets new addresses; a test that needs the old ones configures a [`crate::host::ports::Port`].
     pub async fn start_again(&mut self) {
         assert!(self.process.has_ended(), "pullgate still runs");
-        self.process = launch(&self.binary, &self.arguments, &self.folder);
+        self.process = launch(&self.binary, &self.arguments, &self.variables, &self.folder);
         self.answers().await;
         self.ready().await;
     }
@@ -183,8 +196,10 @@ impl Drop for Pullgate {
     }
 }
 
-fn launch(binary: &Path, arguments: &[String], folder: &Path) -> Process {
-    Process::spawn("pullgate", Command::new(binary).args(arguments), folder)
+fn launch(binary: &Path, arguments: &[String], variables: &[(String, String)], folder: &Path) -> Process {
+    let mut command = Command::new(binary);
+    command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+    Process::spawn("pullgate", &mut command, folder)
 }
 
 /// The address in a line such as `pullgate: proxy listening on 127.0.0.1:5000`.

@@ -67,6 +67,14 @@ impl Containerd {
         self.ctr(&[&fixed, arguments, &[image]].concat()).await
     }
 
+    /// Begins a pull that ends when the result is dropped.
+    pub fn begin_pull(&self, image: &str, hosts: &HostsDir) -> Process {
+        let mut command = Command::new(self.release.program("ctr"));
+        self.address(&mut command).args(["images", "pull", "--hosts-dir"]).arg(hosts.path());
+        command.args(["--snapshotter", SNAPSHOTTER, image]);
+        Process::spawn("ctr", &mut command, &self.folder)
+    }
+
     /// Fetches an image without unpacking it.
     pub async fn fetch(&self, image: &str, hosts: &HostsDir) -> Ran {
         let hosts = hosts.path().display().to_string();
