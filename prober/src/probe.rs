@@ -25,6 +25,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) since: Instant,
     /// The time when the probe began, on the schedule's clock (simulated in tests).
     pub(crate) now: Instant,
+    /// Other platforms that an index must have.
+    pub(crate) also: &'a [Platform],
     timings: Timings,
     quota: Option<Quota>,
 }
@@ -38,20 +40,25 @@ impl<'a> Walk<'a> {
         since: Instant,
         now: Instant,
     ) -> Self {
-        Self { client, target, memory, pace, since, now, timings: Timings::default(), quota: None }
+        Self { client, target, memory, pace, since, now, also: &[], timings: Timings::default(), quota: None }
+    }
+
+    /// The same walk, which fails if an index lacks one of these platforms, too.
+    pub(crate) fn with_platforms(self, also: &'a [Platform]) -> Self {
+        Self { also, ..self }
     }
 
     /// Probes, and returns the result and the facts for the next probe.
     pub(crate) async fn run(mut self, mut learned: Learned) -> (Seen, Learned) {
         let walked = self.walk(&mut learned).await;
-        let (verdict, retry_after) = match walked {
-            Ok(depth) => (Verdict::of_success(depth, self.quota.as_ref()), None),
+        let (verdict, retry_after, status) = match walked {
+            Ok(depth) => (Verdict::of_success(depth, self.quota.as_ref()), None, None),
             Err(error) => {
                 self.timings.merge(&error.timings);
-                (Verdict::of_error(&error), error.evidence.retry_after)
+                (Verdict::of_error(&error), error.evidence.retry_after, error.evidence.status)
             }
         };
-        (Seen { verdict, timings: self.timings, retry_after }, learned)
+        (Seen { verdict, timings: self.timings, retry_after, status }, learned)
     }
 
     async fn walk(&mut self, learned: &mut Learned) -> Result<Depth, Error> {
@@ -144,7 +151,9 @@ impl<'a> Walk<'a> {
         let platform = &self.target.platform;
         let chosen =
             |manifests: &[Child]| Child::for_platform(platform, manifests).map(|child| child.digest.clone());
-        if let Some(child) = chosen(&manifests) {
+        if self.lacking(&manifests).is_none()
+            && let Some(child) = chosen(&manifests)
+        {
             return Ok(Some(child));
         }
         for child in manifests.iter_mut().filter(|child| child.platform.is_none()).take(CONFIGS_READ) {
@@ -154,7 +163,15 @@ impl<'a> Walk<'a> {
                 Some(_) => {}
             }
         }
-        chosen(&manifests).map(Some).ok_or_else(|| self.platform_missing())
+        match self.lacking(&manifests) {
+            Some(platform) => Err(self.platform_missing(platform)),
+            None => chosen(&manifests).map(Some).ok_or_else(|| self.platform_missing(platform)),
+        }
+    }
+
+    /// The first platform of the nodes that the index does not have.
+    fn lacking(&self, manifests: &[Child]) -> Option<&Platform> {
+        self.also.iter().find(|platform| Child::for_platform(platform, manifests).is_none())
     }
 
     async fn platform_of(&mut self, config: &Child) -> Result<Option<Platform>, Error> {
@@ -213,9 +230,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn platform_missing(&self) -> Error {
-        let message =
-            format!("the index of {} has no manifest for {}", self.target.image, self.target.platform);
+    fn platform_missing(&self, platform: &Platform) -> Error {
+        let message = format!("the index of {} has no manifest for {platform}", self.target.image);
         let evidence = Evidence::host(self.target.image.registry.as_str()).saying(&message);
         Error::new(Class::PlatformMissing, Stage::ManifestGet, evidence)
     }
@@ -239,13 +255,22 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
             verdict: Verdict::of_success(Depth::Reachable, answer.quota.as_ref()),
             timings: answer.timings,
             retry_after: None,
+            status: None,
         },
         Err(error) => Seen {
             verdict: Verdict::of_error(&error),
             timings: error.timings,
             retry_after: error.evidence.retry_after,
+            status: error.evidence.status,
         },
     }
+}
+
+/// True if everyone may see the manifest: a HEAD without any credential.
+pub(crate) async fn is_public(anonymous: &Client, target: &Target, pace: Pace) -> bool {
+    let Target { image, .. } = target;
+    let deadline = Instant::now() + pace.call_timeout;
+    anonymous.manifest_head(&image.repository, &image.reference, deadline).await.is_ok()
 }
 
 /// The largest layer, else the configuration. Foreign layers do not count, since the registry does not serve them.

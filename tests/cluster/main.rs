@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod control_plane;
+mod discovery;
 mod ending;
 mod pods;
 mod restarts;

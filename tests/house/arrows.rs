@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["filemap", "oci"]),
     ("credentials", &["oci"]),
     ("records", &["oci"]),
+    ("cluster", &["oci"]),
     ("series", &[]),
     ("diagnose", &["oci"]),
     ("config", &["oci"]),
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "pullgate",
         &[
+            "cluster",
             "config",
             "credentials",
             "diagnose",
@@ -54,6 +56,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("regex", &["diagnose"]),
     ("libc", &["filemap"]),
     ("rusqlite", &["records"]),
+    ("kube", &["cluster"]),
+    ("k8s-openapi", &["cluster"]),
     ("prost", &["support"]),
     ("tonic", &["support"]),
 ];
