@@ -23,7 +23,7 @@ pub(crate) enum Client {
 /// A client that is ready to pull.
 pub(crate) enum Puller {
     /// A running containerd, asked as the kubelet asks it.
-    Containerd(Box<Containerd>, #[expect(dead_code, reason = "removes the folder at the end")] Scratch),
+    Containerd(Box<Containerd>, Scratch),
     /// A program, with a folder for its settings and results.
     Program(Client, Scratch),
 }

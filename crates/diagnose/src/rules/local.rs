@@ -31,7 +31,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule(Class::NameInvalid, r"invalidimagename|couldn't parse image (?:reference|name)|failed to apply default image tag|failed to parse image name|invalid image name"),
     rule(Class::NameInvalid, r"invalid reference format|invalid reference:|could not parse reference|failed to parse reference|normalizing image|invalid image reference|invalid source name|invalid tag format|invalid repository name"),
     rule(Class::NameInvalid, r"must be lower-?case|must not contain uppercase|(?:repository|tag|registr(?:y|ies)) can only contain|(?:repository|tag|registr(?:y|ies))[^\n]{0,40} must (?:be|match|consist)|cannot specify 64-byte hexadecimal|invalid checksum digest (?:length|format)|unsupported digest algorithm|invalid digest format|\bname_invalid\b|\btag_invalid\b"),
-    rule(Class::NameInvalid, r"short-name (?:resolution|[^\n]* did not resolve)|no unqualified-search registries|shortnamemode|is ambiguous: it may refer")
+    rule(Class::NameInvalid, r"short-name (?:resolution|[^\n]* did not resolve)|no unqualified-search registries|no registries configured|shortnamemode|is ambiguous: it may refer")
         .because(Reason::ShortName),
     // policies about images
     rule(Class::Signature, r"signaturevalidationfailed|signature validation failed|image verifier [^\n]*(?:blocked|rejected|failed)|blocked pull of|source image rejected|rejected by policy|(?:a )?signature was required|no (?:matching )?signatures?(?: exists| found| were)|no valid signature|signature verification failed|failed to verify (?:image )?signature|(?:failed to verify|verifying|validate)[^\n]{0,60}(?:sigstore|cosign|attestor|notation)|invalid gpg signature|signature for identity"),

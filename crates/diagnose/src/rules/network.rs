@@ -42,7 +42,7 @@ pub(crate) const BROKEN: &[Rule] = &[
     rule(Class::Stalled, r"no progress|pull progress timeout|progress deadline|progress timeout").because(Reason::NoProgress).at(Stage::BlobTransfer),
     rule(Class::Truncated, r"failed to read expected number of bytes|unexpected eof|short read|unexpected end of (?:file|stream)|transfer closed with|body ended|incomplete (?:read|body|message)|unexpected end of json|truncated"),
     rule(Class::ConnectReset, r"connection reset by peer|connection was reset|forcibly closed|forcibly rejected|broken pipe|connection aborted|use of closed (?:network )?connection|server closed idle connection|server sent goaway|client connection lost|stream error: |rst_stream|stream terminated by|\beconnreset\b|\bepipe\b|econnaborted"),
-    rule(Class::ConnectReset, r#"<url>["']?:(?: read [^\n]{0,80}:)? eof\b|remote end closed connection|empty reply from server|connection (?:unexpectedly )?closed before|server hung up|socket hang up|response ended prematurely|http: server closed"#)
+    rule(Class::ConnectReset, r#"<url>["']?:(?: read [^\n]{0,80}:)? eof\b|(?:download failed|fetch|pull|head |get )[^\n]*: eof\b|remote end closed connection|empty reply from server|connection (?:unexpectedly )?closed before|server hung up|socket hang up|response ended prematurely|http: server closed"#)
         .because(Reason::ClosedBeforeAnswer),
     rule(Class::Stalled, r"\bread(?:ing)? [^\n]{0,120}(?:i/o timeout|connection timed out|operation timed out)|failed to (?:copy|read)[^\n]*(?:i/o timeout|timed out)")
         .because(Reason::NoProgress),
