@@ -46,7 +46,7 @@ pub(crate) const BROKEN: &[Rule] = &[
         .because(Reason::ClosedBeforeAnswer),
     rule(Class::Stalled, r"\bread(?:ing)? [^\n]{0,120}(?:i/o timeout|connection timed out|operation timed out)|failed to (?:copy|read)[^\n]*(?:i/o timeout|timed out)")
         .because(Reason::NoProgress),
-    rule(Class::ConnectTimeout, r"client\.timeout exceeded while awaiting headers|client\.timeout or context cancellation")
+    rule(Class::ConnectTimeout, r"client\.timeout exceeded while awaiting headers|client\.timeout or context cancellation while awaiting")
         .at(Stage::Connect),
     rule(Class::ConnectTimeout, r"i/o timeout|connection timed out|timed out connecting").at(Stage::Connect),
 ];
