@@ -23,7 +23,7 @@ pub(crate) const DNS: &[Rule] = &[
 /// The rules of connections that are not made.
 pub(crate) const CONNECT: &[Rule] = &[
     rule(Class::Overloaded, r"too many open files|\bemfile\b"),
-    rule(Class::ConnectRefused, r"connection refused|actively refused|\beconnrefused\b").at(Stage::Connect),
+    rule(Class::ConnectRefused, r"(?:dial|connect|<url>|curl|pull|image|registr|pinging|http|tcp)[^\n]*(?:connection refused|\beconnrefused\b)|connect: connection refused|actively refused").at(Stage::Connect),
     rule(Class::ConnectUnreachable, r"no route to host|network is unreachable|host is unreachable|network unreachable|host unreachable|host is down|network is down|unreachable (?:network|host)|cannot assign requested address|\behostunreach\b|\benetunreach\b")
         .at(Stage::Connect),
     rule(Class::ConnectUnreachable, r"(?:connect|sendto|dial tcp [^\s]+): (?:operation not permitted|permission denied)|socket operation was attempted to an unreachable")
@@ -48,7 +48,7 @@ pub(crate) const BROKEN: &[Rule] = &[
         .because(Reason::NoProgress),
     rule(Class::ConnectTimeout, r"client\.timeout exceeded while awaiting headers|client\.timeout or context cancellation while awaiting")
         .at(Stage::Connect),
-    rule(Class::ConnectTimeout, r"i/o timeout|connection timed out|timed out connecting").at(Stage::Connect),
+    rule(Class::ConnectTimeout, r"(?:dial|connect|<url>|curl|pull|image|registr|pinging|http|tcp)[^\n]*(?:i/o timeout|connection timed out|timed out connecting)|^i/o timeout").at(Stage::Connect),
 ];
 
 /// The rules of pulls that took too long, of which nothing more is known.
