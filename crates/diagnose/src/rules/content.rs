@@ -63,7 +63,7 @@ pub(crate) const ABSENT: &[Rule] = &[
     ),
     rule(
         Class::ManifestUnknown,
-        r"(?:pull|image|manifest|registr|reference|docker|oci|chart|head|fetch|resolve|artifact|<url>|<ref>)[^\n]*{404|410}|code = notfound[^\n]*not found",
+        r"(?:pull|image|manifest|registr|reference|docker|oci|chart|head|fetch|resolve|artifact|<url>|<ref>)[^\n]*({404|410})|code = notfound[^\n]*not found",
     ),
 ];
 
