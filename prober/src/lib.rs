@@ -13,10 +13,14 @@
 //!                      └── verdict
 //! ```
 //!
+//! An [`Examiner`] makes the same walk on demand, and returns the [`journal`] of its requests.
+//!
 //! A registry without targets gets a reach probe (resolve to challenge), which can report it as reachable but never as
 //! pullable. Targets come from the configuration, never from a request.
 
 mod budget;
+mod examine;
+pub mod journal;
 mod lane;
 mod lanes;
 mod learned;
@@ -29,9 +33,11 @@ mod target;
 pub mod telemetry;
 pub mod verdict;
 
+pub use examine::{Examination, Examiner};
 pub use lane::{Lane, Traffic};
 pub use lanes::Prober;
 pub use memory::Memory;
+pub use probe::Sample;
 pub use schedule::Pace;
 pub use status::Board;
 pub use target::{Plan, Target};
