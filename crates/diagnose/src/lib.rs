@@ -6,9 +6,11 @@
 //! - [`classify`] is the entry; its answer is a [`Reading`].
 //! - [`Reason`] names the finer cause where a class is broad.
 //! - [`redact`] removes secrets from a text that is to be shown.
+//! - [`image`] makes one verdict from the results of a walk along a pull.
 //! - [`Tally`] counts classified and unknown texts in a running process.
 
 mod classify;
+pub mod image;
 mod reading;
 mod redact;
 mod tally;

@@ -1,0 +1,182 @@
+//! One verdict from all evidence.
+
+use std::time::Duration;
+
+use oci::{Class, Stage};
+
+use super::access::{Access, access};
+use super::evidence::{Depth, Evidence, Fault};
+use super::vantage::{Judgement, Place, judge};
+use super::{fix, sentence};
+
+/// The conclusion of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The cause; `None` if the image can be pulled.
+    pub class: Option<Class>,
+    /// The step that fails.
+    pub stage: Option<Stage>,
+    /// Where the fault is.
+    pub place: Place,
+    /// The conclusion in one sentence.
+    pub sentence: String,
+    /// What to do; lines that begin with two spaces can be pasted.
+    pub fix: Vec<String>,
+    /// The commands that show more.
+    pub next: Vec<String>,
+    /// Remarks that are no fault of this pull.
+    pub notes: Vec<String>,
+}
+
+/// Concludes.
+pub fn conclude(evidence: &Evidence) -> Verdict {
+    let access = access(&evidence.rows);
+    let mut verdict = match &access {
+        Access::Poisoned { by } => poisoned(evidence, by),
+        Access::Works { public, by, .. } => works(evidence, *public, by),
+        Access::Fails { row } => match evidence.rows.get(*row).and_then(|row| row.fault()) {
+            Some(fault) => fails(evidence, fault),
+            None => works(evidence, false, &[]),
+        },
+    };
+    verdict.notes.extend(notes(evidence, &access));
+    verdict
+}
+
+fn poisoned(evidence: &Evidence, by: &[String]) -> Verdict {
+    let faults = evidence.rows.iter().filter_map(|row| row.fault());
+    let stage = faults.map(|fault| fault.stage).next();
+    let fault = Fault::new(Class::AuthPoisoned, stage.unwrap_or(Stage::Token));
+    Verdict {
+        class: Some(Class::AuthPoisoned),
+        stage,
+        place: Place::Credential,
+        sentence: sentence::poisoned(evidence, by),
+        fix: fix::poisoned(&evidence.image.registry, by),
+        next: fix::next(evidence, Some(&fault)),
+        notes: Vec::new(),
+    }
+}
+
+fn works(evidence: &Evidence, public: bool, by: &[String]) -> Verdict {
+    let depth = evidence.rows.iter().find_map(|row| row.result.as_ref()?.as_ref().ok());
+    if let (Judgement::Mirror(place), Some(mirror)) =
+        (judge(Ok(Depth::Pullable), evidence.mirror.as_ref()), &evidence.mirror)
+        && let Err(fault) = &mirror.result
+    {
+        let sentence = sentence::of_mirror(evidence, fault, &mirror.url, mirror.answered);
+        let fix = mirror_fix(evidence, fault, mirror.answered, place);
+        return Verdict { sentence, fix, ..of(evidence, fault, place) };
+    }
+    if let Some(slow) = slow(evidence) {
+        return slow;
+    }
+    Verdict {
+        class: None,
+        stage: None,
+        place: Place::Nowhere,
+        sentence: sentence::fine(evidence, public, by, depth == Some(&Depth::Resolved)),
+        fix: Vec::new(),
+        next: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn mirror_fix(evidence: &Evidence, fault: &Fault, answered: bool, place: Place) -> Vec<String> {
+    if answered {
+        return fix::of_fault(evidence, fault, place);
+    }
+    vec![
+        "Start the mirror, or correct its address; nodes pull from the registry itself meanwhile, if their hosts.toml \
+         names it:"
+            .to_owned(),
+        "  pullgate check config && systemctl status pullgate".to_owned(),
+    ]
+}
+
+fn fails(evidence: &Evidence, fault: &Fault) -> Verdict {
+    let place = match judge(Err(fault), evidence.mirror.as_ref()) {
+        Judgement::Direct(place) | Judgement::Mirror(place) => place,
+        Judgement::Fine => Place::Nowhere,
+    };
+    of(evidence, fault, by_clock(evidence, fault, place))
+}
+
+/// The place of a fault of a certificate that a wrong clock explains: this machine.
+fn by_clock(evidence: &Evidence, fault: &Fault, place: Place) -> Place {
+    if !matches!(fault.class, Class::TlsExpired | Class::TlsNotYetValid) {
+        return place;
+    }
+    match &evidence.certificate {
+        Some(certificate) if evidence.clock.explains(certificate) => Place::Machine,
+        // Another clock shows that this machine's clock is right.
+        Some(_) => Place::Registry,
+        None => place,
+    }
+}
+
+fn of(evidence: &Evidence, fault: &Fault, place: Place) -> Verdict {
+    Verdict {
+        class: Some(fault.class),
+        stage: Some(fault.stage),
+        place,
+        sentence: sentence::of_fault(evidence, fault, place),
+        fix: fix::of_fault(evidence, fault, place),
+        next: fix::next(evidence, Some(fault)),
+        notes: Vec::new(),
+    }
+}
+
+/// The verdict on layers that take longer than a rollout waits.
+fn slow(evidence: &Evidence) -> Option<Verdict> {
+    let layer =
+        evidence.layer.as_ref().filter(|layer| layer.read >= SAMPLE_MIN || layer.time >= SAMPLE_TIME)?;
+    let time = layer.time_of(evidence.bytes).filter(|time| *time > TOO_LONG)?;
+    let fault = Fault::new(Class::Stalled, Stage::BlobTransfer);
+    debug_assert!(time > TOO_LONG);
+    let (sentence, fix) = (sentence::slow(layer, evidence.bytes), fix::slow());
+    Some(Verdict { sentence, fix, ..of(evidence, &fault, Place::Path) })
+}
+
+/// Remarks for readers who will pull again.
+fn notes(evidence: &Evidence, access: &Access) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Access::Works { refused, .. } = access {
+        let of = |name: &String| format!("The credential of {name} is refused; the pull works without it.");
+        notes.extend(refused.iter().map(of));
+    }
+    if let Some((host, ahead)) = evidence.clock.off() {
+        let way = if ahead > 0 { "ahead of" } else { "behind" };
+        let time = sentence::span(Duration::from_secs(ahead.unsigned_abs()));
+        notes.push(format!("This machine's clock is {time} {way} the clock of {host}."));
+    }
+    if let Some(certificate) =
+        evidence.certificate.as_ref().filter(|it| it.verified && it.left < EXPIRES_SOON)
+    {
+        let left = Duration::from_secs(u64::try_from(certificate.left).unwrap_or(0));
+        notes.push(format!("The certificate of {} expires in {}.", certificate.host, sentence::span(left)));
+    }
+    if let Some(quota) = &evidence.quota
+        && let (Some(limit), Some(remaining @ 1..)) = (quota.limit, quota.remaining)
+        && remaining * 10 < limit
+    {
+        notes.push(format!("Only {remaining} of {limit} pulls are left."));
+    }
+    if evidence.around.upstream.is_none() {
+        notes.push(format!(
+            "{} is not configured in pullgate: it was asked with the defaults.",
+            evidence.image.registry
+        ));
+    }
+    notes.extend(evidence.around.unusable.iter().map(|(name, why)| format!("{name}: {why}.")));
+    notes
+}
+
+/// The time that a Deployment waits for progress by default (`progressDeadlineSeconds`).
+const TOO_LONG: Duration = Duration::from_secs(600);
+/// Bytes from which a sample tells a rate.
+const SAMPLE_MIN: u64 = 256 * 1024;
+/// The time from which even a small sample tells a rate.
+const SAMPLE_TIME: Duration = Duration::from_secs(1);
+/// Certificates that end in less than this time are mentioned, in seconds: two weeks.
+const EXPIRES_SOON: i64 = 14 * 86_400;
