@@ -1,5 +1,7 @@
 //! One probe: the steps of a node's pull, without counted requests that would show nothing new.
 
+use std::time::Duration;
+
 use oci::manifest::{Child, Kind};
 use oci::platform::CONFIG_MAX;
 use oci::{Class, Digest, Manifest, Platform, Reference, Stage, Verifier};
@@ -39,8 +41,13 @@ pub enum Sample {
     Layer,
     /// The headers of the largest layer.
     Headers,
-    /// The configuration, and this many bytes of the largest layer.
-    ConfigAndLayer(u64),
+    /// The configuration, and the beginning of the largest layer.
+    ConfigAndLayer {
+        /// The most bytes that are read of the layer.
+        bytes: u64,
+        /// The time after which no more bytes are read.
+        time: Duration,
+    },
     /// The configuration, and every layer, whole.
     Everything,
 }
@@ -164,14 +171,14 @@ impl<'a> Walk<'a> {
 
     /// Reads what the sample contains besides the largest layer, and returns that layer.
     async fn of_image(&mut self, config: Child, layers: Vec<Child>) -> Result<Option<Child>, Error> {
-        if matches!(self.sample, Sample::ConfigAndLayer(_) | Sample::Everything) {
+        if matches!(self.sample, Sample::ConfigAndLayer { .. } | Sample::Everything) {
             self.journal.facts.built_for = self.platform_of(&config).await?;
         }
         let largest = largest(config, layers.clone());
         if self.sample == Sample::Everything {
             let others = layers.iter().filter(|layer| !layer.foreign && Some(*layer) != largest.as_ref());
             for layer in others {
-                self.bytes_of(layer, u64::MAX).await?;
+                self.bytes_of(layer, u64::MAX, Duration::MAX).await?;
             }
         }
         Ok(largest)
@@ -261,27 +268,34 @@ impl<'a> Walk<'a> {
                 let asked = self.client.blob_head(repository, &layer.digest, self.deadline()).await;
                 self.take(Object::Layer, asked).map(drop)
             }
-            Sample::Layer => self.bytes_of(layer, SAMPLE_BYTES).await,
-            Sample::ConfigAndLayer(bytes) => self.bytes_of(layer, bytes).await,
-            Sample::Everything => self.bytes_of(layer, u64::MAX).await,
+            Sample::Layer => self.bytes_of(layer, SAMPLE_BYTES, Duration::MAX).await,
+            Sample::ConfigAndLayer { bytes, time } => self.bytes_of(layer, bytes, time).await,
+            Sample::Everything => self.bytes_of(layer, u64::MAX, Duration::MAX).await,
         }
     }
 
-    /// Reads the first bytes of a layer, at most `limit`. A layer that is read to its end is verified.
-    async fn bytes_of(&mut self, layer: &Child, limit: u64) -> Result<(), Error> {
+    /// Reads the first bytes of a layer, at most `limit`, for at most `time`. A layer that is read to its end is verified.
+    async fn bytes_of(&mut self, layer: &Child, limit: u64, time: Duration) -> Result<(), Error> {
         let range = (layer.size > limit).then(|| ByteRange { start: 0, end: Some(limit - 1) });
         let asked =
             self.client.blob(&self.target.image.repository, &layer.digest, range, self.deadline()).await;
         let mut blob = self.take(Object::Layer, asked)?;
-        let read = self.read(&mut blob, layer, limit).await;
+        let read = self.read(&mut blob, layer, limit, time).await;
         read.inspect_err(|error| self.journal.faulty(error))
     }
 
-    async fn read(&mut self, blob: &mut BlobStream, layer: &Child, limit: u64) -> Result<(), Error> {
+    async fn read(
+        &mut self,
+        blob: &mut BlobStream,
+        layer: &Child,
+        limit: u64,
+        time: Duration,
+    ) -> Result<(), Error> {
         let mut verifier = Verifier::new(layer.digest.clone());
         let (begun, mut count) = (Instant::now(), 0);
         let mut ended = Ok(());
         while count < limit
+            && begun.elapsed() < time
             && let Some(bytes) = blob.body.next().await
         {
             match bytes {

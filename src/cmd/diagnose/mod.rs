@@ -1,15 +1,17 @@
 //! `pullgate diagnose`: the cause of a failed pull, from an image, a pod, a namespace or the text of an event.
 //!
-//! [`mod@event`] reads a text, offline. The other subjects have a file each.
+//! [`mod@event`] reads a text, offline; [`image`] makes a pull step by step. The other subjects have a file each.
 
 mod event;
+mod image;
 
 use std::io::IsTerminal;
 use std::str::FromStr;
 
 use clap::Args;
 
-use crate::cli::Output;
+use super::load::load;
+use crate::cli::Common;
 use crate::process::exit::Exit;
 use crate::process::log;
 
@@ -25,6 +27,8 @@ pub(crate) struct Diagnose {
     /// piped in needs no option.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) event: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: image::Options,
 }
 
 /// The subject of a diagnosis.
@@ -73,14 +77,18 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Runs the command, and returns the exit status.
-pub(super) async fn run(asked: &Diagnose, output: Output) -> Exit {
+pub(super) async fn run(asked: &Diagnose, common: &Common) -> Exit {
+    let output = common.output;
     match (&asked.subject, asked.event.as_deref()) {
         (None, Some(text)) => event::run(text, output),
         (None, None) if !std::io::stdin().is_terminal() => event::run(event::STDIN, output),
         (None, None) => {
             refuse("name an image, a pod (pod/NAMESPACE/NAME) or a namespace, or give a text with --event")
         }
-        (Some(Subject::Image(_)), _) => refuse("diagnosing an image is not built yet; --event reads a text"),
+        (Some(Subject::Image(name)), _) => match load(common) {
+            Ok(loaded) => image::run(&loaded, name, &asked.image, output).await,
+            Err(exit) => exit,
+        },
         (Some(Subject::Pod { .. } | Subject::Namespace(_)), _) => {
             refuse("diagnosing pods is not built yet; --event reads the text of an event")
         }

@@ -1,0 +1,238 @@
+//! The result for a person: the verdict, what to do, then the evidence.
+
+use super::document::{Document, IdentityLine, StageLine};
+use super::layout::{Style, table, wrapped};
+use super::stages::{FAILED, NOT_NEEDED, NOT_REACHED, OK};
+use crate::admin::human::{age, count, size};
+
+/// The whole text.
+pub(super) fn text(document: &Document, style: Style) -> String {
+    let mut text = verdict(document, style);
+    text += &name(document);
+    text += &stages(document, style);
+    text += &identities(document, style);
+    text += &facts(document, style);
+    text += &pulls(document, style);
+    text
+}
+
+fn verdict(document: &Document, style: Style) -> String {
+    let (mark, class) = match document.class {
+        Some(class) => (style.bad("✗"), style.bad(class)),
+        None => (style.good("✓"), style.good("ok")),
+    };
+    let mut text = format!("{mark} {class}  {}\n", document.image);
+    text += &wrapped("  ", &document.sentence);
+    let fault = match document.place {
+        "image" => "the image reference or the image; registry and network answer",
+        "credential" => "the credential, or its absence; registry and network answer",
+        "registry" => "the registry; nothing on this side is wrong",
+        "path" => "the path to the registry: name service, network, proxy, interception",
+        "mirror" => "the mirror (pullgate), its configuration or its machine",
+        "machine" => "this machine",
+        _ => "",
+    };
+    if !fault.is_empty() {
+        text += &wrapped("  whose fault: ", fault);
+    }
+    text += &listed("\nFix\n", &document.fix, style);
+    text +=
+        &listed("\nNext\n", &document.next.iter().map(|line| format!("  {line}")).collect::<Vec<_>>(), style);
+    text += &listed("\nNote\n", &document.notes, style);
+    text
+}
+
+/// A heading with its lines. Lines that can be pasted stay whole.
+fn listed(heading: &str, lines: &[String], style: Style) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let shown = |line: &String| match line.strip_prefix("  ") {
+        Some(paste) => format!("    {}\n", paste.replace('\n', "\n  ")),
+        None => wrapped("  ", line),
+    };
+    let heading = heading.trim();
+    format!("\n{}\n{}", style.heading(heading), lines.iter().map(shown).collect::<String>())
+}
+
+/// The place of a mistake in a name, marked below it.
+fn name(document: &Document) -> String {
+    let Some(mistake) = &document.mistake else { return String::new() };
+    let (image, at) = (&document.image, mistake.position - 1);
+    let begin = at.saturating_sub(SHOWN_BEFORE);
+    let part: String = image.chars().skip(begin).take(SHOWN_BEFORE + SHOWN_AFTER).collect();
+    format!("\n  {part}\n  {:at$}^ character {}\n", "", mistake.position, at = at - begin)
+}
+
+fn stages(document: &Document, style: Style) -> String {
+    if document.stages.is_empty() {
+        return String::new();
+    }
+    let heading = style.heading(&format!("Step by step, {} to the registry", document.identity));
+    let rows: Vec<_> = document.stages.iter().map(stage).collect();
+    format!("\n{heading}\n{}", table(&rows))
+}
+
+fn stage(line: &StageLine) -> [String; 4] {
+    let mark = match line.state {
+        OK => "✓",
+        FAILED => "✗",
+        _ => "-",
+    };
+    let time = line.seconds.map_or_else(String::new, |seconds| format!("{:>8.1} ms", seconds * 1000.0));
+    let result = match line.state {
+        NOT_REACHED => "not reached".to_owned(),
+        NOT_NEEDED if line.result.is_empty() => "not needed".to_owned(),
+        _ => line.result.clone(),
+    };
+    [mark.to_owned(), line.stage.to_owned(), time, result]
+}
+
+fn identities(document: &Document, style: Style) -> String {
+    if document.identities.is_empty() {
+        return String::new();
+    }
+    let mut rows = vec![["", "as", "token", "manifest", "layer"].map(str::to_owned)];
+    rows.extend(document.identities.iter().map(identity));
+    let heading = style.heading("Who can pull");
+    let mut text = format!("\n{heading}\n{}", table(&rows));
+    for line in &document.identities {
+        if let Some(evidence) = &line.evidence {
+            text += &style.faint(&wrapped("    ", &format!("{}: {evidence}", line.name)));
+        }
+    }
+    text
+}
+
+fn identity(line: &IdentityLine) -> [String; 5] {
+    let cells = [line.token, line.manifest, line.layer];
+    let fails = line.evidence.is_some();
+    let tried = cells.iter().any(|cell| *cell == OK) || fails;
+    let mark = match (tried, fails) {
+        (false, _) => "-",
+        (true, true) => "✗",
+        (true, false) => "✓",
+    };
+    let cell = |cell: &str| cell.replace("not_needed", "not needed").replace("not_tried", "not tried");
+    [mark.to_owned(), line.name.clone(), cell(line.token), cell(line.manifest), cell(line.layer)]
+}
+
+fn facts(document: &Document, style: Style) -> String {
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    let mut say = |what: &str, value: String| rows.push([what.to_owned(), value]);
+    for quota in &document.quotas {
+        say("quota", quota_of(quota));
+    }
+    if !document.platforms.is_empty() {
+        say("platforms", document.platforms.join(", "));
+    }
+    if let Some(tags) = &document.tags {
+        let nearest =
+            if tags.nearest.is_empty() { "none is similar".to_owned() } else { tags.nearest.join(", ") };
+        let more = if tags.more { " first" } else { "" };
+        say("similar tags", format!("{nearest} (of the{more} {})", count(tags.seen, "tag")));
+    }
+    if let Some(layers) = &document.layers {
+        say("size", layers_of(layers));
+    }
+    if let Some(certificate) = &document.certificate {
+        say("certificate", certificate_of(certificate));
+    }
+    if let Some(mirror) = &document.mirror {
+        let outcome = mirror.outcome.as_deref().map_or_else(String::new, |outcome| format!(", {outcome}"));
+        let result = mirror.class.unwrap_or("ok");
+        say("mirror", format!("{} {result}{outcome}", mirror.url));
+    }
+    if let Some(cache) = &document.cache {
+        say("cache", cache_of(cache).to_owned());
+    }
+    if let Some(probes) = &document.probes {
+        say("probes", probes_of(probes));
+    }
+    if document.mistake.is_none() {
+        say("spent", format!("{} that count as pulls", count(document.counted_requests, "request")));
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}\n{}", style.heading("Facts"), table(&rows))
+}
+
+fn quota_of(quota: &super::document::QuotaLine) -> String {
+    let number = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+    let window = quota.window_seconds.map_or_else(String::new, |seconds| format!(" in {}", age(seconds)));
+    let source = quota.source.as_deref().map_or_else(String::new, |source| format!(", counted for {source}"));
+    format!(
+        "{} of {} pulls left{window}, {}{source}",
+        number(quota.remaining),
+        number(quota.limit),
+        quota.identity
+    )
+}
+
+fn layers_of(layers: &super::document::LayersLine) -> String {
+    let sum = format!(
+        "{} in {}, the largest {}",
+        size(layers.bytes),
+        count(layers.count, "layer"),
+        size(layers.largest_bytes)
+    );
+    match (layers.bytes_per_second, layers.estimated_seconds) {
+        (Some(rate), Some(seconds)) => {
+            format!(
+                "{sum}; {} came at {}/s: about {} for all",
+                size(layers.sampled_bytes),
+                size(rate),
+                age(seconds.max(1))
+            )
+        }
+        _ => sum,
+    }
+}
+
+fn certificate_of(certificate: &super::document::CertificateLine) -> String {
+    let time = age(certificate.seconds_left.unsigned_abs());
+    let validity =
+        if certificate.seconds_left < 0 { format!("expired {time} ago") } else { format!("ends in {time}") };
+    let verified = if certificate.verified { "verified" } else { "NOT verified" };
+    format!("{}: {validity}, {verified}, issuer {}", certificate.host, certificate.issuer)
+}
+
+fn cache_of(cache: &super::document::CacheLine) -> &'static str {
+    match (cache.here, cache.complete) {
+        (_, true) => "complete: our cache can serve this image without the registry",
+        (true, false) => "incomplete: the manifest is there, some of its content is not",
+        (false, false) => "nothing of this image",
+    }
+}
+
+fn probes_of(probes: &super::around::Probes) -> String {
+    let named = |(image, verdict): &(Option<String>, String)| match image {
+        Some(image) => format!("{image}: {verdict}"),
+        None => format!("reach: {verdict}"),
+    };
+    let mut parts: Vec<String> = probes.targets.iter().map(named).collect();
+    parts.extend(probes.paused.as_ref().map(|class| format!("paused after {class}")));
+    parts.extend(
+        probes
+            .last_failure
+            .as_ref()
+            .map(|(class, seconds)| format!("last failure {class}, {} ago", age(*seconds))),
+    );
+    if parts.is_empty() { "none yet".to_owned() } else { parts.join("; ") }
+}
+
+fn pulls(document: &Document, style: Style) -> String {
+    if document.pulls.is_empty() {
+        return String::new();
+    }
+    let row = |pull: &super::around::Pull| {
+        [pull.start.clone(), pull.client.clone(), pull.took.clone(), pull.outcome.clone()]
+    };
+    let rows: Vec<_> = document.pulls.iter().map(row).collect();
+    format!("\n{}\n{}", style.heading("Latest pulls through this mirror"), table(&rows))
+}
+
+/// Characters of a wrong name that are shown before and after the mistake.
+const SHOWN_BEFORE: usize = 50;
+const SHOWN_AFTER: usize = 24;
