@@ -98,6 +98,9 @@ pub(super) fn next(evidence: &Evidence, fault: Option<&Fault>) -> Vec<String> {
                 format!("pullgate pulls --registry {registry} --failed --limit 10"),
             ]
         }
+        _ if evidence.around.upstream.is_none() => {
+            vec![format!("curl -sS -o /dev/null -v https://{registry}/v2/")]
+        }
         _ => vec![format!("pullgate check upstream {registry}")],
     }
 }

@@ -8,7 +8,6 @@ use crate::admin::human::{age, count, size};
 /// The whole text.
 pub(super) fn text(document: &Document, style: Style) -> String {
     let mut text = verdict(document, style);
-    text += &name(document);
     text += &stages(document, style);
     text += &identities(document, style);
     text += &facts(document, style);
@@ -24,21 +23,22 @@ fn verdict(document: &Document, style: Style) -> String {
     let mut text = format!("{mark} {class}  {}\n", document.image);
     text += &wrapped("  ", &document.sentence);
     let fault = match document.place {
-        "image" => "the image reference or the image; registry and network answer",
-        "credential" => "the credential, or its absence; registry and network answer",
-        "registry" => "the registry; nothing on this side is wrong",
+        "image" => "the image's name, or the image itself",
+        "credential" => "the credential, or its absence",
+        "registry" => "the registry",
         "path" => "the path to the registry: name service, network, proxy, interception",
         "mirror" => "the mirror (pullgate), its configuration or its machine",
         "machine" => "this machine",
         _ => "",
     };
     if !fault.is_empty() {
-        text += &wrapped("  whose fault: ", fault);
+        text += &wrapped("  The fault lies with ", &format!("{fault}."));
     }
-    text += &listed("\nFix\n", &document.fix, style);
-    text +=
-        &listed("\nNext\n", &document.next.iter().map(|line| format!("  {line}")).collect::<Vec<_>>(), style);
-    text += &listed("\nNote\n", &document.notes, style);
+    text += &name(document);
+    text += &listed("Fix", &document.fix, style);
+    let next: Vec<_> = document.next.iter().map(|line| format!("  {line}")).collect();
+    text += &listed("Next", &next, style);
+    text += &listed("Note", &document.notes, style);
     text
 }
 
@@ -51,7 +51,6 @@ fn listed(heading: &str, lines: &[String], style: Style) -> String {
         Some(paste) => format!("    {}\n", paste.replace('\n', "\n  ")),
         None => wrapped("  ", line),
     };
-    let heading = heading.trim();
     format!("\n{}\n{}", style.heading(heading), lines.iter().map(shown).collect::<String>())
 }
 
@@ -68,8 +67,14 @@ fn stages(document: &Document, style: Style) -> String {
     if document.stages.is_empty() {
         return String::new();
     }
-    let heading = style.heading(&format!("Step by step, {} to the registry", document.identity));
-    let rows: Vec<_> = document.stages.iter().map(stage).collect();
+    let heading = style.heading(&format!("Step by step, directly to the registry as {}", document.identity));
+    let is_reached = |line: &&StageLine| line.state != NOT_REACHED;
+    let mut rows: Vec<_> = document.stages.iter().filter(is_reached).map(stage).collect();
+    let left: Vec<_> =
+        document.stages.iter().filter(|line| !is_reached(line)).map(|line| line.stage).collect();
+    if !left.is_empty() {
+        rows.push(["-", "not reached", "", &left.join(", ")].map(str::to_owned));
+    }
     format!("\n{heading}\n{}", table(&rows))
 }
 
@@ -81,7 +86,6 @@ fn stage(line: &StageLine) -> [String; 4] {
     };
     let time = line.seconds.map_or_else(String::new, |seconds| format!("{:>8.1} ms", seconds * 1000.0));
     let result = match line.state {
-        NOT_REACHED => "not reached".to_owned(),
         NOT_NEEDED if line.result.is_empty() => "not needed".to_owned(),
         _ => line.result.clone(),
     };
@@ -96,7 +100,8 @@ fn identities(document: &Document, style: Style) -> String {
     rows.extend(document.identities.iter().map(identity));
     let heading = style.heading("Who can pull");
     let mut text = format!("\n{heading}\n{}", table(&rows));
-    for line in &document.identities {
+    // The evidence of the walk that is shown stands in its steps.
+    for line in document.identities.iter().filter(|line| line.name != document.identity) {
         if let Some(evidence) = &line.evidence {
             text += &style.faint(&wrapped("    ", &format!("{}: {evidence}", line.name)));
         }
