@@ -62,8 +62,6 @@ pub struct Journal {
     pub facts: Facts,
     /// The quota headers of the last answer that had some.
     pub quota: Option<Quota>,
-    /// The requests that registries count as pulls: manifests by GET.
-    pub counted: usize,
     /// True if a mirror marked its answer as stale.
     pub stale: bool,
 }

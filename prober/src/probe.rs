@@ -246,7 +246,6 @@ impl<'a> Walk<'a> {
 
     async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
         let reference = Reference::Digest(digest.clone());
-        self.journal.counted += 1;
         let asked = self.client.manifest(&self.target.image.repository, &reference, self.deadline()).await;
         let host = asked.as_ref().map(|answer| answer.host.clone()).unwrap_or_default();
         let raw = self.take(Object::Manifest, asked)?;

@@ -6,7 +6,7 @@ use loadtest::digest::Algorithm;
 use loadtest::image::{Blob, Image, Index};
 use loadtest::registry::{At, Greeting, Registry, Rule};
 
-use super::{Desk, app, registry};
+use super::{Desk, app, pulls, registry};
 use crate::setup::REGISTRY;
 
 #[tokio::test]
@@ -20,8 +20,8 @@ async fn a_good_image_is_walked_to_its_layer_and_found_fine() {
     }
     assert_eq!(found.stage("config").1, "built for linux/amd64");
     assert_eq!(found.cells("anonymous"), ["not_needed", "ok", "ok"]);
-    assert_eq!(found.document["counted_requests"], 1);
-    assert_eq!(registry.log().manifest_gets(), 1, "as many as it says");
+    assert_eq!(found.document["manifest_gets"], 1);
+    assert_eq!(pulls(&registry), 1, "as many as it says");
     let sent = registry.log().bytes_sent(&image.largest_layer().digest);
     assert!(sent >= 1 << 20, "only the beginning is needed, and it is read: {sent}");
     let layers: usize = image.layers.iter().map(|layer| layer.bytes.len()).sum();
@@ -38,7 +38,7 @@ async fn of_an_index_the_platforms_are_listed_and_one_pull_is_spent() {
     let found = desk.diagnose(&app(), &[]).await;
     found.is_fine().at_once();
     assert_eq!(found.strings("platforms"), ["linux/amd64", "linux/s390x"]);
-    assert_eq!((&found.document["counted_requests"], registry.log().manifest_gets()), (&2.into(), 2));
+    assert_eq!((&found.document["manifest_gets"], pulls(&registry)), (&2.into(), 2));
 
     let missing = desk.diagnose(&app(), &["--platform", "linux/arm64"]).await;
     missing.is("platform_missing", "manifest_get", "image").at_once();
@@ -57,7 +57,7 @@ async fn an_unknown_tag_is_answered_with_the_nearest_ones() {
         registry.add_image("library/app", tag, &image);
     }
     let found = Desk::of(&registry.url(), "").diagnose(&format!("{REGISTRY}/library/app:1.2O"), &[]).await;
-    found.is("manifest_unknown", "manifest_head", "image").at_once();
+    found.is("manifest_unknown", "manifest_get", "image").at_once();
     found.says("fix", &format!("  image: {}", app())).says("next", &format!("pullgate diagnose {}", app()));
     assert_eq!(found.document["tags"]["seen"], 4);
     assert_eq!(found.document["tags"]["nearest"][0], "1.20");
@@ -68,7 +68,7 @@ async fn an_endless_list_of_tags_is_read_for_three_pages() {
     let (registry, _) = registry().await;
     registry.fault(Rule::tags().endless_tags(100));
     let found = Desk::of(&registry.url(), "").diagnose(&format!("{REGISTRY}/library/app:none"), &[]).await;
-    found.is("manifest_unknown", "manifest_head", "image").at_once();
+    found.is("manifest_unknown", "manifest_get", "image").at_once();
     assert_eq!(
         (&found.document["tags"]["seen"], &found.document["tags"]["more"]),
         (&300.into(), &true.into())
@@ -79,7 +79,7 @@ async fn an_endless_list_of_tags_is_read_for_three_pages() {
 async fn a_repository_that_does_not_exist_is_said_to_be_absent_or_private() {
     let (registry, _) = registry().await;
     let found = Desk::of(&registry.url(), "").diagnose(&format!("{REGISTRY}/library/other:1"), &[]).await;
-    found.is("repo_unknown_or_private", "manifest_head", "image").at_once();
+    found.is("repo_unknown_or_private", "manifest_get", "image").at_once();
     found.says("sentence", "does not exist, or is private");
 }
 

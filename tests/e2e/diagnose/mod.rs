@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use loadtest::canary::CANARY;
 use loadtest::image::Image;
-use loadtest::registry::Registry;
+use loadtest::registry::{Kind, Registry};
 use serde_json::Value;
 use support::{Ran, Scratch, leaks, run};
 
@@ -72,8 +72,10 @@ impl Desk {
     /// Diagnoses, and returns what the command printed.
     pub(crate) async fn run(&self, image: &str, arguments: &[&str]) -> Ran {
         let mut command = Command::new(BIN);
-        command.args(["diagnose", image, "--config", &self.config, "--platform", "linux/amd64"]);
-        command.args(arguments);
+        command.args(["diagnose", image, "--config", &self.config]).args(arguments);
+        if !arguments.contains(&"--platform") {
+            command.args(["--platform", "linux/amd64"]);
+        }
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(name);
         }
@@ -148,6 +150,13 @@ pub(crate) async fn registry() -> (Registry, Image) {
     let image = Image::with_layers(91, &[3_000_000, 2000]);
     registry.add_image("library/app", "1.20", &image);
     (registry, image)
+}
+
+/// The manifests that the registry gave away by GET: what a quota counts.
+pub(crate) fn pulls(registry: &Registry) -> usize {
+    registry.log().count(|asked| {
+        asked.kind == Kind::Manifest && asked.method == http::Method::GET && asked.status == Some(200)
+    })
 }
 
 /// The name of that image.

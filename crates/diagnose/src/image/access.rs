@@ -1,8 +1,6 @@
 //! What the results of several identities show together.
 
-use oci::Class;
-
-use super::evidence::{Row, RowKind};
+use super::evidence::{Fault, Row, RowKind};
 
 /// The conclusion from all identities.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +37,14 @@ pub fn access(rows: &[Row]) -> Access {
     let refused = names(&is_refused);
     let public = rows.iter().any(|row| row.kind == RowKind::Anonymous && row.works());
     let by = names(&Row::works);
-    let credentialled = rows.iter().any(|row| row.kind != RowKind::Anonymous && row.works());
-    if credentialled || (public && refused.is_empty()) {
-        return Access::Works { public, by, refused };
-    }
-    if public {
-        return Access::Poisoned { by: refused };
+    let credentials = || (0..rows.len()).filter(|at| rows[*at].kind != RowKind::Anonymous);
+    let failing = credentials().find(|at| rows[*at].fault().is_some());
+    match failing {
+        None if public => return Access::Works { public, by, refused },
+        _ if credentials().any(|at| rows[at].works()) => return Access::Works { public, by, refused },
+        Some(_) if public && !refused.is_empty() => return Access::Poisoned { by: refused },
+        Some(row) if public => return Access::Fails { row },
+        _ => {}
     }
     let rank = |row: &Row| row.fault().map_or(3, |fault| if refuses(fault) { 1 } else { 0 });
     // Among refusals, that of a credential counts, since a node would use it.
@@ -54,15 +54,15 @@ pub fn access(rows: &[Row]) -> Access {
 }
 
 /// True if the fault is a refusal of the identity.
-fn refuses(fault: &super::evidence::Fault) -> bool {
-    fault.class.rules().refuses_identity || matches!(fault.class, Class::AuthPoisoned | Class::RateLogin)
+fn refuses(fault: &Fault) -> bool {
+    fault.class.rules().refuses_identity
 }
 
 #[cfg(test)]
 mod tests {
-    use oci::Stage;
+    use oci::{Class, Stage};
 
-    use super::super::evidence::{Depth, Fault};
+    use super::super::evidence::Depth;
     use super::*;
 
     fn row(kind: RowKind, class: Option<Class>) -> Row {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_table_of_credentials_has_one_conclusion_per_case() {
-        use Class::{AuthMissing, AuthRejected, ManifestUnknown, RepoUnknownOrPrivate};
+        use Class::{AuthMissing, AuthRejected, ManifestUnknown, RateBurst, RateLogin, RepoUnknownOrPrivate};
         use RowKind::{Anonymous, Configured, Given};
         let works = |public, by: &[&str], refused: &[&str]| Access::Works {
             public,
@@ -110,6 +110,8 @@ mod tests {
             (vec![(Anonymous, Some(AuthMissing)), (Given, Some(ManifestUnknown))], Access::Fails { row: 1 }),
             (vec![(Anonymous, Some(ManifestUnknown)), (Given, Some(AuthRejected))], Access::Fails { row: 0 }),
             (vec![(Anonymous, Some(Class::Dns))], Access::Fails { row: 0 }),
+            (vec![(Anonymous, None), (Given, Some(RateLogin))], Access::Fails { row: 1 }),
+            (vec![(Anonymous, Some(RateBurst)), (Given, Some(RateLogin))], Access::Fails { row: 1 }),
         ] {
             let made: Vec<_> = rows.iter().map(|(kind, class)| row(*kind, *class)).collect();
             assert_eq!(access(&made), expected, "{rows:?}");

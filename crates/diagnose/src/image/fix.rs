@@ -15,7 +15,10 @@ pub(super) fn of_fault(evidence: &Evidence, fault: &Fault, place: Place) -> Vec<
             "Push the image again, or use a tag or digest that exists; the tags are listed by".to_owned(),
             paste(&format!("skopeo list-tags docker://{registry}/{}", evidence.image.repository)),
         ],
-        Class::RepoUnknownOrPrivate | Class::AuthMissing => secret(evidence, "If the image is private, give the pod a pull secret:"),
+        Class::RepoUnknownOrPrivate => {
+            secret(evidence, "Check the repository's spelling. If it is private, give the pod a pull secret that may read it:")
+        }
+        Class::AuthMissing => secret(evidence, "Give the pod a pull secret:"),
         Class::AuthRejected => secret(evidence, "Make the credential anew, and replace the secret:"),
         Class::PlatformMissing => platform(evidence),
         Class::MediaType => vec![

@@ -53,8 +53,8 @@ pub(super) struct Document {
     pub(super) pulls: Vec<Pull>,
     /// The registry, as a running instance sees it.
     pub(super) probes: Option<Probes>,
-    /// Requests of this diagnosis that registries count as pulls.
-    pub(super) counted_requests: usize,
+    /// Requests of this diagnosis for manifests by GET, which registries with a quota count as pulls if they succeed.
+    pub(super) manifest_gets: usize,
 }
 
 /// A mistake in a name.

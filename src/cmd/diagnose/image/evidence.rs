@@ -34,8 +34,6 @@ pub(super) fn document(seen: &Seen) -> Document {
     });
     let mut identities: Vec<_> = evidence.rows.iter().map(identity).collect();
     identities.extend(evidence.mirror.as_ref().map(through_mirror));
-    let counted = |made: &Examination| made.journal.counted;
-    let through = seen.mirror.as_ref().map_or(0, |through| counted(&through.examination));
     Document {
         identity: shown.map(|walk| walk.name.clone()).unwrap_or_default(),
         stages: way.map(|way| way.lines()).unwrap_or_default(),
@@ -59,7 +57,7 @@ pub(super) fn document(seen: &Seen) -> Document {
         }),
         pulls: seen.around.pulls.clone(),
         probes: seen.around.probes.clone(),
-        counted_requests: examinations(seen).map(counted).sum::<usize>() + through,
+        manifest_gets: met(seen).map(|met| met.manifest_gets).sum(),
         ..document
     }
 }
@@ -108,6 +106,10 @@ fn evidence(seen: &Seen) -> Evidence {
 
 fn examinations(seen: &Seen) -> impl Iterator<Item = &Examination> {
     seen.walks.iter().filter_map(|walk| walk.examination.as_ref())
+}
+
+fn met(seen: &Seen) -> impl Iterator<Item = &Met> {
+    seen.walks.iter().map(|walk| &walk.met).chain(seen.mirror.as_ref().map(|through| &through.met))
 }
 
 fn row(walk: &Walked) -> Row {
@@ -164,9 +166,8 @@ fn outcome(met: &Met) -> Option<&str> {
 }
 
 fn clock(seen: &Seen) -> Clock {
-    let met = seen.walks.iter().map(|walk| &walk.met).chain(seen.mirror.as_ref().map(|through| &through.met));
     let mut ahead_of: Vec<(String, i64)> = Vec::new();
-    for head in met.flat_map(|met| &met.answers) {
+    for head in met(seen).flat_map(|met| &met.answers) {
         let is_new = !ahead_of.iter().any(|(host, _)| *host == head.host);
         ahead_of.extend(head.ahead.filter(|_| is_new).map(|ahead| (head.host.clone(), ahead)));
     }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::StatusCode;
 use oci::{Class, RegistryHost, Stage};
 use registry::observe::{AnswerHead, Certificate};
-use registry::{Observation, Observer};
+use registry::{Observation, Observer, RequestKind};
 
 /// Everything that was met so far, in order.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(super) struct Met {
     pub(super) certificates: Vec<Certificate>,
     /// The heads of answers.
     pub(super) answers: Vec<Head>,
+    /// Requests of a manifest by GET.
+    pub(super) manifest_gets: usize,
 }
 
 /// The head of an answer.
@@ -51,7 +53,9 @@ impl Heard {
 }
 
 impl Observer for Heard {
-    fn observe(&self, _: &Observation<'_>) {}
+    fn observe(&self, observation: &Observation<'_>) {
+        self.lock().manifest_gets += usize::from(observation.kind == RequestKind::ManifestGet);
+    }
 
     fn certificate(&self, _: &RegistryHost, certificate: &Certificate) {
         self.lock().certificates.push(certificate.clone());

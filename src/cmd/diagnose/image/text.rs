@@ -155,7 +155,10 @@ fn facts(document: &Document, style: Style) -> String {
         say("probes", probes_of(probes));
     }
     if document.mistake.is_none() {
-        say("spent", format!("{} that count as pulls", count(document.counted_requests, "request")));
+        say(
+            "spent",
+            format!("{}; only these can count as pulls", count(document.manifest_gets, "manifest GET")),
+        );
     }
     if rows.is_empty() {
         return String::new();
