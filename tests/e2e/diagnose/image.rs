@@ -90,7 +90,7 @@ async fn a_digest_that_is_gone_is_told_apart_from_a_tag_whose_manifest_is_gone()
     let desk = Desk::of(&registry.url(), "");
     let found = desk.diagnose(&format!("{REGISTRY}/library/app@{gone}"), &[]).await;
     found
-        .is("digest_gone", "manifest_head", "image")
+        .is("digest_gone", "manifest_get", "image")
         .at_once()
         .says("sentence", "no manifest with this digest");
 

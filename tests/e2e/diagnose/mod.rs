@@ -72,6 +72,7 @@ impl Desk {
     /// Diagnoses, and returns what the command printed.
     pub(crate) async fn run(&self, image: &str, arguments: &[&str]) -> Ran {
         let mut command = Command::new(BIN);
+        command.current_dir(self.scratch.path());
         command.args(["diagnose", image, "--config", &self.config]).args(arguments);
         if !arguments.contains(&"--platform") {
             command.args(["--platform", "linux/amd64"]);

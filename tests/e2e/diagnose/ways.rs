@@ -78,12 +78,15 @@ async fn a_registry_that_is_down_is_told_with_what_the_mirror_can_serve() {
     setup::pull_by_hand(&mirror, &image).await;
     registry.stop().await;
     // The desk is the machine of the mirror: it reads the mirror's cache and records.
-    let text = config(&scratch) + &upstream("test", REGISTRY, &registry.url());
+    let here = config(&scratch)
+        .replace("admin.listen = \"127.0.0.1:0\"", &format!("admin.listen = {:?}", mirror.admin()));
+    let here = here.replace("\nlisten = \"127.0.0.1:0\"", &format!("\nlisten = {:?}", mirror.proxy()));
+    let text = here + &upstream("test", REGISTRY, &registry.url());
     let file = scratch.file("desk.toml", &text).display().to_string();
     let records = setup::Records::of(&scratch, setup::cache(&scratch));
     records.when(1).await;
     let name = format!("{REGISTRY}/library/app:1");
-    let arguments = ["diagnose", &name, "--config", &file, "--proxy", &mirror.url(), "-o", "json"];
+    let arguments = ["diagnose", &name, "--config", &file, "-o", "json"];
     let ran =
         support::pullgate::command(BIN, &[&arguments[..], &["--platform", "linux/amd64"]].concat()).await;
     let document: serde_json::Value = serde_json::from_str(ran.stdout()).unwrap();
@@ -91,5 +94,8 @@ async fn a_registry_that_is_down_is_told_with_what_the_mirror_can_serve() {
     assert_eq!(verdict, (Some("connect_refused"), Some("registry"), Some(3)), "{document:#}");
     assert_eq!(document["mirror"]["outcome"], "stale", "{document:#}");
     assert_eq!(document["cache"]["complete"], true, "{document:#}");
+    assert_eq!(document["probes"]["last_failure"][0], "connect_refused", "{document:#}");
+    let fix = document["fix"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
+    assert!(fix.last().unwrap().contains("cache of the mirror has the image"), "{document:#}");
     assert!(!document["pulls"].as_array().unwrap().is_empty(), "{document:#}");
 }

@@ -1,8 +1,9 @@
 //! What to do: lines that a person can paste, and the commands to run next.
 
+use oci::class::Family;
 use oci::{Class, Reference, RegistryHost};
 
-use super::evidence::{Evidence, Fault};
+use super::evidence::{Evidence, Fault, RowKind};
 use super::sentence::{PLAIN_HTTP, span};
 use super::vantage::Place;
 
@@ -46,7 +47,16 @@ pub(super) fn of_fault(evidence: &Evidence, fault: &Fault, place: Place) -> Vec<
         ],
         _ => Vec::new(),
     };
-    if specific.is_empty() { vec![capital(fault.class.fix())] } else { specific }
+    let mut lines = if specific.is_empty() { vec![capital(fault.class.fix())] } else { specific };
+    let family = fault.class.rules().family;
+    let is_outage = matches!(family, Family::Reachability | Family::Certificate | Family::Limit);
+    if is_outage && evidence.around.cached == Some(true) {
+        lines.push(
+            "Meanwhile the cache of the mirror has the image whole: nodes that pull through it get it."
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 /// The fix for a credential that breaks a public image.
@@ -90,8 +100,11 @@ pub(super) fn next(evidence: &Evidence, fault: Option<&Fault>) -> Vec<String> {
             vec![format!("openssl s_client -connect {host} -showcerts </dev/null")]
         }
         Class::RepoUnknownOrPrivate | Class::AuthMissing | Class::AuthRejected | Class::AuthPoisoned => {
-            vec![format!("pullgate diagnose {image} --docker-config ~/.docker/config.json")]
+            vec![format!("pullgate diagnose {image} --docker-config {}", given(evidence))]
         }
+        Class::PlatformMissing => vec![format!("skopeo inspect --raw docker://{image}")],
+        Class::DigestGone => vec![format!("pullgate cache explain {image}")],
+        Class::MediaType | Class::ForbiddenPolicy => Vec::new(),
         Class::Corrupt | Class::Truncated | Class::Stalled => {
             vec![format!("pullgate diagnose {image} --whole"), format!("pullgate cache explain {image}")]
         }
@@ -106,6 +119,12 @@ pub(super) fn next(evidence: &Evidence, fault: Option<&Fault>) -> Vec<String> {
         }
         _ => vec![format!("pullgate check upstream {registry}")],
     }
+}
+
+/// The first docker configuration that was given; else the usual one.
+fn given(evidence: &Evidence) -> &str {
+    let given = evidence.rows.iter().find(|row| row.kind == RowKind::Given);
+    given.map_or("~/.docker/config.json", |row| row.name.as_str())
 }
 
 fn image_registry(evidence: &Evidence) -> &str {
@@ -172,12 +191,8 @@ fn platform(evidence: &Evidence) -> Vec<String> {
 fn quota(evidence: &Evidence) -> Vec<String> {
     let window = evidence.quota.as_ref().and_then(|quota| quota.window);
     let wait = window.map_or_else(String::new, |window| format!(" The window is {}.", span(window)));
-    let cached = match evidence.around.cached {
-        Some(true) => " The mirror's cache has the image: pull through it.",
-        _ => "",
-    };
     vec![
-        format!("Log in for a larger quota, or wait.{wait}{cached}"),
+        format!("Log in for a larger quota, or wait.{wait}"),
         paste(&section(evidence)),
         paste("access = \"shared\""),
         paste("credentials = { username = \"USER\", password_file = \"/etc/pullgate/password\" }"),

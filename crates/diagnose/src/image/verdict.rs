@@ -180,3 +180,129 @@ const SAMPLE_MIN: u64 = 256 * 1024;
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
 /// Certificates that end in less than this time are mentioned, in seconds: two weeks.
 const EXPIRES_SOON: i64 = 14 * 86_400;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::evidence::{
+        Certificate, Layer, Mirror, Quota, Row, RowKind, Served, Surroundings, Tags,
+    };
+    use super::*;
+
+    fn evidence(result: Result<Depth, Fault>) -> Evidence {
+        let row =
+            Row { name: "anonymous".to_owned(), kind: RowKind::Anonymous, result: Some(result), token: true };
+        Evidence {
+            image: "ghcr.io/org/app:1".parse().unwrap(),
+            platform: "linux/amd64".parse().unwrap(),
+            rows: vec![row],
+            mirror: None,
+            clock: Default::default(),
+            certificate: None,
+            quota: None,
+            platforms: Vec::new(),
+            tags: None,
+            layer: None,
+            bytes: 0,
+            around: Surroundings { upstream: Some("ghcr".to_owned()), ..Surroundings::default() },
+        }
+    }
+
+    /// The same evidence with every detail that a sentence may use.
+    fn detailed(fault: Fault) -> Evidence {
+        let certificate = Certificate {
+            host: "ghcr.io".to_owned(),
+            issuer: "CN=someone".to_owned(),
+            left: -7200,
+            begins_in: Some(-9000),
+            verified: false,
+        };
+        let layer = Layer { size: 9, read: 5, time: Duration::from_secs(1), host: "cdn".to_owned() };
+        let tags = Tags { nearest: vec!["1.0".to_owned()], seen: 3, more: true };
+        let window = Some(Duration::from_secs(21_600));
+        let quota =
+            Quota { limit: Some(100), remaining: Some(0), window, source: Some("10.0.0.1".to_owned()) };
+        Evidence {
+            certificate: Some(certificate),
+            layer: Some(layer),
+            tags: Some(tags),
+            quota: Some(quota),
+            platforms: vec!["linux/s390x".parse().unwrap()],
+            ..evidence(Err(fault))
+        }
+    }
+
+    #[test]
+    fn every_class_at_every_stage_has_a_sentence_and_a_fix() {
+        for class in Class::ALL.iter().copied() {
+            for stage in Stage::ALL.iter().copied() {
+                let host = "ghcr.io:443".to_owned();
+                let fault =
+                    Fault { host, message: "why".to_owned(), status: Some(500), ..Fault::new(class, stage) };
+                for evidence in [evidence(Err(Fault::new(class, stage))), detailed(fault)] {
+                    let verdict = conclude(&evidence);
+                    assert_eq!((verdict.class, verdict.stage), (Some(class), Some(stage)));
+                    let sentence = &verdict.sentence;
+                    assert!(
+                        sentence.ends_with('.') && !sentence.contains("  ") && sentence.len() < 300,
+                        "{sentence}"
+                    );
+                    assert!(!verdict.fix.is_empty() && verdict.place != Place::Nowhere, "{class}");
+                    assert!(
+                        verdict.fix.iter().all(|line| !line.trim().is_empty()),
+                        "{class}: {:?}",
+                        verdict.fix
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_tells_a_slow_host_only_if_it_is_long_enough() {
+        let slow = |read, seconds| {
+            let layer =
+                Layer { size: 1 << 30, read, time: Duration::from_secs(seconds), host: "cdn".to_owned() };
+            conclude(&Evidence { layer: Some(layer), bytes: 1 << 30, ..evidence(Ok(Depth::Pullable)) })
+        };
+        assert_eq!(slow(1 << 20, 2).class, Some(Class::Stalled));
+        assert_eq!(slow(64 << 20, 2).class, None, "fast enough");
+        assert_eq!(slow(1000, 0).class, None, "nothing was measured");
+    }
+
+    #[test]
+    fn a_fault_of_the_mirror_alone_is_the_verdict() {
+        let fault = Fault::new(Class::UpstreamPaused, Stage::Connect);
+        let url = "http://mirror:5000".to_owned();
+        let mirror = Mirror { url, result: Err(fault), answered: true, served: Served::Registry };
+        let verdict = conclude(&Evidence { mirror: Some(mirror), ..evidence(Ok(Depth::Pullable)) });
+        assert_eq!((verdict.class, verdict.place), (Some(Class::UpstreamPaused), Place::Mirror));
+        assert!(verdict.sentence.contains("the mirror http://mirror:5000 fails"), "{}", verdict.sentence);
+    }
+
+    #[test]
+    fn what_is_near_its_end_is_a_note() {
+        let certificate = Certificate {
+            host: "ghcr.io".to_owned(),
+            issuer: String::new(),
+            left: 86_400,
+            begins_in: Some(-9),
+            verified: true,
+        };
+        let quota = Quota { limit: Some(100), remaining: Some(3), ..Quota::default() };
+        let clock = super::super::clock::Clock { ahead_of: vec![("ghcr.io".to_owned(), -300)] };
+        let near = Evidence {
+            certificate: Some(certificate),
+            quota: Some(quota),
+            clock,
+            ..evidence(Ok(Depth::Pullable))
+        };
+        let notes = conclude(&near).notes.join(" ");
+        for part in
+            ["expires in 1 d", "Only 3 of 100 pulls are left", "clock is 5 min behind the clock of ghcr.io"]
+        {
+            assert!(notes.contains(part), "{part}: {notes}");
+        }
+        assert!(conclude(&evidence(Ok(Depth::Pullable))).notes.is_empty());
+    }
+}

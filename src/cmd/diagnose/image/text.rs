@@ -22,17 +22,9 @@ fn verdict(document: &Document, style: Style) -> String {
     };
     let mut text = format!("{mark} {class}  {}\n", document.image);
     text += &wrapped("  ", &document.sentence);
-    let fault = match document.place {
-        "image" => "the image's name, or the image itself",
-        "credential" => "the credential, or its absence",
-        "registry" => "the registry",
-        "path" => "the path to the registry: name service, network, proxy, interception",
-        "mirror" => "the mirror (pullgate), its configuration or its machine",
-        "machine" => "this machine",
-        _ => "",
-    };
-    if !fault.is_empty() {
-        text += &wrapped("  The fault lies with ", &format!("{fault}."));
+    let place = place(document);
+    if !place.is_empty() {
+        text += &wrapped("  ", place);
     }
     text += &name(document);
     text += &listed("Fix", &document.fix, style);
@@ -40,6 +32,20 @@ fn verdict(document: &Document, style: Style) -> String {
     text += &listed("Next", &next, style);
     text += &listed("Note", &document.notes, style);
     text
+}
+
+/// Where the fault is, in words.
+fn place(document: &Document) -> &'static str {
+    match document.place {
+        "image" if document.mistake.is_some() => "",
+        "image" => "The fault is in the image or its name, not in the registry or the network.",
+        "credential" => "The fault is in the credential or its absence; registry and network work.",
+        "registry" => "The fault is at the registry, not here.",
+        "path" => "The fault is on the path to the registry: name service, network, proxy, interception.",
+        "mirror" => "The fault is in the mirror (pullgate), its configuration or its machine.",
+        "machine" => "The fault is on this machine.",
+        _ => "",
+    }
 }
 
 /// A heading with its lines. Lines that can be pasted stay whole.
