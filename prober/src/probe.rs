@@ -293,20 +293,15 @@ impl<'a> Walk<'a> {
         let mut verifier = Verifier::new(layer.digest.clone());
         let (begun, mut count) = (Instant::now(), 0);
         let mut ended = Ok(());
-        while count < limit
+        while ended.is_ok()
+            && count < limit
             && begun.elapsed() < time
             && let Some(bytes) = blob.body.next().await
         {
-            match bytes {
-                Ok(bytes) => {
-                    count += bytes.len() as u64;
-                    verifier.update(&bytes);
-                }
-                Err(error) => {
-                    ended = Err(error);
-                    break;
-                }
-            }
+            ended = bytes.map(|bytes| {
+                count += bytes.len() as u64;
+                verifier.update(&bytes);
+            });
         }
         self.journal.received(Stage::BlobTransfer, count, begun.elapsed());
         ended?;

@@ -12,13 +12,14 @@ mod output;
 mod ways;
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loadtest::canary::CANARY;
 use loadtest::image::Image;
 use loadtest::registry::{Kind, Registry};
 use serde_json::Value;
 use support::{Ran, Scratch, leaks, run};
+use tokio::time::Instant;
 
 use crate::setup::{self, BIN, REGISTRY, upstream};
 

@@ -95,7 +95,7 @@ async fn a_registry_that_is_down_is_told_with_what_the_mirror_can_serve() {
     assert_eq!(document["mirror"]["outcome"], "stale", "{document:#}");
     assert_eq!(document["cache"]["complete"], true, "{document:#}");
     assert_eq!(document["probes"]["last_failure"][0], "connect_refused", "{document:#}");
-    let fix = document["fix"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
-    assert!(fix.last().unwrap().contains("cache of the mirror has the image"), "{document:#}");
+    let mut fix = document["fix"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
+    assert!(fix.next_back().unwrap().contains("cache of the mirror has the image"), "{document:#}");
     assert!(!document["pulls"].as_array().unwrap().is_empty(), "{document:#}");
 }

@@ -131,9 +131,8 @@ fn of(evidence: &Evidence, fault: &Fault, place: Place) -> Verdict {
 fn slow(evidence: &Evidence) -> Option<Verdict> {
     let layer =
         evidence.layer.as_ref().filter(|layer| layer.read >= SAMPLE_MIN || layer.time >= SAMPLE_TIME)?;
-    let time = layer.time_of(evidence.bytes).filter(|time| *time > TOO_LONG)?;
+    layer.time_of(evidence.bytes).filter(|time| *time > TOO_LONG)?;
     let fault = Fault::new(Class::Stalled, Stage::BlobTransfer);
-    debug_assert!(time > TOO_LONG);
     let (sentence, fix) = (sentence::slow(layer, evidence.bytes), fix::slow());
     Some(Verdict { sentence, fix, ..of(evidence, &fault, Place::Path) })
 }
@@ -145,11 +144,23 @@ fn notes(evidence: &Evidence, access: &Access) -> Vec<String> {
         let of = |name: &String| format!("The credential of {name} is refused; the pull works without it.");
         notes.extend(refused.iter().map(of));
     }
-    if let Some((host, ahead)) = evidence.clock.off() {
+    notes.extend(evidence.clock.off().map(|(host, ahead)| {
         let way = if ahead > 0 { "ahead of" } else { "behind" };
         let time = sentence::span(Duration::from_secs(ahead.unsigned_abs()));
-        notes.push(format!("This machine's clock is {time} {way} the clock of {host}."));
+        format!("This machine's clock is {time} {way} the clock of {host}.")
+    }));
+    notes.extend(near_their_end(evidence));
+    if evidence.around.upstream.is_none() {
+        let registry = &evidence.image.registry;
+        notes.push(format!("{registry} is not configured in pullgate: it was asked with the defaults."));
     }
+    notes.extend(evidence.around.unusable.iter().map(|(name, why)| format!("{name}: {why}.")));
+    notes
+}
+
+/// A certificate that expires soon, and a quota that is nearly spent.
+fn near_their_end(evidence: &Evidence) -> Vec<String> {
+    let mut notes = Vec::new();
     if let Some(certificate) =
         evidence.certificate.as_ref().filter(|it| it.verified && it.left < EXPIRES_SOON)
     {
@@ -162,13 +173,6 @@ fn notes(evidence: &Evidence, access: &Access) -> Vec<String> {
     {
         notes.push(format!("Only {remaining} of {limit} pulls are left."));
     }
-    if evidence.around.upstream.is_none() {
-        notes.push(format!(
-            "{} is not configured in pullgate: it was asked with the defaults.",
-            evidence.image.registry
-        ));
-    }
-    notes.extend(evidence.around.unusable.iter().map(|(name, why)| format!("{name}: {why}.")));
     notes
 }
 

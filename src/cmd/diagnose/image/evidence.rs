@@ -2,13 +2,14 @@
 
 use diagnose::image::{
     Access, Certificate, Clock, Depth, Evidence, Fault, Layer, Mirror, Quota, Row, RowKind, Served,
-    Surroundings, Verdict, access, conclude,
+    Surroundings, Tags, Verdict, access, conclude,
 };
 use oci::{Class, Stage};
 use prober::Examination;
 use prober::journal::{Object, Step};
 use registry::Error;
 
+use super::around::Around;
 use super::document::{
     CacheLine, CertificateLine, Document, IdentityLine, LayersLine, MirrorLine, QuotaLine, SCHEMA, TagsLine,
 };
@@ -20,46 +21,53 @@ use super::stages::{NOT_NEEDED, OK, Way};
 /// The document.
 pub(super) fn document(seen: &Seen) -> Document {
     let evidence = evidence(seen);
-    let verdict = conclude(&evidence);
-    let shown = shown_walk(seen, &evidence);
-    let document = of_verdict(seen, verdict);
-    let way = shown.and_then(|walk| {
-        Some(Way {
-            examination: walk.examination.as_ref()?,
+    let mut document = of_verdict(seen, conclude(&evidence));
+    add_walks(&mut document, seen, &evidence);
+    add_facts(&mut document, seen, evidence);
+    add_surroundings(&mut document, &seen.around);
+    document
+}
+
+/// The steps of one walk, and the result of each.
+fn add_walks(document: &mut Document, seen: &Seen, evidence: &Evidence) {
+    if let Some(walk) = shown_walk(seen, evidence)
+        && let Some(examination) = &walk.examination
+    {
+        document.identity.clone_from(&walk.name);
+        document.stages = Way {
+            examination,
             met: &walk.met,
             endpoint: seen.endpoint.as_ref(),
             forward_proxy: seen.forward_proxy.as_deref(),
             platform: &seen.platform,
-        })
-    });
-    let mut identities: Vec<_> = evidence.rows.iter().map(identity).collect();
-    identities.extend(evidence.mirror.as_ref().map(through_mirror));
-    Document {
-        identity: shown.map(|walk| walk.name.clone()).unwrap_or_default(),
-        stages: way.map(|way| way.lines()).unwrap_or_default(),
-        identities,
-        mirror: seen.mirror.as_ref().map(mirror_line),
-        quotas: seen.walks.iter().filter_map(quota_line).collect(),
-        platforms: evidence.platforms.iter().map(ToString::to_string).collect(),
-        tags: evidence.tags.as_ref().map(|tags| TagsLine {
-            nearest: tags.nearest.clone(),
-            seen: tags.seen,
-            more: tags.more,
-        }),
-        layers: layers(&evidence, seen),
-        certificate: evidence.certificate.as_ref().map(certificate_line),
-        clocks: evidence.clock.ahead_of,
-        cache: seen.around.cache.as_ref().map(|known| CacheLine {
-            digest: known.digest.clone(),
-            here: known.here,
-            complete: known.here && known.complete.unwrap_or(false),
-            missing: known.missing.len(),
-        }),
-        pulls: seen.around.pulls.clone(),
-        probes: seen.around.probes.clone(),
-        manifest_gets: met(seen).map(|met| met.manifest_gets).sum(),
-        ..document
+        }
+        .lines();
     }
+    document.identities = evidence.rows.iter().map(identity).collect();
+    document.identities.extend(evidence.mirror.as_ref().map(through_mirror));
+    document.mirror = seen.mirror.as_ref().map(mirror_line);
+    document.manifest_gets = met(seen).map(|met| met.manifest_gets).sum();
+}
+
+fn add_facts(document: &mut Document, seen: &Seen, evidence: Evidence) {
+    document.quotas = seen.walks.iter().filter_map(quota_line).collect();
+    document.platforms = evidence.platforms.iter().map(ToString::to_string).collect();
+    document.layers = layers(&evidence, seen);
+    document.certificate = evidence.certificate.as_ref().map(certificate_line);
+    let line = |tags: Tags| TagsLine { nearest: tags.nearest, seen: tags.seen, more: tags.more };
+    document.tags = evidence.tags.map(line);
+    document.clocks = evidence.clock.ahead_of;
+}
+
+fn add_surroundings(document: &mut Document, around: &Around) {
+    document.cache = around.cache.as_ref().map(|known| CacheLine {
+        digest: known.digest.clone(),
+        here: known.here,
+        complete: known.here && known.complete.unwrap_or(false),
+        missing: known.missing.len(),
+    });
+    document.pulls.clone_from(&around.pulls);
+    document.probes.clone_from(&around.probes);
 }
 
 fn of_verdict(seen: &Seen, verdict: Verdict) -> Document {

@@ -15,7 +15,7 @@ use url::Url;
 use super::around::{self, Around};
 use super::heard::{Heard, Met};
 use super::identities::{self, Identity, client, outbound, without_credentials};
-use super::mirror::{self, Through};
+use super::mirror::{self, Mirror, Through};
 use super::options::Options;
 use crate::run::upstream::Origins;
 
@@ -57,26 +57,18 @@ pub(super) async fn look(loaded: &Loaded, image: ImageName, options: &Options) -
     let of = identities::upstream_of(&loaded.config, &image.registry);
     let platform = options.platform.clone().unwrap_or_else(Platform::of_this_machine);
     let all = identities::identities(loaded, &image, &of, &options.docker_configs, options.timeout).await?;
+    let named = options.proxy.as_ref();
+    let is_itself = named.is_none() && mirror::is_itself(&loaded.config, &image);
+    let mirror = mirror::mirror(&loaded.config, &of, named, options.timeout)?.filter(|_| !is_itself);
     let target = Target { image: image.clone(), platform: platform.clone() };
-    let mut examiner = Examiner::new(target, options.timeout);
-    let ask_mirror = options.proxy.is_some() || !mirror::is_itself(&loaded.config, &image);
-    let mirror =
-        mirror::mirror(&loaded.config, &of, options.proxy.as_ref(), options.timeout)?.filter(|_| ask_mirror);
-    let walking = async {
-        let walks = walks(&all.all, &mut examiner, options).await;
-        let through = match mirror {
-            Some(mirror) => mirror.ask(&mut examiner).await,
-            None => None,
-        };
-        (walks, through)
-    };
-    let ((walks, mirror), around) = tokio::join!(walking, around::look(loaded, &image));
-    let tags = tags(&image, &all.all, &walks, options.timeout).await;
-    let witness = witness(&of, &walks).await;
+    let both = both_ways(&all.all, mirror, target, options);
+    let ((walks, mirror), around) = tokio::join!(both, around::look(loaded, &image));
     let endpoint = of.endpoints.first().map(|endpoint| endpoint.url.clone());
     Ok(Seen {
         upstream: loaded.config.upstream(&image.registry).map(|upstream| upstream.id.clone()),
         forward_proxy: endpoint.as_ref().and_then(forward_proxy),
+        tags: tags(&image, &all.all, &walks, options.timeout).await,
+        witness: witness(&of, &walks).await,
         unusable: all.unusable,
         now: SystemTime::now(),
         image,
@@ -84,10 +76,24 @@ pub(super) async fn look(loaded: &Loaded, image: ImageName, options: &Options) -
         endpoint,
         walks,
         mirror,
-        tags,
-        witness,
         around,
     })
+}
+
+/// The direct walks, then the way through the mirror.
+async fn both_ways(
+    identities: &[Identity],
+    mirror: Option<Mirror>,
+    target: Target,
+    options: &Options,
+) -> (Vec<Walked>, Option<Through>) {
+    let mut examiner = Examiner::new(target, options.timeout);
+    let walks = walks(identities, &mut examiner, options).await;
+    let through = match mirror {
+        Some(mirror) => mirror.ask(&mut examiner).await,
+        None => None,
+    };
+    (walks, through)
 }
 
 /// Walks as each identity. If the first walk shows that the registry or the path fails, the others are left out: they

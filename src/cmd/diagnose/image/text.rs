@@ -118,7 +118,7 @@ fn identities(document: &Document, style: Style) -> String {
 fn identity(line: &IdentityLine) -> [String; 5] {
     let cells = [line.token, line.manifest, line.layer];
     let fails = line.evidence.is_some();
-    let tried = cells.iter().any(|cell| *cell == OK) || fails;
+    let tried = cells.contains(&OK) || fails;
     let mark = match (tried, fails) {
         (false, _) => "-",
         (true, true) => "✗",
@@ -129,47 +129,50 @@ fn identity(line: &IdentityLine) -> [String; 5] {
 }
 
 fn facts(document: &Document, style: Style) -> String {
-    let mut rows: Vec<[String; 2]> = Vec::new();
-    let mut say = |what: &str, value: String| rows.push([what.to_owned(), value]);
-    for quota in &document.quotas {
-        say("quota", quota_of(quota));
-    }
-    if !document.platforms.is_empty() {
-        say("platforms", document.platforms.join(", "));
-    }
-    if let Some(tags) = &document.tags {
-        let nearest =
-            if tags.nearest.is_empty() { "none is similar".to_owned() } else { tags.nearest.join(", ") };
-        let more = if tags.more { " first" } else { "" };
-        say("similar tags", format!("{nearest} (of the{more} {})", count(tags.seen, "tag")));
-    }
-    if let Some(layers) = &document.layers {
-        say("size", layers_of(layers));
-    }
-    if let Some(certificate) = &document.certificate {
-        say("certificate", certificate_of(certificate));
-    }
-    if let Some(mirror) = &document.mirror {
-        let outcome = mirror.outcome.as_deref().map_or_else(String::new, |outcome| format!(", {outcome}"));
-        let result = mirror.class.unwrap_or("ok");
-        say("mirror", format!("{} {result}{outcome}", mirror.url));
-    }
-    if let Some(cache) = &document.cache {
-        say("cache", cache_of(cache).to_owned());
-    }
-    if let Some(probes) = &document.probes {
-        say("probes", probes_of(probes));
-    }
-    if document.mistake.is_none() {
-        say(
-            "spent",
-            format!("{}; only these can count as pulls", count(document.manifest_gets, "manifest GET")),
-        );
-    }
+    let mut rows = of_registry(document);
+    rows.extend(of_our_side(document));
     if rows.is_empty() {
         return String::new();
     }
+    let rows: Vec<_> = rows.into_iter().map(|(what, value)| [what.to_owned(), value]).collect();
     format!("\n{}\n{}", style.heading("Facts"), table(&rows))
+}
+
+/// What the registry told.
+fn of_registry(document: &Document) -> Vec<(&'static str, String)> {
+    let mut rows: Vec<_> = document.quotas.iter().map(|quota| ("quota", quota_of(quota))).collect();
+    if !document.platforms.is_empty() {
+        rows.push(("platforms", document.platforms.join(", ")));
+    }
+    rows.extend(document.tags.as_ref().map(|tags| ("similar tags", tags_of(tags))));
+    rows.extend(document.layers.as_ref().map(|layers| ("size", layers_of(layers))));
+    rows.extend(document.certificate.as_ref().map(|it| ("certificate", certificate_of(it))));
+    rows
+}
+
+/// What our own side knows, and what this diagnosis spent.
+fn of_our_side(document: &Document) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    rows.extend(document.mirror.as_ref().map(|mirror| ("mirror", mirror_of(mirror))));
+    rows.extend(document.cache.as_ref().map(|cache| ("cache", cache_of(cache).to_owned())));
+    rows.extend(document.probes.as_ref().map(|probes| ("probes", probes_of(probes))));
+    if document.mistake.is_none() {
+        let spent = count(document.manifest_gets, "manifest GET");
+        rows.push(("spent", format!("{spent}; only these can count as pulls")));
+    }
+    rows
+}
+
+fn tags_of(tags: &super::document::TagsLine) -> String {
+    let nearest =
+        if tags.nearest.is_empty() { "none is similar".to_owned() } else { tags.nearest.join(", ") };
+    let more = if tags.more { " first" } else { "" };
+    format!("{nearest} (of the{more} {})", count(tags.seen, "tag"))
+}
+
+fn mirror_of(mirror: &super::document::MirrorLine) -> String {
+    let outcome = mirror.outcome.as_deref().map_or_else(String::new, |outcome| format!(", {outcome}"));
+    format!("{} {}{outcome}", mirror.url, mirror.class.unwrap_or("ok"))
 }
 
 fn quota_of(quota: &super::document::QuotaLine) -> String {
