@@ -1,12 +1,14 @@
 //! The command line.
 
+pub(crate) mod diagnose;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
-use crate::cmd::Diagnose;
+use self::diagnose::Diagnose;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
 

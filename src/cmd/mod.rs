@@ -14,5 +14,4 @@ mod pulls;
 mod serve;
 mod top;
 
-pub(crate) use diagnose::Diagnose;
 pub(crate) use dispatch::dispatch;

@@ -5,6 +5,8 @@ use std::ops::Range;
 use oci::labels;
 use oci::{Class, Stage};
 
+use crate::reason::Reason;
+
 /// What a text says about a failed pull. Every field but the class is absent if the text does not say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -43,23 +45,6 @@ impl Reading {
     /// True if the text names no cause.
     pub fn is_unknown(&self) -> bool {
         self.class == Class::Unknown
-    }
-}
-
-labels! {
-    /// The finer causes of a class; a closed list.
-    Reason {
-        /// The text says only that the kubelet waits before the next try.
-        BackOffOnly = "back_off_only";
-    }
-}
-
-impl Reason {
-    /// The advice that is more specific than that of the class.
-    pub fn fix(self) -> Option<&'static str> {
-        match self {
-            Self::BackOffOnly => Some("read the event `Failed` of the same pod: it has the cause"),
-        }
     }
 }
 

@@ -1,12 +1,25 @@
-//! This machine's clock, compared with the clocks of the hosts that answered (`Date`).
-
-use super::evidence::Certificate;
+//! This machine's clock, compared with the clocks of the hosts that answered (`Date`), and with the validity of certificates.
 
 /// The offsets of this machine's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clock {
     /// Each host with the seconds by which this machine's clock is ahead of it; negative if it is behind.
     pub ahead_of: Vec<(String, i64)>,
+}
+
+/// A certificate, verified or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The host that sent it.
+    pub host: String,
+    /// The issuer, as text.
+    pub issuer: String,
+    /// Seconds from the present to the end of its validity; negative if it is over.
+    pub left: i64,
+    /// Seconds from the present to its beginning; negative or zero if it has begun.
+    pub begins_in: Option<i64>,
+    /// True if it was verified.
+    pub verified: bool,
 }
 
 impl Clock {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oci::{Class, ImageName, Platform, Stage};
 
-use super::clock::Clock;
+use super::clock::{Certificate, Clock};
 
 /// Everything that the verdict is made from.
 #[derive(Clone, Debug)]
@@ -109,21 +109,6 @@ pub enum Served {
     Cache,
     /// From the cache, because the registry failed.
     Stale,
-}
-
-/// A certificate, verified or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// The host that sent it.
-    pub host: String,
-    /// The issuer, as text.
-    pub issuer: String,
-    /// Seconds from the present to the end of its validity; negative if it is over.
-    pub left: i64,
-    /// Seconds from the present to its beginning; negative or zero if it has begun.
-    pub begins_in: Option<i64>,
-    /// True if it was verified.
-    pub verified: bool,
 }
 
 /// The pulls that a registry still allows.

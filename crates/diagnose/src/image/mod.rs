@@ -21,10 +21,8 @@ mod vantage;
 mod verdict;
 
 pub use access::{Access, access};
-pub use clock::{Clock, OFF_FROM};
-pub use evidence::{
-    Certificate, Depth, Evidence, Fault, Layer, Mirror, Quota, Row, RowKind, Served, Surroundings, Tags,
-};
+pub use clock::{Certificate, Clock, OFF_FROM};
+pub use evidence::{Depth, Evidence, Fault, Layer, Mirror, Quota, Row, RowKind, Served, Surroundings, Tags};
 pub use nearest::nearest;
 pub use reference::{BadName, read};
 pub use vantage::{Judgement, Place, judge};

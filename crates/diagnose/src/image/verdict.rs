@@ -188,9 +188,8 @@ const EXPIRES_SOON: i64 = 14 * 86_400;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::evidence::{
-        Certificate, Layer, Mirror, Quota, Row, RowKind, Served, Surroundings, Tags,
-    };
+    use super::super::clock::Certificate;
+    use super::super::evidence::{Layer, Mirror, Quota, Row, RowKind, Served, Surroundings, Tags};
     use super::*;
 
     fn evidence(result: Result<Depth, Fault>) -> Evidence {

@@ -16,7 +16,7 @@ use super::around::{self, Around};
 use super::heard::{Heard, Met};
 use super::identities::{self, Identity, client, outbound, without_credentials};
 use super::mirror::{self, Mirror, Through};
-use super::options::Options;
+use crate::cli::diagnose::ImageOptions;
 use crate::run::upstream::Origins;
 
 /// Everything that was seen.
@@ -53,7 +53,11 @@ pub(super) struct Walked {
 ///
 /// # Errors
 /// If a file of authorities cannot be read.
-pub(super) async fn look(loaded: &Loaded, image: ImageName, options: &Options) -> Result<Seen, BuildError> {
+pub(super) async fn look(
+    loaded: &Loaded,
+    image: ImageName,
+    options: &ImageOptions,
+) -> Result<Seen, BuildError> {
     let of = identities::upstream_of(&loaded.config, &image.registry);
     let platform = options.platform.clone().unwrap_or_else(Platform::of_this_machine);
     let all = identities::identities(loaded, &image, &of, &options.docker_configs, options.timeout).await?;
@@ -85,7 +89,7 @@ async fn both_ways(
     identities: &[Identity],
     mirror: Option<Mirror>,
     target: Target,
-    options: &Options,
+    options: &ImageOptions,
 ) -> (Vec<Walked>, Option<Through>) {
     let mut examiner = Examiner::new(target, options.timeout);
     let walks = walks(identities, &mut examiner, options).await;
@@ -98,7 +102,7 @@ async fn both_ways(
 
 /// Walks as each identity. If the first walk shows that the registry or the path fails, the others are left out: they
 /// would end in the same way.
-async fn walks(identities: &[Identity], examiner: &mut Examiner, options: &Options) -> Vec<Walked> {
+async fn walks(identities: &[Identity], examiner: &mut Examiner, options: &ImageOptions) -> Vec<Walked> {
     let mut walks = Vec::new();
     let mut is_over = false;
     for identity in identities {
@@ -113,7 +117,7 @@ async fn walks(identities: &[Identity], examiner: &mut Examiner, options: &Optio
 }
 
 /// The first walk that gets so far reads the configuration and more of the layer.
-fn sample(options: &Options, examiner: &Examiner) -> Sample {
+fn sample(options: &ImageOptions, examiner: &Examiner) -> Sample {
     match (examiner.knows_the_manifest(), options.whole) {
         (true, _) => Sample::Layer,
         (false, true) => Sample::Everything,

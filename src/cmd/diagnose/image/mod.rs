@@ -1,7 +1,7 @@
 //! `diagnose IMAGE`: makes the pull of an image step by step, as each identity and through the mirror, and concludes.
 //!
 //! ```text
-//!   options ──► look ──► identities (clients), heard (what they meet), around (cache, records, probes)
+//!   cli::diagnose ──► look ──► identities (clients), heard (what they meet), around (cache, records, probes)
 //!                │
 //!                └──► evidence ──► diagnose::image::conclude ──► document ──► text
 //! ```
@@ -14,7 +14,6 @@ mod identities;
 mod layout;
 mod look;
 mod mirror;
-mod options;
 mod stages;
 mod text;
 
@@ -24,13 +23,13 @@ use config::Loaded;
 
 use self::document::Document;
 use self::layout::Style;
-pub(crate) use self::options::Options;
 use crate::cli::Output;
+use crate::cli::diagnose::ImageOptions;
 use crate::process::exit::Exit;
 use crate::process::log;
 
 /// Diagnoses the image named `text`, and prints the result.
-pub(super) async fn run(loaded: &Loaded, text: &str, options: &Options, output: Output) -> Exit {
+pub(super) async fn run(loaded: &Loaded, text: &str, options: &ImageOptions, output: Output) -> Exit {
     let document = match diagnose::image::read(text) {
         Err(bad) => Document::of_bad_name(text, &bad),
         Ok(image) => match look::look(loaded, image, options).await {

@@ -1,0 +1,122 @@
+//! The command line of `diagnose`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use oci::Platform;
+use url::Url;
+
+/// What to diagnose: an image, a pod, the pods of a namespace, or the text of an event.
+///
+/// Exit status 3 if a fault is found.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Diagnose {
+    /// An image (it has a `/`, `:` or `@`), a pod as `pod/NAMESPACE/NAME`, or a namespace.
+    #[arg(value_name = "IMAGE | pod/NS/NAME | NS", conflicts_with = "event")]
+    pub(crate) subject: Option<Subject>,
+    /// Only name the cause that this text tells (an event, a message, a log); `-` reads it from stdin. A text that is
+    /// piped in needs no option.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) event: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: ImageOptions,
+}
+
+/// The subject of a diagnosis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// An image, as people write it.
+    Image(String),
+    /// A pod.
+    Pod {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// All pods of a namespace.
+    Namespace(String),
+}
+
+impl FromStr for Subject {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(pod) = text.strip_prefix("pod/").or_else(|| text.strip_prefix("pods/")) {
+            return match pod.split_once('/') {
+                Some((namespace, name)) if is_name(namespace) && is_name(name) => {
+                    Ok(Self::Pod { namespace: namespace.to_owned(), name: name.to_owned() })
+                }
+                _ => Err("a pod is written pod/NAMESPACE/NAME"),
+            };
+        }
+        match text {
+            "" => Err("the subject is empty"),
+            _ if text.contains(['/', ':', '@']) => Ok(Self::Image(text.to_owned())),
+            _ if is_name(text) => Ok(Self::Namespace(text.to_owned())),
+            _ => Err(
+                "this is no image (write registry/repository:tag), no pod (pod/NAMESPACE/NAME) and no namespace",
+            ),
+        }
+    }
+}
+
+/// True for a name of a Kubernetes object (RFC 1123 subdomain), roughly.
+fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    !text.is_empty() && text.len() <= 253 && text.chars().all(allowed)
+}
+
+/// How an image is diagnosed.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options for an image")]
+pub(crate) struct ImageOptions {
+    /// The platform that a node would pull, for example `linux/arm64`; without it, the one of this machine.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
+    /// Also pull with the entry of this docker configuration (`config.json`, or the `.dockerconfigjson` of a pull secret).
+    /// May be given several times.
+    #[arg(long = "docker-config", value_name = "FILE")]
+    pub(crate) docker_configs: Vec<PathBuf>,
+    /// The mirror to compare with, http://HOST:PORT; without it, the one at `proxy.listen`, if it answers.
+    #[arg(long, value_name = "URL", value_parser = mirror)]
+    pub(crate) proxy: Option<Url>,
+    /// Longest wait for one answer: 1s to 60s.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub(crate) timeout: Duration,
+    /// Read all layers to their end and verify them, not only the beginning of the largest.
+    #[arg(long)]
+    pub(crate) whole: bool,
+}
+
+fn mirror(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    url.filter(plain).ok_or("write http://HOST:PORT")
+}
+
+fn timeout(text: &str) -> Result<Duration, &'static str> {
+    let limits = Duration::from_secs(1)..=Duration::from_secs(60);
+    config::units::duration(text).filter(|time| limits.contains(time)).ok_or("give a time from 1s to 60s")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_told_apart() {
+        let pod = Subject::Pod { namespace: "web".to_owned(), name: "app-0".to_owned() };
+        assert_eq!("pod/web/app-0".parse(), Ok(pod));
+        assert_eq!("web".parse(), Ok(Subject::Namespace("web".to_owned())));
+        for image in ["alpine:3.20", "ghcr.io/org/app", "app@sha256:00", "localhost:5000/app"] {
+            assert_eq!(image.parse(), Ok(Subject::Image(image.to_owned())));
+        }
+        for wrong in ["", "pod/web", "pod//x", "pod/a/b/c", "Web", "two words"] {
+            assert!(wrong.parse::<Subject>().is_err(), "{wrong}");
+        }
+    }
+}
