@@ -77,6 +77,8 @@ async fn a_registry_that_is_down_is_told_with_what_the_mirror_can_serve() {
     let mirror = pullgate(&scratch, &registry.url()).await;
     setup::pull_by_hand(&mirror, &image).await;
     registry.stop().await;
+    let asked = mirror.head(&format!("/v2/library/app/manifests/1?ns={REGISTRY}")).send().await;
+    assert_eq!(asked.header("x-pullgate-outcome"), Some("stale"));
     // The desk is the machine of the mirror: it reads the mirror's cache and records.
     let here = config(&scratch)
         .replace("admin.listen = \"127.0.0.1:0\"", &format!("admin.listen = {:?}", mirror.admin()));

@@ -10,7 +10,8 @@ use serde_json::Value;
 use store::inventory::Explanation;
 use tokio::time::timeout;
 
-use crate::cmd::{cache, top};
+use crate::cmd::cache;
+use crate::cmd::top;
 use crate::process::control::{Reply, Request};
 use crate::pulls::words;
 
