@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadtest::registry::{Greeting, Registry, Rule};
+use loadtest::registry::{Access, Greeting, Registry, Rule, Tokens};
 use loadtest::sockets::{Blackhole, Port};
 use loadtest::tls::Authority;
 
@@ -159,4 +159,13 @@ async fn a_wrong_forward_proxy_is_named() {
     let desk = Desk::of(&registry.url(), "").with("HTTP_PROXY", &proxy).with("HTTPS_PROXY", &proxy);
     let found = desk.diagnose(&app(), &[]).await;
     found.is("http_proxy", "connect", "path").at_once().says("fix", "NO_PROXY=registry.test");
+}
+
+#[tokio::test]
+async fn a_token_service_that_is_not_trusted_is_named_with_its_key() {
+    let (registry, desk) = tls(|authority| Greeting::Tls(authority.for_loopback())).await;
+    registry.require(Access::Tokens(Tokens::new()));
+    let found = desk.diagnose(&app(), &[]).await;
+    found.is("trust_refused", "token", "mirror").at_once();
+    found.says("fix", &format!("token_hosts = [\"127.0.0.1:{}\"]", registry.port()));
 }

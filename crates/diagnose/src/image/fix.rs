@@ -38,6 +38,7 @@ pub(super) fn of_fault(evidence: &Evidence, fault: &Fault, place: Place) -> Vec<
             "Correct HTTPS_PROXY, or except the registry from it (for containerd: in its service's environment):".to_owned(),
             paste(&format!("NO_PROXY={registry}")),
         ],
+        Class::TrustRefused => trust(evidence, fault),
         Class::BlobHost => vec![
             format!("Allow {} in firewall and egress policy, besides the registry; else wait, it is the host's fault.", fault.host),
         ],
@@ -199,6 +200,15 @@ fn quota(evidence: &Evidence) -> Vec<String> {
     ]
 }
 
+fn trust(evidence: &Evidence, fault: &Fault) -> Vec<String> {
+    let key = match fault.reason {
+        Some(REALM_HOST) => format!("token_hosts = [\"{}\"]", fault.host),
+        Some(REDIRECT_HOST) => format!("blob_hosts = [\"{}\"]", fault.host),
+        _ => return Vec::new(),
+    };
+    vec!["If the registry may send us there, allow it:".to_owned(), paste(&section(evidence)), paste(&key)]
+}
+
 fn authority(evidence: &Evidence, fault: &Fault) -> Vec<String> {
     vec![
         format!(
@@ -259,3 +269,7 @@ fn capital(text: &str) -> String {
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
 }
+
+/// The finer causes of a refusal to follow the registry.
+const REALM_HOST: &str = "realm_host";
+const REDIRECT_HOST: &str = "redirect_host";

@@ -55,6 +55,8 @@ pub(super) fn of_fault(evidence: &Evidence, fault: &Fault, place: Place) -> Stri
         | Class::TlsNotYetValid
         | Class::TlsName
         | Class::TlsOther => tls(evidence, fault, &host, place),
+        Class::TrustRefused => format!("pullgate does not follow the registry to {host}{}.", said(fault)),
+        Class::Loop => format!("The endpoint of the registry is the mirror itself{}.", said(fault)),
         Class::NameInvalid => "No node accepts this image name.".to_owned(),
         class => format!("{class} at {}{}.", fault.stage, said(fault)),
     }

@@ -39,7 +39,7 @@ pub fn conclude(evidence: &Evidence) -> Verdict {
             None => works(evidence, false, &[]),
         },
     };
-    verdict.notes.extend(notes(evidence, &access));
+    verdict.notes.extend(notes(evidence, &access, verdict.place));
     verdict
 }
 
@@ -99,7 +99,11 @@ fn fails(evidence: &Evidence, fault: &Fault) -> Verdict {
         Judgement::Direct(place) | Judgement::Mirror(place) => place,
         Judgement::Fine => Place::Nowhere,
     };
-    of(evidence, fault, by_clock(evidence, fault, place))
+    let mut verdict = of(evidence, fault, by_clock(evidence, fault, place));
+    if evidence.mirror.as_ref().is_some_and(|mirror| mirror.result.is_ok()) {
+        verdict.sentence += " Through the mirror the image can be pulled.";
+    }
+    verdict
 }
 
 /// The place of a fault of a certificate that a wrong clock explains: this machine.
@@ -138,13 +142,15 @@ fn slow(evidence: &Evidence) -> Option<Verdict> {
 }
 
 /// Remarks for readers who will pull again.
-fn notes(evidence: &Evidence, access: &Access) -> Vec<String> {
+fn notes(evidence: &Evidence, access: &Access, place: Place) -> Vec<String> {
     let mut notes = Vec::new();
     if let Access::Works { refused, .. } = access {
         let of = |name: &String| format!("The credential of {name} is refused; the pull works without it.");
         notes.extend(refused.iter().map(of));
     }
-    notes.extend(evidence.clock.off().map(|(host, ahead)| {
+    // Where the clock is the fault, the fix names it.
+    let clock = evidence.clock.off().filter(|_| place != Place::Machine);
+    notes.extend(clock.map(|(host, ahead)| {
         let way = if ahead > 0 { "ahead of" } else { "behind" };
         let time = sentence::span(Duration::from_secs(ahead.unsigned_abs()));
         format!("This machine's clock is {time} {way} the clock of {host}.")

@@ -128,7 +128,8 @@ fn sample(options: &ImageOptions, examiner: &Examiner) -> Sample {
 fn ends_all(error: Option<&Error>) -> bool {
     error.is_some_and(|error| {
         let family = error.class.rules().family;
-        matches!(family, Family::Reachability | Family::Certificate) || error.class == Class::RateBurst
+        matches!(family, Family::Reachability | Family::Certificate | Family::Configuration)
+            || error.class == Class::RateBurst
     })
 }
 

@@ -78,7 +78,8 @@ impl Way<'_> {
     }
 
     fn connect(&self) -> StageLine {
-        let peer = self.met.answers.first().and_then(|head| head.peer);
+        let failed = || self.first()?.error.as_ref()?.evidence.address;
+        let peer = self.met.answers.first().and_then(|head| head.peer).or_else(failed);
         let good = match (self.forward_proxy, peer) {
             (Some(proxy), _) => format!("through the forward proxy {proxy}"),
             (None, Some(peer)) => peer.to_string(),
@@ -158,7 +159,7 @@ impl Way<'_> {
             Object::Manifest | Object::Index
                 if facts.manifest.is_none() && self.examination.result.is_ok() =>
             {
-                "not asked: counted, and known or not affordable now".to_owned()
+                "not asked, to spare the quota".to_owned()
             }
             _ => String::new(),
         }

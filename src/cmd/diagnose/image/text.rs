@@ -146,7 +146,9 @@ fn of_registry(document: &Document) -> Vec<(&'static str, String)> {
     }
     rows.extend(document.tags.as_ref().map(|tags| ("similar tags", tags_of(tags))));
     rows.extend(document.layers.as_ref().map(|layers| ("size", layers_of(layers))));
-    rows.extend(document.certificate.as_ref().map(|it| ("certificate", certificate_of(it))));
+    // The step `tls` describes a certificate that was verified.
+    let unverified = document.certificate.as_ref().filter(|it| !it.verified);
+    rows.extend(unverified.map(|it| ("certificate", certificate_of(it))));
     rows
 }
 
@@ -180,7 +182,7 @@ fn quota_of(quota: &super::document::QuotaLine) -> String {
     let window = quota.window_seconds.map_or_else(String::new, |seconds| format!(" in {}", age(seconds)));
     let source = quota.source.as_deref().map_or_else(String::new, |source| format!(", counted for {source}"));
     format!(
-        "{} of {} pulls left{window}, {}{source}",
+        "{} of {} pulls left{window} for {}{source}",
         number(quota.remaining),
         number(quota.limit),
         quota.identity
@@ -194,25 +196,19 @@ fn layers_of(layers: &super::document::LayersLine) -> String {
         count(layers.count, "layer"),
         size(layers.largest_bytes)
     );
-    match (layers.bytes_per_second, layers.estimated_seconds) {
-        (Some(rate), Some(seconds)) => {
-            format!(
-                "{sum}; {} came at {}/s: about {} for all",
-                size(layers.sampled_bytes),
-                size(rate),
-                age(seconds.max(1))
-            )
-        }
-        _ => sum,
-    }
+    let rate = layers.bytes_per_second.map_or_else(String::new, |rate| {
+        format!("; {} came at {}/s", size(layers.sampled_bytes), size(rate))
+    });
+    let all = layers.estimated_seconds.filter(|seconds| *seconds >= WORTH_SAYING);
+    let all = all.map_or_else(String::new, |seconds| format!(": about {} for all", age(seconds)));
+    format!("{sum}{rate}{all}")
 }
 
 fn certificate_of(certificate: &super::document::CertificateLine) -> String {
     let time = age(certificate.seconds_left.unsigned_abs());
     let validity =
         if certificate.seconds_left < 0 { format!("expired {time} ago") } else { format!("ends in {time}") };
-    let verified = if certificate.verified { "verified" } else { "NOT verified" };
-    format!("{}: {validity}, {verified}, issuer {}", certificate.host, certificate.issuer)
+    format!("of {}: {validity}, NOT verified, issuer {}", certificate.host, certificate.issuer)
 }
 
 fn cache_of(cache: &super::document::CacheLine) -> &'static str {
@@ -250,6 +246,8 @@ fn pulls(document: &Document, style: Style) -> String {
     format!("\n{}\n{}", style.heading("Latest pulls through this mirror"), table(&rows))
 }
 
+/// Estimates below this time are not shown, in seconds.
+const WORTH_SAYING: u64 = 5;
 /// Characters of a wrong name that are shown before and after the mistake.
 const SHOWN_BEFORE: usize = 50;
 const SHOWN_AFTER: usize = 24;
