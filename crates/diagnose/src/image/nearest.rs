@@ -1,15 +1,18 @@
 //! The tags that are most similar to an unknown one.
 
+use std::cmp::Reverse;
+
 /// The `count` most similar of `tags`, best first. Tags that have little in common with `wanted` are left out.
 pub fn nearest(wanted: &str, tags: impl IntoIterator<Item = String>, count: usize) -> Vec<String> {
-    let mut ranked: Vec<(usize, std::cmp::Reverse<usize>, String)> = tags
+    let mut ranked: Vec<_> = tags
         .into_iter()
         .filter(|tag| tag != wanted)
-        .filter_map(|tag| Some((distance(wanted, &tag)?, std::cmp::Reverse(common(wanted, &tag)), tag)))
+        // Of equally similar tags the later one is probably the newer version.
+        .filter_map(|tag| Some((distance(wanted, &tag)?, Reverse(common(wanted, &tag)), Reverse(tag))))
         .collect();
     ranked.sort();
     ranked.truncate(count);
-    ranked.into_iter().map(|(.., tag)| tag).collect()
+    ranked.into_iter().map(|(.., Reverse(tag))| tag).collect()
 }
 
 /// The number of edits; `None` if the tags have little in common. A spelling that differs only in case counts as one edit,
@@ -59,6 +62,11 @@ mod tests {
             found("1.27", &["1.27.3-slim-bookworm", "sha-0123456789abcdef"]),
             ["1.27.3-slim-bookworm"]
         );
+    }
+
+    #[test]
+    fn of_equally_similar_tags_the_later_one_comes_first() {
+        assert_eq!(found("3.2O", &["3.18", "3.19", "3.20"]), ["3.20", "3.19", "3.18"]);
     }
 
     #[test]
