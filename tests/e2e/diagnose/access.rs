@@ -115,3 +115,21 @@ async fn a_refusal_by_policy_and_by_a_web_firewall_are_told_apart() {
     registry.fault(Rule::manifest().blocked_by_waf());
     desk.diagnose(&app(), &[]).await.is("geo_or_waf_block", "manifest_head", "registry").at_once();
 }
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_a_note_that_quotes_nothing() {
+    let (registry, _) = registry().await;
+    let desk = Desk::of(&registry.url(), "");
+    let secret = password();
+    for (content, told) in [
+        (format!("{{\"auths\": {{\"registry.test\": {{\"auth\": \"{secret}\""), "not a docker config.json"),
+        (format!("{{\"auths\": {{\"registry.test\": {{\"auth\": \"{secret}\"}}}}}}"), "not the base64"),
+        (secret.repeat(100_000), "larger than 1 MiB"),
+        (format!("{secret}\0"), "not a docker config.json"),
+    ] {
+        let file = desk.scratch.file("config.json", &content).display().to_string();
+        let found = desk.diagnose(&app(), &["--docker-config", &file]).await;
+        found.is_fine().at_once().says("notes", told);
+    }
+    desk.diagnose(&app(), &["--docker-config", "nowhere.json"]).await.is_fine().says("notes", "nowhere.json");
+}

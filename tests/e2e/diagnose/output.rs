@@ -98,3 +98,42 @@ async fn options_that_are_wrong_are_refused() {
     }
     assert_eq!(registry.log().connections(), 0);
 }
+
+#[tokio::test]
+async fn the_document_has_the_fields_of_its_schema() {
+    let (registry, _) = registry().await;
+    let document = Desk::of(&registry.url(), "").diagnose(&app(), &[]).await.document;
+    let mut keys: Vec<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let expected = [
+        "cache",
+        "certificate",
+        "class",
+        "clocks",
+        "fault",
+        "fix",
+        "identities",
+        "identity",
+        "image",
+        "layers",
+        "manifest_gets",
+        "mirror",
+        "next",
+        "notes",
+        "place",
+        "platform",
+        "platforms",
+        "probes",
+        "pulls",
+        "quotas",
+        "schema",
+        "sentence",
+        "stage",
+        "stages",
+        "tags",
+    ];
+    assert_eq!((keys.as_slice(), &document["schema"]), (&expected[..], &1.into()));
+    let stage = &document["stages"][1];
+    assert_eq!((&stage["stage"], &stage["state"]), (&"connect".into(), &"ok".into()));
+    assert!(stage["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{stage}");
+}

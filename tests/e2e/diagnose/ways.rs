@@ -1,10 +1,10 @@
 //! Direct and through the mirror: one verdict on both.
 
-use loadtest::registry::{Rule, TooMany};
+use loadtest::registry::{Access, Rule, Tokens, TooMany};
 use loadtest::sockets::Port;
 use support::Pullgate;
 
-use super::{Desk, app, registry};
+use super::{Desk, app, password, registry};
 use crate::setup::{self, BIN, REGISTRY, config, pullgate, upstream};
 
 #[tokio::test]
@@ -100,4 +100,20 @@ async fn a_registry_that_is_down_is_told_with_what_the_mirror_can_serve() {
     let mut fix = document["fix"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
     assert!(fix.next_back().unwrap().contains("cache of the mirror has the image"), "{document:#}");
     assert!(!document["pulls"].as_array().unwrap().is_empty(), "{document:#}");
+}
+
+#[tokio::test]
+async fn a_mirror_that_lets_each_client_log_in_is_asked_with_the_given_credential() {
+    let (registry, _) = registry().await;
+    let tokens = Tokens::new().user("robot", &password()).private("library/app", "robot");
+    registry.require(Access::Tokens(tokens));
+    let scratch = support::Scratch::new();
+    let keys = "access = \"per-client\"\n";
+    let text = config(&scratch) + &upstream("test", REGISTRY, &registry.url()) + keys;
+    let mirror = Pullgate::start(BIN, &scratch, &text).await;
+    let desk = Desk::of(&registry.url(), keys);
+    let robot = desk.docker_config(REGISTRY, "robot", &password());
+    let found = desk.diagnose(&app(), &["--proxy", &mirror.url(), "--docker-config", &robot]).await;
+    found.is_fine().at_once();
+    assert_eq!(found.cells(&mirror.url())[1], "ok");
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use config::{Access, Config, Endpoint, Loaded};
 use diagnose::image::RowKind;
-use oci::{ImageName, OnExhausted, RegistryHost, RepositoryPattern};
+use oci::credential::CredentialError;
+use oci::{CredentialSource, ImageName, OnExhausted, RegistryHost, RepositoryPattern};
 use registry::client::{BuildError, Connections};
 use registry::upstream::{Limits, Outbound};
 use registry::{Client, Upstream};
@@ -26,6 +27,8 @@ pub(super) struct Identity {
 /// The identities, in the order in which they are tried, and the given credentials without an entry for the registry.
 pub(super) struct Identities {
     pub(super) all: Vec<Identity>,
+    /// The first given credential.
+    pub(super) given: Option<Arc<dyn CredentialSource>>,
     pub(super) unusable: Vec<(String, String)>,
 }
 
@@ -43,10 +46,13 @@ pub(super) async fn identities(
     files: &[std::path::PathBuf],
     timeout: Duration,
 ) -> Result<Identities, BuildError> {
-    let mut found = Identities { all: Vec::new(), unusable: Vec::new() };
+    let mut found = Identities { all: Vec::new(), given: None, unusable: Vec::new() };
     for file in files {
-        match given(of, file, timeout).await {
-            Ok(identity) => found.all.push(identity?),
+        match given(of, file).await {
+            Ok(source) => {
+                found.given.get_or_insert_with(|| source.clone());
+                found.all.push(with(of, source, shown(file), timeout)?);
+            }
             Err(why) => found.unusable.push((shown(file), why)),
         }
     }
@@ -63,21 +69,25 @@ pub(super) async fn identities(
     Ok(found)
 }
 
-/// The identity of a docker configuration's entry; the reason, if it has none for this registry.
-async fn given(
-    of: &config::Upstream,
-    file: &Path,
-    timeout: Duration,
-) -> Result<Result<Identity, BuildError>, String> {
+/// The source of a docker configuration's entry; the reason, if it has none for this registry.
+async fn given(of: &config::Upstream, file: &Path) -> Result<Arc<dyn CredentialSource>, String> {
     let (origin, places) = docker_config(file, of);
-    let unnamed = |error: oci::credential::CredentialError| {
-        error.to_string().replace(&format!("{}: ", file.display()), "")
-    };
+    let unnamed = |error: CredentialError| error.to_string().replace(&format!("{}: ", file.display()), "");
     origin.check(&places).await.map_err(unnamed)?;
+    Ok(origin.source(places))
+}
+
+/// The identity of a given credential.
+fn with(
+    of: &config::Upstream,
+    source: Arc<dyn CredentialSource>,
+    name: String,
+    timeout: Duration,
+) -> Result<Identity, BuildError> {
     let mut upstream = without_credentials(Origins::default().client_upstream(of));
-    upstream.credentials = Some(origin.source(places));
+    upstream.credentials = Some(source);
     upstream.repositories = vec![RepositoryPattern("*".to_owned())];
-    Ok(identity(shown(file), RowKind::Given, upstream, timeout))
+    identity(name, RowKind::Given, upstream, timeout)
 }
 
 fn identity(

@@ -63,7 +63,8 @@ pub(super) async fn look(
     let all = identities::identities(loaded, &image, &of, &options.docker_configs, options.timeout).await?;
     let named = options.proxy.as_ref();
     let is_itself = named.is_none() && mirror::is_itself(&loaded.config, &image);
-    let mirror = mirror::mirror(&loaded.config, &of, named, options.timeout)?.filter(|_| !is_itself);
+    let mirror = mirror::mirror(&loaded.config, &of, named, all.given.clone(), options.timeout)?
+        .filter(|_| !is_itself);
     let target = Target { image: image.clone(), platform: platform.clone() };
     let both = both_ways(&all.all, mirror, target, options);
     let ((walks, mirror), around) = tokio::join!(both, around::look(loaded, &image));

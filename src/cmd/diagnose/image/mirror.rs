@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
-use oci::{ImageName, RegistryHost};
+use config::{Access, Config};
+use oci::zone::HostPattern;
+use oci::{CredentialSource, ImageName, RegistryHost, RepositoryPattern};
 use prober::{Examination, Examiner, Sample};
 use registry::client::BuildError;
 use registry::upstream::{Endpoint, Outbound};
@@ -31,17 +32,27 @@ pub(super) struct Through {
     pub(super) met: Met,
 }
 
-/// The mirror to ask: the one that the command line names, else the one at `proxy.listen`.
+/// The mirror to ask: the one that the command line names, else the one at `proxy.listen`. `credentials` are used only if
+/// the mirror lets each client authenticate at the registry.
 pub(super) fn mirror(
     config: &Config,
     of: &config::Upstream,
     named: Option<&Url>,
+    credentials: Option<Arc<dyn CredentialSource>>,
     timeout: Duration,
 ) -> Result<Option<Mirror>, BuildError> {
     let Some(url) = named.cloned().or_else(|| listening(config)) else { return Ok(None) };
     let heard = Arc::new(Heard::default());
     let outbound = direct(outbound(&heard));
-    let client = client(upstream(of, url.clone()), outbound, timeout)?;
+    let mut upstream = upstream(of, url.clone());
+    if of.access == Access::PerClient {
+        upstream.credentials = credentials;
+        upstream.repositories = vec![RepositoryPattern("*".to_owned())];
+    }
+    // The listener's own certificate is trusted: a mirror in a cluster often signs it itself.
+    let own = config.proxy.tls.as_ref().filter(|_| named.is_none());
+    upstream.endpoints[0].ca_file = own.map(|tls| tls.cert.clone());
+    let client = client(upstream, outbound, timeout)?;
     Ok(Some(Mirror { url, given: named.is_some(), client, heard }))
 }
 
@@ -62,6 +73,9 @@ fn upstream(of: &config::Upstream, url: Url) -> Upstream {
     // The person who runs the command names the mirror, so that its address needs no permission.
     let all = ["0.0.0.0/0", "::/0"].iter();
     upstream.zone.addresses.ranges = all.filter_map(|range| range.parse().ok()).collect();
+    // The mirror relays the challenge of the registry, whose realm may be on the host of the endpoint.
+    let hosts = of.endpoints.iter().filter_map(|endpoint| endpoint.url.host_str());
+    upstream.zone.token_hosts.extend(hosts.map(|host| HostPattern(host.to_owned())));
     upstream.endpoints =
         vec![Endpoint { url, prefix: None, send_ns: true, credentials: None, ca_file: None }];
     upstream
