@@ -1,7 +1,9 @@
 //! Direct and through the mirror: one verdict on both.
 
-use loadtest::registry::{Access, Rule, Tokens, TooMany};
+use loadtest::image::Image;
+use loadtest::registry::{Access, Registry, Rule, Tokens, TooMany};
 use loadtest::sockets::Port;
+use loadtest::tls::Authority;
 use support::Pullgate;
 
 use super::{Desk, app, password, registry};
@@ -104,14 +106,19 @@ async fn a_registry_that_is_down_is_told_with_what_the_mirror_can_serve() {
 
 #[tokio::test]
 async fn a_mirror_that_lets_each_client_log_in_is_asked_with_the_given_credential() {
-    let (registry, _) = registry().await;
+    let authority = Authority::new();
+    let registry = Registry::start_tls(authority.for_loopback()).await.unwrap();
+    registry.add_image("library/app", "1.20", &Image::with_layers(94, &[1000]));
+    let url = format!("https://localhost:{}", registry.port());
     let tokens = Tokens::new().user("robot", &password()).private("library/app", "robot");
-    registry.require(Access::Tokens(tokens));
+    registry.require(Access::Tokens(tokens.realm(&format!("{url}/token"))));
     let scratch = support::Scratch::new();
-    let keys = "access = \"per-client\"\n";
-    let text = config(&scratch) + &upstream("test", REGISTRY, &registry.url()) + keys;
+    let file = scratch.path().join("ca.pem");
+    authority.write_pem(&file).unwrap();
+    let keys = format!("access = \"per-client\"\nca_file = {file:?}\n");
+    let text = config(&scratch) + &upstream("test", REGISTRY, &url) + &keys;
     let mirror = Pullgate::start(BIN, &scratch, &text).await;
-    let desk = Desk::of(&registry.url(), keys);
+    let desk = Desk::of(&url, &keys);
     let robot = desk.docker_config(REGISTRY, "robot", &password());
     let found = desk.diagnose(&app(), &["--proxy", &mirror.url(), "--docker-config", &robot]).await;
     found.is_fine().at_once();

@@ -156,8 +156,11 @@ fn fault(error: &Error) -> Fault {
 fn mirror(through: &Through) -> Mirror {
     let stated = through.met.answers.iter().rev().find_map(|head| head.failure);
     let result = result(&through.examination).map_err(|fault| match stated {
-        Some((class, stage)) => Fault { class, stage: stage.unwrap_or(fault.stage), ..fault },
-        None => fault,
+        // Without a status, the walk ended elsewhere, such as at the token service that the mirror named.
+        Some((class, stage)) if fault.status.is_some() => {
+            Fault { class, stage: stage.unwrap_or(fault.stage), ..fault }
+        }
+        _ => fault,
     });
     let served = match outcome(&through.met) {
         _ if through.examination.journal.stale => Served::Stale,

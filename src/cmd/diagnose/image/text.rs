@@ -38,6 +38,9 @@ fn verdict(document: &Document, style: Style) -> String {
 fn place(document: &Document) -> &'static str {
     match document.place {
         "image" if document.mistake.is_some() => "",
+        "image" if document.class == Some(oci::Class::RepoUnknownOrPrivate.as_str()) => {
+            "The fault is in the image's name, or in the credential; registry and network work."
+        }
         "image" => "The fault is in the image or its name, not in the registry or the network.",
         "credential" => "The fault is in the credential or its absence; registry and network work.",
         "registry" => "The fault is at the registry, not here.",
