@@ -5,7 +5,7 @@ use std::time::Duration;
 use oci::manifest::{Child, Kind};
 use oci::platform::CONFIG_MAX;
 use oci::{Class, Digest, Manifest, Platform, Reference, Stage, Verifier};
-use registry::client::{Answer, BlobStream, ByteRange};
+use registry::client::{Answer, BlobStream, ByteRange, RawManifest};
 use registry::{Client, Error, Evidence, Reason, Timings};
 use tokio::time::Instant;
 
@@ -32,6 +32,8 @@ pub(crate) struct Walk<'a> {
     /// What is read besides the manifests.
     pub(crate) sample: Sample,
     journal: Journal,
+    /// The manifest that was fetched by tag, until it is read.
+    fetched: Option<RawManifest>,
 }
 
 /// The blobs that a walk reads.
@@ -62,7 +64,7 @@ impl<'a> Walk<'a> {
         now: Instant,
     ) -> Self {
         let (sample, journal) = (Sample::Layer, Journal::default());
-        Self { client, target, memory, pace, since, now, sample, journal }
+        Self { client, target, memory, pace, since, now, sample, journal, fetched: None }
     }
 
     /// The same walk, which reads other blobs.
@@ -124,8 +126,23 @@ impl<'a> Walk<'a> {
         let asked = self.client.manifest_head(&image.repository, &image.reference, self.deadline()).await;
         let head = self.take(Object::Tag, asked)?;
         self.journal.stale |= head.stale;
-        self.journal.facts.digest.clone_from(&head.digest);
-        Ok(head.digest)
+        let digest = match head.digest {
+            None if self.sample != Sample::Layer => self.fetch_by_tag().await?,
+            digest => digest,
+        };
+        self.journal.facts.digest.clone_from(&digest);
+        Ok(digest)
+    }
+
+    /// Fetches the manifest by tag, if a registry names no digest; `None` if the budget does not allow it.
+    async fn fetch_by_tag(&mut self) -> Result<Option<Digest>, Error> {
+        let image = &self.target.image;
+        if self.client.afford(&image.repository, &image.reference, self.deadline()).await.is_err() {
+            return Ok(None);
+        }
+        let asked = self.client.manifest(&image.repository, &image.reference, self.deadline()).await;
+        let raw = self.take(Object::Manifest, asked)?;
+        Ok(Some(self.fetched.insert(raw).digest.clone()))
     }
 
     /// True if this manifest was fetched recently. A digest that is gone may be pushed again, so it is requested as
@@ -245,10 +262,11 @@ impl<'a> Walk<'a> {
     }
 
     async fn manifest(&mut self, digest: &Digest) -> Result<Manifest, Error> {
-        let reference = Reference::Digest(digest.clone());
-        let asked = self.client.manifest(&self.target.image.repository, &reference, self.deadline()).await;
-        let host = asked.as_ref().map(|answer| answer.host.clone()).unwrap_or_default();
-        let raw = self.take(Object::Manifest, asked)?;
+        let raw = match self.fetched.take() {
+            Some(raw) if raw.digest == *digest => raw,
+            _ => self.fetch(digest).await?,
+        };
+        let host = self.journal.steps.last().map(|step| step.host.clone()).unwrap_or_default();
         let parsed = Manifest::parse(&raw.media_type, &raw.bytes).map_err(|error| {
             Error::new(Class::MediaType, Stage::ManifestGet, Evidence::host(host).saying(&error.to_string()))
         });
@@ -257,6 +275,12 @@ impl<'a> Walk<'a> {
             Err(error) => self.journal.faulty(error),
         }
         parsed
+    }
+
+    async fn fetch(&mut self, digest: &Digest) -> Result<RawManifest, Error> {
+        let reference = Reference::Digest(digest.clone());
+        let asked = self.client.manifest(&self.target.image.repository, &reference, self.deadline()).await;
+        self.take(Object::Manifest, asked)
     }
 
     /// Reads the sample of the largest layer.

@@ -208,3 +208,20 @@ async fn a_name_that_no_node_accepts_is_explained_without_a_request() {
     }
     assert_eq!(registry.log().connections(), 0);
 }
+
+#[tokio::test]
+async fn of_a_registry_that_names_no_digest_the_manifest_is_fetched_by_tag() {
+    let (registry, _) = registry().await;
+    registry.fault(Rule::manifest().no_digest());
+    let found = Desk::of(&registry.url(), "").diagnose(&app(), &[]).await;
+    found.is_fine().at_once().says("sentence", "can be pulled");
+    assert_eq!((found.stage("layer").0, pulls(&registry)), ("ok", 1));
+}
+
+#[tokio::test]
+async fn a_registry_without_a_section_is_asked_with_the_defaults() {
+    let (registry, _) = registry().await;
+    let name = format!("{}/library/app:1.20", registry.authority());
+    let found = Desk::of("http://127.0.0.1:1", "").diagnose(&name, &[]).await;
+    found.is_fine().at_once().says("notes", "is not configured in pullgate");
+}

@@ -204,7 +204,11 @@ fn trust(evidence: &Evidence, fault: &Fault) -> Vec<String> {
     let key = match fault.reason {
         Some(REALM_HOST) => format!("token_hosts = [\"{}\"]", fault.host),
         Some(REDIRECT_HOST) => format!("blob_hosts = [\"{}\"]", fault.host),
-        _ => return Vec::new(),
+        // The message ends with the range to add, in quotation marks.
+        _ => match fault.message.rsplit('"').nth(1) {
+            Some(range) => format!("addresses = [\"public\", \"{range}\"]"),
+            None => return Vec::new(),
+        },
     };
     vec!["If the registry may send us there, allow it:".to_owned(), paste(&section(evidence)), paste(&key)]
 }

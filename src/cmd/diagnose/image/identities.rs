@@ -7,6 +7,7 @@ use std::time::Duration;
 use config::{Access, Config, Endpoint, Loaded};
 use diagnose::image::RowKind;
 use oci::credential::CredentialError;
+use oci::zone::{Addresses, Zone};
 use oci::{CredentialSource, ImageName, OnExhausted, RegistryHost, RepositoryPattern};
 use registry::client::{BuildError, Connections};
 use registry::upstream::{Limits, Outbound};
@@ -139,10 +140,17 @@ fn unconfigured(registry: &RegistryHost) -> config::Upstream {
         endpoints: url.map(endpoint).into_iter().collect(),
         access: Access::Public,
         credentials: None,
-        zone: oci::zone::Zone::default(),
+        zone: Zone { addresses: any_address(), ..Zone::default() },
         ca_file: None,
         ..any
     }
+}
+
+/// Every address: the person who runs the command names the host, so that its address needs no permission. Metadata services
+/// and link-local addresses stay forbidden.
+pub(super) fn any_address() -> Addresses {
+    let all = ["0.0.0.0/0", "::/0"].iter();
+    Addresses { public: true, ranges: all.filter_map(|range| range.parse().ok()).collect() }
 }
 
 fn shown(file: &Path) -> String {

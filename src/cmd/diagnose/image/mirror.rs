@@ -13,7 +13,7 @@ use registry::{Client, Upstream};
 use url::Url;
 
 use super::heard::{Heard, Met};
-use super::identities::{client, outbound, without_credentials};
+use super::identities::{any_address, client, outbound, without_credentials};
 use crate::run::upstream::Origins;
 
 /// The mirror that is compared with.
@@ -41,7 +41,9 @@ pub(super) fn mirror(
     credentials: Option<Arc<dyn CredentialSource>>,
     timeout: Duration,
 ) -> Result<Option<Mirror>, BuildError> {
-    let Some(url) = named.cloned().or_else(|| listening(config)) else { return Ok(None) };
+    // Nodes do not ask the mirror for a registry that it does not have.
+    let found = || listening(config).filter(|_| config.upstream(&of.registry).is_some());
+    let Some(url) = named.cloned().or_else(found) else { return Ok(None) };
     let heard = Arc::new(Heard::default());
     let outbound = direct(outbound(&heard));
     let mut upstream = upstream(of, url.clone());
@@ -70,9 +72,7 @@ impl Mirror {
 /// The upstream whose only endpoint is the mirror.
 fn upstream(of: &config::Upstream, url: Url) -> Upstream {
     let mut upstream = without_credentials(Origins::default().client_upstream(of));
-    // The person who runs the command names the mirror, so that its address needs no permission.
-    let all = ["0.0.0.0/0", "::/0"].iter();
-    upstream.zone.addresses.ranges = all.filter_map(|range| range.parse().ok()).collect();
+    upstream.zone.addresses = any_address();
     // The mirror relays the challenge of the registry, whose realm may be on the host of the endpoint.
     let hosts = of.endpoints.iter().filter_map(|endpoint| endpoint.url.host_str());
     upstream.zone.token_hosts.extend(hosts.map(|host| HostPattern(host.to_owned())));
