@@ -36,7 +36,7 @@ pub(super) fn of_fault(evidence: &Evidence, fault: &Fault, place: Place) -> Vec<
         ],
         Class::HttpProxy => vec![
             "Correct HTTPS_PROXY, or except the registry from it (for containerd: in its service's environment):".to_owned(),
-            paste(&format!("NO_PROXY={registry}")),
+            paste(&format!("NO_PROXY={0},.{0}", bare(registry, registry))),
         ],
         Class::TrustRefused => trust(evidence, fault),
         Class::BlobHost => vec![

@@ -99,7 +99,10 @@ fn fails(evidence: &Evidence, fault: &Fault) -> Verdict {
         Judgement::Direct(place) | Judgement::Mirror(place) => place,
         Judgement::Fine => Place::Nowhere,
     };
-    let mut verdict = of(evidence, fault, by_clock(evidence, fault, place));
+    // A name that does not exist, and that nobody configured, is a slip in the image's name.
+    let is_slip = fault.reason == Some(NO_SUCH_NAME) && evidence.around.upstream.is_none();
+    let place = if is_slip { Place::Image } else { by_clock(evidence, fault, place) };
+    let mut verdict = of(evidence, fault, place);
     if evidence.mirror.as_ref().is_some_and(|mirror| mirror.result.is_ok()) {
         verdict.sentence += " Through the mirror the image can be pulled.";
     }
@@ -182,6 +185,8 @@ fn near_their_end(evidence: &Evidence) -> Vec<String> {
     notes
 }
 
+/// The finer cause of a name that does not exist.
+const NO_SUCH_NAME: &str = "name_unknown";
 /// The time that a Deployment waits for progress by default (`progressDeadlineSeconds`).
 const TOO_LONG: Duration = Duration::from_secs(600);
 /// Bytes from which a sample tells a rate.
@@ -265,6 +270,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_host_that_does_not_exist_is_a_slip_in_the_name_unless_it_is_configured() {
+        let fault = Fault { reason: Some(NO_SUCH_NAME), ..Fault::new(Class::Dns, Stage::Resolve) };
+        let configured = evidence(Err(fault));
+        assert_eq!(conclude(&configured).place, Place::Path);
+        let around = Surroundings { upstream: None, ..Surroundings::default() };
+        assert_eq!(conclude(&Evidence { around, ..configured }).place, Place::Image);
     }
 
     #[test]
