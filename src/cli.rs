@@ -1,14 +1,12 @@
 //! The command line.
 
-pub(crate) mod diagnose;
-
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
-use self::diagnose::Diagnose;
+use crate::cmd::diagnose::asked::Diagnose;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
 

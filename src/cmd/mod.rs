@@ -4,7 +4,7 @@ mod cache;
 mod check;
 mod completion;
 mod demo;
-mod diagnose;
+pub(crate) mod diagnose;
 mod dispatch;
 mod load;
 mod man;

@@ -52,6 +52,7 @@ mod clock;
 mod commands;
 mod conformance;
 mod diagnose;
+mod diagnose_event;
 mod disk;
 mod endpoints;
 mod faults;

@@ -34,19 +34,3 @@ pub use reading::{Method, Reading, RpcCode};
 pub use reason::Reason;
 pub use redact::redact;
 pub use tally::Tally;
-
-#[doc(hidden)]
-pub fn masked(text: &str) -> String {
-    let plain = plain::Plain::of(text);
-    let masked = mask::mask(&plain.text);
-    String::from_utf8_lossy(&masked.text)
-        .chars()
-        .map(|c| {
-            if c < ' ' && c != '\n' {
-                char::from_u32('\u{2460}' as u32 + c as u32 - 1).unwrap_or('?')
-            } else {
-                c
-            }
-        })
-        .collect()
-}

@@ -1,17 +1,18 @@
 //! `pullgate diagnose`: the cause of a failed pull, from an image, a pod, a namespace or the text of an event.
 //!
-//! [`mod@event`] reads a text, offline; [`next`] is the command to run next. [`image`] makes a pull step by step. The other
-//! subjects have a file each.
+//! [`asked`] is the command line. [`mod@event`] reads a text, offline; [`next`] is the command to run next.
+//! [`image`] makes a pull step by step. The other subjects have a file each.
 
+pub(crate) mod asked;
 mod event;
 mod image;
 mod next;
 
 use std::io::IsTerminal;
 
+use self::asked::{Diagnose, Subject};
 use super::load::load;
 use crate::cli::Common;
-use crate::cli::diagnose::{Diagnose, Subject};
 use crate::process::exit::Exit;
 use crate::process::log;
 

@@ -14,6 +14,12 @@ pub(super) fn lines(masked: &mut Masked) {
     for at in found {
         masked.text[at].fill(Kind::Noise.filler());
     }
+    let sandboxes: Vec<_> = SANDBOX.find_iter(&masked.text).map(|found| found.range()).collect();
+    for at in sandboxes {
+        if !IMAGE.is_match(&masked.text[at.clone()]) {
+            masked.text[at].fill(Kind::Noise.filler());
+        }
+    }
 }
 
 /// Covers the failures of mirrors, which containers/image prints before that of the registry itself.
@@ -60,11 +66,30 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         r"\bpip(?:[0-9.]*)? install",
         r"\bapt(?:-get)? (?:update|install)",
         r"\bdoes not match the detected host platform",
+        r"\bunable to connect to the server:",
+        r"\bmust be logged in",
+        r"\bconnection to (?:the )?server (?:at )?",
+        r"\berror from server \(",
+        r"\bfailed calling webhook",
+        r"\bplugin type=",
+        r"\bnetworkplugin ",
+        r"\bleader ?election",
+        r"\betcd(?:server|client)?: ",
+        r"\bfailed to (?:watch|list) \*",
+        r"\bfatal: unable to access",
+        r"\bdial tcp [^\s]+:(?:5432|6379|3306|27017|9092|6443|2379|2380|10250):",
     ];
     let steps = [r"#[0-9]+ [0-9]+\.[0-9]+ ", r"[0-9]+\.[0-9][0-9][0-9]? "];
     let pattern = format!(r"(?m-u)^[^\n]*?(?:{})[^\n]*$|^\s*(?:{})[^\n]*$", words.join("|"), steps.join("|"));
     Regex::new(&pattern).expect("invariant: a fixed pattern")
 });
 
+/// A sandbox that was not created: a pull may be the cause, if an image is named.
+static SANDBOX: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?m-u)^[^\n]*failed ?to ?create ?pod ?sand ?box[^\n]*$").expect("invariant: a fixed pattern")
+});
+static IMAGE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?-u)\b(?:image|pull|containerd\.sock)").expect("invariant: a fixed pattern")
+});
 static MIRRORS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?-u)\(mirrors also failed: ").expect("invariant: a fixed pattern"));

@@ -20,13 +20,14 @@ pub(crate) const TOKEN: &[Rule] = &[
     rule(Class::AuthRejected, r"fetch oauth token: [^\n]*(?:{400|401|403}|unauthorized|denied|invalid_grant|forbidden)").because(Reason::OauthToken).at(Stage::Token),
     rule(Class::AuthRejected, r"(?:incorrect|invalid|wrong|bad) (?:username|user name|user|credentials?|password|login)|invalid username/password|username or password|bad credentials|invalid (?:access |refresh |authentication |bearer |identity |registry )?token|invalid_token|invalid_grant|(?:authorization |authentication |access |refresh |security |identity )?token (?:has |is |was )?(?:expired|revoked|invalid|inactive)|expiredtoken|token .?has expired|authentication failed|user cannot be authenticated|login (?:attempt[^\n]{0,80} )?failed|access denied\. the provided|http basic: access denied|could not find robot|robot account[^\n]*(?:deactivated|disabled|expired)|account (?:is )?(?:disabled|suspended|deactivated)|password (?:has )?expired|credentials? (?:have |has |are |is |were )?(?:expired|been revoked|revoked|rejected|invalid)|client secret[^\n]*(?:expired|invalid)|aadsts[0-9]+")
         .because(Reason::CredentialRefused),
-    rule(Class::AuthRejected, r"denied: denied").because(Reason::CredentialRefused),
+    rule(Class::AuthRejected, r"denied: denied|error from registry: denied denied").because(Reason::CredentialRefused),
     rule(Class::AuthMissing, r"fetch anonymous token: [^\n]*(?:{400|401|403}|unauthorized|denied|forbidden)").because(Reason::AnonymousToken).at(Stage::Token),
-    rule(Class::AuthMissing, r"no basic auth credentials|unauthenticated request|no credentials|credentials? (?:are |is |was |were )?(?:not found|required|missing|not provided)|unable to locate credentials|not logged in|anonymous (?:access|pulls?|users?) (?:is |are )?(?:not |disabled|denied|forbidden)|you must (?:be logged in|log ?in|authenticate)|please (?:log ?in|authenticate)|login required|missing (?:bearer token|authorization|credentials)"),
+    rule(Class::AuthMissing, r"no basic auth credentials|unauthenticated request|no credentials (?:found|provided|were|available|configured|matched|for)|credentials? (?:are |is |was |were )?(?:not found|required|missing|not provided)|unable to locate credentials|not logged in|anonymous (?:access|pulls?|users?) (?:is |are )?(?:not |disabled|denied|forbidden)|you must (?:be logged in|log ?in|authenticate)|please (?:log ?in|authenticate)|login required|missing (?:bearer token|authorization|credentials)"),
     rule(Class::AuthMissing, r"error getting credentials|credential (?:helper|provider)[^\n]*(?:fail|error|not found)|docker-credential-[a-z-]+[^\n]*(?:not found|fail|error|no such)")
         .because(Reason::CredentialHelper),
     rule(Class::Registry5xx, r"fetch (?:anonymous|oauth) token: [^\n]*{5xx}").at(Stage::Token),
     rule(Class::ProtocolGarbage, r"fetch (?:anonymous|oauth) token: [^\n]*{404}").at(Stage::Token),
+    rule(Class::ProtocolGarbage, r#"requesting bearer token: [^\n]*{404|405|410}|<token-url>["']?[^\n]{0,40}{404|405|410}"#).at(Stage::Token),
 ];
 
 /// The rules of refusals after the token.
@@ -49,6 +50,6 @@ pub(crate) const REFUSED: &[Rule] = &[
     ),
     rule(
         Class::AuthMissing,
-        r#"{401}|unauthorized: (?:authentication required|unauthorized to access|you |the |please|no |not |project|full authentication|need|requested repository)|"unauthorized"|\bunauthorized\s*(?:["'}\]]|\n|$)|authentication (?:is )?required|authorization (?:is )?required|authorization failed|unauthenticated"#,
+        r#"{401}|unauthorized: (?:authentication required|unauthorized to access|you |the |please|no |not |project|full authentication|need|requested repository)|"unauthorized"|\bunauthorized\.?\s*(?:["'}\]]|\n|$)|authentication (?:is )?required|authorization (?:is )?required|authorization failed|unauthenticated"#,
     ),
 ];

@@ -13,6 +13,7 @@ pub(crate) const PLATFORM: &[Rule] = &[rule(
 
 /// The rules of kinds of manifests.
 pub(crate) const MEDIA_TYPE: &[Rule] = &[
+    rule(Class::ProtocolGarbage, r"(?:media ?type|unknown type|content type)[:=]? ?text/html").because(Reason::Html),
     rule(Class::MediaType, r"no longer supported since containerd|schema ?v?1 [^\n]{0,60}(?:no longer|removed|disabled|deprecated|not supported|unsupported)|manifest version 2, schema 1 support|schema ?1 (?:image )?manifest|unsupported schema version|invalid schema version")
         .because(Reason::SchemaOne),
     rule(Class::MediaType, r"but accept header does not support").because(Reason::NarrowAccept),
@@ -21,7 +22,7 @@ pub(crate) const MEDIA_TYPE: &[Rule] = &[
 
 /// The rules of bytes that do not fit their digest, and of answers that are no registry's.
 pub(crate) const BYTES: &[Rule] = &[
-    rule(Class::Corrupt, r"unexpected commit (?:digest|size)|failed (?:size|digest) validation|manifest verification failed|layer verification failed|(?:image|blob|content) verification failed|digest (?:did|does) not match|does not match (?:the )?(?:provided |expected |computed )?(?:manifest )?(?:digest|hash|checksum)|digest mismatch|mismatched (?:digest|size|length)|(?:size|checksum|hash|length) mismatch|digest verification failed|error verifying (?:sha256|sha512|size)|verif[a-z]* (?:of )?(?:digest|checksum)[^\n]{0,20} failed|wrong digest|wrong diff ?id|unexpected (?:content )?digest|manifest does not match|layers from manifest don't match|checksum (?:does not|did not|validation|verification)|size validation failed|unexpected size|wanted digest"),
+    rule(Class::Corrupt, r"unexpected commit (?:digest|size)|failed (?:size|digest) validation|manifest verification failed|layer verification failed|(?:image|blob|content|config) verification failed|digest (?:did|does) not match|does not match (?:the )?(?:provided |expected |computed )?(?:manifest )?(?:digest|hash|checksum)|digest mismatch|mismatched (?:digest|size|length)|(?:size|checksum|hash|length) mismatch|digest verification failed|error verifying (?:sha256|sha512|size)|verif[a-z]* (?:of )?(?:digest|checksum)[^\n]{0,20} failed|wrong digest|wrong diff ?id|unexpected (?:content )?digest|manifest does not match|layers from manifest don't match|checksum (?:does not|did not|validation|verification)|size validation failed|unexpected size|wanted digest"),
     rule(Class::Corrupt, r"gzip: invalid|invalid (?:tar )?header|archive/tar|zlib: |flate: corrupt|zstd: |magic number mismatch|unknown compression|corrupt (?:input|layer|archive)|invalid (?:gzip|zstd|compressed)|bad checksum|gunzip|unpigz|not in gzip format|crc error")
         .because(Reason::BadArchive)
         .at(Stage::BlobTransfer),
@@ -31,7 +32,7 @@ pub(crate) const BYTES: &[Rule] = &[
     rule(Class::ProtocolGarbage, r"invalid character '<'|looking for beginning of value: .?<|<!doctype|<html").because(Reason::Html),
     rule(Class::ProtocolGarbage, r#"malformed http (?:status|version)|malformed http response "?(?:[^"\\\s]|\\+x0|\\+x1[0-46-9a-f])|malformed mime|transport connection broken: (?:unsupported|unexpected|bad|too many|invalid)|invalid header field|received http/0\.9|not a valid http|unsupported protocol scheme|bad http"#)
         .because(Reason::NotHttp),
-    rule(Class::ProtocolGarbage, r"does not seem to be a v2 registry|not a (?:valid )?(?:docker |container )?registry|invalid v2|registry v2 api|v1 endpoint|<ping-url>[^\n]{0,40}{404}|status code from registry 404|response missing|missing (?:or empty )?content-length|missing content-(?:type|length)|size of zero|docker-content-digest|cannot unmarshal|failed to decode|failed to unmarshal|error (?:parsing|decoding|unmarshalling)[^\n]{0,40}(?:json|token|manifest)|invalid character [^\n]{0,20}looking for|unable to decode token|no token in response|unknown www-authenticate|unsupported (?:auth|challenge)|empty realm|no realm"),
+    rule(Class::ProtocolGarbage, r"does not seem to be a v2 registry|not a (?:valid )?(?:docker |container )?registry|invalid v2|registry v2 api|v1 endpoint|<ping-url>[^\n]{0,40}{404}|pinging (?:container |docker )?registry[^\n]*{404}|response missing|missing (?:or empty )?content-length|missing content-(?:type|length)|size of zero|docker-content-digest|cannot unmarshal|failed to decode|failed to unmarshal|error (?:parsing|decoding|unmarshalling)[^\n]{0,40}(?:json|token|manifest)|invalid character [^\n]{0,20}looking for|unable to decode token|no token in response|unknown www-authenticate|unsupported (?:auth|challenge)|empty realm|no realm"),
 ];
 
 /// The rules of servers that fail.
@@ -46,7 +47,7 @@ pub(crate) const SERVER: &[Rule] = &[
 pub(crate) const ABSENT: &[Rule] = &[
     rule(
         Class::DigestGone,
-        r#"content at [^\s]+ not found|could not fetch content descriptor|blob[_ ]unknown|unknown blob|blob not found|manifest_blob_unknown|<blob-url>["']?[^\n]{0,40}{404|410}|<digest-url>["']?[^\n]{0,40}(?:{404|410}|manifest[_ ]unknown|not found)"#,
+        r#"(?:reading|fetching|copying) (?:blob|config)[^\n]*{404|410}|content at [^\s]+ not found|could not fetch content descriptor|blob[_ ]unknown|unknown blob|blob not found|manifest_blob_unknown|<blob-url>["']?[^\n]{0,40}{404|410}|<digest-url>["']?[^\n]{0,40}(?:{404|410}|manifest[_ ]unknown|not found)"#,
     ),
     rule(
         Class::DigestGone,

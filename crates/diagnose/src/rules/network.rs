@@ -42,7 +42,7 @@ pub(crate) const BROKEN: &[Rule] = &[
     rule(Class::Stalled, r"no progress|pull progress timeout|progress deadline|progress timeout").because(Reason::NoProgress).at(Stage::BlobTransfer),
     rule(Class::Truncated, r"failed to read expected number of bytes|unexpected eof|short read|unexpected end of (?:file|stream)|transfer closed with|body ended|incomplete (?:read|body|message)|unexpected end of json|truncated"),
     rule(Class::ConnectReset, r"connection reset by peer|connection was reset|forcibly closed|forcibly rejected|broken pipe|connection aborted|use of closed (?:network )?connection|server closed idle connection|server sent goaway|client connection lost|stream error: |rst_stream|stream terminated by|\beconnreset\b|\bepipe\b|econnaborted"),
-    rule(Class::ConnectReset, r#"<url>["']?:(?: read [^\n]{0,80}:)? eof\b|remote end closed connection|empty reply from server|connection (?:unexpectedly )?closed before|server hung up|socket hang up|response ended prematurely|http: server closed"#)
+    rule(Class::ConnectReset, r#"<url>["']?:(?: read [^\n]{0,80}:)? eof\b|(?:download failed|fetch|pull|head |get )[^\n]*: eof\b|remote end closed connection|empty reply from server|connection (?:unexpectedly )?closed before|server hung up|socket hang up|response ended prematurely|http: server closed"#)
         .because(Reason::ClosedBeforeAnswer),
     rule(Class::Stalled, r"\bread(?:ing)? [^\n]{0,120}(?:i/o timeout|connection timed out|operation timed out)|failed to (?:copy|read)[^\n]*(?:i/o timeout|timed out)")
         .because(Reason::NoProgress),
@@ -53,14 +53,9 @@ pub(crate) const BROKEN: &[Rule] = &[
 
 /// The rules of pulls that took too long, of which nothing more is known.
 pub(crate) const SLOW: &[Rule] = &[
-    rule(Class::Stalled, r#"<url>["']?: context deadline exceeded(?:[^\s(]|$| [^(])"#)
+    rule(Class::Stalled, r#"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(?:code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(]))"#)
         .because(Reason::Deadline),
-    rule(Class::Stalled, r"code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(])")
-        .because(Reason::Deadline),
-    rule(Class::Stalled, r"code = canceled|context canceled|operation was canceled")
+    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(?:code = canceled|context canceled|operation was canceled)")
         .because(Reason::Canceled),
-    rule(
-        Class::Stalled,
-        r"operation timed out|read timed out|timed out (?:while |after )?(?:pulling|copying|downloading|waiting)|pull(?:ing)? (?:the )?image timed out|timeout (?:exceeded|expired)|download timed out",
-    ),
+    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|<url>|<ref>)[^\n]*(?:operation timed out|read timed out|timed out|timeout (?:exceeded|expired))|(?:pull|download)[a-z]* (?:the )?(?:image )?timed out"),
 ];

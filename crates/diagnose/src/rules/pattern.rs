@@ -25,10 +25,10 @@ fn short_form(text: &str) -> (String, usize) {
     if text.starts_with(' ') {
         return (r"\s+".to_owned(), 1);
     }
-    if let Some(end) = text.find('>').filter(|_| text.starts_with('<')) {
-        if let Some(class) = kinds(&text[1..end]) {
-            return (class, end + 1);
-        }
+    if let Some(end) = text.find('>').filter(|_| text.starts_with('<'))
+        && let Some(class) = kinds(&text[1..end])
+    {
+        return (class, end + 1);
     }
     if let Some(end) = text.find('}').filter(|_| text.starts_with('{')) {
         let codes = &text[1..end];

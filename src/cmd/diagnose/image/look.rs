@@ -16,7 +16,7 @@ use super::around::{self, Around};
 use super::heard::{Heard, Met};
 use super::identities::{self, Identity, client, outbound, without_credentials};
 use super::mirror::{self, Mirror, Through};
-use crate::cli::diagnose::ImageOptions;
+use super::options::ImageOptions;
 use crate::run::upstream::Origins;
 
 /// Everything that was seen.

@@ -1,7 +1,7 @@
 //! `diagnose IMAGE`: makes the pull of an image step by step, as each identity and through the mirror, and concludes.
 //!
 //! ```text
-//!   cli::diagnose ──► look ──► identities (clients), heard (what they meet), around (cache, records, probes)
+//!   options ──► look ──► identities (clients), heard (what they meet), around (cache, records, probes)
 //!                │
 //!                └──► evidence ──► diagnose::image::conclude ──► document ──► text
 //! ```
@@ -14,6 +14,7 @@ mod identities;
 mod layout;
 mod look;
 mod mirror;
+pub(super) mod options;
 mod stages;
 mod text;
 
@@ -23,8 +24,8 @@ use config::Loaded;
 
 use self::document::Document;
 use self::layout::Style;
+use self::options::ImageOptions;
 use crate::cli::Output;
-use crate::cli::diagnose::ImageOptions;
 use crate::process::exit::Exit;
 use crate::process::log;
 
