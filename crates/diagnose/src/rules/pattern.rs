@@ -3,6 +3,7 @@
 //! - A space matches any white space, so that line breaks and tables change nothing.
 //! - `<url>`, `<tag-url>`, `<digest-url>`, `<blob-url>`, `<token-url>`, `<ping-url>`, `<hub-url>`, `<other-url>`,
 //!   `<ref>`, `<digest-ref>`, `<digest>`, `<path>`, `<socket>` and `<detail>` match what the mask replaced.
+//! - A group `( )` holds the words that decide, where the pattern also needs words before them.
 //! - `{404}`, `{5xx}`, `{401|403}` match a status code where a status code stands, never a bare number.
 
 use crate::kind::Kind;
