@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::image::options::ImageOptions;
+
 /// What to diagnose: an image, a pod, the pods of a namespace, or the text of an event.
 ///
 /// Exit status 3 if a fault is found.
@@ -16,6 +18,8 @@ pub(crate) struct Diagnose {
     /// piped in needs no option.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) event: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: ImageOptions,
 }
 
 /// The subject of a diagnosis.
