@@ -20,6 +20,7 @@
 //! with a credential of its own; a gate limits how often they are probed, whatever their number.
 
 mod budget;
+mod conclusion;
 mod examine;
 pub mod journal;
 mod lane;
@@ -33,6 +34,7 @@ mod target;
 pub mod telemetry;
 pub mod verdict;
 
+pub use conclusion::{Conclusion, Conclusions, Unkept};
 pub use examine::{Examination, Examiner};
 pub use lane::all::Prober;
 pub use lane::assigned::{Assignment, Assignments, Login};

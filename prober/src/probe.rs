@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
             Ok(depth) => (Verdict::of_success(depth, self.journal.quota.as_ref()), None, None),
             Err(error) => (Verdict::of_error(&error), error.evidence.retry_after, error.evidence.status),
         };
-        (Seen { verdict, timings: self.journal.timings(), retry_after, status }, learned)
+        (Seen { verdict, timings: self.journal.timings(), retry_after, asked: true, status }, learned)
     }
 
     /// Walks, and returns the result with the journal.
@@ -390,12 +390,14 @@ pub(crate) async fn reach(client: &Client, pace: Pace) -> Seen {
             verdict: Verdict::of_success(Depth::Reachable, answer.quota.as_ref()),
             timings: answer.timings,
             retry_after: None,
+            asked: true,
             status: None,
         },
         Err(error) => Seen {
             verdict: Verdict::of_error(&error),
             timings: error.timings,
             retry_after: error.evidence.retry_after,
+            asked: true,
             status: error.evidence.status,
         },
     }

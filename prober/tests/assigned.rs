@@ -55,6 +55,7 @@ impl Probing {
             memory: Arc::default(),
             traffic: Arc::new(Silence),
             assignments: Arc::default(),
+            conclusions: Arc::new(prober::Unkept),
         };
         let plan = Plan {
             registry: host.clone(),

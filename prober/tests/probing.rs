@@ -133,6 +133,7 @@ fn lane(
         memory: memory.clone(),
         traffic: Arc::new(Silence),
         assignments: assignments.clone(),
+        conclusions: Arc::new(prober::Unkept),
     };
     Lane::new(plan.clone(), common, start)
 }

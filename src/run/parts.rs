@@ -17,8 +17,8 @@ use super::discovery::view::View;
 use super::error::StartError;
 use super::instance::instance;
 use super::plans;
-use super::records::Keeper;
 use super::records::fresh::FreshPulls;
+use super::records::{Keeper, KeptVerdicts};
 use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
 use super::traces::Traces;
@@ -143,6 +143,7 @@ impl Shared {
             memory: self.probed.clone(),
             traffic: self.traffic.clone(),
             assignments: self.assignments.clone(),
+            conclusions: Arc::new(KeptVerdicts(self.records.clone())),
         };
         Prober::new(plans, &common)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oci::{Demand, OnExhausted, Platform, RegistryHost};
-use prober::{Board, Common, Pace, Plan, Target, Traffic};
+use prober::{Board, Common, Pace, Plan, Target, Traffic, Unkept};
 use registry::Client;
 use registry::client::{BuildError, Connections};
 use registry::upstream::Outbound;
@@ -42,6 +42,7 @@ pub(crate) fn alone(config: &config::Config, board: &Arc<Board>) -> Common {
         memory: Arc::default(),
         traffic: Arc::new(NoTraffic),
         assignments: Arc::default(),
+        conclusions: Arc::new(Unkept),
     }
 }
 

@@ -61,6 +61,7 @@ mod freshness;
 mod life;
 mod loops;
 mod page;
+mod probe_history;
 mod pulls;
 mod pulls_command;
 mod quota;

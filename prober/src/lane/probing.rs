@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use oci::{Class, ImageName, RegistryHost};
 use registry::Client;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::conclusion::{Conclusion, Conclusions};
 use crate::lane::assigned::{Assignment, Assignments};
 use crate::lane::gate::Gate;
 use crate::lane::slot::Slot;
@@ -46,6 +47,8 @@ pub struct Common {
     pub traffic: Arc<dyn Traffic>,
     /// Targets that change at run time.
     pub assignments: Arc<Assignments>,
+    /// Takes the conclusion of each probe.
+    pub conclusions: Arc<dyn Conclusions>,
 }
 
 /// Probes the targets of one registry.
@@ -182,6 +185,7 @@ impl Lane {
     async fn probe(&mut self, at: usize, now: Instant) {
         let refused = self.slots[at].number().and_then(|number| self.refused.get(&number)).cloned();
         let known = refused.is_some();
+        let (at_time, begun) = (SystemTime::now(), Instant::now());
         let mut seen = match (&self.slots[at].target, refused) {
             (None, _) => self.reach().await,
             (Some(_), Some(refused)) => Seen::without_request(Verdict::Failed(refused)),
@@ -198,7 +202,25 @@ impl Lane {
         let before = std::mem::replace(&mut slot.verdict, seen.verdict.clone());
         self.common.board.record(self.client.registry(), slot, &seen);
         self.telemetry.probed(slot, &before, &seen);
+        if seen.asked {
+            self.conclude(at, &seen, (at_time, begun.elapsed()));
+        }
         self.tell();
+    }
+
+    fn conclude(&self, at: usize, seen: &Seen, (begun, took): (SystemTime, Duration)) {
+        let stage = match &seen.verdict {
+            Verdict::Failed(failure) => Some(failure.stage),
+            _ => seen.timings.iter().map(|(stage, _)| stage).max(),
+        };
+        self.common.conclusions.concluded(&Conclusion {
+            registry: self.client.registry(),
+            image: self.slots[at].target.as_ref().map(|target| &target.image),
+            verdict: &seen.verdict,
+            stage,
+            at: begun,
+            took,
+        });
     }
 
     /// A credential is refused for good. If the registry refuses it as such, no other image is tried with it. If the
