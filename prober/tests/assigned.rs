@@ -88,7 +88,7 @@ impl Probing {
             image: format!("{}/{image}", self.host).parse().expect("an image"),
             platform: "linux/amd64".parse().expect("a platform"),
         };
-        Assignment { target, also: Vec::new(), login: login.cloned() }
+        Assignment { target, also: Arc::from([]), login: login.cloned() }
     }
 
     fn assign(&mut self, list: Vec<Assignment>) {
