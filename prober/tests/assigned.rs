@@ -230,7 +230,7 @@ async fn a_fresh_pull_through_the_proxy_replaces_a_probe_with_the_same_identity(
     probing.run_for(HOUR).await;
     assert_eq!(
         probing.verdicts(),
-        ["pulled/app:1 manifest_unknown"],
+        ["pulled/app:1 repo_unknown_or_private"],
         "a pull with another identity proves nothing"
     );
 }
