@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
-use crate::cmd::Diagnose;
+use crate::cmd::diagnose::asked::Diagnose;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
 

@@ -1,12 +1,13 @@
 //! The prober's metrics, and its log line for each change of a verdict.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use oci::{Class, Demand, RegistryHost, Stage};
-use registry::observe::Certificate;
+use registry::observe::{AnswerHead, Certificate};
 use registry::{Observation, Observer};
 use series::{Series, Unit};
 
@@ -166,5 +167,13 @@ impl Observer for Counted {
 
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: registry::breaker::State) {
         self.inner.breaker(registry, endpoint, state);
+    }
+
+    fn resolved(&self, registry: &RegistryHost, host: &str, addresses: &[IpAddr]) {
+        self.inner.resolved(registry, host, addresses);
+    }
+
+    fn answered(&self, registry: &RegistryHost, head: &AnswerHead<'_>) {
+        self.inner.answered(registry, head);
     }
 }

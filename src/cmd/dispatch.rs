@@ -25,7 +25,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
             Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
             Err(exit) => exit,
         },
-        Command::Diagnose(asked) => diagnose::run(&asked, cli.common.output).await,
+        Command::Diagnose(asked) => diagnose::run(&asked, &cli.common).await,
         Command::Top(asked) => match load(&cli.common) {
             Ok(loaded) => top::run(&loaded.config, &asked, cli.common.output).await,
             Err(exit) => exit,

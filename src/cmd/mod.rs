@@ -4,7 +4,7 @@ mod cache;
 mod check;
 mod completion;
 mod demo;
-mod diagnose;
+pub(crate) mod diagnose;
 mod dispatch;
 mod load;
 mod man;
@@ -14,5 +14,4 @@ mod pulls;
 mod serve;
 mod top;
 
-pub(crate) use diagnose::Diagnose;
 pub(crate) use dispatch::dispatch;

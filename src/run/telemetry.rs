@@ -471,7 +471,16 @@ mod tests {
             observed.with(&b, |series| series.quota(&b, "anonymous", &quota));
             for (registry, host) in [(&a, "tokens.old.test"), (&b, "b.test")] {
                 let (host, verified) = (host.to_owned(), true);
-                observed.certificate(registry, &Certificate { host, not_after: SystemTime::now(), verified });
+                observed.certificate(
+                    registry,
+                    &Certificate {
+                        host,
+                        not_before: None,
+                        not_after: SystemTime::now(),
+                        issuer: String::new(),
+                        verified,
+                    },
+                );
             }
             let before = upstreams(
                 "[upstreams.a]\nregistry = 'a.test'\nendpoints = ['https://a.test', 'https://old.test:5000']\n\

@@ -1,6 +1,6 @@
 //! Pods whose images come through pullgate, and what their events say when a pull fails.
 
-use loadtest::registry::{Access, Registry, Rule, Tokens};
+use loadtest::registry::{Access, Gate, Registry, Rule, Tokens};
 use serde_json::json;
 use support::Cluster;
 use support::cluster::{pod, workload};
@@ -65,6 +65,36 @@ async fn a_pod_cannot_pull_while_pullgate_is_gone_and_can_when_it_is_back() {
     cluster.pullgate_mut().start_again().await;
     team.run(pod("late", image)).await;
     team.ready("late").await;
+}
+
+/// Kubelets that pull one image at a time are common, so that one slow pull holds up every other pod of the node.
+#[tokio::test]
+async fn a_slow_pull_holds_up_the_others_of_a_kubelet_that_serializes_them() {
+    let registry = Registry::start().await.unwrap();
+    for (repository, seed) in [("library/slow", 1), ("library/quick", 2)] {
+        registry.add_image(repository, "1", &workload::image(seed));
+    }
+    let gate = Gate::new();
+    registry.fault(Rule::manifest().get().repository("library/slow").hold(&gate));
+    let serializes =
+        Cluster::settings().kubelet("serializeImagePulls", true).kubelet("maxParallelImagePulls", 1);
+    let cluster = serializes.start(BIN, &registry).await;
+    let team = cluster.namespace("team").await;
+
+    team.run(pod("slow", "registry.test/library/slow:1")).await;
+    gate.arrived(1).await;
+    team.run(pod("quick", "registry.test/library/quick:1")).await;
+    team.event("quick", "Pulling", "").await;
+    gate.open();
+    team.ready("slow").await;
+    team.ready("quick").await;
+
+    let log = registry.log();
+    let of = |repository: &'static str| {
+        log.iter().filter(move |asked| asked.repository.as_deref() == Some(repository))
+    };
+    let (slow, quick) = (of("library/slow").next_back().unwrap().id, of("library/quick").next().unwrap().id);
+    assert!(slow < quick, "{log:#?}");
 }
 
 #[tokio::test]

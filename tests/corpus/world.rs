@@ -288,7 +288,7 @@ impl World {
         let text = text.replace(&folder.display().to_string(), "/scratch");
         let mut text = text.replace(&self.plain.authority(), "127.0.0.1:5001");
         text = text.replace(&self.refused.addr().to_string(), "127.0.0.1:5002");
-        text = text.replace(&self.pullgate.proxy(), "127.0.0.1:5000");
+        text = text.replace(self.pullgate.proxy(), "127.0.0.1:5000");
         let registries = self.tls.iter().map(|(.., registry)| registry);
         let registries = registries
             .chain(self.guarded.iter().map(|(.., registry)| registry))

@@ -35,6 +35,7 @@
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
+//! - `diagnose`: each fault of a registry, provoked, and what `diagnose IMAGE` says about it.
 //! - `setup`: the code that the others share.
 //!
 //! The files lie beside each other because each is one item of the list above, and uses no other file except `setup`.
@@ -51,6 +52,7 @@ mod cardinality;
 mod clock;
 mod commands;
 mod conformance;
+mod diagnose;
 mod diagnose_event;
 mod disk;
 mod endpoints;

@@ -11,12 +11,14 @@
 //! - [`classify`] is the entry; its answer is a [`Reading`].
 //! - [`Reason`] names the finer cause where a class is broad.
 //! - [`redact`] removes secrets from a text that is to be shown.
+//! - [`image`] makes one verdict from the results of a walk along a pull.
 //! - [`Tally`] counts classified and unknown texts in a running process.
 //!
 //! The order of the rules is in `rules/mod.rs`. The folder `corpus` has texts with their expected reading.
 
 mod address;
 mod classify;
+pub mod image;
 mod kind;
 mod mask;
 mod place;

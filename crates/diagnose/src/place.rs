@@ -117,9 +117,11 @@ impl Place<'_> {
     pub(crate) fn blob_host(&self, class: Class, host: Option<&str>) -> Option<Reason> {
         let reason = match class {
             Class::Dns => Reason::BlobHostDns,
-            Class::ConnectTimeout | Class::ConnectRefused | Class::ConnectUnreachable => {
-                Reason::BlobHostConnect
-            }
+            Class::ConnectTimeout
+            | Class::ConnectRefused
+            | Class::ConnectUnreachable
+            | Class::ConnectReset
+            | Class::Stalled => Reason::BlobHostConnect,
             _ => return None,
         };
         let is_elsewhere = match self.url() {

@@ -39,7 +39,7 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         // user information in URLs
         r#"(?i)(?P<keep>\b[a-z][a-z0-9+.-]*://)[^\s/"'@<>]+(?P<end>@)"#,
         // parameters of signed URLs and of token requests
-        r#"(?i)(?P<keep>[?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid|signature|sig|sv_sig|skoid|policy|key-pair-id|token|access_token|refresh_token|id_token|code|password|client_secret|hmac|verify|expires_sig|api_?key|_auth)=)[^\s&"'<>\\)]+"#,
+        r#"(?i)(?P<keep>[?&;](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid|signature|sig|sv_sig|skoid|policy|key-pair-id|token|access_token|refresh_token|id_token|code|password|client_secret|hmac|verify|expires_sig|api_?key|_auth)=)[^\s&"'<>\\)]*[^\s&"'<>\\):.,;]"#,
         // keys and values
         r#"(?i)(?P<keep>(?:^|[\s{,"'\\(\[])[a-z0-9_.-]*(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|identity[_-]?token|registry[_-]?token|access[_-]?token|refresh[_-]?token|id[_-]?token|auth[_-]?token|session[_-]?token|credentials?_json|dockerconfigjson|dockercfg)\\*["']?\s*[:=]\s*)(?:\\*"[^"\r\n]*"|'[^'\r\n]*'|[^\s,;&"'}\]]+)"#,
         r#"(?i)(?P<keep>\\*["'](?:auth|token|pass|pwd)\\*["']\s*:\s*)\\*"[^"\r\n]*""#,

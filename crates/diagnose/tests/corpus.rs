@@ -7,7 +7,7 @@ use support::{corpus, differences};
 #[test]
 fn every_sample_is_read_right() {
     let samples = corpus();
-    assert!(samples.len() > 50, "the corpus has {} samples", samples.len());
+    assert!(samples.len() > 500, "the corpus has {} samples", samples.len());
     let wrong: Vec<String> = samples.iter().filter_map(differences).collect();
     assert!(wrong.is_empty(), "{} of {} are read wrong:\n{}", wrong.len(), samples.len(), wrong.join("\n"));
 }

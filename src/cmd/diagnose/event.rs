@@ -100,7 +100,8 @@ impl Report {
     fn of(text: &str) -> Self {
         let reading = classify(text);
         let Reading { class, stage, reason, method, status, code, by_proxy, .. } = reading;
-        let sample = (class == Class::Unknown).then(|| printable(&text[..text.floor_char_boundary(SAMPLE)]));
+        let sample = (class == Class::Unknown && reason.is_none())
+            .then(|| printable(&text[..text.floor_char_boundary(SAMPLE)]));
         Self {
             schema: SCHEMA,
             class: class.as_str(),

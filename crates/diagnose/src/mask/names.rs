@@ -214,6 +214,7 @@ static SENTENCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\b(?:couldn't|could not|cannot|can't|unable to|failed to) (?:find|locate) image ([^\s]+)",
         r"\bimage with reference ([^\s]+) was found",
         r"\bunknown tag[ =]([^\s]+)",
+        r"\btag ([^\s]+) (?:not found|does not exist|is unknown|was not found)",
         r"\bdoes not have trust data for ([^\s]+)",
         r"\btrust data does not exist for ([^\s]+)",
         r"\bto node ([^\s]+)",

@@ -58,6 +58,8 @@ static OTHER: LazyLock<Regex> = LazyLock::new(|| {
         r"\b(?:readiness|liveness|startup) probe (?:failed|errored)",
         r"\bfailed(?:mount|attachvolume|mapvolume|scheduling|killpod|prestophook|poststarthook)\b",
         r"\bmountvolume\.",
+        r"\bmount\.[a-z0-9]+: ",
+        r"\bssh: ",
         r"\bback-off restarting failed",
         r"\bexec format error",
         r"(?:failed to|error:) (?:create|start) (?:containerd task|container process)",

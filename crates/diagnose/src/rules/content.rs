@@ -22,7 +22,7 @@ pub(crate) const MEDIA_TYPE: &[Rule] = &[
 
 /// The rules of bytes that do not fit their digest, and of answers that are no registry's.
 pub(crate) const BYTES: &[Rule] = &[
-    rule(Class::Corrupt, r"unexpected commit (?:digest|size)|failed (?:size|digest) validation|manifest verification failed|layer verification failed|(?:image|blob|content) verification failed|digest (?:did|does) not match|does not match (?:the )?(?:provided |expected |computed )?(?:manifest )?(?:digest|hash|checksum)|digest mismatch|mismatched (?:digest|size|length)|(?:size|checksum|hash|length) mismatch|digest verification failed|error verifying (?:sha256|sha512|size)|verif[a-z]* (?:of )?(?:digest|checksum)[^\n]{0,20} failed|wrong digest|wrong diff ?id|unexpected (?:content )?digest|manifest does not match|layers from manifest don't match|checksum (?:does not|did not|validation|verification)|size validation failed|unexpected size|wanted digest"),
+    rule(Class::Corrupt, r"unexpected commit (?:digest|size)|failed (?:size|digest) validation|manifest verification failed|layer verification failed|(?:image|blob|content|config) verification failed|digest (?:did|does) not match|digest <digest> (?:did|does) not match|does not match (?:the )?(?:provided |expected |computed )?(?:manifest )?(?:digest|hash|checksum)|digest mismatch|mismatched (?:digest|size|length)|(?:size|checksum|hash|length) mismatch|digest verification failed|error verifying (?:sha256|sha512|size)|verif[a-z]* (?:of )?(?:digest|checksum)[^\n]{0,20} failed|wrong digest|wrong diff ?id|unexpected (?:content )?digest|manifest does not match|layers from manifest don't match|checksum (?:does not|did not|validation|verification)|size validation failed|unexpected size|wanted digest"),
     rule(Class::Corrupt, r"gzip: invalid|invalid (?:tar )?header|archive/tar|zlib: |flate: corrupt|zstd: |magic number mismatch|unknown compression|corrupt (?:input|layer|archive)|invalid (?:gzip|zstd|compressed)|bad checksum|gunzip|unpigz|not in gzip format|crc error")
         .because(Reason::BadArchive)
         .at(Stage::BlobTransfer),
@@ -61,7 +61,10 @@ pub(crate) const ABSENT: &[Rule] = &[
         Class::ManifestUnknown,
         r#"<ref>["']?:? not found|<tag-url>["']?[^\n]{0,40}{404|410}|(?:resolve|resolving) [^\n]*: not found|<tag-url>["']?: not found"#,
     ),
-    rule(Class::ManifestUnknown, r"{404|410}|code = notfound[^\n]*not found"),
+    rule(
+        Class::ManifestUnknown,
+        r"(?:pull|image|manifest|registr|reference|docker|oci|chart|head|fetch|resolve|artifact|<url>|<ref>)[^\n]*({404|410})|code = notfound[^\n]*not found",
+    ),
 ];
 
 /// What the names of reasons say, when nothing else does.

@@ -10,6 +10,7 @@ pub(crate) const RULES: &[Rule] = &[
         .at(Stage::Token),
     rule(Class::RateLogin, r"fetch oauth token:[^\n]*(?:{429}|toomanyrequests)").at(Stage::Token),
     rule(Class::RateLogin, r"post [^\n]{0,12}<token-url>[^\n]{0,4}{429}").at(Stage::Token),
+    rule(Class::RateLogin, r"login attempt[^\n]*{429}").at(Stage::Token),
     rule(Class::RatePullQuota, r"(?:reached|exceeded) your (?:unauthenticated |anonymous |hourly |daily )?pull (?:rate )?limit|pull rate limit|increase-rate-limit|pull limit (?:has been )?(?:reached|exceeded)|data limit exceeded|(?:download|transfer|bandwidth|pull) (?:limit|quota) (?:has been |was )?(?:exceeded|reached|exhausted)|exceeded (?:the|your) (?:monthly |daily )?(?:download|transfer|bandwidth|pull)[a-z ]* (?:limit|quota)|you have reached your (?:unauthenticated )?pull"),
     rule(Class::RateBurst, r"{429}"),
     rule(Class::RateBurst, r#"\btoomanyrequests["']?\s*[:;,)\]}"]|"toomanyrequests|\btoo_many_requests\b"#),

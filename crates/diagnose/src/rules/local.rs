@@ -21,7 +21,7 @@ pub(crate) const RULES: &[Rule] = &[
     // the runtime
     rule(Class::CriDown, r"(?:dial|connect)[^\n]*<socket>"),
     rule(Class::CriDown, r"<socket>[^\n]*(?:connection refused|no such file|permission denied|i/o timeout|deadline exceeded|deadlineexceeded|unimplemented|unavailable)"),
-    rule(Class::CriDown, r"unknown service runtime\.v1|cannot connect to the docker daemon|is the docker daemon running|cannot connect to podman|failed to connect to (?:containerd|the docker api|cri)"),
+    rule(Class::CriDown, r"unknown service runtime\.v1|cannot connect to the docker daemon|docker daemon is not running|error during connect: |docker desktop is (?:not running|unable to start)|is the docker daemon running|cannot connect to podman|failed to connect to (?:containerd|the docker api|cri)"),
     rule(Class::CriDown, r"container runtime (?:is down|network not ready|status check may not)|runtime service is not (?:running|available)|containerd is not running|runtimenotready|pleg is not healthy"),
     rule(Class::CriDown, r"code = unavailable desc = (?:error reading from server|connection closed|connection error|transport|the connection|all subconns|last connection error|ttrpc|name resolver)|transport is closing|ttrpc: closed|server is not initialized yet"),
     rule(Class::CriDown, r"failed to inspect image[^\n]*(?:deadlineexceeded|deadline exceeded|code = unavailable)"),
@@ -29,9 +29,9 @@ pub(crate) const RULES: &[Rule] = &[
     rule(Class::KubeletThrottle, r"pull qps exceeded"),
     rule(Class::NeverPolicy, r"errimageneverpull|is not present with pull policy of never|pull policy of never|imagepullpolicy is never"),
     rule(Class::NameInvalid, r"invalidimagename|couldn't parse image (?:reference|name)|failed to apply default image tag|failed to parse image name|invalid image name"),
-    rule(Class::NameInvalid, r"invalid reference format|invalid reference:|could not parse reference|failed to parse reference|normalizing image|invalid image reference|invalid source name|invalid tag format|invalid repository name"),
+    rule(Class::NameInvalid, r"invalid reference format|invalid reference:|could not parse reference|failed to parse (?:image )?reference|normalizing image|invalid image reference|invalid source name|invalid tag format|invalid repository name"),
     rule(Class::NameInvalid, r"must be lower-?case|must not contain uppercase|(?:repository|tag|registr(?:y|ies)) can only contain|(?:repository|tag|registr(?:y|ies))[^\n]{0,40} must (?:be|match|consist)|cannot specify 64-byte hexadecimal|invalid checksum digest (?:length|format)|unsupported digest algorithm|invalid digest format|\bname_invalid\b|\btag_invalid\b"),
-    rule(Class::NameInvalid, r"short-name (?:resolution|[^\n]* did not resolve)|no unqualified-search registries|shortnamemode|is ambiguous: it may refer")
+    rule(Class::NameInvalid, r"short-name (?:resolution|[^\n]* did not resolve)|no unqualified-search registries|no registries configured|shortnamemode|is ambiguous: it may refer")
         .because(Reason::ShortName),
     // policies about images
     rule(Class::Signature, r"signaturevalidationfailed|signature validation failed|image verifier [^\n]*(?:blocked|rejected|failed)|blocked pull of|source image rejected|rejected by policy|(?:a )?signature was required|no (?:matching )?signatures?(?: exists| found| were)|no valid signature|signature verification failed|failed to verify (?:image )?signature|(?:failed to verify|verifying|validate)[^\n]{0,60}(?:sigstore|cosign|attestor|notation)|invalid gpg signature|signature for identity"),

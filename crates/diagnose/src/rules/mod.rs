@@ -73,11 +73,12 @@ impl Compiled {
         Self { rules: rules.iter().copied().zip(patterns.iter().map(one)).collect(), set }
     }
 
-    /// The first rule that matches, and the place of its first match.
+    /// The first rule that matches, and the place of its first match: of its group, if it has one.
     pub(crate) fn first(&self, text: &[u8]) -> Option<(Rule, Range<usize>)> {
         let index = self.set.matches(text).iter().next()?;
         let (rule, regex) = self.rules.get(index)?;
-        Some((*rule, regex.find(text)?.range()))
+        let found = regex.captures(text)?;
+        Some((*rule, found.get(1).or(found.get(0))?.range()))
     }
 }
 

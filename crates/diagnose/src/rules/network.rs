@@ -23,13 +23,13 @@ pub(crate) const DNS: &[Rule] = &[
 /// The rules of connections that are not made.
 pub(crate) const CONNECT: &[Rule] = &[
     rule(Class::Overloaded, r"too many open files|\bemfile\b"),
-    rule(Class::ConnectRefused, r"connection refused|actively refused|\beconnrefused\b").at(Stage::Connect),
+    rule(Class::ConnectRefused, r"(?:dial|connect|<url>|curl|pull|image|registr|pinging|http|tcp)[^\n]*(connection refused|\beconnrefused\b)|connect: connection refused|actively refused").at(Stage::Connect),
     rule(Class::ConnectUnreachable, r"no route to host|network is unreachable|host is unreachable|network unreachable|host unreachable|host is down|network is down|unreachable (?:network|host)|cannot assign requested address|\behostunreach\b|\benetunreach\b")
         .at(Stage::Connect),
     rule(Class::ConnectUnreachable, r"(?:connect|sendto|dial tcp [^\s]+): (?:operation not permitted|permission denied)|socket operation was attempted to an unreachable")
         .because(Reason::LocalFirewall)
         .at(Stage::Connect),
-    rule(Class::ConnectTimeout, r"dial tcp[46]?[^\n]{0,300}?(?:i/o timeout|connection timed out|operation timed out|deadline exceeded|connect: timed out)|connect: (?:connection|operation) timed out|while waiting for connection|did not properly respond|failed to connect to [^\n]{0,80}timed out|connection timeout|connect timeout|\betimedout\b")
+    rule(Class::ConnectTimeout, r"dial tcp[46]?[^\n]{0,300}?(i/o timeout|connection timed out|operation timed out|deadline exceeded|connect: timed out)|connect: (?:connection|operation) timed out|while waiting for connection|did not properly respond|failed to connect to [^\n]{0,80}timed out|connection timeout|connect timeout|\betimedout\b")
         .at(Stage::Connect),
     rule(Class::ConnectReset, r"dial tcp[^\n]{0,120}connection reset by peer").at(Stage::Connect),
 ];
@@ -42,20 +42,20 @@ pub(crate) const BROKEN: &[Rule] = &[
     rule(Class::Stalled, r"no progress|pull progress timeout|progress deadline|progress timeout").because(Reason::NoProgress).at(Stage::BlobTransfer),
     rule(Class::Truncated, r"failed to read expected number of bytes|unexpected eof|short read|unexpected end of (?:file|stream)|transfer closed with|body ended|incomplete (?:read|body|message)|unexpected end of json|truncated"),
     rule(Class::ConnectReset, r"connection reset by peer|connection was reset|forcibly closed|forcibly rejected|broken pipe|connection aborted|use of closed (?:network )?connection|server closed idle connection|server sent goaway|client connection lost|stream error: |rst_stream|stream terminated by|\beconnreset\b|\bepipe\b|econnaborted"),
-    rule(Class::ConnectReset, r#"<url>["']?:(?: read [^\n]{0,80}:)? eof\b|remote end closed connection|empty reply from server|connection (?:unexpectedly )?closed before|server hung up|socket hang up|response ended prematurely|http: server closed"#)
+    rule(Class::ConnectReset, r#"<url>["']?:(?: read [^\n]{0,80}:)? eof\b|(?:download failed|fetch|pull|head |get )[^\n]*(: eof\b)|remote end closed connection|empty reply from server|connection (?:unexpectedly )?closed before|server hung up|socket hang up|response ended prematurely|http: server closed"#)
         .because(Reason::ClosedBeforeAnswer),
     rule(Class::Stalled, r"\bread(?:ing)? [^\n]{0,120}(?:i/o timeout|connection timed out|operation timed out)|failed to (?:copy|read)[^\n]*(?:i/o timeout|timed out)")
         .because(Reason::NoProgress),
-    rule(Class::ConnectTimeout, r"client\.timeout exceeded while awaiting headers|client\.timeout or context cancellation")
+    rule(Class::ConnectTimeout, r"client\.timeout exceeded while awaiting headers|client\.timeout or context cancellation while awaiting")
         .at(Stage::Connect),
-    rule(Class::ConnectTimeout, r"i/o timeout|connection timed out|timed out connecting").at(Stage::Connect),
+    rule(Class::ConnectTimeout, r"(?:dial|connect|<url>|curl|pull|image|registr|pinging|http|tcp)[^\n]*(i/o timeout|connection timed out|timed out connecting)|^i/o timeout").at(Stage::Connect),
 ];
 
 /// The rules of pulls that took too long, of which nothing more is known.
 pub(crate) const SLOW: &[Rule] = &[
-    rule(Class::Stalled, r#"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(?:code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(]))"#)
+    rule(Class::Stalled, r#"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(code = (?:deadlineexceeded|4\b)|context deadline exceeded(?:[^\s(]|$| [^(]))"#)
         .because(Reason::Deadline),
-    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(?:code = canceled|context canceled|operation was canceled)")
+    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|resolve|<url>|<ref>)[^\n]*(code = canceled|context canceled|operation was canceled)")
         .because(Reason::Canceled),
-    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|<url>|<ref>)[^\n]*(?:operation timed out|read timed out|timed out|timeout (?:exceeded|expired))|(?:pull|download)[a-z]* (?:the )?(?:image )?timed out"),
+    rule(Class::Stalled, r"(?:pull|image|manifest|blob|layer|registr|copy|fetch|<url>|<ref>)[^\n]*(operation timed out|read timed out|timed out|timeout (?:exceeded|expired))|(?:pull|download)[a-z]* (?:the )?(?:image )?timed out"),
 ];

@@ -3,6 +3,7 @@
 //! - A space matches any white space, so that line breaks and tables change nothing.
 //! - `<url>`, `<tag-url>`, `<digest-url>`, `<blob-url>`, `<token-url>`, `<ping-url>`, `<hub-url>`, `<other-url>`,
 //!   `<ref>`, `<digest-ref>`, `<digest>`, `<path>`, `<socket>` and `<detail>` match what the mask replaced.
+//! - A group `( )` holds the words that decide, where the pattern also needs words before them.
 //! - `{404}`, `{5xx}`, `{401|403}` match a status code where a status code stands, never a bare number.
 
 use crate::kind::Kind;
@@ -25,10 +26,10 @@ fn short_form(text: &str) -> (String, usize) {
     if text.starts_with(' ') {
         return (r"\s+".to_owned(), 1);
     }
-    if let Some(end) = text.find('>').filter(|_| text.starts_with('<')) {
-        if let Some(class) = kinds(&text[1..end]) {
-            return (class, end + 1);
-        }
+    if let Some(end) = text.find('>').filter(|_| text.starts_with('<'))
+        && let Some(class) = kinds(&text[1..end])
+    {
+        return (class, end + 1);
     }
     if let Some(end) = text.find('}').filter(|_| text.starts_with('{')) {
         let codes = &text[1..end];

@@ -1,5 +1,7 @@
 //! Reads the corpus: `corpus/*.toml`, one file for each source.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;

@@ -98,18 +98,20 @@ impl ControlPlane {
         Namespace::new(&self.api, name)
     }
 
-    /// Registers a node that no kubelet serves: it has this architecture, and the scheduler leaves it alone. It is ready for
-    /// some forty seconds; then the controllers notice that its kubelet is silent.
-    pub async fn add_fake_node(&self, name: &str, architecture: &str) -> Value {
-        let labels = json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": architecture, "kubernetes.io/hostname": name});
+    /// Registers a node that no kubelet serves: it has this architecture, and the scheduler leaves it alone. It is ready
+    /// for some forty seconds; then the controllers notice that its kubelet is silent.
+    pub async fn add_fake_node(&self, name: &str, architecture: &str) {
+        let labels = json!({
+            "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture, "kubernetes.io/hostname": name,
+        });
         let node = json!({"metadata": {"name": name, "labels": labels}, "spec": {"unschedulable": true}});
         self.api.create("/api/v1/nodes", node).await;
+        let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady"});
         let status = json!({"status": {
-            "nodeInfo": {"architecture": architecture, "operatingSystem": "linux", "bootID": "", "containerRuntimeVersion": "containerd://2.1.9",
-                "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "", "systemUUID": ""},
-            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}],
+            "nodeInfo": {"operatingSystem": "linux", "architecture": architecture},
+            "conditions": [ready],
         }});
-        self.api.merge(&format!("/api/v1/nodes/{name}/status"), status).await
+        self.api.merge(&format!("/api/v1/nodes/{name}/status"), status).await;
     }
 
     /// A token of a service account, as a pod would get it.
@@ -129,7 +131,7 @@ impl ControlPlane {
         self.api_server.kill();
     }
 
-    /// Starts the API server again at the same address, and waits until it and the controllers are ready.
+    /// Starts the API server again at the same address, and waits until it is ready.
     pub async fn start_api_server(&mut self) {
         self.api_server = self.files.launch_api_server();
         until_ready(&mut self.api_server, &self.api).await;

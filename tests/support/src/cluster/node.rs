@@ -189,7 +189,7 @@ impl Files {
     }
 }
 
-/// The image of the container that holds a pod's namespaces.
+/// The image of the container that holds a pod's namespaces, in the registry of [`super::whole::Cluster`].
 const PAUSE: &str = "registry.test/pause:1";
 /// The kubelet of the pinned release asks for containerd 2.
 const RELEASE: Release = Release::V2;
