@@ -48,8 +48,8 @@ async fn a_pod_its_events_and_what_changed_around_it_are_read() {
 
     assert_eq!(&*reader.service_account("shop", "default").await.unwrap().pull_secrets[0], "regcred");
     let nodes = reader.nodes().await.unwrap();
-    let shown = (nodes[0].platform.to_string(), nodes[0].troubles.len(), &*nodes[0].runtime);
-    assert_eq!(shown, ("linux/arm64".to_owned(), 0, "containerd://2.1.9"));
+    let shown = (nodes[0].platform.to_string(), nodes[0].troubles.len());
+    assert_eq!(shown, ("linux/arm64".to_owned(), 0));
     assert_eq!(reader.pods("shop").await.unwrap().len(), 1);
     assert!(!reader.secret("shop", "regcred").await.unwrap().faults.is_empty(), "an Opaque secret");
     let missing = reader.pod("shop", "absent").await.unwrap_err();
