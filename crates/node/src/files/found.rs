@@ -9,7 +9,7 @@ use super::disk::Attributes;
 
 /// What lies at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(super) enum Found {
     /// Nothing. The folders on the way that do not exist either, outermost first.
     Nothing {
         /// The missing folders.

@@ -89,6 +89,11 @@ impl Journal {
         }
     }
 
+    /// True if a crash left a new journal that did not take its place.
+    pub(super) fn was_cut_short(root: &Root) -> bool {
+        root.state.join(NEW).symlink_metadata().is_ok()
+    }
+
     /// Writes the journal, or removes it if it is empty.
     pub(super) fn write(&self, root: &Root, disk: &mut dyn Disk) -> Result<(), JournalError> {
         let path = root.state.join(NAME);

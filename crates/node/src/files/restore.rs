@@ -156,7 +156,7 @@ pub(super) fn take_back(
         lines.push(line);
     }
     let folders = remove_folders(root, journal, disk);
-    if known != *journal {
+    if known != *journal || Journal::was_cut_short(root) {
         journal.write(root, disk)?;
     }
     folders.map_err(|error| JournalError::Write(root.path.clone(), error))?;
