@@ -7,6 +7,8 @@ mod demo;
 mod dispatch;
 mod load;
 mod man;
+mod mirror;
+mod node;
 mod prober;
 mod proxy;
 mod pulls;

@@ -67,6 +67,11 @@ impl Guard {
         }
     }
 
+    /// A guard of a configuration in which the mirror is already.
+    pub fn resumed(rules: Rules) -> Self {
+        Self { is_in: true, streak: 0, ..Self::new(rules) }
+    }
+
     /// True if the mirror is in the configuration.
     pub fn is_in(&self) -> bool {
         self.is_in

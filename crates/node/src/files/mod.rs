@@ -26,4 +26,4 @@ pub use journal::JournalError;
 pub use mark::{Owner, marked, owner};
 pub use place::Root;
 pub use report::{Change, LeftAlone, Line};
-pub use restore::{preview_restore, restore, restore_on};
+pub use restore::{is_applied, preview_restore, restore, restore_on};

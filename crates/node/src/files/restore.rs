@@ -23,6 +23,15 @@ pub fn preview_restore(root: &Root, target: Option<Target>) -> Result<Vec<Line>,
     Ok(decide(root, &journal, &wanted(root, &journal, target)).iter().map(Decided::line).collect())
 }
 
+/// True if there are files of a target to take back.
+///
+/// # Errors
+/// If the journal cannot be read.
+pub fn is_applied(root: &Root, target: Target) -> Result<bool, JournalError> {
+    let journal = Journal::read(root)?;
+    Ok(!wanted(root, &journal, Some(target)).is_empty())
+}
+
 /// Takes back every file of a target, or of all targets. A file that somebody changed is left alone.
 ///
 /// # Errors
