@@ -200,7 +200,7 @@ async fn crictl(effect: &Effect, image: &str) -> Result<(), String> {
         "--runtime-endpoint",
         &socket,
         "--timeout",
-        "120s",
+        "10s",
         "pull",
         image,
     ]);

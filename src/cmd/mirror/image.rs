@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Response;
-use oci::manifest::Kind;
+use oci::manifest::{Child, Kind};
 use oci::{Digest, ImageName, Manifest, Platform, Verifier};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -48,7 +48,8 @@ impl Pull<'_> {
             manifest = self.manifest(&child.to_string()).await?;
         }
         let Kind::Image { config, layers } = manifest.kind else { return Err("it is no image".to_owned()) };
-        for blob in std::iter::once(config).chain(layers) {
+        // Foreign layers are at their own URLs, not at the mirror.
+        for blob in std::iter::once(config).chain(layers).filter(|blob| !blob.foreign) {
             let mut verifier = Verifier::new(blob.digest.clone());
             self.ask("blob", &blob.digest.to_string(), |bytes| verifier.update(bytes)).await?;
             verifier.finish().map_err(|error| format!("{}: {error}", blob.digest))?;
@@ -104,12 +105,8 @@ impl Pull<'_> {
 /// The child of an index for this machine.
 fn child(index: &Manifest) -> Result<Digest, String> {
     let Kind::Index { manifests } = &index.kind else { return Err("no index".to_owned()) };
-    let wanted = Platform::of_this_machine();
-    let found = manifests.iter().find(|child| child.platform.as_ref() == Some(&wanted));
-    found
-        .or(manifests.first())
-        .map(|child| child.digest.clone())
-        .ok_or_else(|| "the index is empty".to_owned())
+    let found = Child::for_platform(&Platform::of_this_machine(), manifests).or(manifests.first());
+    found.map(|child| child.digest.clone()).ok_or_else(|| "the index is empty".to_owned())
 }
 
 fn header<'a>(answer: &'a Response<()>, name: &str) -> &'a str {
