@@ -228,13 +228,27 @@ impl Code {
     /// The page in `docs/checks/`.
     pub fn document(self) -> String {
         let (title, meaning, fix) = self.page();
-        let mut title = title.to_owned();
-        if let Some(first) = title.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
+        let (title, fix) = (capital(title), capital(fix));
+        let command = match self {
+            Self::PullFailed | Self::NotCached => "pullgate check pull IMAGE",
+            _ => "pullgate check node",
+        };
         format!(
-            "# {self}: {title}\n\nLevel: {}\n\n## What it means\n\n{meaning}\n\n## How to see it\n\n```console\npullgate check node\n```\n\n## What to do\n\nTo correct it: {fix}.\n",
+            "# {self}: {title}\n\nLevel: {}\n\n## What it means\n\n{meaning}\n\n## How to see it\n\n```console\n{command}\n```\n\n\
+             ## What to do\n\n{fix}.\n",
             self.level()
         )
     }
 }
+
+/// The sentence with a capital at its start, unless that is a name in small letters.
+fn capital(sentence: &str) -> String {
+    let is_name = SMALL.iter().any(|name| sentence.starts_with(name));
+    match sentence.split_at_checked(1) {
+        Some((first, rest)) if !is_name => first.to_ascii_uppercase() + rest,
+        _ => sentence.to_owned(),
+    }
+}
+
+/// Names that keep their small letters.
+const SMALL: &[&str] = &["containerd", "config_path", "skip_verify"];

@@ -73,3 +73,46 @@ fn clock(mirror: &str, date: Option<&str>) -> Option<Finding> {
 
 /// Tokens are valid for minutes, and a request may wait for seconds.
 const CLOCK_MAX_SECONDS: u64 = 60;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn codes(headers: &[(&str, &str)], status: u16) -> Vec<String> {
+        let mut answer = Response::builder().status(status);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
+        let found = judge("http://mirror", "ghcr.io", &answer.body(()).unwrap());
+        found.iter().map(|finding| format!("{} {}", finding.code, finding.seen)).collect()
+    }
+
+    #[test]
+    fn only_a_pullgate_that_serves_the_registry_is_accepted() {
+        let ours = ("x-pullgate-outcome", "hit");
+        assert!(codes(&[ours, ("oci-namespace", "ghcr.io")], 200).is_empty());
+        assert!(
+            codes(&[("oci-namespace", "ghcr.io")], 200)[0].starts_with("PG0410 GET /v2/ is answered 200")
+        );
+        assert!(codes(&[ours, ("oci-namespace", "ghcr.io")], 503)[0].starts_with("PG0410"));
+        assert_eq!(codes(&[ours], 200), ["PG0410 http://mirror is not configured for ghcr.io"]);
+        let other = codes(&[ours, ("oci-namespace", "quay.io")], 200);
+        assert_eq!(other, ["PG0410 http://mirror answers for quay.io when it is asked for ghcr.io"]);
+    }
+
+    #[test]
+    fn clocks_that_are_minutes_apart_are_named_in_both_directions() {
+        let date = |seconds: u64, ahead: bool| {
+            let by = Duration::from_secs(seconds);
+            httpdate::fmt_http_date(if ahead { SystemTime::now() + by } else { SystemTime::now() - by })
+        };
+        assert_eq!(clock("m", Some(&date(20, true))), None);
+        for ahead in [true, false] {
+            assert_eq!(clock("m", Some(&date(600, ahead))).map(|finding| finding.code), Some(Code::Clock));
+        }
+        assert_eq!(clock("m", Some("no date")), None);
+    }
+}

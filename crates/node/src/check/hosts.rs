@@ -116,14 +116,13 @@ impl Reader<'_> {
         let Some(host) = host(file, self.mirror) else { return Vec::new() };
         let mut findings = Vec::new();
         let strings = |key: &str| -> Vec<String> {
-            let list = match host.get(key) {
+            match host.get(key) {
                 Some(Value::String(text)) => vec![text.clone()],
                 Some(Value::Array(list)) => {
                     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
                 }
                 _ => Vec::new(),
-            };
-            list
+            }
         };
         let known = |word: &str| {
             KNOWN.contains(&word) || word == REFERRERS && self.version.is_some_and(Version::knows_referrers)

@@ -45,7 +45,7 @@ pub fn apply_on(
     documents: &[Document],
     disk: &mut dyn Disk,
 ) -> Result<Vec<Line>, JournalError> {
-    let mut journal = Journal::read(root)?;
+    let (_lock, mut journal) = Journal::take(root)?;
     let decided = decide(root, &journal, documents);
     let stale = stale(&journal, target, &decided);
     let known = journal.clone();

@@ -90,11 +90,12 @@ fn judge(path: &Path, found: &Metadata, is_file: bool) -> Result<(), Hazard> {
         return Err(Hazard::Kind(path.to_path_buf(), kind));
     }
     let own = rustix::process::geteuid().as_raw();
-    if found.uid() == 0 || found.uid() == own {
-        Ok(())
-    } else {
-        Err(Hazard::Owner(path.to_path_buf(), found.uid()))
-    }
+    if is_trusted(found.uid(), own) { Ok(()) } else { Err(Hazard::Owner(path.to_path_buf(), found.uid())) }
+}
+
+/// True if the owner of a file could do no harm that root or the present user could not do.
+fn is_trusted(owner: u32, own: u32) -> bool {
+    owner == 0 || owner == own
 }
 
 fn read(path: &Path) -> Found {
@@ -120,3 +121,29 @@ fn read(path: &Path) -> Found {
 
 /// The largest configuration that is read, bytes.
 const SIZE_MAX: u64 = 1 << 20;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_the_present_user_are_trusted() {
+        assert!(is_trusted(0, 1000) && is_trusted(1000, 1000) && is_trusted(0, 0));
+        assert!(!is_trusted(1001, 1000) && !is_trusted(1000, 0));
+        let said = Hazard::Owner("/etc/containerd".into(), 1001).to_string();
+        assert!(said.contains("belongs to user 1001"), "{said}");
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for_and_a_huge_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(matches!(look(folder.path(), Path::new("pipe")), Found::Unsafe(Hazard::Kind(..))));
+        fs::File::create(folder.path().join("huge")).unwrap().set_len(SIZE_MAX + 1).unwrap();
+        assert!(matches!(look(folder.path(), Path::new("huge")), Found::Unsafe(Hazard::Size(_))));
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(matches!(look(folder.path(), Path::new("file/below")), Found::Unsafe(Hazard::Kind(..))));
+    }
+}

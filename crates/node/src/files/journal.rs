@@ -4,6 +4,7 @@
 //! there. It is one file, and it is gone when nothing of ours is left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,15 @@ pub enum JournalError {
 }
 
 impl Journal {
+    /// Reads the journal of a root and keeps other processes from changing it until the lock is dropped.
+    pub(super) fn take(root: &Root) -> Result<(File, Self), JournalError> {
+        if !root.state.is_dir() {
+            return Err(JournalError::NoFolder(root.state.clone()));
+        }
+        let lock = root.hold().map_err(|error| JournalError::Write(root.state.clone(), error))?;
+        Ok((lock, Self::read(root)?))
+    }
+
     /// Reads the journal of a root; an absent one is empty.
     pub(super) fn read(root: &Root) -> Result<Self, JournalError> {
         if !root.state.is_dir() {

@@ -1,5 +1,6 @@
 //! The folder below which a node's files lie, and the way to write one of them.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,13 @@ impl Root {
     pub fn new(path: PathBuf, state: Option<PathBuf>) -> Self {
         let state = state.unwrap_or_else(|| path.join("var/lib"));
         Self { path, state }
+    }
+
+    /// Waits until no other process changes files below this root. The lock ends with the value.
+    pub(super) fn hold(&self) -> io::Result<File> {
+        let state = File::open(&self.state)?;
+        rustix::fs::flock(&state, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(state)
     }
 
     /// The absolute path on the node, as a path on this machine.

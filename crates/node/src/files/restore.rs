@@ -49,7 +49,7 @@ pub fn restore_on(
     target: Option<Target>,
     disk: &mut dyn Disk,
 ) -> Result<Vec<Line>, JournalError> {
-    let mut journal = Journal::read(root)?;
+    let (_lock, mut journal) = Journal::take(root)?;
     let wanted = wanted(root, &journal, target);
     take_back(root, &mut journal, &wanted, disk)
 }
@@ -156,11 +156,9 @@ pub(super) fn take_back(
     let mut lines = Vec::new();
     for decided in decide(root, journal, paths) {
         let line = decided.carry_out(disk);
-        if line.left.is_none() {
-            if journal.files.remove(&decided.path).is_none() {
-                // Without a journal, nobody knows who made the folder. Empty, it would hide `_default`.
-                journal.folders.extend(decided.path.parent().map(Path::to_path_buf));
-            }
+        if line.left.is_none() && journal.files.remove(&decided.path).is_none() {
+            // Without a journal, nobody knows who made the folder. Empty, it would hide `_default`.
+            journal.folders.extend(decided.path.parent().map(Path::to_path_buf));
         }
         lines.push(line);
     }

@@ -332,6 +332,46 @@ fn the_journal_needs_its_folder_and_a_foreign_journal_stops_everything() {
 }
 
 #[test]
+fn a_place_that_cannot_be_written_is_a_line_of_the_report() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("var/lib")).unwrap();
+    let before = tree(folder.path());
+    let root = Root::new(folder.path().to_path_buf(), None);
+    let documents = render(&setup("http://a:1", &["ghcr.io"]), Target::Containerd);
+    // The journal takes four steps.
+    let lines = apply_on(&root, Target::Containerd, &documents, &mut Crashing::new(4)).unwrap();
+    let why = lines[0].left.clone().unwrap();
+    assert!(matches!(why, LeftAlone::Write(_)) && why.to_string().contains("cannot be written"), "{why}");
+    restore(&root, None).unwrap();
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn processes_that_apply_and_restore_at_once_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("var/lib")).unwrap();
+    let before = tree(folder.path());
+    let root = Root::new(folder.path().to_path_buf(), None);
+    let targets =
+        [(Target::Containerd, "http://a:1"), (Target::Crio, "http://b:1"), (Target::K3s, "http://c:1")];
+    std::thread::scope(|threads| {
+        for (target, mirror) in targets {
+            let (root, documents) = (&root, render(&setup(mirror, &HOSTS[..2]), target));
+            threads.spawn(move || {
+                for _ in 0..10 {
+                    let lines = apply(root, target, &documents).unwrap();
+                    assert!(lines.iter().all(|line| line.left.is_none()), "{lines:?}");
+                    restore(root, Some(target)).unwrap();
+                }
+                apply(root, target, &documents).unwrap();
+            });
+        }
+    });
+    assert_eq!(restore(&root, None).unwrap().len(), 4);
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
 fn a_diff_shows_old_and_new() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("var/lib")).unwrap();
