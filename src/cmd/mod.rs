@@ -5,6 +5,7 @@ mod check;
 mod completion;
 mod demo;
 mod dispatch;
+mod findings;
 mod load;
 mod man;
 mod mirror;

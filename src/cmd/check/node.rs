@@ -12,10 +12,10 @@ use node::files::{self, Change, Root};
 use node::render::{CERTS_D, render};
 use node::{Code, Finding, Setup};
 
-use super::findings::printed;
 use super::pull::through_runtime;
 use crate::cli::{CheckNode, Output};
-use crate::cmd::node::{ask, setup};
+use crate::cmd::findings::printed;
+use crate::cmd::mirror::setup::{ask, setup};
 use crate::process::exit::Exit;
 use crate::process::log;
 

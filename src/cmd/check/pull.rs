@@ -9,11 +9,11 @@ use node::{Code, Finding, MirrorUrl};
 use oci::ImageName;
 use serde::Serialize;
 
-use super::findings::{Shown, exit, shown};
 use crate::cli::{CheckPull, Effect, Output};
+use crate::cmd::findings::{Shown, exit, shown};
 use crate::cmd::mirror::client::Client;
 use crate::cmd::mirror::image::{Step, pull_image};
-use crate::cmd::node::{SetupError, mirror_url};
+use crate::cmd::mirror::setup::{SetupError, mirror_url};
 use crate::process::exit::Exit;
 use crate::process::log;
 

@@ -5,9 +5,9 @@ use node::files::{self, Root};
 use node::render::{Document, Place, render};
 
 use super::report::{no_journal, report};
-use super::setup::{ask, setup};
 use crate::cli::{NodeApply, Output};
-use crate::cmd::check::printed;
+use crate::cmd::findings::printed;
+use crate::cmd::mirror::setup::{ask, setup};
 use crate::process::exit::Exit;
 use crate::process::log;
 

@@ -10,8 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::apply::has_files;
 use super::report::no_journal;
-use super::setup::{ask, setup};
 use crate::cli::NodeGuard;
+use crate::cmd::mirror::setup::{ask, setup};
 use crate::process::exit::Exit;
 use crate::process::{log, signal};
 

@@ -1,18 +1,15 @@
 //! `pullgate node`: the configuration that sends a node's pulls to the mirror.
 //!
-//! `setup` makes the model from the configuration file and the arguments; `report` prints what was done.
+//! The model comes from the configuration file and the arguments ([`super::mirror`]); `report` prints what was done.
 
 mod apply;
 mod guard;
 mod render;
 mod report;
 mod restore;
-mod setup;
 
 use crate::cli::{Node, Output};
 use crate::process::exit::Exit;
-
-pub(super) use setup::{SetupError, ask, mirror_url, setup};
 
 /// Runs one of the commands.
 pub(super) async fn run(config: &config::Config, asked: Node, output: Output) -> Exit {

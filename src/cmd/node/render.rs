@@ -6,8 +6,8 @@ use node::files::marked;
 use node::render::{Document, Place, render};
 use serde::Serialize;
 
-use super::setup::setup;
 use crate::cli::{Output, Wanted};
+use crate::cmd::mirror::setup::setup;
 use crate::process::exit::Exit;
 use crate::process::log;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::document::Document;
-use super::quoted;
+use super::text::quoted;
 use crate::model::{Registry, Setup};
 
 /// A `hosts.toml` for each registry.

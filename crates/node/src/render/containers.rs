@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::document::{Document, Place};
-use super::quoted;
+use super::text::quoted;
 use crate::model::Setup;
 
 /// `registries.conf.d/50-pullgate.conf`; `reload` is the command after it, if the runtime needs one.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::document::Document;
-use super::quoted;
+use super::text::quoted;
 use crate::model::Setup;
 
 /// The file, with one mirror for each registry. k3s knows no headers, so the node's name is not in it.

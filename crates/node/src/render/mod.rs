@@ -5,6 +5,7 @@ mod containerd;
 mod containers;
 mod document;
 mod k3s;
+mod text;
 
 use crate::model::Setup;
 use crate::target::Target;
@@ -28,11 +29,6 @@ pub fn render(setup: &Setup, target: Target) -> Vec<Document> {
         Target::Bottlerocket => vec![cloud::bottlerocket(setup)],
         Target::Gke => vec![cloud::gke(setup)],
     }
-}
-
-/// A string in double quotes, as TOML, YAML and JSON all read it. Our texts have no control characters.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]

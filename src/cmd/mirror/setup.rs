@@ -6,9 +6,9 @@ use std::path::Path;
 use node::{Finding, Mirror, MirrorUrl, Registry, Setup};
 use oci::RegistryHost;
 
+use super::client::Client;
+use super::serves::serves;
 use crate::cli::Wanted;
-use crate::cmd::mirror::client::Client;
-use crate::cmd::mirror::serves::serves;
 
 /// The arguments do not make a setup.
 #[derive(Debug, thiserror::Error)]
