@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use loadtest::image::Image;
 use support::ports::Port;
 use support::pullgate::command;
-use support::{DockerRegistry, HostsDir, Pullgate, Ran, Scratch, Skopeo};
+use support::{DockerRegistry, HostsDir, Metrics, Pullgate, Ran, Scratch, Skopeo};
 
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_pullgate");
 pub(crate) const NODE: &str = "worker-3";
@@ -27,6 +27,11 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| String::new()).await
+    }
+
+    /// With more keys of `[proxy]`, which may name files in the scratch folder.
+    pub(crate) async fn start_with(keys: impl Fn(&Scratch) -> String) -> Self {
         let scratch = Scratch::new();
         let registry = DockerRegistry::start(&scratch).await;
         for (tag, seed) in [("1", 1), ("2", 2)] {
@@ -36,10 +41,11 @@ impl Site {
         let port = Port::lease();
         let text = format!(
             "builtin_upstreams = false\nadmin.listen = \"127.0.0.1:0\"\nprober.reach = false\n\
-             [proxy]\nlisten = {:?}\ncache.dir = {:?}\n\
+             [proxy]\nlisten = {:?}\ncache.dir = {:?}\n{}\
              [upstreams.test]\nregistry = {:?}\nendpoints = [{:?}]\naddresses = [\"127.0.0.0/8\"]\n",
             port.address(),
             scratch.path().join("cache"),
+            keys(&scratch),
             registry.address(),
             registry.url(),
         );
@@ -71,10 +77,11 @@ impl Site {
         self.certs_d().path().join(folder).join("hosts.toml")
     }
 
-    /// The number of answers that the mirror has given for the registry.
-    pub(crate) async fn mirrored(&self) -> usize {
-        let series = self.mirror.metrics().await;
-        series.sum("pullgate_proxy_requests_total", &[("registry", &self.registry.address())]) as usize
+    /// Waits until the mirror has counted so many answers for the registry; fails the test if it does not.
+    pub(crate) async fn mirrored(&self, count: usize) {
+        let (name, registry) = ("pullgate_proxy_requests_total", self.registry.address());
+        let enough = |series: &Metrics| series.sum(name, &[("registry", &registry)]) >= count as f64;
+        self.mirror.metrics_when("the mirror to be asked", enough).await;
     }
 
     /// The number of containerd's own requests that the registry has answered.

@@ -19,6 +19,7 @@ pub mod files;
 pub mod finding;
 pub mod guard;
 pub mod model;
+mod pages;
 pub mod render;
 pub mod target;
 

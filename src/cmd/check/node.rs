@@ -28,14 +28,24 @@ pub(crate) async fn node(config: &config::Config, asked: &CheckNode, output: Out
             return Exit::Usage;
         }
     };
-    let mut findings = match ask(&setup, &asked.place.root).await {
+    let mut findings = found(config, &setup, asked).await;
+    findings.retain(|finding| !asked.suppress.iter().any(|code| code == finding.code.as_str()));
+    if findings.is_empty() && output == Output::Text {
+        let (count, mirror) = (setup.registries.len(), setup.mirror.url.as_str());
+        println!("✓ nothing found: {count} registries go through {mirror}");
+        return Exit::Fine;
+    }
+    printed(&findings, output)
+}
+
+async fn found(config: &config::Config, setup: &Setup, asked: &CheckNode) -> Vec<Finding> {
+    let mut findings = match ask(setup, &asked.place.root).await {
         Ok(findings) => findings,
         Err(error) => vec![Finding::new(Code::CaMissing, setup.mirror.url.as_str(), error.to_string())],
     };
-    if asked.wanted.target.has_certs_d() {
-        findings.extend(containerd(&setup, asked));
-    } else {
-        findings.extend(own_files(&setup, asked));
+    match asked.wanted.target.has_certs_d() {
+        true => findings.extend(containerd(setup, asked)),
+        false => findings.extend(own_files(setup, asked)),
     }
     if let Some(image) = &asked.image {
         match through_runtime(config, &asked.effect, image).await {
@@ -43,16 +53,7 @@ pub(crate) async fn node(config: &config::Config, asked: &CheckNode, output: Out
             Err(finding) => findings.push(finding),
         }
     }
-    findings.retain(|finding| !asked.suppress.iter().any(|code| code == finding.code.as_str()));
-    if findings.is_empty() && output == Output::Text {
-        println!(
-            "✓ nothing found: {} registries go through {}",
-            setup.registries.len(),
-            setup.mirror.url.as_str()
-        );
-        return Exit::Fine;
-    }
-    printed(&findings, output)
+    findings
 }
 
 /// The configuration of containerd, and the folder of each registry.
@@ -77,6 +78,11 @@ fn containerd(setup: &Setup, asked: &CheckNode) -> Vec<Finding> {
         let exists = |path: &str| on_node(path).exists();
         findings.extend(used.findings(registry, &setup.mirror, runtime.version, &exists));
     }
+    // The same for every file: once is enough.
+    let mut ignored = findings.iter().filter(|finding| finding.code == Code::DialTimeoutIgnored).cloned();
+    let first = ignored.next();
+    findings.retain(|finding| finding.code != Code::DialTimeoutIgnored);
+    findings.extend(first);
     findings
 }
 

@@ -159,7 +159,7 @@ pub(super) async fn through_runtime(
     let begun = tokio::time::Instant::now();
     crictl(effect, image).await.map_err(failed)?;
     let time: Duration = begun.elapsed();
-    let requests = counted(&admin, &registry).await.map_err(failed)?.saturating_sub(before);
+    let requests = arrived(&admin, &registry, before).await.map_err(failed)?;
     let seen = "the runtime pulled the image, and no request for its registry arrived at the mirror";
     let finding = (requests == 0).then(|| Finding::new(Code::Bypassed, image, seen));
     Ok(ThroughRuntime { registry, requests, milliseconds: time.as_secs_f64() * 1000.0, finding })
@@ -174,6 +174,18 @@ fn admin(config: &config::Config, effect: &Effect) -> Result<Client, String> {
     let url: MirrorUrl =
         url.parse().map_err(|_| format!("--admin: {url} is no address; write http://HOST:PORT"))?;
     Client::new(&url, None)
+}
+
+/// The requests that arrived since `before` was read. A request is counted shortly after its last byte.
+async fn arrived(admin: &Client, registry: &str, before: u64) -> Result<u64, String> {
+    for _ in 0..COUNT_LOOKS {
+        let requests = counted(admin, registry).await?.saturating_sub(before);
+        if requests > 0 {
+            return Ok(requests);
+        }
+        tokio::time::sleep(COUNT_PAUSE).await;
+    }
+    Ok(0)
 }
 
 /// The requests for a registry that the mirror has answered.
@@ -214,4 +226,7 @@ async fn crictl(effect: &Effect, image: &str) -> Result<(), String> {
     }
 }
 
+/// Two seconds without a count prove that there was no request.
+const COUNT_LOOKS: u32 = 20;
+const COUNT_PAUSE: Duration = Duration::from_millis(100);
 const REQUESTS: &str = "pullgate_proxy_requests_total{";

@@ -1,8 +1,8 @@
 //! `pullgate node apply`: writes the documents once the mirror answered for every registry in them.
 
-use node::Target;
 use node::files::{self, Root};
 use node::render::{Document, Place, render};
+use node::{Level, Target};
 
 use super::report::{no_journal, report};
 use crate::cli::{NodeApply, Output};
@@ -12,39 +12,41 @@ use crate::process::exit::Exit;
 use crate::process::log;
 
 pub(super) async fn run(config: &config::Config, asked: &NodeApply, output: Output) -> Exit {
-    let setup = match setup(config, &asked.wanted) {
-        Ok(setup) => setup,
-        Err(error) => {
-            log::failure(&error.to_string());
+    let target = asked.wanted.target;
+    let prepared = setup(config, &asked.wanted).map_err(|error| error.to_string()).and_then(|setup| {
+        let documents = render(&setup, target);
+        has_files(target, &documents).map(|()| (setup, documents))
+    });
+    let (setup, documents) = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => {
+            log::failure(&why);
             return Exit::Usage;
         }
     };
-    let target = asked.wanted.target;
-    let documents = render(&setup, target);
-    if let Err(why) = has_files(target, &documents) {
-        log::failure(&why);
-        return Exit::Usage;
-    }
     let root = Root::new(asked.place.root.clone(), asked.place.state.clone());
     if asked.dry_run {
         let lines = files::preview(&root, target, &documents);
         return lines.map_or_else(|error| no_journal(&error), |lines| report(&lines, true, output));
     }
-    let faults = match ask(&setup, &asked.place.root).await {
-        Ok(faults) => faults,
+    match ask(&setup, &asked.place.root).await {
+        Ok(faults) if faults.iter().any(|finding| finding.code.level() == Level::Error) => {
+            log::failure("nothing was written, because the mirror did not answer as it must:");
+            printed(&faults, output)
+        }
+        Ok(_) => write(&root, target, &documents, output),
         Err(error) => {
             log::failure(&error.to_string());
-            return Exit::Usage;
+            Exit::Usage
         }
-    };
-    if faults.iter().any(|finding| finding.code.level() == node::Level::Error) {
-        log::failure("nothing was written, because the mirror did not answer as it must:");
-        return printed(&faults, output);
     }
-    match files::apply(&root, target, &documents) {
+}
+
+fn write(root: &Root, target: Target, documents: &[Document], output: Output) -> Exit {
+    match files::apply(root, target, documents) {
         Ok(lines) => {
             let exit = report(&lines, false, output);
-            say_what_is_left_to_do(target, &documents, lines.iter().any(|line| line.texts.is_some()));
+            say_what_is_left_to_do(target, documents, lines.iter().any(|line| line.texts.is_some()));
             exit
         }
         Err(error) => no_journal(&error),

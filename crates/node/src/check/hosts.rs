@@ -115,19 +115,10 @@ impl Reader<'_> {
     fn host(&self, file: &Table) -> Vec<Finding> {
         let Some(host) = host(file, self.mirror) else { return Vec::new() };
         let mut findings = Vec::new();
-        let strings = |key: &str| -> Vec<String> {
-            match host.get(key) {
-                Some(Value::String(text)) => vec![text.clone()],
-                Some(Value::Array(list)) => {
-                    list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-                }
-                _ => Vec::new(),
-            }
-        };
         let known = |word: &str| {
             KNOWN.contains(&word) || word == REFERRERS && self.version.is_some_and(Version::knows_referrers)
         };
-        if let Some(word) = strings("capabilities").iter().find(|word| !known(word)) {
+        if let Some(word) = strings(host, "capabilities").iter().find(|word| !known(word)) {
             findings.push(self.finding(Code::UnknownCapability, &format!("capabilities has {word:?}")));
         }
         let old = self.version.filter(|version| !version.knows_dial_timeout());
@@ -142,11 +133,20 @@ impl Reader<'_> {
         if host.get("skip_verify").and_then(Value::as_bool) == Some(true) {
             findings.push(self.finding(Code::SkipVerify, "skip_verify = true"));
         }
-        let missing = strings("ca").into_iter().filter(|path| !(self.exists)(path));
+        let missing = strings(host, "ca").into_iter().filter(|path| !(self.exists)(path));
         findings.extend(
             missing.map(|path| self.finding(Code::CaMissing, &format!("ca = {path:?} does not exist"))),
         );
         findings
+    }
+}
+
+/// A key that is one string or a list of them.
+fn strings(host: &Table, key: &str) -> Vec<String> {
+    match host.get(key) {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
     }
 }
 
