@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
+use crate::cmd::diagnose::asked::Diagnose;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
 
@@ -83,6 +84,8 @@ pub(crate) enum Command {
     /// Render, write, take back or guard the configuration that sends a node's pulls to the mirror.
     #[command(subcommand)]
     Node(Node),
+    /// Name the cause of a failed pull, and what to do.
+    Diagnose(Diagnose),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
     Top(Top),
     /// Print a completion script for a shell.

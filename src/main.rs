@@ -6,6 +6,7 @@
 //!                       ├─ node ─── render, apply, restore, guard: files of a node (node), after a question to the mirror
 //!                       ├─ pulls ── list, show: reads the record file (records)
 //!                       ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket (process)
+//!                       ├─ diagnose ── an event's text (diagnose), an image, a pod or a namespace
 //!                       └─ demo ─── an embedded misbehaving registry, and run around it
 //! ```
 //!

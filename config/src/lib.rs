@@ -31,8 +31,8 @@ pub mod units;
 
 pub use load::{Loaded, parse};
 pub use model::{
-    Access, Admin, Cache, Config, Credentials, Endpoint, Helper, Log, Prober, Provider, Proxy, Records,
-    Target, Tls, Upstream,
+    Access, Admin, Cache, Config, Credentials, Discover, Endpoint, Helper, Kubernetes, Log, Prober, Provider,
+    Proxy, Records, Target, Tls, Upstream,
 };
 pub use print::Effective;
 pub use report::{Problem, Report};

@@ -27,6 +27,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// The pull records.
     pub records: Records,
+    /// The Kubernetes cluster whose images are probed.
+    pub kubernetes: Kubernetes,
     /// The images to probe, and the time between probes.
     pub prober: Prober,
 }
@@ -237,6 +239,28 @@ impl fmt::Debug for Provider {
     }
 }
 
+/// The Kubernetes cluster whose images are probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// The workloads whose images are found.
+    pub discover: Discover,
+    /// Whether pull secrets are read.
+    pub secrets: bool,
+    /// The kubeconfig; `None` for the service account of the pod, or the user's own kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The workloads whose images are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discover {
+    /// None.
+    Off,
+    /// Those of these namespaces; never empty.
+    Namespaces(Vec<String>),
+    /// All.
+    Cluster,
+}
+
 /// The images to probe, and the time between probes.
 #[derive(Clone, Debug)]
 pub struct Prober {
@@ -246,6 +270,8 @@ pub struct Prober {
     pub manifest_interval: Duration,
     /// Whether upstreams without a target get a reach probe (resolve to challenge).
     pub reach: bool,
+    /// The most probes in an hour, for each registry, of images that were found in the cluster.
+    pub discovered_per_hour: u32,
     /// Images to probe as a node would pull them.
     pub targets: Vec<Target>,
 }

@@ -11,7 +11,9 @@ use serde_json::{Value as Json, json};
 
 use crate::builtin::BUILT_IN;
 use crate::load::Loaded;
-use crate::model::{Cache, Config, Credentials, Endpoint, Prober, Provider, Proxy, Records, Upstream};
+use crate::model::{
+    Cache, Config, Credentials, Discover, Endpoint, Kubernetes, Prober, Provider, Proxy, Records, Upstream,
+};
 use crate::origins::Origins;
 use crate::units;
 
@@ -82,7 +84,25 @@ impl List<'_> {
             self.upstream(upstream);
         }
         self.records(&config.records);
+        self.kubernetes(&config.kubernetes);
         self.prober(&config.prober);
+    }
+
+    fn kubernetes(&mut self, kubernetes: &Kubernetes) {
+        let (discover, namespaces) = match &kubernetes.discover {
+            Discover::Off => ("off", [].as_slice()),
+            Discover::Namespaces(names) => ("namespaces", names.as_slice()),
+            Discover::Cluster => ("cluster", [].as_slice()),
+        };
+        self.section(
+            "kubernetes",
+            [
+                ("discover", json!(discover)),
+                ("namespaces", json!(namespaces)),
+                ("secrets", json!(kubernetes.secrets)),
+                ("kubeconfig", kubernetes.kubeconfig.as_ref().map_or(Json::Null, |file| path(file))),
+            ],
+        );
     }
 
     fn records(&mut self, records: &Records) {
@@ -169,6 +189,7 @@ impl List<'_> {
                 ("interval", time(prober.interval)),
                 ("manifest_interval", time(prober.manifest_interval)),
                 ("reach", json!(prober.reach)),
+                ("discovered_per_hour", json!(prober.discovered_per_hour)),
                 ("targets", prober.targets.iter().map(target).collect()),
             ],
         );

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::{Access, Config, Credentials, Helper, Loaded, Report, parse};
+use config::{Access, Config, Credentials, Discover, Helper, Kubernetes, Loaded, Report, parse};
 use oci::{OnExhausted, Reserve};
 
 fn good(text: &str) -> Loaded {
@@ -67,6 +67,25 @@ fn every_key_of_the_contract_is_understood() {
     assert_eq!(config.records.file, PathBuf::from("/var/lib/pullgate/records.db"));
     let bounds = (config.records.enabled, config.records.max_age.as_secs(), config.records.max_size);
     assert_eq!(bounds, (true, 30 * 86_400, 1 << 30));
+}
+
+#[test]
+fn the_cluster_is_looked_at_as_far_as_the_file_says() {
+    let kubernetes = |text: &str| good(&format!("[kubernetes]\n{text}")).config.kubernetes;
+    assert_eq!(kubernetes(""), Kubernetes { discover: Discover::Off, secrets: true, kubeconfig: None });
+    assert_eq!(kubernetes("discover = 'cluster'\nsecrets = false").discover, Discover::Cluster);
+    let some = Discover::Namespaces(vec!["shop".to_owned(), "jobs".to_owned()]);
+    assert_eq!(kubernetes("discover = 'namespaces'\nnamespaces = ['shop', 'jobs']").discover, some);
+    for (text, message) in [
+        ("discover = 'namespaces'", "names none"),
+        ("namespaces = ['shop']", "has no effect"),
+        ("discover = 'cluster'\nnamespaces = ['shop']", "has no effect"),
+        ("discover = 'all'", "kubernetes.discover"),
+        ("discover = 'namespaces'\nnamespaces = ['Shop']", "namespaces"),
+    ] {
+        let told = told(&format!("[kubernetes]\n{text}"));
+        assert!(told.len() == 1 && told[0].contains(message), "{text}: {told:?}");
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ struct Pem {
 enum Validity {
     Now,
     Left(Duration),
+    Over(Duration),
     Past,
     Future,
 }
@@ -78,6 +79,11 @@ impl Authority {
         self.issue(names, Validity::Past)
     }
 
+    /// A certificate that expired this time ago.
+    pub fn expired_for(&self, names: &[&str], time: Duration) -> Certificate {
+        self.issue(names, Validity::Over(time))
+    }
+
     /// A valid certificate that expires after `left`, for tests of the alert before expiry.
     pub fn expiring(&self, names: &[&str], left: Duration) -> Certificate {
         self.issue(names, Validity::Left(left))
@@ -109,6 +115,7 @@ impl Authority {
         (params.not_before, params.not_after) = match validity {
             Validity::Now => (date_time_ymd(2020, 1, 1), date_time_ymd(2190, 1, 1)),
             Validity::Left(left) => (date_time_ymd(2020, 1, 1), (SystemTime::now() + left).into()),
+            Validity::Over(time) => (date_time_ymd(2020, 1, 1), (SystemTime::now() - time).into()),
             Validity::Past => (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
             Validity::Future => (date_time_ymd(2190, 1, 1), date_time_ymd(2191, 1, 1)),
         };

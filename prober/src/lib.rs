@@ -13,12 +13,17 @@
 //!                      └── verdict
 //! ```
 //!
+//! An [`Examiner`] makes the same walk on demand, and returns the [`journal`] of its requests.
+//!
 //! A registry without targets gets a reach probe (resolve to challenge), which can report it as reachable but never as
-//! pullable. Targets come from the configuration, never from a request.
+//! pullable. Targets come from the configuration, never from a request. Further targets are assigned at run time ([`Assignments`]), each
+//! with a credential of its own; a gate limits how often they are probed, whatever their number.
 
 mod budget;
+mod conclusion;
+mod examine;
+pub mod journal;
 mod lane;
-mod lanes;
 mod learned;
 mod memory;
 mod probe;
@@ -29,9 +34,13 @@ mod target;
 pub mod telemetry;
 pub mod verdict;
 
-pub use lane::{Lane, Traffic};
-pub use lanes::Prober;
+pub use conclusion::{Conclusion, Conclusions, Unkept};
+pub use examine::{Examination, Examiner};
+pub use lane::all::Prober;
+pub use lane::assigned::{Assignment, Assignments, Login};
+pub use lane::probing::{Common, Lane, Traffic};
 pub use memory::Memory;
+pub use probe::Sample;
 pub use schedule::Pace;
 pub use status::Board;
 pub use target::{Plan, Target};

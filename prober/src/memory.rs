@@ -40,10 +40,15 @@ impl Memory {
         locked(&self.learned).insert(target.clone(), learned);
     }
 
-    /// Forgets the targets that are in no plan. Spent requests stay counted.
-    pub(crate) fn keep_only(&self, plans: &[Plan]) {
+    /// Forgets what was learned about one target.
+    pub(crate) fn forget(&self, target: &Target) {
+        locked(&self.learned).remove(target);
+    }
+
+    /// Forgets the targets that are neither planned nor assigned. Spent requests stay counted.
+    pub(crate) fn keep_only(&self, plans: &[Plan], assigned: &HashSet<Target>) {
         let planned: HashSet<_> = plans.iter().flat_map(|plan| &plan.targets).collect();
-        locked(&self.learned).retain(|target, _| planned.contains(target));
+        locked(&self.learned).retain(|target, _| planned.contains(target) || assigned.contains(target));
     }
 }
 

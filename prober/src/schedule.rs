@@ -15,6 +15,8 @@ pub struct Pace {
     pub manifest_max_age: Duration,
     /// Time limit of one call of a probe, including its connection.
     pub call_timeout: Duration,
+    /// The most probes of assigned targets in an hour, for each registry.
+    pub assigned_per_hour: u32,
 }
 
 impl Default for Pace {
@@ -23,6 +25,7 @@ impl Default for Pace {
             interval: Duration::from_secs(60),
             manifest_max_age: Duration::from_secs(4 * 3600),
             call_timeout: Duration::from_secs(10),
+            assigned_per_hour: 120,
         }
     }
 }

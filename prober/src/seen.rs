@@ -15,4 +15,15 @@ pub(crate) struct Seen {
     pub(crate) timings: Timings,
     /// The time for which the registry asked not to be sent requests (`Retry-After`).
     pub(crate) retry_after: Option<Duration>,
+    /// True if the probe sent a request of its own.
+    pub(crate) asked: bool,
+    /// The status of the answer that failed.
+    pub(crate) status: Option<u16>,
+}
+
+impl Seen {
+    /// A conclusion that needed no request.
+    pub(crate) fn without_request(verdict: Verdict) -> Self {
+        Self { verdict, timings: Timings::default(), retry_after: None, asked: false, status: None }
+    }
 }

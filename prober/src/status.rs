@@ -7,16 +7,16 @@ use std::time::SystemTime;
 use oci::RegistryHost;
 use serde::Serialize;
 
+use crate::lane::slot::Slot;
 use crate::seen::Seen;
-use crate::target::Target;
 use crate::verdict::{Depth, Verdict};
 
 /// The last verdict on every target.
 #[derive(Debug, Default)]
 pub struct Board(Mutex<BTreeMap<Key, Entry>>);
 
-/// The key of a line: registry, and image and platform of a target.
-type Key = (String, Option<(String, String)>);
+/// The key of a line: registry, image and platform of a target, and the number of its credential.
+type Key = (String, Option<(String, String)>, Option<u64>);
 
 /// One line of the board.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +29,12 @@ pub struct Entry {
     /// The platform whose manifest is probed; none for a reach probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// The pull secret whose credential is used, as `namespace/name`; none for the identity of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_secret: Option<String>,
+    /// True if the target was assigned at run time: an image of the cluster.
+    #[serde(skip)]
+    pub assigned: bool,
     /// `pending`, `ok`, or the failure class.
     pub verdict: &'static str,
     /// The depth that a successful probe reached.
@@ -52,16 +58,30 @@ pub struct Entry {
 }
 
 impl Board {
-    /// All lines, by registry, image and platform.
+    /// The lines of the configured targets, by registry, image and platform.
     pub fn entries(&self) -> Vec<Entry> {
-        self.lock().values().cloned().collect()
+        self.lock().values().filter(|entry| !entry.assigned).cloned().collect()
+    }
+
+    /// The lines of the targets that were assigned at run time.
+    pub fn assigned(&self) -> Vec<Entry> {
+        self.lock().values().filter(|entry| entry.assigned).cloned().collect()
+    }
+
+    /// The number of targets of one registry that were assigned at run time, by their verdict.
+    pub fn assigned_counts(&self, registry: &RegistryHost) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for entry in self.lock().values().filter(|it| it.assigned && it.registry == registry.as_str()) {
+            *counts.entry(entry.verdict).or_default() += 1;
+        }
+        counts
     }
 
     /// The verdict labels of one registry, one for each of its targets.
     pub fn verdicts(&self, registry: &RegistryHost) -> Vec<&'static str> {
         self.lock()
             .iter()
-            .filter(|((host, _), _)| host == registry.as_str())
+            .filter(|((host, ..), _)| host == registry.as_str())
             .map(|(_, entry)| entry.verdict)
             .collect()
     }
@@ -71,21 +91,25 @@ impl Board {
         self.lock().clear();
     }
 
-    pub(crate) fn pending(&self, registry: &RegistryHost, target: Option<&Target>) {
-        let entry = Entry::new(registry, target, &Verdict::Pending);
-        self.lock().insert(key(registry, target), entry);
+    pub(crate) fn pending(&self, registry: &RegistryHost, slot: &Slot) {
+        let entry = Entry::new(registry, slot, &Verdict::Pending);
+        self.lock().insert(key(registry, slot), entry);
     }
 
-    pub(crate) fn record(&self, registry: &RegistryHost, target: Option<&Target>, seen: &Seen) {
+    pub(crate) fn remove(&self, registry: &RegistryHost, slot: &Slot) {
+        self.lock().remove(&key(registry, slot));
+    }
+
+    pub(crate) fn record(&self, registry: &RegistryHost, slot: &Slot, seen: &Seen) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        let mut entry = Entry::new(registry, target, &seen.verdict);
+        let mut entry = Entry::new(registry, slot, &seen.verdict);
         entry.stages =
             seen.timings.iter().map(|(stage, time)| (stage.as_str(), time.as_secs_f64())).collect();
         entry.probed_at = Some(now);
         let mut board = self.lock();
-        let before = board.get(&key(registry, target)).filter(|before| before.verdict == entry.verdict);
+        let before = board.get(&key(registry, slot)).filter(|before| before.verdict == entry.verdict);
         entry.since = before.and_then(|before| before.since).or(Some(now));
-        board.insert(key(registry, target), entry);
+        board.insert(key(registry, slot), entry);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
@@ -94,7 +118,8 @@ impl Board {
 }
 
 impl Entry {
-    fn new(registry: &RegistryHost, target: Option<&Target>, verdict: &Verdict) -> Self {
+    fn new(registry: &RegistryHost, slot: &Slot, verdict: &Verdict) -> Self {
+        let target = slot.target.as_ref();
         let failed = match verdict {
             Verdict::Failed(failed) => Some(failed),
             _ => None,
@@ -103,6 +128,8 @@ impl Entry {
             registry: registry.as_str().to_owned(),
             image: target.map(|target| target.image.to_string()),
             platform: target.map(|target| target.platform.to_string()),
+            pull_secret: slot.login.as_ref().map(|login| login.name.to_string()),
+            assigned: slot.assigned,
             verdict: verdict.as_str(),
             depth: if let Verdict::Ok(depth) = verdict { Some(*depth) } else { None },
             stage: failed.map(|failed| failed.stage.as_str()),
@@ -115,7 +142,8 @@ impl Entry {
     }
 }
 
-fn key(registry: &RegistryHost, target: Option<&Target>) -> Key {
+fn key(registry: &RegistryHost, slot: &Slot) -> Key {
+    let target = slot.target.as_ref();
     let target = target.map(|target| (target.image.to_string(), target.platform.to_string()));
-    (registry.as_str().to_owned(), target)
+    (registry.as_str().to_owned(), target, slot.number())
 }

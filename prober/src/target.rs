@@ -21,6 +21,8 @@ pub struct Plan {
     pub client: Client,
     /// The identity label under which the client's requests are counted.
     pub identity: String,
-    /// Images to probe; if empty, the registry gets a reach probe.
+    /// Images to probe. Others may be assigned at run time.
     pub targets: Vec<Target>,
+    /// True if a registry without `targets` gets a reach probe.
+    pub reach: bool,
 }

@@ -1,17 +1,18 @@
 //! The prober's metrics, and its log line for each change of a verdict.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use oci::{Class, Demand, RegistryHost, Stage};
-use registry::observe::Certificate;
+use registry::observe::{AnswerHead, Certificate};
 use registry::{Observation, Observer};
 use series::{Series, Unit};
 
+use crate::lane::slot::Slot;
 use crate::seen::Seen;
-use crate::target::Target;
 use crate::verdict::Verdict;
 
 /// Probes finished, by verdict.
@@ -58,7 +59,7 @@ impl Telemetry {
     }
 
     /// One probe ended.
-    pub(crate) fn probed(&self, target: Option<&Target>, before: &Verdict, seen: &Seen) {
+    pub(crate) fn probed(&self, slot: &Slot, before: &Verdict, seen: &Seen) {
         counter!(PROBES, "registry" => self.registry.as_str().to_owned(), "class" => seen.verdict.as_str())
             .increment(1);
         for (stage, time) in seen.timings.iter() {
@@ -67,7 +68,7 @@ impl Telemetry {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.last.set(now.as_secs_f64());
         if !before.agrees_with(&seen.verdict) {
-            self.tell(target, before, &seen.verdict);
+            self.tell(slot, before, &seen.verdict);
         }
     }
 
@@ -84,8 +85,10 @@ impl Telemetry {
         }
     }
 
-    fn tell(&self, target: Option<&Target>, before: &Verdict, after: &Verdict) {
+    fn tell(&self, slot: &Slot, before: &Verdict, after: &Verdict) {
         let registry = self.registry.as_str();
+        let target = slot.target.as_ref();
+        let pull_secret = slot.login.as_ref().map(|login| &*login.name);
         let image = target.map_or_else(|| "(reach)".to_owned(), |target| target.image.to_string());
         let platform = target.map(|target| target.platform.to_string());
         let (before, now) = (before.as_str(), after.as_str());
@@ -95,6 +98,7 @@ impl Telemetry {
                     registry,
                     image,
                     platform,
+                    pull_secret,
                     before,
                     verdict = now,
                     stage = failed.stage.as_str(),
@@ -103,7 +107,15 @@ impl Telemetry {
                     "verdict changed"
                 );
             }
-            _ => tracing::info!(registry, image, platform, before, verdict = now, "verdict changed"),
+            _ => tracing::info!(
+                registry,
+                image,
+                platform,
+                pull_secret,
+                before,
+                verdict = now,
+                "verdict changed"
+            ),
         }
     }
 }
@@ -155,5 +167,13 @@ impl Observer for Counted {
 
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: registry::breaker::State) {
         self.inner.breaker(registry, endpoint, state);
+    }
+
+    fn resolved(&self, registry: &RegistryHost, host: &str, addresses: &[IpAddr]) {
+        self.inner.resolved(registry, host, addresses);
+    }
+
+    fn answered(&self, registry: &RegistryHost, head: &AnswerHead<'_>) {
+        self.inner.answered(registry, head);
     }
 }

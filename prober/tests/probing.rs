@@ -11,7 +11,7 @@ use oci::RepositoryPattern;
 use oci::zone::Zone;
 use oci::{Demand, OnExhausted, RegistryHost, Reserve};
 use prober::verdict::Depth;
-use prober::{Lane, Pace, Plan, Target, Traffic};
+use prober::{Assignments, Common, Lane, Pace, Plan, Target, Traffic};
 use registry::Client;
 use registry::client::Connections;
 use registry::observe::NoObserver;
@@ -26,6 +26,7 @@ struct Probing {
     clock: tokio::time::Instant,
     board: Arc<prober::Board>,
     memory: Arc<prober::Memory>,
+    assignments: Arc<Assignments>,
     plan: Plan,
 }
 
@@ -82,16 +83,17 @@ impl Probing {
                 .for_demand(Demand::WarmUp),
             identity: "anonymous".to_owned(),
             targets: images.iter().map(target).collect(),
+            reach: true,
         };
         let (board, memory) = (Arc::<prober::Board>::default(), Arc::<prober::Memory>::default());
-        let clock = tokio::time::Instant::now();
-        let lane = lane(&plan, &board, &memory, clock);
-        Self { ledger, lane, clock, board, memory, plan }
+        let (clock, assignments) = (tokio::time::Instant::now(), Arc::<Assignments>::default());
+        let lane = lane(&plan, &board, &memory, &assignments, clock);
+        Self { ledger, lane, clock, board, memory, assignments, plan }
     }
 
     /// Builds the lane again, as a reload does.
     fn reload(&mut self) {
-        self.lane = lane(&self.plan, &self.board, &self.memory, self.clock);
+        self.lane = lane(&self.plan, &self.board, &self.memory, &self.assignments, self.clock);
     }
 
     async fn round(&mut self) -> prober::status::Entry {
@@ -121,10 +123,19 @@ fn lane(
     plan: &Plan,
     board: &Arc<prober::Board>,
     memory: &Arc<prober::Memory>,
+    assignments: &Arc<Assignments>,
     start: tokio::time::Instant,
 ) -> Lane {
     let pace = Pace { call_timeout: Duration::from_secs(2), ..Pace::default() };
-    Lane::new(plan.clone(), pace, board.clone(), memory.clone(), Arc::new(Silence), start)
+    let common = Common {
+        pace,
+        board: board.clone(),
+        memory: memory.clone(),
+        traffic: Arc::new(Silence),
+        assignments: assignments.clone(),
+        conclusions: Arc::new(prober::Unkept),
+    };
+    Lane::new(plan.clone(), common, start)
 }
 
 fn image() -> Image {

@@ -1,5 +1,6 @@
 //! The content of `/status.json` and of the status page: a snapshot of the whole process.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::api::Api;
+use crate::run::discovery::view::ClusterStatus;
 use crate::run::named_files;
 use crate::run::parts::Shared;
 use crate::run::readiness::Phase;
@@ -54,6 +56,9 @@ pub(crate) struct Status {
     /// The record file; absent without a proxy, and if records are off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<RecordsStatus>,
+    /// What was found in the cluster, in numbers; absent if no cluster is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster: Option<ClusterStatus>,
 }
 
 /// One registry, as this process observes it.
@@ -72,6 +77,9 @@ pub(crate) struct Registry {
     pub(crate) access: &'static str,
     /// The prober's verdicts; empty without a prober.
     pub(crate) probes: Vec<prober::status::Entry>,
+    /// The number of the cluster's images at this registry, by the verdict of their last probe.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) discovered: BTreeMap<&'static str, usize>,
     /// The quota that the registry's last answer stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) quota: Option<QuotaStated>,
@@ -184,7 +192,8 @@ impl StatusView {
     }
 
     fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
-        let others = [self.shared.refused.warning(), self.shared.records.warning()];
+        let others =
+            [self.shared.refused.warning(), self.shared.records.warning(), self.shared.cluster.warning()];
         cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).collect()
     }
 
@@ -211,6 +220,7 @@ impl StatusView {
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy,
             records: self.proxy.get().and_then(|_| self.shared.records.status()),
+            cluster: self.shared.cluster.status(),
         }
     }
 
@@ -235,6 +245,7 @@ impl StatusView {
             paused: upstream.endpoints.iter().filter_map(|it| self.paused(upstream, it)).collect(),
             access: upstream.access.as_str(),
             probes: entries.into_iter().filter(|entry| entry.registry == host).collect(),
+            discovered: self.shared.board.assigned_counts(&upstream.registry),
             quota: last_seen.quota.map(|quota| QuotaStated {
                 limit: quota.limit,
                 remaining: quota.remaining,

@@ -51,7 +51,11 @@ fn request(asked: &Cache) -> Request {
     }
 }
 
-async fn ask(loaded: &Loaded, request: &Request) -> Result<Reply, String> {
+/// The reply of the running instance; without one, of the folder itself.
+///
+/// # Errors
+/// In words for the caller: neither can be asked.
+pub(super) async fn ask(loaded: &Loaded, request: &Request) -> Result<Reply, String> {
     let cache = &loaded.config.proxy.cache;
     match control::ask(&cache.dir, request).await {
         Ok(Some(reply)) => return Ok(reply),

@@ -1,7 +1,7 @@
 //! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, man, node, prober, proxy, pulls, serve, top};
+use super::{cache, check, completion, demo, diagnose, man, node, prober, proxy, pulls, serve, top};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -37,6 +37,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
             Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
             Err(exit) => exit,
         },
+        Command::Diagnose(asked) => diagnose::run(&asked, &cli.common).await,
         Command::Top(asked) => match load(&cli.common) {
             Ok(loaded) => top::run(&loaded.config, &asked, cli.common.output).await,
             Err(exit) => exit,

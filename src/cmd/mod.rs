@@ -4,6 +4,7 @@ mod cache;
 mod check;
 mod completion;
 mod demo;
+pub(crate) mod diagnose;
 mod dispatch;
 mod findings;
 mod load;

@@ -167,8 +167,22 @@ fn colour(level: Level) -> &'static str {
 }
 
 /// Fields that can name an image (repository, tag, digest) or a client, also by quoting a registry or a request.
-const NAMING: &[&str] =
-    &["image", "repository", "reference", "tag", "digest", "from", "to", "path", "client", "evidence", "cut"];
+const NAMING: &[&str] = &[
+    "image",
+    "repository",
+    "reference",
+    "tag",
+    "digest",
+    "from",
+    "to",
+    "path",
+    "client",
+    "evidence",
+    "cut",
+    "pull_secret",
+    "seen",
+    "next_step",
+];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

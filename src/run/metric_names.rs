@@ -74,6 +74,18 @@ pub(crate) const PROCESS: &[Series] = &[
     Series::gauge(START, "Start of this process.").in_unit(Unit::UnixSeconds).since(UNRELEASED),
 ];
 
+/// The series about the cluster.
+pub(super) const CLUSTER: &[Series] = &[
+    Series::gauge(CLUSTER_WORKLOADS, "Workloads whose images are in use, by their owners.").since(UNRELEASED),
+    Series::gauge(CLUSTER_IMAGES, "Images in use. Those of `other` registries are not probed.")
+        .by(&["registry"])
+        .since(UNRELEASED),
+    Series::gauge(CLUSTER_WATCHES, "Watches on the API server.").by(&["state"]).since(UNRELEASED),
+    Series::gauge(CLUSTER_FINDINGS, "Faults of references, pull secrets and service accounts.")
+        .by(&["code"])
+        .since(UNRELEASED),
+];
+
 const QUOTA: &[&str] = &["registry", "identity", "source"];
 
 pub(super) const REQUESTS: &str = "pullgate_upstream_requests_total";
@@ -87,6 +99,10 @@ pub(super) const QUOTA_OBSERVED: &str = "pullgate_upstream_quota_observed_timest
 pub(super) const QUOTA_EMPTY: &str = "pullgate_upstream_quota_empty_seconds";
 pub(super) const TLS_NOT_AFTER: &str = "pullgate_upstream_tls_not_after_timestamp_seconds";
 pub(super) const BREAKER_STATE: &str = "pullgate_upstream_breaker_state";
+pub(super) const CLUSTER_WORKLOADS: &str = "pullgate_cluster_workloads";
+pub(super) const CLUSTER_IMAGES: &str = "pullgate_cluster_images";
+pub(super) const CLUSTER_WATCHES: &str = "pullgate_cluster_watches";
+pub(super) const CLUSTER_FINDINGS: &str = "pullgate_cluster_findings";
 pub(super) const WRITTEN: &str = "pullgate_records_written_total";
 pub(super) const LOST: &str = "pullgate_records_lost_total";
 pub(super) const TRACES_EXPORTED: &str = "pullgate_traces_exported_total";
@@ -155,6 +171,11 @@ mod tests {
             intro: "A process without a prober does not have them.",
             series: prober::telemetry::SERIES,
         },
+        Section {
+            title: "Cluster",
+            intro: "See [kubernetes.md](kubernetes.md). A process that does not look at a cluster does not have them.",
+            series: CLUSTER,
+        },
         Section { title: "Pull records", intro: "See [pulls.md](pulls.md).", series: RECORDS },
         Section { title: "Traces", intro: "See [traces.md](traces.md).", series: TRACES },
         Section {
@@ -175,7 +196,10 @@ mod tests {
                     "`ok`, or a class of [errors.md](errors.md); of a probe also `pending` and `probe_could_not_run`",
                 ),
             ),
-            ("code", text("the status code of the answer, or `other`")),
+            (
+                "code",
+                text("the status code of the answer, or `other`; of a finding a code of [checks](checks)"),
+            ),
             ("demand", listed(Demand::ALL.iter().map(|demand| demand.as_str()))),
             ("endpoint", text("host and port of a configured endpoint")),
             ("errno", text("the name of an error code of the operating system, or `other`")),
@@ -183,7 +207,12 @@ mod tests {
                 "host",
                 text("a host that presented a certificate; at most 16 of a registry, the others are `other`"),
             ),
-            ("identity", text("`anonymous`, or the id of the upstream in the configuration")),
+            (
+                "identity",
+                text(
+                    "`anonymous`, the id of the upstream in the configuration, or `pull-secret` for all pull secrets of the cluster",
+                ),
+            ),
             (
                 "kind",
                 format!(
@@ -211,6 +240,7 @@ mod tests {
                 ),
             ),
             ("stage", listed(Stage::ALL.iter().map(|stage| stage.as_str()))),
+            ("state", listed(cluster::watch::WatchState::ALL.iter().map(|state| state.as_str()))),
             ("verified", text("`true` if the chain was verified, else `false`")),
             ("version", text("the version of pullgate")),
         ]

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use oci::RegistryHost;
-use prober::{Board, Memory, Plan, Prober};
+use prober::{Assignments, Board, Common, Memory, Plan, Prober};
 use proxy::Served;
 use registry::Client;
 use registry::breaker::{Paused, State};
 use registry::client::Connections;
 use registry::upstream::Outbound;
+use tokio::sync::watch;
 
+use super::discovery::unnamed::is_pull_secret;
+use super::discovery::view::View;
 use super::error::StartError;
 use super::instance::instance;
 use super::plans;
-use super::records::Keeper;
+use super::records::fresh::FreshPulls;
+use super::records::{Keeper, KeptVerdicts};
 use super::refused::Refused;
 use super::telemetry::{FreshTraffic, Upstreams};
 use super::traces::Traces;
@@ -35,6 +39,14 @@ pub(crate) struct Shared {
     pub(crate) traces: Traces,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
+    /// Targets that the prober gets at run time.
+    pub(crate) assignments: Arc<Assignments>,
+    /// What was found in the cluster, in numbers.
+    pub(crate) cluster: View,
+    /// Pulls through the proxy that replace a probe.
+    pub(crate) fresh: FreshPulls,
+    /// The configuration as it is now.
+    configured: watch::Sender<Arc<config::Config>>,
     /// The requests that probes have used, and the facts that they have found.
     probed: Arc<Memory>,
     traffic: Arc<FreshTraffic>,
@@ -45,7 +57,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// A state without observations.
     pub(crate) fn new(config: &config::Config) -> Self {
-        let observed = Arc::new(Upstreams::default());
+        let (observed, fresh) = (Arc::new(Upstreams::default()), FreshPulls::default());
         Self {
             board: Arc::default(),
             refused: Refused::default(),
@@ -53,7 +65,11 @@ impl Shared {
             traces: Traces::from_env(config.admin.names),
             probed: Arc::default(),
             upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
-            traffic: Arc::new(FreshTraffic::new(observed.clone())),
+            assignments: Arc::default(),
+            cluster: View::default(),
+            configured: watch::Sender::new(Arc::new(config.clone())),
+            traffic: Arc::new(FreshTraffic::new(observed.clone(), fresh.clone())),
+            fresh,
             outbound: Outbound::from_env(observed.clone(), instance()),
             origins: Arc::default(),
             observed,
@@ -70,15 +86,35 @@ impl Shared {
         self.origins.forget();
     }
 
-    /// The remaining quota of each registry, by our own count.
+    /// The remaining quota of each registry, by our own count. The pull secrets of the cluster are left out: their number
+    /// is not bounded.
     pub(crate) fn outlook(&self) -> Vec<registry::ledger::Outlook> {
-        self.outbound.ledger.outlook(tokio::time::Instant::now())
+        let mut outlook = self.outbound.ledger.outlook(tokio::time::Instant::now());
+        outlook.retain(|it| !is_pull_secret(&it.key.identity));
+        outlook
+    }
+
+    /// The configuration, now and after every reload.
+    pub(crate) fn configured(&self) -> watch::Receiver<Arc<config::Config>> {
+        self.configured.subscribe()
+    }
+
+    /// Another configuration is in effect.
+    pub(crate) fn reconfigured(&self, config: &config::Config) {
+        self.upstreams.store(config.upstreams.clone().into());
+        self.configured.send_replace(Arc::new(config.clone()));
+    }
+
+    /// The state that the clients of the prober share.
+    pub(crate) fn outbound(&self) -> Outbound {
+        self.outbound.clone()
     }
 
     /// The prober's plans for this configuration.
     pub(crate) fn plans(&self, config: &config::Config) -> Result<Vec<Plan>, StartError> {
         let targeted = |registry: &RegistryHost| {
             config.prober.reach
+                || config.kubernetes.discover != config::Discover::Off
                 || config.prober.targets.iter().any(|target| target.image.registry == *registry)
         };
         let registries = config.upstreams.iter().map(|upstream| upstream.registry.clone());
@@ -101,8 +137,15 @@ impl Shared {
 
     /// A prober that follows `plans` at the configured pace. Clears the board of verdicts.
     pub(crate) fn prober(&self, plans: Vec<Plan>, config: &config::Config) -> Prober {
-        let traffic: Arc<dyn prober::Traffic> = self.traffic.clone();
-        Prober::new(plans, plans::pace(config), &traffic, self.board.clone(), self.probed.clone())
+        let common = Common {
+            pace: plans::pace(config),
+            board: self.board.clone(),
+            memory: self.probed.clone(),
+            traffic: self.traffic.clone(),
+            assignments: self.assignments.clone(),
+            conclusions: Arc::new(KeptVerdicts(self.records.clone())),
+        };
+        Prober::new(plans, &common)
     }
 
     /// The upstreams of this configuration, for the proxy. Their successful requests count as fresh traffic for the prober.

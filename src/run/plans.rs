@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oci::{Demand, OnExhausted, Platform, RegistryHost};
-use prober::{Pace, Plan, Target, Traffic};
+use prober::{Board, Common, Pace, Plan, Target, Traffic, Unkept};
 use registry::Client;
 use registry::client::{BuildError, Connections};
 use registry::upstream::Outbound;
@@ -29,13 +29,21 @@ pub(crate) fn pace(config: &config::Config) -> Pace {
     Pace {
         interval: config.prober.interval,
         manifest_max_age: config.prober.manifest_interval,
+        assigned_per_hour: config.prober.discovered_per_hour,
         ..Pace::default()
     }
 }
 
-/// The traffic of a process without a proxy: none.
-pub(crate) fn no_traffic() -> Arc<dyn Traffic> {
-    Arc::new(NoTraffic)
+/// The surroundings of a prober that runs once, in a process without a proxy.
+pub(crate) fn alone(config: &config::Config, board: &Arc<Board>) -> Common {
+    Common {
+        pace: pace(config),
+        board: board.clone(),
+        memory: Arc::default(),
+        traffic: Arc::new(NoTraffic),
+        assignments: Arc::default(),
+        conclusions: Arc::new(Unkept),
+    }
 }
 
 fn plan(
@@ -54,6 +62,7 @@ fn plan(
             .for_demand(Demand::WarmUp),
         identity: identity(upstream),
         targets: targets.map(target).collect(),
+        reach: config.prober.reach,
     })
 }
 

@@ -141,7 +141,7 @@ impl Reloader {
             proxy.allow(cache.max_size, cache.pinned.clone()).await;
         }
         self.shared.observed.keep_only(&self.shared.upstreams.load(), &loaded.config.upstreams);
-        self.shared.upstreams.store(loaded.config.upstreams.clone().into());
+        self.shared.reconfigured(&loaded.config);
         self.tell_what_waits(&loaded);
         self.loaded = loaded;
         Ok(())

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::discovery;
 use super::error::StartError;
 use super::instance::instance;
 use super::named_files;
@@ -104,6 +105,9 @@ impl Process {
     ) -> Result<(), StartError> {
         let Self { loaded, shared, readiness, proxy, prober, mut background, .. } = self;
         let probing = prober.map(Probing::start);
+        if probing.is_some() {
+            background.spawn(discovery::follow(shared.clone()));
+        }
         let (proxy, bound) = proxy.unzip();
         let served = proxy.clone().map(|proxy| (proxy, shared.records.clone(), shared.traces.clone()));
         let (asked_to_stop, drain) = oneshot::channel();
@@ -204,6 +208,8 @@ async fn bind_proxy(
         telemetry: Arc::clone(&telemetry),
         keeper: keeper.clone(),
         savings: Savings::default(),
+        fresh: shared.fresh.clone(),
+        upstreams: shared.upstreams.clone(),
         traces: shared.traces.clone(),
     };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use oci::{Class, Demand, RegistryHost, Stage};
+use oci::{Class, Demand, ImageName, RegistryHost, Stage};
 use registry::breaker::State;
 use registry::ledger::Outlook;
 use registry::observe::Certificate;
@@ -14,9 +14,10 @@ use registry::{Observation, Observer, Quota, RequestKind};
 use tokio::time::Instant;
 
 use super::metric_names::{
-    BREAKER_STATE, BUILD_INFO, PROCESS, QUOTA_EMPTY, QUOTA_LIMIT, QUOTA_OBSERVED, QUOTA_REMAINING,
+    BREAKER_STATE, BUILD_INFO, CLUSTER, PROCESS, QUOTA_EMPTY, QUOTA_LIMIT, QUOTA_OBSERVED, QUOTA_REMAINING,
     QUOTA_WINDOW, RECEIVED_BYTES, RECORDS, REQUESTS, STAGE_SECONDS, TLS_NOT_AFTER, UPSTREAMS, WITHHELD,
 };
+use super::records::fresh::FreshPulls;
 
 /// Installs the process's recorder and describes the series of this crate and of the prober. Call it once per process.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
@@ -24,7 +25,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_bytes_per_second".to_owned()), RATES)?
         .install_recorder()?;
-    [UPSTREAMS, RECORDS, PROCESS, prober::telemetry::SERIES].into_iter().for_each(series::describe);
+    [UPSTREAMS, CLUSTER, RECORDS, PROCESS, prober::telemetry::SERIES].into_iter().for_each(series::describe);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
@@ -210,12 +211,13 @@ impl Observer for Upstreams {
 pub(crate) struct FreshTraffic {
     upstreams: Arc<Upstreams>,
     successes: Mutex<HashMap<RegistryHost, Instant>>,
+    pulls: FreshPulls,
 }
 
 impl FreshTraffic {
     /// An observer that passes all observations to `upstreams`.
-    pub(crate) fn new(upstreams: Arc<Upstreams>) -> Self {
-        Self { upstreams, successes: Mutex::default() }
+    pub(crate) fn new(upstreams: Arc<Upstreams>, pulls: FreshPulls) -> Self {
+        Self { upstreams, successes: Mutex::default(), pulls }
     }
 }
 
@@ -249,6 +251,10 @@ impl prober::Traffic for FreshTraffic {
     fn last_success(&self, registry: &RegistryHost) -> Option<Duration> {
         let successes = self.successes.lock().unwrap_or_else(PoisonError::into_inner);
         successes.get(registry).map(Instant::elapsed)
+    }
+
+    fn last_pull(&self, image: &ImageName) -> Option<Duration> {
+        self.pulls.last(image)
     }
 }
 
@@ -465,7 +471,16 @@ mod tests {
             observed.with(&b, |series| series.quota(&b, "anonymous", &quota));
             for (registry, host) in [(&a, "tokens.old.test"), (&b, "b.test")] {
                 let (host, verified) = (host.to_owned(), true);
-                observed.certificate(registry, &Certificate { host, not_after: SystemTime::now(), verified });
+                observed.certificate(
+                    registry,
+                    &Certificate {
+                        host,
+                        not_before: None,
+                        not_after: SystemTime::now(),
+                        issuer: String::new(),
+                        verified,
+                    },
+                );
             }
             let before = upstreams(
                 "[upstreams.a]\nregistry = 'a.test'\nendpoints = ['https://a.test', 'https://old.test:5000']\n\

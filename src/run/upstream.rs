@@ -1,5 +1,6 @@
 //! Translates a configured upstream for the client of `registry`, with the sources of its credentials.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use config::{Credentials, Endpoint, Upstream};
@@ -86,6 +87,11 @@ fn origin(from: &Credentials) -> Origin {
             Origin::Provider(Provider::new(it.program, it.arguments, it.environment, it.lifetime))
         }
     }
+}
+
+/// The source of a docker configuration's entry for the upstream.
+pub(crate) fn docker_config(file: &Path, of: &Upstream) -> (Origin, Vec<Place>) {
+    (Origin::DockerConfig(file.to_owned()), own_places(of))
 }
 
 /// The places of the upstream's credentials: under the registry's name, then under the host of the first endpoint.

@@ -30,7 +30,7 @@ fn table() -> String {
             Side::Client => "the client: its request or its node",
             Side::Ours => "pullgate, its configuration or its machine",
         };
-        format!("| `{class}` | {side} | {} |\n", class.fix())
+        format!("| <a id=\"{class}\"></a>`{class}` | {side} | {} |\n", class.fix())
     });
     format!("| Class | Who has to act | What to do |\n|---|---|---|\n{}", rows.collect::<String>())
 }

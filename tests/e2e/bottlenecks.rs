@@ -1,6 +1,9 @@
 //! Each cause of a slow pull, provoked by a registry, a quota or a client, and the name that the record of the pull gives
 //! it.
 
+mod disk;
+mod network;
+
 use std::time::Duration;
 
 use loadtest::image::Image;
@@ -18,7 +21,7 @@ struct World {
     image: Image,
     pullgate: Pullgate,
     records: Records,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl World {
@@ -28,13 +31,20 @@ impl World {
 
     /// With more keys of the upstream.
     async fn with(layer: usize, keys: &str) -> Self {
-        let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
+        let registry = Registry::start().await.unwrap();
+        let url = registry.url();
+        Self::at(registry, &url, layer, keys).await
+    }
+
+    /// With another way to the registry.
+    async fn at(registry: Registry, url: &str, layer: usize, keys: &str) -> Self {
+        let scratch = Scratch::new();
         let image = Image::builder(71).plain_layer_of(layer).finish();
         registry.add_image("library/app", "1", &image);
-        let config = config(&scratch) + &upstream("test", REGISTRY, &registry.url()) + keys;
+        let config = config(&scratch) + &upstream("test", REGISTRY, url) + keys;
         let pullgate = Pullgate::start(BIN, &scratch, &config).await;
         let records = Records::of(&scratch, cache(&scratch));
-        Self { registry, image, pullgate, records, _scratch: scratch }
+        Self { registry, image, pullgate, records, scratch }
     }
 
     fn get(&self, path: &str, node: &str) -> Request {

@@ -10,7 +10,7 @@ use loadtest::image::Image;
 use loadtest::registry::Registry;
 use support::{Metrics, Pullgate, Scratch, http, wait_until};
 
-use crate::setup::{self, Answers, BIN, REGISTRY, own_mounts};
+use crate::setup::{self, Answers, BIN, REGISTRY, file_of, own_mounts};
 
 /// Pullgate with a small file system of its own, in front of a registry with two images.
 struct World {
@@ -117,11 +117,6 @@ fn errors(metrics: &Metrics, errno: &str) -> f64 {
 }
 
 /// The file of this content.
-fn file_of(scratch: &Scratch, digest: &str) -> PathBuf {
-    let hex = digest.strip_prefix("sha256:").unwrap();
-    setup::cache(scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
-}
-
 /// The configuration of a [`World`].
 fn config(scratch: &Scratch, keys: &str, upstream: &Registry) -> String {
     setup::config(scratch) + keys + &setup::upstream("test", REGISTRY, &upstream.url())

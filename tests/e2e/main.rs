@@ -35,6 +35,7 @@
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
+//! - `diagnose`: each fault of a registry, provoked, and what `diagnose IMAGE` says about it.
 //! - `setup`: the code that the others share.
 //!
 //! The files lie beside each other because each is one item of the list above, and uses no other file except `setup`.
@@ -51,6 +52,8 @@ mod cardinality;
 mod clock;
 mod commands;
 mod conformance;
+mod diagnose;
+mod diagnose_event;
 mod disk;
 mod endpoints;
 mod faults;
@@ -58,9 +61,11 @@ mod freshness;
 mod life;
 mod loops;
 mod page;
+mod probe_history;
 mod pulls;
 mod pulls_command;
 mod quota;
+mod record_facts;
 mod recovery;
 mod reload;
 mod request_log;

@@ -141,41 +141,6 @@ async fn a_pull_through_cri_is_one_record_and_so_is_a_later_check_of_the_tag() {
     assert_eq!(objects(&records.show(&check).await).len(), 1);
 }
 
-/// A node whose every request for an image fails here, and that has no way around pullgate, leaves one record.
-#[tokio::test]
-async fn a_pull_that_fails_is_one_record_whatever_its_client_asks_meanwhile() {
-    type Fault = fn(&Image) -> Rule;
-    let faults: [(Fault, &str, &str); 3] = [
-        (|_| Rule::any().too_many_requests(TooMany::HubQuota), "rate_pull_quota", "manifest_head"),
-        (|_| Rule::any().close(), "connect_reset", "manifest_head"),
-        (
-            |image| Rule::blob().reference(&image.largest_layer().digest).flip(At::Half),
-            "corrupt",
-            "blob_transfer",
-        ),
-    ];
-    for (seed, (fault, class, stage)) in (40..).zip(faults) {
-        let (registry, scratch) = (Registry::start().await.unwrap(), Scratch::new());
-        let image = Image::with_layers(seed, &[300_000, 2000]);
-        registry.add_image("library/app", "1", &image);
-        registry.fault(fault(&image));
-        let mut pullgate = setup::pullgate(&scratch, &registry.url()).await;
-        let hosts = HostsDir::new(&scratch);
-        hosts.only(REGISTRY, &pullgate.url());
-        let containerd = Containerd::start(Release::System, &scratch).await;
-        containerd.pull(&format!("{REGISTRY}/{APP}"), &hosts).await.failed();
-        assert!(pullgate.stop().await.success());
-
-        let records = Records::of(&scratch, cache(&scratch));
-        let failed = records.when(1).await.remove(0);
-        assert_eq!(
-            (&failed["outcome"], &failed["class"], &failed["stage"]),
-            (&"failed".into(), &class.into(), &stage.into()),
-            "{failed:#}"
-        );
-    }
-}
-
 #[tokio::test]
 async fn a_pull_from_a_registry_with_an_unknown_authority_is_one_failed_record() {
     let scratch = Scratch::new();

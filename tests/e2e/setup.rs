@@ -130,11 +130,16 @@ pub(crate) fn each_left_once<'a>(upstream: &DockerRegistry, blobs: impl Iterator
 /// Runs the rest of the test named `name` again in its own mount namespace, where mounts are visible only to it and
 /// its children and end with it; there this function returns `false`.
 pub(crate) async fn own_mounts(name: &str) -> bool {
+    own_namespaces(name, &[]).await
+}
+
+/// Like [`own_mounts`], with more namespaces of its own, as options of `unshare`.
+pub(crate) async fn own_namespaces(name: &str, more: &[&str]) -> bool {
     if std::env::var_os(OWN_MOUNTS).is_some() {
         return false;
     }
     let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount"]);
+    command.args(["--user", "--map-root-user", "--mount"]).args(more);
     command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]);
     command.env(OWN_MOUNTS, "yes");
     let ran = support::run(command).await;
@@ -221,6 +226,12 @@ pub(crate) fn program(scratch: &Scratch, name: &str, body: &str) -> PathBuf {
 
 fn executable(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The file of a blob in the cache folder.
+pub(crate) fn file_of(scratch: &Scratch, digest: &str) -> PathBuf {
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    cache(scratch).join("v1/blobs/sha256").join(&hex[..2]).join(hex)
 }
 
 /// Number of tag records in the cache folder.

@@ -13,8 +13,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["filemap", "oci"]),
     ("credentials", &["oci"]),
     ("records", &["oci"]),
+    ("cluster", &["oci"]),
     ("series", &[]),
     ("node", &["oci"]),
+    ("diagnose", &["oci"]),
     ("config", &["oci"]),
     ("proxy", &["config", "oci", "registry", "series", "store"]),
     ("prober", &["oci", "registry", "series"]),
@@ -24,8 +26,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "pullgate",
         &[
+            "cluster",
             "config",
             "credentials",
+            "diagnose",
             "loadtest",
             "node",
             "oci",
@@ -51,8 +55,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("metrics-exporter-prometheus", &["pullgate"]),
     ("memmap2", &["filemap"]),
     ("governor", &["proxy"]),
+    ("regex", &["diagnose"]),
     ("libc", &["filemap"]),
     ("rusqlite", &["records"]),
+    ("kube", &["cluster"]),
+    ("k8s-openapi", &["cluster"]),
     ("prost", &["support"]),
     ("tonic", &["support"]),
 ];

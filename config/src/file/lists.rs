@@ -6,7 +6,7 @@ use oci::RepositoryPattern;
 use super::address::AddressRange;
 use super::key::{Field, Key, Shape};
 use super::read::{Node, Reader, Value};
-use super::values::{Argument, Host};
+use super::values::{Argument, Host, Namespace};
 
 /// Sections by id, each with the place of its header.
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ impl Item for AddressRange {
 
 impl Item for Host {
     const LIST: &'static str = "list of host names, such as [\"auth.docker.io\", \"*.docker.com\"]";
+}
+
+impl Item for Namespace {
+    const LIST: &'static str = "list of namespaces, such as [\"shop\", \"jobs\"]";
 }
 
 impl Item for Argument {

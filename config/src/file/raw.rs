@@ -15,7 +15,10 @@ use super::address::AddressRange;
 use super::key::{Field, Key, Shape};
 use super::lists::Table;
 use super::read::{Node, Reader, Value};
-use super::values::{Argument, ByteSize, HelperName, Host, Names, Prefix, ProgramName, UserName, Variables};
+use super::values::{
+    Argument, ByteSize, Discover, HelperName, Host, Names, Namespace, Prefix, ProgramName, UserName,
+    Variables,
+};
 use crate::model::Access;
 use oci::Platform;
 
@@ -77,6 +80,8 @@ section! {
         upstreams: Table<Upstream>;
         /// Pull records: one for each client's pull of an image, which `pullgate pulls` lists.
         records: Records;
+        /// The Kubernetes cluster whose images the prober tests. It is not looked at unless `discover` says so.
+        kubernetes: Kubernetes;
         /// The prober: small pulls on a schedule, before the nodes pull.
         prober: Prober;
     }
@@ -290,6 +295,23 @@ section! {
 }
 
 section! {
+    /// The Kubernetes cluster whose images the prober tests. `docs/kubernetes.md` has the permissions of each choice.
+    Kubernetes {
+        /// The images to find: of no workload (`off`), of those in `namespaces`, or of all (`cluster`).
+        discover: Discover = "'off'", example "'cluster'";
+        /// The namespaces, if `discover` is `namespaces`.
+        namespaces: Vec<Namespace>, example "['shop', 'jobs']";
+        /// Read the pull secrets that pods and service accounts name, one by one, and probe each image with the
+        /// credential that its own pods would use. `false`: no secret is read, and images are probed as the upstream's
+        /// section says.
+        secrets: bool = "true";
+        /// The kubeconfig, with its current context. Without it: in a pod its service account, elsewhere `KUBECONFIG`,
+        /// else `~/.kube/config`.
+        kubeconfig: Option<PathBuf>, example "'/etc/pullgate/kubeconfig'";
+    }
+}
+
+section! {
     /// The prober: small pulls on a schedule, before the nodes pull.
     Prober {
         /// Time between two probes of one target; each is jittered.
@@ -298,6 +320,9 @@ section! {
         manifest_interval: Duration = "'6h'", within "1h" .. "7d";
         /// Probe whether upstreams without a target can be reached (resolve to challenge).
         reach: bool = "true";
+        /// The most probes in an hour, for each registry, of images that were found in the cluster. New images and
+        /// changed credentials come first, then the images that were not probed for longest.
+        discovered_per_hour: u64 = "120", within "1" .. "3600";
         /// Images to probe as a node would pull them.
         targets: Vec<Target>;
     }

@@ -32,6 +32,21 @@ pub(crate) enum Names {
     Hidden,
 }
 
+/// The workloads whose images are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Discover {
+    /// None.
+    Off,
+    /// Those of some namespaces.
+    Namespaces,
+    /// All.
+    Cluster,
+}
+
+/// The name of a Kubernetes namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Namespace(pub(crate) String);
+
 /// A repository prefix, ending in `/`.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix(pub(crate) String);
@@ -87,6 +102,12 @@ text_value!(PathBuf, "path of a file or folder", |text| {
     // Refuses an address or a pasted document: it is not a path, and may hold a secret.
     let good = !text.is_empty() && !text.contains("://") && !text.contains(['{', '\n', '\0']);
     good.then(|| text.into())
+});
+text_value!(Namespace, "namespace, such as shop", |text| {
+    // A label of RFC 1123.
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let good = text.len() <= 63 && text.starts_with(word) && text.ends_with(word);
+    (good && text.chars().all(|c| word(c) || c == '-')).then(|| Self(text.to_owned()))
 });
 text_value!(UserName, "user name", |text| (!text.is_empty() && !text.contains(':'))
     .then(|| Self(text.to_owned())));
@@ -194,6 +215,24 @@ impl Value for ByteSize {
     fn within(&self, low: &str, high: &str) -> bool {
         units::bytes(low).is_some_and(|low| low <= self.0)
             && units::bytes(high).is_some_and(|high| self.0 <= high)
+    }
+}
+
+impl Value for Discover {
+    const KIND: &'static str = "\"off\", \"namespaces\" or \"cluster\"";
+
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Self> {
+        one_of(node, reader, [Self::Off, Self::Namespaces, Self::Cluster], Self::as_str)
+    }
+}
+
+impl Discover {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Namespaces => "namespaces",
+            Self::Cluster => "cluster",
+        }
     }
 }
 

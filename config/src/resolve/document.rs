@@ -8,8 +8,10 @@ use std::path::Path;
 use super::resolver::Resolver;
 use crate::file::raw;
 use crate::file::read::Reader;
-use crate::file::values::{ByteSize, Names};
-use crate::model::{Admin, Cache, Config, Log, Prober, Proxy, Records, Target, Tls, Upstream};
+use crate::file::values::{self, ByteSize, Names, Namespace};
+use crate::model::{
+    Admin, Cache, Config, Discover, Kubernetes, Log, Prober, Proxy, Records, Target, Tls, Upstream,
+};
 use crate::paths::cache_dir;
 
 /// Resolves the values of a file. Problems are added to the reader; if there are any, the result must not be used.
@@ -22,8 +24,10 @@ pub(crate) fn resolve(root: raw::Root, folder: &Path, reader: &mut Reader) -> Co
     let admin = resolver.below("admin", |resolver| resolver.admin(&root.admin.value, &proxy));
     let records = resolver.below("records", |resolver| resolver.records(root.records.value, &proxy.cache));
     let prober = resolver.below("prober", |resolver| resolver.prober(root.prober.value, &upstreams));
+    let kubernetes = resolver.below("kubernetes", |resolver| resolver.kubernetes(root.kubernetes.value));
     let log = Log { names: root.log.value.names.value };
-    Config { proxy, admin, log, builtin_upstreams: root.builtin_upstreams.value, upstreams, records, prober }
+    let builtin_upstreams = root.builtin_upstreams.value;
+    Config { proxy, admin, log, builtin_upstreams, upstreams, records, kubernetes, prober }
 }
 
 impl Resolver<'_> {
@@ -87,6 +91,27 @@ impl Resolver<'_> {
         }
     }
 
+    fn kubernetes(&mut self, raw: raw::Kubernetes) -> Kubernetes {
+        let names: Vec<String> = raw.namespaces.value.into_iter().map(|Namespace(name)| name).collect();
+        let chosen = raw.discover.value == values::Discover::Namespaces;
+        let span = raw.namespaces.span.or(raw.discover.span);
+        if chosen && names.is_empty() && !self.has_problem_within(span.as_ref()) {
+            let message = "`discover` is \"namespaces\", and `namespaces` names none";
+            self.problem(span, message, "a list of namespaces", "write namespaces = [\"shop\"]");
+        } else if !chosen && !names.is_empty() {
+            let message = "`namespaces` has no effect, because `discover` is not \"namespaces\"";
+            let help = "write discover = \"namespaces\", or remove `namespaces`";
+            self.problem(span, message, "discover = \"namespaces\"", help);
+        }
+        let discover = match raw.discover.value {
+            values::Discover::Off => Discover::Off,
+            values::Discover::Namespaces => Discover::Namespaces(names),
+            values::Discover::Cluster => Discover::Cluster,
+        };
+        let kubeconfig = raw.kubeconfig.value.map(|file| self.path(file));
+        Kubernetes { discover, secrets: raw.secrets.value, kubeconfig }
+    }
+
     fn prober(&mut self, raw: raw::Prober, upstreams: &[Upstream]) -> Prober {
         let list = raw.targets.span;
         let targets = raw.targets.value.into_iter();
@@ -95,6 +120,7 @@ impl Resolver<'_> {
             interval: raw.interval.value,
             manifest_interval: raw.manifest_interval.value,
             reach: raw.reach.value,
+            discovered_per_hour: u32::try_from(raw.discovered_per_hour.value).unwrap_or(u32::MAX),
             targets,
         }
     }

@@ -1,15 +1,17 @@
 //! The observations of requests to upstreams, and the trait of their observer.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
-use oci::class::Class;
+use http::StatusCode;
+use oci::class::{Class, Stage};
 use oci::demand::Demand;
 use oci::labels;
 use oci::name::RegistryHost;
 
 use crate::health::state::State;
 use crate::quota::headers::Quota;
-use crate::timings::Timings;
+use crate::timings::{Peer, Timings};
 
 /// Receives observations. The methods are called while a request is served, so they must not block.
 pub trait Observer: Send + Sync {
@@ -28,6 +30,31 @@ pub trait Observer: Send + Sync {
     /// Called with the new state of a breaker. `endpoint` is the host, with its port unless that is the default of the
     /// scheme.
     fn breaker(&self, registry: &RegistryHost, endpoint: &str, state: State);
+
+    /// Called when a host name was resolved. The default does nothing.
+    fn resolved(&self, _registry: &RegistryHost, _host: &str, _addresses: &[IpAddr]) {}
+
+    /// Called for each answer, redirects and challenges included, when its head has come. The default does nothing.
+    fn answered(&self, _registry: &RegistryHost, _head: &AnswerHead<'_>) {}
+}
+
+/// The head of one answer, from a registry, a token host, a blob host or a mirror.
+#[derive(Clone, Debug)]
+pub struct AnswerHead<'a> {
+    /// The host that answered, with its port unless that is the default of the scheme.
+    pub host: &'a str,
+    /// The address of that host; `None` behind a forward proxy.
+    pub peer: Option<Peer>,
+    /// The stage of the request.
+    pub stage: Stage,
+    /// The status.
+    pub status: StatusCode,
+    /// The clock of the host (`Date`).
+    pub date: Option<SystemTime>,
+    /// The outcome that a pullgate stated, if the host is one.
+    pub outcome: Option<&'a str>,
+    /// The failure that a pullgate stated.
+    pub failure: Option<(Class, Option<Stage>)>,
 }
 
 /// One request to an upstream that has ended.
@@ -52,8 +79,12 @@ pub struct Observation<'a> {
 pub struct Certificate {
     /// The host that sent it.
     pub host: String,
+    /// The beginning of the validity of the host's own certificate; `None` if it cannot be read.
+    pub not_before: Option<SystemTime>,
     /// The earliest end of validity in the chain.
     pub not_after: SystemTime,
+    /// The issuer of the host's own certificate, as text; empty if it cannot be read.
+    pub issuer: String,
     /// True if the verification succeeded.
     pub verified: bool,
 }

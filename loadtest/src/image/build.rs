@@ -19,6 +19,7 @@ pub struct ImageBuilder {
     seed: u64,
     layers: Vec<Layer>,
     platform: (String, String),
+    command: String,
     docker: bool,
     algorithm: Algorithm,
     artifact_type: Option<String>,
@@ -50,6 +51,7 @@ impl ImageBuilder {
             seed,
             layers: Vec::new(),
             platform: ("linux".to_owned(), "amd64".to_owned()),
+            command: "/bin/true".to_owned(),
             docker: false,
             algorithm: Algorithm::Sha256,
             artifact_type: None,
@@ -83,6 +85,13 @@ impl ImageBuilder {
     #[must_use]
     pub fn platform(mut self, os: &str, architecture: &str) -> Self {
         self.platform = (os.to_owned(), architecture.to_owned());
+        self
+    }
+
+    /// Sets the path of the program that a container runs; the default, `/bin/true`, is in no layer.
+    #[must_use]
+    pub fn command(mut self, path: &str) -> Self {
+        self.command = path.to_owned();
         self
     }
 
@@ -145,7 +154,7 @@ impl ImageBuilder {
         let complete = "invariant: every required field is set";
         let config = ConfigBuilder::default()
             .env(["PATH=/bin".to_owned()])
-            .cmd(["/bin/true".to_owned()])
+            .cmd([self.command.clone()])
             .build()
             .expect(complete);
         let root = RootFsBuilder::default()

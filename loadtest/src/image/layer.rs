@@ -12,9 +12,18 @@ use crate::digest::sha256;
 /// The content of a layer, before it is packed.
 #[derive(Debug, Clone, Default)]
 pub struct Layer {
-    files: Vec<(String, usize)>,
+    files: Vec<(String, Content)>,
     seed: Option<u64>,
     plain: bool,
+}
+
+/// The content of a file before it is packed.
+#[derive(Debug, Clone)]
+enum Content {
+    /// This number of pseudo-random bytes.
+    Random(usize),
+    /// A program, which may be executed.
+    Program(Bytes),
 }
 
 /// A file of an unpacked layer.
@@ -35,7 +44,14 @@ impl Layer {
     /// Adds a file of `size` pseudo-random bytes, and its parent folders.
     #[must_use]
     pub fn file(mut self, path: &str, size: usize) -> Self {
-        self.files.push((path.to_owned(), size));
+        self.files.push((path.to_owned(), Content::Random(size)));
+        self
+    }
+
+    /// Adds a program that may be executed, and its parent folders.
+    #[must_use]
+    pub fn program(mut self, path: &str, program: impl Into<Bytes>) -> Self {
+        self.files.push((path.to_owned(), Content::Program(program.into())));
         self
     }
 
@@ -65,14 +81,31 @@ impl Layer {
     }
 
     fn tar(&self, seed: u64) -> Vec<u8> {
-        let size: usize = self.files.iter().map(|(_, size)| size + 2 * TAR_BLOCK).sum();
+        let size: usize = self.files.iter().map(|(_, content)| content.size() + 2 * TAR_BLOCK).sum();
         let mut archive = tar::Builder::new(Vec::with_capacity(size + 4 * TAR_BLOCK));
         let mut made = Vec::new();
-        for (number, (path, size)) in (0u64..).zip(&self.files) {
+        for (number, (path, content)) in (0u64..).zip(&self.files) {
             add_parents(&mut archive, path, &mut made);
-            add_entry(&mut archive, path, tar::EntryType::Regular, &random_bytes(*size, seed, number));
+            match content {
+                Content::Random(size) => {
+                    let bytes = random_bytes(*size, seed, number);
+                    add_entry(&mut archive, path, tar::EntryType::Regular, 0o644, &bytes);
+                }
+                Content::Program(bytes) => {
+                    add_entry(&mut archive, path, tar::EntryType::Regular, 0o755, bytes);
+                }
+            }
         }
         archive.into_inner().expect(IN_MEMORY)
+    }
+}
+
+impl Content {
+    fn size(&self) -> usize {
+        match self {
+            Self::Random(size) => *size,
+            Self::Program(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -111,16 +144,22 @@ fn add_parents(archive: &mut tar::Builder<Vec<u8>>, path: &str, made: &mut Vec<S
     for (at, _) in path.match_indices('/') {
         let folder = &path[..=at];
         if !made.iter().any(|known| known == folder) {
-            add_entry(archive, folder, tar::EntryType::Directory, &[]);
+            add_entry(archive, folder, tar::EntryType::Directory, 0o755, &[]);
             made.push(folder.to_owned());
         }
     }
 }
 
-fn add_entry(archive: &mut tar::Builder<Vec<u8>>, path: &str, kind: tar::EntryType, content: &[u8]) {
+fn add_entry(
+    archive: &mut tar::Builder<Vec<u8>>,
+    path: &str,
+    kind: tar::EntryType,
+    mode: u32,
+    content: &[u8],
+) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
-    header.set_mode(if kind.is_dir() { 0o755 } else { 0o644 });
+    header.set_mode(mode);
     header.set_size(content.len() as u64);
     // A fixed time, so that the same seed always gives the same digest.
     header.set_mtime(1_700_000_000);

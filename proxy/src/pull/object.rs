@@ -162,9 +162,7 @@ impl PulledObject {
         let wait = steps.joined + piece.fill_wait();
         // Requests of one client that overlap in time wait for the same bytes, so their waits are not added.
         self.fill_wait = if overlaps { self.fill_wait.max(wait) } else { self.fill_wait + wait };
-        if piece.outcome == ObjectOutcome::Hit && !piece.is_manifest {
-            self.disk += piece.starved;
-        }
+        self.disk += piece.disk();
         self.verify += piece.verify();
     }
 
@@ -177,6 +175,17 @@ impl PulledObject {
 }
 
 impl Piece {
+    /// The time waited for the disk, for a blob that the cache has: the whole wait, minus what the request waited for
+    /// upstream.
+    fn disk(&self) -> Duration {
+        if self.is_manifest || self.outcome != ObjectOutcome::Hit {
+            return Duration::ZERO;
+        }
+        let Steps { held, slot, token_wait, joined, .. } = &self.steps;
+        let upstream: Duration = self.steps.timings.iter().map(|(_, time)| time).sum();
+        (self.first_byte + self.starved).saturating_sub(upstream + *held + *slot + *token_wait + *joined)
+    }
+
     /// The time waited for a blob that another client's transfer brings: the whole wait, minus the stages of this
     /// request's own upstream calls.
     fn fill_wait(&self) -> Duration {

@@ -22,7 +22,7 @@ pub(super) struct PullPage {
     next: Option<String>,
 }
 
-/// The history of one registry by quarters of an hour. A quarter without pulls is left out.
+/// The history of one registry by quarters of an hour. A quarter without pulls and probes is left out.
 #[derive(Serialize, ToSchema)]
 pub(super) struct History {
     /// The version of this form.
@@ -42,6 +42,8 @@ struct QuarterHour {
     outcomes: BTreeMap<&'static str, u64>,
     /// Failed pulls by class.
     classes: BTreeMap<&'static str, u64>,
+    /// Probes by their result: `ok`, or the class of the failure.
+    probes: BTreeMap<&'static str, u64>,
     first_byte_p50_seconds: Option<f64>,
     first_byte_p99_seconds: Option<f64>,
     /// Median rate to clients.
@@ -110,11 +112,14 @@ impl QuarterHour {
                 *classes.entry(class.as_str()).or_insert(0) += count.pulls;
             }
         }
+        let probes = quarter.probes.iter();
+        let probes = probes.map(|count| (count.class.map_or("ok", |class| class.as_str()), count.probes));
         Self {
             start: words::time(quarter.start),
             pulls: quarter.pulls,
             outcomes,
             classes,
+            probes: probes.collect(),
             first_byte_p50_seconds: quarter.first_byte_p50.map(|time| time.as_secs_f64()),
             first_byte_p99_seconds: quarter.first_byte_p99.map(|time| time.as_secs_f64()),
             client_bytes_per_second: quarter.client_throughput,

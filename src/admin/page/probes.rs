@@ -1,5 +1,6 @@
-//! The probes, with the time of each stage.
+//! The probes, with the time of each stage, and the images of the cluster in numbers.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use maud::{Markup, html};
@@ -8,6 +9,7 @@ use prober::status::Entry;
 use super::state::probe_mark;
 use crate::admin::human::age;
 use crate::admin::status::Registry;
+use crate::run::discovery::view::{ClusterStatus, OTHER};
 
 /// The section; nothing without a prober.
 pub(super) fn section(registries: &[Registry]) -> Markup {
@@ -21,6 +23,38 @@ pub(super) fn section(registries: &[Registry]) -> Markup {
             }
         }
     }
+}
+
+/// What was found in the cluster; nothing if no cluster is looked at.
+pub(super) fn cluster(cluster: Option<&ClusterStatus>, registries: &[Registry]) -> Markup {
+    html! {
+        @if let Some(cluster) = cluster {
+            h2 { "Cluster" }
+            dl class="facts" {
+                div { dt { "Workloads" } dd { (cluster.workloads) } }
+                div { dt { "Watches" } dd { (counted(&cluster.watches)) } }
+                div { dt { "Findings" } dd { (counted(&cluster.findings)) } }
+                @for (registry, images) in &cluster.images {
+                    div {
+                        dt { "Images, " (registry) }
+                        dd {
+                            (images)
+                            @for probed in registries.iter().filter(|it| it.registry == *registry) {
+                                div class="dim" { (counted(&probed.discovered)) }
+                            }
+                            @if registry == OTHER { div class="dim" { "not probed: not configured" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Numbers by name, such as `3 live · 1 refused`.
+fn counted(counts: &BTreeMap<&'static str, usize>) -> String {
+    let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    if counts.is_empty() { "none".to_owned() } else { counts.join(" · ") }
 }
 
 fn row(probe: &Entry) -> Markup {

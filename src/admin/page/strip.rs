@@ -13,13 +13,13 @@ use crate::pulls::words;
 /// The result of a quarter of an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// No pull.
+    /// No pull and no probe.
     Empty,
-    /// Every pull ended well, and no failure was met.
+    /// Every pull and every probe ended well, and no failure was met.
     Good,
-    /// A failure was met, and no pull failed of it; or an image does not exist.
+    /// A failure was met, and no pull failed of it; or an image does not exist; or a part of the probes failed.
     Warn,
-    /// A pull failed.
+    /// A pull failed, or every probe.
     Bad,
 }
 
@@ -31,7 +31,23 @@ pub(super) fn level(quarter: &Quarter) -> Level {
         _ if count.class.is_some() => Level::Warn,
         _ => Level::Good,
     });
-    of_pulls.max().unwrap_or(if quarter.pulls > 0 { Level::Good } else { Level::Empty })
+    of_pulls.chain([of_probes(quarter)]).max().unwrap_or(Level::Empty)
+}
+
+fn of_probes(quarter: &Quarter) -> Level {
+    let probes: u64 = quarter.probes.iter().map(|count| count.probes).sum();
+    let failed: u64 = failed_probes(quarter).map(|(_, probes)| probes).sum();
+    match (probes, failed) {
+        (0, _) if quarter.pulls == 0 => Level::Empty,
+        (_, 0) => Level::Good,
+        (probes, failed) if probes == failed => Level::Bad,
+        _ => Level::Warn,
+    }
+}
+
+/// The classes of the probes that failed, each with its number.
+fn failed_probes(quarter: &Quarter) -> impl Iterator<Item = (&'static str, u64)> {
+    quarter.probes.iter().filter_map(|count| Some((count.class?.as_str(), count.probes)))
 }
 
 /// The strip with its sentence. At most `titles` cells say their time and classes when the pointer rests on them.
@@ -104,17 +120,33 @@ fn told(quarter: &Quarter) -> String {
             *classes.entry(label).or_insert(0) += count.pulls;
         }
     }
-    let classes: Vec<_> = classes.iter().map(|(class, pulls)| format!("{class} ({pulls})")).collect();
-    format!("{} UTC: {} of {} pulls", clock(quarter.start), classes.join(", "), quarter.pulls)
+    let listed = |classes: &mut dyn Iterator<Item = (&'static str, u64)>| {
+        classes.map(|(class, number)| format!("{class} ({number})")).collect::<Vec<_>>().join(", ")
+    };
+    let of_pulls = listed(&mut classes.into_iter());
+    let of_probes = listed(&mut failed_probes(quarter));
+    let probes: u64 = quarter.probes.iter().map(|count| count.probes).sum();
+    let mut told = Vec::new();
+    if !of_pulls.is_empty() {
+        told.push(format!("{of_pulls} of {} pulls", quarter.pulls));
+    }
+    if !of_probes.is_empty() {
+        told.push(format!("{of_probes} of {probes} probes"));
+    }
+    format!("{} UTC: {}", clock(quarter.start), told.join("; "))
 }
 
 fn sentence(quarters: &[Quarter], troubled: &[&Quarter]) -> String {
     let pulls: u64 = quarters.iter().map(|quarter| quarter.pulls).sum();
-    if pulls == 0 {
-        return "No pulls in the last 24 hours.".to_owned();
-    }
-    let begin =
-        format!("{} in the last 24 hours", count(usize::try_from(pulls).unwrap_or(usize::MAX), "pull"));
+    let probes: u64 = quarters.iter().flat_map(|quarter| &quarter.probes).map(|count| count.probes).sum();
+    let counted = |number: u64, what| count(usize::try_from(number).unwrap_or(usize::MAX), what);
+    let begin = match (pulls, probes) {
+        (0, 0) => return "No pulls in the last 24 hours.".to_owned(),
+        (pulls, 0) => format!("{} in the last 24 hours", counted(pulls, "pull")),
+        (pulls, probes) => {
+            format!("{}, {} in the last 24 hours", counted(pulls, "pull"), counted(probes, "probe"))
+        }
+    };
     let newest: Vec<_> = troubled.iter().rev().take(TOLD).map(|quarter| told(quarter)).collect();
     match troubled.len() {
         0 => format!("{begin}, none with a failure."),
@@ -138,7 +170,7 @@ const TOLD: usize = 2;
 #[cfg(test)]
 mod tests {
     use oci::Class;
-    use records::query::OutcomeCount;
+    use records::query::{OutcomeCount, ProbeCount};
 
     use super::*;
 
@@ -149,6 +181,7 @@ mod tests {
             start: Timestamp::from_unix_millis(NOW.unix_millis() - ago * QUARTER_MILLIS),
             pulls: 3,
             outcomes: vec![OutcomeCount { outcome, class, pulls: 3 }],
+            probes: Vec::new(),
             first_byte_p50: None,
             first_byte_p99: None,
             client_throughput: None,
@@ -185,6 +218,24 @@ mod tests {
         assert!(text.contains("UTC: stalled (3) of 3 pulls") && text.contains("12 pulls"), "{text}");
         assert!(text.contains("class=\"g\" d=\"M95 10v-6h1v6z\""), "{text}");
         assert_eq!(figure("x", &day, NOW, 1).into_string().matches("<title>").count(), 1);
+    }
+
+    #[test]
+    fn probes_count_too_and_colour_a_quarter_without_pulls() {
+        let probed = |ago, classes: &[Option<Class>]| {
+            let probes = classes.iter().map(|class| ProbeCount { class: *class, probes: 4 }).collect();
+            Quarter { pulls: 0, outcomes: Vec::new(), probes, ..quarter(ago, PullOutcome::Hit, None) }
+        };
+        let day = [
+            probed(3, &[]),
+            probed(2, &[Some(Class::Dns)]),
+            probed(1, &[None, Some(Class::Dns)]),
+            probed(0, &[None]),
+        ];
+        let levels: Vec<_> = day.iter().map(level).collect();
+        assert_eq!(levels, [Level::Empty, Level::Bad, Level::Warn, Level::Good]);
+        let text = figure("x", &day, NOW, 9).into_string();
+        assert!(text.contains("0 pulls, 16 probes") && text.contains("dns (4) of 8 probes"), "{text}");
     }
 
     #[test]

@@ -33,8 +33,7 @@ pub(crate) async fn upstream(config: &config::Config, names: &[String], output: 
         }
     };
     let board = Arc::new(prober::Board::default());
-    let (pace, traffic, memory) = (plans::pace(config), plans::no_traffic(), Arc::default());
-    let mut prober = prober::Prober::new(plans, pace, &traffic, board.clone(), memory);
+    let mut prober = prober::Prober::new(plans, &plans::alone(config, &board));
     prober.round().await;
     let mut logins = Vec::new();
     for upstream in config.upstreams.iter().filter(|upstream| chosen.contains(&upstream.registry)) {

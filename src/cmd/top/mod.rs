@@ -10,6 +10,7 @@ mod rates;
 mod source;
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ratatui::Terminal;
@@ -18,10 +19,18 @@ use tokio::time::sleep;
 
 use self::frame::Frame;
 use self::rates::Rates;
+pub(super) use self::source::reachable;
 use self::source::{Source, SourceError};
 use crate::cli::{Output, Top};
 use crate::process::exit::Exit;
 use crate::process::log;
+
+/// The document `/status.json` of the instance that listens at `listen` on this machine, for other commands; `None` if none
+/// answers.
+pub(super) async fn status(listen: SocketAddr) -> Option<serde_json::Value> {
+    let text = Source::new(None, listen).ok()?.text().await.ok()?;
+    serde_json::from_str(&text).ok()
+}
 
 /// Runs the command for the instance whose admin endpoint the configuration names.
 pub(crate) async fn run(config: &config::Config, asked: &Top, output: Output) -> Exit {

@@ -116,6 +116,15 @@ impl Keeper {
         }
     }
 
+    /// Passes the verdict of a probe to the writer of the file. Never waits for the disk.
+    pub(crate) fn keep_verdict(&self, verdict: records::Verdict) {
+        match &*self.read() {
+            State::Open(recorder, _) => recorder.verdict(verdict),
+            State::Shut(reason, _) => self.lose(*reason),
+            State::Closed(_) => self.lose(LossReason::Closed),
+        }
+    }
+
     /// Writes the records that were passed to [`Self::keep`], and closes the file, within [`CLOSE_MAX`]. Later records
     /// are lost.
     pub(crate) async fn close(&self) {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use proxy::{PullRecord, Records, Telemetry};
 
+use super::fresh::FreshPulls;
 use super::keeper::Keeper;
 use super::savings::Savings;
 use super::translate::translate;
@@ -17,6 +19,10 @@ pub(crate) struct Sinks {
     pub(crate) keeper: Keeper,
     /// Counts what pulls saved.
     pub(crate) savings: Savings,
+    /// Pulls that replace a probe.
+    pub(crate) fresh: FreshPulls,
+    /// The upstreams as configured now.
+    pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
     /// Exports pulls as traces.
     pub(crate) traces: Traces,
 }
@@ -24,6 +30,7 @@ pub(crate) struct Sinks {
 impl Records for Sinks {
     fn ended(&self, record: &PullRecord) {
         self.telemetry.ended(record);
+        self.fresh.note(record, &self.upstreams.load());
         let kept = translate(record);
         self.telemetry.saved(&record.registry, &self.savings.of(&kept));
         self.traces.take(record, &kept);

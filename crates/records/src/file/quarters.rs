@@ -1,5 +1,6 @@
 //! Sums by registry and quarter of an hour.
 
+use oci::Class;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::schema::QUARTER_MILLIS;
@@ -9,6 +10,7 @@ use crate::record::object::ObjectRecord;
 use crate::record::outcome::PullOutcome;
 use crate::record::pull::PullRecord;
 use crate::record::saved::Saved;
+use crate::time::Timestamp;
 
 /// The histograms of one registry in one quarter of an hour: the columns that are read, changed and written back.
 #[derive(Default)]
@@ -25,6 +27,23 @@ pub(super) fn add(connection: &Connection, registry: i64, pull: &PullRecord) -> 
     pull.objects.iter().for_each(|object| rates.add(object));
     write(connection, (quarter, registry), pull, &rates)?;
     count_outcome(connection, (quarter, registry), pull)
+}
+
+/// Adds a verdict to the sums of its quarter.
+pub(super) fn add_probe(
+    connection: &Connection,
+    registry: i64,
+    at: Timestamp,
+    class: Option<Class>,
+) -> rusqlite::Result<()> {
+    let quarter = at.unix_millis().div_euclid(QUARTER_MILLIS);
+    connection
+        .prepare_cached(
+            "INSERT INTO quarter_probes VALUES (?1, ?2, ?3, 1)
+             ON CONFLICT (quarter, registry, class) DO UPDATE SET probes = probes + 1",
+        )?
+        .execute(params![quarter, registry, class.map_or("", Class::as_str)])?;
+    Ok(())
 }
 
 impl Rates {

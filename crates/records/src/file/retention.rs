@@ -44,7 +44,7 @@ fn remove_older(connection: &Connection, oldest: Timestamp) -> rusqlite::Result<
     remove_verdicts(connection, &verdicts)?;
     let quarter = millis.div_euclid(QUARTER_MILLIS);
     let mut sums = 0;
-    for table in ["quarters", "quarter_outcomes"] {
+    for table in ["quarters", "quarter_outcomes", "quarter_probes"] {
         let sql = format!("DELETE FROM {table} WHERE quarter < ?1");
         sums += connection.prepare_cached(&sql)?.execute([quarter])?;
     }

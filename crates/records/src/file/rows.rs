@@ -141,5 +141,5 @@ pub(super) fn insert_verdict(connection: &Connection, verdict: &Verdict) -> rusq
             verdict.at.unix_millis(),
             micros(verdict.duration),
         ])?;
-    Ok(())
+    quarters::add_probe(connection, registry, verdict.at, verdict.class)
 }

@@ -14,7 +14,7 @@ pub(crate) const OBJECT_IDS: i64 = 1024;
 pub(crate) const QUARTER_MILLIS: i64 = 900_000;
 
 /// The steps from an empty file to the newest schema.
-const STEPS: &[&str] = &[include_str!("schema_1.sql")];
+const STEPS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// An error while reading or migrating the schema.
 #[derive(Debug)]
@@ -96,6 +96,19 @@ mod tests {
         migrate_by(&mut connection, &[STEPS[0], next]).unwrap();
         let note: String = connection.query_row("SELECT note FROM registries", [], |row| row.get(0)).unwrap();
         assert_eq!((note.as_str(), pragma(&connection, "user_version").unwrap()), ("none", 2));
+    }
+
+    #[test]
+    fn each_released_version_moves_forward_to_the_newest() {
+        for released in 1..STEPS.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            migrate_by(&mut connection, &STEPS[..released]).unwrap();
+            connection.execute("INSERT INTO registries (name) VALUES ('ghcr.io')", []).unwrap();
+            migrate(&mut connection).unwrap();
+            let kept: i64 =
+                connection.query_row("SELECT count(*) FROM registries", [], |row| row.get(0)).unwrap();
+            assert_eq!((version(&connection).unwrap(), kept), (known(), 1));
+        }
     }
 
     #[test]

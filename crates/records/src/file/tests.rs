@@ -131,7 +131,7 @@ fn a_file_with_a_newer_schema_is_refused_and_not_changed() {
     let before = fs::read(&settings.file).unwrap();
     let error = Recorder::open(settings.clone(), noon()).unwrap_err();
     assert!(
-        error.to_string().contains("has schema 7, this version knows 1: start the newer version"),
+        error.to_string().contains("has schema 7, this version knows 2: start the newer version"),
         "{error}"
     );
     let error = Reader::open(&settings.file).unwrap_err();

@@ -22,6 +22,8 @@ pub struct Quarter {
     pub pulls: u64,
     /// The number of these pulls with each outcome and class of the first failure.
     pub outcomes: Vec<OutcomeCount>,
+    /// The number of probes that began in the quarter, with each class.
+    pub probes: Vec<ProbeCount>,
     /// The time within which half of all objects sent their first byte to the client; none if none was sent.
     pub first_byte_p50: Option<Duration>,
     /// The time within which 99 of 100 objects sent their first byte to the client; none if none was sent.
@@ -60,6 +62,33 @@ pub struct OutcomeCount {
     pub pulls: u64,
 }
 
+/// The number of probes with one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeCount {
+    /// The class of the failure; none if the probes went well.
+    pub class: Option<Class>,
+    /// The number of probes.
+    pub probes: u64,
+}
+
+impl Quarter {
+    /// A quarter without pulls and probes.
+    fn empty(start: Timestamp) -> Self {
+        Self {
+            start,
+            pulls: 0,
+            outcomes: Vec::new(),
+            probes: Vec::new(),
+            first_byte_p50: None,
+            first_byte_p99: None,
+            client_throughput: None,
+            upstream_throughput: None,
+            sent: 0,
+            fetched: 0,
+        }
+    }
+}
+
 impl Reader {
     /// The names of all registries in the file, in alphabetical order.
     ///
@@ -76,7 +105,8 @@ impl Reader {
         names().map_err(|error| self.explain(error))
     }
 
-    /// The quarters of an hour that overlap this time span and in which a pull of this registry began, in order.
+    /// The quarters of an hour that overlap this time span and in which a pull or a probe of this registry began, in
+    /// order.
     ///
     /// # Errors
     ///
@@ -155,7 +185,30 @@ impl Reader {
         let rows = statement.query_map([span.0, span.1, registry], quarter)?;
         let mut quarters = rows.collect::<rusqlite::Result<Vec<Quarter>>>()?;
         self.add_outcomes(&mut quarters, registry, span)?;
+        self.add_probes(&mut quarters, registry, span)?;
         Ok(quarters)
+    }
+
+    fn add_probes(
+        &self,
+        quarters: &mut Vec<Quarter>,
+        registry: i64,
+        span: (i64, i64),
+    ) -> rusqlite::Result<()> {
+        let sql = "SELECT quarter, class, probes FROM quarter_probes
+            WHERE quarter BETWEEN ?1 AND ?2 AND registry = ?3 ORDER BY quarter";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([span.0, span.1, registry])?;
+        while let Some(row) = rows.next()? {
+            let start = start(row.get(0)?);
+            let count = ProbeCount { class: class(row.get(1)?), probes: number(row, 2)? };
+            let at = quarters.binary_search_by_key(&start, |quarter| quarter.start).unwrap_or_else(|at| {
+                quarters.insert(at, Quarter::empty(start));
+                at
+            });
+            quarters[at].probes.push(count);
+        }
+        Ok(())
     }
 
     fn add_outcomes(
@@ -170,8 +223,7 @@ impl Reader {
         let mut rows = statement.query([span.0, span.1, registry])?;
         while let Some(row) = rows.next()? {
             let start = start(row.get(0)?);
-            let class: String = row.get(2)?;
-            let class = (!class.is_empty()).then(|| class.parse().unwrap_or(Class::Unknown));
+            let class = class(row.get(2)?);
             let outcome = listed(row, 1, PullOutcome::ALL)?;
             let count = OutcomeCount { outcome, class, pulls: number(row, 3)? };
             if let Ok(at) = quarters.binary_search_by_key(&start, |quarter| quarter.start) {
@@ -194,6 +246,7 @@ fn quarter(row: &Row<'_>) -> rusqlite::Result<Quarter> {
         start: start(row.get(0)?),
         pulls: number(row, 1)?,
         outcomes: Vec::new(),
+        probes: Vec::new(),
         first_byte_p50: first_byte.median().map(Duration::from_micros),
         first_byte_p99: first_byte.percentile(99).map(Duration::from_micros),
         client_throughput: histogram(row, 5)?.median(),
@@ -201,6 +254,11 @@ fn quarter(row: &Row<'_>) -> rusqlite::Result<Quarter> {
         sent: number(row, 2)?,
         fetched: number(row, 3)?,
     })
+}
+
+/// The class of a sum: the file has an empty text for none.
+fn class(label: String) -> Option<Class> {
+    (!label.is_empty()).then(|| label.parse().unwrap_or(Class::Unknown))
 }
 
 fn start(quarter: i64) -> Timestamp {

@@ -32,7 +32,7 @@ pub use bounds::{LIMIT_MAX, PREFIX_MIN};
 pub use cursor::Cursor;
 pub use error::QueryError;
 pub use filter::{Filter, Limit, Order};
-pub use history::{OutcomeCount, Quarter, Rates};
+pub use history::{OutcomeCount, ProbeCount, Quarter, Rates};
 pub use list::Page;
 pub use reader::Reader;
 pub use row::PullSummary;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::error::QueryError;
 use super::filter::{Filter, Limit, Order};
-use super::history::Rates;
+use super::history::{ProbeCount, Rates};
 use super::reader::Reader;
 use super::verdicts::VerdictFilter;
 use crate::bottleneck::{Bottleneck, UpstreamStage};
@@ -293,6 +293,34 @@ fn history_counts_by_quarter_outcome_and_class() {
     assert_eq!(quarters[1].first_byte_p50, None);
     assert_eq!(file.reader().history("nowhere.example", noon(), after(QUARTER)).unwrap(), []);
     assert_eq!(file.reader().registries().unwrap(), ["docker.io"]);
+}
+
+#[test]
+fn history_counts_probes_also_in_quarters_without_a_pull() {
+    const QUARTER: i64 = 900_000;
+    let file = Closed::with([pull(QUARTER)]);
+    let recorder = file.recorder();
+    for (at, class) in [(0, None), (5, Some(Class::Dns)), (6, Some(Class::Dns)), (QUARTER, None)] {
+        recorder.verdict(Verdict {
+            registry: "docker.io".parse().unwrap(),
+            target: None,
+            class,
+            stage: Some(Stage::Resolve),
+            at: after(at),
+            duration: ms(3),
+        });
+    }
+    drop(recorder);
+    let quarters = file.reader().history("docker.io", noon(), after(2 * QUARTER)).unwrap();
+    let shape: Vec<_> = quarters.iter().map(|it| (it.start, it.pulls, it.probes.clone())).collect();
+    let count = |class, probes| ProbeCount { class, probes };
+    assert_eq!(
+        shape,
+        [
+            (noon(), 0, vec![count(None, 1), count(Some(Class::Dns), 2)]),
+            (after(QUARTER), 1, vec![count(None, 1)])
+        ]
+    );
 }
 
 #[test]

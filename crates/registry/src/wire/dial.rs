@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Host;
 
 use crate::error::{Error, Evidence, Reason};
+use crate::observe::AnswerHead;
 use crate::timings::{Peer, Timings};
 use crate::trust;
 use crate::trust::Follow;
@@ -85,6 +86,11 @@ impl Dialer {
         Ok(Dialled { stream: wrapped?, ..dialled })
     }
 
+    /// Reports the head of an answer to the observer.
+    pub(crate) fn answered(&self, head: &AnswerHead<'_>) {
+        self.outbound.observer.answered(&self.registry, head);
+    }
+
     fn forward_proxy(&self, target: &Target) -> Option<Intercept> {
         let uri = target.origin().parse().ok()?;
         self.outbound.forward_proxy.intercept(&uri)
@@ -119,6 +125,9 @@ impl Dialer {
         let begun = Instant::now();
         let found = self.outbound.resolver.lookup(name, deadline).await;
         timings.add(Stage::Resolve, begun.elapsed());
+        if let Ok(addresses) = &found {
+            self.outbound.observer.resolved(&self.registry, name, addresses);
+        }
         found.map_err(|error| {
             let evidence = Evidence::host(target.authority()).because(error.reason).saying(&error.message);
             Error::new(Class::Dns, Stage::Resolve, evidence)

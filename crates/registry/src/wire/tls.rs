@@ -113,11 +113,7 @@ impl Tls {
         let mut config = self.base.clone();
         config.dangerous().set_certificate_verifier(Arc::<Recorder>::clone(&recorder));
         let outcome = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        let certificate = recorder.seen().map(|(not_after, verified)| Certificate {
-            host: host.to_owned(),
-            not_after,
-            verified,
-        });
+        let certificate = recorder.seen().map(|seen| Certificate { host: host.to_owned(), ..seen });
         Handshake { certificate, outcome: outcome.map_err(|error| TlsFailure::of(&error)) }
     }
 }
@@ -190,12 +186,13 @@ fn name_certificate(error: &CertificateError) -> (Class, Option<Reason>) {
 struct Recorder {
     verifier: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<(SystemTime, bool)>>,
+    /// The chain; its host is empty.
+    seen: Mutex<Option<Certificate>>,
 }
 
 impl Recorder {
-    fn seen(&self) -> Option<(SystemTime, bool)> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> Option<Certificate> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -213,7 +210,9 @@ impl ServerCertVerifier for Recorder {
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         if let Some(not_after) = earliest_end(end_entity, intermediates) {
-            let seen = Some((not_after, verdict.is_ok()));
+            let (not_before, issuer) = begin_and_issuer(end_entity);
+            let host = String::new();
+            let seen = Some(Certificate { host, not_before, not_after, issuer, verified: verdict.is_ok() });
             *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
         }
         verdict
@@ -250,10 +249,22 @@ fn earliest_end(end_entity: &CertificateDer<'_>, others: &[CertificateDer<'_>]) 
         .chain(others)
         .filter_map(|der| {
             let (_, certificate) = X509Certificate::from_der(der).ok()?;
-            let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
-            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            Some(moment(certificate.validity().not_after.timestamp()))
         })
         .min()
+}
+
+/// The beginning of the validity of a certificate, and its issuer, shortened and without control characters.
+fn begin_and_issuer(der: &CertificateDer<'_>) -> (Option<SystemTime>, String) {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return (None, String::new()) };
+    let issuer = certificate.issuer().to_string();
+    let issuer = issuer.chars().filter(|c| !c.is_control()).take(ISSUER_MAX).collect();
+    (Some(moment(certificate.validity().not_before.timestamp())), issuer)
+}
+
+/// The time of UNIX seconds; 1970 for earlier ones.
+fn moment(seconds: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }
 
 fn add_file(store: &mut RootCertStore, file: &Pem) -> Result<(), BuildError> {
@@ -270,5 +281,7 @@ fn add_file(store: &mut RootCertStore, file: &Pem) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// Longest text of an issuer, in characters.
+const ISSUER_MAX: usize = 200;
 /// 9999-12-31T23:59:59Z in UNIX seconds.
 const LAST_DATE: u64 = 253_402_300_799;

@@ -12,10 +12,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use oci::class::{Class, Stage};
+use oci::mark;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::error::{Error, Evidence, Reason};
+use crate::observe::AnswerHead;
 use crate::timings::{Peer, Timings};
 use crate::wire::authorities::Authorities;
 use crate::wire::dial::Dialer;
@@ -68,6 +70,17 @@ impl Transport {
         pool: &Arc<Pool>,
         timings: &mut Timings,
     ) -> Result<Reply, Error> {
+        let reply = self.exchange(outgoing, pool, timings).await?;
+        self.report(outgoing.stage, &reply);
+        Ok(reply)
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: &HttpRequest,
+        pool: &Arc<Pool>,
+        timings: &mut Timings,
+    ) -> Result<Reply, Error> {
         let Some(target) = Target::of(&outgoing.url) else {
             let evidence =
                 Evidence::host(outgoing.url.authority()).saying("the URL is neither http nor https");
@@ -98,6 +111,21 @@ impl Transport {
         });
         let live = Live { sender, peer: dialled.peer, relay: dialled.relay };
         exchange(outgoing, &key, live, pool, timings).await
+    }
+
+    fn report(&self, stage: Stage, reply: &Reply) {
+        let text = |name: &str| reply.response.headers().get(name).and_then(|value| value.to_str().ok());
+        let class = text(mark::CLASS).and_then(|class| class.parse().ok());
+        let failed_stage = text(mark::STAGE).and_then(|stage| stage.parse().ok());
+        self.dialer.answered(&AnswerHead {
+            host: &reply.target.authority(),
+            peer: reply.peer,
+            stage,
+            status: reply.response.status(),
+            date: text(header::DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok()),
+            outcome: text(mark::OUTCOME),
+            failure: class.map(|class| (class, failed_stage)),
+        });
     }
 }
 

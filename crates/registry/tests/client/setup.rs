@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper_util::client::proxy::matcher::Matcher;
 use loadtest::image::Image;
@@ -16,7 +16,7 @@ use registry::breaker::{Pauses, State};
 use registry::client::{Answer, Connections};
 use registry::dns::Resolver;
 use registry::listening::Listening;
-use registry::observe::{Certificate, Observation, Observer};
+use registry::observe::{AnswerHead, Certificate, Observation, Observer};
 use registry::tls::Roots;
 use registry::upstream::Limits;
 use registry::{Client, Endpoint, Error, Outbound, Reason, RequestKind, Timings, Upstream};
@@ -46,7 +46,14 @@ pub(crate) struct Recorder {
     pub(crate) certificates: Mutex<Vec<Certificate>>,
     pub(crate) received: Mutex<u64>,
     pub(crate) breakers: Mutex<Vec<(String, State)>>,
+    /// Resolved names with their addresses.
+    pub(crate) resolved: Mutex<Vec<(String, Vec<IpAddr>)>>,
+    /// Status, clock and stated failure of each answer.
+    pub(crate) answers: Mutex<Vec<Head>>,
 }
+
+/// Status, clock and stated failure of an answer.
+pub(crate) type Head = (u16, Option<SystemTime>, Option<(Class, Option<Stage>)>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Observed {
@@ -183,6 +190,14 @@ impl Observer for Recorder {
 
     fn breaker(&self, _: &RegistryHost, endpoint: &str, state: State) {
         self.breakers.lock().expect("the lock").push((endpoint.to_owned(), state));
+    }
+
+    fn resolved(&self, _: &RegistryHost, host: &str, addresses: &[IpAddr]) {
+        self.resolved.lock().expect("the lock").push((host.to_owned(), addresses.to_vec()));
+    }
+
+    fn answered(&self, _: &RegistryHost, head: &AnswerHead<'_>) {
+        self.answers.lock().expect("the lock").push((head.status.as_u16(), head.date, head.failure));
     }
 }
 

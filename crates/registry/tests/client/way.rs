@@ -234,6 +234,27 @@ async fn the_expiry_of_good_certificates_is_reported() {
     let end = seen.not_after.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     assert!(seen.verified);
     assert_eq!(end, DAYS_TO_2190 * 86_400, "the end of validity the certificate was made with");
+    let begin = seen.not_before.expect("a readable certificate");
+    assert_eq!(begin.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs(), 1_577_836_800);
+    assert!(seen.issuer.starts_with("CN=loadtest authority "), "{}", seen.issuer);
+}
+
+#[tokio::test]
+async fn addresses_clocks_and_failures_that_a_mirror_states_are_reported() {
+    let (upstream, _) = good().await;
+    let rule = Rule::manifest().header("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let rule = rule.header("x-pullgate-class", "dns").header("x-pullgate-stage", "resolve");
+    upstream.fault(rule.claim_status(503));
+    let url = format!("http://mirror.test:{}", upstream.port());
+    let setup = Setup::at(&[url]).resolving("mirror.test", vec![vec![LOOPBACK]]);
+    let repository = REPOSITORY.parse().expect("a repository");
+    let asked = setup.client().manifest_head(&repository, &"3.20".parse().expect("a tag"), soon()).await;
+    assert!(asked.is_err());
+    let resolved = setup.recorder.resolved.lock().expect("the lock").clone();
+    assert_eq!(resolved, [("mirror.test".to_owned(), vec![LOOPBACK])]);
+    let date = std::time::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    let answers = setup.recorder.answers.lock().expect("the lock").clone();
+    assert_eq!(answers, [(503, Some(date), Some((Class::Dns, Some(Stage::Resolve))))]);
 }
 
 #[tokio::test]

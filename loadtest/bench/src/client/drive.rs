@@ -90,7 +90,6 @@ pub(crate) fn drive(load: &Load<'_>) -> Result<Done, Error> {
 
 struct Driver<'a> {
     load: &'a Load<'a>,
-    request: String,
     epoll: OwnedFd,
     connections: Vec<Connection>,
     open: usize,
@@ -102,6 +101,8 @@ struct Connection {
     socket: TcpStream,
     state: State,
     asked: Instant,
+    /// The number of its answers.
+    answers: usize,
 }
 
 enum State {
@@ -132,7 +133,6 @@ impl<'a> Driver<'a> {
         };
         Ok(Self {
             load,
-            request: load.target.request(true),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).doing("making an epoll")?,
             connections: Vec::with_capacity(load.connections),
             open: load.connections,
@@ -184,14 +184,15 @@ impl<'a> Driver<'a> {
                 State::Ciphered(0)
             }
             None => {
-                socket.write_all(self.request.as_bytes()).doing("asking")?;
+                let request = self.load.target.request_in_turn(index, 0);
+                socket.write_all(request.as_bytes()).doing("asking")?;
                 State::Head(Vec::new())
             }
         };
         socket.set_nonblocking(true).doing("making a socket non-blocking")?;
         epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)
             .doing("watching a socket")?;
-        Ok(Connection { socket, state, asked })
+        Ok(Connection { socket, state, asked, answers: 0 })
     }
 
     /// Reads from one connection at most [`READS_A_TURN`] times, so that the other connections are read too.
@@ -245,8 +246,10 @@ impl<'a> Driver<'a> {
         }
         let connection = &mut self.connections[index];
         connection.state = State::Head(Vec::new());
+        connection.answers += 1;
+        let request = self.load.target.request_in_turn(index, connection.answers);
         connection.asked = Instant::now();
-        connection.socket.write_all(self.request.as_bytes()).doing("asking again")
+        connection.socket.write_all(request.as_bytes()).doing("asking again")
     }
 
     fn finish(&mut self, index: usize) {

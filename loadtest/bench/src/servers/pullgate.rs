@@ -25,15 +25,10 @@ const REQUEST_LOG_OFF: &str = "RUST_LOG=warn";
 pub(super) fn start(binary: &Path, folder: &Path, setting: &Setting) -> Result<Started, Error> {
     let file = folder.join("pullgate.toml");
     write(&file, &config(folder, setting))?;
-    let command = [
-        "env",
-        REQUEST_LOG_OFF,
-        &binary.display().to_string(),
-        "proxy",
-        "--config",
-        &file.display().to_string(),
-    ]
-    .map(str::to_owned);
+    let environment =
+        ["env", REQUEST_LOG_OFF].map(str::to_owned).into_iter().chain(setting.environment.clone());
+    let program = [binary.display().to_string(), "proxy".to_owned(), "--config".to_owned()];
+    let command: Vec<_> = environment.chain(program).chain([file.display().to_string()]).collect();
     let mut process = Process::start("pullgate", &command, setting.cores, folder)?;
     let addr = process.says("where the proxy listens", |log| announced(log, "proxy"))?;
     let admin = process.says("where the admin endpoint listens", |log| announced(log, "admin"))?;

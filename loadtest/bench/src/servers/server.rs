@@ -74,7 +74,13 @@ impl Server {
             Kind::Pullgate => format!("{path}?ns={UPSTREAM}"),
             _ => path.to_owned(),
         };
-        Target { addr: self.addr, path, tls: self.tls.clone() }
+        Target { addr: self.addr, path, rest: Vec::new(), tls: self.tls.clone() }
+    }
+
+    /// A pull of an image: its manifest by tag and by digest, then its layer.
+    pub(crate) fn pull(&self, content: &Content) -> Target {
+        let rest = [content.by_digest(), content.layer_path()].map(|path| self.target(&path).path).into();
+        Target { rest, ..self.target(&content.by_tag()) }
     }
 
     /// Makes the server cache an image, and verifies that a second pull takes no bytes from the upstream.

@@ -30,6 +30,8 @@ pub(crate) struct Setting {
     pub(crate) upstream_keys: String,
     /// Further sections of pullgate's configuration.
     pub(crate) sections: String,
+    /// pullgate's environment, as `NAME=value`.
+    pub(crate) environment: Vec<String>,
     /// pullgate's cache folder, if it was seeded before.
     pub(crate) cache: Option<PathBuf>,
 }
@@ -61,6 +63,6 @@ impl Setting {
     pub(crate) fn plain(cores: Cores, upstream: &Upstream) -> Self {
         let upstream = upstream.url();
         let (upstream_keys, sections) = (String::new(), String::new());
-        Self { cores, upstream, tls: false, upstream_keys, sections, cache: None }
+        Self { cores, upstream, tls: false, upstream_keys, sections, environment: Vec::new(), cache: None }
     }
 }

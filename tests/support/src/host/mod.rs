@@ -3,5 +3,6 @@
 pub mod parts;
 pub mod ports;
 pub mod process;
+pub mod relay;
 pub mod scratch;
 pub mod wait;

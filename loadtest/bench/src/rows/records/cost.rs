@@ -1,9 +1,10 @@
-//! The cost of records for pulls: pullgate with records beside pullgate without.
+//! The cost of records and traces for pulls: pullgate with them beside pullgate without.
 
 use std::path::{Path, PathBuf};
 
 use records::{Filter, Reader};
 
+use super::sink::Sink;
 use crate::{
     client::{Load, Reading, Until, drive},
     error::Error,
@@ -16,26 +17,30 @@ use crate::{
     upstream::{Content, Offer, Upstream},
 };
 
-/// Measures a cached layer, then a cached manifest by digest and by tag.
+/// Measures whole pulls, a cached layer, then a cached manifest by digest and by tag.
 pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
-    let mut upstream = Upstream::start(&Offer { images: 1, layer: lab.layer_bytes(), rate: 0 })?;
+    let mut upstream = Upstream::start(&Offer { images: 1, layer: LAYER, rate: 0 })?;
+    let sink = Sink::start()?;
     let sides: Vec<Side> =
-        SIDES.into_iter().map(|side| Side::start(side, lab, &upstream)).collect::<Result<_, _>>()?;
+        SIDES.into_iter().map(|side| Side::start(side, lab, &upstream, &sink)).collect::<Result<_, _>>()?;
     let content = upstream.contents()[0].clone();
     sides.iter().try_for_each(|side| side.server.warm(&content, &mut upstream))?;
     let sections = figures(&content).into_iter().map(|figure| figure.section(lab, &sides));
     let mut sections = sections.collect::<Result<Vec<_>, _>>()?;
     let kept = kept(sides)?;
+    if sink.exports() == 0 {
+        return Err(Error::Answer("traces are on, and none was exported".to_owned()));
+    }
     if let Some(last) = sections.last_mut() {
         last.note(format!(
-            "A client that repeats a request without a pause is one pull. The figures therefore include the work for each \
-             request, and hardly any write to the file: the instance kept {kept} records."
+            "A client that repeats a request without a pause is one pull. Only the first figure has a record for each pull, \
+             and its writing: together the instances kept {kept} records."
         ));
     }
     Ok(sections)
 }
 
-/// A running instance, with or without records.
+/// A running instance, with or without records and traces.
 struct Side {
     name: &'static str,
     records: bool,
@@ -45,13 +50,16 @@ struct Side {
 
 impl Side {
     fn start(
-        (name, records): (&'static str, bool),
+        (name, records, traces): (&'static str, bool, bool),
         lab: &Lab<'_>,
         upstream: &Upstream,
+        sink: &Sink,
     ) -> Result<Self, Error> {
         let cache = lab.folder("cache")?;
         let sections = if records { String::new() } else { "[records]\nenabled = false\n".to_owned() };
-        let setting = Setting { cache: Some(cache.clone()), sections, ..Setting::plain(CORES, upstream) };
+        let environment = if traces { sink.environment() } else { Vec::new() };
+        let plain = Setting::plain(CORES, upstream);
+        let setting = Setting { cache: Some(cache.clone()), sections, environment, ..plain };
         Ok(Self { name, records, cache, server: Kind::Pullgate.start(lab, &setting)? })
     }
 }
@@ -59,50 +67,73 @@ impl Side {
 /// A rate that is measured on every side.
 struct Figure {
     what: String,
-    path: String,
+    asked: Asked,
     body_bytes: u64,
     connections: usize,
     measure: Measure,
 }
 
-fn figures(content: &Content) -> [Figure; 3] {
-    let manifest = |by: &str, path: String| Figure {
-        what: format!("Cached manifest by {by}"),
-        path,
-        body_bytes: content.manifest_bytes,
-        connections: MANIFEST_CONNECTIONS,
-        measure: REQUESTS,
-    };
-    let layer = Figure {
-        what: format!("Cached {} MB layer", content.layer_bytes / 1_000_000),
-        path: content.layer_path(),
+/// The requests of a figure's load.
+enum Asked {
+    /// One path, again and again.
+    Path(String),
+    /// Whole pulls, each by another node.
+    Pulls(Content),
+}
+
+fn figures(content: &Content) -> [Figure; 4] {
+    let size = content.layer_bytes / 1_000_000;
+    let layers = |what: String, asked| Figure {
+        what,
+        asked,
         body_bytes: content.layer_bytes,
         connections: LAYER_CONNECTIONS,
         measure: GIGABYTES_A_SECOND,
     };
-    [layer, manifest("digest", content.by_digest()), manifest("tag", content.by_tag())]
+    let manifest = |by: &str, path: String| Figure {
+        what: format!("Cached manifest by {by}"),
+        asked: Asked::Path(path),
+        body_bytes: content.manifest_bytes,
+        connections: MANIFEST_CONNECTIONS,
+        measure: REQUESTS,
+    };
+    [
+        layers(
+            format!("Cached pulls of a {size} MB layer, each by another node"),
+            Asked::Pulls(content.clone()),
+        ),
+        layers(format!("Cached {size} MB layer"), Asked::Path(content.layer_path())),
+        manifest("digest", content.by_digest()),
+        manifest("tag", content.by_tag()),
+    ]
 }
 
 impl Figure {
     fn section(&self, lab: &Lab<'_>, sides: &[Side]) -> Result<Section, Error> {
         let Self { what, connections, measure, .. } = self;
         let title = format!(
-            "{what} with and without pull records, {connections} connections, plain HTTP, {}",
+            "{what}, with and without pull records and traces, {connections} connections, plain HTTP, {}",
             CORES.describe()
         );
         let how = format!(
             "One client thread (epoll) that copies; {TURNS} turns a round, each with every instance once. A ratio is the \
-             median of the ratios of all turns; the two instances without records show the noise"
+             median of the ratios of all turns; the two instances without records show the noise. Traces: one pull in a hundred"
         );
         let mut section = Section::new(title, how);
-        let (mut cost, mut noise) = (Vec::new(), Vec::new());
+        let (mut cost, mut traced, mut noise) = (Vec::new(), Vec::new(), Vec::new());
         for turn in 0..TURNS * lab.rounds() {
-            let [on, off, again] = self.turn(lab, sides, turn, &mut section)?;
+            let [on, off, again, traces] = self.turn(lab, sides, turn, &mut section)?;
             cost.push(on / off);
+            traced.push(traces / on);
             noise.push(again / off);
         }
         let unit = measure.name;
         section.ratio(format!("{unit}, records / no records"), median(&cost), Goal::AtLeast(RATE_LEAST));
+        section.ratio(
+            format!("{unit}, records and traces / records"),
+            median(&traced),
+            Goal::AtLeast(TRACED_LEAST),
+        );
         section.ratio(format!("{unit}, no records / no records"), median(&noise), Goal::Told);
         Ok(section.finish(lab))
     }
@@ -127,9 +158,13 @@ impl Figure {
     }
 
     fn rate(&self, lab: &Lab<'_>, server: &Server) -> Result<f64, Error> {
+        let target = match &self.asked {
+            Asked::Path(path) => server.target(path),
+            Asked::Pulls(content) => server.pull(content),
+        };
         let done = drive(&Load {
             server: server.process(),
-            target: &server.target(&self.path),
+            target: &target,
             body_bytes: self.body_bytes,
             connections: self.connections,
             reading: Reading::Copy,
@@ -160,7 +195,15 @@ fn count(file: &Path) -> Result<usize, Error> {
     pulls.map(|page| page.pulls.len()).map_err(|error| Error::Answer(format!("the record file: {error}")))
 }
 
-const SIDES: [(&str, bool); 3] = [("records", true), ("no records", false), ("no records, again", false)];
+/// The instances: name, records, traces.
+const SIDES: [(&str, bool, bool); 4] = [
+    ("records", true, false),
+    ("no records", false, false),
+    ("no records, again", false, false),
+    ("records and traces", true, true),
+];
+/// The layer of a pull, bytes.
+const LAYER: usize = 20_000_000;
 const CORES: Cores = Cores::OneEach;
 const REQUESTS: Measure = Measure { name: "requests/s", digits: 0 };
 const LAYER_CONNECTIONS: usize = 4;
@@ -169,3 +212,5 @@ const MANIFEST_CONNECTIONS: usize = 32;
 const TURNS: usize = 5;
 /// Records may cost 3 % of a rate.
 const RATE_LEAST: f64 = 0.97;
+/// Traces of one pull in a hundred may cost 2 % more.
+const TRACED_LEAST: f64 = 0.98;

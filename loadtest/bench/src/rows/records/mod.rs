@@ -3,6 +3,7 @@
 mod answers;
 mod cost;
 mod fill;
+mod sink;
 
 use crate::{error::Error, lab::Lab, report::Section};
 

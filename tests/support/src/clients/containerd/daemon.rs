@@ -8,11 +8,10 @@ use std::process::Command;
 use bytes::Bytes;
 use loadtest::image::Image;
 
-use super::options::Options;
+use super::options::{Options, own_mounts};
 use super::release::{Release, SNAPSHOTTER};
 use crate::clients::cri::Cri;
 use crate::clients::hosts::HostsDir;
-use crate::host::parts;
 use crate::host::process::{Process, Ran, run};
 use crate::host::scratch::Scratch;
 
@@ -21,7 +20,8 @@ impl Options {
     pub async fn start(self, scratch: &Scratch) -> Containerd {
         let folder = scratch.folder("containerd");
         fs::write(folder.join("config.toml"), self.config(&folder)).expect("a configuration");
-        Containerd::launch(self.release, folder, self.namespace()).await
+        let namespace = self.namespace();
+        Containerd::launch(self.release, folder, namespace, self.entry).await
     }
 }
 
@@ -31,6 +31,8 @@ pub struct Containerd {
     release: Release,
     folder: PathBuf,
     namespace: &'static str,
+    /// The beginning of the daemon's command.
+    entry: Vec<String>,
     process: Process,
 }
 
@@ -65,6 +67,14 @@ impl Containerd {
         self.ctr(&[&fixed, arguments, &[image]].concat()).await
     }
 
+    /// Begins a pull that ends when the result is dropped.
+    pub fn begin_pull(&self, image: &str, hosts: &HostsDir) -> Process {
+        let mut command = Command::new(self.release.program("ctr"));
+        self.address(&mut command).args(["images", "pull", "--hosts-dir"]).arg(hosts.path());
+        command.args(["--snapshotter", SNAPSHOTTER, image]);
+        Process::spawn("ctr", &mut command, &self.folder)
+    }
+
     /// Fetches an image without unpacking it.
     pub async fn fetch(&self, image: &str, hosts: &HostsDir) -> Ran {
         let hosts = hosts.path().display().to_string();
@@ -76,7 +86,7 @@ impl Containerd {
         let mount = tempfile::tempdir_in(&self.folder).expect("a folder to mount on");
         let copy = tempfile::tempdir_in(&self.folder).expect("a folder to copy to");
         let script = r#""$@" >/dev/null && cp -a "$MOUNT/." "$COPY/" && umount "$MOUNT""#;
-        let mut command = in_own_mounts();
+        let mut command = beginning(&own_mounts());
         command.args(["sh", "-ec", script, "sh"]).env("MOUNT", mount.path()).env("COPY", copy.path());
         self.address(command.arg(self.release.program("ctr")));
         command.args(["images", "mount", "--snapshotter", SNAPSHOTTER, image]).arg(mount.path());
@@ -106,8 +116,7 @@ impl Containerd {
         for folder in ["root", "state"] {
             fs::remove_dir_all(self.folder.join(folder)).expect("containerd's folder to be removed");
         }
-        self.process = launch(self.release, &self.folder);
-        self.ready().await;
+        self.start_again().await;
     }
 
     /// The CRI client, if the options turned CRI on. Panics if the plugin did not load.
@@ -130,6 +139,17 @@ impl Containerd {
         self.process.log()
     }
 
+    /// The process that was started, which may not be the daemon itself but the command that starts it.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Starts the daemon again on its folders, after its end.
+    pub(crate) async fn start_again(&mut self) {
+        self.process = launch(self.release, &self.folder, &self.entry);
+        self.ready().await;
+    }
+
     /// Runs `ctr` of the same release against this daemon.
     pub async fn ctr(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new(self.release.program("ctr"));
@@ -142,9 +162,9 @@ impl Containerd {
         command.arg("--address").arg(self.socket()).args(["--namespace", self.namespace])
     }
 
-    async fn launch(release: Release, folder: PathBuf, namespace: &'static str) -> Self {
-        let process = launch(release, &folder);
-        let mut containerd = Self { release, folder, namespace, process };
+    async fn launch(release: Release, folder: PathBuf, namespace: &'static str, entry: Vec<String>) -> Self {
+        let process = launch(release, &folder, &entry);
+        let mut containerd = Self { release, folder, namespace, entry, process };
         containerd.ready().await;
         containerd
     }
@@ -160,19 +180,19 @@ pub fn files_of(image: &Image) -> BTreeMap<String, Bytes> {
     image.files().into_iter().map(|file| (file.path, file.bytes)).collect()
 }
 
-fn launch(release: Release, folder: &Path) -> Process {
-    let mut command = in_own_mounts();
-    command.arg(release.program("containerd")).arg("--config").arg(folder.join("config.toml"));
+fn launch(release: Release, folder: &Path, entry: &[String]) -> Process {
+    let program = release.program("containerd");
+    let mut command = beginning(entry);
+    // containerd looks for its shim in PATH first, where the shim of another release may be.
+    command.env("PATH", release.path());
+    command.arg(program).arg("--config").arg(folder.join("config.toml"));
     Process::spawn("containerd", &mut command, folder)
 }
 
-/// Starts a command in its own mount namespace. Without root it also gets a user namespace in which it is root.
-fn in_own_mounts() -> Command {
-    let mut command = Command::new(parts::installed("unshare"));
-    command.arg("--mount");
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
+/// A command that begins with these words.
+fn beginning(words: &[String]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
     command
 }
 

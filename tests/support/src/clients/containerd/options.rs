@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::release::{Release, SNAPSHOTTER};
 use crate::clients::hosts::HostsDir;
+use crate::host::parts;
 
 /// The settings that a test may change before the start.
 #[derive(Debug, Clone)]
@@ -12,11 +13,13 @@ pub struct Options {
     pub(super) release: Release,
     cri: Option<HostsDir>,
     layer_fetch_buffer: Option<usize>,
+    pause: Option<String>,
+    pub(super) entry: Vec<String>,
 }
 
 impl Options {
     pub(super) fn new(release: Release) -> Self {
-        Self { release, cri: None, layer_fetch_buffer: None }
+        Self { release, cri: None, layer_fetch_buffer: None, pause: None, entry: own_mounts() }
     }
 
     /// Turns the CRI plugin on, with this `config_path`; `ctr` then uses the namespace in which the CRI keeps its
@@ -24,6 +27,20 @@ impl Options {
     #[must_use]
     pub fn cri(mut self, hosts: &HostsDir) -> Self {
         self.cri = Some(hosts.clone());
+        self
+    }
+
+    /// Sets the image of the container that holds a pod's namespaces.
+    #[must_use]
+    pub(crate) fn pause(mut self, image: &str) -> Self {
+        self.pause = Some(image.to_owned());
+        self
+    }
+
+    /// Starts the daemon by this command in place of the one that gives it its own mounts.
+    #[must_use]
+    pub(crate) fn entry(mut self, entry: Vec<String>) -> Self {
+        self.entry = entry;
         self
     }
 
@@ -65,7 +82,10 @@ snapshotter = "{SNAPSHOTTER}"
             text += &format!("{section}\nconcurrent_layer_fetch_buffer = {bytes}\n");
         }
         if let Some(hosts) = &self.cri {
-            text += &cri_config(folder, hosts);
+            text += &cri_config(&folder, hosts);
+        }
+        if let Some(pause) = &self.pause {
+            text += &pod_config(pause);
         }
         text
     }
@@ -89,6 +109,24 @@ socket_path = "{folder}/nri.sock"
 "#,
         hosts = hosts.path(),
     )
+}
+
+/// The settings of a containerd that runs pods. Inside containers and small machines, root may not protect processes from
+/// the kernel's out-of-memory killer, as the kubelet asks for pause containers.
+fn pod_config(pause: &str) -> String {
+    format!(
+        "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = {pause:?}\nrestrict_oom_score_adj = true\n"
+    )
+}
+
+/// The beginning of a command that runs a program in its own mount namespace. Without root it also gets a user namespace
+/// in which it is root.
+pub(super) fn own_mounts() -> Vec<String> {
+    let mut words = vec![parts::installed("unshare").display().to_string(), "--mount".to_owned()];
+    if !rustix::process::geteuid().is_root() {
+        words.extend(["--user", "--map-root-user"].map(str::to_owned));
+    }
+    words
 }
 
 /// This machine's architecture in the spelling of image platforms.

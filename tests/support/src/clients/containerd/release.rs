@@ -1,5 +1,6 @@
 //! The releases of containerd that the tests drive.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::host::parts;
@@ -16,6 +17,15 @@ pub enum Release {
 }
 
 impl Release {
+    /// A search path on which the programs of this release come first.
+    pub(super) fn path(self) -> OsString {
+        let own = self.program("containerd").parent().map(PathBuf::from);
+        let system = std::env::var_os("PATH").unwrap_or_default();
+        let folders =
+            own.into_iter().chain(std::env::split_paths(&system)).chain(["/usr/sbin".into(), "/sbin".into()]);
+        std::env::join_paths(folders).expect("a search path")
+    }
+
     /// The path of one of the release's programs.
     pub fn program(self, name: &str) -> PathBuf {
         match self {

@@ -1,13 +1,8 @@
 //! The lanes of all registries, run together.
 
-use std::sync::Arc;
-
 use tokio::task::JoinSet;
 
-use crate::lane::{Lane, Traffic};
-use crate::memory::Memory;
-use crate::schedule::Pace;
-use crate::status::Board;
+use crate::lane::probing::{Common, Lane};
 use crate::target::Plan;
 
 /// All lanes.
@@ -16,18 +11,12 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Builds lanes that write to `board` and continue from `memory`; sends no request yet.
-    pub fn new(
-        plans: Vec<Plan>,
-        pace: Pace,
-        traffic: &Arc<dyn Traffic>,
-        board: Arc<Board>,
-        memory: Arc<Memory>,
-    ) -> Self {
-        board.clear();
-        memory.keep_only(&plans);
+    /// Builds lanes that share `common`, and continue from its memory; sends no request yet.
+    pub fn new(plans: Vec<Plan>, common: &Common) -> Self {
+        common.board.clear();
+        common.memory.keep_only(&plans, &common.assignments.targets());
         let start = tokio::time::Instant::now();
-        let lane = |plan| Lane::new(plan, pace, board.clone(), memory.clone(), traffic.clone(), start);
+        let lane = |plan| Lane::new(plan, common.clone(), start);
         Self { lanes: plans.into_iter().map(lane).collect() }
     }
 

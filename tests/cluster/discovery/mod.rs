@@ -1,0 +1,9 @@
+//! What pullgate finds in a cluster: images, pull secrets, faults; on a real API server that restarts, is slow, or
+//! refuses.
+
+mod images;
+mod look;
+mod permissions;
+mod probing;
+mod secrets;
+mod trouble;

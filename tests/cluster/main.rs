@@ -1,0 +1,12 @@
+//! pullgate in a real cluster: the API server, the controllers, the scheduler and a kubelet of one Kubernetes release.
+
+#![allow(clippy::unwrap_used)]
+
+mod control_plane;
+mod discovery;
+mod ending;
+mod pods;
+mod restarts;
+
+/// The binary under test.
+const BIN: &str = env!("CARGO_BIN_EXE_pullgate");
