@@ -1,5 +1,7 @@
 //! The command line.
 
+mod node;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,11 @@ use records::{Limit, Timestamp};
 use crate::cmd::diagnose::asked::Diagnose;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
+
+pub(crate) use node::{
+    Apply as NodeApply, CheckNode, CheckPull, Effect, Guard as NodeGuard, Node, Restore as NodeRestore,
+    Wanted,
+};
 
 /// A pull-through registry mirror that measures every pull, and a prober that pulls before the kubelet has to.
 ///
@@ -66,7 +73,7 @@ pub(crate) enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Check the configuration or the upstreams, and print each fault with its correction.
+    /// Check the configuration, the upstreams, a node or a pull, and print each fault with its correction.
     #[command(subcommand)]
     Check(Check),
     /// List, explain, warm or purge the cache: through the running instance, or, without one, on its folder.
@@ -74,6 +81,9 @@ pub(crate) enum Command {
     Cache(Cache),
     /// List the newest pulls, or show one: read from the record file, while an instance runs and when none does.
     Pulls(Pulls),
+    /// Render, write, take back or guard the configuration that sends a node's pulls to the mirror.
+    #[command(subcommand)]
+    Node(Node),
     /// Name the cause of a failed pull, and what to do.
     Diagnose(Diagnose),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
@@ -116,6 +126,10 @@ pub(crate) enum Check {
         /// Registries to check, as in image names; all configured ones when none is given.
         registries: Vec<String>,
     },
+    /// Find what makes this node's pulls go around the mirror without a message. Exit status 3 if something does.
+    Node(Box<CheckNode>),
+    /// Pull an image twice through the mirror, and through the node's runtime, and print the way of each request.
+    Pull(CheckPull),
 }
 
 /// The commands about the cache.

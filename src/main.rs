@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   cli ── main ── cmd ─┬─ serve, proxy, prober ── run (proxy, prober, reload, telemetry), admin (page, status, readiness)
-//!                       ├─ check ── config, upstream
+//!                       ├─ check ── config, upstream, node, pull
+//!                       ├─ node ─── render, apply, restore, guard: files of a node (node), after a question to the mirror
 //!                       ├─ pulls ── list, show: reads the record file (records)
 //!                       ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket (process)
 //!                       ├─ diagnose ── an event's text (diagnose), an image, a pod or a namespace

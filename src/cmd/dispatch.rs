@@ -1,7 +1,7 @@
 //! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, diagnose, man, prober, proxy, pulls, serve, top};
+use super::{cache, check, completion, demo, diagnose, man, node, prober, proxy, pulls, serve, top};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -15,6 +15,18 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         Command::Check(Check::Config { print }) => check::config(&cli.common, print).await,
         Command::Check(Check::Upstream { registries }) => match load(&cli.common) {
             Ok(loaded) => check::upstream(&loaded.config, &registries, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Check(Check::Node(asked)) => match load(&cli.common) {
+            Ok(loaded) => check::node(&loaded.config, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Check(Check::Pull(asked)) => match load(&cli.common) {
+            Ok(loaded) => check::pull(&loaded.config, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Node(asked) => match load(&cli.common) {
+            Ok(loaded) => node::run(&loaded.config, asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Cache(asked) => match load(&cli.common) {

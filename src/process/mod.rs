@@ -7,3 +7,4 @@ pub(crate) mod lines;
 pub(crate) mod log;
 pub(crate) mod open_files;
 pub(crate) mod signal;
+pub(crate) mod trust;

@@ -12,6 +12,7 @@ mod dashboard;
 mod errors_page;
 mod files;
 mod kubernetes;
+mod node_checks;
 mod node_pulls;
 mod nodes;
 mod rules;

@@ -1,14 +1,19 @@
 //! The node files: the tests parse each in its format, and compare it with containerd's requirements.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use config::Config;
+use node::render::{Document, Place, default_hosts, render};
+use node::{Mirror, Registry, Setup, Target};
 use toml::Table;
 
 use crate::files;
 
 pub(crate) const CERTS_D: &str = "deploy/nodes/containerd/certs.d";
 pub(crate) const DEFAULT: &str = "deploy/nodes/containerd/certs.d-default/_default/hosts.toml";
+
+const CONF_D: &str = "/etc/containers/registries.conf.d";
 
 /// The registries that are configured without a configuration file.
 fn built_in() -> BTreeSet<String> {
@@ -22,6 +27,43 @@ pub(crate) fn mirror() -> String {
     let service = documents.iter().find(|document| document["metadata"]["name"] == "pullgate").unwrap();
     let address = service["spec"]["clusterIP"].as_str().unwrap();
     format!("http://{address}:{}", service["spec"]["ports"][0]["port"])
+}
+
+/// Every file of `deploy/nodes` except its README, as `pullgate node render` makes it for the built-in registries.
+fn rendered() -> Vec<(String, String)> {
+    let registries = Config::default().upstreams.into_iter().map(|upstream| Registry {
+        host: upstream.registry.clone(),
+        server: upstream.endpoints[0].url.clone(),
+    });
+    let setup = Setup {
+        mirror: Mirror { url: mirror().parse().unwrap(), ca: None, dial_timeout: Duration::from_secs(1) },
+        registries: registries.collect(),
+        node: None,
+    };
+    let named = |document: Document| match document.place {
+        Place::Own(path) => {
+            path.replace("/etc/containerd/certs.d", CERTS_D).replace(CONF_D, "deploy/nodes/crio")
+        }
+        Place::DockerMirrors { .. } => "deploy/nodes/docker/daemon.json".to_owned(),
+        Place::Paste(place) if place.contains("1.6") => "deploy/nodes/containerd/config-1.x.toml".to_owned(),
+        Place::Paste(_) => "deploy/nodes/containerd/config-2.x.toml".to_owned(),
+    };
+    let targets = [Target::Containerd, Target::Crio, Target::Docker];
+    let documents = targets.iter().flat_map(|target| render(&setup, *target));
+    let mut files: Vec<_> = documents.map(|document| (named(document.clone()), document.text)).collect();
+    files.push((DEFAULT.to_owned(), default_hosts(&setup)));
+    files
+}
+
+/// `UPDATE=1 cargo test -p pullgate --test deploy nodes` writes them.
+#[test]
+fn the_files_are_those_that_node_render_makes() {
+    for (path, text) in rendered() {
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(files::path(&path), &text).unwrap();
+        }
+        assert_eq!(files::text(&path), text, "{path} is out of date: set UPDATE=1 once");
+    }
 }
 
 #[test]

@@ -189,6 +189,11 @@ impl Run {
             let right = answer.status == 200 && answer.header("www-authenticate").is_none();
             self.case(&format!("ping, {name}"), &answer, right);
         }
+        for (registry, served) in [(REGISTRY, Some(REGISTRY)), ("elsewhere.test", None)] {
+            let answer = self.pullgate.get(&format!("/v2/?ns={registry}")).send().await;
+            let right = answer.status == 200 && answer.header("oci-namespace") == served;
+            self.case(&format!("ping about {registry}"), &answer, right);
+        }
     }
 
     async fn tags(&mut self, data: &Data) {

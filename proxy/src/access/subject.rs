@@ -40,7 +40,7 @@ impl Subject {
         match request {
             Request::Manifest { reference, .. } => Some(Self::Manifest(reference.clone())),
             Request::Blob { digest, .. } => Some(Self::Blob(digest.clone())),
-            Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
+            Request::Ping { .. } | Request::Tags { .. } | Request::Referrers { .. } => None,
         }
     }
 }

@@ -75,9 +75,9 @@ impl Dispatch {
         asker: Asker<'_>,
         ready: Option<&Ready>,
     ) -> Result<Answer, Failure> {
-        let Some(place) = routed.request.place() else { return Ok(Answer::Pong) };
         let era = self.gate.era();
         let table = self.table.load();
+        let Some(place) = routed.request.place() else { return Ok(pong(&table, &routed.request)) };
         let served =
             table.get(&place.registry).ok_or_else(|| Failure::NotConfigured(place.registry.clone()))?;
         let via = self.via(&head.headers, place)?;
@@ -156,7 +156,7 @@ impl Dispatch {
 
     async fn by_endpoint(&self, asking: &Asking<'_>, request: &Request) -> Result<Answer, Failure> {
         match request {
-            Request::Ping => Ok(Answer::Pong),
+            Request::Ping { .. } => Ok(Answer::Pong(None)),
             Request::Manifest { reference, .. } => self.manifests.answer(asking, reference).await,
             Request::Blob { digest, .. } => {
                 blob::answer(&self.store, &self.flights, &self.absences, asking, digest).await
@@ -167,6 +167,12 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// The answer to a ping, with the registry that it asks about if that is configured.
+fn pong(table: &Table, request: &Request) -> Answer {
+    let Request::Ping { namespace: Some(registry) } = request else { return Answer::Pong(None) };
+    Answer::Pong(table.contains_key(registry).then(|| registry.clone()))
 }
 
 /// The mirrors that this request passed, separated by commas, the nearest last.

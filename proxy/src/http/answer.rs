@@ -1,7 +1,7 @@
 //! Answers of endpoints, before they become HTTP responses.
 
 use bytes::Bytes;
-use oci::{Class, Digest};
+use oci::{Class, Digest, RegistryHost};
 
 use super::body::ResponseBody;
 use super::outcome::Outcome;
@@ -11,8 +11,8 @@ use crate::freshness::staleness::Staleness;
 /// The answer of an endpoint.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The answer to the version check.
-    Pong,
+    /// The answer to the version check, with the registry of its `ns` if this mirror serves it.
+    Pong(Option<RegistryHost>),
     /// A manifest or a blob.
     Content(Content),
     /// A JSON document of the upstream.
@@ -56,7 +56,7 @@ impl Answer {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Content(content) => content.outcome,
-            Self::Pong => Outcome::Hit,
+            Self::Pong(_) => Outcome::Hit,
             Self::Document(_) => Outcome::Miss,
         }
     }
@@ -65,7 +65,7 @@ impl Answer {
     pub(crate) fn class(&self) -> Option<Class> {
         match self {
             Self::Content(content) => content.stale.as_ref().and_then(Staleness::class),
-            Self::Pong | Self::Document(_) => None,
+            Self::Pong(_) | Self::Document(_) => None,
         }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn respond(
     let request = routed.map(|routed| &*routed.request);
     let configured = !matches!(result, Err(Failure::NotConfigured(_)));
     let mut response = match result {
-        Ok(Answer::Pong) => pong(),
+        Ok(Answer::Pong(serves)) => pong(serves.as_ref()),
         Ok(Answer::Content(found)) => content(found, request),
         Ok(Answer::Document(found)) => document(found),
         Err(failure) => refusal(&failure, request),
@@ -148,9 +148,14 @@ pub(crate) fn wants_head_only(routed: Option<&Routed>, method: &http::Method) ->
     routed.map_or(*method == http::Method::HEAD, |routed| routed.verb == Verb::Head)
 }
 
-fn pong() -> Response {
+/// The header names the registry that the client asked for, so that a node can tell this mirror from one that does not
+/// serve it.
+fn pong(serves: Option<&RegistryHost>) -> Response {
     let mut response = json(StatusCode::OK, Bytes::from_static(b"{}"));
     set(&mut response, OUTCOME, Outcome::Hit.as_str());
+    if let Some(registry) = serves {
+        set(&mut response, OCI_NAMESPACE, registry.as_str());
+    }
     response
 }
 

@@ -35,8 +35,11 @@ pub(crate) enum Verb {
 /// The read requests of the distribution specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// The version check (end-1).
-    Ping,
+    /// The version check (end-1). With `ns`, the client also asks whether this mirror serves the registry.
+    Ping {
+        /// The registry of `ns`.
+        namespace: Option<RegistryHost>,
+    },
     /// A manifest by tag or digest (end-3).
     Manifest {
         /// The repository.
@@ -165,7 +168,7 @@ impl Routed {
         }
         let query = Query::read(head.uri.query().unwrap_or_default())?;
         let request = match path.strip_prefix("/v2").ok_or(Refusal::Path)? {
-            "" | "/" => Request::Ping,
+            "" | "/" => Request::Ping { namespace: query.namespace },
             rest => endpoint(rest.strip_prefix('/').ok_or(Refusal::Path)?, path, query)?,
         };
         Ok(Self { verb, request: Arc::new(request) })
@@ -176,7 +179,7 @@ impl Request {
     /// The repository of the request. `None` for a ping.
     pub(crate) fn place(&self) -> Option<&Place> {
         match self {
-            Self::Ping => None,
+            Self::Ping { .. } => None,
             Self::Manifest { place, .. }
             | Self::Blob { place, .. }
             | Self::Tags { place, .. }
@@ -190,7 +193,7 @@ impl Request {
             Self::Manifest { reference: Reference::Digest(digest), .. }
             | Self::Blob { digest, .. }
             | Self::Referrers { digest, .. } => Some(digest),
-            Self::Ping | Self::Manifest { .. } | Self::Tags { .. } => None,
+            Self::Ping { .. } | Self::Manifest { .. } | Self::Tags { .. } => None,
         }
     }
 }
@@ -388,9 +391,10 @@ mod tests {
 
     #[test]
     fn each_endpoint_is_recognized() {
-        assert_eq!(get("/v2/"), Ok(Request::Ping));
-        assert_eq!(get("/v2"), Ok(Request::Ping));
-        assert_eq!(get("/v2/?ns=ghcr.io"), Ok(Request::Ping));
+        assert_eq!(get("/v2/"), Ok(Request::Ping { namespace: None }));
+        assert_eq!(get("/v2"), Ok(Request::Ping { namespace: None }));
+        let namespace = Some("ghcr.io".parse().unwrap());
+        assert_eq!(get("/v2/?ns=ghcr.io"), Ok(Request::Ping { namespace }));
         assert!(matches!(
             get(&format!("/v2/a/b/manifests/sha256:{HEX}")),
             Ok(Request::Manifest { reference: Reference::Digest(_), .. })

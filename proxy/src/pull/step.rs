@@ -175,7 +175,7 @@ fn wanted(request: &Request) -> Option<(&Place, Wanted<'_>)> {
             Some((place, Wanted::Manifest(reference, SystemTime::now())))
         }
         Request::Blob { place, digest } => Some((place, Wanted::Blob(digest))),
-        Request::Ping | Request::Tags { .. } | Request::Referrers { .. } => None,
+        Request::Ping { .. } | Request::Tags { .. } | Request::Referrers { .. } => None,
     }
 }
 

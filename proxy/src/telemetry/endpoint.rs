@@ -24,7 +24,7 @@ impl Endpoint {
     /// The endpoint of `request`.
     pub(crate) fn of(request: Option<&Request>) -> Self {
         match request {
-            Some(Request::Ping) => Self::Ping,
+            Some(Request::Ping { .. }) => Self::Ping,
             Some(Request::Manifest { .. }) => Self::Manifest,
             Some(Request::Blob { .. }) => Self::Blob,
             Some(Request::Tags { .. }) => Self::Tags,

@@ -1,7 +1,6 @@
 //! The HTTP client for the collector: one connection for each export, which is rare.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,15 +11,15 @@ use http::{HeaderValue, Request, Response, Uri, uri::Scheme};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use opentelemetry_http::{HttpClient, HttpError};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::variables::Variables;
+use crate::process::trust::trusting;
 
 /// The client. Clones share it.
 #[derive(Clone, Debug)]
@@ -60,7 +59,11 @@ pub(super) struct CertificateError(String);
 impl Collector {
     /// A client for the configured endpoint.
     pub(super) fn new(variables: &Variables) -> Result<Self, CertificateError> {
-        let tls = if variables.tls { Some(tls(variables.certificate.as_deref())?) } else { None };
+        let tls = if variables.tls {
+            Some(trusting(variables.certificate.as_deref()).map_err(CertificateError)?)
+        } else {
+            None
+        };
         Ok(Self(Arc::new(Inner { tls, timeout: variables.timeout, fault: Mutex::default() })))
     }
 
@@ -128,26 +131,6 @@ fn in_origin_form(request: Request<Bytes>) -> Request<Full<Bytes>> {
 fn port(uri: &Uri) -> u16 {
     let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
     uri.port_u16().unwrap_or(default)
-}
-
-/// TLS that trusts the authorities of `file`, or else those of the system.
-fn tls(file: Option<&Path>) -> Result<Arc<ClientConfig>, CertificateError> {
-    let mut roots = RootCertStore::empty();
-    match file {
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-        Some(file) => {
-            let failed = |error: String| CertificateError(format!("{}: {error}", file.display()));
-            let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            for certificate in read.map_err(|error| failed(error.to_string()))? {
-                roots.add(certificate).map_err(|error| failed(error.to_string()))?;
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("invariant: the provider supports TLS 1.2 and 1.3");
-    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// The longest answer of a collector that is read.

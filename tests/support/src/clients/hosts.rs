@@ -18,6 +18,11 @@ impl HostsDir {
         Self { path: scratch.folder("certs.d") }
     }
 
+    /// The tree at a path, which need not exist. A list of paths is a value of `config_path` too.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
     /// The folder, for `--hosts-dir` and `config_path`.
     pub fn path(&self) -> &Path {
         &self.path

@@ -124,6 +124,11 @@ impl Containerd {
         Cri::ready(&self.socket()).await
     }
 
+    /// Path of its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("config.toml")
+    }
+
     /// Path of its gRPC socket; with CRI on, the CRI is served there too.
     pub fn socket(&self) -> PathBuf {
         self.folder.join("containerd.sock")

@@ -26,7 +26,8 @@ impl Release {
         std::env::join_paths(folders).expect("a search path")
     }
 
-    pub(super) fn program(self, name: &str) -> PathBuf {
+    /// The path of one of the release's programs.
+    pub fn program(self, name: &str) -> PathBuf {
         match self {
             Self::System => parts::installed(name),
             Self::V1_7 => parts::unpacked("containerd-1.7", name),
