@@ -5,6 +5,7 @@
 mod control_plane;
 mod discovery;
 mod ending;
+mod lead;
 mod pods;
 mod restarts;
 
