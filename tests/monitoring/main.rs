@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alerts;
+mod blackbox;
 // Shared with the checks of `deploy/`, which need no running binary.
 #[allow(dead_code)]
 #[path = "../deploy/contract.rs"]

@@ -34,10 +34,11 @@ mod subject;
 
 pub use clients::{chromium, containerd, cri, hosts, http, skopeo};
 pub use host::{parts, ports, process, relay, scratch, wait};
-pub use monitoring::{alertmanager, metrics, prometheus};
+pub use monitoring::{alertmanager, blackbox, metrics, prometheus};
 pub use subject::{leaks, pullgate};
 
 pub use alertmanager::{Alertmanager, Webhook};
+pub use blackbox::Blackbox;
 pub use chromium::Chromium;
 pub use cluster::{Cluster, ControlPlane};
 pub use containerd::{Containerd, Release, files_of};
