@@ -7,7 +7,7 @@ use loadtest::image::{Image, Index};
 use loadtest::registry::{Access, Registry, Tokens};
 use oci::credential::{Credential, CredentialFuture, CredentialSource, Secret};
 use oci::zone::Zone;
-use oci::{Demand, OnExhausted, RegistryHost, Repository, RepositoryPattern, Reserve};
+use oci::{Demand, ImageName, OnExhausted, RegistryHost, Repository, RepositoryPattern, Reserve};
 use prober::{Assignment, Assignments, Board, Common, Lane, Login, Pace, Plan, Target, Traffic};
 use registry::Client;
 use registry::client::Connections;
@@ -26,11 +26,16 @@ impl CredentialSource for Password {
     }
 }
 
-struct Silence;
+/// The traffic of a proxy that pulled one image a moment ago.
+struct Pulled(&'static str);
 
-impl Traffic for Silence {
+impl Traffic for Pulled {
     fn last_success(&self, _: &RegistryHost) -> Option<Duration> {
         None
+    }
+
+    fn last_pull(&self, image: &ImageName) -> Option<Duration> {
+        (image.repository.as_str() == self.0).then_some(Duration::from_secs(1))
     }
 }
 
@@ -53,7 +58,7 @@ impl Probing {
             pace: Pace { call_timeout: Duration::from_secs(2), ..Pace::default() },
             board: Arc::default(),
             memory: Arc::default(),
-            traffic: Arc::new(Silence),
+            traffic: Arc::new(Pulled("pulled/app")),
             assignments: Arc::default(),
             conclusions: Arc::new(prober::Unkept),
         };
@@ -89,7 +94,7 @@ impl Probing {
             image: format!("{}/{image}", self.host).parse().expect("an image"),
             platform: "linux/amd64".parse().expect("a platform"),
         };
-        Assignment { target, also: Vec::new(), login: login.cloned() }
+        Assignment { target, also: Arc::from([]), login: login.cloned() }
     }
 
     fn assign(&mut self, list: Vec<Assignment>) {
@@ -210,6 +215,25 @@ async fn the_number_of_images_does_not_decide_how_often_a_registry_is_asked() {
     probing.run_for(2 * HOUR).await;
     let heads = registry.log().manifest_heads();
     assert!((250..=270).contains(&heads), "twenty at once, and 120 an hour: {heads}");
+}
+
+#[tokio::test]
+async fn a_fresh_pull_through_the_proxy_replaces_a_probe_with_the_same_identity() {
+    let registry = Registry::start().await.expect("a registry");
+    let mut probing = Probing::of(&registry);
+    let login = probing.login(1, "1", "any");
+    let (ours, other) = (probing.image("pulled/app:1", None), probing.image("pulled/app:1", Some(&login)));
+    probing.assign(vec![ours]);
+    probing.run_for(HOUR).await;
+    assert_eq!(probing.verdicts(), ["pulled/app:1 ok"]);
+    assert_eq!(registry.log().count(|_| true), 0, "no request was needed");
+    probing.assign(vec![other]);
+    probing.run_for(HOUR).await;
+    assert_eq!(
+        probing.verdicts(),
+        ["pulled/app:1 repo_unknown_or_private"],
+        "a pull with another identity proves nothing"
+    );
 }
 
 #[tokio::test]

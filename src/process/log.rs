@@ -18,6 +18,11 @@ pub(crate) fn install(format: LogFormat, level: Option<&str>, usual: &str) -> Re
         Some(level) => EnvFilter::try_new(level)?,
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual)),
     };
+    // The client of Kubernetes puts names of objects into its messages; `cluster` logs what matters without them.
+    let filter = KUBERNETES.iter().fold(filter, |filter, off| match off.parse() {
+        Ok(off) => filter.add_directive(off),
+        Err(_) => filter,
+    });
     let _first = FORMAT.set(format);
     let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
@@ -75,6 +80,7 @@ fn format() -> LogFormat {
     FORMAT.get().copied().unwrap_or_default()
 }
 
+const KUBERNETES: &[&str] = &["kube_client=off", "kube_runtime=off", "kube_core=off"];
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// The log is installed before the configuration is read; until then it names nothing.
 static NAMES: AtomicBool = AtomicBool::new(true);

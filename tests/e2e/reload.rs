@@ -3,7 +3,7 @@
 use loadtest::image::Image;
 use loadtest::registry::{Greeting, Quota, Registry};
 use loadtest::tls::Authority;
-use support::{Metrics, Pullgate, Scratch, http, wait_until};
+use support::{Metrics, Pullgate, Scratch, wait_until};
 use tokio::time::Duration;
 
 use support::pullgate::command;
@@ -72,9 +72,13 @@ async fn the_caches_size_limit_and_pins_change_without_a_restart() {
             limit(64 << 20)(metrics) && metrics.sum("pullgate_cache_bytes", &[]) <= (64 << 20) as f64
         })
         .await;
-    let status = http::get(pullgate.admin(), "/status.json").send().await.json();
-    let evicted = &status["proxy"]["evicted"]["size"];
-    assert!(evicted["objects"] == 1 && evicted["bytes"].as_u64().unwrap() > 25 << 20, "{evicted}");
+    // The store tells of an eviction after it has told its new size.
+    let evicted = wait_until("the status to tell the eviction", Duration::from_secs(10), || async {
+        let evicted = pullgate.status().await["proxy"]["evicted"]["size"].clone();
+        (evicted["objects"] == 1).then_some(evicted)
+    })
+    .await;
+    assert!(evicted["bytes"].as_u64().unwrap() > 25 << 20, "{evicted}");
     let listed = cache(&["ls"]).await;
     let line = |name: &str| listed.lines().find(|line| line.contains(name)).unwrap().to_owned();
     assert!(line("org/first").contains("complete") && line("org/first").contains("pinned"), "{listed}");

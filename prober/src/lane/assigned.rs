@@ -17,8 +17,8 @@ use crate::target::Target;
 pub struct Assignment {
     /// The image, and the platform whose layers are sampled.
     pub target: Target,
-    /// Other platforms that an index must have, because a node of each may pull the image.
-    pub also: Vec<Platform>,
+    /// The platforms that an index must have, because a node of each may pull the image.
+    pub also: Arc<[Platform]>,
     /// The credential; `None` for the identity of the plan.
     pub login: Option<Arc<Login>>,
 }

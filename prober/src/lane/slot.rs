@@ -15,7 +15,7 @@ pub(crate) struct Slot {
     /// The image to probe; `None` for the reach probe.
     pub(crate) target: Option<Target>,
     /// Other platforms that an index must have.
-    pub(crate) also: Vec<Platform>,
+    pub(crate) also: Arc<[Platform]>,
     /// The credential; `None` for the identity of the plan.
     pub(crate) login: Option<Arc<Login>>,
     /// True if it was assigned at run time.
@@ -33,7 +33,7 @@ impl Slot {
     pub(crate) fn planned(target: Option<Target>, due: Due) -> Self {
         Self {
             target,
-            also: Vec::new(),
+            also: Arc::from([]),
             login: None,
             assigned: false,
             due,

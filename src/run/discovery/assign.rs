@@ -141,9 +141,12 @@ fn endpoint_at(url: Url) -> Endpoint {
 }
 
 fn assignment(wanted: &Wanted, login: Option<Arc<Login>>) -> Assignment {
-    let mut platforms = wanted.platforms.iter().cloned();
-    let platform = platforms.next().unwrap_or_else(Platform::of_this_machine);
-    Assignment { target: Target { image: wanted.image.clone(), platform }, also: platforms.collect(), login }
+    let platform = wanted.platforms.first().cloned().unwrap_or_else(Platform::of_this_machine);
+    Assignment {
+        target: Target { image: wanted.image.clone(), platform },
+        also: wanted.platforms.clone(),
+        login,
+    }
 }
 
 /// The host of Docker Hub's API.

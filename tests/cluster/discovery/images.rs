@@ -80,7 +80,7 @@ async fn images_of_all_kinds_of_workloads_appear_and_leave() {
         "r.test/web:1 deployment/shop/web",
     ])
     .await;
-    let platforms = look.wanted().remove(0).platforms;
+    let platforms = look.wanted().remove(0).platforms.clone();
     assert_eq!(platforms.iter().map(ToString::to_string).collect::<Vec<_>>(), ["linux/arm64"]);
 
     let debug = json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "r.test/debug:1"}]}});

@@ -5,5 +5,6 @@ mod images;
 mod look;
 mod permissions;
 mod probing;
+mod reader;
 mod secrets;
 mod trouble;

@@ -96,7 +96,7 @@ pub struct Workload {
 }
 
 /// The use of an image by a part of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Use {
     /// The name of the container or volume.
     pub part: Box<str>,
@@ -109,7 +109,7 @@ pub struct Use {
 }
 
 /// An image reference that no node can pull, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BadReference {
     /// The text, shortened.
     pub written: Box<str>,

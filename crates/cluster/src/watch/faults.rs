@@ -8,13 +8,13 @@ use super::index::{Index, Name};
 use super::keeper::Seen;
 use super::wanted::{live, secrets_of};
 use crate::findings::{self, Finding, Lookup};
-use crate::images::{Workload, WorkloadId, WorkloadKind};
+use crate::images::{Use, Workload, WorkloadId, WorkloadKind};
 
 /// The namespaces that have a secret of a name that is missing somewhere.
 pub(super) type Elsewhere = BTreeMap<Box<str>, Vec<Box<str>>>;
 
 /// What the replicas of a workload have in common: its owner, its secrets, its images.
-type Pattern<'a> = (WorkloadId, &'a [Box<str>], Vec<String>);
+type Pattern<'a> = (WorkloadId, &'a [Box<str>], &'a [Use]);
 
 /// Everything that the findings follow from.
 pub(super) struct Facts<'a> {
@@ -37,8 +37,7 @@ impl Facts<'_> {
         for workload in &workloads {
             found.extend(self.account(workload));
             // The replicas of a workload have the same faults.
-            let images = workload.uses.iter().map(|used| format!("{:?}", used.image)).collect();
-            if checked.insert((workload.top(), secrets_of(workload, self.index), images)) {
+            if checked.insert((workload.top(), secrets_of(workload, self.index), &workload.uses)) {
                 found.extend(findings::references(workload));
                 found.extend(self.pulls(workload));
             }

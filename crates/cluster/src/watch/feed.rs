@@ -171,4 +171,4 @@ const WATCH: &[&str] = &["get", "list", "watch"];
 /// The status of the API server that no longer has the changes since the last one that we know.
 const GONE: u16 = 410;
 /// Objects per page of a list. A page is in memory as a whole, and a pod has up to 20 kB.
-const PAGE: u32 = 200;
+const PAGE: u32 = 100;

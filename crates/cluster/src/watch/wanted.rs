@@ -20,7 +20,7 @@ pub struct Wanted {
     /// secrets are not read.
     pub login: Option<Arc<PullLogin>>,
     /// The platforms of the nodes that may pull it, sorted; empty if no node is known.
-    pub platforms: Vec<Platform>,
+    pub platforms: Arc<[Platform]>,
     /// The workloads, by their owners' names, sorted.
     pub workloads: Vec<WorkloadId>,
 }
@@ -53,23 +53,22 @@ pub(super) fn wanted(index: &Index, secrets: &BTreeMap<Name, Seen>, logins: &mut
     let mut look = logins.look();
     let mut workloads: Vec<&Workload> = live(index).collect();
     workloads.sort_by(|one, other| one.id.cmp(&other.id));
+    let mut platforms = Platforms::of(index);
     let mut found: HashMap<(&ImageName, Option<u64>), Gathered> = HashMap::new();
     for workload in workloads {
-        let (top, platforms) = (workload.top(), platforms(workload, index));
+        let (top, nodes) = (workload.top(), platforms.nodes(workload));
         let secrets = present(workload, index, secrets);
         let keyring = Keyring::new(secrets.iter().map(|secret| &**secret));
         for image in workload.pulled() {
             let login = login(&keyring, image, &mut look);
             let gathered = found.entry((image, login.as_ref().map(|login| login.number))).or_default();
             gathered.login = login;
-            gathered
-                .platforms
-                .extend(platforms.iter().map(|platform| (platform.to_string(), (*platform).clone())));
+            gathered.nodes |= nodes;
             gathered.workloads.insert(top.clone());
         }
     }
     let mut wanted: Vec<Wanted> =
-        found.into_iter().map(|((image, _), gathered)| gathered.finish(image)).collect();
+        found.into_iter().map(|((image, _), gathered)| gathered.finish(image, &mut platforms)).collect();
     wanted.sort_by_cached_key(|it| (it.image.to_string(), it.login.as_ref().map(|login| login.number)));
     wanted
 }
@@ -77,18 +76,57 @@ pub(super) fn wanted(index: &Index, secrets: &BTreeMap<Name, Seen>, logins: &mut
 #[derive(Default)]
 struct Gathered {
     login: Option<Arc<PullLogin>>,
-    platforms: BTreeMap<String, Platform>,
+    nodes: Nodes,
     workloads: BTreeSet<WorkloadId>,
 }
 
 impl Gathered {
-    fn finish(self, image: &ImageName) -> Wanted {
+    fn finish(self, image: &ImageName, platforms: &mut Platforms<'_>) -> Wanted {
         Wanted {
             image: image.clone(),
             login: self.login,
-            platforms: self.platforms.into_values().collect(),
+            platforms: platforms.list(self.nodes),
             workloads: self.workloads.into_iter().collect(),
         }
+    }
+}
+
+/// Some of the platforms of a cluster: a bit for each, in the order of [`Platforms::all`].
+type Nodes = u64;
+
+/// The different platforms of a cluster's nodes. Images share their lists of them.
+struct Platforms<'a> {
+    all: Vec<&'a Platform>,
+    of_node: HashMap<&'a str, Nodes>,
+    lists: HashMap<Nodes, Arc<[Platform]>>,
+}
+
+impl<'a> Platforms<'a> {
+    fn of(index: &'a Index) -> Self {
+        let named: BTreeMap<String, &Platform> =
+            index.nodes.values().map(|platform| (platform.to_string(), platform)).collect();
+        let all: Vec<&Platform> = named.into_values().take(Nodes::BITS as usize).collect();
+        let bit =
+            |platform: &Platform| all.iter().position(|known| *known == platform).map_or(0, |at| 1 << at);
+        let of_node = index.nodes.iter().map(|(name, platform)| (&**name, bit(platform))).collect();
+        Self { all, of_node, lists: HashMap::new() }
+    }
+
+    /// The platforms of the nodes that may run the workload: that of its own node, else those that its selector allows.
+    fn nodes(&self, workload: &Workload) -> Nodes {
+        if let Some(own) = workload.node.as_ref().and_then(|node| self.of_node.get(&**node)) {
+            return *own;
+        }
+        let asked = workload.architecture.as_deref();
+        let fits = |platform: &Platform| asked.is_none_or(|it| it == platform.architecture);
+        let bits = self.all.iter().enumerate().filter(|(_, platform)| fits(platform));
+        bits.fold(0, |nodes, (at, _)| nodes | 1 << at)
+    }
+
+    fn list(&mut self, nodes: Nodes) -> Arc<[Platform]> {
+        let chosen = self.all.iter().enumerate().filter(|(at, _)| nodes & (1 << at) != 0);
+        let list = || chosen.map(|(_, platform)| (*platform).clone()).collect();
+        self.lists.entry(nodes).or_insert_with(list).clone()
     }
 }
 
@@ -107,15 +145,6 @@ fn present(workload: &Workload, index: &Index, secrets: &BTreeMap<Name, Seen>) -
 fn login(keyring: &Keyring<'_>, image: &ImageName, look: &mut Look<'_>) -> Option<Arc<PullLogin>> {
     let found = keyring.find(image).into_iter().find(|found| !found.entry.login.is_empty())?;
     Some(look.login(found))
-}
-
-/// The platforms of the nodes that may run the workload: that of its own node, else those that its selector allows.
-fn platforms<'a>(workload: &Workload, index: &'a Index) -> Vec<&'a Platform> {
-    if let Some(own) = workload.node.as_ref().and_then(|node| index.nodes.get(node)) {
-        return vec![own];
-    }
-    let asked = workload.architecture.as_deref();
-    index.nodes.values().filter(|platform| asked.is_none_or(|it| it == platform.architecture)).collect()
 }
 
 #[cfg(test)]
