@@ -3,7 +3,7 @@
 //! ```text
 //!   cli ── main ── cmd ─┬─ serve, proxy, prober ── run (proxy, prober, reload, telemetry), admin (page, status, readiness)
 //!                       ├─ check ── config, upstream
-//!                       ├─ pulls ── list, show: reads the record file (records)
+//!                       ├─ pulls, incidents ── list, show: read the record file (records)
 //!                       ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket (process)
 //!                       ├─ diagnose ── an event's text (diagnose), an image, a pod or a namespace
 //!                       └─ demo ─── an embedded misbehaving registry, and run around it
@@ -15,6 +15,7 @@
 mod admin;
 mod cli;
 mod cmd;
+mod incidents;
 mod process;
 mod pulls;
 mod run;

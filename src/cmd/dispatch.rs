@@ -1,7 +1,7 @@
 //! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, diagnose, man, prober, proxy, pulls, serve, top};
+use super::{cache, check, completion, demo, diagnose, incidents, man, prober, proxy, pulls, serve, top};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -23,6 +23,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Pulls(asked) => match load(&cli.common) {
             Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Incidents(asked) => match load(&cli.common) {
+            Ok(loaded) => incidents::run(&loaded, asked, cli.common.output),
             Err(exit) => exit,
         },
         Command::Diagnose(asked) => diagnose::run(&asked, &cli.common).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use records::record::ObjectOutcome;
 use records::{ObjectRecord, PullRecord, Reader, bottleneck};
 
-use super::output::{Failure, print};
+use crate::cmd::output::{Failure, print};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
 use crate::pulls::document::{self, WholePull};
