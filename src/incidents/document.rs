@@ -53,9 +53,8 @@ pub(crate) struct Incident {
 impl Incident {
     /// The document, with or without names.
     pub(crate) fn of(it: &incident::Incident, names: bool) -> Self {
-        let list = |list: &Names| {
-            names.then(|| list.as_slice().iter().map(ToString::to_string).collect::<Vec<_>>())
-        };
+        let list =
+            |list: &Names| names.then(|| list.as_slice().iter().map(ToString::to_string).collect::<Vec<_>>());
         let is_class = it.resolved == Some(Resolution::OtherClass);
         let by = it.resolved_by.as_ref().filter(|_| names || is_class);
         Self {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use config::Loaded;
+use records::Reader;
 use records::incident::Incident;
 use records::query::IncidentFilter;
-use records::Reader;
 
 use super::output::{Failure, ended, print, table};
 use crate::admin::human::count;
@@ -32,16 +32,21 @@ pub(super) fn run(loaded: &Loaded, asked: Incidents, output: Output) -> Exit {
 
 fn filter(asked: ListIncidents) -> IncidentFilter {
     let ListIncidents { active, since, registry, class, limit } = asked;
-    IncidentFilter { active: active.then_some(true), since, registry, class, limit, ..IncidentFilter::default() }
+    IncidentFilter {
+        active: active.then_some(true),
+        since,
+        registry,
+        class,
+        limit,
+        ..IncidentFilter::default()
+    }
 }
 
 fn list(file: &Path, filter: &IncidentFilter, output: Output) -> Result<(), Failure> {
     let page = Reader::open(file)?.incidents(filter)?;
     let incidents = &page.incidents;
     match output {
-        Output::Json => {
-            incidents.iter().try_for_each(|it| print(&line(&document::Incident::of(it, true))))
-        }
+        Output::Json => incidents.iter().try_for_each(|it| print(&line(&document::Incident::of(it, true)))),
         Output::Text if incidents.is_empty() => print("no incidents\n"),
         Output::Text => {
             let more = if page.next.is_some() { ", and more: --limit lists up to 1000" } else { "" };
@@ -85,7 +90,10 @@ fn facts(it: &Incident) -> String {
     add_fact("began", format!("{}, lasted {}", time(it.began), words::span(it)));
     add_fact("last seen", time(it.last_seen));
     let resolved = words::resolved(it, true);
-    add_fact("ended", it.ended.map(time).zip(resolved).map(|(at, by)| format!("{at}: {by}")).unwrap_or_default());
+    add_fact(
+        "ended",
+        it.ended.map(time).zip(resolved).map(|(at, by)| format!("{at}: {by}")).unwrap_or_default(),
+    );
     add_fact("identity", it.identity.to_string());
     add_fact("met by", format!("{}, {}", count_of(it.probes, "probe"), count_of(it.pulls, "pull")));
     add_fact("evidence", it.evidence.as_ref().map(ToString::to_string).unwrap_or_default());

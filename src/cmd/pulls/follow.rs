@@ -9,8 +9,8 @@ use records::query::QueryError;
 use records::{Cursor, Filter, Order, PullSummary, Reader};
 
 use super::list;
-use crate::cmd::output::{Failure, line as row_line, print};
 use crate::cli::Output;
+use crate::cmd::output::{Failure, line as row_line, print};
 use crate::pulls::document::{Pull, line};
 
 /// Prints until the process is ended, or its output is closed.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use records::{Filter, PullSummary, Reader};
 
-use crate::cmd::output::{Failure, print, table};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
+use crate::cmd::output::{Failure, print, table};
 use crate::pulls::document::{self, Pull};
 use crate::pulls::words;
 
@@ -18,7 +18,11 @@ pub(super) fn run(file: &Path, filter: &Filter, output: Output) -> Result<(), Fa
         Output::Text if page.pulls.is_empty() => print("no pulls\n"),
         Output::Text => {
             let more = if page.next.is_some() { ", and more: --limit lists up to 1000" } else { "" };
-            print(&format!("{}{}{more}\n", table(HEADER, page.pulls.iter().map(row)), count(page.pulls.len(), "pull")))
+            print(&format!(
+                "{}{}{more}\n",
+                table(HEADER, page.pulls.iter().map(row)),
+                count(page.pulls.len(), "pull")
+            ))
         }
     }
 }

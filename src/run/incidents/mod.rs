@@ -115,7 +115,8 @@ fn kept(file: PathBuf, now: Timestamp) -> Result<Vec<Incident>, QueryError> {
     let reader = Reader::open(file)?;
     let limit = Limit::new(RESTORED_MAX)?;
     let lasting = IncidentFilter { active: Some(true), limit, ..IncidentFilter::default() };
-    let just_ended = IncidentFilter { active: Some(false), since: Some(now.earlier(REOPEN)), ..lasting.clone() };
+    let just_ended =
+        IncidentFilter { active: Some(false), since: Some(now.earlier(REOPEN)), ..lasting.clone() };
     let mut kept = reader.incidents(&lasting)?.incidents;
     kept.extend(reader.incidents(&just_ended)?.incidents);
     Ok(kept)

@@ -69,8 +69,11 @@ fn fault(pull: &PullRecord) -> Option<Fault> {
 fn evidence(pull: &PullRecord, class: &str) -> String {
     let stage = pull.stage.map(Stage::as_str).map(|stage| format!(" at {stage}")).unwrap_or_default();
     let codes: Vec<_> = pull.codes.iter().map(|(code, times)| format!("{code} ({times})")).collect();
-    let answered =
-        if codes.is_empty() { String::new() } else { format!("; the registry answered {}", codes.join(", ")) };
+    let answered = if codes.is_empty() {
+        String::new()
+    } else {
+        format!("; the registry answered {}", codes.join(", "))
+    };
     format!("{class}{stage}: pull of {}{answered}", pull.image)
 }
 

@@ -159,7 +159,9 @@ impl Tracker {
         let others = self.of(sighting).filter(|case| case.incident.class != by && case.confirmed);
         let name = TargetName::clean(by.as_str().as_bytes());
         let is_same = |failing: &Option<TargetName>, _| *failing == sighting.image;
-        others.filter_map(|case| case.clear(is_same, sighting.at, (Resolution::OtherClass, name.clone()))).collect()
+        others
+            .filter_map(|case| case.clear(is_same, sighting.at, (Resolution::OtherClass, name.clone())))
+            .collect()
     }
 
     fn succeeded(&mut self, sighting: &Sighting) -> Vec<Change> {
