@@ -89,7 +89,7 @@ async fn ten_failing_images_are_one_incident_which_ends_when_they_are_mended() {
     assert_eq!(incidents.len(), 1, "{incidents:#?}");
     let incident = &incidents[0];
     assert_eq!((&incident["registry"], &incident["active"]), (&REGISTRY.into(), &true.into()));
-    assert_eq!((&incident["identity"], &incident["stage"]), (&"anonymous".into(), &"manifest_head".into()));
+    assert_eq!((&incident["identity"], &incident["stage"]), (&"anonymous".into(), &"manifest_get".into()));
     assert!(incident["evidence"].as_str().unwrap().contains("404"), "{incident:#}");
     let page = world.page("/").await;
     let id = incident["id"].as_str().unwrap();
@@ -110,7 +110,8 @@ async fn ten_failing_images_are_one_incident_which_ends_when_they_are_mended() {
     assert!(!page.contains("<h2>Incidents</h2>"), "{page}");
     assert!(world.listed(&["--active"]).await.is_empty());
     assert_eq!(world.listed(&["--class", "manifest_unknown", "--registry", REGISTRY]).await.len(), 1);
-    let shown = command(BIN, &["incidents", "show", &id[..18], "--config", world.records.config()]).await.ok();
+    let shown =
+        command(BIN, &["incidents", "show", &id[..18], "--config", world.records.config()]).await.ok();
     assert!(shown.contains("(ended)") && shown.contains("what to do"), "{shown}");
 
     assert!(world.pullgate.stop().await.success());
