@@ -19,8 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::api::ApiAnswer;
+use super::page::incidents::one;
 use super::page::past::Past;
-use super::page::{home, incident, pull};
+use super::page::{home, pull};
 use super::reading::{self, ReadingError};
 use super::status::StatusView;
 use crate::process::accept::accept;
@@ -148,7 +149,7 @@ impl Sources {
             Ok(reading::open(file.as_deref())?.incident(&id)?)
         })
         .await;
-        let (status, page) = incident::render(found, self.status_view.names);
+        let (status, page) = one::render(found, self.status_view.names);
         let mut response = document(HTML, page);
         *response.status_mut() = status;
         response

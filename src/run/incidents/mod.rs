@@ -18,7 +18,7 @@ use records::incident::{Change, Incident, Sighting, Tracker};
 use records::query::{IncidentFilter, QueryError};
 use records::{Limit, Reader, Timestamp};
 
-use super::records::Keeper;
+use super::records::keeper::Keeper;
 
 /// The incidents of this process. Clones share them.
 #[derive(Clone)]

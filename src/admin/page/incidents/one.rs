@@ -4,9 +4,9 @@ use http::StatusCode;
 use maud::{Markup, html};
 use records::incident::{Incident, Names};
 
-use super::incidents::met;
-use super::pull::code;
-use super::shell::document;
+use super::met;
+use crate::admin::page::pull::code;
+use crate::admin::page::shell::document;
 use crate::admin::reading::ReadingError;
 use crate::incidents::words;
 use crate::pulls::words::time;

@@ -1,4 +1,6 @@
-//! The incidents that last, with what to do, and those that ended within the last day.
+//! The incidents that last, with what to do, and those that ended within the last day; [`one`] is the page of one.
+
+pub(crate) mod one;
 
 use maud::{Markup, html};
 use records::incident::{Incident, Names};
@@ -58,7 +60,7 @@ fn row(it: &Incident, names: bool) -> Markup {
 }
 
 /// The failures, in numbers.
-pub(super) fn met(it: &Incident) -> String {
+fn met(it: &Incident) -> String {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     format!("{}, {}", count(number(it.probes), "probe"), count(number(it.pulls), "pull"))
 }
