@@ -5,10 +5,12 @@ mod node;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oci::Class;
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
 
 use crate::cmd::diagnose::asked::Diagnose;
+use crate::incidents::words::class;
 use crate::process::lines::LogFormat;
 use crate::pulls::read;
 
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     /// Render, write, take back or guard the configuration that sends a node's pulls to the mirror.
     #[command(subcommand)]
     Node(Node),
+    /// List the incidents of registries, or show one: read from the record file, while an instance runs and when none does.
+    Incidents(Incidents),
     /// Name the cause of a failed pull, and what to do.
     Diagnose(Diagnose),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
@@ -228,6 +232,45 @@ pub(crate) struct ListPulls {
     /// Print each further pull when it has ended, until interrupted.
     #[arg(short, long)]
     pub(crate) follow: bool,
+}
+
+/// The incidents to list, or the one to show.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Incidents {
+    #[command(subcommand)]
+    pub(crate) show: Option<ShowIncident>,
+    #[command(flatten)]
+    pub(crate) list: ListIncidents,
+}
+
+/// The command about one incident.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ShowIncident {
+    /// Show one incident: its evidence, what it affects, what to do, and what ended it.
+    Show {
+        /// The id, or the beginning of it, as the list prints it.
+        id: String,
+    },
+}
+
+/// The incidents to list. Every option that is given narrows the list.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub(crate) struct ListIncidents {
+    /// Only incidents that last.
+    #[arg(long)]
+    pub(crate) active: bool,
+    /// Only incidents that lasted within the last `30m`, `2h` or `7d`, or since a time: `2026-11-30T12:00:00Z`.
+    #[arg(long, value_name = "TIME", value_parser = read::since)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only incidents of this registry, as in image names.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) registry: Option<String>,
+    /// Only incidents of this class, such as rate_pull_quota.
+    #[arg(long, value_parser = class)]
+    pub(crate) class: Option<Class>,
+    /// The most incidents to list: 1 to 1000.
+    #[arg(long, value_name = "NUMBER", default_value = "50", value_parser = read::limit, allow_negative_numbers = true)]
+    pub(crate) limit: Limit,
 }
 
 /// The name of the program.

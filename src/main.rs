@@ -4,7 +4,7 @@
 //!   cli ── main ── cmd ─┬─ serve, proxy, prober ── run (proxy, prober, reload, telemetry), admin (page, status, readiness)
 //!                       ├─ check ── config, upstream, node, pull
 //!                       ├─ node ─── render, apply, restore, guard: files of a node (node), after a question to the mirror
-//!                       ├─ pulls ── list, show: reads the record file (records)
+//!                       ├─ pulls, incidents ── list, show: read the record file (records)
 //!                       ├─ cache ── ls, explain, warm, purge: asks a running instance's control socket (process)
 //!                       ├─ diagnose ── an event's text (diagnose), an image, a pod or a namespace
 //!                       └─ demo ─── an embedded misbehaving registry, and run around it
@@ -16,6 +16,7 @@
 mod admin;
 mod cli;
 mod cmd;
+mod incidents;
 mod process;
 mod pulls;
 mod run;

@@ -13,6 +13,8 @@ pub struct Conclusion<'a> {
     pub registry: &'a RegistryHost,
     /// The image; `None` for the probe of reach.
     pub image: Option<&'a ImageName>,
+    /// The name of the pull secret whose credential was used; `None` for the identity of the configuration.
+    pub pull_secret: Option<&'a str>,
     /// The conclusion.
     pub verdict: &'a Verdict,
     /// The last stage that the probe reached; for a failure, the stage that failed.

@@ -1,4 +1,5 @@
-//! The read-only endpoint for Prometheus, the kubelet and people: `/metrics`, `/livez`, `/readyz`, `/status.json`, `/`, `/pulls/`.
+//! The read-only endpoint for Prometheus, the kubelet and people: `/metrics`, `/livez`, `/readyz`, `/status.json`, `/`, `/pulls/`,
+//! `/incidents/`.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::api::ApiAnswer;
+use super::page::incidents::one;
 use super::page::past::Past;
 use super::page::{home, pull};
 use super::reading::{self, ReadingError};
@@ -89,6 +91,7 @@ impl Sources {
             "/readyz" => self.readyz(),
             "/status.json" => self.status(),
             "/" => self.home(request.uri().query()).await,
+            path if path.starts_with(INCIDENTS) => self.incident(&path[INCIDENTS.len()..]).await,
             path if path.starts_with(PULLS) => self.pull(&path[PULLS.len()..]).await,
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -140,6 +143,18 @@ impl Sources {
         response
     }
 
+    async fn incident(&self, id: &str) -> Response<Full<Bytes>> {
+        let (file, id) = (self.status_view.records_file(), id.to_owned());
+        let found = reading::aside(move || -> Result<_, ReadingError> {
+            Ok(reading::open(file.as_deref())?.incident(&id)?)
+        })
+        .await;
+        let (status, page) = one::render(found, self.status_view.names);
+        let mut response = document(HTML, page);
+        *response.status_mut() = status;
+        response
+    }
+
     fn readyz(&self) -> Response<Full<Bytes>> {
         let phase = self.readiness.phase();
         let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -184,6 +199,8 @@ const HTML: &str = "text/html; charset=utf-8";
 const REFRESH: &str = "refresh";
 /// The pages of single pulls.
 const PULLS: &str = "/pulls/";
+/// The pages of single incidents.
+const INCIDENTS: &str = "/incidents/";
 /// The paths that [`super::api`] answers.
 const API: &str = "/api/v1/";
 /// Most connections at once: enough for people, probes and a few scrapers.

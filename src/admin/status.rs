@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::api::Api;
+use crate::incidents::document::Incident;
 use crate::run::discovery::view::ClusterStatus;
 use crate::run::named_files;
 use crate::run::parts::Shared;
@@ -53,6 +54,11 @@ pub(crate) struct Status {
     /// The proxy: traffic, cache, fills in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) proxy: Option<proxy::Status>,
+    /// Incidents that last, the oldest first.
+    pub(crate) incidents: Vec<Incident>,
+    /// The incidents themselves, for the page.
+    #[serde(skip)]
+    pub(crate) lasting: Vec<records::Incident>,
     /// The record file; absent without a proxy, and if records are off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<RecordsStatus>,
@@ -210,6 +216,7 @@ impl StatusView {
     /// Takes a snapshot.
     pub(crate) fn look(&self, phase: Phase) -> Status {
         let proxy = self.proxy.get().map(|proxy| self.named(proxy.status()));
+        let lasting = self.shared.incidents.active();
         Status {
             schema: 1,
             version: env!("CARGO_PKG_VERSION"),
@@ -219,6 +226,8 @@ impl StatusView {
             names: self.names,
             registries: self.shared.upstreams.load().iter().map(|upstream| self.registry(upstream)).collect(),
             proxy,
+            incidents: lasting.iter().map(|incident| Incident::of(incident, self.names)).collect(),
+            lasting,
             records: self.proxy.get().and_then(|_| self.shared.records.status()),
             cluster: self.shared.cluster.status(),
         }

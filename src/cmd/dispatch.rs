@@ -1,7 +1,9 @@
 //! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, diagnose, man, node, prober, proxy, pulls, serve, top};
+use super::{
+    cache, check, completion, demo, diagnose, incidents, man, node, prober, proxy, pulls, serve, top,
+};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -35,6 +37,10 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Pulls(asked) => match load(&cli.common) {
             Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Incidents(asked) => match load(&cli.common) {
+            Ok(loaded) => incidents::run(&loaded, asked, cli.common.output),
             Err(exit) => exit,
         },
         Command::Diagnose(asked) => diagnose::run(&asked, &cli.common).await,

@@ -47,6 +47,16 @@ pub(crate) const RECORDS: &[Series] = &[
         .since(UNRELEASED),
 ];
 
+/// The series about incidents.
+pub(crate) const OF_INCIDENTS: &[Series] = &[
+    Series::counter(INCIDENTS, "Incidents that began in this process.")
+        .by(&["registry", "class"])
+        .since(UNRELEASED),
+    Series::gauge(INCIDENT_ACTIVE, "Incidents that last, one for each identity; 0 once the last has ended.")
+        .by(&["registry", "class"])
+        .since(UNRELEASED),
+];
+
 /// The series about traces.
 pub(crate) const TRACES: &[Series] = &[
     Series::counter(TRACES_EXPORTED, "Traces of pulls that the collector took; absent if traces are off.")
@@ -105,6 +115,8 @@ pub(super) const CLUSTER_WATCHES: &str = "pullgate_cluster_watches";
 pub(super) const CLUSTER_FINDINGS: &str = "pullgate_cluster_findings";
 pub(super) const WRITTEN: &str = "pullgate_records_written_total";
 pub(super) const LOST: &str = "pullgate_records_lost_total";
+pub(super) const INCIDENTS: &str = "pullgate_incidents_total";
+pub(super) const INCIDENT_ACTIVE: &str = "pullgate_incident_active";
 pub(super) const TRACES_EXPORTED: &str = "pullgate_traces_exported_total";
 pub(super) const TRACES_LOST: &str = "pullgate_traces_lost_total";
 pub(super) const BUILD_INFO: &str = "pullgate_build_info";
@@ -177,6 +189,11 @@ mod tests {
             series: CLUSTER,
         },
         Section { title: "Pull records", intro: "See [pulls.md](pulls.md).", series: RECORDS },
+        Section {
+            title: "Incidents",
+            intro: "See [incidents.md](incidents.md). A series begins with the first incident of its registry and class.",
+            series: OF_INCIDENTS,
+        },
         Section { title: "Traces", intro: "See [traces.md](traces.md).", series: TRACES },
         Section {
             title: "Process",

@@ -2,12 +2,14 @@
 //!
 //! [`serve`] builds and runs the [`Process`]. `parts` makes proxy and prober from the configuration, with the state that
 //! both share. `plans` and `upstream` translate the configuration for prober and client. `reload` applies a changed file.
-//! `discovery` finds the images of the cluster for the prober. `records` keeps a record of every pull, and `traces` exports
+//! `discovery` finds the images of the cluster for the prober. `records` keeps a record of every pull, `incidents` makes
+//! incidents of failures, and `traces` exports
 //! it as a trace. `telemetry` holds the recorder and feeds the series about upstreams;
 //! `metric_names` defines these series.
 
 pub(crate) mod discovery;
 pub(crate) mod error;
+pub(crate) mod incidents;
 pub(crate) mod instance;
 pub(crate) mod metric_names;
 pub(crate) mod named_files;

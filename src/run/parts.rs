@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::discovery::unnamed::is_pull_secret;
 use super::discovery::view::View;
 use super::error::StartError;
+use super::incidents::Incidents;
 use super::instance::instance;
 use super::plans;
 use super::records::fresh::FreshPulls;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) refused: Refused,
     /// The record file.
     pub(crate) records: Keeper,
+    /// Incidents that failures of probes and pulls make.
+    pub(crate) incidents: Incidents,
     /// The traces of pulls.
     pub(crate) traces: Traces,
     /// The upstreams as configured now.
@@ -58,13 +61,16 @@ impl Shared {
     /// A state without observations.
     pub(crate) fn new(config: &config::Config) -> Self {
         let (observed, fresh) = (Arc::new(Upstreams::default()), FreshPulls::default());
+        let records = Keeper::new(&config.records);
+        let upstreams = Arc::new(ArcSwap::from_pointee(config.upstreams.clone()));
         Self {
             board: Arc::default(),
             refused: Refused::default(),
-            records: Keeper::new(&config.records),
+            incidents: Incidents::new(records.clone(), upstreams.clone()),
+            records,
             traces: Traces::from_env(config.admin.names),
             probed: Arc::default(),
-            upstreams: Arc::new(ArcSwap::from_pointee(config.upstreams.clone())),
+            upstreams,
             assignments: Arc::default(),
             cluster: View::default(),
             configured: watch::Sender::new(Arc::new(config.clone())),
@@ -143,7 +149,11 @@ impl Shared {
             memory: self.probed.clone(),
             traffic: self.traffic.clone(),
             assignments: self.assignments.clone(),
-            conclusions: Arc::new(KeptVerdicts(self.records.clone())),
+            conclusions: Arc::new(KeptVerdicts {
+                keeper: self.records.clone(),
+                incidents: self.incidents.clone(),
+                upstreams: self.upstreams.clone(),
+            }),
         };
         Prober::new(plans, &common)
     }

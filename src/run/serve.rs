@@ -24,11 +24,10 @@ use super::instance::instance;
 use super::named_files;
 use super::parts::Shared;
 use super::readiness::{Phase, Readiness};
-use super::records::{Keeper, Savings, Sinks};
+use super::records::{Savings, Sinks};
 use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
-use super::traces::Traces;
 use crate::admin::{Admin, Sources, StatusView};
 use crate::process::control::Control;
 use crate::process::{log, open_files, signal};
@@ -75,6 +74,7 @@ impl Process {
         shared.listens(admin);
         background.spawn(telemetry::upkeep(metrics));
         background.spawn(named_files::log(config.clone()));
+        background.spawn(shared.incidents.clone().tend());
         let proxy =
             if roles.proxy { Some(bind_proxy(config, &shared, &mut background).await?) } else { None };
         if let Some((proxy, _)) = &proxy {
@@ -109,7 +109,7 @@ impl Process {
             background.spawn(discovery::follow(shared.clone()));
         }
         let (proxy, bound) = proxy.unzip();
-        let served = proxy.clone().map(|proxy| (proxy, shared.records.clone(), shared.traces.clone()));
+        let served = proxy.clone().map(|proxy| (proxy, shared.clone()));
         let (asked_to_stop, drain) = oneshot::channel();
         let mut serving = bound.map(|bound| tokio::spawn(bound.serve(async { drain.await.unwrap_or(()) })));
         let mut kept = None;
@@ -134,8 +134,8 @@ impl Process {
         if let Some(serving) = serving.filter(|serving| !serving.is_finished()) {
             let _panicked = serving.await;
         }
-        if let Some((proxy, keeper, traces)) = served {
-            keep_all(&proxy, &keeper, &traces).await;
+        if let Some((proxy, shared)) = served {
+            keep_all(&proxy, &shared).await;
         }
         drop(kept);
         // The tasks must end before the exit, because the end of the control socket's task removes the socket file.
@@ -144,10 +144,11 @@ impl Process {
     }
 }
 
-/// Keeps what the end of the process would lose: the records and traces of open pulls, and content.
-async fn keep_all(proxy: &Proxy, keeper: &Keeper, traces: &Traces) {
+/// Keeps what the end of the process would lose: the records and traces of open pulls, incidents, and content.
+async fn keep_all(proxy: &Proxy, shared: &Shared) {
     proxy.end_pulls();
-    tokio::join!(keeper.close(), traces.close());
+    shared.incidents.save();
+    tokio::join!(shared.records.close(), shared.traces.close());
     // Content that clients have but that is not on the disk yet is stored now; a restart would fetch it again.
     let _late = tokio::time::timeout(FLUSH_MAX, proxy.store().flush()).await;
 }
@@ -210,6 +211,7 @@ async fn bind_proxy(
         savings: Savings::default(),
         fresh: shared.fresh.clone(),
         upstreams: shared.upstreams.clone(),
+        incidents: shared.incidents.clone(),
         traces: shared.traces.clone(),
     };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
@@ -217,6 +219,7 @@ async fn bind_proxy(
         background.spawn(control.serve(proxy.clone()));
     }
     keeper.open().await;
+    shared.incidents.restore().await;
     background.spawn(keeper.tend());
     let address = config.proxy.listen;
     let failed = |source| StartError::Listen { key: "proxy.listen", address, source };

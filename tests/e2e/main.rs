@@ -35,6 +35,7 @@
 //! - `wipe`: a cache folder that is emptied while pullgate runs.
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
+//! - `incidents`: a registry that breaks and is mended, as page, log, metrics, API and command tell it.
 //! - `diagnose`: each fault of a registry, provoked, and what `diagnose IMAGE` says about it.
 //! - `setup`: the code that the others share.
 //!
@@ -58,6 +59,7 @@ mod disk;
 mod endpoints;
 mod faults;
 mod freshness;
+mod incidents;
 mod life;
 mod loops;
 mod page;

@@ -363,9 +363,9 @@ async fn a_damaged_file_is_moved_aside_and_one_that_cannot_be_opened_stops_nothi
     pull_by_hand(&pullgate, &image).await;
     let id = records.when(1).await[0]["id"].as_str().unwrap().to_owned();
     let unknown = records.ask(&["show", "ffffffff"]).await;
-    assert!(unknown.code() == Some(1) && unknown.stderr().contains("no pull with id"), "{unknown}");
+    assert!(unknown.code() == Some(1) && unknown.stderr().contains("nothing with id"), "{unknown}");
     let odd = records.ask(&["show", "x"]).await;
-    assert!(odd.code() == Some(2) && odd.stderr().contains("is no id of a pull"), "{odd}");
+    assert!(odd.code() == Some(2) && odd.stderr().contains("is no id"), "{odd}");
     assert!(records.ask(&["show", &id]).await.ok().contains(&id));
 
     assert!(pullgate.stop().await.success());

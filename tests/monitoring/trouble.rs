@@ -109,7 +109,7 @@ impl Trouble {
     }
 
     /// Waits until pullgate has noticed every fault. Then an image is cached, its registry is down and its tag is served
-    /// stale; every registry was probed, and the probes of faulty registries name the cause.
+    /// stale; every registry was probed, the probes of faulty registries name the cause, and one is an incident.
     pub(crate) async fn unfold(&self) {
         assert_eq!(self.pull(DOWN).await, 200);
         self.down.stop().await;
@@ -123,6 +123,8 @@ impl Trouble {
                 })
             })
             .await;
+        let began = |metrics: &support::Metrics| metrics.sum("pullgate_incident_active", &[]) >= 1.0;
+        self.pullgate.metrics_when("an incident", began).await;
     }
 
     /// Makes one pull that works, one that is refused upstream, and one of an image that does not exist.

@@ -216,6 +216,7 @@ impl Lane {
         self.common.conclusions.concluded(&Conclusion {
             registry: self.client.registry(),
             image: self.slots[at].target.as_ref().map(|target| &target.image),
+            pull_secret: self.slots[at].login.as_ref().map(|login| &*login.name),
             verdict: &seen.verdict,
             stage,
             at: begun,

@@ -8,10 +8,11 @@ use records::query::QueryError;
 use records::{Page, Reader, Timestamp};
 use serde::Serialize;
 
-use super::documents::{History, Problem, PullPage, Savings};
+use super::documents::{History, IncidentPage, Problem, PullPage, Savings};
 use super::openapi;
 use super::question::{Parameters, QuestionError};
 use crate::admin::reading::{self, ReadingError};
+use crate::incidents::document::Incident;
 use crate::pulls::document::WholePull;
 use crate::pulls::one::OnePull;
 
@@ -58,6 +59,8 @@ impl Api {
             ["openapi.json"] => Ok(json(&openapi::document())),
             ["pulls"] => self.pulls(query),
             ["pulls", id] => self.pull(id, query),
+            ["incidents"] => self.incidents(query),
+            ["incidents", id] => self.incident(id, query),
             ["registries", registry, "history"] => self.history(registry, query),
             ["savings"] => self.savings(query),
             _ => Err(ApiError::Path),
@@ -72,7 +75,7 @@ impl Api {
         let parameters = Parameters::read(query)?;
         let filter = parameters.filter(self.names)?;
         let Page { pulls, next } = self.reader()?.pulls(&filter)?;
-        let next = next.map(|cursor| parameters.next(&filter, cursor));
+        let next = next.map(|cursor| parameters.next("pulls", (filter.since, filter.until), cursor));
         Ok(json(&PullPage::of(&pulls, next, self.names)))
     }
 
@@ -80,6 +83,19 @@ impl Api {
         Parameters::read(query)?.only(&[])?;
         let OnePull { pull, median } = OnePull::read(&self.reader()?, id)?;
         Ok(json(&WholePull::of(&pull, median, self.names)))
+    }
+
+    fn incidents(&self, query: &str) -> Result<String, ApiError> {
+        let parameters = Parameters::read(query)?;
+        let filter = parameters.incidents()?;
+        let page = self.reader()?.incidents(&filter)?;
+        let next = page.next.map(|cursor| parameters.next("incidents", (filter.since, filter.until), cursor));
+        Ok(json(&IncidentPage::of(&page.incidents, next, self.names)))
+    }
+
+    fn incident(&self, id: &str, query: &str) -> Result<String, ApiError> {
+        Parameters::read(query)?.only(&[])?;
+        Ok(json(&Incident::of(&self.reader()?.incident(id)?, self.names)))
     }
 
     fn history(&self, registry: &str, query: &str) -> Result<String, ApiError> {

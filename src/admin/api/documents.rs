@@ -7,6 +7,7 @@ use records::{PullSummary, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::incidents::document::Incident;
 use crate::pulls::document::Pull;
 use crate::pulls::words;
 
@@ -18,6 +19,18 @@ pub(super) struct PullPage {
     /// True if names of images, clients and nodes are shown.
     names: bool,
     pulls: Vec<Pull>,
+    /// Path and parameters of the next page; null after the last.
+    next: Option<String>,
+}
+
+/// A page of incidents, those that began last first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct IncidentPage {
+    /// The version of this form.
+    schema: u32,
+    /// True if names of images, workloads and nodes are shown.
+    names: bool,
+    incidents: Vec<Incident>,
     /// Path and parameters of the next page; null after the last.
     next: Option<String>,
 }
@@ -93,6 +106,13 @@ impl PullPage {
     pub(super) fn of(pulls: &[PullSummary], next: Option<String>, names: bool) -> Self {
         let pulls = pulls.iter().map(|pull| Pull::of(pull, names)).collect();
         Self { schema: SCHEMA, names, pulls, next }
+    }
+}
+
+impl IncidentPage {
+    pub(super) fn of(incidents: &[records::Incident], next: Option<String>, names: bool) -> Self {
+        let incidents = incidents.iter().map(|incident| Incident::of(incident, names)).collect();
+        Self { schema: SCHEMA, names, incidents, next }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `/api/v1`: pulls, the history of registries, and savings, as JSON; read-only.
+//! `/api/v1`: pulls, incidents, the history of registries, and savings, as JSON; read-only.
 //!
 //! [`answer`] routes a request, [`question`] reads its parameters, [`documents`] are the answers, and [`openapi`] describes
 //! them.

@@ -2,7 +2,8 @@
 
 use utoipa::OpenApi;
 
-use super::documents::{History, Problem, PullPage, Savings};
+use super::documents::{History, IncidentPage, Problem, PullPage, Savings};
+use crate::incidents::document::Incident;
 use crate::pulls::document::WholePull;
 
 /// The document `/api/v1/openapi.json`.
@@ -12,9 +13,9 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "pullgate", description = "Pull records of one instance, read-only."),
-    paths(pulls, pull, history, savings),
-    components(schemas(PullPage, WholePull, History, Savings, Problem))
+    info(title = "pullgate", description = "Pull records and incidents of one instance, read-only."),
+    paths(pulls, pull, incidents, incident, history, savings),
+    components(schemas(PullPage, WholePull, IncidentPage, Incident, History, Savings, Problem))
 )]
 struct Description;
 
@@ -52,6 +53,35 @@ fn pulls() {}
 )]
 #[expect(dead_code, reason = "the macro reads it")]
 fn pull() {}
+
+#[utoipa::path(
+    get, path = "/api/v1/incidents", tag = "incidents",
+    description = "A page of incidents, those that began last first.",
+    params(
+        ("since" = Option<String>, Query, description = "Only incidents that lasted then or later: `2h`, `7d`, or a date (RFC 3339)."),
+        ("until" = Option<String>, Query, description = "Only incidents that began before then."),
+        ("registry" = Option<String>, Query, description = "Only incidents of this registry, as in image names."),
+        ("class" = Option<String>, Query, description = "Only incidents of this class."),
+        ("active" = Option<bool>, Query, description = "Only incidents that last (true), or that ended (false)."),
+        ("limit" = Option<u32>, Query, description = "The most incidents of the page: 1 to 1000; 50 without it."),
+        ("cursor" = Option<String>, Query, description = "From `next` of the page before, with the same parameters."),
+    ),
+    responses((status = 200, body = IncidentPage), (status = 400, body = Problem), (status = 503, body = Problem))
+)]
+#[expect(dead_code, reason = "the macro reads it")]
+fn incidents() {}
+
+#[utoipa::path(
+    get, path = "/api/v1/incidents/{id}", tag = "incidents",
+    description = "One incident.",
+    params(("id" = String, Path, description = "The id, or its beginning if it is the only one.")),
+    responses(
+        (status = 200, body = Incident), (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 503, body = Problem)
+    )
+)]
+#[expect(dead_code, reason = "the macro reads it")]
+fn incident() {}
 
 #[utoipa::path(
     get, path = "/api/v1/registries/{registry}/history", tag = "registries",

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use records::query::QueryError;
+use records::query::{IncidentFilter, QueryError};
 use records::{Cursor, Filter, Order, Timestamp};
 use url::form_urlencoded;
 
+use crate::incidents::words::class;
 use crate::pulls::{read, words};
 
 /// The parameters as they came, in their order.
@@ -59,24 +60,42 @@ impl Parameters {
             failed: self.parsed("failed", flag)?.unwrap_or(false),
             order: self.parsed("order", order)?.unwrap_or_default(),
             limit: self.parsed("limit", read::limit)?.unwrap_or_default(),
-            cursor: self
-                .parsed("cursor", |text| text.parse::<Cursor>().map_err(|error| error.to_string()))?,
+            cursor: self.parsed("cursor", cursor)?,
+        })
+    }
+
+    /// The filter of a list of incidents.
+    pub(super) fn incidents(&self) -> Result<IncidentFilter, QuestionError> {
+        self.only(INCIDENT_FILTERS)?;
+        Ok(IncidentFilter {
+            since: self.parsed("since", read::since)?,
+            until: self.parsed("until", read::since)?,
+            registry: self.get("registry").map(str::to_owned),
+            class: self.parsed("class", class)?,
+            active: self.parsed("active", flag)?,
+            limit: self.parsed("limit", read::limit)?.unwrap_or_default(),
+            cursor: self.parsed("cursor", cursor)?,
         })
     }
 
     /// The path of the next page. Times before now become dates, so that each page is of the same list.
-    pub(super) fn next(&self, filter: &Filter, cursor: Cursor) -> String {
+    pub(super) fn next(
+        &self,
+        list: &str,
+        (since, until): (Option<Timestamp>, Option<Timestamp>),
+        cursor: Cursor,
+    ) -> String {
         let mut next = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.0.iter().filter(|(name, _)| name != "cursor") {
             let time = match name.as_str() {
-                "since" => filter.since,
-                "until" => filter.until,
+                "since" => since,
+                "until" => until,
                 _ => None,
             };
             next.append_pair(name, &time.map_or_else(|| value.clone(), words::precise_time));
         }
         next.append_pair("cursor", &cursor.to_string());
-        format!("/api/v1/pulls?{}", next.finish())
+        format!("/api/v1/{list}?{}", next.finish())
     }
 
     /// Begin and end of a span of time: the last day, unless the request says otherwise.
@@ -117,6 +136,10 @@ impl Parameters {
     }
 }
 
+fn cursor(text: &str) -> Result<Cursor, String> {
+    text.parse::<Cursor>().map_err(|error| error.to_string())
+}
+
 fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| "give true or false".to_owned())
 }
@@ -137,6 +160,9 @@ fn shown(name: &str) -> String {
 /// The parameters of a list of pulls.
 pub(super) const FILTERS: &[&str] =
     &["since", "until", "registry", "image", "node", "outcome", "failed", "order", "limit", "cursor"];
+/// The parameters of a list of incidents.
+pub(super) const INCIDENT_FILTERS: &[&str] =
+    &["since", "until", "registry", "class", "active", "limit", "cursor"];
 /// The parameters of a span of time.
 pub(super) const SPAN: &[&str] = &["since", "until"];
 /// The span that is answered if none is given.

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::past::Past;
 use super::shell::{REFRESH, document};
 use super::state::State;
-use super::{mirror, probes, pulls, registries, savings};
+use super::{incidents, mirror, probes, pulls, registries, savings};
 use crate::admin::human::age;
 use crate::admin::reading::ReadingError;
 use crate::admin::status::{Status, cache_warnings};
@@ -34,11 +34,12 @@ fn main(status: &Status, past: &Result<Past, ReadingError>, headline: &str) -> M
         p class="headline" { (headline) }
         @if let Some(proxy) = &status.proxy { (mirror::banner(&proxy.cache)) }
         @for warning in others(status) { p class="mark bad" { (warning) } }
+        (incidents::lasting(&status.lasting, status.names))
         (registries::section(&status.registries, past.as_ref().ok()))
         @if let Some(proxy) = &status.proxy {
             (mirror::section(proxy, status.names))
             @match past {
-                Ok(past) => { (pulls::sections(past, status.names)) (savings::section(&past.savings)) }
+                Ok(past) => { (incidents::ended(&past.incidents, status.names)) (pulls::sections(past, status.names)) (savings::section(&past.savings)) }
                 Err(error) => { h2 { "Recent pulls" } p class="dim" { "No pulls to show: " (error) } }
             }
         }

@@ -1,10 +1,11 @@
 //! The status page, without scripts, with a dark mode, for small screens and screen readers too.
 //!
-//! [`home`] is the page of the whole instance, [`pull`] the page of one pull. `past` reads the record file for both;
+//! [`home`] is the page of the whole instance, [`pull`] the page of one pull, [`incidents::one`] the page of one incident. `past` reads the record file for the home page;
 //! `shell` is the frame of every page. The other files are sections: `registries` (with `state` and `strip`), `probes`,
-//! `pulls`, `savings`, `mirror`, `waterfall`.
+//! `pulls`, `incidents`, `savings`, `mirror`, `waterfall`.
 
 pub(super) mod home;
+pub(super) mod incidents;
 mod mirror;
 pub(super) mod past;
 mod probes;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use records::query::{Quarter, QueryError, Rates, Savings};
-use records::{Filter, Limit, PullSummary, Timestamp};
+use records::query::{IncidentFilter, Quarter, QueryError, Rates, Savings};
+use records::{Filter, Incident, Limit, PullSummary, Timestamp};
 
 use crate::admin::reading::{self, ReadingError};
 
@@ -17,6 +17,8 @@ pub(crate) struct Past {
     pub(super) slowest: Vec<PullSummary>,
     pub(super) failed: Vec<PullSummary>,
     pub(super) savings: Vec<Savings>,
+    /// Incidents that ended within the last day.
+    pub(super) incidents: Vec<Incident>,
 }
 
 /// The last day of one registry.
@@ -42,6 +44,12 @@ impl Past {
         let list = |filter: Filter, limit| -> Result<_, QueryError> {
             Ok(reader.pulls(&Filter { limit: Limit::new(limit)?, ..filter })?.pulls)
         };
+        let ended = IncidentFilter {
+            since: Some(day),
+            active: Some(false),
+            limit: Limit::new(ENDED)?,
+            ..IncidentFilter::default()
+        };
         Ok(Self {
             now,
             registries: days,
@@ -49,6 +57,7 @@ impl Past {
             slowest: list(Filter::slowest_of_day(now), OF_DAY)?,
             failed: list(Filter::failed_of_day(now), OF_DAY)?,
             savings: reader.savings(day, now)?,
+            incidents: reader.incidents(&ended)?.incidents,
         })
     }
 }
@@ -58,5 +67,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const RATES_OF: Duration = Duration::from_secs(6 * 3600);
 /// Pulls in the list of recent ones.
 const RECENT: i64 = 10;
+/// Incidents in the list of ended ones.
+const ENDED: i64 = 10;
 /// Pulls in the lists of slow and of failed ones.
 const OF_DAY: i64 = 5;

@@ -28,7 +28,7 @@ pub(crate) fn render(found: Result<OnePull, ReadingError>, names: bool) -> (Stat
     (status, document(&title, false, &header, &main, names))
 }
 
-fn code(error: &ReadingError) -> StatusCode {
+pub(super) fn code(error: &ReadingError) -> StatusCode {
     match error {
         ReadingError::Query(QueryError::NotFound(_) | QueryError::Id(_) | QueryError::Ambiguous(_)) => {
             StatusCode::NOT_FOUND

@@ -22,7 +22,7 @@ pub(super) fn document(title: &str, refresh: bool, header: &Markup, main: &Marku
                 main { (main) }
                 footer {
                     p class="dim" { @if names { "Image, client and node names are shown." } @else { "Image, client and node names are hidden (admin.names)." } }
-                    p { a href="/status.json" { "status.json" } " · " a href="/api/v1/pulls" { "pulls as JSON" } " · " a href="/metrics" { "metrics" } }
+                    p { a href="/status.json" { "status.json" } " · " a href="/api/v1/pulls" { "pulls" } " and " a href="/api/v1/incidents" { "incidents as JSON" } " · " a href="/metrics" { "metrics" } }
                 }
             }
         }

@@ -9,14 +9,14 @@ use records::query::QueryError;
 use records::{Cursor, Filter, Order, PullSummary, Reader};
 
 use super::list;
-use super::output::{Failure, print};
 use crate::cli::Output;
+use crate::cmd::output::{Failure, line as row_line, print};
 use crate::pulls::document::{Pull, line};
 
 /// Prints until the process is ended, or its output is closed.
 pub(super) async fn run(file: &Path, filter: Filter, output: Output) -> Result<(), Failure> {
     if output == Output::Text {
-        print(&list::line(&list::HEADER.map(str::to_owned), &WIDTHS))?;
+        print(&row_line(&list::HEADER.map(str::to_owned), &WIDTHS))?;
     }
     let further = Filter { order: Order::Written, ..filter.clone() };
     let mut identity = identity(file);
@@ -62,7 +62,7 @@ fn look(
 fn print_pulls(pulls: &[PullSummary], output: Output) -> Result<(), Failure> {
     pulls.iter().try_for_each(|pull| match output {
         Output::Json => print(&line(&Pull::of(pull, true))),
-        Output::Text => print(&list::line(&list::row(pull), &WIDTHS)),
+        Output::Text => print(&row_line(&list::row(pull), &WIDTHS)),
     })
 }
 

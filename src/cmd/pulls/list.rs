@@ -4,9 +4,9 @@ use std::path::Path;
 
 use records::{Filter, PullSummary, Reader};
 
-use super::output::{Failure, print};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
+use crate::cmd::output::{Failure, print, table};
 use crate::pulls::document::{self, Pull};
 use crate::pulls::words;
 
@@ -18,23 +18,13 @@ pub(super) fn run(file: &Path, filter: &Filter, output: Output) -> Result<(), Fa
         Output::Text if page.pulls.is_empty() => print("no pulls\n"),
         Output::Text => {
             let more = if page.next.is_some() { ", and more: --limit lists up to 1000" } else { "" };
-            print(&format!("{}{}{more}\n", table(&page.pulls), count(page.pulls.len(), "pull")))
+            print(&format!(
+                "{}{}{more}\n",
+                table(HEADER, page.pulls.iter().map(row)),
+                count(page.pulls.len(), "pull")
+            ))
         }
     }
-}
-
-fn table(pulls: &[PullSummary]) -> String {
-    let rows: Vec<[String; COLUMNS]> =
-        std::iter::once(HEADER.map(str::to_owned)).chain(pulls.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; COLUMNS] = std::array::from_fn(width);
-    rows.iter().map(|row| line(row, &widths)).collect()
-}
-
-/// One line of a table whose columns have at least these widths.
-pub(super) fn line(row: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
-    let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-    format!("{}\n", cells.join("  ").trim_end())
 }
 
 /// The cells of one pull, in the order of [`HEADER`].

@@ -6,9 +6,9 @@ use std::time::Duration;
 use records::record::ObjectOutcome;
 use records::{ObjectRecord, PullRecord, Reader, bottleneck};
 
-use super::output::{Failure, print};
 use crate::admin::human::{count, size};
 use crate::cli::Output;
+use crate::cmd::output::{Failure, print};
 use crate::pulls::document::{self, WholePull};
 use crate::pulls::one::OnePull;
 use crate::pulls::phases::{self, waited};

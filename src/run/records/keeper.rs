@@ -84,6 +84,11 @@ impl Keeper {
         self.0.settings.is_some()
     }
 
+    /// True while the file is open.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(&*self.read(), State::Open(..))
+    }
+
     /// Opens the file, waiting for at most [`OPEN_MAX`]; on a slow disk it is opened later.
     pub(crate) async fn open(&self) {
         if let Some(settings) = self.0.settings.clone() {
@@ -120,6 +125,15 @@ impl Keeper {
     pub(crate) fn keep_verdict(&self, verdict: records::Verdict) {
         match &*self.read() {
             State::Open(recorder, _) => recorder.verdict(verdict),
+            State::Shut(reason, _) => self.lose(*reason),
+            State::Closed(_) => self.lose(LossReason::Closed),
+        }
+    }
+
+    /// Passes the state of an incident to the writer of the file. Never waits for the disk.
+    pub(crate) fn keep_incident(&self, incident: records::Incident) {
+        match &*self.read() {
+            State::Open(recorder, _) => recorder.incident(incident),
             State::Shut(reason, _) => self.lose(*reason),
             State::Closed(_) => self.lose(LossReason::Closed),
         }

@@ -6,7 +6,7 @@
 //! remembers the pulls that replace a probe. [`verdicts`] is the prober's sink.
 
 pub(crate) mod fresh;
-mod keeper;
+pub(crate) mod keeper;
 mod savings;
 pub(crate) mod sinks;
 mod translate;

@@ -9,6 +9,7 @@ use super::fresh::FreshPulls;
 use super::keeper::Keeper;
 use super::savings::Savings;
 use super::translate::translate;
+use crate::run::incidents::{Incidents, sightings};
 use crate::run::traces::Traces;
 
 /// The sinks of one record.
@@ -23,6 +24,8 @@ pub(crate) struct Sinks {
     pub(crate) fresh: FreshPulls,
     /// The upstreams as configured now.
     pub(crate) upstreams: Arc<ArcSwap<Vec<config::Upstream>>>,
+    /// Incidents that failures make.
+    pub(crate) incidents: Incidents,
     /// Exports pulls as traces.
     pub(crate) traces: Traces,
 }
@@ -30,7 +33,11 @@ pub(crate) struct Sinks {
 impl Records for Sinks {
     fn ended(&self, record: &PullRecord) {
         self.telemetry.ended(record);
-        self.fresh.note(record, &self.upstreams.load());
+        let upstreams = self.upstreams.load();
+        self.fresh.note(record, &upstreams);
+        if let Some(sighting) = sightings::of_pull(record, &upstreams) {
+            self.incidents.see(&sighting);
+        }
         let kept = translate(record);
         self.telemetry.saved(&record.registry, &self.savings.of(&kept));
         self.traces.take(record, &kept);

@@ -4,13 +4,14 @@
 //! - [`schema`]: the tables, their version, and the migration from older versions.
 //! - [`journal`]: write-ahead log or rollback journal.
 //! - [`store`]: the open file; a corrupt one is moved aside.
-//! - [`rows`], [`dictionary`], [`quarters`]: turn a record into rows.
+//! - [`rows`], [`incidents`], [`dictionary`], [`quarters`]: turn a record into rows.
 //! - [`retention`]: removes records that are too old or too many, a bounded step at a time.
 //! - [`loss`]: the reasons why records are lost, and the counts.
 //! - [`writer`], [`recorder`]: the one thread that writes, and the handle that never blocks.
 
 mod dictionary;
 pub mod error;
+mod incidents;
 pub mod journal;
 pub mod loss;
 mod quarters;

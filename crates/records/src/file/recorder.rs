@@ -12,6 +12,7 @@ use super::loss::{Counts, LossReason, RecorderStatus};
 use super::settings::Settings;
 use super::store::Store;
 use super::writer::{Job, Shared, Writer, queued_objects};
+use crate::incident::Incident;
 use crate::record::pull::PullRecord;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
@@ -87,6 +88,12 @@ impl Recorder {
     /// Queues the verdict of a probe. Never blocks: if the queue is full, the verdict is lost and counted.
     pub fn verdict(&self, verdict: Verdict) {
         self.send(Job::Verdict(Box::new(verdict)));
+    }
+
+    /// Queues the state of an incident, which replaces its last state in the file. Never blocks: if the queue is full, the
+    /// state is lost and counted.
+    pub fn incident(&self, incident: Incident) {
+        self.send(Job::Incident(Box::new(incident)));
     }
 
     /// Waits until everything that was queued before is written or lost. False if that takes longer than `timeout`.

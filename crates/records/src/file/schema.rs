@@ -14,7 +14,8 @@ pub(crate) const OBJECT_IDS: i64 = 1024;
 pub(crate) const QUARTER_MILLIS: i64 = 900_000;
 
 /// The steps from an empty file to the newest schema.
-const STEPS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const STEPS: &[&str] =
+    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// An error while reading or migrating the schema.
 #[derive(Debug)]
@@ -103,11 +104,16 @@ mod tests {
         for released in 1..STEPS.len() {
             let mut connection = Connection::open_in_memory().unwrap();
             migrate_by(&mut connection, &STEPS[..released]).unwrap();
-            connection.execute("INSERT INTO registries (name) VALUES ('ghcr.io')", []).unwrap();
+            let rows = "INSERT INTO registries (name) VALUES ('ghcr.io');
+                 INSERT INTO verdicts (registry, class, at, duration) VALUES (1, 'dns', 5, 7);
+                 INSERT INTO quarters VALUES (1, 1, 2, 3, 4, 5, 6, 7, 8, x'', x'', x'')";
+            connection.execute_batch(rows).unwrap();
             migrate(&mut connection).unwrap();
-            let kept: i64 =
-                connection.query_row("SELECT count(*) FROM registries", [], |row| row.get(0)).unwrap();
-            assert_eq!((version(&connection).unwrap(), kept), (known(), 1));
+            for table in ["registries", "verdicts", "quarters"] {
+                let sql = format!("SELECT count(*) FROM {table}");
+                let kept: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+                assert_eq!((version(&connection).unwrap(), kept), (known(), 1), "{table} of {released}");
+            }
         }
     }
 

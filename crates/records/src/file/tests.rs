@@ -16,12 +16,13 @@ use super::retention::{self, ROWS_A_STEP};
 use super::settings::Settings;
 use super::store::Store;
 use crate::fixture::{NOON, noon, object, pull, wide_pull, worst_object};
-use crate::query::{Filter, Reader};
+use crate::incident::{Evidence, Identity, Incident, IncidentId, Names, Resolution};
+use crate::query::{Filter, IncidentFilter, Limit, Reader};
 use crate::record::pull::{OBJECTS_MAX, PullRecord};
-use crate::record::text::Text;
+use crate::record::text::{TargetName, Text};
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
-use oci::ObjectOutcome;
+use oci::{Class, ObjectOutcome, Stage};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -131,7 +132,7 @@ fn a_file_with_a_newer_schema_is_refused_and_not_changed() {
     let before = fs::read(&settings.file).unwrap();
     let error = Recorder::open(settings.clone(), noon()).unwrap_err();
     assert!(
-        error.to_string().contains("has schema 7, this version knows 2: start the newer version"),
+        error.to_string().contains("has schema 7, this version knows 3: start the newer version"),
         "{error}"
     );
     let error = Reader::open(&settings.file).unwrap_err();
@@ -558,4 +559,109 @@ fn verdict(after_noon: i64) -> Verdict {
         at: Timestamp::from_unix_millis(NOON + after_noon),
         duration: Duration::from_millis(120),
     }
+}
+
+/// An incident with a value in every field.
+fn incident(minutes: i64) -> Incident {
+    let name = |text: &str| TargetName::clean(text.as_bytes()).unwrap();
+    let began = Timestamp::from_unix_millis(NOON + minutes * 60_000);
+    let mut incident = Incident {
+        id: IncidentId::new(began),
+        registry: "ghcr.io".parse().unwrap(),
+        class: Class::Dns,
+        identity: Identity::clean(b"pull-secret team/a").unwrap(),
+        stage: Some(Stage::Resolve),
+        evidence: Evidence::clean(b"no such host"),
+        began,
+        last_seen: began.later(LONG),
+        ended: Some(began.later(LONG)),
+        resolved: Some(Resolution::Probe),
+        resolved_by: Some(name("ghcr.io/a:1")),
+        probes: 3,
+        pulls: 4,
+        again: 1,
+        images: Names::default(),
+        workloads: Names::default(),
+        nodes: Names::default(),
+    };
+    (0..99).for_each(|number| incident.images.add(name(&format!("ghcr.io/a:{number}"))));
+    incident.workloads.add(name("team/Deployment/a"));
+    incident.nodes.add(name("worker-1"));
+    incident
+}
+
+#[test]
+fn an_incident_is_one_row_that_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let ended = incident(0);
+    let active = Incident { ended: None, resolved: None, resolved_by: None, probes: 1, ..ended.clone() };
+    let recorder = open(&settings);
+    recorder.incident(active.clone());
+    assert!(recorder.flush(LONG));
+    let read =
+        || Reader::open(&settings.file).unwrap().incidents(&IncidentFilter::default()).unwrap().incidents;
+    assert_eq!(read(), [active]);
+    recorder.incident(ended.clone());
+    assert!(recorder.flush(LONG));
+    assert_eq!(read(), [ended.clone()]);
+    assert_eq!(Reader::open(&settings.file).unwrap().incident(&ended.id.to_string()).unwrap(), ended);
+}
+
+#[test]
+fn filters_and_pages_of_incidents() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let recorder = open(&settings);
+    for minutes in 0..7 {
+        let mut incident = incident(minutes * 60);
+        if minutes == 0 {
+            (incident.ended, incident.registry) = (None, "quay.io".parse().unwrap());
+        }
+        recorder.incident(incident);
+    }
+    assert!(recorder.flush(LONG));
+    let reader = Reader::open(&settings.file).unwrap();
+    let number = |filter: IncidentFilter| reader.incidents(&filter).unwrap().incidents.len();
+    let all = IncidentFilter::default;
+    let late = Some(Timestamp::from_unix_millis(NOON + 150 * 60_000));
+    assert_eq!(number(IncidentFilter { active: Some(true), ..all() }), 1);
+    assert_eq!(number(IncidentFilter { active: Some(false), ..all() }), 6);
+    assert_eq!(number(IncidentFilter { registry: Some("quay.io".to_owned()), ..all() }), 1);
+    assert_eq!(number(IncidentFilter { registry: Some("none".to_owned()), ..all() }), 0);
+    assert_eq!(number(IncidentFilter { class: Some(Class::Stalled), ..all() }), 0);
+    assert_eq!(number(IncidentFilter { since: late, ..all() }), 5, "the one that lasts, too");
+    assert_eq!(number(IncidentFilter { until: late, ..all() }), 3);
+
+    let mut filter = IncidentFilter { limit: Limit::new(3).unwrap(), ..all() };
+    let mut sizes = Vec::new();
+    let mut ids = Vec::new();
+    loop {
+        let page = reader.incidents(&filter).unwrap();
+        sizes.push(page.incidents.len());
+        ids.extend(page.incidents.iter().map(|incident| incident.id));
+        filter.cursor = page.next;
+        if filter.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [3, 3, 1]);
+    assert!(ids.is_sorted_by(|a, b| a > b), "the newest first, each once");
+}
+
+#[test]
+fn ended_incidents_are_removed_by_age_and_those_that_last_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = settings(&folder);
+    let recorder = open(&settings);
+    recorder.incident(incident(0));
+    recorder.incident(Incident { ended: None, ..incident(1) });
+    assert!(recorder.flush(LONG));
+    drop(recorder);
+    let mut store = Store::open(&settings, noon()).unwrap();
+    let later = noon().later(Duration::from_secs(86_400));
+    assert!(retention::step(&mut store.connection, later, u64::MAX).unwrap());
+    drop(store);
+    let left = Reader::open(&settings.file).unwrap().incidents(&IncidentFilter::default()).unwrap().incidents;
+    assert!(left.len() == 1 && left[0].is_active(), "{left:?}");
 }

@@ -12,11 +12,13 @@ use std::time::{Duration, SystemTime};
 use rusqlite::TransactionBehavior;
 
 use super::error::OpenError;
+use super::incidents;
 use super::loss::{self, Counts, LossReason};
 use super::retention;
 use super::rows;
 use super::settings::Settings;
 use super::store::Store;
+use crate::incident::Incident;
 use crate::record::pull::PullRecord;
 use crate::record::verdict::Verdict;
 use crate::time::Timestamp;
@@ -30,6 +32,7 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) enum Job {
     Pull(Box<PullRecord>),
     Verdict(Box<Verdict>),
+    Incident(Box<Incident>),
     /// Answered when everything before it was written or lost.
     Flush(SyncSender<()>),
 }
@@ -124,6 +127,7 @@ impl Writer {
                     rows::insert_verdict(&transaction, verdict)?;
                     written.verdicts += 1;
                 }
+                Job::Incident(incident) => incidents::write(&transaction, incident)?,
                 Job::Flush(_) => {}
             }
         }
@@ -163,7 +167,7 @@ struct Written {
 pub(super) fn queued_objects(job: &Job) -> usize {
     match job {
         Job::Pull(pull) => pull.objects.len(),
-        Job::Verdict(_) | Job::Flush(_) => 0,
+        Job::Verdict(_) | Job::Incident(_) | Job::Flush(_) => 0,
     }
 }
 

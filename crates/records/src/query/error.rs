@@ -69,13 +69,13 @@ pub enum QueryError {
         "the cursor does not belong to this question: ask again without it, with the same filters from page to page"
     )]
     Cursor,
-    /// The text cannot be a part of a pull's id.
-    #[error("`{0}` is no id of a pull: give at least {PREFIX_MIN} hexadecimal digits of it")]
+    /// The text cannot be a part of an id.
+    #[error("`{0}` is no id: give at least {PREFIX_MIN} hexadecimal digits of it")]
     Id(String),
-    /// No pull has this id.
-    #[error("no pull with id {0}: retention may have removed it")]
+    /// No record has this id.
+    #[error("nothing with id {0}: retention may have removed it")]
     NotFound(String),
-    /// More than one pull has an id that begins like this.
-    #[error("more than one pull has an id that begins with {0}: give more digits")]
+    /// More than one record has an id that begins like this.
+    #[error("more than one id begins with {0}: give more digits")]
     Ambiguous(String),
 }

@@ -9,6 +9,7 @@
 //! - [`history`]: a registry by quarter of an hour.
 //! - [`savings`]: savings through the cache.
 //! - [`verdicts`]: verdicts of probes.
+//! - [`incidents`]: incidents.
 
 pub mod bounds;
 pub mod cursor;
@@ -17,6 +18,7 @@ pub mod filter;
 pub mod history;
 mod id_set;
 mod images;
+pub mod incidents;
 pub mod list;
 pub mod one;
 pub mod reader;
@@ -33,6 +35,7 @@ pub use cursor::Cursor;
 pub use error::QueryError;
 pub use filter::{Filter, Limit, Order};
 pub use history::{OutcomeCount, ProbeCount, Quarter, Rates};
+pub use incidents::{IncidentFilter, IncidentPage};
 pub use list::Page;
 pub use reader::Reader;
 pub use row::PullSummary;

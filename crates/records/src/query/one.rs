@@ -45,7 +45,7 @@ impl Reader {
 }
 
 /// The lowest and the highest id that begins with this text; none if no id does.
-fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
+pub(super) fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
     let digits: Option<Vec<u8>> = prefix
         .chars()
         .filter(|character| *character != '-')
@@ -61,6 +61,6 @@ fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
 }
 
 /// The text for an error message, shortened and without control characters.
-fn shortened(id: &str) -> String {
+pub(super) fn shortened(id: &str) -> String {
     id.chars().take(40).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
