@@ -17,7 +17,7 @@ use crate::pulls::words;
 
 /// What this machine knows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Around {
+pub(in crate::cmd::diagnose) struct Around {
     pub(super) cache: Option<Explanation>,
     pub(super) pulls: Vec<Pull>,
     pub(super) probes: Option<Probes>,
@@ -25,27 +25,27 @@ pub(super) struct Around {
 
 /// A recent pull of the image.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Pull {
+pub(in crate::cmd::diagnose) struct Pull {
     /// The beginning of its id.
-    pub(super) id: String,
+    pub(in crate::cmd::diagnose) id: String,
     /// UTC.
-    pub(super) start: String,
+    pub(in crate::cmd::diagnose) start: String,
     /// The node, else the address of the client.
-    pub(super) client: String,
+    pub(in crate::cmd::diagnose) client: String,
     /// The outcome, with the class of a failure.
-    pub(super) outcome: String,
+    pub(in crate::cmd::diagnose) outcome: String,
     /// The time that it took.
-    pub(super) took: String,
+    pub(in crate::cmd::diagnose) took: String,
 }
 
 /// The state of the registry, as a running instance knows it.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Probes {
+pub(in crate::cmd::diagnose) struct Probes {
     /// The verdict of each target of this registry: image (none for a reach probe) and verdict.
-    pub(super) targets: Vec<(Option<String>, String)>,
+    pub(in crate::cmd::diagnose) targets: Vec<(Option<String>, String)>,
     /// The class of the failure for which an endpoint is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) paused: Option<String>,
+    pub(in crate::cmd::diagnose) paused: Option<String>,
     /// The class of the last failure, and seconds since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_failure: Option<(String, u64)>,

@@ -17,10 +17,11 @@ use super::heard::{Heard, Met};
 use super::identities::{self, Identity, client, outbound, without_credentials};
 use super::mirror::{self, Mirror, Through};
 use super::options::ImageOptions;
+use crate::cmd::diagnose::secret::OfSecret;
 use crate::run::upstream::Origins;
 
 /// Everything that was seen.
-pub(super) struct Seen {
+pub(in crate::cmd::diagnose) struct Seen {
     pub(super) image: ImageName,
     pub(super) platform: Platform,
     /// The short id of the registry, if it is configured.
@@ -38,6 +39,33 @@ pub(super) struct Seen {
     pub(super) unusable: Vec<(String, String)>,
     pub(super) around: Around,
     pub(super) now: SystemTime,
+    /// The namespace and the service account of the pod that pulls.
+    pub(super) namespace: Option<String>,
+    pub(super) account: Option<String>,
+}
+
+/// A pull to make.
+pub(in crate::cmd::diagnose) struct Asked<'a> {
+    pub(in crate::cmd::diagnose) options: &'a ImageOptions,
+    /// The platform, if it is known better than from the options.
+    pub(in crate::cmd::diagnose) platform: Option<Platform>,
+    /// The credentials of pull secrets, in the order in which the kubelet tries them.
+    pub(in crate::cmd::diagnose) secrets: Vec<OfSecret>,
+    /// Pull secrets without an entry for the image, with the reason.
+    pub(in crate::cmd::diagnose) unusable: Vec<(String, String)>,
+    /// True if the credential of the mirror's configuration counts.
+    pub(in crate::cmd::diagnose) configured: bool,
+    pub(in crate::cmd::diagnose) namespace: Option<String>,
+    pub(in crate::cmd::diagnose) account: Option<String>,
+}
+
+impl<'a> Asked<'a> {
+    /// A pull with the identities that the options name.
+    pub(in crate::cmd::diagnose) fn of(options: &'a ImageOptions) -> Self {
+        let (secrets, unusable) = (Vec::new(), Vec::new());
+        let (platform, namespace, account) = (None, None, None);
+        Self { options, platform, secrets, unusable, configured: true, namespace, account }
+    }
 }
 
 /// The walk of one identity.
@@ -53,14 +81,16 @@ pub(super) struct Walked {
 ///
 /// # Errors
 /// If a file of authorities cannot be read.
-pub(super) async fn look(
+pub(in crate::cmd::diagnose) async fn look(
     loaded: &Loaded,
     image: ImageName,
-    options: &ImageOptions,
+    asked: Asked<'_>,
 ) -> Result<Seen, BuildError> {
     let of = identities::upstream_of(&loaded.config, &image.registry);
-    let platform = options.platform.clone().unwrap_or_else(Platform::of_this_machine);
-    let all = identities::identities(loaded, &image, &of, &options.docker_configs, options.timeout).await?;
+    let options = asked.options;
+    let platform = asked.platform.clone().or_else(|| options.platform.clone());
+    let platform = platform.unwrap_or_else(Platform::of_this_machine);
+    let all = identities::identities(loaded, &image, &of, &asked).await?;
     let named = options.proxy.as_ref();
     let is_itself = named.is_none() && mirror::is_itself(&loaded.config, &image);
     let mirror = mirror::mirror(&loaded.config, &of, named, all.given.clone(), options.timeout)?
@@ -75,6 +105,8 @@ pub(super) async fn look(
         tags: tags(&image, &all.all, &walks, options.timeout).await,
         witness: witness(&of, &walks).await,
         unusable: all.unusable,
+        namespace: asked.namespace,
+        account: asked.account,
         now: SystemTime::now(),
         image,
         platform,
