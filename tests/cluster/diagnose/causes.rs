@@ -61,6 +61,7 @@ fn objects() -> String {
         secret("opaque", "team", "Opaque", Cluster::REGISTRY, &password()),
         secret("near", "team", PULL_SECRET, "registry.test:443", &password()),
         secret("wrong", "team", PULL_SECRET, Cluster::REGISTRY, &bad),
+        secret("stale", "team", PULL_SECRET, "direct.test", &bad),
         secret("expired", "team", PULL_SECRET, Cluster::REGISTRY, &expired()),
         "{apiVersion: v1, kind: ServiceAccount, metadata: {name: robot, namespace: team}}\n---\n".to_owned(),
     ]
@@ -86,8 +87,15 @@ fn of_registry() -> Vec<Cause> {
         of("platform", "other", ["platform_missing", "image", "still_fails"], &[
             "nodeSelector: {kubernetes.io/arch: s390x}",
         ]),
-        of("limited", "limited", ["rate_burst", "registry", "still_fails"], &["Lower the concurrency"]),
-        of("broken", "broken", ["registry_5xx", "registry", "still_fails"], &["status page"]),
+        Cause::new("limited", "faulty.test/library/limited:1", ["rate_burst", "registry", "still_fails"], &[
+            "Lower the concurrency",
+        ]),
+        Cause::new(
+            "broken",
+            "proxied.test/library/broken:1",
+            ["registry_5xx", "registry", "still_fails"],
+            &["status page"],
+        ),
         of("corrupt", "corrupt", ["corrupt", "registry", "still_fails"], &["Purge caches"]),
     ]
 }
@@ -116,11 +124,11 @@ fn of_credentials() -> Vec<Cause> {
         .with_secret("nowhere", "PG0602"),
         Cause::new(
             "poisoned",
-            "registry.test/library/app:1.20",
+            "direct.test/library/app:1.20",
             ["auth_poisoned", "credential", "still_fails"],
             &["Remove the entry"],
         )
-        .with_secret("wrong", ""),
+        .with_secret("stale", ""),
         Cause {
             finding: Some("PG0612"),
             ..Cause::new("account", private, unknown, &["kubectl delete pod account --namespace=team"])
@@ -147,7 +155,7 @@ fn of_the_way_and_the_pod() -> Vec<Cause> {
         Cause::new("name", "registry.test/Library/app:1", ["name_invalid", "image", "of_the_node"], &[
             "kubectl set image pod/name main=registry.test/library/app:1 --namespace=team",
         ]),
-        Cause::new("never", "registry.test/library/app:1.20", ["never_policy", "pod", "of_the_node"], &[
+        Cause::new("never", "registry.test/library/never:1", ["never_policy", "pod", "of_the_node"], &[
             "imagePullPolicy: IfNotPresent",
         ])
         .with(|pod| pod["spec"]["containers"][0]["imagePullPolicy"] = json!("Never")),
@@ -165,37 +173,58 @@ fn of_the_way_and_the_pod() -> Vec<Cause> {
     ]
 }
 
-/// The images and faults of the registry. Returns the fault that a test mends.
-fn misbehave(registry: &Registry) -> FaultId {
+/// The images and faults of the registry.
+fn misbehave(registry: &Registry) {
     registry.add_image("library/app", "1.20", &workload::image(1));
     registry.add_image("team/app", "1", &workload::image(2));
     let other = Image::builder(3).layer_of(50).platform("linux", "s390x").finish();
     registry.add_index("library/other", "1", &Index::oci(vec![other]));
-    for (seed, repository) in [(4, "limited"), (5, "broken"), (6, "corrupt"), (7, "mended")] {
+    registry.add_image("library/corrupt", "1", &workload::image(6));
+    registry.fault(Rule::blob().repository("library/corrupt").flip(At::Byte(100)));
+    registry.require(Access::Tokens(Tokens::new().user("ann", &password()).private("team/app", "ann")));
+}
+
+/// A registry whose every image fails. It is another one, because clients pause a registry that answers 429 or 502.
+async fn faulty() -> (Registry, FaultId) {
+    let registry = Registry::start().await.unwrap();
+    for (seed, repository) in [(4, "limited"), (5, "broken"), (7, "mended")] {
         registry.add_image(&format!("library/{repository}"), "1", &workload::image(seed));
     }
     registry.fault(Rule::manifest().repository("library/limited").too_many_requests(TooMany::HubAbuse));
     registry.fault(Rule::manifest().repository("library/broken").unavailable(502));
-    registry.fault(Rule::blob().repository("library/corrupt").flip(At::Byte(100)));
-    registry.require(Access::Tokens(Tokens::new().user("ann", &password()).private("team/app", "ann")));
-    registry.fault(Rule::manifest().repository("library/mended").unavailable(502))
+    let mended = registry.fault(Rule::manifest().repository("library/mended").unavailable(502));
+    (registry, mended)
+}
+
+/// A section of the configuration for the registry `id.test`.
+fn section(id: &str, url: &str) -> String {
+    format!(
+        "[upstreams.{id}]\nregistry = \"{id}.test\"\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n"
+    )
 }
 
 #[tokio::test]
 async fn each_cause_is_named_with_its_fix() {
-    let registry = Registry::start().await.unwrap();
-    let cluster = Cluster::start(BIN, &registry).await;
-    let mended = misbehave(&registry);
-    let authority = Authority::new();
-    let tls = Registry::start_tls(authority.for_loopback()).await.unwrap();
+    let (registry, (faulty, mended)) = (Registry::start().await.unwrap(), faulty().await);
+    let proxied = section("proxied", &faulty.url());
+    let cluster = Cluster::settings().pullgate(&proxied).start(BIN, &registry).await;
+    misbehave(&registry);
+    let tls = Registry::start_tls(Authority::new().for_loopback()).await.unwrap();
     let closed = Port::reserve().unwrap();
-    let (tls_url, closed_url) =
-        (format!("https://localhost:{}", tls.port()), format!("http://{}", closed.addr()));
-    cluster.hosts().only("tls.test", &tls_url).only("refused.test", &closed_url);
-    let section = |id: &str, url: &str| {
-        format!("[upstreams.{id}]\nregistry = \"{id}.test\"\nendpoints = [{url:?}]\naddresses = [\"127.0.0.0/8\"]\n")
-    };
-    let desk = Desk::of(&cluster, &registry, &(section("tls", &tls_url) + &section("refused", &closed_url)));
+    let direct = [
+        ("tls", format!("https://localhost:{}", tls.port())),
+        ("refused", format!("http://{}", closed.addr())),
+        ("faulty", faulty.url()),
+        // Only without the mirror does a node show its credential for a public image.
+        ("direct", registry.url()),
+    ];
+    let mut more = proxied;
+    for (id, url) in &direct {
+        cluster.hosts().only(&format!("{id}.test"), url);
+        more += &section(id, url);
+    }
+    cluster.hosts().only("proxied.test", &cluster.pullgate().url());
+    let desk = Desk::of(&cluster, &registry, &more);
     let team = cluster.namespace("team").await;
     cluster.plane().apply(&objects()).await;
 
@@ -205,7 +234,7 @@ async fn each_cause_is_named_with_its_fix() {
         team.run(cause.pod.clone()).await;
     }
     team.run(pod("fine", "registry.test/library/app:1.20")).await;
-    team.run(pod("mended", "registry.test/library/mended:1")).await;
+    team.run(pod("mended", "faulty.test/library/mended:1")).await;
     fails(&team, "account").await;
     let secrets = json!({"imagePullSecrets": [{"name": "good"}]});
     cluster.plane().api().merge(&format!("{}/robot", team.path("serviceaccounts")), secrets).await;
@@ -214,7 +243,7 @@ async fn each_cause_is_named_with_its_fix() {
         is_named(&desk, &team, cause).await;
     }
     is_fine(&desk, &team).await;
-    is_healthy_since(&desk, &team, &registry, mended).await;
+    is_healthy_since(&desk, &team, &faulty, mended).await;
 }
 
 async fn is_named(desk: &Desk, team: &Namespace, cause: &Cause) {
