@@ -16,7 +16,7 @@ use loadtest::canary::CANARY;
 use loadtest::registry::Registry;
 use serde_json::{Value, json};
 use support::cluster::Namespace;
-use support::{Cluster, Ran, leaks, run};
+use support::{Cluster, Ran, Scratch, leaks, run};
 use tokio::time::Instant;
 
 use crate::BIN;
@@ -49,6 +49,18 @@ impl Desk {
         );
         let config = cluster.scratch().file("desk.toml", &text);
         Self { config, kubeconfig: cluster.plane().kubeconfig() }
+    }
+
+    /// A desk without a mirror, for a registry at `url`.
+    pub(super) fn at(scratch: &Scratch, kubeconfig: PathBuf, url: &str) -> Self {
+        let text = format!(
+            "builtin_upstreams = false\nadmin.listen = \"127.0.0.1:0\"\n[proxy]\nlisten = \"127.0.0.1:0\"\n\
+             cache.dir = {cache:?}\n[upstreams.test]\nregistry = {name:?}\nendpoints = [{url:?}]\n\
+             addresses = [\"127.0.0.0/8\"]\n",
+            cache = scratch.path().join("cache"),
+            name = Cluster::REGISTRY,
+        );
+        Self { config: scratch.file("desk.toml", &text), kubeconfig }
     }
 
     /// The same desk with another kubeconfig.

@@ -55,6 +55,8 @@ pub(in crate::cmd::diagnose) struct Asked<'a> {
     pub(in crate::cmd::diagnose) unusable: Vec<(String, String)>,
     /// True if the credential of the mirror's configuration counts.
     pub(in crate::cmd::diagnose) configured: bool,
+    /// True if the mirror is asked too.
+    pub(in crate::cmd::diagnose) mirror: bool,
     pub(in crate::cmd::diagnose) namespace: Option<String>,
     pub(in crate::cmd::diagnose) account: Option<String>,
 }
@@ -64,7 +66,7 @@ impl<'a> Asked<'a> {
     pub(in crate::cmd::diagnose) fn of(options: &'a ImageOptions) -> Self {
         let (secrets, unusable) = (Vec::new(), Vec::new());
         let (platform, namespace, account) = (None, None, None);
-        Self { options, platform, secrets, unusable, configured: true, namespace, account }
+        Self { options, platform, secrets, unusable, configured: true, mirror: true, namespace, account }
     }
 }
 
@@ -94,7 +96,7 @@ pub(in crate::cmd::diagnose) async fn look(
     let named = options.proxy.as_ref();
     let is_itself = named.is_none() && mirror::is_itself(&loaded.config, &image);
     let mirror = mirror::mirror(&loaded.config, &of, named, all.given.clone(), options.timeout)?
-        .filter(|_| !is_itself);
+        .filter(|_| !is_itself && asked.mirror);
     let target = Target { image: image.clone(), platform: platform.clone() };
     let both = both_ways(&all.all, mirror, target, options);
     let ((walks, mirror), around) = tokio::join!(both, around::look(loaded, &image));

@@ -107,6 +107,10 @@ fn finding(finding: &Finding) -> pod::Finding {
 /// A change that may matter: of the pod's own secrets, account and owner, or of a network policy.
 fn change(workload: &Workload, change: &api::Change) -> Option<pod::Change> {
     let top = workload.top();
+    // Every new namespace gets this one.
+    if change.kind == api::ChangeKind::ServiceAccount && change.created && &*change.name == "default" {
+        return None;
+    }
     let is_owner = |kind: WorkloadKind| top.kind == kind && top.name == change.name;
     let kind = match change.kind {
         api::ChangeKind::Secret => ChangeKind::Secret,
@@ -148,18 +152,19 @@ fn node(pod: &PodState, seen: &Seen) -> Option<pod::Node> {
 fn pulling(pod: &PodState, seen: &Seen) -> Vec<(String, String, i64)> {
     let node = pod.workload.node.as_deref();
     let on_node = seen.pods.iter().filter(|other| other.workload.node.as_deref() == node);
-    let mut found: Vec<_> = on_node.filter_map(|other| begun(other, &seen.pod_events)).collect();
+    let mut found: Vec<_> = on_node.filter_map(|other| begun(other, &seen.pod_events, seen.now)).collect();
     found.sort_by_key(|(_, _, since)| *since);
     found
 }
 
-fn begun(pod: &PodState, events: &[EventLine]) -> Option<(String, String, i64)> {
+fn begun(pod: &PodState, events: &[EventLine], now: i64) -> Option<(String, String, i64)> {
     let id = &pod.workload.id;
     let own = || events.iter().filter(|line| line.name == id.name);
     let begin = own().filter(|line| &*line.reason == "Pulling").max_by_key(|line| line.last)?;
     let ended = own().any(|line| matches!(&*line.reason, "Pulled" | "Failed") && line.last >= begin.last);
     let image = begin.message.split('"').nth(1)?.to_owned();
-    (!ended).then_some((format!("{}/{}", id.namespace, id.name), image, begin.last?))
+    let since = begin.last.filter(|since| now - since >= LONG_PULL)?;
+    (!ended).then_some((format!("{}/{}", id.namespace, id.name), image, since))
 }
 
 fn peers(pod: &PodState) -> Vec<Peer> {
@@ -202,5 +207,7 @@ const NODE_EVENTS: &[&str] = &[
     "NodeNotReady",
     "SystemOOM",
 ];
+/// Pulls that take at least this long are named, in seconds.
+const LONG_PULL: i64 = 10;
 /// Probes that are shown.
 const PROBES: usize = 4;

@@ -47,6 +47,7 @@ pub(super) async fn replay(
         unusable,
         // The mirror's own credential helps a pod only if the pod pulls through the mirror.
         configured: told.by_proxy,
+        mirror: told.by_proxy || told.host.as_deref().is_none_or(|host| is_mirror(loaded, host)),
         namespace: Some(pod.workload.id.namespace.to_string()),
         account: Some(pod.workload.service_account.to_string()),
         ..Asked::of(&asked.image)
@@ -54,6 +55,11 @@ pub(super) async fn replay(
     let made = image::look(loaded, image, pull).await.ok()?;
     let (verdict, document) = image::concluded(&made);
     Some(Replayed { verdict, host: image::host(&made), as_the_pod, document })
+}
+
+/// True if the host that failed may be the mirror. Its address differs from machine to machine, its port does not.
+fn is_mirror(loaded: &Loaded, host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(_, port)| port == loaded.config.proxy.listen.port().to_string())
 }
 
 /// The platform of the pod's node; `None` if that is unknown.
