@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::cluster::ClusterOptions;
 use super::image::options::ImageOptions;
+use super::names::is_name;
 
 /// What to diagnose: an image, a pod, the pods of a namespace, or the text of an event.
 ///
@@ -64,12 +65,6 @@ impl FromStr for Subject {
             ),
         }
     }
-}
-
-/// True for a name of a Kubernetes object (RFC 1123 subdomain), roughly.
-pub(crate) fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-    !text.is_empty() && text.len() <= 253 && text.chars().all(allowed)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use cluster::api::ReadError;
 use cluster::{Client, Context, Reader};
 use config::Loaded;
 
-use super::asked::is_name;
+use super::names::is_name;
 use crate::process::exit::Exit;
 use crate::process::log;
 

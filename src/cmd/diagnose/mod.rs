@@ -10,6 +10,7 @@ mod cluster;
 mod event;
 mod image;
 mod layout;
+mod names;
 mod next;
 mod pod;
 mod secret;
@@ -29,9 +30,9 @@ pub(super) async fn run(asked: &Diagnose, common: &Common) -> Exit {
     match (subject, asked.event.as_deref()) {
         (_, Some(text)) => event::run(text, output),
         (None, None) if !std::io::stdin().is_terminal() => event::run(event::STDIN, output),
-        (None, None) => refuse(
-            "name an image, a pod (pod/NAMESPACE/NAME) or a namespace, or give a text with --event",
-        ),
+        (None, None) => {
+            refuse("name an image, a pod (pod/NAMESPACE/NAME) or a namespace, or give a text with --event")
+        }
         (Some(subject), None) => match load(common) {
             Ok(loaded) => match subject {
                 Subject::Image(name) => image::run(&loaded, &name, asked, output).await,

@@ -79,17 +79,15 @@ pub(super) async fn named(
 /// What the secrets hold for `image`. The kubelet does not use any secret of a pod that names a broken one.
 pub(super) fn held(secrets: &[PullSecret], image: &ImageName) -> Held {
     let matches = Keyring::new(secrets).find(image);
-    let is_alone = |secret: &PullSecret| {
-        matches.iter().filter(|found| std::ptr::eq(found.secret, secret)).count() == 1
-    };
+    let is_alone =
+        |secret: &PullSecret| matches.iter().filter(|found| std::ptr::eq(found.secret, secret)).count() == 1;
     let name = |found: &cluster::secret::Match<'_>| {
         let shown = shown(found.secret);
         if is_alone(found.secret) { shown } else { format!("{shown} ({})", found.entry.shown) }
     };
-    let all = matches.iter().map(|found| OfSecret {
-        name: name(found),
-        source: Arc::new(Fixed(found.entry.login.clone())),
-    });
+    let all = matches
+        .iter()
+        .map(|found| OfSecret { name: name(found), source: Arc::new(Fixed(found.entry.login.clone())) });
     let unused = secrets.iter().filter(|it| !matches.iter().any(|found| std::ptr::eq(found.secret, *it)));
     let reason = format!("it has no entry that covers {}", image.registry);
     Held { all: all.collect(), unusable: unused.map(|secret| (shown(secret), reason.clone())).collect() }

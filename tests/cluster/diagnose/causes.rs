@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use support::Cluster;
 use support::cluster::{Namespace, pod, workload};
 
+use super::golden::golden;
 use super::{Desk, PULL_SECRET, fails, password, secret};
 use crate::BIN;
 
@@ -29,7 +30,12 @@ struct Cause {
 }
 
 impl Cause {
-    fn new(name: &'static str, image: &str, verdict: [&'static str; 3], fix: &'static [&'static str]) -> Self {
+    fn new(
+        name: &'static str,
+        image: &str,
+        verdict: [&'static str; 3],
+        fix: &'static [&'static str],
+    ) -> Self {
         let [class, place, state] = verdict;
         Self { name, pod: pod(name, image), class, place, state, fix, finding: None }
     }
@@ -74,22 +80,33 @@ fn of_registry() -> Vec<Cause> {
         Cause::new(name, &format!("registry.test/library/{repository}:1"), verdict, fix)
     };
     vec![
-        Cause::new("typo", &format!("{app}:1.2O"), ["manifest_unknown", "image", "still_fails"], &[
-            "image: registry.test/library/app:1.20",
-            "kubectl set image pod/typo main=registry.test/library/app:1.20 --namespace=team",
-        ]),
+        Cause::new(
+            "typo",
+            &format!("{app}:1.2O"),
+            ["manifest_unknown", "image", "still_fails"],
+            &[
+                "image: registry.test/library/app:1.20",
+                "kubectl set image pod/typo main=registry.test/library/app:1.20 --namespace=team",
+            ],
+        ),
         Cause::new(
             "gone",
             &format!("{app}@sha256:{}", "ab".repeat(32)),
             ["digest_gone", "image", "still_fails"],
             &["skopeo list-tags docker://registry.test/library/app"],
         ),
-        of("platform", "other", ["platform_missing", "image", "still_fails"], &[
-            "nodeSelector: {kubernetes.io/arch: s390x}",
-        ]),
-        Cause::new("limited", "faulty.test/library/limited:1", ["rate_burst", "registry", "still_fails"], &[
-            "Lower the concurrency",
-        ]),
+        of(
+            "platform",
+            "other",
+            ["platform_missing", "image", "still_fails"],
+            &["nodeSelector: {kubernetes.io/arch: s390x}"],
+        ),
+        Cause::new(
+            "limited",
+            "faulty.test/library/limited:1",
+            ["rate_burst", "registry", "still_fails"],
+            &["Lower the concurrency"],
+        ),
         Cause::new(
             "broken",
             "proxied.test/library/broken:1",
@@ -104,23 +121,30 @@ fn of_credentials() -> Vec<Cause> {
     let private = "registry.test/team/app:1";
     let refused = ["auth_rejected", "credential", "still_fails"];
     let unknown = ["repo_unknown_or_private", "image", "still_fails"];
+    // A finding tells that it is the credential.
+    let unnamed = ["repo_unknown_or_private", "credential", "still_fails"];
 
     vec![
-        Cause::new("private", private, unknown, &[
-            "kubectl create secret docker-registry pull -n team --docker-server=registry.test",
-            RECREATE,
-        ]),
-        Cause::new("opaque", private, unknown, &["--type=kubernetes.io/dockerconfigjson", RECREATE])
+        Cause::new(
+            "private",
+            private,
+            unknown,
+            &["kubectl create secret docker-registry pull -n team --docker-server=registry.test", RECREATE],
+        ),
+        Cause::new("opaque", private, unnamed, &["--type=kubernetes.io/dockerconfigjson", RECREATE])
             .with_secret("opaque", "PG0604"),
-        Cause::new("near", private, unknown, &["--docker-server=registry.test ", RECREATE])
+        Cause::new("near", private, unnamed, &["--docker-server=registry.test ", RECREATE])
             .with_secret("near", "PG0609"),
         Cause::new("wrong", private, refused, &["kubectl create secret docker-registry"])
             .with_secret("wrong", ""),
         Cause::new("expired", private, refused, &["kubectl create secret docker-registry expired"])
             .with_secret("expired", "PG0610"),
-        Cause::new("missing", private, unknown, &[
-            "kubectl create secret docker-registry nowhere --namespace=team --docker-server=registry.test",
-        ])
+        Cause::new(
+            "missing",
+            private,
+            unnamed,
+            &["kubectl create secret docker-registry nowhere --namespace=team --docker-server=registry.test"],
+        )
         .with_secret("nowhere", "PG0602"),
         Cause::new(
             "poisoned",
@@ -131,7 +155,7 @@ fn of_credentials() -> Vec<Cause> {
         .with_secret("stale", ""),
         Cause {
             finding: Some("PG0612"),
-            ..Cause::new("account", private, unknown, &["kubectl delete pod account --namespace=team"])
+            ..Cause::new("account", private, unnamed, &["kubectl delete pod account --namespace=team"])
         }
         .with(|pod| pod["spec"]["serviceAccountName"] = json!("robot")),
     ]
@@ -152,12 +176,18 @@ fn of_the_way_and_the_pod() -> Vec<Cause> {
             &["Check that the service runs"],
         ),
         Cause::new("tls", "tls.test/library/app:1", ["tls_unknown_ca", "path", "still_fails"], &["ca_file"]),
-        Cause::new("name", "registry.test/Library/app:1", ["name_invalid", "image", "of_the_node"], &[
-            "kubectl set image pod/name main=registry.test/library/app:1 --namespace=team",
-        ]),
-        Cause::new("never", "registry.test/library/never:1", ["never_policy", "pod", "of_the_node"], &[
-            "imagePullPolicy: IfNotPresent",
-        ])
+        Cause::new(
+            "name",
+            "registry.test/Library/app:1",
+            ["name_invalid", "image", "of_the_node"],
+            &["kubectl set image pod/name main=registry.test/library/app:1 --namespace=team"],
+        ),
+        Cause::new(
+            "never",
+            "registry.test/library/never:1",
+            ["never_policy", "pod", "of_the_node"],
+            &["imagePullPolicy: IfNotPresent"],
+        )
         .with(|pod| pod["spec"]["containers"][0]["imagePullPolicy"] = json!("Never")),
         Cause::new(
             "init",
@@ -242,6 +272,7 @@ async fn each_cause_is_named_with_its_fix() {
     for cause in &causes {
         is_named(&desk, &team, cause).await;
     }
+    golden("pod.txt", desk.run("pod/team/near", &[]).await.stdout());
     is_fine(&desk, &team).await;
     is_healthy_since(&desk, &team, &faulty, mended).await;
 }

@@ -4,6 +4,7 @@
 //!   plugin of kubectl, an API server that fails. `secrets`: `diagnose IMAGE --secret`.
 
 mod causes;
+mod golden;
 mod kubelet;
 mod secrets;
 mod ways;

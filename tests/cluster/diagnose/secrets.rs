@@ -27,7 +27,12 @@ async fn a_secret_is_a_row_of_the_table_and_its_faults_are_named() {
     };
 
     let good = with("team/good").await;
-    assert_eq!((good.exit, &good.document["class"]), (Some(0), &serde_json::Value::Null), "{:#}", good.document);
+    assert_eq!(
+        (good.exit, &good.document["class"]),
+        (Some(0), &serde_json::Value::Null),
+        "{:#}",
+        good.document
+    );
     good.says("identities", "secret team/good").says("sentence", "not without a credential");
     let wrong = with("team/wrong").await;
     assert_eq!((wrong.exit, &wrong.document["class"]), (Some(3), &"auth_rejected".into()));

@@ -146,7 +146,10 @@ async fn what_may_not_be_looked_at_is_said_with_the_rule_that_would_allow_it() {
         found.says("not_seen", rule);
     }
     let text = desk.run("pod/shop/app", &[]).await;
-    assert!(text.stdout().contains("PG0616: secrets of namespace shop could not be looked at: 403"), "{text}");
+    assert!(
+        text.stdout().contains("PG0616: secrets of namespace shop could not be looked at: 403"),
+        "{text}"
+    );
     // A pod that may not be read at all is a matter of the command line.
     plane.namespace("other").await;
     let ran = desk.run("pod/other/app", &[]).await;

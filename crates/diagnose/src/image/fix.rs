@@ -125,8 +125,10 @@ pub(super) fn next(evidence: &Evidence, fault: Option<&Fault>) -> Vec<String> {
 /// The option for the first pull secret or docker configuration that was given; else for the usual one.
 fn given(evidence: &Evidence) -> String {
     let given = evidence.rows.iter().find(|row| row.kind == RowKind::Given);
-    let name = given.map_or("~/.docker/config.json", |row| row.name.as_str());
-    match name.strip_prefix(OF_SECRET) {
+    let unusable = evidence.around.unusable.first().map(|(name, _)| name.as_str());
+    let name = given.map(|row| row.name.as_str()).or(unusable).unwrap_or("~/.docker/config.json");
+    // Of several entries of a secret, each identity also names its key.
+    match name.strip_prefix(OF_SECRET).and_then(|name| name.split(' ').next()) {
         Some(secret) => format!("--secret {secret}"),
         None => format!("--docker-config {name}"),
     }

@@ -5,10 +5,11 @@ use oci::{Class, Stage};
 use super::back_off::{BackOff, back_off};
 use super::case::{Case, Change};
 use super::choice::{Choice, State, choose};
+use super::clock::time_of_day;
 use super::evidence::{Known, Line, lines};
 use super::scope::{Scope, scope};
 use super::told::{Told, told};
-use super::{changes, fix, local, time_of_day};
+use super::{changes, fix, local};
 use crate::image::{self, Clock, Evidence, Fault, Place, Row, RowKind, Surroundings, Verdict};
 
 /// The conclusion about a failing pod.
@@ -57,7 +58,7 @@ pub fn conclude(case: &Case) -> Diagnosis {
         class,
         stage: verdict.stage,
         host: host(case, &told, choice),
-        place: verdict.place,
+        place: if fix::cause(case, class).is_some() { Place::Credential } else { verdict.place },
         state: choice.state,
         sentence: sentence(case, class, choice.state, &told, &verdict),
         fix: fix::fix(case, class, choice.state, &verdict),
@@ -148,7 +149,7 @@ fn sentence(case: &Case, class: Class, state: State, told: &Told, verdict: &Verd
             )
         }
         _ => match fix::cause(case, class) {
-            Some(finding) => format!("{} {}.", verdict.sentence, fix::capital(&finding.seen).trim_end_matches('.')),
+            Some(finding) => format!("{} {}", fix::capital(&finding.seen), verdict.sentence),
             None => verdict.sentence.clone(),
         },
     }

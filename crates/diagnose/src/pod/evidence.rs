@@ -6,8 +6,8 @@ use super::back_off::BackOff;
 use super::case::{Case, Change, Event};
 use super::changes::explains;
 use super::choice::State;
+use super::clock::time_of_day;
 use super::scope::Scope;
-use super::time_of_day;
 use super::told::Told;
 use crate::image::span;
 

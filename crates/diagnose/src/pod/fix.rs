@@ -25,13 +25,24 @@ pub(super) fn fix(case: &Case, class: Class, state: State, verdict: &Verdict) ->
         None => verdict.fix.clone(),
     };
     if class.rules().family == Family::Content {
-        lines.extend(lines.iter().find_map(|line| line.strip_prefix("  image: ")).map(|to| shell.set_image(to)));
+        lines.extend(
+            lines.iter().find_map(|line| line.strip_prefix("  image: ")).map(|to| shell.set_image(to)),
+        );
     }
     if refuses(class) {
-        lines.push("Then make the pod anew, because a pod keeps the secrets that it was created with:".to_owned());
+        lines.push(after_secret(case).to_owned());
         lines.extend(shell.renew());
     }
     lines
+}
+
+/// What follows the repair of a credential. The kubelet reads the secrets that a pod names at every try.
+fn after_secret(case: &Case) -> &'static str {
+    if case.pod.pull_secrets.is_empty() {
+        "Then make the pod anew, because a pod keeps the names of secrets that it was created with:"
+    } else {
+        "The kubelet reads the secret again at its next try; to pull at once:"
+    }
 }
 
 /// The finding that explains a refusal.
@@ -68,7 +79,13 @@ impl<'a> Shell<'a> {
     /// Gives the container another image.
     pub(super) fn set_image(&self, image: &str) -> String {
         let part = &self.0.part;
-        paste(&format!("kubectl set image {} {}={}{}", self.target(), part.name, word(image), self.namespace()))
+        paste(&format!(
+            "kubectl set image {} {}={}{}",
+            self.target(),
+            part.name,
+            word(image),
+            self.namespace()
+        ))
     }
 
     /// Opens the specification.

@@ -76,7 +76,8 @@ fn fix(case: &Case, told: &Reading, node: &str) -> Vec<String> {
             lines
         }
         Class::KubeletThrottle => vec![
-            "It passes by itself. If it comes back, raise the limit in the kubelet's configuration:".to_owned(),
+            "It passes by itself. If it comes back, raise the limit in the kubelet's configuration:"
+                .to_owned(),
             paste("registryPullQPS: 20"),
             paste("registryBurst: 40"),
         ],

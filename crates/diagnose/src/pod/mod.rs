@@ -15,6 +15,7 @@ mod back_off;
 mod case;
 mod changes;
 mod choice;
+mod clock;
 mod conclude;
 mod evidence;
 mod fix;
@@ -25,13 +26,8 @@ mod told;
 pub use back_off::BackOff;
 pub use case::{Case, Change, ChangeKind, Event, Finding, Node, Owner, Part, Peer, Pod, Pull, Replay};
 pub use choice::State;
+pub use clock::time_of_day;
 pub use conclude::{Diagnosis, conclude};
 pub use evidence::{Line, Witness};
 pub use scope::{Extent, Scope};
 pub use told::{PULL_REASONS, Told, told};
-
-/// The time of day (UTC), to the second.
-pub fn time_of_day(at: i64) -> String {
-    let second = at.rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
-}

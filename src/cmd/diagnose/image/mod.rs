@@ -29,9 +29,9 @@ pub(super) use self::evidence::{concluded, host};
 pub(super) use self::look::{Asked, look};
 pub(super) use self::text::{place, walk};
 use super::asked::Diagnose;
+use super::cluster::connect;
 use super::layout::Style;
-use super::secret::{self, FindingLine};
-use super::cluster;
+use super::secret::{FindingLine, named};
 use crate::cli::Output;
 use crate::process::exit::Exit;
 use crate::process::log;
@@ -56,9 +56,9 @@ async fn of_image(loaded: &Loaded, image: ImageName, asked: &Diagnose) -> Result
     let mut pull = Asked::of(&asked.image);
     let mut findings = Vec::new();
     if !asked.image.secrets.is_empty() {
-        let connected = cluster::connect(loaded, &asked.cluster).await?;
-        let named = secret::named(&connected, &asked.image.secrets, &image).await?;
-        (pull.secrets, pull.unusable, findings) = (named.held.all, named.held.unusable, named.findings);
+        let connected = connect(loaded, &asked.cluster).await?;
+        let found = named(&connected, &asked.image.secrets, &image).await?;
+        (pull.secrets, pull.unusable, findings) = (found.held.all, found.held.unusable, found.findings);
     }
     let seen = look(loaded, image, pull).await.map_err(|error| {
         log::failure(&error.to_string());

@@ -8,7 +8,7 @@ use clap::Args;
 use oci::Platform;
 use url::Url;
 
-use crate::cmd::diagnose::asked::is_name;
+use crate::cmd::diagnose::names::is_name;
 
 /// How an image is diagnosed.
 #[derive(Args, Clone, Debug)]

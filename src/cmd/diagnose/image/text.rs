@@ -1,10 +1,10 @@
 //! The result for a person: the verdict, what to do, then the evidence.
 
 use super::document::{Document, IdentityLine, StageLine};
-use crate::cmd::diagnose::layout::{Style, listed, table, wrapped};
 use super::stages::{FAILED, NOT_NEEDED, NOT_REACHED, OK};
-use crate::cmd::diagnose::secret::findings;
 use crate::admin::human::{age, count, size};
+use crate::cmd::diagnose::layout::{Style, listed, table, wrapped};
+use crate::cmd::diagnose::secret::findings;
 
 /// The whole text.
 pub(super) fn text(document: &Document, style: Style) -> String {

@@ -49,10 +49,10 @@ pub(super) fn case(pod: &PodState, part: &Broken, seen: &Seen, replayed: Option<
 
 fn of_pod(workload: &Workload) -> pod::Pod {
     let top = workload.top();
-    let owner = workload.owner.as_ref().map(|owner| pod::Owner {
-        kind: owner.kind.to_ascii_lowercase(),
-        name: owner.name.to_string(),
-    });
+    let owner = workload
+        .owner
+        .as_ref()
+        .map(|owner| pod::Owner { kind: owner.kind.to_ascii_lowercase(), name: owner.name.to_string() });
     pod::Pod {
         namespace: workload.id.namespace.to_string(),
         name: workload.id.name.to_string(),
@@ -170,11 +170,13 @@ fn begun(pod: &PodState, events: &[EventLine], now: i64) -> Option<(String, Stri
 fn peers(pod: &PodState) -> Vec<Peer> {
     let id = &pod.workload.id;
     let of = |container: &api::Waiting| {
-        let used = pod.workload.uses.iter().find(|it| it.part == container.name && it.role == container.role)?;
-        let fails = container.reason.as_deref().filter(|reason| PULL_REASONS.contains(reason)).map(|reason| {
-            let told = classify(container.message.as_deref().unwrap_or_default()).class;
-            if told == Class::Unknown { classify(reason).class } else { told }
-        });
+        let used =
+            pod.workload.uses.iter().find(|it| it.part == container.name && it.role == container.role)?;
+        let fails =
+            container.reason.as_deref().filter(|reason| PULL_REASONS.contains(reason)).map(|reason| {
+                let told = classify(container.message.as_deref().unwrap_or_default()).class;
+                if told == Class::Unknown { classify(reason).class } else { told }
+            });
         let came = !container.image_id.is_empty();
         (came || fails.is_some()).then_some(())?;
         Some(Peer {

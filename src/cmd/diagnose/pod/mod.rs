@@ -1,7 +1,7 @@
 //! `diagnose pod/NS/NAME` and `diagnose NS`: explains failing pods.
 //!
 //! ```text
-//!   broken ──► look (API server) ──► replay (the pull, as the pod) ──► case ──► diagnose::pod::conclude
+//!   one: broken ──► look (API server) ──► replay (the pull, as the pod) ──► case ──► diagnose::pod::conclude
 //!                                                                       │
 //!                                                  document ──► text ◄──┘     namespace: one diagnosis for each group
 //! ```
@@ -11,19 +11,17 @@ mod case;
 mod document;
 mod look;
 mod namespace;
+mod one;
 mod replay;
 mod text;
 
 use std::io::{IsTerminal, Write};
 
-use cluster::api::PodState;
 use config::Loaded;
 use serde::Serialize;
 
-use self::broken::{Broken, broken};
-use self::document::Document;
 use super::asked::Diagnose;
-use super::cluster::{Connected, connect, unreadable};
+use super::cluster::{connect, unreadable};
 use super::layout::Style;
 use crate::cli::Output;
 use crate::process::exit::Exit;
@@ -44,7 +42,7 @@ pub(super) async fn of_pod(
         Ok(pod) => pod,
         Err(error) => return unreadable(&error),
     };
-    let document = document(loaded, &connected, &pod, asked).await;
+    let document = one::document(loaded, &connected, &pod, asked).await;
     print(&document, document.fault, output, |style| text::text(&document, style))
 }
 
@@ -58,26 +56,6 @@ pub(super) async fn of_namespace(loaded: &Loaded, name: &str, asked: &Diagnose, 
         Ok(document) => print(&document, document.fault, output, |style| namespace::text(&document, style)),
         Err(error) => unreadable(&error),
     }
-}
-
-/// The diagnosis of one pod.
-async fn document(loaded: &Loaded, connected: &Connected, pod: &PodState, asked: &Diagnose) -> Document {
-    let parts = broken(pod);
-    let Some(part) = parts.first() else { return Document::of_healthy(pod) };
-    of_part(loaded, connected, pod, part, asked).await.with_others(&parts[1..])
-}
-
-async fn of_part(
-    loaded: &Loaded,
-    connected: &Connected,
-    pod: &PodState,
-    part: &Broken,
-    asked: &Diagnose,
-) -> Document {
-    let seen = look::look(&connected.reader, pod).await;
-    let replayed = replay::replay(loaded, pod, part, &seen, asked).await;
-    let case = case::case(pod, part, &seen, replayed.as_ref());
-    Document::of(pod, &case, &diagnose::pod::conclude(&case), seen, replayed)
 }
 
 fn print(document: &impl Serialize, fault: bool, output: Output, text: impl Fn(Style) -> String) -> Exit {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::broken::{Broken, broken};
 use super::document::{Document, SCHEMA};
-use super::{of_part, text};
+use super::one::of_part;
+use super::text;
 use crate::cmd::diagnose::asked::Diagnose;
 use crate::cmd::diagnose::cluster::Connected;
 use crate::cmd::diagnose::layout::{Style, wrapped};

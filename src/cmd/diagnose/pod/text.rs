@@ -38,11 +38,14 @@ fn waits(document: &Document) -> String {
     let on = document.node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
     let of = document.owner.as_ref().map_or_else(String::new, |owner| format!(" of {owner}"));
     let image = part.image.escape_debug();
-    let mut text =
-        wrapped("  ", &format!("The {} {}{of}{on} waits for {image} ({}).", part.role, part.name, part.reason));
+    let mut text = wrapped(
+        "  ",
+        &format!("The {} {}{of}{on} waits for {image} ({}).", part.role, part.name, part.reason),
+    );
     for other in &document.others {
         let image = other.image.escape_debug();
-        text += &wrapped("  ", &format!("Also the {} {}: {image} ({}).", other.role, other.name, other.class));
+        text +=
+            &wrapped("  ", &format!("Also the {} {}: {image} ({}).", other.role, other.name, other.class));
     }
     text
 }
