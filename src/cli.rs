@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// List the newest pulls, or show one: read from the record file, while an instance runs and when none does.
     Pulls(Pulls),
     /// Name the cause of a failed pull, and what to do.
-    Diagnose(Diagnose),
+    Diagnose(Box<Diagnose>),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
     Top(Top),
     /// Print a completion script for a shell.

@@ -17,7 +17,7 @@ use crate::pulls::words;
 
 /// What this machine knows.
 #[derive(Clone, Debug, Default)]
-pub(in crate::cmd::diagnose) struct Around {
+pub(crate) struct Around {
     pub(super) cache: Option<Explanation>,
     pub(super) pulls: Vec<Pull>,
     pub(super) probes: Option<Probes>,
@@ -25,27 +25,27 @@ pub(in crate::cmd::diagnose) struct Around {
 
 /// A recent pull of the image.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct Pull {
+pub(crate) struct Pull {
     /// The beginning of its id.
-    pub(in crate::cmd::diagnose) id: String,
+    pub(crate) id: String,
     /// UTC.
-    pub(in crate::cmd::diagnose) start: String,
+    pub(crate) start: String,
     /// The node, else the address of the client.
-    pub(in crate::cmd::diagnose) client: String,
+    pub(crate) client: String,
     /// The outcome, with the class of a failure.
-    pub(in crate::cmd::diagnose) outcome: String,
+    pub(crate) outcome: String,
     /// The time that it took.
-    pub(in crate::cmd::diagnose) took: String,
+    pub(crate) took: String,
 }
 
 /// The state of the registry, as a running instance knows it.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(in crate::cmd::diagnose) struct Probes {
+pub(crate) struct Probes {
     /// The verdict of each target of this registry: image (none for a reach probe) and verdict.
-    pub(in crate::cmd::diagnose) targets: Vec<(Option<String>, String)>,
+    pub(crate) targets: Vec<(Option<String>, String)>,
     /// The class of the failure for which an endpoint is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::cmd::diagnose) paused: Option<String>,
+    pub(crate) paused: Option<String>,
     /// The class of the last failure, and seconds since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_failure: Option<(String, u64)>,

@@ -9,7 +9,7 @@ use crate::cmd::diagnose::secret::FindingLine;
 
 /// The result.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(in crate::cmd::diagnose) struct Document {
+pub(crate) struct Document {
     pub(super) schema: u32,
     /// The image, with registry and tag; as written, if it is no valid name.
     pub(super) image: String,
@@ -54,16 +54,16 @@ pub(in crate::cmd::diagnose) struct Document {
     /// The state of the image in the cache of this machine; none if it cannot be read.
     pub(super) cache: Option<CacheLine>,
     /// The newest pulls of the image.
-    pub(in crate::cmd::diagnose) pulls: Vec<Pull>,
+    pub(crate) pulls: Vec<Pull>,
     /// The registry, as a running instance sees it.
-    pub(in crate::cmd::diagnose) probes: Option<Probes>,
+    pub(crate) probes: Option<Probes>,
     /// Requests of this diagnosis for manifests by GET, which registries with a quota count as pulls if they succeed.
     pub(super) manifest_gets: usize,
 }
 
 /// A mistake in a name.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct Mistake {
+pub(crate) struct Mistake {
     /// The character, counted from 1.
     pub(super) position: usize,
     pub(super) what: String,
@@ -73,7 +73,7 @@ pub(in crate::cmd::diagnose) struct Mistake {
 
 /// One step of the walk.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct StageLine {
+pub(crate) struct StageLine {
     pub(super) stage: &'static str,
     pub(super) seconds: Option<f64>,
     /// `ok`, `failed`, `not_needed` or `not_reached`.
@@ -83,7 +83,7 @@ pub(in crate::cmd::diagnose) struct StageLine {
 
 /// One row of the table of identities. A cell is `ok`, `not_needed`, `not_tried`, or a class.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct IdentityLine {
+pub(crate) struct IdentityLine {
     pub(super) name: String,
     /// `anonymous`, `configured`, `given` or `mirror`.
     pub(super) kind: &'static str,
@@ -96,7 +96,7 @@ pub(in crate::cmd::diagnose) struct IdentityLine {
 
 /// The mirror.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct MirrorLine {
+pub(crate) struct MirrorLine {
     pub(super) url: String,
     pub(super) answered: bool,
     /// The outcome that it stated: hit, miss, stale, failed.
@@ -108,7 +108,7 @@ pub(in crate::cmd::diagnose) struct MirrorLine {
 
 /// The pulls that a registry still allows an identity.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct QuotaLine {
+pub(crate) struct QuotaLine {
     pub(super) identity: String,
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
@@ -118,7 +118,7 @@ pub(in crate::cmd::diagnose) struct QuotaLine {
 
 /// The tags of a repository.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct TagsLine {
+pub(crate) struct TagsLine {
     pub(super) nearest: Vec<String>,
     pub(super) seen: usize,
     pub(super) more: bool,
@@ -126,7 +126,7 @@ pub(in crate::cmd::diagnose) struct TagsLine {
 
 /// The layers of the image.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct LayersLine {
+pub(crate) struct LayersLine {
     pub(super) count: usize,
     pub(super) bytes: u64,
     pub(super) largest_bytes: u64,
@@ -140,7 +140,7 @@ pub(in crate::cmd::diagnose) struct LayersLine {
 
 /// The certificate of the registry's host.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct CertificateLine {
+pub(crate) struct CertificateLine {
     pub(super) host: String,
     pub(super) issuer: String,
     pub(super) seconds_left: i64,
@@ -149,7 +149,7 @@ pub(in crate::cmd::diagnose) struct CertificateLine {
 
 /// The state of the image in the cache of this machine.
 #[derive(Clone, Debug, Serialize)]
-pub(in crate::cmd::diagnose) struct CacheLine {
+pub(crate) struct CacheLine {
     pub(super) digest: Option<String>,
     /// True if the manifest is stored.
     pub(super) here: bool,

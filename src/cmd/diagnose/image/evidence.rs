@@ -19,7 +19,7 @@ use super::mirror::Through;
 use super::stages::{NOT_NEEDED, OK, Way};
 
 /// The verdict, and the document that shows it.
-pub(in crate::cmd::diagnose) fn concluded(seen: &Seen) -> (Verdict, Document) {
+pub(crate) fn concluded(seen: &Seen) -> (Verdict, Document) {
     let evidence = evidence(seen);
     let verdict = conclude(&evidence);
     let mut document = of_verdict(seen, verdict.clone());
@@ -30,7 +30,7 @@ pub(in crate::cmd::diagnose) fn concluded(seen: &Seen) -> (Verdict, Document) {
 }
 
 /// The host at fault of the walk that the verdict is about.
-pub(in crate::cmd::diagnose) fn host(seen: &Seen) -> Option<String> {
+pub(crate) fn host(seen: &Seen) -> Option<String> {
     let evidence = evidence(seen);
     let walk = shown_walk(seen, &evidence)?;
     let error = walk.examination.as_ref()?.result.as_ref().err()?;

@@ -14,8 +14,8 @@ use registry::upstream::{Limits, Outbound};
 use registry::{Client, Upstream};
 use url::Url;
 
+use super::asked::Asked;
 use super::heard::Heard;
-use super::look::Asked;
 use crate::run::discovery::registry_itself;
 use crate::run::upstream::{Origins, docker_config};
 

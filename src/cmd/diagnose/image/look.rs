@@ -13,15 +13,15 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::around::{self, Around};
+use super::asked::Asked;
 use super::heard::{Heard, Met};
 use super::identities::{self, Identity, client, outbound, without_credentials};
 use super::mirror::{self, Mirror, Through};
 use super::options::ImageOptions;
-use crate::cmd::diagnose::secret::OfSecret;
 use crate::run::upstream::Origins;
 
 /// Everything that was seen.
-pub(in crate::cmd::diagnose) struct Seen {
+pub(crate) struct Seen {
     pub(super) image: ImageName,
     pub(super) platform: Platform,
     /// The short id of the registry, if it is configured.
@@ -44,32 +44,6 @@ pub(in crate::cmd::diagnose) struct Seen {
     pub(super) account: Option<String>,
 }
 
-/// A pull to make.
-pub(in crate::cmd::diagnose) struct Asked<'a> {
-    pub(in crate::cmd::diagnose) options: &'a ImageOptions,
-    /// The platform, if it is known better than from the options.
-    pub(in crate::cmd::diagnose) platform: Option<Platform>,
-    /// The credentials of pull secrets, in the order in which the kubelet tries them.
-    pub(in crate::cmd::diagnose) secrets: Vec<OfSecret>,
-    /// Pull secrets without an entry for the image, with the reason.
-    pub(in crate::cmd::diagnose) unusable: Vec<(String, String)>,
-    /// True if the credential of the mirror's configuration counts.
-    pub(in crate::cmd::diagnose) configured: bool,
-    /// True if the mirror is asked too.
-    pub(in crate::cmd::diagnose) mirror: bool,
-    pub(in crate::cmd::diagnose) namespace: Option<String>,
-    pub(in crate::cmd::diagnose) account: Option<String>,
-}
-
-impl<'a> Asked<'a> {
-    /// A pull with the identities that the options name.
-    pub(in crate::cmd::diagnose) fn of(options: &'a ImageOptions) -> Self {
-        let (secrets, unusable) = (Vec::new(), Vec::new());
-        let (platform, namespace, account) = (None, None, None);
-        Self { options, platform, secrets, unusable, configured: true, mirror: true, namespace, account }
-    }
-}
-
 /// The walk of one identity.
 pub(super) struct Walked {
     pub(super) name: String,
@@ -83,11 +57,7 @@ pub(super) struct Walked {
 ///
 /// # Errors
 /// If a file of authorities cannot be read.
-pub(in crate::cmd::diagnose) async fn look(
-    loaded: &Loaded,
-    image: ImageName,
-    asked: Asked<'_>,
-) -> Result<Seen, BuildError> {
+pub(crate) async fn look(loaded: &Loaded, image: ImageName, asked: Asked<'_>) -> Result<Seen, BuildError> {
     let of = identities::upstream_of(&loaded.config, &image.registry);
     let options = asked.options;
     let platform = asked.platform.clone().or_else(|| options.platform.clone());

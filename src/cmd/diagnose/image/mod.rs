@@ -7,6 +7,7 @@
 //! ```
 
 mod around;
+mod asked;
 mod document;
 mod evidence;
 mod heard;
@@ -24,9 +25,10 @@ use config::Loaded;
 use oci::ImageName;
 
 pub(super) use self::around::{Probes as ProbesLine, Pull as PullLine};
+pub(super) use self::asked::Asked;
 pub(super) use self::document::Document;
 pub(super) use self::evidence::{concluded, host};
-pub(super) use self::look::{Asked, look};
+pub(super) use self::look::look;
 pub(super) use self::text::{place, walk};
 use super::asked::Diagnose;
 use super::cluster::connect;

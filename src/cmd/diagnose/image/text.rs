@@ -12,7 +12,7 @@ pub(super) fn text(document: &Document, style: Style) -> String {
 }
 
 /// The steps, identities and facts of the walk.
-pub(in crate::cmd::diagnose) fn walk(document: &Document, style: Style) -> String {
+pub(crate) fn walk(document: &Document, style: Style) -> String {
     stages(document, style) + &identities(document, style) + &facts(document, style)
 }
 
@@ -37,7 +37,7 @@ fn verdict(document: &Document, style: Style) -> String {
 }
 
 /// Where the fault is, in words.
-pub(in crate::cmd::diagnose) fn place(place: &str, class: Option<&str>, mistake: bool) -> &'static str {
+pub(crate) fn place(place: &str, class: Option<&str>, mistake: bool) -> &'static str {
     match place {
         "image" if mistake => "",
         "image" if class == Some(oci::Class::RepoUnknownOrPrivate.as_str()) => {

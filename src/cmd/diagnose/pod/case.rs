@@ -148,22 +148,32 @@ fn node(pod: &PodState, seen: &Seen) -> Option<pod::Node> {
     })
 }
 
-/// The pulls of other pods of the node that have begun and not ended.
-fn pulling(pod: &PodState, seen: &Seen) -> Vec<(String, String, i64)> {
-    let node = pod.workload.node.as_deref();
-    let on_node = seen.pods.iter().filter(|other| other.workload.node.as_deref() == node);
-    let mut found: Vec<_> = on_node.filter_map(|other| begun(other, &seen.pod_events, seen.now)).collect();
+/// The pulls of the pods that have begun and not ended, oldest first: pod, image, begin.
+pub(super) fn running<'a>(
+    pods: impl Iterator<Item = &'a PodState>,
+    events: &[EventLine],
+) -> Vec<(String, String, i64)> {
+    let mut found: Vec<_> = pods.filter_map(|pod| begun(pod, events)).collect();
     found.sort_by_key(|(_, _, since)| *since);
     found
 }
 
-fn begun(pod: &PodState, events: &[EventLine], now: i64) -> Option<(String, String, i64)> {
+/// The long pulls of other pods of the node.
+fn pulling(pod: &PodState, seen: &Seen) -> Vec<(String, String, i64)> {
+    let node = pod.workload.node.as_deref();
+    let on_node = seen.pods.iter().filter(|other| other.workload.node.as_deref() == node);
+    let mut found = running(on_node, &seen.pod_events);
+    found.retain(|(_, _, since)| seen.now - since >= LONG_PULL);
+    found
+}
+
+fn begun(pod: &PodState, events: &[EventLine]) -> Option<(String, String, i64)> {
     let id = &pod.workload.id;
     let own = || events.iter().filter(|line| line.name == id.name);
     let begin = own().filter(|line| &*line.reason == "Pulling").max_by_key(|line| line.last)?;
     let ended = own().any(|line| matches!(&*line.reason, "Pulled" | "Failed") && line.last >= begin.last);
     let image = begin.message.split('"').nth(1)?.to_owned();
-    let since = begin.last.filter(|since| now - since >= LONG_PULL)?;
+    let since = begin.last?;
     (!ended).then_some((format!("{}/{}", id.namespace, id.name), image, since))
 }
 

@@ -120,6 +120,34 @@ impl Document {
         Self { sentence, ..Self::of_state(pod) }
     }
 
+    /// The result for a pod whose image is on its way for these seconds. `before` are the pulls of the node that began
+    /// earlier and go on.
+    pub(super) fn of_pulling(
+        pod: &PodState,
+        (image, seconds): (&str, i64),
+        before: &[(String, String, i64)],
+    ) -> Self {
+        let node = pod.workload.node.as_deref().unwrap_or_default();
+        let mut sentence =
+            format!("No image of this pod fails: {image} is being pulled by {node} for {seconds} s.");
+        let mut fix = Vec::new();
+        if !before.is_empty() {
+            sentence += " Other pulls of this node began earlier and go on; it may wait behind them.";
+            fix = vec![
+                "If the kubelet pulls one image after another, let it pull several, in its configuration:"
+                    .to_owned(),
+                "  serializeImagePulls: false".to_owned(),
+                "  maxParallelImagePulls: 5".to_owned(),
+            ];
+        }
+        let line = |(pod, image, since): &(String, String, i64)| EvidenceLine {
+            from: diagnose::pod::Witness::Node.as_str(),
+            text: format!("{pod} has been pulling {image} since {}", time_of_day(*since)),
+        };
+        let evidence = before.iter().map(line).collect();
+        Self { sentence, fix, evidence, ..Self::of_state(pod) }
+    }
+
     /// The result for a failing pod.
     pub(super) fn of(
         pod: &PodState,
