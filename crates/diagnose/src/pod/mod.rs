@@ -31,3 +31,7 @@ pub use conclude::{Diagnosis, conclude};
 pub use evidence::{Line, Witness};
 pub use scope::{Extent, Scope};
 pub use told::{PULL_REASONS, Told, told};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
