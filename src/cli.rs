@@ -2,9 +2,9 @@
 
 mod node;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use oci::Class;
 use records::record::PullOutcome;
 use records::{Limit, Timestamp};
@@ -31,6 +31,25 @@ pub(crate) struct Cli {
     /// Options of all commands.
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+impl Cli {
+    /// Reads the command line. Under the name `kubectl-pullgate`, as `kubectl` runs its plugins, the usage says
+    /// `kubectl pullgate`, and without a command it is printed: nobody means to start a mirror there.
+    pub(crate) fn read() -> Self {
+        let mut command = Self::command();
+        if is_plugin() {
+            command = command.bin_name("kubectl pullgate").subcommand_required(true);
+            command = command.arg_required_else_help(true);
+        }
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// True if the program runs as a plugin of `kubectl`.
+fn is_plugin() -> bool {
+    let called = std::env::args_os().next().unwrap_or_default();
+    Path::new(&called).file_stem().is_some_and(|name| name == PLUGIN)
 }
 
 /// Options that every command takes.
@@ -89,7 +108,7 @@ pub(crate) enum Command {
     /// List the incidents of registries, or show one: read from the record file, while an instance runs and when none does.
     Incidents(Incidents),
     /// Name the cause of a failed pull, and what to do.
-    Diagnose(Diagnose),
+    Diagnose(Box<Diagnose>),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
     Top(Top),
     /// Print a completion script for a shell.
@@ -275,5 +294,7 @@ pub(crate) struct ListIncidents {
 
 /// The name of the program.
 pub(crate) const NAME: &str = "pullgate";
+/// The name under which `kubectl` finds the program.
+const PLUGIN: &str = "kubectl-pullgate";
 /// The heading of the options of all commands.
 const GLOBAL: &str = "Options of all commands";

@@ -23,14 +23,12 @@ mod run;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::{Cli, Command};
 use crate::process::exit::Exit;
 use crate::process::{log, open_files};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let level = cli.common.log_level.as_deref();
     if let Err(error) = log::install(cli.common.log, level, default_log(cli.command.as_ref())) {
         eprintln!("pullgate: --log-level: {error}");

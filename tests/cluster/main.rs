@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod control_plane;
+mod diagnose;
 mod discovery;
 mod ending;
 mod lead;

@@ -12,6 +12,7 @@
 //! - [`Reason`] names the finer cause where a class is broad.
 //! - [`redact`] removes secrets from a text that is to be shown.
 //! - [`image`] makes one verdict from the results of a walk along a pull.
+//! - [`pod`] makes one diagnosis from a failing pod, what surrounds it, and a walk along its pull.
 //! - [`Tally`] counts classified and unknown texts in a running process.
 //!
 //! The order of the rules is in `rules/mod.rs`. The folder `corpus` has texts with their expected reading.
@@ -23,6 +24,7 @@ mod kind;
 mod mask;
 mod place;
 mod plain;
+pub mod pod;
 mod reading;
 mod reason;
 mod redact;

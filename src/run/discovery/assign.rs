@@ -107,7 +107,7 @@ impl Assigner {
 
 /// The upstream as a node without a mirror asks it. A pull secret is sent only to the registry that it is for, so that
 /// mirrors among the endpoints are left out.
-fn registry_itself(upstream: &config::Upstream) -> Upstream {
+pub(crate) fn registry_itself(upstream: &config::Upstream) -> Upstream {
     let mut plain = Origins::default().client_upstream(upstream);
     plain.endpoints.retain(|endpoint| is_of(&upstream.registry, &endpoint.url));
     if plain.endpoints.is_empty() {

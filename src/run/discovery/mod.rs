@@ -10,4 +10,5 @@ mod follow;
 pub(crate) mod unnamed;
 pub(crate) mod view;
 
+pub(crate) use assign::registry_itself;
 pub(crate) use follow::follow;

@@ -104,7 +104,7 @@ impl Drop for Look {
 }
 
 /// The kubeconfig of the user that may do everything, for another address of the API server.
-pub(super) fn through(plane: &ControlPlane, scratch: &Scratch, address: &str) -> PathBuf {
+pub(crate) fn through(plane: &ControlPlane, scratch: &Scratch, address: &str) -> PathBuf {
     let text = fs::read_to_string(plane.kubeconfig()).expect("a kubeconfig");
     let text = text.replace(&plane.url(), &format!("https://{address}"));
     assert!(text.contains(address), "{text}");
@@ -112,7 +112,7 @@ pub(super) fn through(plane: &ControlPlane, scratch: &Scratch, address: &str) ->
 }
 
 /// The kubeconfig of a token.
-pub(super) fn of_token(plane: &ControlPlane, scratch: &Scratch, token: &str) -> PathBuf {
+pub(crate) fn of_token(plane: &ControlPlane, scratch: &Scratch, token: &str) -> PathBuf {
     let (url, authority) = (plane.url(), plane.authority().display().to_string());
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: x\n\

@@ -2,7 +2,7 @@
 //! refuses.
 
 mod images;
-mod look;
+pub(crate) mod look;
 mod permissions;
 mod probing;
 mod reader;

@@ -96,6 +96,39 @@ impl Reader {
         Ok(pods.iter().map(PodState::from).collect())
     }
 
+    /// The pods of the whole cluster that have not started, a failing pull among the reasons; at most [`PENDING_MAX`].
+    ///
+    /// # Errors
+    /// If they may not be read.
+    pub async fn pending(&self) -> Result<Vec<PodState>, ReadError> {
+        self.pods_where("status.phase=Pending", PENDING_MAX).await
+    }
+
+    /// The pods of a node, of all namespaces.
+    ///
+    /// # Errors
+    /// If they may not be read.
+    pub async fn pods_of_node(&self, node: &str) -> Result<Vec<PodState>, ReadError> {
+        self.pods_where(&format!("spec.nodeName={node}"), PENDING_MAX).await
+    }
+
+    /// The events of a node, oldest first: evictions, failures of the garbage collection.
+    ///
+    /// # Errors
+    /// If they may not be read.
+    pub async fn events_of_node(&self, node: &str) -> Result<Vec<EventLine>, ReadError> {
+        let fields = format!("involvedObject.kind=Node,involvedObject.name={node}");
+        self.events(&self.namespaced(EVENTS_OF_NODES), EVENTS_OF_NODES, &fields).await
+    }
+
+    /// The events about the pods of a namespace, oldest first.
+    ///
+    /// # Errors
+    /// If they may not be read.
+    pub async fn events_of_pods(&self, namespace: &str) -> Result<Vec<EventLine>, ReadError> {
+        self.events(&self.namespaced(namespace), namespace, "involvedObject.kind=Pod").await
+    }
+
     /// The events of a pod, oldest first. Events of type `Normal` are among them, because `BackOff` is one.
     ///
     /// # Errors
@@ -103,11 +136,7 @@ impl Reader {
     pub async fn events_of(&self, pod: &PodState) -> Result<Vec<EventLine>, ReadError> {
         let namespace = &*pod.workload.id.namespace;
         let fields = format!("involvedObject.uid={}", pod.uid);
-        let asked = question("", "events", "list", namespace);
-        let events: Vec<Event> = self.list(&self.namespaced(namespace), &fields, asked).await?;
-        let mut lines: Vec<EventLine> = events.iter().map(EventLine::from).collect();
-        lines.sort_by_key(|line| (line.last, line.first));
-        Ok(lines)
+        self.events(&self.namespaced(namespace), namespace, &fields).await
     }
 
     /// The changes in a namespace since a time (seconds since 1970), newest first, and what could not be looked at.
@@ -178,6 +207,26 @@ impl Reader {
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<PullSecret, ReadError> {
         let found: Secret = self.get(namespace, name, question("", "secrets", "get", namespace)).await?;
         Ok(PullSecret::read(&found))
+    }
+
+    async fn events(
+        &self,
+        api: &Api<Event>,
+        namespace: &str,
+        fields: &str,
+    ) -> Result<Vec<EventLine>, ReadError> {
+        let events = self.list(api, fields, question("", "events", "list", namespace)).await?;
+        let mut lines: Vec<EventLine> = events.iter().map(EventLine::from).collect();
+        lines.sort_by_key(|line| (line.last, line.first));
+        Ok(lines)
+    }
+
+    async fn pods_where(&self, fields: &str, limit: u32) -> Result<Vec<PodState>, ReadError> {
+        let asked = Question { namespace: None, ..question("", "pods", "list", "") };
+        let api: Api<Pod> = Api::all(self.client.clone());
+        let asked_for = ListParams::default().fields(fields).limit(limit);
+        let pods = in_time(asked, "", api.list(&asked_for)).await?;
+        Ok(pods.items.iter().map(PodState::from).collect())
     }
 
     async fn changes<K>(
@@ -318,5 +367,9 @@ impl From<&Node> for NodeState {
 
 /// The longest wait for an answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// The most pods of one question about the whole cluster.
+const PENDING_MAX: u32 = 500;
+/// The namespace in which the kubelet writes the events of its node.
+const EVENTS_OF_NODES: &str = "default";
 /// The most secrets of one namespace whose changes are looked for.
 const SECRETS_ASKED: usize = 20;

@@ -19,4 +19,4 @@ pub use accounts::{Account, account};
 pub use code::{Code, Level};
 pub use finding::{About, Finding};
 pub use pages::page;
-pub use secrets::{Lookup, poisoned, pull, references, secret};
+pub use secrets::{Lookup, absent, near, poisoned, pull, references, secret};

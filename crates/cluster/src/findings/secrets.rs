@@ -22,6 +22,16 @@ pub enum Lookup<'a> {
     Unknown,
 }
 
+/// A pull secret that somebody names for this registry, and that does not exist.
+pub fn absent(namespace: &str, name: &str, registry: &RegistryHost) -> Finding {
+    Finding {
+        code: Code::SecretMissing,
+        about: About { namespace: namespace.into(), secret: Some(name.into()), ..About::default() },
+        seen: format!("namespace {namespace} has no secret {name:?}"),
+        fix: shell::create_secret(namespace, name, key_of(registry)),
+    }
+}
+
 /// The image references of a workload that no node can pull.
 pub fn references(workload: &Workload) -> Vec<Finding> {
     let bad = workload.uses.iter().filter_map(|used| Some((used, used.image.as_ref().err()?)));
@@ -52,11 +62,16 @@ pub fn pull(workload: &Workload, image: &ImageName, lookups: &[(&str, Lookup<'_>
         Lookup::Found(secret) => Some(*secret),
         _ => None,
     });
-    let keyring = Keyring::new(secrets);
-    findings.extend(
-        keyring.near(image).into_iter().map(|(found, near)| near_miss(workload, image, found, &near)),
-    );
+    let near = Keyring::new(secrets).near(image);
+    findings.extend(near.into_iter().map(|(found, near)| near_miss(of(workload), image, found, &near)));
     findings
+}
+
+/// The entries of a secret that were meant for an image and do not cover it.
+pub fn near(secret: &PullSecret, image: &ImageName) -> Vec<Finding> {
+    let about = About { namespace: secret.namespace.clone(), ..About::default() };
+    let near = Keyring::new([secret]).near(image);
+    near.into_iter().map(|(found, near)| near_miss(about.clone(), image, found, &near)).collect()
 }
 
 /// The finding for a probe that shows `auth_poisoned`: the image can be pulled without the credential, and not with it.
@@ -110,7 +125,7 @@ fn missing(workload: &Workload, image: &ImageName, name: &str, lookup: &Lookup<'
     })
 }
 
-fn near_miss(workload: &Workload, image: &ImageName, found: Match<'_>, near: &Near) -> Finding {
+fn near_miss(about: About, image: &ImageName, found: Match<'_>, near: &Near) -> Finding {
     let Match { secret, entry } = found;
     let why = match near.slip {
         Slip::DockerHub => "the kubelet does not know this name of Docker Hub",
@@ -126,7 +141,7 @@ fn near_miss(workload: &Workload, image: &ImageName, found: Match<'_>, near: &Ne
     };
     Finding {
         code: Code::HostNearMiss,
-        about: About { secret: Some(secret.name.clone()), image: Some(image.clone()), ..of(workload) },
+        about: About { secret: Some(secret.name.clone()), image: Some(image.clone()), ..about },
         seen: format!(
             "secret {}/{} has the key {:?}, which does not match {}: {why}; nodes pull anonymously",
             secret.namespace,

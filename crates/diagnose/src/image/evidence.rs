@@ -159,6 +159,10 @@ pub struct Surroundings {
     pub forward_proxy: bool,
     /// Credentials that were given and have no entry for this registry: their name, and what is wrong.
     pub unusable: Vec<(String, String)>,
+    /// The namespace of the pod that pulls, for commands.
+    pub namespace: Option<String>,
+    /// Its service account.
+    pub account: Option<String>,
 }
 
 impl Row {

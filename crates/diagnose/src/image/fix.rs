@@ -101,7 +101,7 @@ pub(super) fn next(evidence: &Evidence, fault: Option<&Fault>) -> Vec<String> {
             vec![format!("openssl s_client -connect {host} -showcerts </dev/null")]
         }
         Class::RepoUnknownOrPrivate | Class::AuthMissing | Class::AuthRejected | Class::AuthPoisoned => {
-            vec![format!("pullgate diagnose {image} --docker-config {}", given(evidence))]
+            vec![format!("pullgate diagnose {image} {}", given(evidence))]
         }
         Class::PlatformMissing => vec![format!("skopeo inspect --raw docker://{image}")],
         Class::DigestGone => vec![format!("pullgate cache explain {image}")],
@@ -122,10 +122,16 @@ pub(super) fn next(evidence: &Evidence, fault: Option<&Fault>) -> Vec<String> {
     }
 }
 
-/// The first docker configuration that was given; else the usual one.
-fn given(evidence: &Evidence) -> &str {
+/// The option for the first pull secret or docker configuration that was given; else for the usual one.
+fn given(evidence: &Evidence) -> String {
     let given = evidence.rows.iter().find(|row| row.kind == RowKind::Given);
-    given.map_or("~/.docker/config.json", |row| row.name.as_str())
+    let unusable = evidence.around.unusable.first().map(|(name, _)| name.as_str());
+    let name = given.map(|row| row.name.as_str()).or(unusable).unwrap_or("~/.docker/config.json");
+    // Of several entries of a secret, each identity also names its key.
+    match name.strip_prefix(OF_SECRET).and_then(|name| name.split(' ').next()) {
+        Some(secret) => format!("--secret {secret}"),
+        None => format!("--docker-config {name}"),
+    }
 }
 
 fn image_registry(evidence: &Evidence) -> &str {
@@ -150,17 +156,19 @@ fn tag(evidence: &Evidence) -> Vec<String> {
 
 fn secret(evidence: &Evidence, why: &str) -> Vec<String> {
     let server = server(&evidence.image.registry);
+    let namespace = evidence.around.namespace.as_deref().unwrap_or("NAMESPACE");
+    let account = evidence.around.account.as_deref().unwrap_or("default");
     let mut lines = vec![
         why.to_owned(),
         paste(&format!(
-            "kubectl create secret docker-registry pull -n NAMESPACE --docker-server={server} \\"
+            "kubectl create secret docker-registry pull -n {namespace} --docker-server={server} \\"
         )),
         paste(
             "  --docker-username=USER --docker-password=TOKEN --dry-run=client -o yaml | kubectl apply -f -",
         ),
-        paste(
-            "kubectl patch serviceaccount default -n NAMESPACE -p '{\"imagePullSecrets\":[{\"name\":\"pull\"}]}'",
-        ),
+        paste(&format!(
+            "kubectl patch serviceaccount {account} -n {namespace} -p '{{\"imagePullSecrets\":[{{\"name\":\"pull\"}}]}}'"
+        )),
     ];
     lines.extend(
         evidence.around.unusable.iter().map(|(name, why)| format!("{name} is of no use here: {why}.")),
@@ -274,6 +282,8 @@ fn capital(text: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
+/// The beginning of the name of an identity from a pull secret.
+pub const OF_SECRET: &str = "secret ";
 /// The finer causes of a refusal to follow the registry.
 const REALM_HOST: &str = "realm_host";
 const REDIRECT_HOST: &str = "redirect_host";

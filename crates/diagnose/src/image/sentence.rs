@@ -218,7 +218,7 @@ fn seconds(number: i64) -> Duration {
 }
 
 /// A time in at most two units.
-pub(super) fn span(time: Duration) -> String {
+pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let of = |unit: u64, name: &str, below: u64, lower: &str| match seconds % unit / below {
         0 => format!("{} {name}", seconds / unit),

@@ -22,6 +22,10 @@ labels! {
         Mirror = "mirror";
         /// This machine: its clock, its limits.
         Machine = "machine";
+        /// The node of the pod.
+        Node = "node";
+        /// The specification of the pod, or a policy about it.
+        Pod = "pod";
     }
 }
 

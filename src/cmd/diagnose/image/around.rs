@@ -17,7 +17,7 @@ use crate::pulls::words;
 
 /// What this machine knows.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Around {
+pub(crate) struct Around {
     pub(super) cache: Option<Explanation>,
     pub(super) pulls: Vec<Pull>,
     pub(super) probes: Option<Probes>,
@@ -25,27 +25,27 @@ pub(super) struct Around {
 
 /// A recent pull of the image.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Pull {
+pub(crate) struct Pull {
     /// The beginning of its id.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// UTC.
-    pub(super) start: String,
+    pub(crate) start: String,
     /// The node, else the address of the client.
-    pub(super) client: String,
+    pub(crate) client: String,
     /// The outcome, with the class of a failure.
-    pub(super) outcome: String,
+    pub(crate) outcome: String,
     /// The time that it took.
-    pub(super) took: String,
+    pub(crate) took: String,
 }
 
 /// The state of the registry, as a running instance knows it.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Probes {
+pub(crate) struct Probes {
     /// The verdict of each target of this registry: image (none for a reach probe) and verdict.
-    pub(super) targets: Vec<(Option<String>, String)>,
+    pub(crate) targets: Vec<(Option<String>, String)>,
     /// The class of the failure for which an endpoint is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) paused: Option<String>,
+    pub(crate) paused: Option<String>,
     /// The class of the last failure, and seconds since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) last_failure: Option<(String, u64)>,

@@ -5,10 +5,11 @@ use diagnose::image::BadName;
 use serde::Serialize;
 
 use super::around::{Probes, Pull};
+use crate::cmd::diagnose::secret::FindingLine;
 
 /// The result.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Document {
+pub(crate) struct Document {
     pub(super) schema: u32,
     /// The image, with registry and tag; as written, if it is no valid name.
     pub(super) image: String,
@@ -29,6 +30,9 @@ pub(super) struct Document {
     pub(super) next: Vec<String>,
     /// Remarks that are no fault of this pull.
     pub(super) notes: Vec<String>,
+    /// The faults of the pull secrets that were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) findings: Vec<FindingLine>,
     /// The place of the mistake in a name that no node accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mistake: Option<Mistake>,
@@ -50,16 +54,16 @@ pub(super) struct Document {
     /// The state of the image in the cache of this machine; none if it cannot be read.
     pub(super) cache: Option<CacheLine>,
     /// The newest pulls of the image.
-    pub(super) pulls: Vec<Pull>,
+    pub(crate) pulls: Vec<Pull>,
     /// The registry, as a running instance sees it.
-    pub(super) probes: Option<Probes>,
+    pub(crate) probes: Option<Probes>,
     /// Requests of this diagnosis for manifests by GET, which registries with a quota count as pulls if they succeed.
     pub(super) manifest_gets: usize,
 }
 
 /// A mistake in a name.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Mistake {
+pub(crate) struct Mistake {
     /// The character, counted from 1.
     pub(super) position: usize,
     pub(super) what: String,
@@ -69,7 +73,7 @@ pub(super) struct Mistake {
 
 /// One step of the walk.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct StageLine {
+pub(crate) struct StageLine {
     pub(super) stage: &'static str,
     pub(super) seconds: Option<f64>,
     /// `ok`, `failed`, `not_needed` or `not_reached`.
@@ -79,7 +83,7 @@ pub(super) struct StageLine {
 
 /// One row of the table of identities. A cell is `ok`, `not_needed`, `not_tried`, or a class.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct IdentityLine {
+pub(crate) struct IdentityLine {
     pub(super) name: String,
     /// `anonymous`, `configured`, `given` or `mirror`.
     pub(super) kind: &'static str,
@@ -92,7 +96,7 @@ pub(super) struct IdentityLine {
 
 /// The mirror.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct MirrorLine {
+pub(crate) struct MirrorLine {
     pub(super) url: String,
     pub(super) answered: bool,
     /// The outcome that it stated: hit, miss, stale, failed.
@@ -104,7 +108,7 @@ pub(super) struct MirrorLine {
 
 /// The pulls that a registry still allows an identity.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct QuotaLine {
+pub(crate) struct QuotaLine {
     pub(super) identity: String,
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
@@ -114,7 +118,7 @@ pub(super) struct QuotaLine {
 
 /// The tags of a repository.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct TagsLine {
+pub(crate) struct TagsLine {
     pub(super) nearest: Vec<String>,
     pub(super) seen: usize,
     pub(super) more: bool,
@@ -122,7 +126,7 @@ pub(super) struct TagsLine {
 
 /// The layers of the image.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct LayersLine {
+pub(crate) struct LayersLine {
     pub(super) count: usize,
     pub(super) bytes: u64,
     pub(super) largest_bytes: u64,
@@ -136,7 +140,7 @@ pub(super) struct LayersLine {
 
 /// The certificate of the registry's host.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct CertificateLine {
+pub(crate) struct CertificateLine {
     pub(super) host: String,
     pub(super) issuer: String,
     pub(super) seconds_left: i64,
@@ -145,7 +149,7 @@ pub(super) struct CertificateLine {
 
 /// The state of the image in the cache of this machine.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct CacheLine {
+pub(crate) struct CacheLine {
     pub(super) digest: Option<String>,
     /// True if the manifest is stored.
     pub(super) here: bool,

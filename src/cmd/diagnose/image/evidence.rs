@@ -18,14 +18,23 @@ use super::look::{Seen, Walked};
 use super::mirror::Through;
 use super::stages::{NOT_NEEDED, OK, Way};
 
-/// The document.
-pub(super) fn document(seen: &Seen) -> Document {
+/// The verdict, and the document that shows it.
+pub(crate) fn concluded(seen: &Seen) -> (Verdict, Document) {
     let evidence = evidence(seen);
-    let mut document = of_verdict(seen, conclude(&evidence));
+    let verdict = conclude(&evidence);
+    let mut document = of_verdict(seen, verdict.clone());
     add_walks(&mut document, seen, &evidence);
     add_facts(&mut document, seen, evidence);
     add_surroundings(&mut document, &seen.around);
-    document
+    (verdict, document)
+}
+
+/// The host at fault of the walk that the verdict is about.
+pub(crate) fn host(seen: &Seen) -> Option<String> {
+    let evidence = evidence(seen);
+    let walk = shown_walk(seen, &evidence)?;
+    let error = walk.examination.as_ref()?.result.as_ref().err()?;
+    Some(error.evidence.host.clone()).filter(|host| !host.is_empty())
 }
 
 /// The steps of one walk, and the result of each.
@@ -108,6 +117,8 @@ fn evidence(seen: &Seen) -> Evidence {
             cached: seen.around.cache.as_ref().map(|known| known.here && known.complete.unwrap_or(false)),
             forward_proxy: seen.forward_proxy.is_some(),
             unusable: seen.unusable.clone(),
+            namespace: seen.namespace.clone(),
+            account: seen.account.clone(),
         },
     }
 }

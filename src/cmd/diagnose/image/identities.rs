@@ -14,7 +14,9 @@ use registry::upstream::{Limits, Outbound};
 use registry::{Client, Upstream};
 use url::Url;
 
+use super::asked::Asked;
 use super::heard::Heard;
+use crate::run::discovery::registry_itself;
 use crate::run::upstream::{Origins, docker_config};
 
 /// An identity with its client.
@@ -44,11 +46,16 @@ pub(super) async fn identities(
     loaded: &Loaded,
     image: &ImageName,
     of: &config::Upstream,
-    files: &[std::path::PathBuf],
-    timeout: Duration,
+    asked: &Asked<'_>,
 ) -> Result<Identities, BuildError> {
-    let mut found = Identities { all: Vec::new(), given: None, unusable: Vec::new() };
-    for file in files {
+    let timeout = asked.options.timeout;
+    let mut found = Identities { all: Vec::new(), given: None, unusable: asked.unusable.clone() };
+    for secret in &asked.secrets {
+        found.given.get_or_insert_with(|| secret.source.clone());
+        let upstream = Upstream { credentials: Some(secret.source.clone()), ..registry_itself(of) };
+        found.all.push(identity(secret.name.clone(), RowKind::Given, upstream, timeout)?);
+    }
+    for file in &asked.options.docker_configs {
         match given(of, file).await {
             Ok(source) => {
                 found.given.get_or_insert_with(|| source.clone());
@@ -60,7 +67,7 @@ pub(super) async fn identities(
     let covered = of.repositories.iter().any(|pattern| pattern.matches(&image.repository));
     let configured = of.credentials.is_some() || of.endpoints.iter().any(|it| it.credentials.is_some());
     let is_known = loaded.config.upstream(&image.registry).is_some();
-    if is_known && configured && covered {
+    if is_known && configured && covered && asked.configured {
         let upstream = Origins::default().client_upstream(of);
         let name = format!("upstreams.{}", of.id);
         found.all.push(identity(name, RowKind::Configured, upstream, timeout)?);

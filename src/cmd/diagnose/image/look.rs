@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::around::{self, Around};
+use super::asked::Asked;
 use super::heard::{Heard, Met};
 use super::identities::{self, Identity, client, outbound, without_credentials};
 use super::mirror::{self, Mirror, Through};
@@ -20,7 +21,7 @@ use super::options::ImageOptions;
 use crate::run::upstream::Origins;
 
 /// Everything that was seen.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     pub(super) image: ImageName,
     pub(super) platform: Platform,
     /// The short id of the registry, if it is configured.
@@ -38,6 +39,9 @@ pub(super) struct Seen {
     pub(super) unusable: Vec<(String, String)>,
     pub(super) around: Around,
     pub(super) now: SystemTime,
+    /// The namespace and the service account of the pod that pulls.
+    pub(super) namespace: Option<String>,
+    pub(super) account: Option<String>,
 }
 
 /// The walk of one identity.
@@ -53,18 +57,16 @@ pub(super) struct Walked {
 ///
 /// # Errors
 /// If a file of authorities cannot be read.
-pub(super) async fn look(
-    loaded: &Loaded,
-    image: ImageName,
-    options: &ImageOptions,
-) -> Result<Seen, BuildError> {
+pub(crate) async fn look(loaded: &Loaded, image: ImageName, asked: Asked<'_>) -> Result<Seen, BuildError> {
     let of = identities::upstream_of(&loaded.config, &image.registry);
-    let platform = options.platform.clone().unwrap_or_else(Platform::of_this_machine);
-    let all = identities::identities(loaded, &image, &of, &options.docker_configs, options.timeout).await?;
+    let options = asked.options;
+    let platform = asked.platform.clone().or_else(|| options.platform.clone());
+    let platform = platform.unwrap_or_else(Platform::of_this_machine);
+    let all = identities::identities(loaded, &image, &of, &asked).await?;
     let named = options.proxy.as_ref();
     let is_itself = named.is_none() && mirror::is_itself(&loaded.config, &image);
     let mirror = mirror::mirror(&loaded.config, &of, named, all.given.clone(), options.timeout)?
-        .filter(|_| !is_itself);
+        .filter(|_| !is_itself && asked.mirror);
     let target = Target { image: image.clone(), platform: platform.clone() };
     let both = both_ways(&all.all, mirror, target, options);
     let ((walks, mirror), around) = tokio::join!(both, around::look(loaded, &image));
@@ -75,6 +77,8 @@ pub(super) async fn look(
         tags: tags(&image, &all.all, &walks, options.timeout).await,
         witness: witness(&of, &walks).await,
         unusable: all.unusable,
+        namespace: asked.namespace,
+        account: asked.account,
         now: SystemTime::now(),
         image,
         platform,

@@ -1,11 +1,14 @@
 //! The options of `diagnose IMAGE`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use oci::Platform;
 use url::Url;
+
+use crate::cmd::diagnose::names::is_name;
 
 /// How an image is diagnosed.
 #[derive(Args, Clone, Debug)]
@@ -18,6 +21,9 @@ pub(crate) struct ImageOptions {
     /// May be given several times.
     #[arg(long = "docker-config", value_name = "FILE")]
     pub(crate) docker_configs: Vec<PathBuf>,
+    /// Also pull with this pull secret of the cluster, and check it. May be given several times.
+    #[arg(long = "secret", value_name = "NS/NAME")]
+    pub(crate) secrets: Vec<SecretName>,
     /// The mirror to compare with, http://HOST:PORT; without it, the one at `proxy.listen`, if it answers.
     #[arg(long, value_name = "URL", value_parser = mirror)]
     pub(crate) proxy: Option<Url>,
@@ -27,6 +33,30 @@ pub(crate) struct ImageOptions {
     /// Read all layers to their end and verify them, not only the beginning of the largest.
     #[arg(long)]
     pub(crate) whole: bool,
+}
+
+/// A pull secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretName {
+    /// Its namespace; `None`: the one of the command line, else of the kubeconfig.
+    pub(crate) namespace: Option<String>,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl FromStr for SecretName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        if !namespace.is_none_or(is_name) || !is_name(name) {
+            return Err("write NAMESPACE/NAME");
+        }
+        Ok(Self { namespace: namespace.map(str::to_owned), name: name.to_owned() })
+    }
 }
 
 fn mirror(text: &str) -> Result<Url, &'static str> {

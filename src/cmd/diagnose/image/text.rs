@@ -1,18 +1,19 @@
 //! The result for a person: the verdict, what to do, then the evidence.
 
 use super::document::{Document, IdentityLine, StageLine};
-use super::layout::{Style, table, wrapped};
 use super::stages::{FAILED, NOT_NEEDED, NOT_REACHED, OK};
 use crate::admin::human::{age, count, size};
+use crate::cmd::diagnose::layout::{Style, listed, table, wrapped};
+use crate::cmd::diagnose::secret::findings;
 
 /// The whole text.
 pub(super) fn text(document: &Document, style: Style) -> String {
-    let mut text = verdict(document, style);
-    text += &stages(document, style);
-    text += &identities(document, style);
-    text += &facts(document, style);
-    text += &pulls(document, style);
-    text
+    verdict(document, style) + &walk(document, style) + &pulls(document, style)
+}
+
+/// The steps, identities and facts of the walk.
+pub(crate) fn walk(document: &Document, style: Style) -> String {
+    stages(document, style) + &identities(document, style) + &facts(document, style)
 }
 
 fn verdict(document: &Document, style: Style) -> String {
@@ -22,7 +23,7 @@ fn verdict(document: &Document, style: Style) -> String {
     };
     let mut text = format!("{mark} {class}  {}\n", document.image);
     text += &wrapped("  ", &document.sentence);
-    let place = place(document);
+    let place = place(document.place, document.class, document.mistake.is_some());
     if !place.is_empty() {
         text += &wrapped("  ", place);
     }
@@ -31,14 +32,15 @@ fn verdict(document: &Document, style: Style) -> String {
     let next: Vec<_> = document.next.iter().map(|line| format!("  {line}")).collect();
     text += &listed("Next", &next, style);
     text += &listed("Note", &document.notes, style);
+    text += &findings(&document.findings, style);
     text
 }
 
 /// Where the fault is, in words.
-fn place(document: &Document) -> &'static str {
-    match document.place {
-        "image" if document.mistake.is_some() => "",
-        "image" if document.class == Some(oci::Class::RepoUnknownOrPrivate.as_str()) => {
+pub(crate) fn place(place: &str, class: Option<&str>, mistake: bool) -> &'static str {
+    match place {
+        "image" if mistake => "",
+        "image" if class == Some(oci::Class::RepoUnknownOrPrivate.as_str()) => {
             "The fault is in the image's name, or in the credential; registry and network work."
         }
         "image" => "The fault is in the image or its name, not in the registry or the network.",
@@ -47,20 +49,10 @@ fn place(document: &Document) -> &'static str {
         "path" => "The fault is on the path to the registry: name service, network, proxy, interception.",
         "mirror" => "The fault is in the mirror (pullgate), its configuration or its machine.",
         "machine" => "The fault is on this machine.",
+        "node" => "The fault is on the node, not at the registry.",
+        "pod" => "The fault is in the pod's specification or in a policy, not at the registry.",
         _ => "",
     }
-}
-
-/// A heading with its lines. Lines that can be pasted stay whole.
-fn listed(heading: &str, lines: &[String], style: Style) -> String {
-    if lines.is_empty() {
-        return String::new();
-    }
-    let shown = |line: &String| match line.strip_prefix("  ") {
-        Some(paste) => format!("    {}\n", paste.replace('\n', "\n  ")),
-        None => wrapped("  ", line),
-    };
-    format!("\n{}\n{}", style.heading(heading), lines.iter().map(shown).collect::<String>())
 }
 
 /// The place of a mistake in a name, marked below it.

@@ -66,6 +66,18 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// A heading with its lines. Lines that can be pasted stay whole.
+pub(super) fn listed(heading: &str, lines: &[String], style: Style) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let shown = |line: &String| match line.strip_prefix("  ") {
+        Some(paste) => format!("    {}\n", paste.replace('\n', "\n  ")),
+        None => wrapped("  ", line),
+    };
+    format!("\n{}\n{}", style.heading(heading), lines.iter().map(shown).collect::<String>())
+}
+
 fn trimmed(lines: &str) -> String {
     lines.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
