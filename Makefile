@@ -1,5 +1,5 @@
 # Recipes to check this project. CI runs the same recipes.
-.PHONY: setup fmt lint test crash day ci demo pictures bench
+.PHONY: setup fmt lint test crash day ci demo pictures bench manifests checkov image dist
 
 setup: ## install the missing programs that the tests use
 	tests/setup
@@ -32,3 +32,6 @@ pictures: setup ## make the pictures of the README anew, in docs/pictures
 bench: setup ## compare pullgate with nginx and docker-registry; writes docs/benchmarks.md (BENCH="--quick --rows layer" for less)
 	cargo build --release --locked -p pullgate -p bench
 	target/release/loadtest bench --table docs/benchmarks.md $(BENCH)
+
+manifests: ## generate deploy/kubernetes from the chart, and the chart's copies of rules and dashboards
+	deploy/manifests

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alertmanager;
+mod chart;
 mod contract;
 mod dashboard;
 mod errors_page;
