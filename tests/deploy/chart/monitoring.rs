@@ -70,7 +70,8 @@ fn monitors_select_existing_pods_under_the_jobs_of_the_rules() {
 fn objects_of_the_operator_fit_its_schemas() {
     let objects: Vec<Value> =
         ["monitoring", "everything"].iter().flat_map(|shape| helm::render("helm-4", shape)).collect();
-    let ours: Vec<&Value> = objects.iter().filter(|object| KINDS.contains(&object["kind"].as_str().unwrap())).collect();
+    let ours: Vec<&Value> =
+        objects.iter().filter(|object| KINDS.contains(&object["kind"].as_str().unwrap())).collect();
     assert_eq!(validate(&ours), "6 objects are valid\n");
     let broken = serde_json::json!({
         "apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": "a"},
@@ -88,8 +89,9 @@ fn validate(objects: &[&Value]) -> String {
             for (const object of objects) new models[object.kind](object).validate();
             console.log(`${objects.length} objects are valid`);
         } catch (error) { console.log(error.message); }";
-    let models = parts::checkout()
-        .join(".parts/operator-models/node_modules/@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1");
+    let models = parts::checkout().join(
+        ".parts/operator-models/node_modules/@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
+    );
     assert!(models.is_dir(), "the operator's schemas are not installed; run `make setup`");
     let mut node = Command::new(parts::installed("node"));
     node.args(["--input-type=module", "--eval", script]).arg(std::fs::canonicalize(models).unwrap());

@@ -12,14 +12,30 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("proxy.exposure.mode=nodePort", "proxy.exposure.nodePort", "needs a fixed port"),
     ("proxy.exposure.nodePort=30500", "proxy.exposure.nodePort", "mode is clusterIP"),
     ("proxy.exposure.clusterIP=", "proxy.exposure.clusterIP", "nodes cannot resolve"),
-    ("proxy.exposure.loadBalancerSourceRanges={10.0.0.0/8}", "proxy.exposure.loadBalancerSourceRanges", "mode is clusterIP"),
-    ("proxy.exposure.mode=hostNetwork,proxy.exposure.adminPort=5000", "proxy.exposure.adminPort", "ports of the node"),
+    (
+        "proxy.exposure.loadBalancerSourceRanges={10.0.0.0/8}",
+        "proxy.exposure.loadBalancerSourceRanges",
+        "mode is clusterIP",
+    ),
+    (
+        "proxy.exposure.mode=hostNetwork,proxy.exposure.adminPort=5000",
+        "proxy.exposure.adminPort",
+        "ports of the node",
+    ),
     ("proxy.exposure.adminPort=5000", "proxy.exposure.adminPort", "listens for pulls"),
     ("proxy.cache.hostPath=/data", "proxy.cache.hostPath", "volume of its own"),
     ("proxy.cache.size=50Gi", "proxy.cache.size", "must be greater than config.proxy.cache.max_size"),
     ("config.proxy.cache.max_size=70GB", "proxy.cache.size", "transfers in progress"),
-    ("proxy.podDisruptionBudget.minAvailable=1", "proxy.podDisruptionBudget.minAvailable", "together with maxUnavailable"),
-    ("proxy.podDisruptionBudget.maxUnavailable=", "proxy.podDisruptionBudget.maxUnavailable", "turn the budget off"),
+    (
+        "proxy.podDisruptionBudget.minAvailable=1",
+        "proxy.podDisruptionBudget.minAvailable",
+        "together with maxUnavailable",
+    ),
+    (
+        "proxy.podDisruptionBudget.maxUnavailable=",
+        "proxy.podDisruptionBudget.maxUnavailable",
+        "turn the budget off",
+    ),
     (
         "proxy.podDisruptionBudget.maxUnavailable=,proxy.podDisruptionBudget.minAvailable=2",
         "proxy.podDisruptionBudget.minAvailable",
@@ -28,7 +44,11 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
     ("proxy.terminationGracePeriodSeconds=29", "proxy.terminationGracePeriodSeconds", "transfers are killed"),
     ("prober.discovery.mode=namespaces", "prober.discovery.namespaces", "is empty"),
     ("prober.discovery.namespaces={shop}", "prober.discovery.namespaces", "mode is off"),
-    ("prober.discovery.mode=cluster,prober.enabled=false", "prober.discovery.mode", "prober.enabled is false"),
+    (
+        "prober.discovery.mode=cluster,prober.enabled=false",
+        "prober.discovery.mode",
+        "prober.enabled is false",
+    ),
     ("credentials.dockerhub.existingSecret=a", "config.upstreams.dockerhub.access", "is required"),
     (
         "config.upstreams.dockerhub.access=shared,credentials.dockerhub.username=a",
@@ -45,7 +65,11 @@ const CONTRADICTIONS: &[(&str, &str, &str)] = &[
         "config.upstreams.dockerhub.credentials",
         "choose one",
     ),
-    ("authorities.quay.configMap=a,config.upstreams.quay.ca_file=/ca", "config.upstreams.quay.ca_file", "choose one"),
+    (
+        "authorities.quay.configMap=a,config.upstreams.quay.ca_file=/ca",
+        "config.upstreams.quay.ca_file",
+        "choose one",
+    ),
     ("nodeAgent.enabled=true,proxy.exposure.mode=none", "nodeAgent.mirror", "is needed"),
     ("monitoring.serviceMonitor=on,monitoring.podMonitor=on", "monitoring.podMonitor", "scraped twice"),
 ];
@@ -128,7 +152,8 @@ fn every_value_is_documented_and_in_the_schema() {
     for line in text.lines() {
         let key = line.trim_start().split_once(':').map(|(key, _)| key);
         let depth = line.len() - line.trim_start().len();
-        let is_leaf = depth <= 2 && key.is_some_and(|key| !key.starts_with(['#', '-'])) && !line.ends_with(':');
+        let is_leaf =
+            depth <= 2 && key.is_some_and(|key| !key.starts_with(['#', '-'])) && !line.ends_with(':');
         let documented = before.trim_start().starts_with('#');
         assert!(!is_leaf || documented, "{line}: no comment above it");
         before = line;

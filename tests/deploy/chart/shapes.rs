@@ -106,7 +106,8 @@ fn numbers_and_texts_arrive_as_they_were_written() {
     for helm in HELMS {
         let odd = "a \\ \"quoted\" line\\twith = signs";
         let set = ["--set-string", &format!("config.records.file={}", odd.replace('\\', "\\\\"))];
-        let objects = helm::render_with(helm, &[&set[..], &["--set", "config.proxy.client_rate=1000000"]].concat());
+        let objects =
+            helm::render_with(helm, &[&set[..], &["--set", "config.proxy.client_rate=1000000"]].concat());
         let config = objects.iter().find_map(|object| object["data"]["pullgate.toml"].as_str()).unwrap();
         let read: toml::Table = toml::from_str(config).unwrap();
         assert_eq!(read["records"]["file"].as_str(), Some(odd));
@@ -126,10 +127,7 @@ fn each_mode_of_discovery_has_the_roles_of_the_plain_manifests() {
     };
     let pairs: [(&str, &[&str]); 4] = [
         ("default", &[]),
-        (
-            "prober-namespaces",
-            &["namespace", "namespace", "namespace-secrets", "namespace-secrets", "nodes"],
-        ),
+        ("prober-namespaces", &["namespace", "namespace", "namespace-secrets", "namespace-secrets", "nodes"]),
         ("prober-cluster", &["cluster", "cluster-secrets", "nodes"]),
         ("prober-cluster-no-secrets", &["cluster"]),
     ];
@@ -159,10 +157,17 @@ fn the_notes_name_the_next_step_and_the_risks() {
         let notes = |shape: &str| {
             let dry = if helm == "helm-3" { "--dry-run" } else { "--dry-run=client" };
             let file = helm::file(shape);
-            helm::run(helm, &["install", "pullgate", ".", dry, "--values", &file, "--kubeconfig", "/dev/null"])
+            helm::run(
+                helm,
+                &["install", "pullgate", ".", dry, "--values", &file, "--kubeconfig", "/dev/null"],
+            )
         };
         let default = notes("default");
-        for text in ["rollout status statefulset/pullgate-proxy", "[host.\"http://10.96.0.50:5000\"]", "WARNING: no alert"] {
+        for text in [
+            "rollout status statefulset/pullgate-proxy",
+            "[host.\"http://10.96.0.50:5000\"]",
+            "WARNING: no alert",
+        ] {
             assert!(default.contains(text), "{helm}: {text}\n{default}");
         }
         assert!(notes("nodeport").contains("https://NODE:30500"));
