@@ -12,6 +12,7 @@ mod contract;
 mod dashboard;
 mod errors_page;
 mod files;
+mod image;
 mod kubernetes;
 mod node_pulls;
 mod nodes;

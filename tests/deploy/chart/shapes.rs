@@ -155,11 +155,19 @@ fn sorted(texts: impl Iterator<Item = String>) -> Vec<String> {
 fn the_notes_name_the_next_step_and_the_risks() {
     for helm in HELMS {
         let notes = |shape: &str| {
-            let dry = if helm == "helm-3" { "--dry-run" } else { "--dry-run=client" };
             let file = helm::file(shape);
             helm::run(
                 helm,
-                &["install", "pullgate", ".", dry, "--values", &file, "--kubeconfig", "/dev/null"],
+                &[
+                    "install",
+                    "pullgate",
+                    ".",
+                    "--dry-run=client",
+                    "--values",
+                    &file,
+                    "--kubeconfig",
+                    "/dev/null",
+                ],
             )
         };
         let default = notes("default");
