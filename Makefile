@@ -35,3 +35,13 @@ bench: setup ## compare pullgate with nginx and docker-registry; writes docs/ben
 
 manifests: ## generate deploy/kubernetes from the chart, and the chart's copies of rules and dashboards
 	deploy/manifests
+
+checkov: setup ## check the chart's objects with checkov (290 MB, fetched at the first use)
+	deploy/checkov
+
+image: setup ## build the static binary and the container image, in target/dist
+	deploy/dist --image
+
+dist: setup ## build a release in target/dist: binary, image (both built twice and compared), chart, SBOM, checksums
+	deploy/dist --twice
+	PULLGATE_BINARY=$$(echo $(CURDIR)/target/dist/pullgate-*-linux-amd64) cargo nextest run --package pullgate --test deploy --locked image::

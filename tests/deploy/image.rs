@@ -13,7 +13,7 @@ use crate::files;
 const BINARY: &str = "PULLGATE_BINARY";
 
 #[tokio::test]
-async fn an_image_is_the_same_bytes_each_time_and_containerd_runs_it() {
+async fn an_image_is_the_same_bytes_each_time_and_containerd_unpacks_it() {
     let scratch = Scratch::new();
     let binary = binary(&scratch);
     let [first, second] = ["first.tar", "second.tar"].map(|name| pack(&binary, &scratch, name));
