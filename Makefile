@@ -1,5 +1,5 @@
 # Recipes to check this project. CI runs the same recipes.
-.PHONY: setup fmt lint test crash day ci demo pictures bench
+.PHONY: setup fmt lint test crash day ci demo pictures bench manifests checkov image dist
 
 setup: ## install the missing programs that the tests use
 	tests/setup
@@ -32,3 +32,16 @@ pictures: setup ## make the pictures of the README anew, in docs/pictures
 bench: setup ## compare pullgate with nginx and docker-registry; writes docs/benchmarks.md (BENCH="--quick --rows layer" for less)
 	cargo build --release --locked -p pullgate -p bench
 	target/release/loadtest bench --table docs/benchmarks.md $(BENCH)
+
+manifests: ## generate deploy/kubernetes from the chart, and the chart's copies of rules and dashboards
+	deploy/manifests
+
+checkov: setup ## check the chart's objects with checkov (290 MB, fetched at the first use)
+	deploy/checkov
+
+image: setup ## build the static binary and the container image, in target/dist
+	deploy/dist --image
+
+dist: setup ## build a release in target/dist: binary, image (both built twice and compared), chart, SBOM, checksums
+	deploy/dist --twice
+	PULLGATE_BINARY=$$(echo $(CURDIR)/target/dist/pullgate-*-linux-amd64) cargo nextest run --package pullgate --test deploy --locked image::

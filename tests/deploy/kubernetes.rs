@@ -1,4 +1,4 @@
-//! The manifests: complete, restricted, and consistent with each other.
+//! The manifests, which are generated from the chart: complete, restricted, and consistent with each other.
 
 use std::path::Path;
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn pods_follow_the_restricted_profile() {
         let pod = &workload["spec"]["template"]["spec"];
         let security = &pod["securityContext"];
         assert_eq!(security["runAsNonRoot"], true);
-        assert_eq!(security["runAsUser"], 65534);
+        assert_eq!(security["runAsUser"], 65532);
         assert_eq!(security["seccompProfile"], json!({"type": "RuntimeDefault"}));
         for forbidden in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
             assert!(pod[forbidden].is_null(), "{forbidden}");

@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod alertmanager;
+mod chart;
 mod contract;
 mod dashboard;
 mod errors_page;
 mod files;
+mod image;
 mod kubernetes;
 mod node_checks;
 mod node_pulls;
