@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadtest::registry::{Gate, Registry, Rule};
+use loadtest::registry::{At, Gate, Registry, Rule};
 use serde_json::Value;
 use support::Cluster;
 use support::cluster::{Namespace, pod, workload};
@@ -63,4 +63,19 @@ async fn a_pull_that_waits_behind_a_slow_one_names_it() {
     found.says("evidence", "registry.test/library/slow:1");
     gate.open();
     team.ready("quick").await;
+}
+
+/// The mirror gives up after some seconds without a byte; the node then sees a body that is too short.
+#[tokio::test]
+async fn a_layer_that_stalls_is_named() {
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("library/app", "1", &workload::image(1));
+    registry.fault(Rule::blob().repository("library/app").stall_forever_at(At::Half));
+    let cluster = Cluster::start(BIN, &registry).await;
+    let desk = Desk::of(&cluster, &registry, "");
+    let team = cluster.namespace("team").await;
+    team.run(pod("app", "registry.test/library/app:1")).await;
+    told(&cluster, &team, "failed to pull and unpack image").await;
+    let found = desk.diagnose("pod/team/app", &["--timeout", "2s"]).await;
+    found.is("stalled", "registry", "still_fails").says("fix", "bandwidth");
 }
