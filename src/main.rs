@@ -15,6 +15,7 @@
 mod admin;
 mod cli;
 mod cmd;
+mod coverage;
 mod process;
 mod pulls;
 mod run;
