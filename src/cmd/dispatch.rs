@@ -1,7 +1,9 @@
 //! Chooses the function of a command.
 
 use super::load::load;
-use super::{cache, check, completion, demo, diagnose, man, prober, proxy, pulls, serve, top};
+use super::{
+    cache, check, completion, coverage, demo, diagnose, drill, man, prober, proxy, pulls, serve, top,
+};
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
 
@@ -23,6 +25,14 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Pulls(asked) => match load(&cli.common) {
             Ok(loaded) => pulls::run(&loaded, asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Coverage(asked) => match load(&cli.common) {
+            Ok(loaded) => coverage::run(&loaded, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Drill(asked) => match load(&cli.common) {
+            Ok(loaded) => drill::run(&loaded, &asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Diagnose(asked) => diagnose::run(&asked, &cli.common).await,

@@ -3,9 +3,12 @@
 mod cache;
 mod check;
 mod completion;
+mod coverage;
 mod demo;
 pub(crate) mod diagnose;
 mod dispatch;
+mod drill;
+mod instance;
 mod load;
 mod man;
 mod prober;

@@ -144,7 +144,10 @@ impl Coverage {
             counts.add(&workload.images.iter().collect::<Vec<_>>());
             let mut by_registry: BTreeMap<String, Vec<&Image>> = BTreeMap::new();
             for image in &workload.images {
-                by_registry.entry(label(image.registry.as_deref().unwrap_or_default())).or_default().push(image);
+                by_registry
+                    .entry(label(image.registry.as_deref().unwrap_or_default()))
+                    .or_default()
+                    .push(image);
             }
             for (registry, images) in by_registry {
                 registries.entry(registry).or_default().add(&images);
@@ -204,8 +207,18 @@ mod tests {
     fn the_worst_image_decides_and_each_registry_is_counted_by_its_own() {
         use Restartable::{No, Unknown, Yes};
         let workloads = vec![
-            Workload::new("a", "Pod", "one", vec![image("x", Yes, Some(Source::Registry)), image("y", No, None)]),
-            Workload::new("a", "Pod", "two", vec![image("x", Yes, Some(Source::Cache)), image("x", Unknown, None)]),
+            Workload::new(
+                "a",
+                "Pod",
+                "one",
+                vec![image("x", Yes, Some(Source::Registry)), image("y", No, None)],
+            ),
+            Workload::new(
+                "a",
+                "Pod",
+                "two",
+                vec![image("x", Yes, Some(Source::Cache)), image("x", Unknown, None)],
+            ),
             Workload::new("b", "Pod", "three", vec![image("x", Yes, Some(Source::Cache))]),
         ];
         assert_eq!(workloads[0].restartable, No);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oci::{Class, ImageName, RegistryHost};
+use oci::{Class, ImageName};
 use prober::status::Entry;
 use prober::verdict::{Depth, OK, PENDING};
 use proxy::Standby;
@@ -55,7 +55,10 @@ pub(crate) struct Judged {
 pub(crate) fn at_registry(known: &AtRegistry, max_age: Duration) -> Judged {
     let probed = match known {
         AtRegistry::NotConfigured => {
-            return unknown("its registry is not configured, and is not probed", "add its registry to [upstreams]");
+            return unknown(
+                "its registry is not configured, and is not probed",
+                "add its registry to [upstreams]",
+            );
         }
         AtRegistry::NotProbed => return unknown("not probed yet", WAIT),
         AtRegistry::Down => return down(),
@@ -87,7 +90,9 @@ pub(crate) fn with_cache(direct: Judged, cache: Option<&Standby>, image: &ImageN
         Some(cache) => {
             let cause = format!("{}; {}", direct.cause.unwrap_or_default(), in_words(cache));
             let fix = direct.fix.map(|fix| match (direct.class, cache) {
-                (None, _) | (_, Standby::NotConfigured | Standby::PerClient | Standby::Complete { .. }) => fix,
+                (None, _) | (_, Standby::NotConfigured | Standby::PerClient | Standby::Complete { .. }) => {
+                    fix
+                }
                 _ => format!("{fix}; while it can be pulled: pullgate cache warm {image}"),
             });
             Judged { cause: Some(cause), fix, ..direct }
@@ -114,11 +119,6 @@ impl Judged {
 pub(crate) fn verdict_max_age(interval: Duration, images: usize, per_hour: u32) -> Duration {
     let round = Duration::from_secs(3600) * u32::try_from(images).unwrap_or(u32::MAX) / per_hour.max(1);
     (3 * interval).max(2 * round).max(VERDICT_MAX_AGE)
-}
-
-/// True if the image belongs to one of these registries.
-pub(crate) fn is_down(image: &ImageName, down: &[RegistryHost]) -> bool {
-    down.contains(&image.registry)
 }
 
 impl Probed {
@@ -154,7 +154,14 @@ fn down() -> Judged {
 
 fn no(class: Class, cause: String) -> Judged {
     let fix = Some(class.fix().to_owned());
-    Judged { restartable: Restartable::No, source: None, class: Some(class), status: None, cause: Some(cause), fix }
+    Judged {
+        restartable: Restartable::No,
+        source: None,
+        class: Some(class),
+        status: None,
+        cause: Some(cause),
+        fix,
+    }
 }
 
 fn unknown(cause: &str, fix: &str) -> Judged {
@@ -173,7 +180,9 @@ fn in_words(cache: &Standby) -> String {
             config::units::show_duration(Duration::from_secs(age.as_secs())),
             config::units::show_duration(*limit)
         ),
-        Standby::Removed => "the cache does not serve a tag that the registry removed (keep_removed)".to_owned(),
+        Standby::Removed => {
+            "the cache does not serve a tag that the registry removed (keep_removed)".to_owned()
+        }
         Standby::Platform(platform) => format!("the cache does not have it for {platform}"),
         Standby::Incomplete(gap) => format!("in the cache {gap}"),
         Standby::PerClient => "access is per-client, so that the cache alone serves nobody".to_owned(),
@@ -202,7 +211,10 @@ mod tests {
         "r.test/app:1".parse().unwrap()
     }
 
-    fn judged(registry: &AtRegistry, cache: Option<Standby>) -> (Restartable, Option<Source>, Option<&'static str>) {
+    fn judged(
+        registry: &AtRegistry,
+        cache: Option<Standby>,
+    ) -> (Restartable, Option<Source>, Option<&'static str>) {
         let direct = at_registry(registry, HOUR);
         let judged = match direct.restartable {
             Restartable::Yes => direct,
@@ -239,10 +251,18 @@ mod tests {
             (gone(), tag(), (No, None, Some("manifest_unknown"))),
             (gone(), Some(Standby::Removed), (No, None, Some("manifest_unknown"))),
             (probed("auth_rejected", None, HOUR), Some(Standby::Absent), (No, None, Some("auth_rejected"))),
-            (probed("auth_rejected", None, HOUR), Some(Standby::PerClient), (No, None, Some("auth_rejected"))),
+            (
+                probed("auth_rejected", None, HOUR),
+                Some(Standby::PerClient),
+                (No, None, Some("auth_rejected")),
+            ),
             (probed("auth_rejected", None, HOUR), tag(), (Yes, cache, Some("auth_rejected"))),
             (probed("auth_rejected", None, 2 * HOUR), None, (Unknown, None, None)),
-            (probed("platform_missing", None, HOUR), Some(Standby::Platform(amd64())), (No, None, Some("platform_missing"))),
+            (
+                probed("platform_missing", None, HOUR),
+                Some(Standby::Platform(amd64())),
+                (No, None, Some("platform_missing")),
+            ),
             (probed("dns", None, HOUR), late(), (No, None, Some("dns"))),
             (probed("dns", None, HOUR), Some(Standby::Incomplete("x".to_owned())), (No, None, Some("dns"))),
             (probed("dns", None, HOUR), tag(), (Yes, cache, Some("dns"))),

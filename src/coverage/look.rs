@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use cluster::images::{Use, WorkloadId};
 use cluster::Wanted;
+use cluster::images::{Use, WorkloadId};
 use oci::{Class, Platform, RegistryHost};
 use prober::status::Entry;
 use proxy::Proxy;
@@ -77,7 +77,9 @@ fn known(shared: &Shared) -> Result<std::sync::Arc<Known>, NoCluster> {
 fn notes(known: &Known, proxy: Option<&Proxy>) -> Vec<String> {
     let silent = (known.silent > 0).then(|| {
         let silent = known.silent;
-        format!("{silent} watches on the API server do not work: workloads may be missing (docs/kubernetes.md)")
+        format!(
+            "{silent} watches on the API server do not work: workloads may be missing (docs/kubernetes.md)"
+        )
     });
     let alone = proxy.is_none().then(|| "this instance has no proxy: the cache is not looked at".to_owned());
     silent.into_iter().chain(alone).collect()
@@ -130,7 +132,9 @@ impl<'a> Sight<'a> {
 
     async fn judged(&self, wanted: &Wanted) -> Judged {
         let direct = judge::at_registry(&self.at_registry(wanted), self.max_age);
-        let Some(proxy) = self.proxy.filter(|_| direct.restartable != Restartable::Yes) else { return direct };
+        let Some(proxy) = self.proxy.filter(|_| direct.restartable != Restartable::Yes) else {
+            return direct;
+        };
         let platforms = match &*wanted.platforms {
             [] => vec![Platform::of_this_machine()],
             platforms => platforms.to_vec(),

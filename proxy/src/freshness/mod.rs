@@ -14,4 +14,4 @@ pub(crate) mod head;
 pub(crate) mod incomplete;
 pub(crate) mod policy;
 pub(crate) mod staleness;
-pub mod standby;
+pub(crate) mod standby;

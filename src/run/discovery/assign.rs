@@ -74,7 +74,7 @@ impl Assigner {
         if let Some(known) = known.filter(|known| known.version == login.version) {
             return Some(known.clone());
         }
-        let name = name(login);
+        let name = secret_name(login);
         match self.clients(upstream, login) {
             Ok((client, anonymous)) => Some(Arc::new(Login {
                 number: login.number,

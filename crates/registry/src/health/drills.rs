@@ -31,7 +31,12 @@ impl Drills {
     ///
     /// # Errors
     /// If a mark of this registry has not ended.
-    pub fn begin(&self, registry: &RegistryHost, length: Duration, now: Instant) -> Result<(), AlreadyMarked> {
+    pub fn begin(
+        &self,
+        registry: &RegistryHost,
+        length: Duration,
+        now: Instant,
+    ) -> Result<(), AlreadyMarked> {
         let mut marks = self.marks();
         if let Some(left) = left(&marks, registry, now) {
             return Err(AlreadyMarked { left });
