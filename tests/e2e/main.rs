@@ -36,6 +36,7 @@
 //! - `bottlenecks`: each cause of a slow pull, provoked, and the name that its record gives it.
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
 //! - `diagnose`: each fault of a registry, provoked, and what `diagnose IMAGE` says about it.
+//! - `drill`: a registry that is treated as down on purpose.
 //! - `setup`: the code that the others share.
 //!
 //! The files lie beside each other because each is one item of the list above, and uses no other file except `setup`.
@@ -55,6 +56,7 @@ mod conformance;
 mod diagnose;
 mod diagnose_event;
 mod disk;
+mod drill;
 mod endpoints;
 mod faults;
 mod freshness;
