@@ -21,8 +21,8 @@ use crate::run::parts::Shared;
 pub(crate) enum NoCluster {
     /// The configuration names no cluster.
     #[error(
-        "no cluster is looked at: set `discover = \"cluster\"` or `discover.namespaces = [...]` in [kubernetes], and run \
-         `pullgate serve`, which has a prober"
+        "no cluster is looked at: set `discover = \"cluster\"`, or `discover = \"namespaces\"` with `namespaces`, in \
+         [kubernetes], and run `pullgate serve`, which has a prober"
     )]
     Off,
     /// The cluster cannot be looked at.
