@@ -74,6 +74,44 @@ async fn pages_follow_each_other_and_filters_narrow_them() {
     assert_eq!(saved["counted_pulls"].as_u64(), Some(2));
 }
 
+#[tokio::test]
+async fn a_cursor_of_another_list_and_absurd_numbers_are_refused() {
+    let (_registry, pullgate, _scratch) = busy("").await;
+    let page = fine(&pullgate, "/api/v1/pulls?limit=1").await;
+    let (_, cursor) = page["next"].as_str().unwrap().split_once("cursor=").unwrap();
+    let beyond = "9".repeat(30);
+    for (query, told) in [
+        (format!("pulls?limit=1&failed=true&cursor={cursor}"), "cursor"),
+        (format!("pulls?limit=1&order=slowest&cursor={cursor}"), "cursor"),
+        (format!("incidents?cursor={cursor}"), "cursor"),
+        (format!("pulls?limit=1&cursor={}", changed(cursor)), "cursor"),
+        (format!("pulls?cursor={}", "f".repeat(42)), "cursor"),
+        ("pulls?limit=-5".to_owned(), "limit"),
+        ("pulls?limit=0".to_owned(), "limit"),
+        (format!("pulls?limit={beyond}"), "limit"),
+        ("pulls?since=1000000y".to_owned(), "since"),
+        (format!("pulls?since={beyond}d"), "since"),
+        ("pulls?until=-1d".to_owned(), "until"),
+        ("incidents?limit=-5".to_owned(), "limit"),
+        ("incidents?since=1000000y".to_owned(), "since"),
+        ("savings?since=1000000y".to_owned(), "since"),
+        (format!("registries/{REGISTRY}/history?since=1000000y"), "since"),
+    ] {
+        let (status, document) = ask(&pullgate, &format!("/api/v1/{query}")).await;
+        let error = document["error"].as_str().unwrap_or_default();
+        assert!(status == 400 && error.contains(told), "{query}: {status} {document}");
+    }
+    // The cursor goes on with its own list: the errors above were about the lists.
+    let rest = fine(&pullgate, page["next"].as_str().unwrap()).await;
+    assert_eq!(rest["pulls"].as_array().unwrap().len(), 1);
+}
+
+/// The cursor with another last digit.
+fn changed(cursor: &str) -> String {
+    let (rest, last) = cursor.split_at(cursor.len() - 1);
+    rest.to_owned() + if last == "0" { "1" } else { "0" }
+}
+
 /// Each answer, errors too, is valid by the schema that the OpenAPI document gives for its path and status.
 #[tokio::test]
 async fn every_answer_is_as_the_openapi_document_describes_it() {

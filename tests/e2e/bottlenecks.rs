@@ -132,6 +132,25 @@ async fn a_client_that_reads_slowly_is_a_slow_client() {
     assert_named(&told, ("client_slow", None, "the client's own download of layer sha256:"));
 }
 
+/// The time in which the client takes the rest is the client's, not that of the check of the hash.
+#[tokio::test]
+async fn a_slow_client_behind_a_registry_that_was_slow_to_begin_is_a_slow_client() {
+    let world = World::start(24 << 20).await;
+    world.get("manifests/1", "n").send().await;
+    world.get(&format!("blobs/{}", world.image.config.digest), "n").send().await;
+    let layer = world.image.largest_layer();
+    world.registry.fault(Rule::blob().get().reference(&layer.digest).delay(SLOW));
+    let mut reading = world.get(&format!("blobs/{}", layer.digest), "n").open().await;
+    reading.read(1000).await;
+    world.registry.wait_for(|log| log.iter().all(|exchange| exchange.ended)).await;
+    sleep(2 * SLOW).await;
+    assert_eq!(reading.rest().await.body.len(), layer.bytes.len() - 1000);
+    let told = world.bottleneck(1).await;
+    assert_named(&told, ("client_slow", None, "the client's own download of layer sha256:"));
+    let of_layer = told.2["objects"].as_array().unwrap().iter().find(|object| object["digest"] == *layer.digest);
+    assert!(of_layer.unwrap()["verify"].as_f64() < Some(SLOW.as_secs_f64() / 2.0), "{:#}", told.2);
+}
+
 #[tokio::test]
 async fn a_request_that_waits_for_quota_is_held_by_quota() {
     let world = World::with(10_000, "on_exhausted = \"hold\"\n").await;

@@ -1,5 +1,7 @@
 //! A disk that is full, slow, or cannot be written, and recovers: pulls pass through meanwhile, and everybody who looks is told.
 
+mod records;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};

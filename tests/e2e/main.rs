@@ -17,7 +17,7 @@
 //! - `freshness`: the rate of requests about a tag, and the time until a pushed tag is found.
 //! - `request_log`: ids of requests, and lines of the log that name, hide and are bounded.
 //! - `rot`: cached files that change without pullgate, while it runs and while the machine is down.
-//! - `disk`: file systems that are full, slow, read-only or smaller than the budget, and recover.
+//! - `disk`: file systems that are full, slow, read-only or smaller than the budget, and recover; the record file on them.
 //! - `life`: starting, sharing a cache folder, crashing, stopping.
 //! - `quota`: the behaviour in front of a registry that limits pulls.
 //! - `reload`: a configuration that changes while pullgate runs.

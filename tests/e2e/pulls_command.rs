@@ -9,7 +9,7 @@ use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
 use serde_json::Value;
 use support::process::Process;
-use support::{Containerd, HostsDir, Pullgate, Release, Scratch, Skopeo, http, wait_until};
+use support::{Containerd, Pullgate, Release, Scratch, Skopeo, http, wait_until};
 
 use crate::setup::{self, APP, BIN, Node, REGISTRY, Records, cache, pull_by_hand, upstream};
 
@@ -109,36 +109,6 @@ async fn a_pull_that_fails_by_429_is_a_record_with_class_and_stage() {
     assert!(records.pulls(&["--outcome", "hit"]).await.is_empty());
     let written = pullgate.metrics().await.sum("pullgate_records_written_total", &[]);
     assert_eq!(written, 1.0);
-}
-
-/// The kubelet asks for the image, and with `Always` for its tag again.
-#[tokio::test]
-async fn a_pull_through_cri_is_one_record_and_so_is_a_later_check_of_the_tag() {
-    let scratch = Scratch::new();
-    let (registry, image) = (Registry::start().await.unwrap(), Image::with_layers(37, &[50_000, 700]));
-    registry.add_image("library/app", "1", &image);
-    let pullgate = setup::pullgate(&scratch, &registry.url()).await;
-    let hosts = HostsDir::new(&scratch);
-    let header = "X-Pullgate-Node = \"worker-3\"";
-    hosts.write(
-        REGISTRY,
-        &format!(
-            "[host.{url:?}]\ncapabilities = [\"pull\", \"resolve\"]\n[host.{url:?}.header]\n{header}\n",
-            url = pullgate.url()
-        ),
-    );
-    let containerd = Containerd::options(Release::System).cri(&hosts).start(&scratch).await;
-    let cri = containerd.cri().await;
-    let records = Records::of(&scratch, cache(&scratch));
-    let name = format!("{REGISTRY}/{APP}");
-    cri.pull(&name, None).await.unwrap();
-    let pull = records.when(1).await.remove(0);
-    assert_eq!((&pull["node"], pull["sent_bytes"].as_u64()), (&"worker-3".into(), Some(bytes(&image))));
-
-    cri.pull(&name, None).await.unwrap();
-    let check = records.when(2).await.remove(0);
-    assert_eq!((&check["sent_bytes"], &check["fetched_bytes"]), (&0.into(), &0.into()), "{check:#}");
-    assert_eq!(objects(&records.show(&check).await).len(), 1);
 }
 
 #[tokio::test]
@@ -277,8 +247,13 @@ async fn foreign_names_cannot_write_to_the_terminal_or_grow_a_record() {
         let answer = http::raw(pullgate.proxy(), &head(node, agent)).await;
         assert_eq!(answer.status, 200, "{agent:.9}");
     }
-    // Heads of megabytes are refused before anything is kept of them.
-    let _refused = http::raw_bytes(pullgate.proxy(), &head(&vec![b'n'; 200_000], "w")).await;
+    // Heads of this size are refused before anything is kept of them.
+    let (big_node, big_agent) = (head(&vec![b'n'; 10_000_000], "w"), head(b"n", &"w".repeat(65_536)));
+    for refused in [big_node, big_agent] {
+        let (answer, _) = http::raw_bytes(pullgate.proxy(), &refused).await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431 "), "{answer:?}");
+    }
+    assert_eq!(pullgate.get("/v2/").send().await.status, 200);
     assert!(pullgate.stop().await.success());
 
     let records = Records::of(&scratch, cache(&scratch));

@@ -6,11 +6,12 @@ use std::time::Duration;
 use loadtest::image::Image;
 use loadtest::registry::{At, Registry, Rule, TooMany};
 use loadtest::tls::Authority;
-use serde_json::Value;
+use serde_json::{Value, json};
+use support::docker_registry::Answered;
 use support::{Containerd, HostsDir, Pullgate, Release, Scratch};
 use tokio::time::Instant;
 
-use crate::setup::{APP, BIN, REGISTRY, Records, cache, config, upstream};
+use crate::setup::{APP, BIN, Node, REGISTRY, Records, cache, config, upstream};
 
 const RELEASES: [Release; 3] = [Release::System, Release::V1_7, Release::V2];
 
@@ -42,12 +43,33 @@ impl World {
         Self { registry, image, pullgate, containerd, hosts, records, _scratch: scratch }
     }
 
-    /// Lets containerd try to pull, ends pullgate, and returns the one record of it.
+    /// Lets containerd try to pull, ends pullgate, and returns the one record of it, whose status codes are those of the
+    /// registry's log.
     async fn only_record_of_a_failed_pull(mut self) -> Value {
         self.containerd.pull(&name(), &self.hosts).await.failed();
         assert!(self.pullgate.stop().await.success());
-        self.records.when(1).await.remove(0)
+        let failed = self.records.when(1).await.remove(0);
+        assert_eq!(failed["status_codes"], self.codes(), "{failed:#}");
+        failed
     }
+
+    /// How often the registry answered with each status code.
+    fn codes(&self) -> Value {
+        let log = self.registry.log();
+        counts(log.iter().filter_map(|exchange| exchange.status))
+    }
+}
+
+/// Status codes with their counts, as a record has them.
+fn counts(codes: impl Iterator<Item = u16>) -> Value {
+    let mut counts = BTreeMap::<String, u64>::new();
+    codes.for_each(|code| *counts.entry(code.to_string()).or_default() += 1);
+    serde_json::to_value(counts).unwrap()
+}
+
+/// Bytes of the manifest, the configuration and all layers.
+fn bytes(image: &Image) -> u64 {
+    image.blobs().chain([&image.manifest]).map(|blob| blob.bytes.len() as u64).sum()
 }
 
 fn name() -> String {
@@ -94,9 +116,7 @@ async fn agrees_with_both_logs(release: Release) {
             "{object:#}"
         );
     }
-    let mut codes = BTreeMap::<String, u64>::new();
-    log.iter().for_each(|exchange| *codes.entry(exchange.status.unwrap().to_string()).or_default() += 1);
-    assert_eq!(shown["status_codes"], serde_json::to_value(codes).unwrap(), "{shown:#}");
+    assert_eq!(shown["status_codes"], world.codes(), "{shown:#}");
     let of_registry = log.iter().next_back().unwrap().at - log.iter().next().unwrap().at;
     let duration = Duration::from_secs_f64(pull["duration_seconds"].as_f64().unwrap());
     assert!(of_registry <= duration && duration <= took, "{of_registry:?} {duration:?} {took:?}");
@@ -115,6 +135,67 @@ async fn agrees_with_both_logs(release: Release) {
         agent.starts_with("containerd/") && agent.contains(version.split(['~', '+']).next().unwrap()),
         "{agent} {version}"
     );
+}
+
+/// The access log of a docker-registry, which the project did not write.
+#[tokio::test]
+async fn the_record_agrees_with_the_access_log_of_a_docker_registry_whatever_the_release() {
+    for release in RELEASES {
+        let image = Image::with_layers(67, &[400_000, 30_000, 900]);
+        let node = Node::start(Containerd::options(release), image).await;
+        let pushed = node.upstream.requests().len();
+        node.pull().await;
+        let records = Records::of(node.scratch(), node.cache());
+        let shown = records.show(&records.when(1).await[0]).await;
+
+        let asked = node.upstream.requests().split_off(pushed);
+        assert_eq!(shown["status_codes"], counts(asked.iter().map(|asked| asked.status)), "{release:?} {asked:?}");
+        let sent = |asked: &&Answered| asked.method == "GET";
+        let of_registry: u64 = asked.iter().filter(sent).map(|asked| asked.bytes).sum();
+        assert_eq!(shown["fetched_bytes"], of_registry, "{release:?} {asked:?}");
+        for object in shown["objects"].as_array().unwrap() {
+            let digest = object["digest"].as_str().unwrap();
+            let by_registry = asked.iter().filter(sent).filter(|asked| asked.path.contains(digest));
+            // The manifest may be fetched by its tag; the sum above includes it.
+            if object["kind"] != "manifest" {
+                let bytes: Vec<_> = by_registry.map(|asked| asked.bytes).collect();
+                assert_eq!(serde_json::to_value(&bytes).unwrap(), json!([object["fetched_bytes"]]), "{object:#}");
+            }
+        }
+    }
+}
+
+/// The kubelet asks whether the node has the image, pulls it, and asks again. With `Always` it pulls again later, for which
+/// containerd only checks the tag.
+#[tokio::test]
+async fn what_a_kubelet_asks_through_cri_is_one_record_a_pull_whatever_the_release() {
+    futures_util::future::join_all(RELEASES.map(is_one_record_through_cri)).await;
+}
+
+async fn is_one_record_through_cri(release: Release) {
+    let (scratch, registry) = (Scratch::new(), Registry::start().await.unwrap());
+    let image = Image::with_layers(37, &[50_000, 700]);
+    registry.add_image("library/app", "1", &image);
+    let text = config(&scratch) + &upstream("test", REGISTRY, &registry.url());
+    let pullgate = Pullgate::start(BIN, &scratch, &text).await;
+    let hosts = HostsDir::new(&scratch);
+    hosts.named(REGISTRY, &pullgate.url(), "worker-3");
+    let containerd = Containerd::options(release).cri(&hosts).start(&scratch).await;
+    let (cri, records) = (containerd.cri().await, Records::of(&scratch, cache(&scratch)));
+    assert!(!cri.has(&name()).await.unwrap());
+    cri.pull(&name(), None).await.unwrap();
+    assert!(cri.has(&name()).await.unwrap());
+    let pull = records.when(1).await.remove(0);
+    assert_eq!((&pull["node"], pull["sent_bytes"].as_u64()), (&"worker-3".into(), Some(bytes(&image))));
+    let log = registry.log();
+    let of_registry: u64 = log.iter().map(|exchange| exchange.sent_bytes).sum();
+    assert_eq!(pull["fetched_bytes"], of_registry, "{release:?} {pull:#}");
+
+    cri.pull(&name(), None).await.unwrap();
+    assert!(cri.has(&name()).await.unwrap());
+    let check = records.when(2).await.remove(0);
+    assert_eq!((&check["sent_bytes"], &check["fetched_bytes"]), (&0.into(), &0.into()), "{release:?} {check:#}");
+    assert_eq!(records.show(&check).await["objects"].as_array().unwrap().len(), 1);
 }
 
 /// containerd asks for the tag, asks again, and gives up: that is one pull.
@@ -205,14 +286,7 @@ async fn ten_containerds_behind_one_address_are_ten_records() {
         let release = RELEASES[node % RELEASES.len()];
         let (containerd, hosts) =
             (Containerd::start(release, &folders[node]).await, HostsDir::new(&folders[node]));
-        let header = format!("X-Pullgate-Node = \"worker-{node}\"");
-        hosts.write(
-            REGISTRY,
-            &format!(
-                "[host.{url:?}]\ncapabilities = [\"pull\", \"resolve\"]\n[host.{url:?}.header]\n{header}\n",
-                url = world.pullgate.url()
-            ),
-        );
+        hosts.named(REGISTRY, &world.pullgate.url(), &format!("worker-{node}"));
         containerd.pull(&name(), &hosts).await.ok();
     };
     futures_util::future::join_all((0..10).map(pull)).await;
@@ -220,11 +294,13 @@ async fn ten_containerds_behind_one_address_are_ten_records() {
     let pulls = world.records.when(10).await;
     let nodes: BTreeSet<_> = pulls.iter().map(|pull| pull["node"].as_str().unwrap()).collect();
     assert_eq!(nodes.len(), 10, "{nodes:?}");
-    let sum = |what: &str| pulls.iter().map(|pull| pull[what].as_u64().unwrap()).sum::<u64>();
+    let fetched: u64 = pulls.iter().map(|pull| pull["fetched_bytes"].as_u64().unwrap()).sum();
     let log = world.registry.log();
     let of_registry: u64 = log.iter().map(|exchange| exchange.sent_bytes).sum();
-    assert_eq!(sum("fetched_bytes"), of_registry);
-    assert_eq!(sum("sent_bytes") % 10, 0, "each got the same bytes");
+    assert_eq!(fetched, of_registry);
+    for pull in &pulls {
+        assert_eq!(pull["sent_bytes"], bytes(&world.image), "each got the whole image: {pull:#}");
+    }
     for blob in world.image.blobs() {
         assert_eq!(log.blob_gets(&blob.digest), 1);
     }

@@ -81,6 +81,11 @@ impl Node {
         Self { containerd, hosts, pullgate, upstream, image, scratch }
     }
 
+    /// The folder of the test.
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
     /// The cache folder of pullgate.
     pub(crate) fn cache(&self) -> PathBuf {
         cache(&self.scratch)

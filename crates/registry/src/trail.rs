@@ -43,6 +43,11 @@ impl Trail {
         self.lock().clone()
     }
 
+    /// The end of the last body so far.
+    pub fn body_end(&self) -> Option<Instant> {
+        self.lock().body_ended
+    }
+
     /// Adds the time for which a budget held a request back.
     pub fn held(&self, time: Duration) {
         self.lock().held += time;

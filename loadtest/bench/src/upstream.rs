@@ -43,6 +43,8 @@ pub(crate) struct Content {
     pub(crate) tag: String,
     /// The digest of the manifest.
     pub(crate) manifest: String,
+    /// The digest of the configuration.
+    pub(crate) config: String,
     /// The digest of the only layer.
     pub(crate) layer: String,
     /// Size of the layer, bytes.
@@ -60,6 +62,11 @@ impl Content {
     /// The path of the manifest, by digest.
     pub(crate) fn by_digest(&self) -> String {
         format!("/v2/{REPOSITORY}/manifests/{}", self.manifest)
+    }
+
+    /// The path of the configuration.
+    pub(crate) fn config_path(&self) -> String {
+        format!("/v2/{REPOSITORY}/blobs/{}", self.config)
     }
 
     /// The path of the layer.
@@ -179,6 +186,7 @@ fn add(registry: &Registry, number: u64, layer: usize) -> Value {
     json!({
         "tag": tag,
         "manifest": image.digest(),
+        "config": image.config.digest,
         "layer": image.layers[0].digest,
         "layer_bytes": size(&image.layers[0]),
         "manifest_bytes": size(&image.manifest),
@@ -191,6 +199,7 @@ fn contents(offered: &Value) -> Option<Vec<Content>> {
         Some(Content {
             tag: text(&image["tag"])?,
             manifest: text(&image["manifest"])?,
+            config: text(&image["config"])?,
             layer: text(&image["layer"])?,
             layer_bytes: image["layer_bytes"].as_u64()?,
             manifest_bytes: image["manifest_bytes"].as_u64()?,
@@ -223,7 +232,8 @@ mod tests {
     #[test]
     fn the_announced_images_are_parsed() {
         let offered = json!({ "images": [{
-            "tag": "1", "manifest": "sha256:m", "layer": "sha256:l", "layer_bytes": 7, "manifest_bytes": 9,
+            "tag": "1", "manifest": "sha256:m", "config": "sha256:c", "layer": "sha256:l", "layer_bytes": 7,
+            "manifest_bytes": 9,
         }] });
         let contents = contents(&offered).unwrap_or_default();
         assert_eq!(contents.len(), 1);

@@ -74,6 +74,8 @@ pub(crate) struct Piece {
     pub(crate) sent: u64,
     /// The part of the time after the answer's head in which the client waited for bytes from this mirror.
     pub(crate) starved: Duration,
+    /// The part of `starved` after the upstream's last byte.
+    pub(crate) late: Duration,
     /// The sums of what the request caused upstream.
     pub(crate) steps: Steps,
 }
@@ -196,17 +198,23 @@ impl Piece {
         (self.first_byte + self.starved).saturating_sub(own).min(self.total)
     }
 
-    /// The time for which the client waited between the last byte from the upstream and the last byte to the client.
+    /// The time for which the client waited for this mirror after the last byte from the upstream. The time in which the
+    /// client takes bytes that are ready is not part of it.
+    ///
+    /// The hash is computed while the bytes arrive, so that this is short unless the machine has no processor free for it.
     fn verify(&self) -> Duration {
         let Some(ended) =
             self.steps.body_ended.filter(|_| self.outcome == ObjectOutcome::Miss && !self.is_manifest)
         else {
             return Duration::ZERO;
         };
-        let after = (self.began + self.total).saturating_duration_since(ended);
+        if self.sent == 0 {
+            return Duration::ZERO;
+        }
         // A small blob is sent only after it is verified, so the wait for its first byte counts too.
-        let waited = if self.sent == 0 { Duration::ZERO } else { self.first_byte + self.starved };
-        after.min(waited)
+        let first = (self.began + self.first_byte).saturating_duration_since(ended);
+        let after = (self.began + self.total).saturating_duration_since(ended);
+        (first + self.late).min(after)
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct StepEnd {
     pub(crate) total: Duration,
     /// The part of the time after the answer's head in which the client waited for bytes from this mirror.
     pub(crate) starved: Duration,
+    /// The part of `starved` after the upstream's last byte.
+    pub(crate) late: Duration,
     /// The class of the failure, or of the reason for a stale answer.
     pub(crate) class: Option<Class>,
     /// The stage of the failure.
@@ -91,6 +93,11 @@ impl Step {
     /// The trail for what the request may cause upstream.
     pub(crate) fn trail(&mut self) -> Trail {
         self.trail.get_or_insert_default().clone()
+    }
+
+    /// The end of the last body that the upstream has sent for this request so far.
+    pub(crate) fn upstream_ended(&self) -> Option<Instant> {
+        self.trail.as_ref().and_then(Trail::body_end)
     }
 
     /// Notes the answer that is about to be sent. `known` is what the manifest names, if that is known.
@@ -134,6 +141,7 @@ impl Step {
             total: end.total,
             sent: end.bytes,
             starved: end.starved,
+            late: end.late,
             steps,
         }))
     }
@@ -161,6 +169,7 @@ impl StepEnd {
             first_byte: after,
             total: after,
             starved: Duration::ZERO,
+            late: Duration::ZERO,
             class: None,
             stage: None,
             id: None,

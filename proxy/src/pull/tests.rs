@@ -136,6 +136,7 @@ fn piece(name: u8, outcome: ObjectOutcome, began: Instant) -> Piece {
         total: Duration::from_secs(1),
         sent: 1000,
         starved: Duration::ZERO,
+        late: Duration::ZERO,
         steps: Steps::default(),
     }
 }
@@ -422,6 +423,32 @@ fn a_follower_waits_for_the_fill_and_ranges_side_by_side_wait_once() {
     }
     let record = client.quiet(13).remove(0);
     assert_eq!(record.objects[1].fill_wait, Duration::from_millis(750));
+}
+
+/// The time between the upstream's last byte and the client's is the check's only where the client waited for it.
+#[test]
+fn the_check_of_the_hash_takes_the_time_that_the_client_waits_for_it() {
+    // In milliseconds after the request: the first byte to the client, the upstream's last byte; then the client's wait
+    // for bytes after that, and the time of the check. The client's last byte comes after a second.
+    for (first_byte, ended, late, expected) in [
+        (400, 1000, 0, 0),
+        (400, 700, 0, 0),
+        (400, 700, 250, 250),
+        (900, 700, 0, 200),
+        (900, 700, 50, 250),
+        (400, 1200, 50, 0),
+    ] {
+        let mut pulls = Pulls::default();
+        let mut client = Client::new(&mut pulls);
+        client.gets_manifest(&[1]);
+        let ms = Duration::from_millis;
+        let mut got = client.blob(1, ObjectOutcome::Miss, 2);
+        let piece = got.piece.as_mut().unwrap();
+        (piece.first_byte, piece.starved, piece.late) = (ms(first_byte), ms(300), ms(late));
+        piece.steps.body_ended = Some(client.at(2) + ms(ended));
+        let record = client.asks(Wanted::Blob(&digest(1)), got, 2).unwrap();
+        assert_eq!(record.objects[1].verify, ms(expected), "{first_byte} {ended} {late}");
+    }
 }
 
 #[test]

@@ -112,7 +112,16 @@ pub(crate) struct RequestMeter {
     /// Time in which the connection would have taken bytes and there were none.
     starved: Duration,
     starving_since: Option<Instant>,
+    late: Late,
     step: Option<Step>,
+}
+
+/// The part of the time without bytes after the upstream had sent its last.
+#[derive(Debug, Default)]
+struct Late {
+    /// The end of the upstream's body. A transfer that is continued has another end later, and the time begins again.
+    ended: Option<Instant>,
+    time: Duration,
 }
 
 impl RequestMeter {
@@ -141,6 +150,7 @@ impl RequestMeter {
             cut: None,
             starved: Duration::ZERO,
             starving_since: None,
+            late: Late::default(),
             step,
         }
     }
@@ -150,7 +160,9 @@ impl RequestMeter {
         if pending {
             self.starving_since.get_or_insert_with(Instant::now);
         } else if let Some(since) = self.starving_since.take() {
-            self.starved += since.elapsed();
+            let now = Instant::now();
+            self.starved += now.saturating_duration_since(since);
+            self.late.add(self.step.as_ref().and_then(Step::upstream_ended), since, now);
         }
     }
 
@@ -218,6 +230,23 @@ impl RequestMeter {
     }
 }
 
+impl Late {
+    /// Adds a time without bytes; `ended` is the end of the upstream's body so far.
+    fn add(&mut self, ended: Option<Instant>, since: Instant, now: Instant) {
+        if self.ended != ended {
+            *self = Self { ended, time: Duration::ZERO };
+        }
+        if let Some(ended) = ended {
+            self.time += now.saturating_duration_since(since.max(ended));
+        }
+    }
+
+    /// The time, if no other body has ended since then.
+    fn after(&self, ended: Option<Instant>) -> Duration {
+        if self.ended == ended { self.time } else { Duration::ZERO }
+    }
+}
+
 impl Drop for RequestMeter {
     fn drop(&mut self) {
         let Answered { endpoint, outcome, length, .. } = self.answered;
@@ -232,6 +261,7 @@ impl Drop for RequestMeter {
         if let Some(step) = self.step.take() {
             // A body that was cut has its class since then.
             let Answered { class, stage, .. } = self.answered;
+            let late = self.late.after(step.upstream_ended());
             step.end(StepEnd {
                 outcome: self.pull_outcome(complete),
                 whole: complete,
@@ -239,6 +269,7 @@ impl Drop for RequestMeter {
                 first_byte,
                 total,
                 starved: self.starved,
+                late,
                 class,
                 stage,
                 id: Some(self.named.id.clone()),

@@ -4,6 +4,10 @@
 //! same time count once. The bottleneck is the cause with the most such time. It is named only if that time is at least
 //! [`TIME_MIN`] and at least [`SHARE_MIN_PERCENT`] of the pull's duration; otherwise the finding is
 //! [`Bottleneck::None`]. In a tie, the cause that comes first in [`Bottleneck::ALL`] is chosen.
+//!
+//! The tests of the real binary provoke each cause except [`Bottleneck::Verify`]. The hash is computed while the bytes
+//! arrive, so that no registry, disk or client can make its check slow; only a machine without a free processor can, and
+//! there every other time grows too. How the time of the check is measured is tested with the pulls of the proxy.
 
 use std::time::Duration;
 

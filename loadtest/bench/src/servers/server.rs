@@ -77,16 +77,18 @@ impl Server {
         Target { addr: self.addr, path, rest: Vec::new(), tls: self.tls.clone() }
     }
 
-    /// A pull of an image: its manifest by tag and by digest, then its layer.
+    /// A pull of an image: its manifest by tag and by digest, then its configuration and its layer. Nothing is left out,
+    /// so that a mirror knows that the pull is over and does not wait for the rest of it.
     pub(crate) fn pull(&self, content: &Content) -> Target {
-        let rest = [content.by_digest(), content.layer_path()].map(|path| self.target(&path).path).into();
+        let rest = [content.by_digest(), content.config_path(), content.layer_path()];
+        let rest = rest.map(|path| self.target(&path).path).into();
         Target { rest, ..self.target(&content.by_tag()) }
     }
 
     /// Makes the server cache an image, and verifies that a second pull takes no bytes from the upstream.
     pub(crate) fn warm(&self, content: &Content, upstream: &mut Upstream) -> Result<(), Error> {
         let layer = self.target(&content.layer_path());
-        for path in [content.by_tag(), content.by_digest()] {
+        for path in [content.by_tag(), content.by_digest(), content.config_path()] {
             fetch(&self.target(&path))?;
         }
         fetch(&layer)?;

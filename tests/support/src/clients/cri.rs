@@ -29,8 +29,8 @@ impl Cri {
         let cri = Self { channel: endpoint.connect_lazy() };
         wait_until("the CRI to answer", START_LIMIT, || async {
             let request = ImageStatusRequest { image: Some("none.test/none:1".into()) };
-            match cri.call("ImageStatus", request).await {
-                Ok(()) => Some(()),
+            match cri.call::<ImageStatusResponse>("ImageStatus", request).await {
+                Ok(_) => Some(()),
                 // Other failures of the start are final: a plugin that was not loaded answers "unimplemented".
                 Err(status) if status.code() == Code::Unavailable || status.message().contains(NOT_YET) => {
                     None
@@ -47,6 +47,13 @@ impl Cri {
         let request = PullImageRequest { image: Some(image.into()), auth };
         let response: PullImageResponse = self.call("PullImage", request).await?;
         Ok(response.image_ref)
+    }
+
+    /// True if the node has the image: the kubelet asks this before it pulls, and after.
+    pub async fn has(&self, image: &str) -> Result<bool, Status> {
+        let request = ImageStatusRequest { image: Some(image.into()) };
+        let response: ImageStatusResponse = self.call("ImageStatus", request).await?;
+        Ok(response.image.is_some())
     }
 
     /// Panics if no answer comes, since a missing answer is not a refusal.
@@ -120,6 +127,18 @@ struct PullImageResponse {
 struct ImageStatusRequest {
     #[prost(message, optional, tag = "1")]
     image: Option<ImageSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ImageStatusResponse {
+    #[prost(message, optional, tag = "1")]
+    image: Option<StoredImage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredImage {
+    #[prost(string, tag = "1")]
+    id: String,
 }
 
 /// The plugin's message until it has read its state.

@@ -48,6 +48,12 @@ impl HostsDir {
         self.mirrors(registry, &[mirror], mirror)
     }
 
+    /// Sends pulls from `registry` to `mirror` alone, with the name of the node in a header.
+    pub fn named(&self, registry: &str, mirror: &str, node: &str) -> &Self {
+        let host = format!("[host.{mirror:?}]\ncapabilities = [\"pull\", \"resolve\"]\n");
+        self.write(registry, &format!("{host}[host.{mirror:?}.header]\nX-Pullgate-Node = {node:?}\n"))
+    }
+
     /// Writes this text as the file of `registry`.
     pub fn write(&self, registry: &str, text: &str) -> &Self {
         let folder = self.path.join(folder_name(registry));

@@ -47,10 +47,11 @@ pub async fn raw(address: &str, bytes: &[u8]) -> Answer {
     Reading::begin(stream, false).await.rest().await
 }
 
-/// Like [`raw`], for bytes that may get any answer or none: returns all bytes received and how the connection ended.
+/// Like [`raw`], for bytes that may get any answer or none, also before all of them are sent: returns all bytes received
+/// and how the connection ended.
 pub async fn raw_bytes(address: &str, bytes: &[u8]) -> (Bytes, End) {
     let mut stream = connect(address).await;
-    stream.write_all(bytes).await.expect("the bytes to be sent");
+    let _refused = stream.write_all(bytes).await;
     let mut received = BytesMut::new();
     loop {
         if let Some(end) = receive(&mut stream, &mut received).await {
