@@ -8,9 +8,9 @@
 //!                                       └──► address: URLs ─────► place: host, stage, status ───────┘
 //! ```
 //!
-//! - [`classify`] is the entry; its answer is a [`Reading`].
+//! - [`mod@classify`] is the entry; its answer is a [`Reading`].
 //! - [`Reason`] names the finer cause where a class is broad.
-//! - [`redact`] removes secrets from a text that is to be shown.
+//! - [`mod@redact`] removes secrets from a text that is to be shown.
 //! - [`image`] makes one verdict from the results of a walk along a pull.
 //! - [`pod`] makes one diagnosis from a failing pod, what surrounds it, and a walk along its pull.
 //! - [`Tally`] counts classified and unknown texts in a running process.

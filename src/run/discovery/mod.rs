@@ -1,6 +1,6 @@
 //! The images of the cluster, as targets of the prober.
 //!
-//! - [`follow`]: connects to the cluster, follows it, and applies a changed configuration.
+//! - [`mod@follow`]: connects to the cluster, follows it, and applies a changed configuration.
 //! - [`assign`]: from a wanted image to an assignment with the client of its credential.
 //! - [`unnamed`]: keeps the numbers of credentials out of metrics.
 //! - [`view`]: counts for the status page and for metrics.

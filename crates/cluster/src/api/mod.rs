@@ -1,6 +1,6 @@
 //! The connection to the API server, and single questions to it.
 //!
-//! - [`connect`]: the client, from the service account in a cluster, else from a kubeconfig.
+//! - [`mod@connect`]: the client, from the service account in a cluster, else from a kubeconfig.
 //! - [`refusal`]: an error of the client, as what could not be looked at and why.
 //! - [`reader`]: pods, their events, recent changes, nodes, secrets: for a diagnosis on demand.
 

@@ -7,7 +7,7 @@
 //!            └─► verdict ──► sentence, fix
 //! ```
 //!
-//! [`reference`] reads image names and repairs wrong ones, and [`nearest`] finds the tags that are most similar to an unknown
+//! [`mod@reference`] reads image names and repairs wrong ones, and [`mod@nearest`] finds the tags that are most similar to an unknown
 //! one. Nothing here does I/O; times are arguments.
 
 mod access;
