@@ -147,7 +147,8 @@ async fn a_slow_client_behind_a_registry_that_was_slow_to_begin_is_a_slow_client
     assert_eq!(reading.rest().await.body.len(), layer.bytes.len() - 1000);
     let told = world.bottleneck(1).await;
     assert_named(&told, ("client_slow", None, "the client's own download of layer sha256:"));
-    let of_layer = told.2["objects"].as_array().unwrap().iter().find(|object| object["digest"] == *layer.digest);
+    let of_layer =
+        told.2["objects"].as_array().unwrap().iter().find(|object| object["digest"] == *layer.digest);
     assert!(of_layer.unwrap()["verify"].as_f64() < Some(SLOW.as_secs_f64() / 2.0), "{:#}", told.2);
 }
 

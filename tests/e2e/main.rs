@@ -37,6 +37,7 @@
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
 //! - `incidents`: a registry that breaks and is mended, as page, log, metrics, API and command tell it.
 //! - `diagnose`: each fault of a registry, provoked, and what `diagnose IMAGE` says about it.
+//! - `surprises`: the five records that `docs/pulls.md` explains.
 //! - `setup`: the code that the others share.
 //!
 //! The files lie beside each other because each is one item of the list above, and uses no other file except `setup`.
@@ -75,6 +76,7 @@ mod rot;
 mod rotation;
 mod secrets;
 mod setup;
+mod surprises;
 mod told;
 mod top;
 mod traces;

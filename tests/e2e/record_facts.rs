@@ -149,7 +149,11 @@ async fn the_record_agrees_with_the_access_log_of_a_docker_registry_whatever_the
         let shown = records.show(&records.when(1).await[0]).await;
 
         let asked = node.upstream.requests().split_off(pushed);
-        assert_eq!(shown["status_codes"], counts(asked.iter().map(|asked| asked.status)), "{release:?} {asked:?}");
+        assert_eq!(
+            shown["status_codes"],
+            counts(asked.iter().map(|asked| asked.status)),
+            "{release:?} {asked:?}"
+        );
         let sent = |asked: &&Answered| asked.method == "GET";
         let of_registry: u64 = asked.iter().filter(sent).map(|asked| asked.bytes).sum();
         assert_eq!(shown["fetched_bytes"], of_registry, "{release:?} {asked:?}");
@@ -159,7 +163,11 @@ async fn the_record_agrees_with_the_access_log_of_a_docker_registry_whatever_the
             // The manifest may be fetched by its tag; the sum above includes it.
             if object["kind"] != "manifest" {
                 let bytes: Vec<_> = by_registry.map(|asked| asked.bytes).collect();
-                assert_eq!(serde_json::to_value(&bytes).unwrap(), json!([object["fetched_bytes"]]), "{object:#}");
+                assert_eq!(
+                    serde_json::to_value(&bytes).unwrap(),
+                    json!([object["fetched_bytes"]]),
+                    "{object:#}"
+                );
             }
         }
     }
@@ -194,7 +202,11 @@ async fn is_one_record_through_cri(release: Release) {
     cri.pull(&name(), None).await.unwrap();
     assert!(cri.has(&name()).await.unwrap());
     let check = records.when(2).await.remove(0);
-    assert_eq!((&check["sent_bytes"], &check["fetched_bytes"]), (&0.into(), &0.into()), "{release:?} {check:#}");
+    assert_eq!(
+        (&check["sent_bytes"], &check["fetched_bytes"]),
+        (&0.into(), &0.into()),
+        "{release:?} {check:#}"
+    );
     assert_eq!(records.show(&check).await["objects"].as_array().unwrap().len(), 1);
 }
 

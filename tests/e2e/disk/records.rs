@@ -78,8 +78,7 @@ async fn keeps(pullgate: &Pullgate, image: &Image) {
 
 /// Pulls, each byte right, and returns the metrics once the record of the pull is kept or lost.
 async fn pull(pullgate: &Pullgate, image: &Image) -> Metrics {
-    let ended =
-        |metrics: &Metrics| kept(metrics) + metrics.sum("pullgate_records_lost_total", &[]);
+    let ended = |metrics: &Metrics| kept(metrics) + metrics.sum("pullgate_records_lost_total", &[]);
     let before = ended(&pullgate.metrics().await);
     pull_by_hand(pullgate, image).await;
     pullgate.metrics_when("the record to be kept or lost", |metrics| ended(metrics) > before).await

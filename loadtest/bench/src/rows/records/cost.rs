@@ -191,8 +191,10 @@ impl Figure {
 /// Ends the instances, and counts the whole pulls of those with records and the records that they kept. Fewer records than
 /// pulls are an error: the figures would then compare less than their names say.
 fn kept(sides: Vec<Side>) -> Result<(u64, u64), Error> {
-    let sides: Vec<_> =
-        sides.into_iter().map(|side| (side.records, side.cache.join("records.db"), side.pulls.get())).collect();
+    let sides: Vec<_> = sides
+        .into_iter()
+        .map(|side| (side.records, side.cache.join("records.db"), side.pulls.get()))
+        .collect();
     let (mut all_pulls, mut all_kept) = (0, 0);
     for (records, file, pulls) in sides {
         if records {
