@@ -3,6 +3,7 @@
 mod node;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use oci::Class;
@@ -109,6 +110,12 @@ pub(crate) enum Command {
     Incidents(Incidents),
     /// Name the cause of a failed pull, and what to do.
     Diagnose(Box<Diagnose>),
+    /// Tell which workloads of the cluster could pull their images again if every node vanished now. Exit status 3 if one
+    /// could not.
+    Coverage(Coverage),
+    /// Treat one registry as down for a while, and report what could not be pulled without it. Exit status 3 if that is
+    /// anything. Ctrl-C ends the drill early.
+    Drill(Drill),
     /// Watch a running instance in the terminal: registries, running transfers, failures. `q` quits.
     Top(Top),
     /// Print a completion script for a shell.
@@ -118,6 +125,42 @@ pub(crate) enum Command {
     },
     /// Print the manual page (roff).
     Man,
+}
+
+/// The workloads to list.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Coverage {
+    /// Only workloads of this namespace.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Only workloads that could not restart.
+    #[arg(long)]
+    pub(crate) failing: bool,
+}
+
+/// The registry to treat as down, and for how long.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Drill {
+    /// The registry, as in image names.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) registry: String,
+    #[command(flatten)]
+    pub(crate) act: DrillAct,
+}
+
+/// What to do: one of these.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct DrillAct {
+    /// Begin a drill of this length, at most `1h`, and report at its end.
+    #[arg(long = "for", value_name = "TIME", value_parser = read::length)]
+    pub(crate) length: Option<Duration>,
+    /// End the running drill.
+    #[arg(long)]
+    pub(crate) stop: bool,
+    /// Report now: on the running drill, or, without one, on what would be lost.
+    #[arg(long)]
+    pub(crate) report: bool,
 }
 
 /// The instance to watch, and how.

@@ -16,6 +16,7 @@
 mod admin;
 mod cli;
 mod cmd;
+mod coverage;
 mod incidents;
 mod process;
 mod pulls;

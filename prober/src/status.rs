@@ -46,6 +46,9 @@ pub struct Entry {
     /// Host, address, status and message of a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// The HTTP status of the answer that failed.
+    #[serde(skip)]
+    pub status: Option<u16>,
     /// The next step for an operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<&'static str>,
@@ -106,6 +109,7 @@ impl Board {
         entry.stages =
             seen.timings.iter().map(|(stage, time)| (stage.as_str(), time.as_secs_f64())).collect();
         entry.probed_at = Some(now);
+        entry.status = seen.status;
         let mut board = self.lock();
         let before = board.get(&key(registry, slot)).filter(|before| before.verdict == entry.verdict);
         entry.since = before.and_then(|before| before.since).or(Some(now));
@@ -134,6 +138,7 @@ impl Entry {
             depth: if let Verdict::Ok(depth) = verdict { Some(*depth) } else { None },
             stage: failed.map(|failed| failed.stage.as_str()),
             evidence: failed.map(|failed| failed.evidence.clone()),
+            status: None,
             fix: failed.map(|failed| failed.class.fix()),
             stages: BTreeMap::new(),
             since: None,

@@ -31,6 +31,7 @@ mod telemetry;
 
 pub use endpoint::served::Served;
 pub use endpoint::warm::Warmed;
+pub use freshness::standby::Standby;
 pub use http::request_id::RequestId;
 pub use http::server::Bound;
 pub use http::tls::{ServerTls, TlsError};

@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use oci::ImageName;
+use config::Access;
+use oci::{ImageName, Platform};
 use store::{Store, Touch};
 
 use crate::access::gate::Gate;
@@ -21,6 +22,7 @@ use crate::flight::flights::Flights;
 use crate::flight::repeats::Repeats;
 use crate::freshness::absent::Absences;
 use crate::freshness::incomplete::Incomplete;
+use crate::freshness::standby::{Outage, Standby};
 use crate::http::request_id::RequestIds;
 use crate::http::server::{Bound, Server};
 use crate::http::tls::ServerTls;
@@ -128,6 +130,17 @@ impl Proxy {
     /// The reason why the image could not be pulled, in words.
     pub async fn warm(&self, image: &ImageName, platforms: &[String]) -> Result<Warmed, String> {
         warm::pull(&self.0.dispatch, image, platforms).await
+    }
+
+    /// What the store could serve of `image` to nodes of `platforms` at `now`, if its registry did not answer.
+    pub async fn standby(&self, image: &ImageName, platforms: &[Platform], now: SystemTime) -> Standby {
+        let Dispatch { store, table, .. } = &*self.0.dispatch;
+        let Some(served) = table.load().get(&image.registry).cloned() else { return Standby::NotConfigured };
+        if served.access == Access::PerClient {
+            return Standby::PerClient;
+        }
+        let (scope, freshness) = (served.scope(&image.repository), served.freshness());
+        Outage { store, scope, freshness, now }.standby(image, platforms).await
     }
 
     /// The present state.

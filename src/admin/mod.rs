@@ -4,7 +4,7 @@ mod api;
 mod endpoint;
 pub(crate) mod human;
 mod page;
-mod reading;
+pub(crate) mod reading;
 mod status;
 
 pub(crate) use endpoint::{Admin, Sources};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use oci::RegistryHost;
 use oci::class::Family;
 use proxy::CacheStatus;
 use registry::breaker::Paused;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::api::Api;
+use crate::coverage::latest::Summary;
 use crate::incidents::document::Incident;
 use crate::run::discovery::view::ClusterStatus;
 use crate::run::named_files;
@@ -65,6 +67,9 @@ pub(crate) struct Status {
     /// What was found in the cluster, in numbers; absent if no cluster is looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<ClusterStatus>,
+    /// The workloads that could restart, in numbers; absent if no cluster is looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) coverage: Option<Summary>,
 }
 
 /// One registry, as this process observes it.
@@ -200,7 +205,8 @@ impl StatusView {
     fn all_warnings(&self, cache: Option<&CacheStatus>) -> Vec<String> {
         let others =
             [self.shared.refused.warning(), self.shared.records.warning(), self.shared.cluster.warning()];
-        cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).collect()
+        let drills = self.shared.drills().running(Instant::now()).into_iter().map(drill_warning);
+        cache.into_iter().flat_map(cache_warnings).chain(others.into_iter().flatten()).chain(drills).collect()
     }
 
     /// The record file; `None` if records are off.
@@ -230,6 +236,7 @@ impl StatusView {
             lasting,
             records: self.proxy.get().and_then(|_| self.shared.records.status()),
             cluster: self.shared.cluster.status(),
+            coverage: self.shared.coverage.summary(self.names),
         }
     }
 
@@ -286,6 +293,13 @@ impl StatusView {
             next_probe_seconds: next_probe.saturating_duration_since(now).as_secs(),
         })
     }
+}
+
+fn drill_warning((registry, left): (RegistryHost, Duration)) -> String {
+    let seconds = left.as_secs();
+    format!(
+        "drill: pulls treat {registry} as down for {seconds} s more; `pullgate drill --stop --registry {registry}` ends it"
+    )
 }
 
 /// The trouble of the cache, for people: it cannot store, its disk is slow, its file system is smaller than its budget.

@@ -2,7 +2,8 @@
 
 use super::load::load;
 use super::{
-    cache, check, completion, demo, diagnose, incidents, man, node, prober, proxy, pulls, serve, top,
+    cache, check, completion, coverage, demo, diagnose, drill, incidents, man, node, prober, proxy, pulls,
+    serve, top,
 };
 use crate::cli::{Check, Cli, Command};
 use crate::process::exit::Exit;
@@ -41,6 +42,14 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         },
         Command::Incidents(asked) => match load(&cli.common) {
             Ok(loaded) => incidents::run(&loaded, asked, cli.common.output),
+            Err(exit) => exit,
+        },
+        Command::Coverage(asked) => match load(&cli.common) {
+            Ok(loaded) => coverage::run(&loaded, &asked, cli.common.output).await,
+            Err(exit) => exit,
+        },
+        Command::Drill(asked) => match load(&cli.common) {
+            Ok(loaded) => drill::run(&loaded, &asked, cli.common.output).await,
             Err(exit) => exit,
         },
         Command::Diagnose(asked) => diagnose::run(&asked, &cli.common).await,

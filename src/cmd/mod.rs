@@ -3,11 +3,14 @@
 mod cache;
 mod check;
 mod completion;
+mod coverage;
 mod demo;
 pub(crate) mod diagnose;
 mod dispatch;
+mod drill;
 mod findings;
 mod incidents;
+mod instance;
 mod load;
 mod man;
 mod mirror;

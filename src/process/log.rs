@@ -55,6 +55,14 @@ pub(crate) fn listening(part: &'static str, address: std::net::SocketAddr) {
     }
 }
 
+/// Tells how a command goes on, on standard error.
+pub(crate) fn note(message: &str) {
+    match format() {
+        LogFormat::Text => eprintln!("pullgate: {message}"),
+        LogFormat::Json => tracing::info!("{message}"),
+    }
+}
+
 /// Prints or logs the reason for the failure of a command.
 pub(crate) fn failure(message: &str) {
     match format() {

@@ -20,6 +20,14 @@ pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
     humantime::parse_rfc3339_weak(text).map(Timestamp::from).map_err(|_| wrong())
 }
 
+/// A length of time, such as `10m`.
+///
+/// # Errors
+/// In words for the caller.
+pub(crate) fn length(text: &str) -> Result<Duration, String> {
+    config::units::duration(text).ok_or_else(|| "give a time such as 30s, 10m or 1h".to_owned())
+}
+
 /// The size of a page.
 ///
 /// # Errors

@@ -94,7 +94,28 @@ pub(super) const CLUSTER: &[Series] = &[
     Series::gauge(CLUSTER_FINDINGS, "Faults of references, pull secrets and service accounts.")
         .by(&["code"])
         .since(UNRELEASED),
+    Series::gauge(
+        WORKLOADS_TOTAL,
+        "Workloads with an image of the registry; one with images of several registries counts for each.",
+    )
+    .by(&["registry"])
+    .since(UNRELEASED),
+    Series::gauge(
+        WORKLOADS_RESTARTABLE,
+        "The part of them that could pull its images of the registry again if every node vanished now.",
+    )
+    .by(&["registry"])
+    .since(UNRELEASED),
 ];
+
+/// The series about drills.
+pub(super) const DRILLS: &[Series] = &[Series::gauge(
+    DRILL_ACTIVE,
+    "1 while a drill treats the registry as down for pulls, else 0; absent if there was none.",
+)
+.by(&["registry"])
+.in_unit(Unit::State)
+.since(UNRELEASED)];
 
 const QUOTA: &[&str] = &["registry", "identity", "source"];
 
@@ -113,6 +134,10 @@ pub(super) const CLUSTER_WORKLOADS: &str = "pullgate_cluster_workloads";
 pub(super) const CLUSTER_IMAGES: &str = "pullgate_cluster_images";
 pub(super) const CLUSTER_WATCHES: &str = "pullgate_cluster_watches";
 pub(super) const CLUSTER_FINDINGS: &str = "pullgate_cluster_findings";
+/// The name is a public contract, although it is that of a counter by the conventions of Prometheus.
+pub(crate) const WORKLOADS_TOTAL: &str = "pullgate_workloads_total";
+pub(crate) const WORKLOADS_RESTARTABLE: &str = "pullgate_workloads_restartable";
+pub(crate) const DRILL_ACTIVE: &str = "pullgate_drill_active";
 pub(super) const WRITTEN: &str = "pullgate_records_written_total";
 pub(super) const LOST: &str = "pullgate_records_lost_total";
 pub(super) const INCIDENTS: &str = "pullgate_incidents_total";
@@ -161,7 +186,8 @@ mod tests {
         for series in &all {
             let name = series.name;
             assert_eq!(all.iter().filter(|other| other.name == name).count(), 1, "{name}");
-            assert_eq!(series.kind == series::Kind::Counter, name.ends_with("_total"), "{name}");
+            let counts = name.ends_with("_total") && name != WORKLOADS_TOTAL;
+            assert_eq!(series.kind == series::Kind::Counter, counts, "{name}");
             assert!(name.starts_with("pullgate_") || name.starts_with("process_"), "{name}");
             assert!(series.help.ends_with('.'), "{name}: the meaning is a sentence");
         }
@@ -185,9 +211,10 @@ mod tests {
         },
         Section {
             title: "Cluster",
-            intro: "See [kubernetes.md](kubernetes.md). A process that does not look at a cluster does not have them.",
+            intro: "See [kubernetes.md](kubernetes.md) and [coverage.md](coverage.md). A process that does not look at a cluster does not have them.",
             series: CLUSTER,
         },
+        Section { title: "Drills", intro: "See [coverage.md](coverage.md).", series: DRILLS },
         Section { title: "Pull records", intro: "See [pulls.md](pulls.md).", series: RECORDS },
         Section {
             title: "Incidents",

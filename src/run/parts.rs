@@ -12,6 +12,9 @@ use registry::client::Connections;
 use registry::upstream::Outbound;
 use tokio::sync::watch;
 
+use crate::coverage::latest::Latest;
+use crate::coverage::needs::Needs;
+
 use super::discovery::unnamed::is_pull_secret;
 use super::discovery::view::View;
 use super::error::StartError;
@@ -46,6 +49,10 @@ pub(crate) struct Shared {
     pub(crate) assignments: Arc<Assignments>,
     /// What was found in the cluster, in numbers.
     pub(crate) cluster: View,
+    /// What the workloads of the cluster need.
+    pub(crate) needs: Needs,
+    /// The latest answer to the question which workloads could restart.
+    pub(crate) coverage: Latest,
     /// Pulls through the proxy that replace a probe.
     pub(crate) fresh: FreshPulls,
     /// The configuration as it is now.
@@ -73,6 +80,8 @@ impl Shared {
             upstreams,
             assignments: Arc::default(),
             cluster: View::default(),
+            needs: Needs::default(),
+            coverage: Latest::default(),
             configured: watch::Sender::new(Arc::new(config.clone())),
             traffic: Arc::new(FreshTraffic::new(observed.clone(), fresh.clone())),
             fresh,
@@ -109,6 +118,11 @@ impl Shared {
     pub(crate) fn reconfigured(&self, config: &config::Config) {
         self.upstreams.store(config.upstreams.clone().into());
         self.configured.send_replace(Arc::new(config.clone()));
+    }
+
+    /// The registries that a drill treats as down.
+    pub(crate) fn drills(&self) -> &registry::Drills {
+        &self.outbound.drills
     }
 
     /// The state that the clients of the prober share.

@@ -29,6 +29,8 @@ use super::reload::{self, Probing, Reloader};
 use super::roles::Roles;
 use super::telemetry;
 use crate::admin::{Admin, Sources, StatusView};
+use crate::coverage::desk::Desk;
+use crate::coverage::keep::keep;
 use crate::process::control::Control;
 use crate::process::{log, open_files, signal};
 
@@ -107,6 +109,8 @@ impl Process {
         let probing = prober.map(Probing::start);
         if probing.is_some() {
             background.spawn(discovery::follow(shared.clone()));
+            let cache = proxy.as_ref().map(|(proxy, _)| proxy.clone());
+            background.spawn(keep(shared.clone(), cache));
         }
         let (proxy, bound) = proxy.unzip();
         let served = proxy.clone().map(|proxy| (proxy, shared.clone()));
@@ -216,7 +220,7 @@ async fn bind_proxy(
     };
     let proxy = Proxy::new(settings, served, store, telemetry, Arc::new(sinks));
     if let Some(control) = Control::bind(&config.proxy.cache.dir) {
-        background.spawn(control.serve(proxy.clone()));
+        background.spawn(control.serve(proxy.clone(), Desk::new(shared.clone())));
     }
     keeper.open().await;
     shared.incidents.restore().await;

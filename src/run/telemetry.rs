@@ -14,9 +14,9 @@ use registry::{Observation, Observer, Quota, RequestKind};
 use tokio::time::Instant;
 
 use super::metric_names::{
-    BREAKER_STATE, BUILD_INFO, CLUSTER, OF_INCIDENTS, PROCESS, QUOTA_EMPTY, QUOTA_LIMIT, QUOTA_OBSERVED,
-    QUOTA_REMAINING, QUOTA_WINDOW, RECEIVED_BYTES, RECORDS, REQUESTS, STAGE_SECONDS, TLS_NOT_AFTER,
-    UPSTREAMS, WITHHELD,
+    BREAKER_STATE, BUILD_INFO, CLUSTER, DRILLS, OF_INCIDENTS, PROCESS, QUOTA_EMPTY, QUOTA_LIMIT,
+    QUOTA_OBSERVED, QUOTA_REMAINING, QUOTA_WINDOW, RECEIVED_BYTES, RECORDS, REQUESTS, STAGE_SECONDS,
+    TLS_NOT_AFTER, UPSTREAMS, WITHHELD,
 };
 use super::records::fresh::FreshPulls;
 
@@ -26,7 +26,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_bytes_per_second".to_owned()), RATES)?
         .install_recorder()?;
-    [UPSTREAMS, CLUSTER, RECORDS, OF_INCIDENTS, PROCESS, prober::telemetry::SERIES]
+    [UPSTREAMS, CLUSTER, DRILLS, RECORDS, OF_INCIDENTS, PROCESS, prober::telemetry::SERIES]
         .into_iter()
         .for_each(series::describe);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);

@@ -21,7 +21,8 @@ async fn lives_a_release(helm: &'static str) {
     let plane = ControlPlane::start(&scratch).await;
     let helm = Helm { program: helm, plane: &plane, scratch: &scratch };
 
-    helm.run(&["install", "pullgate", CHART, "--create-namespace"]).await.ok();
+    let notes = helm.run(&["install", "pullgate", CHART, "--create-namespace"]).await.ok();
+    assert!(notes.contains("rollout status statefulset/pullgate-proxy"), "{notes}");
     assert_eq!(plane.api().get(SERVICE).await["spec"]["clusterIP"], "10.96.0.50");
     assert_eq!(replicas(&plane).await, 2);
 
@@ -59,7 +60,7 @@ async fn the_api_server_accepts_every_shape() {
         let off = "monitoring.serviceMonitor=off,monitoring.podMonitor=off,monitoring.prometheusRule=off";
         let rendered = helm.run(&["template", "pullgate", CHART, "--values", &values, "--set", off]).await;
         let file = scratch.file(&format!("{shape}.yaml"), &rendered.ok()).display().to_string();
-        let asked = ["create", "--dry-run=server", "--validate=strict", "--namespace=pullgate", "-f", &file];
+        let asked = ["create", "--dry-run=server", "--validate=strict", "-f", &file];
         let answer = plane.kubectl(&asked).await;
         let warned = answer.stderr().contains("would violate PodSecurity");
         let on_the_node = ["hostport", "hostnetwork", "nodeagent", "everything"].contains(&shape.as_str());

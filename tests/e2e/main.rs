@@ -37,6 +37,7 @@
 //! - `pulls_command`: the records that pulls leave, and how `pulls` lists them.
 //! - `incidents`: a registry that breaks and is mended, as page, log, metrics, API and command tell it.
 //! - `diagnose`: each fault of a registry, provoked, and what `diagnose IMAGE` says about it.
+//! - `drill`: a registry that is treated as down on purpose.
 //! - `surprises`: the five records that `docs/pulls.md` explains.
 //! - `setup`: the code that the others share.
 //!
@@ -57,6 +58,7 @@ mod conformance;
 mod diagnose;
 mod diagnose_event;
 mod disk;
+mod drill;
 mod endpoints;
 mod faults;
 mod freshness;

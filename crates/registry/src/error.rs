@@ -140,6 +140,8 @@ labels! {
         EndpointsExhausted = "endpoints_exhausted";
         /// An operation of the cache's disk was slow; the message names it and its time.
         SlowDisk = "slow_disk";
+        /// The request was not sent: a drill treats the registry as down.
+        Drill = "drill";
     }
 }
 

@@ -41,12 +41,18 @@ pub use auth::{caller, challenge, token};
 pub use client::Client;
 pub use error::{Error, Evidence, Reason};
 pub use health::breakers::Breakers;
+pub use health::drills::Drills;
 pub use observe::{Observation, Observer, RequestKind};
 pub use quota::{Ledger, MemoryLedger, Quota, ledger};
 pub use timings::Timings;
 pub use trail::{Steps, Trail};
 pub use upstream::{Endpoint, Outbound, Upstream};
 pub use wire::{body, dns, listening, tls};
+
+/// The public types of drills.
+pub mod drills {
+    pub use crate::health::drills::{AlreadyMarked, LENGTH_MAX};
+}
 
 /// The breaker's public types.
 pub mod breaker {

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::auth::token::Tokens;
 use crate::health::breakers::Breakers;
+use crate::health::drills::Drills;
 use crate::health::state::Pauses;
 use crate::observe::Observer;
 use crate::quota::ledger::Ledger;
@@ -100,6 +101,8 @@ pub struct Outbound {
     pub tokens: Arc<Tokens>,
     /// The breakers of all endpoints.
     pub breakers: Arc<Breakers>,
+    /// The registries that are treated as down on purpose.
+    pub drills: Arc<Drills>,
     /// The quotas of all registries.
     pub ledger: Arc<dyn Ledger>,
     /// The observer of all requests.
@@ -121,6 +124,7 @@ impl Outbound {
             resolver: Arc::new(crate::wire::dns::Resolver::from_system()),
             tokens: Arc::default(),
             breakers: Arc::default(),
+            drills: Arc::default(),
             ledger: Arc::new(MemoryLedger::default()),
             observer,
             forward_proxy: Arc::new(hyper_util::client::proxy::matcher::Matcher::from_env()),

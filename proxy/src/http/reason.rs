@@ -5,6 +5,7 @@
 //! text from the upstream and no secret.
 
 use hyper::ext::ReasonPhrase;
+use registry::Reason;
 
 use super::failure::Failure;
 
@@ -26,6 +27,10 @@ pub(super) fn phrase(failure: &Failure) -> Option<ReasonPhrase> {
         let host = clean(&error.evidence.host);
         if !host.is_empty() {
             text += &format!(" to {host}");
+        }
+        // A person who reads the event of a pod must not look for a fault of the registry.
+        if error.evidence.reason == Some(Reason::Drill) {
+            text += " (drill)";
         }
     }
     ReasonPhrase::try_from(text.into_bytes()).ok()
@@ -74,6 +79,13 @@ mod tests {
         let told = text(&Failure::Upstream(Error::new(Class::UpstreamPaused, Stage::ManifestHead, evidence)));
         let expected = "pullgate: upstream_paused (after connect_refused at connect) to registry-1.docker.io";
         assert_eq!(told.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn the_phrase_of_a_drill_says_that_it_is_one() {
+        let evidence = Evidence::host("docker.io").because(Reason::Drill);
+        let told = text(&Failure::Upstream(Error::new(Class::ConnectRefused, Stage::Connect, evidence)));
+        assert_eq!(told.as_deref(), Some("pullgate: connect_refused at connect to docker.io (drill)"));
     }
 
     #[test]

@@ -45,6 +45,7 @@ fn main(status: &Status, past: &Result<Past, ReadingError>, headline: &str) -> M
         }
         (probes::section(&status.registries))
         (probes::cluster(status.cluster.as_ref(), &status.registries))
+        (probes::coverage(status.coverage.as_ref()))
     }
 }
 

@@ -9,6 +9,7 @@ use prober::status::Entry;
 use super::state::probe_mark;
 use crate::admin::human::age;
 use crate::admin::status::Registry;
+use crate::coverage::latest::Summary;
 use crate::run::discovery::view::{ClusterStatus, OTHER};
 
 /// The section; nothing without a prober.
@@ -46,6 +47,25 @@ pub(super) fn cluster(cluster: Option<&ClusterStatus>, registries: &[Registry]) 
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The workloads that could restart, in numbers, with a few names of the others; nothing if no cluster is looked at.
+pub(super) fn coverage(coverage: Option<&Summary>) -> Markup {
+    html! {
+        @if let Some(Summary { at, counts, failing, .. }) = coverage {
+            h2 { "Could it restart?" }
+            dl class="facts" {
+                div { dt { "Restartable" } dd { (counts.restartable) " of " (counts.workloads)
+                    div class="dim" { (counts.from_cache_only) " from the cache alone" } } }
+                div { dt { "Not restartable" } dd { (counts.not_restartable) } }
+                div { dt { "Unknown" } dd { (counts.unknown) div class="dim" { (ago(*at)) } } }
+            }
+            @for it in failing {
+                p { span class="mark bad" { (it.class) } " " (it.workload) " " span class="dim" { (it.image) }
+                    div class="evidence" { (it.cause) } }
             }
         }
     }

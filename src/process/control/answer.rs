@@ -9,6 +9,7 @@ use store::Store;
 use store::inventory::Purge;
 
 use super::protocol::{Reply, Request};
+use crate::coverage::desk::Desk;
 
 /// Answers the requests that need only the store, and no upstream.
 pub(crate) async fn look(store: &Store, request: &Request) -> Reply {
@@ -29,14 +30,19 @@ pub(crate) async fn look(store: &Store, request: &Request) -> Reply {
             Err(error) => return Reply::Usage(format!("{registry}: {error}")),
         },
         Request::PurgeAll { dry_run } => store.purge(&Purge::All, *dry_run).await.map(document),
-        Request::Warm { .. } => {
-            return Reply::Usage("warm needs a running instance: start `pullgate serve` first".to_owned());
+        Request::Warm { .. }
+        | Request::Coverage
+        | Request::DrillBegin { .. }
+        | Request::DrillEnd { .. }
+        | Request::DrillWait { .. }
+        | Request::DrillReport { .. } => {
+            return Reply::Usage("this needs a running instance: start `pullgate serve` first".to_owned());
         }
     };
     reply.unwrap_or_else(|error| Reply::Failed(format!("the cache folder: {error}")))
 }
 
-pub(super) async fn answer(proxy: &Proxy, text: &str) -> Reply {
+pub(super) async fn answer(proxy: &Proxy, desk: &Desk, text: &str) -> Reply {
     match serde_json::from_str::<Request>(text) {
         Err(error) => Reply::Usage(format!("this version does not know the request: {error}")),
         Ok(Request::Warm { image, platforms }) => match image.parse::<ImageName>() {
@@ -46,7 +52,10 @@ pub(super) async fn answer(proxy: &Proxy, text: &str) -> Reply {
                 Err(why) => Reply::Upstream(format!("{name}: {why}")),
             },
         },
-        Ok(request) => look(proxy.store(), &request).await,
+        Ok(request) => match desk.answer(proxy, &request).await {
+            Some(reply) => reply,
+            None => look(proxy.store(), &request).await,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 
 mod answer;
 mod client;
-mod protocol;
+pub(crate) mod protocol;
 mod server;
 
 pub(crate) use answer::look;

@@ -22,6 +22,17 @@ pub(crate) enum Request {
     PurgeRegistry { registry: String, dry_run: bool },
     /// Remove all content.
     PurgeAll { dry_run: bool },
+    /// Judge which workloads could restart.
+    Coverage,
+    /// Treat a registry as down for this time.
+    DrillBegin { registry: String, seconds: u64 },
+    /// End the drill of a registry.
+    DrillEnd { registry: String },
+    /// Reply when the drill of a registry has ended.
+    DrillWait { registry: String },
+    /// Report what could not be pulled without a registry, and the pulls that failed since the time in milliseconds
+    /// since 1970.
+    DrillReport { registry: String, since: Option<u64> },
 }
 
 /// The reply to a request.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::answer::answer;
 use super::protocol::{Reply, line, socket};
+use crate::coverage::desk::Desk;
 use crate::process::accept::accept;
 
 /// The control socket: bound, but not answering yet.
@@ -46,7 +47,7 @@ impl Control {
 
     /// Answers until the future is dropped. If the folder is wiped, the socket file is made again as soon as this instance
     /// has the folder's new lock.
-    pub(crate) async fn serve(mut self, proxy: Proxy) {
+    pub(crate) async fn serve(mut self, proxy: Proxy, desk: Desk) {
         let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let listener = &self.named.listener;
@@ -55,8 +56,8 @@ impl Control {
                 &seats,
                 || listener.accept(),
                 |stream| {
-                    let proxy = proxy.clone();
-                    async move { converse(stream, &proxy).await }
+                    let (proxy, desk) = (proxy.clone(), desk.clone());
+                    async move { converse(stream, &proxy, &desk).await }
                 },
             );
             // The time limit interrupts the loop, because the socket file may have been removed.
@@ -106,12 +107,12 @@ fn file_at(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-async fn converse(stream: UnixStream, proxy: &Proxy) -> io::Result<()> {
+async fn converse(stream: UnixStream, proxy: &Proxy, desk: &Desk) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut asked = String::new();
     let mut reading = BufReader::new(reading.take(ASK_MAX));
     let told = match timeout(ASK_TIMEOUT, reading.read_line(&mut asked)).await {
-        Ok(Ok(_)) => answer(proxy, &asked).await,
+        Ok(Ok(_)) => answer(proxy, desk, &asked).await,
         _ => Reply::Usage("nothing was asked".to_owned()),
     };
     writing.write_all(&line(&told)?).await

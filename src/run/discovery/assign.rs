@@ -74,7 +74,7 @@ impl Assigner {
         if let Some(known) = known.filter(|known| known.version == login.version) {
             return Some(known.clone());
         }
-        let name = format!("{}/{}", login.secret.0, login.secret.1);
+        let name = secret_name(login);
         match self.clients(upstream, login) {
             Ok((client, anonymous)) => Some(Arc::new(Login {
                 number: login.number,
@@ -141,12 +141,21 @@ fn endpoint_at(url: Url) -> Endpoint {
 }
 
 fn assignment(wanted: &Wanted, login: Option<Arc<Login>>) -> Assignment {
-    let platform = wanted.platforms.first().cloned().unwrap_or_else(Platform::of_this_machine);
     Assignment {
-        target: Target { image: wanted.image.clone(), platform },
+        target: Target { image: wanted.image.clone(), platform: platform(wanted) },
         also: wanted.platforms.clone(),
         login,
     }
+}
+
+/// The platform whose layers are probed: the first of the nodes' platforms.
+pub(crate) fn platform(wanted: &Wanted) -> Platform {
+    wanted.platforms.first().cloned().unwrap_or_else(Platform::of_this_machine)
+}
+
+/// The name of a credential in verdicts: its secret, as `namespace/name`.
+pub(crate) fn secret_name(login: &PullLogin) -> String {
+    format!("{}/{}", login.secret.0, login.secret.1)
 }
 
 /// The host of Docker Hub's API.

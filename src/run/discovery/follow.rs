@@ -11,6 +11,7 @@ use oci::Class;
 use prober::status::Entry;
 
 use super::assign::Assigner;
+use crate::coverage::needs::Known;
 use crate::run::parts::Shared;
 
 /// Follows the cluster as the configuration says, until the future is dropped.
@@ -29,6 +30,7 @@ pub(crate) async fn follow(shared: Shared) {
         }
         shared.assignments.keep_only(&BTreeSet::new());
         shared.cluster.clear();
+        shared.needs.clear();
     }
 }
 
@@ -103,6 +105,7 @@ async fn pass_on(shared: &Shared, discovery: &Discovery) {
         let refused = shared.assignments.refused();
         let secrets = assigned.secrets.into_iter().filter(|(number, _)| refused.contains(number));
         discovery.refused(secrets.map(|(_, secret)| secret).collect());
+        shared.needs.set(Known::of(discovery, wanted));
         tokio::select! {
             _ = changes.changed() => {}
             _ = refusals.changed() => {}

@@ -5,7 +5,7 @@
 //! - [`unnamed`]: keeps the numbers of credentials out of metrics.
 //! - [`view`]: counts for the status page and for metrics.
 
-mod assign;
+pub(crate) mod assign;
 mod follow;
 pub(crate) mod unnamed;
 pub(crate) mod view;

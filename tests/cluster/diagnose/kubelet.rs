@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use loadtest::registry::{Gate, Registry, Rule};
+use loadtest::registry::{At, Gate, Registry, Rule};
 use serde_json::Value;
-use support::Cluster;
 use support::cluster::{Namespace, pod, workload};
+use support::{Cluster, wait_until};
 
 use super::Desk;
 use crate::BIN;
@@ -63,4 +63,23 @@ async fn a_pull_that_waits_behind_a_slow_one_names_it() {
     found.says("evidence", "registry.test/library/slow:1");
     gate.open();
     team.ready("quick").await;
+}
+
+/// The kubelet says nothing before the pull has failed, which takes minutes; the diagnosis knows at once.
+#[tokio::test]
+async fn a_layer_that_stalls_is_named_before_the_kubelet_gives_up() {
+    let registry = Registry::start().await.unwrap();
+    registry.add_image("library/app", "1", &workload::image(1));
+    registry.fault(Rule::blob().repository("library/app").stall_forever_at(At::Half));
+    let cluster = Cluster::start(BIN, &registry).await;
+    let desk = Desk::of(&cluster, &registry, "");
+    let team = cluster.namespace("team").await;
+    team.run(pod("app", "registry.test/library/app:1")).await;
+    let found = wait_until("a fault", Duration::from_secs(60), || async {
+        let found = desk.diagnose("pod/team/app", &["--timeout", "2s"]).await;
+        (found.exit != Some(0)).then_some(found)
+    });
+    let found = found.await;
+    found.is("stalled", "registry", "still_fails").says("fix", "bandwidth");
+    found.says("evidence", "has not ended");
 }

@@ -180,3 +180,45 @@ async fn an_api_server_that_fails_is_told_apart_from_a_wrong_command() {
     wrong(&desk, "pod/shop/app", 1, "could not be looked at").await;
     wrong(&desk, "shop", 1, "could not be looked at").await;
 }
+
+/// The pod of a Deployment: what was rolled out before its first failure is found, and the fix is for the Deployment.
+#[tokio::test]
+async fn a_rollout_before_the_first_failure_is_found_and_mended_at_its_deployment() {
+    let (scratch, plane, shop, registry) = shop().await;
+    let template = json!({
+        "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": TYPO}]},
+    });
+    let web = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": template},
+    });
+    plane.api().create("/apis/apps/v1/namespaces/shop/deployments", web).await;
+    let of_web = |pod: &Value| {
+        let name = pod["metadata"]["name"].as_str()?;
+        name.starts_with("web-").then(|| (name.to_owned(), pod["metadata"]["uid"].clone()))
+    };
+    let limit = std::time::Duration::from_secs(30);
+    let (name, uid) = plane.api().when("a pod of web", (&shop.path("pods"), ""), limit, of_web).await;
+    let status = json!({"phase": "Pending", "containerStatuses": [{
+        "name": "main", "image": TYPO, "imageID": "", "ready": false, "restartCount": 0,
+        "state": {"waiting": {"reason": "ImagePullBackOff", "message": not_found(TYPO)}},
+    }]});
+    plane.api().merge(&format!("{}/{name}/status", shop.path("pods")), json!({ "status": status })).await;
+    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let event = json!({
+        "metadata": {"name": "failed"}, "type": "Warning", "reason": "Failed", "count": 3,
+        "message": format!("Failed to pull image \"{TYPO}\": {TYPO}: not found"),
+        "involvedObject": {"kind": "Pod", "namespace": "shop", "name": name, "uid": uid},
+        "source": {"component": "kubelet", "host": "n1"}, "firstTimestamp": now, "lastTimestamp": now,
+    });
+    plane.api().create(&shop.path("events"), event).await;
+
+    let desk = Desk::at(&scratch, plane.kubeconfig(), &registry.url());
+    let found = desk.diagnose(&format!("pod/shop/{name}"), &[]).await;
+    found.is("manifest_unknown", "image", "still_fails");
+    found.says("changes", "Deployment web").says("evidence", "can explain this failure");
+    found
+        .says("fix", "kubectl set image deployment/web main=registry.test/library/app:1.20 --namespace=shop");
+    assert_eq!(found.document["back_off"]["wait_seconds"], 40, "{:#}", found.document);
+    assert_eq!(found.document["owner"], "deployment/web");
+}

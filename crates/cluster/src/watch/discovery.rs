@@ -24,6 +24,7 @@ use super::shared::Shared;
 use super::wanted::{self, Wanted};
 use super::watched::Watched;
 use crate::findings::Finding;
+use crate::images::{Use, WorkloadId};
 
 /// The cluster as it is now. Clones are the same one.
 #[derive(Clone)]
@@ -76,6 +77,12 @@ impl Discovery {
         let secrets = self.seen();
         let mut logins = self.0.logins.lock().unwrap_or_else(PoisonError::into_inner);
         wanted::wanted(&self.0.shared.index(), &secrets, &mut logins)
+    }
+
+    /// The uses of images that no node can pull, because the reference is bad, or may pull, because the pull policy is
+    /// `Never`. Each comes with its workload, by the owner's name.
+    pub fn unpullable(&self) -> Vec<(WorkloadId, Use)> {
+        wanted::unpullable(&self.0.shared.index())
     }
 
     /// Everything that is wrong now, and what could not be looked at.

@@ -8,7 +8,7 @@ use oci::{ImageName, Platform};
 use super::index::{Index, Name};
 use super::keeper::Seen;
 use super::logins::{Logins, Look, PullLogin};
-use crate::images::{Standing, Workload, WorkloadId, WorkloadKind};
+use crate::images::{Standing, Use, Workload, WorkloadId, WorkloadKind};
 use crate::secret::{Keyring, PullSecret};
 
 /// An image that workloads need, with one credential.
@@ -46,6 +46,16 @@ pub(super) fn named(index: &Index) -> BTreeSet<Name> {
         secrets_of(workload, index).iter().map(|name| (workload.id.namespace.clone(), name.clone()))
     });
     named.collect()
+}
+
+/// The uses of images that no node can pull or may pull, each with its workload, by the owner's name.
+pub(super) fn unpullable(index: &Index) -> Vec<(WorkloadId, Use)> {
+    let of = |workload: &Workload| {
+        let bad = |used: &&Use| used.never_pulled || used.image.is_err();
+        let top = workload.top();
+        workload.uses.iter().filter(bad).map(|used| (top.clone(), used.clone())).collect::<Vec<_>>()
+    };
+    live(index).flat_map(of).collect()
 }
 
 /// All wanted images, sorted by name and by the number of the credential.

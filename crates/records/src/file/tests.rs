@@ -604,7 +604,7 @@ fn an_incident_is_one_row_that_changes() {
     assert_eq!(read(), [active]);
     recorder.incident(ended.clone());
     assert!(recorder.flush(LONG));
-    assert_eq!(read(), [ended.clone()]);
+    assert_eq!(read(), std::slice::from_ref(&ended));
     assert_eq!(Reader::open(&settings.file).unwrap().incident(&ended.id.to_string()).unwrap(), ended);
 }
 

@@ -57,6 +57,7 @@ impl Sighting {
             || matches!(class, Class::UpstreamPaused | Class::NotConfigured | Class::KubeletThrottle);
         let of_the_name = rules.family == Family::Content && !rules.of_body;
         let of_the_client = of_the_name || rules.side == Side::Client;
-        !ours && !(self.source == Source::Pull && of_the_client)
+        let anybodys = self.source == Source::Pull && of_the_client;
+        !ours && !anybodys
     }
 }

@@ -9,7 +9,7 @@
 //! - [`history`]: a registry by quarter of an hour.
 //! - [`savings`]: savings through the cache.
 //! - [`verdicts`]: verdicts of probes.
-//! - [`incidents`]: incidents.
+//! - [`mod@incidents`]: pages of incidents, and one of them.
 
 pub mod bounds;
 pub mod cursor;

@@ -26,6 +26,7 @@ impl Inner {
         request: &UpstreamRequest<'_>,
         make: impl Fn(Given) -> Result<T, Error>,
     ) -> Result<Walked<T>, Error> {
+        self.check_drill()?;
         let mut failures = Failures::of(&self.upstream);
         let mut left: Vec<usize> = self.order(request).rev().collect();
         let mut asked = FuturesUnordered::new();
@@ -58,8 +59,18 @@ impl Inner {
         }))
     }
 
+    /// Refuses a request to a registry that a drill treats as down. Clients with fresh connections, which probe, are
+    /// never refused.
+    fn check_drill(&self) -> Result<(), Error> {
+        match self.connections {
+            Connections::Pooled => self.outbound.drills.check(&self.upstream.registry, Instant::now()),
+            Connections::Fresh => Ok(()),
+        }
+    }
+
     /// Checks that the counted request may be sent to at least one endpoint now.
     pub(crate) async fn afford(&self, behalf: &Behalf, request: &UpstreamRequest<'_>) -> Result<(), Error> {
+        self.check_drill()?;
         let mut withheld = Ok(());
         let mut left: Vec<usize> = self.order(request).rev().collect();
         while let Some(endpoint) = left.pop() {

@@ -87,6 +87,7 @@ impl Setup {
         let outbound = Outbound {
             resolver: Arc::new(Resolver::fixed::<String>([])),
             tokens: Arc::default(),
+            drills: Arc::default(),
             breakers: Arc::default(),
             ledger: Arc::new(registry::MemoryLedger::default()),
             observer: Arc::<Recorder>::clone(&recorder),

@@ -3,7 +3,7 @@
 use cluster::api::{PodState, Waiting};
 use cluster::images::{Role, Use};
 use diagnose::classify;
-use diagnose::pod::PULL_REASONS;
+use diagnose::pod::{PULL_REASONS, time_of_day};
 use oci::{Class, ImageName};
 
 /// A part of a pod whose image does not come.
@@ -38,6 +38,21 @@ pub(super) fn broken(pod: &PodState) -> Vec<Broken> {
         }
     }
     found
+}
+
+/// The part whose image has been on its way since this time, as one that is broken.
+pub(super) fn on_its_way(pod: &PodState, written: &str, since: i64) -> Option<Broken> {
+    let waits = |it: &&Waiting| it.image_id.is_empty() && &*it.image == written;
+    let container = pod.containers.iter().find(waits)?;
+    let used = pod.workload.uses.iter().find(|it| it.role == container.role && it.part == container.name)?;
+    Some(Broken {
+        name: container.name.to_string(),
+        role: words(container.role),
+        written: written.to_owned(),
+        image: used.image.clone().ok(),
+        reason: "Pulling".to_owned(),
+        message: Some(format!("the pull began at {} and has not ended", time_of_day(since))),
+    })
 }
 
 fn of_container(pod: &PodState, container: &Waiting) -> Option<Broken> {

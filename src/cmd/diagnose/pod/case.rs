@@ -219,7 +219,7 @@ const NODE_EVENTS: &[&str] = &[
     "NodeNotReady",
     "SystemOOM",
 ];
-/// Pulls that take at least this long are named, in seconds.
-const LONG_PULL: i64 = 10;
+/// Pulls that take at least this long are looked at, in seconds.
+pub(super) const LONG_PULL: i64 = 10;
 /// Probes that are shown.
 const PROBES: usize = 4;
