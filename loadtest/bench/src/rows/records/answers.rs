@@ -1,13 +1,17 @@
 //! The page, the list of pulls and the start of the process with a full record file.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use tokio::time::Instant;
 
 use super::fill::{LAYERS, REGISTRIES, fill, size};
 use crate::{
     client::{Target, fetch},
-    error::Error,
+    error::{Doing, Error},
     lab::Lab,
     pin::Cores,
     report::{Goal, Measure, Section},
@@ -26,7 +30,7 @@ pub(super) fn measure(lab: &Lab<'_>) -> Result<Vec<Section>, Error> {
     let took = began.elapsed().as_secs_f64();
     let bytes = size(&file)? as f64 / lab.records() as f64;
     let full = setting(&upstream, &file);
-    let mut answers = answers(lab, &full)?;
+    let mut answers = answers(lab, &full, &file)?;
     answers.ratio(format!("bytes a record of {LAYERS} layers"), bytes, Goal::AtMost(BYTES_MOST));
     answers.note(format!("The file was filled in {took:.0} s, through the writer that pullgate uses."));
     let empty = setting(&upstream, &lab.folder("records")?.join("records.db"));
@@ -46,10 +50,11 @@ fn setting(upstream: &Upstream, file: &PathBuf) -> Setting {
     setting
 }
 
-fn answers(lab: &Lab<'_>, full: &Setting) -> Result<Section, Error> {
+fn answers(lab: &Lab<'_>, full: &Setting, file: &Path) -> Result<Section, Error> {
     let title = format!("Page and pulls with {} pull records, {}", lab.records(), CORES.describe());
     let how = format!(
-        "One blocking connection for each request; {ASKED} times a round. The slowest answer of a round counts"
+        "One blocking connection for each request, or one process for each command, beside the running instance; {ASKED} \
+         times a round. The slowest answer of a round counts"
     );
     let mut section = Section::new(title, how);
     let server = Kind::Pullgate.start(lab, full)?;
@@ -58,16 +63,21 @@ fn answers(lab: &Lab<'_>, full: &Setting) -> Result<Section, Error> {
         for path in [PAGE, SLOWEST].iter().chain(FILTERS) {
             ask(&server, path, &mut section)?;
         }
+        for command in COMMANDS {
+            list(lab, file, command, &mut section)?;
+        }
     }
     if section.median(NEWEST, BYTES) < BYTES_LEAST {
         return Err(Error::Answer("the instance does not list the pulls of the file".to_owned()));
     }
     let slowest = |path: &str| section.median(path, MOST);
     let filters = FILTERS.iter().map(|path| slowest(path)).fold(0.0, f64::max);
+    let commands = COMMANDS.iter().map(|command| slowest(command)).fold(0.0, f64::max);
     let (page, order) = (slowest(PAGE), slowest(SLOWEST));
     section.ratio("ms, the page", page, Goal::AtMost(PAGE_MOST));
     section.ratio("ms, order=slowest", order, Goal::AtMost(LIST_MOST));
     section.ratio("ms, the slowest of the filters", filters, Goal::AtMost(LIST_MOST));
+    section.ratio("ms, the slowest of the commands", commands, Goal::AtMost(LIST_MOST));
     Ok(section)
 }
 
@@ -78,6 +88,28 @@ fn ask(server: &Server, path: &str, section: &mut Section) -> Result<(), Error> 
     section.add(path, P50, median(&times));
     section.add(path, MOST, times.iter().copied().fold(0.0, f64::max));
     section.add(path, BYTES, answers.iter().map(|answer| answer.bytes as f64).fold(0.0, f64::max));
+    Ok(())
+}
+
+/// Runs a command that lists pulls, from its start to its end.
+fn list(lab: &Lab<'_>, file: &Path, command: &str, section: &mut Section) -> Result<(), Error> {
+    let config = file.with_extension("toml");
+    fs::write(&config, format!("[records]\nfile = {file:?}\n")).doing("writing a configuration")?;
+    let (mut times, mut most) = (Vec::new(), 0);
+    for _ in 0..ASKED {
+        let mut program = Command::new(&lab.options.pullgate);
+        program.args(command.split(' ').skip(1)).arg("--config").arg(&config).stderr(Stdio::inherit());
+        let began = Instant::now();
+        let done = program.output().doing(command)?;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+        if !done.status.success() {
+            return Err(Error::Answer(format!("`{command}` failed")));
+        }
+        most = most.max(done.stdout.len());
+    }
+    section.add(command, P50, median(&times));
+    section.add(command, MOST, times.iter().copied().fold(0.0, f64::max));
+    section.add(command, BYTES, most as f64);
     Ok(())
 }
 
@@ -137,6 +169,20 @@ const FILTERS: &[&str] = &[
     "/api/v1/pulls?order=slowest&outcome=absent",
     "/api/v1/pulls?order=slowest&since=15d",
     "/api/v1/pulls?order=slowest&since=2d&until=1d",
+];
+/// The filters of the command.
+const COMMANDS: &[&str] = &[
+    "pullgate pulls",
+    "pullgate pulls --slowest",
+    "pullgate pulls --slowest --since 15d",
+    "pullgate pulls --since 7d",
+    "pullgate pulls --registry third.example",
+    "pullgate pulls --image team-3/app-77:v1",
+    "pullgate pulls --image nonsense",
+    "pullgate pulls --node worker-7",
+    "pullgate pulls --outcome stale",
+    "pullgate pulls --failed",
+    "pullgate pulls --limit 1000 -o json",
 ];
 const ASKED: usize = 10;
 const STARTS: usize = 5;
