@@ -1,10 +1,8 @@
 //! What is known of one incident.
 
-use std::fmt;
-
 use oci::{Class, RegistryHost, Stage};
-use uuid::{NoContext, Uuid};
 
+use crate::record::id::time_ordered_id;
 use crate::record::text::{TargetName, Text};
 use crate::time::Timestamp;
 
@@ -128,33 +126,9 @@ impl Names {
     }
 }
 
-/// The id of one incident: a UUIDv7 (RFC 9562), so that ids sort by the time at which their incidents began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct IncidentId(Uuid);
-
-impl IncidentId {
-    /// A new id for an incident that began at `began`; times before 1970 count as 1970.
-    pub fn new(began: Timestamp) -> Self {
-        let millis = u64::try_from(began.unix_millis()).unwrap_or(0);
-        let nanos = (millis % 1000) as u32 * 1_000_000;
-        Self(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, millis / 1000, nanos)))
-    }
-
-    /// The id with these bytes, in the order in which the text has them.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-
-    /// The bytes of the id, in the order in which the text has them.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
-}
-
-impl fmt::Display for IncidentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0.hyphenated(), f)
-    }
+time_ordered_id! {
+    /// The id of one incident: a UUIDv7 (RFC 9562), so that ids sort by the time at which their incidents began.
+    IncidentId
 }
 
 #[cfg(test)]
