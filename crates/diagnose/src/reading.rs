@@ -1,4 +1,4 @@
-//! What a text says about a failed pull.
+//! The reading of a text about a failed pull.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use oci::{Class, Stage};
 
 use crate::reason::Reason;
 
-/// What a text says about a failed pull. Every field but the class is absent if the text does not say it.
+/// The reading of a text about a failed pull. Every field but the class is absent if the text does not say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The cause; [`Class::Unknown`] if no rule matches.

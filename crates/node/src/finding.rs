@@ -71,7 +71,7 @@ pub struct Finding {
     pub code: Code,
     /// The registry, file or program that it is about.
     pub about: String,
-    /// What was seen: measured values, paths, texts.
+    /// The observation: measured values, paths, texts.
     pub seen: String,
 }
 
@@ -101,7 +101,7 @@ impl Code {
         self.page().meaning
     }
 
-    /// What to do.
+    /// The remedy.
     pub fn fix(self) -> &'static str {
         self.page().fix
     }

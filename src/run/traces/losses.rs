@@ -10,7 +10,7 @@ use crate::run::metric_names::TRACES_LOST;
 #[derive(Default)]
 pub(super) struct Backlog(AtomicUsize);
 
-/// Why a trace is lost.
+/// The reason that a trace is lost.
 #[derive(Clone, Copy)]
 pub(super) enum Loss {
     /// More pulls ended than could be exported.

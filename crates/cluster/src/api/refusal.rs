@@ -55,7 +55,7 @@ impl Question {
     }
 }
 
-/// What the API server did not let us see. The status's message is left out: it names the user and the object.
+/// The part that the API server did not let us see. The status's message is left out: it names the user and the object.
 pub(crate) fn refused(question: Question, error: &Error) -> Refused {
     match error {
         Error::Api(status) => {

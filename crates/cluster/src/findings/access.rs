@@ -1,4 +1,4 @@
-//! What could not be looked at, with the rule that would allow it.
+//! The parts that could not be looked at, with the rule that would allow it.
 
 use super::code::Code;
 use super::finding::{About, Finding};

@@ -26,9 +26,9 @@ pub struct Finding {
     pub code: Code,
     /// The objects that it is about.
     pub about: About,
-    /// What was seen. It names objects and host keys, and never the contents of a secret.
+    /// The observation. It names objects and host keys, and never the contents of a secret.
     pub seen: String,
-    /// What to do, as commands to paste where that is possible.
+    /// The remedy, as commands to paste where that is possible.
     pub fix: String,
 }
 

@@ -13,7 +13,7 @@ use crate::images::{Use, Workload, WorkloadId, WorkloadKind};
 /// The namespaces that have a secret of a name that is missing somewhere.
 pub(super) type Elsewhere = BTreeMap<Box<str>, Vec<Box<str>>>;
 
-/// What the replicas of a workload have in common: its owner, its secrets, its images.
+/// The common parts of the replicas of a workload: its owner, its secrets, its images.
 type Pattern<'a> = (WorkloadId, &'a [Box<str>], &'a [Use]);
 
 /// Everything that the findings follow from.

@@ -60,7 +60,7 @@ impl Lines {
         self.0.iter().map(move |(line, known)| (line, known.state(now)))
     }
 
-    /// What could not be looked at.
+    /// The parts that could not be looked at.
     pub(super) fn refusals(&self, now: Instant) -> impl Iterator<Item = &Refused> {
         self.0.values().filter_map(move |known| known.failure_at(now))
     }

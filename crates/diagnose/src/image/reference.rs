@@ -8,7 +8,7 @@ use oci::ImageName;
 pub struct BadName {
     /// The character at fault, counted from 0.
     pub at: usize,
-    /// What is wrong there.
+    /// The fault there.
     pub what: String,
     /// The name that was probably meant.
     pub repaired: Option<String>,

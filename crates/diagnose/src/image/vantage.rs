@@ -6,7 +6,7 @@ use oci::{Class, labels};
 use super::evidence::{Depth, Fault, Mirror, Served};
 
 labels! {
-    /// Where the fault is.
+    /// The place of the fault.
     Place {
         /// Nowhere: the image can be pulled.
         Nowhere = "nowhere";

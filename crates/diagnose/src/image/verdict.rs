@@ -16,11 +16,11 @@ pub struct Verdict {
     pub class: Option<Class>,
     /// The step that fails.
     pub stage: Option<Stage>,
-    /// Where the fault is.
+    /// The place of the fault.
     pub place: Place,
     /// The conclusion in one sentence.
     pub sentence: String,
-    /// What to do; lines that begin with two spaces can be pasted.
+    /// The remedy; lines that begin with two spaces can be pasted.
     pub fix: Vec<String>,
     /// The commands that show more.
     pub next: Vec<String>,

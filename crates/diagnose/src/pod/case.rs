@@ -107,9 +107,9 @@ pub struct Replay {
 pub struct Finding {
     /// The stable code.
     pub code: String,
-    /// What was seen.
+    /// The observation.
     pub seen: String,
-    /// What to do.
+    /// The remedy.
     pub fix: String,
 }
 

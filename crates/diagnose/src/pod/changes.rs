@@ -1,4 +1,4 @@
-//! What was changed shortly before the first failure.
+//! The changes shortly before the first failure.
 
 use oci::Class;
 use oci::class::Family;

@@ -7,7 +7,7 @@ use super::case::Replay;
 use crate::reading::Reading;
 
 oci::labels! {
-    /// What the replay shows about a failure.
+    /// The result of the replay about a failure.
     State {
         /// The same failure shows now.
         StillFails = "still_fails";
@@ -24,7 +24,7 @@ oci::labels! {
     }
 }
 
-/// Which evidence decides.
+/// The evidence that decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) state: State,

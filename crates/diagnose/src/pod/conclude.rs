@@ -21,19 +21,19 @@ pub struct Diagnosis {
     pub stage: Option<Stage>,
     /// The host at fault.
     pub host: Option<String>,
-    /// Where the fault is.
+    /// The place of the fault.
     pub place: Place,
-    /// What the replay shows.
+    /// The result of the replay.
     pub state: State,
     /// The conclusion in one sentence.
     pub sentence: String,
-    /// What to do; lines that begin with two spaces can be pasted.
+    /// The remedy; lines that begin with two spaces can be pasted.
     pub fix: Vec<String>,
     /// The commands that show more.
     pub next: Vec<String>,
     /// The evidence, by weight.
     pub evidence: Vec<Line>,
-    /// How far the failure reaches.
+    /// The reach of the failure.
     pub scope: Scope,
     /// The changes that may explain it, the most likely first.
     pub changes: Vec<Change>,

@@ -1,4 +1,4 @@
-//! How far a failure reaches.
+//! The reach of a failure.
 
 use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use super::case::{Event, Part};
 use crate::reading::Reading;
 use crate::{classify, redact};
 
-/// What the kubelet told.
+/// The report of the kubelet.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// The reading of the text.

@@ -1,4 +1,4 @@
-//! What is known of one incident.
+//! The facts of one incident.
 
 use oci::{Class, RegistryHost, Stage};
 
@@ -65,7 +65,7 @@ impl Incident {
 }
 
 oci::labels! {
-    /// What ended an incident.
+    /// The end of an incident.
     Resolution {
         /// A probe with the same identity succeeded.
         Probe = "probe";

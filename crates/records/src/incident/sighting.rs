@@ -28,7 +28,7 @@ pub struct Sighting {
     pub fault: Option<Fault>,
 }
 
-/// What asked a registry.
+/// The part of the process that asked a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The prober.

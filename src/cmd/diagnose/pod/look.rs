@@ -7,7 +7,7 @@ use cluster::secret::PullSecret;
 
 use crate::cmd::diagnose::secret::now;
 
-/// What was seen.
+/// The observation.
 pub(super) struct Seen {
     pub(super) now: i64,
     /// The events of the pod, oldest first.
@@ -24,7 +24,7 @@ pub(super) struct Seen {
     pub(super) pod_events: Vec<EventLine>,
     /// Other pods: of the namespace, of the node, and those of the cluster that have not started.
     pub(super) pods: Vec<PodState>,
-    /// What could not be looked at.
+    /// The parts that could not be looked at.
     pub(super) refused: Vec<Refused>,
 }
 

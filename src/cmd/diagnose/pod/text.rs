@@ -59,7 +59,7 @@ fn evidence(document: &Document, style: Style) -> String {
     format!("\n{}\n{}", style.heading("Evidence"), table(&rows))
 }
 
-/// What could not be looked at, with the rule that would allow it.
+/// The parts that could not be looked at, with the rule that would allow it.
 fn not_seen(document: &Document, style: Style) -> String {
     if document.not_seen.is_empty() {
         return String::new();
